@@ -1,0 +1,1 @@
+"""The backends: ways of running a codec, all behind `base.Codec`."""

@@ -1,0 +1,90 @@
+"""Port types, and how scalar values travel: as JSON text.
+
+A `bytes` port carries its bytes as they are. Every other type is written as JSON (RFC 8259), so
+that `2` is `b"2"`, a dtype is `b'"<u2"'` and a list of lengths is `b"[3, 4]"`.
+"""
+
+import json
+import math
+from typing import Literal, get_args
+
+from chonkle.errors import PipelineError
+from chonkle.formats.json_text import parse_json
+
+PortType = Literal["bytes", "string", "int", "uint", "float", "bool", "uint[]", "dtype_desc"]
+PORT_TYPES: tuple[str, ...] = get_args(PortType)
+
+# Codecs read integers as 64-bit.
+_INT_MIN, _INT_MAX, _UINT_MAX = -(2**63), 2**63 - 1, 2**64 - 1
+
+
+def is_value(value: object, port_type: str) -> bool:
+    """Tell whether a parsed JSON value belongs to a scalar port type.
+
+    Args:
+        value: what `json.loads` gave.
+        port_type: one of `PORT_TYPES` but `bytes`.
+    """
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    match port_type:
+        case "string":
+            return isinstance(value, str)
+        case "int":
+            return is_integer and _INT_MIN <= value <= _INT_MAX  # type: ignore[operator]
+        case "uint":
+            return is_integer and 0 <= value <= _UINT_MAX  # type: ignore[operator]
+        case "float":
+            return is_integer or (isinstance(value, float) and math.isfinite(value))
+        case "bool":
+            return isinstance(value, bool)
+        case "uint[]":
+            return isinstance(value, list) and all(is_value(item, "uint") for item in value)
+        case "dtype_desc":
+            # A NumPy type string, or the list of fields of a structured one.
+            return (isinstance(value, str) and value != "") or (
+                isinstance(value, list) and value != []
+            )
+    return False
+
+
+def encode_scalar(value: object) -> bytes:
+    """Write a scalar as the JSON text that goes into a port-map."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+
+
+def check_scalar(text: bytes, port_type: str, *, what: str) -> object:
+    """Read a scalar's JSON text and demand that it has its port's type.
+
+    Args:
+        text: JSON text.
+        port_type: one of `PORT_TYPES` but `bytes`.
+        what: the port, for messages.
+
+    Returns:
+        The parsed value.
+
+    Raises:
+        PipelineError: when the text is not JSON or has another type.
+    """
+    value = parse_json(text, what=what, error=PipelineError)
+    if not is_value(value, port_type):
+        raise PipelineError(
+            f"{what}: wrong type", expected=f"JSON text of type `{port_type}`", got=shown(value)
+        )
+    return value
+
+
+def accepts(port_type: str, source_type: str) -> bool:
+    """Tell whether values of one type may flow into a port of another."""
+    return port_type == source_type or (source_type, port_type) in {
+        ("uint", "int"),
+        ("uint", "float"),
+        ("int", "float"),
+        ("string", "dtype_desc"),
+    }
+
+
+def shown(value: object) -> str:
+    """Write a value for a message, cut to a readable length."""
+    text = json.dumps(value, default=repr)
+    return f"`{text if len(text) <= 60 else text[:57] + '...'}`"  # noqa: PLR2004 - a screen's width

@@ -1,0 +1,381 @@
+"""The outside of a WebAssembly binary: header, sections, custom sections, imports and exports.
+
+    magic    version  layer    section*
+    00 61 73 6d  01 00    00 00    { id: u8, size: u32 (LEB128), payload }      core module
+    00 61 73 6d  0d 00    01 00    { id: u8, size: u32 (LEB128), payload }      component
+
+Sources: WebAssembly Core Specification 3.0, section 5.5 (binary format, modules); Component Model,
+`design/mvp/Binary.md`. Nothing here executes or validates code: it reads what a codec says of
+itself. Every malformed input is a `WasmFormatError`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from chonkle.errors import WasmFormatError
+
+Kind = Literal["core", "component"]
+
+_MAGIC = b"\0asm"
+_VERSIONS: dict[bytes, Kind] = {b"\x01\0\0\0": "core", b"\x0d\0\x01\0": "component"}
+_HEADER_SIZE = 8
+_CUSTOM = 0
+_U32_MAX = 0xFFFF_FFFF
+
+# Core section ids and type codes.
+_CORE_TYPES, _CORE_IMPORTS, _CORE_FUNCTIONS, _CORE_MEMORIES, _CORE_EXPORTS = 1, 2, 3, 5, 7
+_FUNC_TYPE = 0x60
+_VALUE_TYPES = {
+    0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x7B: "v128", 0x70: "funcref",
+    0x6F: "externref",
+}  # fmt: skip
+_EXTERNAL_KINDS = {0: "func", 1: "table", 2: "memory", 3: "global", 4: "tag"}
+# Component section ids and external kinds.
+_COMPONENT_IMPORTS, _COMPONENT_EXPORTS = 10, 11
+_COMPONENT_KINDS = {1: "func", 2: "value", 3: "type", 4: "component", 5: "instance"}
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One top-level section.
+
+    Attributes:
+        id: the section id; 0 is custom.
+        start: offset of the section's id byte.
+        payload: offset of the first payload byte; for a custom section, after its name.
+        end: offset behind the section.
+        name: a custom section's name, otherwise empty.
+    """
+
+    id: int
+    start: int
+    payload: int
+    end: int
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """An import or export.
+
+    Attributes:
+        name: `module.name` for a core import, otherwise the plain name.
+        kind: `func`, `memory`, `instance` and so on.
+        type: a core function's type, such as `(i32, i32) -> i64`; otherwise empty.
+    """
+
+    name: str
+    kind: str
+    type: str = ""
+
+
+class Reader:
+    """A cursor over bytes that refuses to read past their end."""
+
+    __slots__ = ("data", "end", "offset")
+
+    def __init__(self, data: bytes, offset: int, end: int) -> None:
+        """Stand at `offset` of `data`, with `end` as the limit."""
+        self.data = data
+        self.offset = offset
+        self.end = end
+
+    def byte(self) -> int:
+        """Read one byte."""
+        if self.offset >= self.end:
+            raise WasmFormatError(f"truncated at byte {self.offset}")
+        value = self.data[self.offset]
+        self.offset += 1
+        return value
+
+    def u32(self) -> int:
+        """Read an unsigned LEB128 of at most 32 bits."""
+        value = shift = 0
+        while True:
+            byte = self.byte()
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:  # noqa: PLR2004 - the continuation bit
+                break
+            shift += 7
+            if shift > 28:  # noqa: PLR2004 - five groups of seven bits
+                raise WasmFormatError(f"LEB128 integer too long at byte {self.offset}")
+        if value > _U32_MAX:
+            raise WasmFormatError(f"LEB128 integer over 32 bits at byte {self.offset}")
+        return value
+
+    def take(self, size: int) -> bytes:
+        """Read `size` bytes."""
+        if size > self.end - self.offset:
+            raise WasmFormatError(
+                f"truncated at byte {self.offset}",
+                expected=f"{size} more bytes",
+                got=str(self.end - self.offset),
+            )
+        value = self.data[self.offset : self.offset + size]
+        self.offset += size
+        return value
+
+    def name(self) -> str:
+        """Read a length-prefixed UTF-8 name."""
+        start = self.offset
+        try:
+            return self.take(self.u32()).decode()
+        except UnicodeDecodeError as failure:
+            raise WasmFormatError(f"a name at byte {start} is not UTF-8") from failure
+
+
+def binary_kind(data: bytes) -> Kind:
+    """Tell a core module from a component by the header.
+
+    Raises:
+        WasmFormatError: when it is neither.
+    """
+    if len(data) < _HEADER_SIZE or data[:4] != _MAGIC:
+        raise WasmFormatError(
+            "not a WebAssembly binary",
+            expected="a file that begins with `\\0asm`",
+            got=f"{len(data)} bytes beginning with {data[:4]!r}" if data else "no bytes at all",
+        )
+    kind = _VERSIONS.get(bytes(data[4:8]))
+    if kind is None:
+        raise WasmFormatError(
+            "unknown WebAssembly version",
+            expected="a core module (01 00 00 00) or a component (0d 00 01 00)",
+            got=data[4:8].hex(" "),
+        )
+    return kind
+
+
+def sections(data: bytes) -> Iterator[Section]:
+    """Walk the top-level sections of a binary, in file order.
+
+    Raises:
+        WasmFormatError: at the first malformed section, or for a wrong header.
+    """
+    binary_kind(data)
+    reader = Reader(data, _HEADER_SIZE, len(data))
+    while reader.offset < reader.end:
+        start = reader.offset
+        section_id = reader.byte()
+        size = reader.u32()
+        if size > len(data) - reader.offset:
+            raise WasmFormatError(
+                f"section {section_id} at byte {start} is truncated",
+                expected=f"{size} bytes",
+                got=str(len(data) - reader.offset),
+            )
+        payload, end = reader.offset, reader.offset + size
+        name = ""
+        if section_id == _CUSTOM:
+            inner = Reader(data, payload, end)
+            name = inner.name()
+            payload = inner.offset
+        yield Section(section_id, start, payload, end, name)
+        reader.offset = end
+
+
+def custom_sections(data: bytes, name: str) -> list[bytes]:
+    """Give the payloads of all top-level custom sections with a name."""
+    return [
+        data[section.payload : section.end]
+        for section in sections(data)
+        if section.id == _CUSTOM and section.name == name
+    ]
+
+
+def with_custom_section(data: bytes, name: str, payload: bytes) -> bytes:
+    """Give the binary with one custom section of that name, at its end.
+
+    Sections of the same name that were there are dropped.
+    """
+    kept = [data[:_HEADER_SIZE]]
+    kept.extend(
+        data[section.start : section.end]
+        for section in sections(data)
+        if section.id != _CUSTOM or section.name != name
+    )
+    encoded_name = name.encode()
+    body = write_u32(len(encoded_name)) + encoded_name + payload
+    return b"".join([*kept, bytes([_CUSTOM]), write_u32(len(body)), body])
+
+
+def write_u32(value: int) -> bytes:
+    """Write an unsigned LEB128."""
+    out = bytearray()
+    while value > 0x7F:  # noqa: PLR2004 - the continuation bit
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """What a binary demands and offers.
+
+    Attributes:
+        imports: everything it imports, in file order.
+        exports: everything it exports, in file order.
+    """
+
+    imports: tuple[External, ...]
+    exports: tuple[External, ...]
+
+
+def read_interface(data: bytes) -> Interface:
+    """Read the imports and exports of a core module or component.
+
+    Raises:
+        WasmFormatError: for malformed bytes.
+    """
+    if binary_kind(data) == "component":
+        return _component_interface(data)
+    return _core_interface(data)
+
+
+def _core_interface(data: bytes) -> Interface:
+    types: list[str] = []
+    functions: list[int] = []
+    imports: list[External] = []
+    exports: list[External] = []
+    for section in sections(data):
+        reader = Reader(data, section.payload, section.end)
+        if section.id == _CORE_TYPES:
+            types.extend(_core_types(reader))
+        elif section.id == _CORE_IMPORTS:
+            for _ in range(_count(reader)):
+                imports.append(_core_import(reader, types, functions))
+        elif section.id == _CORE_FUNCTIONS:
+            functions.extend(reader.u32() for _ in range(_count(reader)))
+        elif section.id == _CORE_EXPORTS:
+            for _ in range(_count(reader)):
+                name, kind, index = reader.name(), reader.byte(), reader.u32()
+                type_ = ""
+                if kind == 0:
+                    type_ = _at(types, _at(functions, index, "function"), "type")
+                exports.append(External(name, _EXTERNAL_KINDS.get(kind, f"kind {kind}"), type_))
+    return Interface(tuple(imports), tuple(exports))
+
+
+def _core_types(reader: Reader) -> Iterator[str]:
+    for _ in range(_count(reader)):
+        form = reader.byte()
+        if form != _FUNC_TYPE:
+            # Garbage-collection types have shapes of their own; a codec's ABI needs none of them,
+            # and without their lengths the rest of the section cannot be read.
+            raise WasmFormatError(
+                f"type of form 0x{form:02x} at byte {reader.offset - 1}",
+                expected="function types only (0x60)",
+            )
+        parameters = ", ".join(_value_type(reader) for _ in range(_count(reader)))
+        results = ", ".join(_value_type(reader) for _ in range(_count(reader)))
+        yield f"({parameters}) -> {results or '()'}"
+
+
+def _value_type(reader: Reader) -> str:
+    code = reader.byte()
+    return _VALUE_TYPES.get(code, f"0x{code:02x}")
+
+
+def _core_import(reader: Reader, types: list[str], functions: list[int]) -> External:
+    name = f"{reader.name()}.{reader.name()}"
+    kind = reader.byte()
+    type_ = ""
+    if kind == 0:
+        index = reader.u32()
+        functions.append(index)
+        type_ = _at(types, index, "type")
+    elif kind == 1:
+        reader.byte()
+        _limits(reader)
+    elif kind == 2:  # noqa: PLR2004 - memory, as in _EXTERNAL_KINDS
+        _limits(reader)
+    elif kind == 3:  # noqa: PLR2004 - global
+        reader.take(2)
+    elif kind == 4:  # noqa: PLR2004 - tag
+        reader.byte()
+        reader.u32()
+    else:
+        raise WasmFormatError(f"import `{name}` has unknown kind {kind}")
+    return External(name, _EXTERNAL_KINDS[kind], type_)
+
+
+def _limits(reader: Reader) -> None:
+    flags = reader.byte()
+    _leb64(reader)
+    if flags & 1:
+        _leb64(reader)
+
+
+def _leb64(reader: Reader) -> None:
+    for _ in range(10):
+        if reader.byte() < 0x80:  # noqa: PLR2004 - the continuation bit
+            return
+    raise WasmFormatError(f"LEB128 integer too long at byte {reader.offset}")
+
+
+def _count(reader: Reader) -> int:
+    count = reader.u32()
+    # Each item takes a byte at least, so a larger count is a lie that would only cost time.
+    if count > reader.end - reader.offset:
+        raise WasmFormatError(
+            f"a list at byte {reader.offset} is truncated",
+            expected=f"{count} items",
+            got=f"{reader.end - reader.offset} bytes",
+        )
+    return count
+
+
+def _at[T](items: list[T], index: int, what: str) -> T:
+    if index >= len(items):
+        raise WasmFormatError(f"{what} index {index} of {len(items)}")
+    return items[index]
+
+
+def _component_interface(data: bytes) -> Interface:
+    found: dict[int, list[External]] = {_COMPONENT_IMPORTS: [], _COMPONENT_EXPORTS: []}
+    for section in sections(data):
+        if section.id not in found:
+            continue
+        reader = Reader(data, section.payload, section.end)
+        for _ in range(_count(reader)):
+            found[section.id].append(_component_external(reader, section.id))
+    return Interface(tuple(found[_COMPONENT_IMPORTS]), tuple(found[_COMPONENT_EXPORTS]))
+
+
+def _component_external(reader: Reader, section_id: int) -> External:
+    # importname' and exportname': 0x00 len name; 0x01 is the older interface form; 0x02 adds
+    # options, of which codecs have none.
+    prefix = reader.byte()
+    if prefix > 1:
+        raise WasmFormatError(f"name with options at byte {reader.offset - 1}")
+    name = reader.name()
+    if section_id == _COMPONENT_IMPORTS:
+        return External(name, _component_description(reader))
+    sort = reader.byte()
+    if sort == 0:
+        reader.byte()
+    reader.u32()
+    if reader.byte() == 1:  # an explicit type follows
+        _component_description(reader)
+    kind = "module" if sort == 0 else _COMPONENT_KINDS.get(sort, f"sort {sort}")
+    return External(name, kind)
+
+
+def _component_description(reader: Reader) -> str:
+    # externdesc: 0x00 0x11 module, 0x01 func, 0x02 value (with a bound), 0x03 type (with a bound),
+    # 0x04 component, 0x05 instance.
+    code = reader.byte()
+    if code == 0:
+        reader.byte()
+        reader.u32()
+        return "module"
+    if code in (2, 3):
+        bound = reader.byte()
+        if code == 3 and bound == 1:  # noqa: PLR2004 - a type bounded by `sub resource`
+            return "type"
+    reader.u32()
+    if code not in _COMPONENT_KINDS:
+        raise WasmFormatError(f"unknown external description {code} at byte {reader.offset}")
+    return _COMPONENT_KINDS[code]
