@@ -1,0 +1,107 @@
+# Everything here works after a plain clone: it needs make, git and some Python 3.13 or newer, which
+# .ci/python looks for. What is installed goes to .venv, from the hashed pins in .ci/requirements.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# Two goals may want to install into .venv; pytest runs tests in parallel by itself.
+.NOTPARALLEL:
+
+VENV := .venv
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+PY := $(BIN)/python
+PIP := $(PY) -m pip --disable-pip-version-check --no-input -q
+REQUIREMENTS := .ci/requirements
+PROJECTS := pyproject.toml toolchain/pyproject.toml
+
+# How many processes pytest uses.
+WORKERS ?= 2
+# More arguments for pytest, or for a benchmark: make check ARGS="-k portmap"
+ARGS ?=
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z%-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' \
+		$(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(VENV)/demo.stamp ## Decode a cloud-optimized GeoTIFF with the codecs in this repository
+	$(PY) docs/examples/demo/demo.py $(ARGS)
+
+.PHONY: test
+test: $(VENV)/dev.stamp tools ## Everything that CI checks; installs compilers first
+	sh .ci/system-packages
+	$(PY) -m chonkle_toolchain build --check
+	@$(MAKE) --no-print-directory lint
+	$(PY) -m pytest -n $(WORKERS) $(ARGS)
+
+.PHONY: check
+check: lint ## The quick loop: lint, types, and the tests that need no compiler
+	$(PY) -m pytest -q -n $(WORKERS) -m "not toolchain and not slow" $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/dev.stamp ## Lint, formatting and types
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+
+.PHONY: format
+format: $(VENV)/dev.stamp ## Format the code and apply the fixes that ruff is sure of
+	$(PY) -m ruff check --fix --exit-zero
+	$(PY) -m ruff format
+
+.PHONY: codecs
+codecs: $(VENV)/dev.stamp ## Build the codecs whose sources changed
+	$(PY) -m chonkle_toolchain build
+
+.PHONY: tools
+tools: $(VENV)/dev.stamp ## Install the compilers that building codecs needs
+	$(PY) -m chonkle_toolchain tools --install
+
+# make bench-cold-start runs tests/bench/cold_start.py
+bench-%: $(VENV)/dev.stamp ## Run one benchmark of tests/bench, as in `make bench-startup`
+	$(PY) tests/bench/$(subst -,_,$*).py $(ARGS)
+
+.PHONY: wheel
+wheel: $(VENV)/dev.stamp ## Build the distributions of chonkle and chonkle-toolchain into dist/
+	rm -rf dist
+	$(PY) -m hatchling build -d dist
+	cd toolchain && "$(CURDIR)/$(PY)" -m hatchling build -d ../dist
+
+.PHONY: lock
+lock: $(VENV)/lock.stamp ## Renew the hashed pins; to move to newer versions: make lock ARGS=--upgrade
+	$(LOCK) -o $(REQUIREMENTS)/lock.txt --group lock
+	$(LOCK) -o $(REQUIREMENTS)/dev.txt $(PROJECTS) --extra native --group dev
+	$(LOCK) -o $(REQUIREMENTS)/demo.txt pyproject.toml --group build --group demo \
+		--constraints $(REQUIREMENTS)/dev.txt
+	@if grep -n '://' $(REQUIREMENTS)/*.txt; then \
+		echo "error: a pin names an address" >&2; exit 1; fi
+
+.PHONY: clean
+clean: ## Remove everything made here except the compilers
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis uv.lock
+	find chonkle toolchain tests docs -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One set of pins for every platform and Python, naming packages and hashes and no place to get
+# them from: that is the business of whoever installs.
+LOCK = $(BIN)/uv pip compile -q --universal --generate-hashes --no-annotate --no-emit-index-url \
+	--custom-compile-command "make lock" --python-version 3.13 \
+	--no-emit-package chonkle --no-emit-package chonkle-toolchain $(ARGS)
+
+$(VENV)/python.stamp: .ci/python
+	python=$$(sh .ci/python) && "$$python" -m venv --clear $(VENV)
+	@touch $@
+
+# demo.txt is a part of dev.txt, so that who only wants to see the demo waits for less.
+$(VENV)/demo.stamp: $(REQUIREMENTS)/demo.txt pyproject.toml $(VENV)/python.stamp
+	$(PIP) install --require-hashes -r $<
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.stamp: $(REQUIREMENTS)/dev.txt $(PROJECTS) $(VENV)/python.stamp
+	$(PIP) install --require-hashes -r $<
+	$(PIP) install --no-deps --no-build-isolation -e . -e toolchain
+	@touch $(VENV)/demo.stamp $@
+
+$(VENV)/lock.stamp: $(REQUIREMENTS)/lock.txt $(VENV)/python.stamp
+	$(PIP) install --require-hashes -r $<
+	@touch $@
