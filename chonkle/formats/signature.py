@@ -108,13 +108,19 @@ class Signature:
         """The implementation with its version, `zlib-rs@1.0.0`."""
         return f"{self.implementation}@{self.version}" if self.version else self.implementation
 
+    def wireable(self, direction: Direction) -> dict[str, Port]:
+        """Give the ports that a pipeline written in a direction may wire.
+
+        Ports that exist only in the other direction are among them: the same wiring serves both.
+        """
+        if direction == "decode":
+            return dict(self.inputs)
+        parameters = {name: port for name, port in self.inputs.items() if port.parameter}
+        return {**self.outputs, **parameters}
+
     def takes(self, direction: Direction) -> dict[str, Port]:
         """Give the ports that go in when the codec runs in a direction."""
-        if direction == "decode":
-            ports = dict(self.inputs)
-        else:
-            ports = dict(self.outputs)
-            ports.update({name: port for name, port in self.inputs.items() if port.parameter})
+        ports = self.wireable(direction)
         return {name: port for name, port in ports.items() if port.exists(direction)}
 
     def gives(self, direction: Direction) -> dict[str, Port]:

@@ -1,0 +1,321 @@
+"""A pipeline as its author wrote it: a graph of codec steps, parsed from JSON.
+
+    {"codec_id", "direction", "sources", "inputs", "constants", "outputs", "steps"}
+
+Parsing checks the shape of the document and every wiring reference that can be checked without
+knowing the codecs; all problems are reported together. What needs signatures is `dag.plan`.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from typing import cast
+
+from chonkle.errors import ChonkleError, PipelineError
+from chonkle.formats.signature import Direction, Port, read_port
+from chonkle.formats.values import PORT_TYPES, PortType, encode_scalar, is_value, shown
+from chonkle.names import CODEC_NAME_RULE, WIRE_NAME_RULE, is_codec_name, is_wire_name
+
+INPUT, CONSTANT = "input", "constant"
+RESERVED_STEP_NAMES = frozenset({INPUT, CONSTANT})
+
+_FIELDS = frozenset(
+    {"codec_id", "direction", "sources", "inputs", "constants", "outputs", "steps"}
+    | {"$schema", "description", "version"}
+)
+_STEP_FIELDS = frozenset({"codec_id", "inputs", "description"})
+_CONSTANT_FIELDS = frozenset({"type", "value", "description"})
+
+
+@dataclass(frozen=True, slots=True)
+class WiringRef:
+    """Where a value comes from: `input.<port>`, `constant.<name>` or `<step>.<port>`.
+
+    Attributes:
+        scope: `input`, `constant` or the name of a step.
+        port: the name within it.
+    """
+
+    scope: str
+    port: str
+
+    def __str__(self) -> str:
+        """Write the reference as in a pipeline."""
+        return f"{self.scope}.{self.port}"
+
+    @classmethod
+    def parse(cls, text: object) -> "WiringRef | None":
+        """Read a reference, or give None where the text is none."""
+        if not isinstance(text, str):
+            return None
+        scope, _, port = text.partition(".")
+        if not is_wire_name(scope) or not is_wire_name(port):
+            return None
+        return cls(scope, port)
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A value that belongs to the pipeline.
+
+    Attributes:
+        type: its port type.
+        value: the parsed JSON value; for `bytes`, the bytes in base64.
+        data: what travels in a port-map.
+    """
+
+    type: PortType
+    value: object
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One use of a codec.
+
+    Attributes:
+        codec_id: which codec.
+        inputs: where each of its input ports gets its value.
+        backends: the only backends that may run it; empty where any may.
+    """
+
+    codec_id: str
+    inputs: Mapping[str, WiringRef]
+    backends: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A pipeline as written.
+
+    Attributes:
+        codec_id: what the pipeline is as a codec.
+        direction: the direction that its wiring is written in.
+        inputs: what a caller hands in, in that direction.
+        outputs: what a caller gets back, and which value that is.
+        steps: the uses of codecs by name, in an order in which each comes after what it needs.
+        constants: values that belong to the pipeline.
+        sources: URIs of codecs that may be missing.
+    """
+
+    codec_id: str
+    direction: Direction
+    inputs: Mapping[str, Port]
+    outputs: Mapping[str, WiringRef]
+    steps: Mapping[str, Step]
+    constants: Mapping[str, Constant] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, document: object) -> "Pipeline":
+        """Check a parsed JSON document and make a pipeline of it.
+
+        Raises:
+            PipelineError: with every problem that was found.
+        """
+        return _Parser(document).pipeline()
+
+
+def topological_order(needs: Mapping[str, set[str]]) -> list[str]:
+    """Order steps so that each comes after the steps it needs.
+
+    Args:
+        needs: the steps that each step needs.
+
+    Raises:
+        PipelineError: when they need each other in a circle, which is named.
+    """
+    try:
+        return list(TopologicalSorter(needs).static_order())
+    except CycleError as failure:
+        circle = " -> ".join(f"`{name}`" for name in reversed(failure.args[1]))
+        raise PipelineError(f"the steps form a cycle: {circle}") from None
+
+
+class _Parser:
+    """One parse: collects problems, so that the author sees all of them at once."""
+
+    def __init__(self, document: object) -> None:
+        if not isinstance(document, dict):
+            raise PipelineError("not a pipeline", expected="a JSON object", got=shown(document))
+        self.document: dict[str, object] = document
+        self.problems: list[str] = []
+
+    def pipeline(self) -> Pipeline:
+        codec_id = self.document.get("codec_id")
+        if not is_codec_name(codec_id):
+            self._problem("bad `codec_id`", CODEC_NAME_RULE, codec_id)
+        direction = self.document.get("direction")
+        if direction not in ("encode", "decode"):
+            self._problem("bad `direction`", "`encode` or `decode`", direction)
+        self._refuse_unknown(self.document, _FIELDS, "")
+        inputs = dict(self._each("inputs", self._input))
+        constants = dict(self._each("constants", self._constant, optional=True))
+        steps = dict(self._each("steps", self._step))
+        outputs = dict(self._each("outputs", self._output))
+        sources = dict(self._each("sources", self._source, optional=True))
+        if not outputs and isinstance(self.document.get("outputs"), dict):
+            self.problems.append("no outputs, so nothing would come of it")
+        order = self._check_references(inputs, constants, steps, outputs)
+        if self.problems:
+            name = codec_id if is_codec_name(codec_id) else "?"
+            raise PipelineError.from_problems(cast("str", name), self.problems)
+        return Pipeline(
+            codec_id=cast("str", codec_id),
+            direction=cast("Direction", direction),
+            inputs=inputs,
+            outputs=outputs,
+            steps={name: steps[name] for name in order},
+            constants=constants,
+            sources=sources,
+        )
+
+    def _problem(self, what: str, expected: str, got: object) -> None:
+        self.problems.append(f"{what}, expected {expected}, got {shown(got)}")
+
+    def _refuse_unknown(
+        self, document: Mapping[str, object], known: frozenset[str], where: str
+    ) -> None:
+        # A misspelt field would otherwise be a setting that silently does nothing.
+        for name in document:
+            if name not in known:
+                self.problems.append(
+                    f"{where}unknown field `{name}`, expected {', '.join(sorted(known))}"
+                )
+
+    def _each[T](
+        self, section: str, read: Callable[[str, object], T | None], *, optional: bool = False
+    ) -> Iterator[tuple[str, T]]:
+        items = self.document.get(section, {} if optional else None)
+        if not isinstance(items, dict):
+            self._problem(f"bad `{section}`", "an object", items)
+            return
+        for name, item in items.items():
+            if section != "sources" and not is_wire_name(name):
+                self._problem(f"bad name in `{section}`", WIRE_NAME_RULE, name)
+                continue
+            value = read(name, item)
+            if value is not None:
+                yield name, value
+
+    def _input(self, name: str, item: object) -> Port | None:
+        try:
+            return read_port(name, item, what=f"input `{name}`", side="inputs")
+        except ChonkleError as failure:
+            self.problems.append(str(failure))
+            return None
+
+    def _constant(self, name: str, item: object) -> Constant | None:
+        where = f"constant `{name}`"
+        if not isinstance(item, dict) or item.get("type") not in PORT_TYPES or "value" not in item:
+            self._problem(f"bad {where}", "an object with `type` and `value`", item)
+            return None
+        self._refuse_unknown(item, _CONSTANT_FIELDS, f"{where}: ")
+        constant_type, value = cast("PortType", item["type"]), item["value"]
+        if constant_type == "bytes":
+            try:
+                data = base64.b64decode(value, validate=True)
+            except (TypeError, ValueError, binascii.Error):
+                self._problem(f"bad value of {where}", "bytes written in base64", value)
+                return None
+            return Constant(constant_type, value, data)
+        if not is_value(value, constant_type):
+            self._problem(f"bad value of {where}", f"type `{constant_type}`", value)
+            return None
+        return Constant(constant_type, value, encode_scalar(value))
+
+    def _step(self, name: str, item: object) -> Step | None:
+        if name in RESERVED_STEP_NAMES:
+            self.problems.append(
+                f"a step may not be named `{name}`, which stands for the pipeline's own {name}s"
+            )
+            return None
+        where = f"step `{name}`"
+        if not isinstance(item, dict):
+            self._problem(f"bad {where}", "an object with `codec_id` and `inputs`", item)
+            return None
+        self._refuse_unknown(item, _STEP_FIELDS, f"{where}: ")
+        codec_id, wiring = item.get("codec_id"), item.get("inputs")
+        if not is_codec_name(codec_id):
+            self._problem(f"{where}: bad `codec_id`", CODEC_NAME_RULE, codec_id)
+        if not isinstance(wiring, dict):
+            self._problem(f"{where}: bad `inputs`", "an object of wiring references", wiring)
+            return None
+        inputs = {}
+        for port, text in wiring.items():
+            ref = self._reference(text, f"{where}, port `{port}`")
+            if ref is not None:
+                inputs[port] = ref
+        return Step(cast("str", codec_id), inputs)
+
+    def _output(self, name: str, item: object) -> WiringRef | None:
+        return self._reference(item, f"output `{name}`")
+
+    def _reference(self, text: object, where: str) -> WiringRef | None:
+        ref = WiringRef.parse(text)
+        if ref is None:
+            self._problem(
+                f"{where}: bad wiring",
+                "`input.<port>`, `constant.<name>` or `<step>.<port>`",
+                text,
+            )
+        return ref
+
+    def _source(self, codec_id: str, uri: object) -> str | None:
+        if not is_codec_name(codec_id):
+            self._problem("bad codec id in `sources`", CODEC_NAME_RULE, codec_id)
+        if not isinstance(uri, str):
+            self._problem(f"bad source of codec `{codec_id}`", "a URI", uri)
+            return None
+        return uri
+
+    def _check_references(
+        self,
+        inputs: Mapping[str, Port],
+        constants: Mapping[str, Constant],
+        steps: Mapping[str, Step],
+        outputs: Mapping[str, WiringRef],
+    ) -> list[str]:
+        # Names that stand in the document count as known even where they are malformed: their own
+        # problem is reported once, and not again by everyone who refers to them.
+        known = {
+            INPUT: set(inputs) | _names(self.document.get("inputs")),
+            CONSTANT: set(constants) | _names(self.document.get("constants")),
+        }
+        step_names = set(steps) | _names(self.document.get("steps"))
+        consumers = [
+            (f"step `{name}`, port `{port}`", ref)
+            for name, step in steps.items()
+            for port, ref in step.inputs.items()
+        ]
+        consumers.extend((f"output `{name}`", ref) for name, ref in outputs.items())
+        for where, ref in consumers:
+            if ref.scope in known:
+                if ref.port not in known[ref.scope]:
+                    self.problems.append(
+                        f"{where}: no {ref.scope} `{ref.port}`, {_offer(known[ref.scope])}"
+                    )
+            elif ref.scope not in step_names:
+                self.problems.append(f"{where}: no step `{ref.scope}`, {_offer(step_names)}")
+        for name, ref in outputs.items():
+            if ref.scope == CONSTANT:
+                self.problems.append(f"output `{name}`: a constant cannot be an output")
+        needs = {
+            name: {ref.scope for ref in step.inputs.values() if ref.scope in steps}
+            for name, step in steps.items()
+        }
+        try:
+            return topological_order(needs)
+        except PipelineError as failure:
+            self.problems.append(str(failure))
+            return []
+
+
+def _names(section: object) -> set[str]:
+    return set(section) if isinstance(section, dict) else set()
+
+
+def _offer(names: set[str]) -> str:
+    return f"there is {', '.join(f'`{name}`' for name in sorted(names))}" if names else "there is none"

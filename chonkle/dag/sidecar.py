@@ -1,0 +1,134 @@
+"""The linear form of a pipeline: a list of codecs, in the order that encoding applies them.
+
+    {"codecs": [{"name", "type": "numcodecs" | "wasm", "configuration", "uri"?}, ...]}
+
+It says nothing about ports: every codec is taken to map its `bytes` port to `bytes`, and each entry
+of `configuration` becomes a constant that is wired to the port of that name. A first entry `bytes`
+describes the array (`endian`, `data_type`, `shape`); chonkle moves raw bytes, so it adds no step.
+"""
+
+from collections.abc import Mapping
+
+from chonkle.dag.graph import Constant, Pipeline, Step, WiringRef
+from chonkle.errors import PipelineError
+from chonkle.formats.signature import Port
+from chonkle.formats.values import PortType, encode_scalar, shown
+from chonkle.names import CODEC_NAME_RULE, is_codec_name, is_wire_name
+
+_FIELDS = frozenset({"name", "type", "configuration", "uri"})
+_BACKENDS = {"numcodecs": ("native",), "wasm": ("core", "component")}
+_ARRAY_FIELDS = frozenset({"endian", "data_type", "shape"})
+_ENDIANS = ("little", "big")
+
+
+def is_sidecar(document: object) -> bool:
+    """Tell the linear form from a graph by its one field."""
+    return isinstance(document, dict) and "codecs" in document and "steps" not in document
+
+
+def sidecar_pipeline(document: Mapping[str, object]) -> Pipeline:
+    """Make a pipeline of the linear form, written in the encode direction.
+
+    Args:
+        document: the parsed JSON.
+
+    Raises:
+        PipelineError: with every problem that was found.
+    """
+    entries = document.get("codecs")
+    if not isinstance(entries, list) or not entries:
+        raise PipelineError(
+            "not a sidecar", expected="a list `codecs` of at least one codec", got=shown(entries)
+        )
+    problems: list[str] = []
+    constants: dict[str, Constant] = {}
+    steps: dict[str, Step] = {}
+    sources: dict[str, str] = {}
+    value = WiringRef("input", "bytes")
+    for index, entry in enumerate(entries):
+        if index == 0 and isinstance(entry, dict) and entry.get("name") == "bytes":
+            problems.extend(_array_problems(entry))
+            continue
+        found = list(_entry_problems(entry, index))
+        problems.extend(found)
+        if found:
+            continue
+        # The index keeps the names of two steps with one codec apart.
+        step_name = f"step{index}"
+        inputs = {"bytes": value}
+        for name, setting in (entry.get("configuration") or {}).items():
+            # numcodecs writes its id, and null for what is left to the codec.
+            if name != "id" and setting is not None:
+                constant = f"{step_name}-{name}"
+                constants[constant] = Constant(_type_of(setting), setting, encode_scalar(setting))
+                inputs[name] = WiringRef("constant", constant)
+        steps[step_name] = Step(entry["name"], inputs, _BACKENDS[entry["type"]])
+        if "uri" in entry:
+            sources[entry["name"]] = entry["uri"]
+        value = WiringRef(step_name, "bytes")
+    if not steps and not problems:
+        problems.append("no codec besides `bytes`")
+    if problems:
+        raise PipelineError.from_problems("sidecar", problems)
+    return Pipeline(
+        codec_id="sidecar",
+        direction="encode",
+        inputs={"bytes": Port("bytes")},
+        outputs={"bytes": value},
+        steps=steps,
+        constants=constants,
+        sources=sources,
+    )
+
+
+def _entry_problems(entry: object, index: int) -> list[str]:
+    where = f"codec {index}"
+    if not isinstance(entry, dict):
+        return [f"{where}: not an object, got {shown(entry)}"]
+    problems = [f"{where}: unknown field `{name}`" for name in entry if name not in _FIELDS]
+    if not is_codec_name(entry.get("name")):
+        problems.append(
+            f"{where}: bad `name`, expected {CODEC_NAME_RULE}, got {shown(entry.get('name'))}"
+        )
+    if entry.get("type") not in _BACKENDS:
+        problems.append(
+            f"{where}: bad `type`, expected `numcodecs` or `wasm`, got {shown(entry.get('type'))}"
+        )
+    configuration = entry.get("configuration") or {}
+    if not isinstance(configuration, dict) or not all(map(is_wire_name, configuration)):
+        problems.append(f"{where}: bad `configuration`, expected an object of port names")
+    if not isinstance(entry.get("uri", ""), str):
+        problems.append(f"{where}: bad `uri`, got {shown(entry['uri'])}")
+    return problems
+
+
+def _array_problems(entry: Mapping[str, object]) -> list[str]:
+    settings = entry.get("configuration") or {}
+    if not isinstance(settings, dict):
+        return [f"codec 0 (`bytes`): bad `configuration`, got {shown(settings)}"]
+    problems = [
+        f"codec 0 (`bytes`): unknown field `{name}`"
+        for name in settings
+        if name not in _ARRAY_FIELDS
+    ]
+    if settings.get("endian", "little") not in _ENDIANS:
+        problems.append(
+            f"codec 0 (`bytes`): bad `endian`, expected `little` or `big`, "
+            f"got {shown(settings['endian'])}"
+        )
+    return problems
+
+
+def _type_of(setting: object) -> PortType:
+    match setting:
+        case bool():
+            return "bool"
+        case int():
+            return "int"
+        case float():
+            return "float"
+        case str():
+            return "string"
+        case list() if all(isinstance(item, int) and item >= 0 for item in setting):
+            return "uint[]"
+    return "dtype_desc"
