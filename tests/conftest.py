@@ -1,0 +1,68 @@
+"""What holds for every test: nothing of the user's is read or written, and nothing is left behind.
+
+Hypothesis profiles: `dev` looks for new failures on every run; `ci` tries the same examples each
+time, so that a red run can be repeated. `HYPOTHESIS_PROFILE` names another one.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# The first call of a codec compiles it, so that times vary by a factor of a thousand.
+settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "ci",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=True,
+    print_blob=True,
+)
+# For a long search by hand.
+settings.register_profile(
+    "thorough", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=5000
+)
+in_ci = os.environ.get("CI", "").lower() in {"1", "true"}
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if in_ci else "dev"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hermetic_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Give chonkle, in this process and in those that tests start, folders of its own.
+
+    Every pytest-xdist worker has its own folders: what a test finds in a cache is what tests of
+    the same worker left there.
+    """
+    home = tmp_path_factory.mktemp("chonkle")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith("CHONKLE_"):
+                patch.delenv(name)
+        patch.setenv("CHONKLE_CACHE_DIR", str(home / "cache"))
+        patch.setenv("CHONKLE_CODEC_STORE", str(home / "store"))
+        # No credentials of the user's go to a test's registry, and no proxy stands before it.
+        patch.setenv("DOCKER_CONFIG", str(home / "docker"))
+        for name in ("NO_PROXY", "no_proxy"):
+            patch.setenv(name, "127.0.0.1,localhost,::1")
+        yield home
+
+
+@pytest.fixture(scope="session")
+def registry_program() -> str:
+    """Give the path of `docker-registry`, a real OCI registry to start on the loopback interface.
+
+    Without it the test is skipped, except in CI, where a skipped test would go unseen.
+    """
+    program = shutil.which("docker-registry")
+    if program is None:
+        reason = (
+            "NOT TESTED against a real registry: `docker-registry` is missing;"
+            " hint: as root on Debian, run `sh .ci/system-packages`"
+        )
+        if in_ci:
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return program
