@@ -38,6 +38,10 @@ test: $(VENV)/dev.stamp tools ## Everything that CI checks; installs compilers f
 check: lint ## The quick loop: lint, types, and the tests that need no compiler
 	$(PY) -m pytest -q -n $(WORKERS) -m "not toolchain and not slow" $(ARGS)
 
+.PHONY: smoke
+smoke: $(VENV)/dev.stamp ## The tests that need neither compilers nor a network, for any platform
+	$(PY) -m pytest -m "not toolchain and not network" $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/dev.stamp ## Lint, formatting and types
 	$(PY) -m ruff check
