@@ -1,0 +1,69 @@
+"""How numcodecs is called for one codec: the field `native` of a signature, parsed.
+
+The table replaces code: a codec differs from its neighbours only in these fields.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Literal, Self, cast
+
+# What numcodecs is given when encoding, and what it gives back when decoding:
+#   bytes  raw bytes, of which the numcodecs class makes elements itself, if it needs any;
+#   array  elements of the parameter `dtype`, in the machine's byte order;
+#   items  elements of the parameters `dtype` and `shape`, which are written one by one;
+#   text   the same, where elements of type `S` are UTF-8 text.
+DataKind = Literal["bytes", "array", "items", "text"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """How numcodecs is called for one codec.
+
+    Attributes:
+        codec_class: the numcodecs class, as `module.Class` below `numcodecs`.
+        data: what it is given.
+        decoder: the function of `decoders` that decodes instead, because numcodecs cannot bound
+            the size of what it makes.
+        frame: the function of `frames` that reads the decoded size out of the encoded data.
+        dtypes: the parameters with the encoded and the decoded type, where the element count stays
+            the same; without the first, the two are equal.
+        describes: parameters that describe the data, and are none of the class's constructor.
+        convert: parameters whose JSON text holds what port types cannot say.
+        range: least and greatest value of a parameter.
+        choice: the values that a parameter may have.
+        nonzero: parameters that may not be 0.
+        placeholder: what the constructor is given for parameters that the direction does not have.
+        empty: the encoded form of no bytes at all, in hexadecimal, where numcodecs fails on it.
+        needs: modules of which numcodecs needs one.
+        distribution: what to install to get it.
+    """
+
+    codec_class: str
+    data: DataKind
+    decoder: str = ""
+    frame: str = ""
+    dtypes: tuple[str, ...] = ()
+    describes: frozenset[str] = frozenset()
+    convert: Mapping[str, str] = field(default_factory=dict)
+    range: Mapping[str, list[int]] = field(default_factory=dict)
+    choice: Mapping[str, list[str]] = field(default_factory=dict)
+    nonzero: frozenset[str] = frozenset()
+    placeholder: Mapping[str, object] = field(default_factory=dict)
+    empty: str | None = None
+    needs: tuple[str, ...] = ()
+    distribution: str = ""
+
+    @classmethod
+    def from_json(cls, document: object) -> Self:
+        """Read the field `native` of one of our own signatures."""
+        # The files ship with this module and a test reads every one, so a misspelt key surfaces as
+        # a TypeError there and never at a user's.
+        written = dict(cast("dict[str, object]", document))
+        written["codec_class"] = written.pop("class")
+        for each in fields(cls):
+            value = written.get(each.name)
+            if isinstance(value, list):
+                written[each.name] = (
+                    frozenset(value) if each.name in {"describes", "nonzero"} else tuple(value)
+                )
+        return cls(**written)  # type: ignore[arg-type]

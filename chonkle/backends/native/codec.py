@@ -1,0 +1,219 @@
+"""A numcodecs codec behind the `Codec` interface."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from chonkle.backends.base import Answer, Buffer, Codec, Limits
+from chonkle.backends.native.calls import Call
+from chonkle.backends.native.catalog import runnable
+from chonkle.backends.native.decoders import DECODERS, too_large
+from chonkle.backends.native.frames import FRAMES
+from chonkle.backends.native.parameters import (
+    missing_placeholders,
+    read_parameters,
+    written,
+)
+from chonkle.errors import ChonkleError, CodecError, LimitExceeded
+from chonkle.formats.signature import Direction, Signature
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# Parameter sets whose numcodecs object is kept. A pipeline uses one, a server of many arrays some.
+_KEPT = 64
+# A size that is only a bound may be this far over the limit before it counts: a frame of a few
+# bytes has a bound of 128 KiB, and the true size is checked once it is known.
+_BOUND_SLACK = 16 << 20
+
+_DATA = "bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """One parameter set in one direction, ready to be called.
+
+    Attributes:
+        codec: the numcodecs object.
+        parameters: as the constructor took them, and those that describe the data.
+        element_sizes: bytes of an encoded and of a decoded element, where their number stays.
+    """
+
+    codec: Any
+    parameters: Mapping[str, object]
+    element_sizes: tuple[int, int] | None
+
+
+class NativeCodec(Codec):
+    """A numcodecs codec, called with raw bytes.
+
+    numpy and numcodecs are imported at the first call. One codec may be called by several threads
+    at once.
+
+    Args:
+        codec_id: what the codec does.
+        limits: what one call may take; time cannot be limited, as native code is not interrupted.
+
+    Raises:
+        ResolveError: the codec does not exist or cannot run here.
+    """
+
+    def __init__(self, codec_id: str, *, limits: Limits | None = None) -> None:
+        self._signature, self._call = signature, call = runnable(codec_id)
+        self._limits = limits or Limits()
+        self._prepare = lru_cache(maxsize=_KEPT)(partial(_prepare, signature, call))
+
+    def signature(self) -> Signature:
+        """Give the codec's typed ports."""
+        return self._signature
+
+    def answer(self, direction: Direction, port_map: Mapping[str, Buffer]) -> Answer:
+        """Run the codec.
+
+        Args:
+            direction: `encode` or `decode`.
+            port_map: data of each input port; scalars as JSON text.
+
+        Returns:
+            The data of each output port; it belongs to the caller.
+
+        Raises:
+            CodecError: the codec refused the data or a parameter.
+            LimitExceeded: the codec needs more than its limits allow.
+        """
+        self._check_ports(direction, port_map)
+        where = f"{self._signature.implementation} cannot {direction}"
+        given = tuple(sorted((n, bytes(d)) for n, d in port_map.items() if n != _DATA))
+        try:
+            prepared = self._prepare(direction, given)
+            data = _raw_bytes(port_map[_DATA])
+            made = (self._decode if direction == "decode" else self._encode)(data, prepared)
+        except LimitExceeded as failure:
+            raise LimitExceeded(f"{where}: {failure}") from failure
+        except ChonkleError:
+            raise
+        except MemoryError as failure:
+            raise LimitExceeded(f"{where}: not enough memory") from failure
+        except Exception as failure:
+            # Whatever a library raises for bad data: each has its own ideas of what.
+            words = " ".join(str(failure).split()) or type(failure).__name__
+            raise CodecError(f"{where}: {words}") from failure
+        if len(made) > self._limits.output_bytes:
+            raise LimitExceeded(f"{where}: {too_large(self._limits)}")
+        return Answer({_DATA: made})
+
+    def _check_ports(self, direction: Direction, port_map: Mapping[str, Buffer]) -> None:
+        ports = self._signature.takes(direction)
+        name = self._signature.implementation
+        for port in port_map:
+            if port not in ports:
+                listed = ", ".join(f"`{known}`" for known in ports)
+                raise CodecError(
+                    f"{name} has no port `{port}` when asked to {direction}",
+                    expected=f"some of {listed}",
+                )
+        for port, described in ports.items():
+            if described.required and described.default is None and port not in port_map:
+                raise CodecError(
+                    f"{name} cannot {direction}: port `{port}` is missing",
+                    expected=f"a value of type `{described.type}`",
+                )
+
+    def _decode(self, data: memoryview, prepared: _Prepared) -> bytes:
+        call, limits = self._call, self._limits
+        if call.empty is not None and data == bytes.fromhex(call.empty):
+            return b""
+        if call.decoder:
+            return DECODERS[call.decoder](data, prepared.parameters, limits)
+        if call.frame:
+            claim = FRAMES[call.frame](data)
+            slack = 0 if claim.is_exact else max(0, _BOUND_SLACK - limits.output_bytes)
+            if claim.size > limits.output_bytes + slack:
+                raise too_large(limits)
+            if claim.size == 0:
+                return b""
+        elif prepared.element_sizes is not None:
+            encoded, decoded = prepared.element_sizes
+            if len(data) // encoded * decoded > limits.output_bytes:
+                raise too_large(limits)
+        source = _array(data, call, prepared.parameters)
+        return _as_bytes(prepared.codec.decode(source), call, prepared.parameters)
+
+    def _encode(self, data: memoryview, prepared: _Prepared) -> bytes:
+        call, limits = self._call, self._limits
+        if call.empty is not None and len(data) == 0:
+            return bytes.fromhex(call.empty)
+        if prepared.element_sizes is not None:
+            encoded, decoded = prepared.element_sizes
+            if len(data) // decoded * encoded > limits.output_bytes:
+                raise too_large(limits)
+        source = _array(data, call, prepared.parameters)
+        return _as_bytes(prepared.codec.encode(source), call, prepared.parameters)
+
+
+def _prepare(
+    signature: Signature, call: Call, direction: Direction, given: tuple[tuple[str, bytes], ...]
+) -> _Prepared:
+    where = f"{signature.implementation} cannot {direction}"
+    ports = {name: port for name, port in signature.takes(direction).items() if name != _DATA}
+    parameters = read_parameters(dict(given), ports=ports, call=call, where=where)
+    arguments = {
+        name: value for name, value in parameters.items() if name not in call.describes
+    } | missing_placeholders(call, signature.inputs, direction)
+    # Costs 150 ms that only a running codec pays.
+    import numcodecs  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    try:
+        # Never through numcodecs' registry: anybody may have put another class under the name.
+        codec = attrgetter(call.codec_class)(numcodecs)(**arguments)
+    except Exception as failure:
+        words = " ".join(str(failure).split()) or type(failure).__name__
+        raise CodecError(f"{where} with {written(parameters)}: {words}") from failure
+    sizes = None
+    if call.dtypes:
+        encoded_name, decoded_name = call.dtypes
+        decoded: Any = parameters[decoded_name]
+        encoded: Any = parameters.get(encoded_name, decoded)
+        sizes = (encoded.itemsize, decoded.itemsize)
+    return _Prepared(codec, parameters, sizes)
+
+
+def _raw_bytes(data: Buffer) -> memoryview:
+    view = memoryview(data)
+    if view.nbytes == 0:
+        return memoryview(b"")
+    try:
+        return view.cast("B")
+    except TypeError:
+        # Not contiguous, or of elements that a memoryview cannot look into.
+        return memoryview(view.tobytes())
+
+
+def _array(
+    data: memoryview, call: Call, parameters: Mapping[str, object]
+) -> "np.ndarray[Any, Any]":
+    """Make of raw bytes what numcodecs is given, without a copy where bytes do."""
+    import numpy as np  # noqa: PLC0415 - costs 100 ms that only a running codec pays
+
+    if call.data == "bytes":
+        return np.frombuffer(data, "u1")
+    dtype: Any = parameters["dtype"]
+    array = np.frombuffer(data, dtype)
+    if call.data == "array":
+        return array.astype(dtype.newbyteorder("="), copy=False)
+    if call.data == "text" and dtype.kind == "S":
+        array = np.char.decode(array, "utf-8")
+    shape = parameters.get("shape")
+    return array if shape is None else array.reshape(shape)
+
+
+def _as_bytes(made: Any, call: Call, parameters: Mapping[str, object]) -> bytes:  # noqa: ANN401
+    """Copy what numcodecs gave: it may be a view of its input, which is only lent."""
+    if isinstance(made, bytes):
+        return made
+    if call.data == "array":
+        dtype: Any = parameters["dtype"]
+        made = made.astype(made.dtype.newbyteorder(dtype.byteorder), copy=False)
+    return made.tobytes() if hasattr(made, "tobytes") else bytes(made)

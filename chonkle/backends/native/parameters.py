@@ -1,0 +1,147 @@
+"""Parameters on their way from a port-map to a numcodecs constructor."""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from chonkle.backends.base import Buffer
+from chonkle.backends.native.calls import Call
+from chonkle.errors import CodecError, PipelineError
+from chonkle.formats.json_text import parse_json
+from chonkle.formats.signature import Direction, Port
+from chonkle.formats.values import check_scalar, shown
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_CONVERTED = {
+    "strings": "JSON text of a list of strings",
+    "objects": "JSON text of a list of objects",
+}
+_ITEM_TYPES = {"strings": str, "objects": dict}
+_FIELD_MIN, _FIELD_MAX = 2, 3
+
+
+def read_parameters(
+    texts: Mapping[str, Buffer], *, ports: Mapping[str, Port], call: Call, where: str
+) -> dict[str, object]:
+    """Read the parameters of one call.
+
+    Args:
+        texts: the data of the parameters that are there.
+        ports: every parameter that exists in the direction; defaults stand in for what is missing.
+        call: how numcodecs is called.
+        where: codec and direction, for messages.
+
+    Returns:
+        Each parameter that has a value, as numcodecs wants it; types as `numpy.dtype`.
+
+    Raises:
+        CodecError: a value is not what its port expects.
+    """
+    found: dict[str, object] = {}
+    for name, port in ports.items():
+        what = f"{where}: port `{name}`"
+        if name in texts:
+            value = _read(bytes(texts[name]), port, what)
+        elif port.default is not None:
+            value = port.default
+        else:
+            continue
+        _check(name, value, call, what)
+        if port.type == "dtype_desc":
+            value = read_dtype(value, what=what)
+        elif name in call.convert:
+            value = _converted(str(value), call.convert[name], what)
+        found[name] = value
+    return found
+
+
+def missing_placeholders(
+    call: Call, ports: Mapping[str, Port], direction: Direction
+) -> dict[str, object]:
+    """Give what a constructor demands for parameters that do not exist in a direction."""
+    return {
+        name: value for name, value in call.placeholder.items() if not ports[name].exists(direction)
+    }
+
+
+def read_dtype(value: object, *, what: str) -> "np.dtype[Any]":
+    """Make a NumPy type of its description.
+
+    Args:
+        value: a type string such as `<u2`, or a list of `[name, type]` or `[name, type, shape]`.
+        what: the port, for messages.
+
+    Raises:
+        CodecError: it describes no type, or one that holds Python objects.
+    """
+    import numpy as np  # noqa: PLC0415 - costs 100 ms that only a running codec pays
+
+    expected = "a NumPy type such as `<u2`"
+    try:
+        dtype = np.dtype(_as_fields(value))  # type: ignore[call-overload]
+    except Exception as failure:
+        raise CodecError(f"{what}: no type", expected=expected, got=shown(value)) from failure
+    if dtype.hasobject:
+        # Such an element is a pointer: as raw bytes it would be an address of this process.
+        raise CodecError(f"{what}: a type of Python objects", expected=expected, got=shown(value))
+    if dtype.itemsize == 0:
+        raise CodecError(f"{what}: a type without a size", expected=expected, got=shown(value))
+    return dtype  # type: ignore[no-any-return]
+
+
+def _as_fields(value: object) -> object:
+    # NumPy wants tuples where JSON only has lists.
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list):
+        raise TypeError(type(value).__name__)
+    made = []
+    for item in value:
+        if not isinstance(item, list) or not _FIELD_MIN <= len(item) <= _FIELD_MAX:
+            raise TypeError(type(item).__name__)
+        name, description, *shape = item
+        made.append((name, _as_fields(description), *(tuple(extents) for extents in shape)))
+    return made
+
+
+def _read(text: bytes, port: Port, what: str) -> object:
+    if port.type == "bytes":
+        return text
+    try:
+        return check_scalar(text, port.type, what=what)
+    except PipelineError as failure:
+        # The message names the port, what was expected and what came.
+        raise CodecError(str(failure)) from failure
+
+
+def _check(name: str, value: object, call: Call, what: str) -> None:
+    if name in call.range and isinstance(value, int):
+        least, greatest = call.range[name]
+        if not least <= value <= greatest:
+            raise CodecError(
+                f"{what}: out of range", expected=f"{least} to {greatest}", got=shown(value)
+            )
+    if name in call.choice and value not in call.choice[name]:
+        choices = ", ".join(f"`{choice}`" for choice in call.choice[name])
+        raise CodecError(f"{what}: unknown value", expected=f"one of {choices}", got=shown(value))
+    if name in call.nonzero and value == 0:
+        raise CodecError(f"{what}: out of range", expected="a number other than 0", got="`0`")
+
+
+def _converted(text: str, conversion: str, what: str) -> object:
+    value = parse_json(text, what=what, error=CodecError)
+    item_type = _ITEM_TYPES[conversion]
+    if not isinstance(value, list) or not all(isinstance(item, item_type) for item in value):
+        raise CodecError(
+            f"{what}: wrong content", expected=_CONVERTED[conversion], got=shown(value)
+        )
+    return value
+
+
+def written(parameters: Mapping[str, object]) -> str:
+    """Write parameters for a message, `digits=3, dtype="<i4"`."""
+    return ", ".join(
+        f"{name}={json.dumps(value, default=str)[:60]}" for name, value in parameters.items()
+    )
