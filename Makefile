@@ -58,7 +58,7 @@ codecs: $(VENV)/dev.stamp ## Build the codecs whose sources changed
 	$(PY) -m chonkle_toolchain build
 
 .PHONY: tools
-tools: $(VENV)/dev.stamp ## Install the compilers that building codecs needs
+tools: $(VENV)/tools.stamp ## Install the compilers that building codecs needs
 	$(PY) -m chonkle_toolchain tools --install
 
 # make bench-cold-start runs tests/bench/cold_start.py
@@ -75,6 +75,7 @@ wheel: $(VENV)/dev.stamp ## Build the distributions of chonkle and chonkle-toolc
 lock: $(VENV)/lock.stamp ## Renew the hashed pins; to move to newer versions: make lock ARGS=--upgrade
 	$(LOCK) -o $(REQUIREMENTS)/lock.txt --group lock
 	$(LOCK) -o $(REQUIREMENTS)/dev.txt $(PROJECTS) --extra native --group dev
+	$(LOCK) -o $(REQUIREMENTS)/tools.txt --group tools --constraints $(REQUIREMENTS)/dev.txt
 	$(LOCK) -o $(REQUIREMENTS)/demo.txt pyproject.toml --group build --group demo \
 		--constraints $(REQUIREMENTS)/dev.txt
 	@if grep -n '://' $(REQUIREMENTS)/*.txt; then \
@@ -105,6 +106,10 @@ $(VENV)/dev.stamp: $(REQUIREMENTS)/dev.txt $(PROJECTS) $(VENV)/python.stamp
 	$(PIP) install --require-hashes -r $<
 	$(PIP) install --no-deps --no-build-isolation -e . -e toolchain
 	@touch $(VENV)/demo.stamp $@
+
+$(VENV)/tools.stamp: $(REQUIREMENTS)/tools.txt $(VENV)/dev.stamp
+	$(PIP) install --require-hashes -r $<
+	@touch $@
 
 $(VENV)/lock.stamp: $(REQUIREMENTS)/lock.txt $(VENV)/python.stamp
 	$(PIP) install --require-hashes -r $<
