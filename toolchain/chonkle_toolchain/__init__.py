@@ -1,0 +1,11 @@
+"""The build side of chonkle: a codec's source goes in, a core module and a component come out.
+
+recipe      codec.toml and signature.json, parsed and checked
+tools       the compilers and wasm-tools: found, or missing with words
+compile_c   C sources to a linked module, through Zig's compiler
+compile_rust   a Rust crate to a linked module, through Cargo
+wrap        module to component; strip, validate, embed the signature
+fingerprint what a build depends on, as one digest
+lock        codecs.lock: what was built from what
+build       all of it, for the codecs that are not up to date
+"""

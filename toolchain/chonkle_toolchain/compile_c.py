@@ -1,0 +1,71 @@
+"""C sources to a linked module, through the C compiler that Zig carries."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from chonkle_toolchain.process import run
+from chonkle_toolchain.recipe import Abi, Recipe
+
+# What every C codec is compiled with; part of a build's fingerprint.
+C_FLAGS = (
+    "--target=wasm32-wasi",
+    "-mexec-model=reactor",
+    "-O3",
+    "-DNDEBUG",
+    "-msimd128",
+    "-mbulk-memory",
+    "-fvisibility=hidden",
+    "-fno-sanitize=undefined",
+    "-Wall",
+    "-Wextra",
+    "-g0",
+)
+
+_SDK_COMMON = (
+    "chonkle_block.c",
+    "chonkle_call.c",
+    "chonkle_error.c",
+    "chonkle_scalar.c",
+    "chonkle_text.c",
+)
+
+
+def compile_c(recipe: Recipe, *, abi: Abi, sdk: Path, zig: Sequence[str], build_dir: Path) -> bytes:
+    """Compile and link one codec for one ABI.
+
+    The link keeps the `name` section: the caller strips it once it has been read.
+
+    Args:
+        recipe: the codec, written in C.
+        abi: which of the two ABIs the module exports.
+        sdk: the folder of the C SDK.
+        zig: how to run Zig.
+        build_dir: where to put what comes out.
+
+    Returns:
+        The linked module.
+
+    Raises:
+        BuildError: when the compiler finds fault with the sources.
+    """
+    output = build_dir.resolve() / f"{recipe.name}.{abi}.linked.wasm"
+    folder, sdk = recipe.folder.resolve(), sdk.resolve()
+    sources = [sdk / name for name in (*_SDK_COMMON, f"chonkle_{abi}_abi.c")]
+    sources.extend(folder / name for name in recipe.sources)
+    command = [
+        *zig,
+        "cc",
+        *C_FLAGS,
+        f"-ffile-prefix-map={folder}=.",
+        f"-ffile-prefix-map={sdk}=sdk",
+        f"-Wl,-z,stack-size={recipe.stack_size_bytes}",
+        "-I",
+        str(sdk),
+        *(part for name in recipe.include for part in ("-I", str(folder / name))),
+        *recipe.flags,
+        *map(str, sources),
+        "-o",
+        str(output),
+    ]
+    run(command, what=f"compiling `{recipe.name}` for the {abi} ABI", cwd=folder)
+    return output.read_bytes()

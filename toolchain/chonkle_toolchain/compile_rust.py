@@ -1,0 +1,101 @@
+"""A Rust crate to a linked module, through Cargo."""
+
+import os
+from pathlib import Path
+
+from chonkle.errors import BuildError
+from chonkle_toolchain.process import run
+from chonkle_toolchain.recipe import Abi, Recipe
+from chonkle_toolchain.rust import TARGET, Rust
+
+# What every Rust codec is compiled with; part of a build's fingerprint.
+RUST_FLAGS = ("-Ctarget-feature=+simd128,+bulk-memory", "-Cpanic=abort")
+RUST_PROFILE = (
+    "profile.release.opt-level=3",
+    "profile.release.lto='fat'",
+    "profile.release.codegen-units=1",
+    "profile.release.panic='abort'",
+    "profile.release.strip=true",
+    "profile.release.debug=false",
+    "profile.release.incremental=false",
+)
+
+_BUILD_STD = ("-Zbuild-std=core,alloc,std,panic_abort",)
+
+
+def compile_rust(recipe: Recipe, *, abi: Abi, rust: Rust, build_dir: Path) -> bytes:
+    """Compile and link one codec for one ABI.
+
+    Args:
+        recipe: the codec, written in Rust.
+        abi: which of the two ABIs the module exports.
+        rust: the compiler.
+        build_dir: where Cargo keeps what it makes; shared by all codecs.
+
+    Returns:
+        The linked module.
+
+    Raises:
+        BuildError: when the compiler finds fault with the crate, or it makes no module.
+    """
+    folder = recipe.folder.resolve()
+    target_dir = (build_dir / "cargo").resolve()
+    # With --target, Cargo leaves this file here whatever the crate is called.
+    release = target_dir / TARGET / "release"
+    for old in release.glob("*.wasm"):
+        old.unlink()
+    command = [
+        rust.cargo,
+        "build",
+        "--release",
+        "--locked",
+        f"--target={TARGET}",
+        f"--target-dir={target_dir}",
+        f"--features=chonkle-codec/{abi}-abi",
+        *(part for setting in RUST_PROFILE for part in ("--config", setting)),
+        *(_BUILD_STD if rust.build_std else ()),
+    ]
+    run(
+        command,
+        what=f"compiling `{recipe.name}` for the {abi} ABI",
+        cwd=folder,
+        environment=_environment(recipe, rust, folder),
+    )
+    modules = list(release.glob("*.wasm"))
+    if len(modules) != 1:
+        raise BuildError(
+            f"{folder}: the crate made {len(modules)} modules",
+            expected="one",
+            hint='`crate-type = ["cdylib"]` in the `[lib]` table of Cargo.toml',
+        )
+    return modules[0].read_bytes()
+
+
+def _environment(recipe: Recipe, rust: Rust, folder: Path) -> dict[str, str]:
+    # RUSTFLAGS and the like, set for other builds, would change the bytes.
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_"))
+        and not name.endswith("RUSTFLAGS")
+        and name not in ("RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER")
+    }
+    cargo_home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo").resolve()
+    source = Path(rust.sysroot) / "lib" / "rustlib" / "src" / "rust"
+    flags = [
+        *RUST_FLAGS,
+        f"-Clink-arg=-zstack-size={recipe.stack_size_bytes}",
+        # Panic messages carry file names.
+        f"--remap-path-prefix={folder.parent}=codec-src",
+        f"--remap-path-prefix={cargo_home}=cargo",
+        f"--remap-path-prefix={source}=rust",
+        f"--remap-path-prefix={source.resolve()}=rust",
+    ]
+    # This form of the flags may hold paths with spaces.
+    kept["CARGO_ENCODED_RUSTFLAGS"] = "\x1f".join(flags)
+    kept["RUSTC"] = rust.rustc
+    if rust.linker:
+        kept["CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER"] = rust.linker
+    if rust.build_std:
+        kept["RUSTC_BOOTSTRAP"] = "1"
+    return kept

@@ -1,0 +1,85 @@
+"""What a build depends on, as one digest.
+
+Everything that can change an artifact's bytes is in it: the recipe, the signature, the sources, the
+SDK of that language, the WIT world, the flags and the pinned versions of the tools. It is computed
+from files alone, so that a clone without a compiler can tell what is up to date. The Rust compiler
+is not in it: it cannot be pinned on every machine; `codecs.lock` records the one that was used.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from blake3 import blake3
+
+from chonkle.errors import BuildError
+from chonkle_toolchain.compile_c import C_FLAGS
+from chonkle_toolchain.compile_rust import RUST_FLAGS, RUST_PROFILE
+from chonkle_toolchain.recipe import Language, Recipe
+from chonkle_toolchain.tools import WASM_TOOLS_VERSION, ZIG_VERSION
+
+# Raised when the toolchain itself makes other bytes of the same inputs.
+_BUILD_VERSION = "1"
+# Not inputs: golden vectors are tests, and Cargo leaves its output in `target`.
+_IGNORED_FOLDERS = {"vectors", "target", "tests"}
+
+
+def build_digest(recipe: Recipe, *, sdk: Path) -> str:
+    """Hash everything that a codec's build depends on.
+
+    Args:
+        recipe: the codec.
+        sdk: the SDK's folder, with `wit`, `c` and `rust` in it.
+
+    Returns:
+        `blake3:` and 64 hexadecimal digits.
+
+    Raises:
+        BuildError: when the SDK is not there or a file cannot be read.
+    """
+    hasher = blake3()
+    for item in (*_toolset(recipe.language), str(recipe.stack_size_bytes)):
+        _add(hasher, item.encode())
+    for label, folder in (
+        ("codec", recipe.folder),
+        ("sdk", sdk / recipe.language),
+        ("wit", sdk / "wit"),
+    ):
+        if not folder.is_dir():
+            raise BuildError(
+                f"no folder `{folder}`",
+                hint="the codec SDK belongs beside the codecs, in `sdk` of the same folder",
+            )
+        for path in _files(folder):
+            _add(hasher, f"{label}/{path.relative_to(folder).as_posix()}".encode())
+            _add(hasher, _content(path))
+    return f"blake3:{hasher.hexdigest()}"
+
+
+def _toolset(language: Language) -> tuple[str, ...]:
+    common = (_BUILD_VERSION, language, WASM_TOOLS_VERSION)
+    if language == "c":
+        return (*common, ZIG_VERSION, *C_FLAGS)
+    return (*common, *RUST_FLAGS, *RUST_PROFILE)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
+        parts = path.relative_to(folder).parts
+        hidden = any(part.startswith(".") for part in parts)
+        if path.is_file() and not hidden and not _IGNORED_FOLDERS.intersection(parts[:-1]):
+            yield path
+
+
+def _content(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as failure:
+        raise BuildError(f"{path}: cannot be read: {failure.strerror}") from failure
+    # Git may check text out with other line ends on Windows.
+    return data.replace(b"\r\n", b"\n")
+
+
+def _add(hasher: blake3, item: bytes) -> None:
+    # The length in front keeps two items from being taken for one.
+    hasher.update(len(item).to_bytes(8, "little"))
+    hasher.update(item)

@@ -1,0 +1,61 @@
+"""Running other programs: their failure is a `BuildError` with what they said."""
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from chonkle.errors import BuildError
+
+_SAID_LINES = 40
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    what: str,
+    stdin: bytes | None = None,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> bytes:
+    """Run a program to its end.
+
+    Args:
+        command: the program and its arguments; no shell is between.
+        what: what is being done, for the message.
+        stdin: bytes for its standard input.
+        cwd: the folder to run in.
+        environment: the whole environment; this process's own by default.
+
+    Returns:
+        What it wrote to its standard output.
+
+    Raises:
+        BuildError: when it cannot be started or exits with a failure.
+    """
+    program = Path(command[0]).name
+    try:
+        done = subprocess.run(
+            [str(part) for part in command],
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            cwd=cwd,
+            env=environment,
+            check=False,
+        )
+    except OSError as failure:
+        raise BuildError(f"{what}: `{program}` cannot be started: {failure.strerror}") from failure
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()[-_SAID_LINES:]
+        words = "".join(f"\n  {line}" for line in said)
+        raise BuildError(f"{what}: `{program}` failed with exit code {done.returncode}{words}")
+    return done.stdout
+
+
+def first_line(command: Sequence[str | Path]) -> str | None:
+    """Give the first line that a program prints, or None when it cannot be run."""
+    try:
+        said = run(command, what="asking for a version")
+    except BuildError:
+        return None
+    return said.decode(errors="replace").strip().partition("\n")[0].strip()

@@ -1,0 +1,177 @@
+"""A codec's recipe: the `codec.toml` and `signature.json` in its folder."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from chonkle.errors import BuildError, SignatureError
+from chonkle.formats.signature import Signature, parse_signature
+
+Language = Literal["c", "rust"]
+Abi = Literal["core", "component"]
+
+RECIPE_FILE = "codec.toml"
+SIGNATURE_FILE = "signature.json"
+CARGO_FILES = ("Cargo.toml", "Cargo.lock")
+
+_FIELDS = {
+    "c": {"language", "sources", "include", "flags", "stack_size_bytes"},
+    "rust": {"language", "stack_size_bytes"},
+}
+_STACK_SIZE_BYTES = 256 * 1024
+_STACK_UNIT = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How one codec is built, and what it is.
+
+    Attributes:
+        folder: the codec's folder.
+        language: what it is written in.
+        signature: what it is.
+        sources: C files to compile, relative to the folder; empty for Rust.
+        include: C header folders, relative to the folder; empty for Rust.
+        flags: further flags for the C compiler.
+        stack_size_bytes: the guest's stack.
+    """
+
+    folder: Path
+    language: Language
+    signature: Signature
+    sources: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    stack_size_bytes: int = _STACK_SIZE_BYTES
+
+    @property
+    def name(self) -> str:
+        """The implementation's name, which is also the folder's."""
+        return self.signature.implementation
+
+    def artifact(self, abi: Abi) -> str:
+        """Where the built file goes, relative to the output folder, with `/` between."""
+        return f"{self.signature.codec_id}/{self.signature.label}.{abi}.wasm"
+
+
+def find_recipes(codec_src: Path) -> dict[str, Recipe]:
+    """Read every codec's recipe under a folder.
+
+    Args:
+        codec_src: a folder with one folder for each codec.
+
+    Returns:
+        The recipes by name, sorted.
+
+    Raises:
+        BuildError: when there is no such folder, or a recipe in it is bad.
+    """
+    if not codec_src.is_dir():
+        raise BuildError(
+            f"no folder `{codec_src}`",
+            hint="run from the project's top folder, or say where with `--codec-src`",
+        )
+    recipes = (read_recipe(path.parent) for path in sorted(codec_src.glob(f"*/{RECIPE_FILE}")))
+    found = {recipe.name: recipe for recipe in recipes}
+    artifacts: dict[str, str] = {}
+    for recipe in found.values():
+        other = artifacts.setdefault(recipe.artifact("core"), recipe.name)
+        if other != recipe.name:
+            raise BuildError(f"`{other}` and `{recipe.name}` build the same file")
+    return found
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """Read one codec's recipe.
+
+    Args:
+        folder: the codec's folder.
+
+    Raises:
+        BuildError: when a file is missing, malformed, or says what cannot be built.
+    """
+    path = folder / RECIPE_FILE
+    try:
+        document = tomllib.loads(_read(path))
+    except tomllib.TOMLDecodeError as failure:
+        raise BuildError(f"{path}: malformed TOML: {failure}") from failure
+    language = document.get("language")
+    if language not in _FIELDS:
+        raise BuildError(f"{path}: bad `language`", expected='"c" or "rust"', got=repr(language))
+    unknown = sorted(document.keys() - _FIELDS[language])
+    if unknown:
+        raise BuildError(
+            f"{path}: unknown field `{unknown[0]}`",
+            expected=f"any of {', '.join(sorted(_FIELDS[language]))}",
+        )
+    recipe = Recipe(
+        folder=folder,
+        language=language,
+        signature=_signature(folder),
+        sources=_texts(document, "sources", path),
+        include=_texts(document, "include", path),
+        flags=_texts(document, "flags", path),
+        stack_size_bytes=_stack_size(document, path),
+    )
+    _check_files(recipe, path)
+    return recipe
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as failure:
+        raise BuildError(f"no file `{path}`") from failure
+    except (OSError, UnicodeDecodeError) as failure:
+        raise BuildError(f"{path}: cannot be read: {failure}") from failure
+
+
+def _signature(folder: Path) -> Signature:
+    path = folder / SIGNATURE_FILE
+    try:
+        signature = parse_signature(_read(path), what=str(path))
+    except SignatureError as failure:
+        raise BuildError(str(failure)) from failure
+    if not signature.version:
+        raise BuildError(f"{path}: no `version`", expected="a semantic version such as `1.0.0`")
+    if signature.implementation != folder.resolve().name:
+        raise BuildError(
+            f"{path}: `implementation` differs from the folder's name",
+            expected=f"`{folder.resolve().name}`",
+            got=f"`{signature.implementation}`",
+        )
+    return signature
+
+
+def _texts(document: Mapping[str, object], name: str, path: Path) -> tuple[str, ...]:
+    value = document.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise BuildError(f"{path}: bad `{name}`", expected="a list of strings", got=repr(value))
+    return tuple(value)
+
+
+def _stack_size(document: Mapping[str, object], path: Path) -> int:
+    value = document.get("stack_size_bytes", _STACK_SIZE_BYTES)
+    if not isinstance(value, int) or isinstance(value, bool) or value <= 0 or value % _STACK_UNIT:
+        raise BuildError(
+            f"{path}: bad `stack_size_bytes`",
+            expected=f"a positive multiple of {_STACK_UNIT}",
+            got=repr(value),
+        )
+    return value
+
+
+def _check_files(recipe: Recipe, path: Path) -> None:
+    if recipe.language == "c" and not recipe.sources:
+        raise BuildError(f"{path}: no `sources`", expected="the C files to compile")
+    needed = recipe.sources if recipe.language == "c" else CARGO_FILES
+    root = recipe.folder.resolve()
+    for name in (*needed, *recipe.include):
+        found = (root / name).resolve()
+        if not found.is_relative_to(root):
+            raise BuildError(f"{path}: `{name}` lies outside of the codec's folder")
+        if not found.exists():
+            hint = "run `cargo generate-lockfile`, and commit it" if name == "Cargo.lock" else ""
+            raise BuildError(f"{path}: no file `{name}` in the codec's folder", hint=hint)
