@@ -96,6 +96,21 @@ RULES: Mapping[str, Rule] = {
 # The façade: its version and what it re-exports. Modules below import from where a thing is made.
 FACADE = rule(7)
 
+# What the build side may use of the runtime: its lowest layers, the registry client to publish
+# with, and the front door to verify what it built.
+BUILD_SIDE_USES = (
+    "chonkle.errors",
+    "chonkle.names",
+    "chonkle.digest",
+    "chonkle.formats",
+    "chonkle.dag",
+    "chonkle.storage",
+    "chonkle.engine",
+    "chonkle.oci",
+    "chonkle.session",
+    "chonkle.pipeline",
+)
+
 # What reads or changes the environment, as attributes of `os` and `os.path`.
 ENVIRONMENT = frozenset(
     {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv", "expandvars"}
@@ -262,6 +277,31 @@ def _problem_inside(importer: str, own: Rule, target: Module, other: Rule | None
 
 def test_every_import_of_chonkle_goes_down() -> None:
     assert violations(ROOT, "chonkle", RULES) == []
+
+
+def build_side_violations(root: Path, package: str, allowed: tuple[str, ...]) -> list[str]:
+    """Check that the build side imports only those parts of the runtime that it may use."""
+    runtime = allowed[0].partition(".")[0]
+    return [
+        f"{module.name}:{line}: imports `{target}`, which is the runtime's own affair"
+        for module in modules_under(root, package).values()
+        for line, target in imports_of(module, dict.fromkeys(allowed, module))
+        if is_within(target, runtime) and not any(is_within(target, name) for name in allowed)
+    ]
+
+
+def test_the_build_side_uses_only_the_lowest_layers() -> None:
+    assert build_side_violations(ROOT / "toolchain", "chonkle_toolchain", BUILD_SIDE_USES) == []
+
+
+def test_a_build_side_that_uses_more_is_found(tmp_path: Path) -> None:
+    (tmp_path / "builder").mkdir()
+    (tmp_path / "builder/ok.py").write_text("from fake import words\nimport fake_too, fake.words.a")
+    (tmp_path / "builder/bad.py").write_text("from fake.run import go\nfrom fake import go")
+    assert build_side_violations(tmp_path, "builder", ("fake.words",)) == [
+        "builder.bad:1: imports `fake.run`, which is the runtime's own affair",
+        "builder.bad:2: imports `fake`, which is the runtime's own affair",
+    ]
 
 
 FAKE_RULES: Mapping[str, Rule] = {
