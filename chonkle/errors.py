@@ -5,6 +5,7 @@ line only prints it.
 """
 
 from collections.abc import Iterable
+from typing import Self
 
 
 class ChonkleError(Exception):
@@ -31,6 +32,12 @@ class ChonkleError(Exception):
         # Everything is folded into the one positional argument, so that the exception survives
         # pickling between processes.
         super().__init__(f"{message}; hint: {hint}" if hint else message)
+
+    def within(self, context: str) -> Self:
+        """Give the same failure with words for where it happened before its own."""
+        error = type(self)(f"{context}: {self}")
+        error.__dict__.update(self.__dict__)
+        return error
 
 
 class PipelineError(ChonkleError, ValueError):

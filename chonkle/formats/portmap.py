@@ -11,8 +11,8 @@ from struct import Struct
 
 from chonkle.errors import PortMapError
 
-_U32 = Struct("<I")
-_U32_SIZE = 4
+# The number of entries, which stands first; every length has the same form.
+COUNT = Struct("<I")
 _NAME_MAX = 1024
 _PORTS_MAX = 4096
 
@@ -20,7 +20,7 @@ _PORTS_MAX = 4096
 def entry_prefix(name: str, data_size: int) -> bytes:
     """Write everything of an entry that stands before its data."""
     encoded = name.encode()
-    return b"".join((_U32.pack(len(encoded)), encoded, _U32.pack(data_size)))
+    return b"".join((COUNT.pack(len(encoded)), encoded, COUNT.pack(data_size)))
 
 
 def encode(port_map: Mapping[str, bytes]) -> bytes:
@@ -32,7 +32,7 @@ def encode(port_map: Mapping[str, bytes]) -> bytes:
     Returns:
         The encoded port-map.
     """
-    parts = [_U32.pack(len(port_map))]
+    parts = [COUNT.pack(len(port_map))]
     for name, data in port_map.items():
         parts.extend((entry_prefix(name, len(data)), data))
     return b"".join(parts)
@@ -53,19 +53,19 @@ def read_layout(size: int, read: Callable[[int, int], bytes]) -> dict[str, tuple
     """
 
     def u32(offset: int) -> int:
-        if offset + _U32_SIZE > size:
+        if offset + COUNT.size > size:
             raise PortMapError(f"port-map truncated at byte {offset} of {size}")
-        value: int = _U32.unpack(read(offset, _U32_SIZE))[0]
+        value: int = COUNT.unpack(read(offset, COUNT.size))[0]
         return value
 
     count = u32(0)
     if count > _PORTS_MAX:
         raise PortMapError("port-map too long", expected=f"at most {_PORTS_MAX} ports", got=str(count))
-    offset = _U32_SIZE
+    offset = COUNT.size
     layout: dict[str, tuple[int, int]] = {}
     for _ in range(count):
         name_size = u32(offset)
-        offset += _U32_SIZE
+        offset += COUNT.size
         if name_size > _NAME_MAX or offset + name_size > size:
             raise PortMapError(f"port name at byte {offset} runs past the end of the port-map")
         try:
@@ -74,7 +74,7 @@ def read_layout(size: int, read: Callable[[int, int], bytes]) -> dict[str, tuple
             raise PortMapError(f"port name at byte {offset} is not UTF-8") from failure
         offset += name_size
         data_size = u32(offset)
-        offset += _U32_SIZE
+        offset += COUNT.size
         if offset + data_size > size:
             raise PortMapError(
                 f"data of port `{name}` is truncated",

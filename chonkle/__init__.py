@@ -1,0 +1,52 @@
+"""chonkle: codecs for chunked arrays, compiled once to WebAssembly, run everywhere.
+
+    import chonkle
+
+    with chonkle.prepare("pipeline.json", direction="decode") as prepared:
+        outputs = chonkle.run(prepared, {"bytes": chunk})
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chonkle.backends.base import Limits
+    from chonkle.errors import ChonkleError
+    from chonkle.executor import run
+    from chonkle.formats.signature import Signature
+    from chonkle.pipeline import PreparedPipeline, prepare
+    from chonkle.resolver import Resolver
+    from chonkle.session import Session
+
+# Public name -> module. They are imported when first asked for, so that a command pays only for
+# what it uses.
+_PUBLIC = {
+    "prepare": "chonkle.pipeline",
+    "PreparedPipeline": "chonkle.pipeline",
+    "run": "chonkle.executor",
+    "Resolver": "chonkle.resolver",
+    "Limits": "chonkle.backends.base",
+    "Session": "chonkle.session",
+    "Signature": "chonkle.formats.signature",
+    "ChonkleError": "chonkle.errors",
+}
+
+__all__ = [
+    "ChonkleError",
+    "Limits",
+    "PreparedPipeline",
+    "Resolver",
+    "Session",
+    "Signature",
+    "prepare",
+    "run",
+]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name."""
+    module = _PUBLIC.get(name)
+    if module is None:
+        raise AttributeError(f"module `chonkle` has no attribute `{name}`")
+    return getattr(import_module(module), name)

@@ -1,0 +1,182 @@
+"""The wasmtime engine: how guests are compiled, and what native code depends on.
+
+`EngineConfig` names every setting that chonkle chooses. Each of them is part of the fingerprint, so
+that native code made under one configuration is never offered to another: wasmtime itself checks
+most of them when it loads code, but not all.
+"""
+
+import platform
+import struct
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+import wasmtime
+
+from chonkle.digest import Digest
+
+# The smallest module: magic and version. Its compiled form carries everything that wasmtime
+# compares when it loads native code.
+_EMPTY_MODULE = b"\0asm\x01\0\0\0"
+_ENGINE_SECTION = b".wasmtime.engine"
+_TICK_S = 0.01
+_UNREACHABLE_TICK = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """The engine settings that chonkle chooses; all others are wasmtime's defaults.
+
+    Attributes:
+        interruptible: compile checks into guests, so that a timeout can stop them. Costs up to a
+            fifth of their speed, so it is on only where a timeout was asked for.
+        max_wasm_stack_bytes: stack that a guest may use on the thread that calls it.
+    """
+
+    interruptible: bool = False
+    max_wasm_stack_bytes: int = 512 * 1024
+
+
+class Engine:
+    """A wasmtime engine with its configuration, fingerprint and clock.
+
+    Shared freely between threads.
+
+    Attributes:
+        config: what it was made from.
+        wasmtime: the engine itself.
+    """
+
+    def __init__(self, config: EngineConfig | None = None) -> None:
+        """Make an engine.
+
+        Args:
+            config: settings; the defaults when left out.
+        """
+        self.config = config or EngineConfig()
+        settings = wasmtime.Config()
+        settings.max_wasm_stack = self.config.max_wasm_stack_bytes
+        if self.config.interruptible:
+            settings.epoch_interruption = True
+        self.wasmtime = wasmtime.Engine(settings)
+        self._fingerprint: Digest | None = None
+        self._clock = _EpochClock(self.wasmtime)
+
+    @property
+    def fingerprint(self) -> Digest:
+        """Identify everything that native code made by this engine depends on.
+
+        Covers what wasmtime compares on loading (version, target, processor features, compiler
+        settings), the exact wasmtime version, the platform, and every field of the configuration.
+        """
+        if self._fingerprint is None:
+            compiled = bytes(wasmtime.Module(self.wasmtime, _EMPTY_MODULE).serialize())
+            parts = (
+                _elf_section(compiled, _ENGINE_SECTION) or compiled,
+                _wasmtime_version().encode(),
+                f"{sys.platform}-{platform.machine()}".encode(),
+                repr(astuple(self.config)).encode(),
+            )
+            framed = b"".join(struct.pack("<Q", len(part)) + part for part in parts)
+            self._fingerprint = Digest.blake3(framed)
+        return self._fingerprint
+
+    @contextmanager
+    def deadline(self, wasm_store: wasmtime.Store, timeout_s: float | None) -> Iterator[None]:
+        """Interrupt guest code of a store that runs longer than allowed.
+
+        Args:
+            wasm_store: the store whose guest is about to run.
+            timeout_s: seconds; None lets it run.
+        """
+        if not self.config.interruptible:
+            yield
+            return
+        if timeout_s is None:
+            wasm_store.set_epoch_deadline(_UNREACHABLE_TICK)
+            yield
+            return
+        # One more tick, because the running one may end at once.
+        wasm_store.set_epoch_deadline(max(1, round(timeout_s / _TICK_S)) + 1)
+        with self._clock.running():
+            yield
+
+
+class _EpochClock:
+    """Moves an engine's epoch on while somebody waits for it, from one thread."""
+
+    def __init__(self, engine: wasmtime.Engine) -> None:
+        self._engine = engine
+        self._condition = threading.Condition()
+        self._waiting = 0
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        with self._condition:
+            self._waiting += 1
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._tick, name="chonkle-epoch", daemon=True
+                )
+                self._thread.start()
+            self._condition.notify()
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._waiting -= 1
+
+    def _tick(self) -> None:
+        while True:
+            with self._condition:
+                # A thread that nobody needs ends, so that an engine nobody needs can be freed.
+                if self._waiting == 0 and not self._condition.wait_for(
+                    lambda: self._waiting > 0, timeout=1.0
+                ):
+                    self._thread = None
+                    return
+            time.sleep(_TICK_S)
+            self._engine.increment_epoch()
+
+
+def _wasmtime_version() -> str:
+    """Read the installed version from the name of the distribution's directory.
+
+    `importlib.metadata` says the same, but costs as much as loading wasmtime itself; it is asked
+    only where the package stands elsewhere.
+    """
+    package = Path(wasmtime.__file__).parent
+    found = [path.name for path in package.parent.glob("wasmtime-*.dist-info")]
+    if len(found) == 1:
+        return found[0].removeprefix("wasmtime-").removesuffix(".dist-info")
+    from importlib.metadata import version  # noqa: PLC0415 - slow, see above
+
+    return version("wasmtime")
+
+
+def _elf_section(image: bytes, name: bytes) -> bytes | None:
+    """Find a section of a 64-bit little-endian ELF image (System V gABI, chapter 4)."""
+    if image[:6] != b"\x7fELF\x02\x01":
+        return None
+    (table,) = struct.unpack_from("<Q", image, 0x28)
+    entry_size, count, names_index = struct.unpack_from("<HHH", image, 0x3A)
+
+    def header(index: int) -> tuple[int, int, int]:
+        # sh_name at 0, sh_offset at 24, sh_size at 32
+        start = table + index * entry_size
+        (name_offset,) = struct.unpack_from("<I", image, start)
+        offset, size = struct.unpack_from("<QQ", image, start + 24)
+        return name_offset, offset, size
+
+    names_start = header(names_index)[1]
+    for index in range(count):
+        name_offset, offset, size = header(index)
+        start = names_start + name_offset
+        if image[start : start + len(name) + 1] == name + b"\0":
+            return image[offset : offset + size]
+    return None

@@ -1,0 +1,127 @@
+"""The executor: one loop over a plan.
+
+It knows codecs only as `Codec`, and values only as slots. A step's answer stays where the codec put
+it, in a guest's memory for wasm, until the last step that reads it has run.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from chonkle.backends.base import Answer, Buffer, Codec
+from chonkle.dag.plan import Plan
+from chonkle.errors import ChonkleError, CodecError, CodecTrap, LimitExceeded, PipelineError
+from chonkle.formats.signature import Port
+from chonkle.formats.values import check_scalar, encode_scalar, is_value, shown
+
+
+class Prepared(Protocol):
+    """What the executor needs of a prepared pipeline."""
+
+    @property
+    def plan(self) -> Plan:
+        """The plan."""
+
+    @property
+    def codecs(self) -> Sequence[Codec]:
+        """An opened codec for each step of the plan."""
+
+
+def run(prepared: Prepared, inputs: Mapping[str, object]) -> dict[str, bytes]:
+    """Run a prepared pipeline once.
+
+    Args:
+        prepared: what `chonkle.prepare` gave; several threads may run it at once.
+        inputs: a value for each input: any contiguous buffer for `bytes` (bytes, memoryview, a
+            NumPy array), and for other types either the plain value or its JSON text as bytes.
+
+    Returns:
+        The bytes of each output; scalars as JSON text.
+
+    Raises:
+        PipelineError: an input is missing, unknown or of the wrong type.
+        CodecError: a codec refused its input.
+        CodecTrap: a codec broke; the next run works.
+        LimitExceeded: a codec asked for more than its limits allow.
+    """
+    plan = prepared.plan
+    values: list[Buffer | None] = list(plan.slots)
+    _bind(plan, inputs, values)
+    answers: list[Answer] = []
+    try:
+        for step, codec in zip(plan.steps, prepared.codecs, strict=True):
+            port_map = {}
+            for port, slot in step.takes:
+                value = values[slot]
+                if value is not None:
+                    port_map[port] = value
+            try:
+                answer = codec.answer(plan.direction, port_map)
+            except (CodecError, CodecTrap, LimitExceeded) as failure:
+                raise failure.within(f"step `{step.path}`") from failure.__cause__
+            answers.append(answer)
+            for port, slot in step.gives:
+                try:
+                    values[slot] = answer.ports[port]
+                except KeyError:
+                    signature = codec.signature()
+                    if signature.gives(plan.direction)[port].required:
+                        raise CodecTrap(
+                            f"step `{step.path}`: codec `{signature.codec_id}` "
+                            f"({signature.label}) did not return its port `{port}`"
+                        ) from None
+            for index in step.closes:
+                answers[index].close()
+        return {
+            name: bytes(value)
+            for name, slot in plan.outputs.items()
+            if (value := values[slot]) is not None
+        }
+    finally:
+        for answer in answers:
+            answer.close()
+
+
+def _bind(plan: Plan, inputs: Mapping[str, object], values: list[Buffer | None]) -> None:
+    """Put the caller's inputs into their slots; every problem is reported together."""
+    problems = []
+    for name, (slot, port) in plan.inputs.items():
+        if name in inputs:
+            try:
+                values[slot] = _as_buffer(inputs[name], port, f"input `{name}`")
+            except ChonkleError as failure:
+                problems.append(str(failure))
+        elif port.required and port.default is None:
+            problems.append(f"input `{name}` is missing")
+    problems.extend(
+        f"unknown input `{name}`, there is {', '.join(f'`{known}`' for known in plan.inputs)}"
+        for name in inputs
+        if name not in plan.inputs and name not in plan.unused_inputs
+    )
+    if problems:
+        raise PipelineError.from_problems(plan.codec_id, problems)
+
+
+def _as_buffer(value: object, port: Port, what: str) -> Buffer:
+    """Check one input and give it as contiguous bytes; `bytes` and `memoryview` are not copied."""
+    if port.type == "bytes":
+        if isinstance(value, bytes):
+            return value
+        try:
+            view = memoryview(value)  # type: ignore[arg-type]  # anything may come; checked here
+        except TypeError:
+            raise PipelineError(
+                f"{what}: not a buffer",
+                expected="bytes, memoryview or another contiguous buffer",
+                got=type(value).__name__,
+            ) from None
+        if not view.c_contiguous:
+            raise PipelineError(f"{what}: not contiguous", hint="pass a contiguous copy")
+        # An empty view of several dimensions cannot be cast.
+        return view.cast("B") if view.nbytes else b""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        text = bytes(value)
+        check_scalar(text, port.type, what=what)
+        return text
+    if not is_value(value, port.type):
+        raise PipelineError(f"{what}: wrong type", expected=f"`{port.type}`", got=shown(value))
+    return encode_scalar(value)

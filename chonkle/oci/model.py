@@ -1,0 +1,125 @@
+"""The parts of OCI that a codec artifact uses: references, descriptors and the wasm manifest.
+
+    manifest  application/vnd.oci.image.manifest.v1+json
+      config  application/vnd.wasm.config.v0+json
+      layer   application/wasm                            exactly one: the codec
+
+Sources: OCI Distribution Specification 1.1 (names and references), OCI Image Specification 1.1
+(descriptors, manifests), CNCF TAG Runtime, "Wasm OCI Artifact layout".
+"""
+
+import re
+from dataclasses import dataclass
+
+from chonkle.digest import Digest
+from chonkle.errors import FetchError
+from chonkle.formats.json_text import parse_json
+from chonkle.formats.values import shown
+
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+WASM_CONFIG_TYPE = "application/vnd.wasm.config.v0+json"
+WASM_LAYER_TYPE = "application/wasm"
+
+_NAME = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REFERENCE = re.compile(
+    r"(?P<registry>[A-Za-z0-9.-]+(?::[0-9]{1,5})?|\[[0-9a-f:]+\](?::[0-9]{1,5})?)/"
+    rf"(?P<repository>{_NAME}(?:/{_NAME})*)"
+    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?"
+    r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Where an artifact is: `registry/repository[:tag][@digest]`.
+
+    Attributes:
+        registry: host, with a port where it is not the usual one.
+        repository: path of names.
+        tag: `latest` when left out.
+        digest: of the manifest; it wins over the tag.
+    """
+
+    registry: str
+    repository: str
+    tag: str = "latest"
+    digest: Digest | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Reference":
+        """Read a reference, with or without `oci://` before it.
+
+        Raises:
+            FetchError: when it is not one.
+        """
+        match = _REFERENCE.fullmatch(text.removeprefix("oci://"))
+        if match is None:
+            raise FetchError(
+                "malformed OCI reference",
+                expected="`oci://registry/repository[:tag][@sha256:<hex>]`",
+                got=shown(text),
+            )
+        digest = match["digest"]
+        return cls(
+            match["registry"],
+            match["repository"],
+            match["tag"] or "latest",
+            None if digest is None else Digest.parse(digest),
+        )
+
+    def __str__(self) -> str:
+        """Write the reference as in `oci://`."""
+        pin = "" if self.digest is None else f"@{self.digest}"
+        return f"{self.registry}/{self.repository}:{self.tag}{pin}"
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What a manifest says of a blob.
+
+    Attributes:
+        media_type: its type.
+        digest: what its bytes must hash to.
+        size: how many there are.
+    """
+
+    media_type: str
+    digest: Digest
+    size: int
+
+
+def wasm_layer(manifest: bytes, *, what: str) -> Descriptor:
+    """Find the codec in a manifest.
+
+    Args:
+        manifest: its bytes.
+        what: the reference, for messages.
+
+    Raises:
+        FetchError: when it is not a manifest with exactly one wasm layer.
+    """
+    document = parse_json(manifest, what=f"{what}: manifest", error=FetchError)
+    layers = document.get("layers") if isinstance(document, dict) else None
+    if not isinstance(layers, list):
+        raise FetchError(f"{what}: not an image manifest", expected=f"`{MANIFEST_TYPE}`")
+    descriptors = [_descriptor(layer, what) for layer in layers]
+    if [each.media_type for each in descriptors] != [WASM_LAYER_TYPE]:
+        raise FetchError(
+            f"{what}: not a wasm artifact",
+            expected=f"one layer of type `{WASM_LAYER_TYPE}`",
+            got=", ".join(f"`{each.media_type}`" for each in descriptors) or "no layers",
+        )
+    return descriptors[0]
+
+
+def _descriptor(document: object, what: str) -> Descriptor:
+    fields = document if isinstance(document, dict) else {}
+    media_type, digest, size = (fields.get(name) for name in ("mediaType", "digest", "size"))
+    if (
+        not isinstance(media_type, str)
+        or not isinstance(digest, str)
+        or not isinstance(size, int)
+        or size < 0
+    ):
+        raise FetchError(f"{what}: malformed descriptor", got=shown(document))
+    return Descriptor(media_type, Digest.parse(digest), size)

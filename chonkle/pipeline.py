@@ -1,0 +1,240 @@
+"""The doorway: from a pipeline file to something that runs.
+
+    with chonkle.prepare("pipeline.json", direction="decode") as prepared:
+        outputs = chonkle.run(prepared, {"bytes": chunk})
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from chonkle import executor
+from chonkle.backends.base import Codec, Limits
+from chonkle.dag.graph import Pipeline
+from chonkle.dag.plan import Composite, Definition, Plan, make_composite, make_plan
+from chonkle.dag.sidecar import is_sidecar, sidecar_pipeline
+from chonkle.errors import ChonkleError, PipelineError
+from chonkle.formats.json_text import parse_json
+from chonkle.formats.signature import Direction, Signature
+from chonkle.formats.values import shown
+from chonkle.resolver import PipelineResolution, Resolution, Resolver
+from chonkle.session import Session
+from chonkle.settings import Settings
+
+_FILE_MAX_BYTES = 16 << 20
+# A pipeline that contains itself would nest for ever.
+_DEPTH_MAX = 16
+
+
+class PreparedPipeline:
+    """A pipeline in one direction with its codecs opened: run it as often as you like.
+
+    It may be shared by threads, and is closed by who prepared it.
+
+    Attributes:
+        plan: the calls that a run makes.
+        signature: the pipeline's ports, as those of any codec.
+        resolutions: what was picked for each step of the plan, by its path.
+        session: the session that holds the codecs.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        signature: Signature,
+        resolutions: Mapping[str, Resolution],
+        session: Session,
+        owns_session: bool,
+        limits: Limits,
+    ) -> None:
+        """Open the codecs of a plan; `prepare` makes the arguments."""
+        self.plan = plan
+        self.signature = signature
+        self.resolutions = resolutions
+        self.session = session
+        self._owns_session = owns_session
+        self._codecs: list[Codec] | None = [
+            session.open(resolutions[step.path], limits) for step in plan.steps
+        ]
+
+    @property
+    def codecs(self) -> list[Codec]:
+        """An opened codec for each step of the plan.
+
+        Raises:
+            PipelineError: when the pipeline is closed.
+        """
+        if self._codecs is None:
+            raise PipelineError(f"pipeline `{self.plan.codec_id}` is already closed")
+        return self._codecs
+
+    def run(self, inputs: Mapping[str, object]) -> dict[str, bytes]:
+        """Run it once; see `chonkle.executor.run`."""
+        return executor.run(self, inputs)
+
+    def close(self) -> None:
+        """Free the codecs. Idempotent."""
+        self._codecs = None
+        if self._owns_session:
+            self.session.close()
+
+    def __enter__(self) -> Self:
+        """Give the pipeline itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the pipeline."""
+        self.close()
+
+
+def load(pipeline: str | Path | Mapping[str, object]) -> Pipeline:
+    """Read and check a pipeline.
+
+    Args:
+        pipeline: the path of a JSON file, or the parsed document; a graph or the linear form.
+
+    Raises:
+        PipelineError: when it cannot be read or is malformed, with every problem.
+    """
+    document: object = pipeline
+    if isinstance(pipeline, (str, Path)):
+        try:
+            with Path(pipeline).open("rb") as file:
+                text = file.read(_FILE_MAX_BYTES + 1)
+        except (OSError, ValueError) as failure:
+            reason = failure.strerror if isinstance(failure, OSError) else str(failure)
+            raise PipelineError(f"cannot read pipeline {pipeline}: {reason}") from failure
+        if len(text) > _FILE_MAX_BYTES:
+            raise PipelineError(f"pipeline {pipeline} is longer than {_FILE_MAX_BYTES} bytes")
+        document = parse_json(text, what=str(pipeline), error=PipelineError)
+    elif isinstance(pipeline, Mapping):
+        document = dict(pipeline)
+    if is_sidecar(document):
+        return sidecar_pipeline(document)  # type: ignore[arg-type]  # is_sidecar looked
+    return Pipeline.from_json(document)
+
+
+def prepare(  # noqa: PLR0913 - all but the first are keywords with defaults
+    pipeline: str | Path | Mapping[str, object],
+    *,
+    direction: Direction | None = None,
+    resolver: Resolver | None = None,
+    limits: Limits | None = None,
+    session: Session | None = None,
+    settings: Settings | None = None,
+) -> PreparedPipeline:
+    """Parse, resolve, check, plan and open a pipeline.
+
+    Args:
+        pipeline: the path of a JSON file, or the parsed document.
+        direction: `encode` or `decode`; the one it is written in when left out.
+        resolver: how codecs are picked; the defaults when left out.
+        limits: what one call of a codec may take.
+        session: shares compiled codecs with other pipelines; its own when left out.
+        settings: directories and modes; the environment's when left out.
+
+    Raises:
+        PipelineError: the pipeline is wrong, with every problem together.
+        ResolveError: a codec is not to be had.
+        ChonkleError: a codec cannot be fetched, read or compiled.
+    """
+    if direction not in ("encode", "decode", None):
+        raise PipelineError("bad direction", expected="`encode` or `decode`", got=shown(direction))
+    settings = settings or Settings.from_environment()
+    resolver = _with_settings(resolver or Resolver(), settings)
+    parsed = load(pipeline)
+    resolutions: dict[str, Resolution] = {}
+    composite = _define(parsed, resolver, "", resolutions)
+    plan = make_plan(composite, direction or parsed.direction)
+    owned = session is None
+    session = session or Session(cache_directory=settings.cache_directory, aot=settings.aot)
+    try:
+        return PreparedPipeline(
+            plan,
+            signature=composite.signature,
+            resolutions=resolutions,
+            session=session,
+            owns_session=owned,
+            limits=limits or Limits(),
+        )
+    except BaseException:
+        if owned:
+            session.close()
+        raise
+
+
+def define(
+    pipeline: Pipeline, resolver: Resolver | None = None, settings: Settings | None = None
+) -> tuple[Composite, dict[str, Resolution]]:
+    """Resolve every step of a pipeline and check its wiring, opening nothing.
+
+    Args:
+        pipeline: a parsed pipeline.
+        resolver: how codecs are picked; the defaults when left out.
+        settings: directories and modes; the environment's when left out.
+
+    Returns:
+        The checked pipeline, and what was picked for each step by its path.
+
+    Raises:
+        PipelineError: with every problem together.
+        ResolveError: a codec is not to be had.
+    """
+    resolver = _with_settings(resolver or Resolver(), settings or Settings.from_environment())
+    resolutions: dict[str, Resolution] = {}
+    return _define(pipeline, resolver, "", resolutions), resolutions
+
+
+def _with_settings(resolver: Resolver, settings: Settings) -> Resolver:
+    return replace(
+        resolver,
+        codec_store=settings.codec_store if resolver.codec_store is None else resolver.codec_store,
+        force_download=resolver.force_download or settings.force_download,
+    )
+
+
+def _define(
+    pipeline: Pipeline, resolver: Resolver, path: str, resolutions: dict[str, Resolution]
+) -> Composite:
+    if path.count("/") >= _DEPTH_MAX:
+        raise PipelineError(
+            f"pipelines nested more than {_DEPTH_MAX} deep at step `{path[:-1]}`",
+            hint="does one contain itself?",
+        )
+    resolver = resolver.with_sources(pipeline.sources)
+    steps: dict[str, Definition] = {}
+    failures: list[ChonkleError] = []
+    known: dict[tuple[str, tuple[str, ...]], Resolution | PipelineResolution] = {}
+    for name, step in pipeline.steps.items():
+        try:
+            key = (step.codec_id, step.backends)
+            if key not in known:
+                known[key] = resolver.resolve(step.codec_id, backends=step.backends)
+            steps[name] = _definition(known[key], resolver, f"{path}{name}", resolutions)
+        except ChonkleError as failure:
+            failures.append(failure.within(f"step `{path}{name}`"))
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise PipelineError.from_problems(pipeline.codec_id, map(str, failures))
+    return make_composite(pipeline, steps)
+
+
+def _definition(
+    found: Resolution | PipelineResolution,
+    resolver: Resolver,
+    path: str,
+    resolutions: dict[str, Resolution],
+) -> Definition:
+    if isinstance(found, PipelineResolution):
+        return _define(found.pipeline, resolver, f"{path}/", resolutions)
+    resolutions[path] = found
+    return found.signature

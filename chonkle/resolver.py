@@ -1,0 +1,252 @@
+"""The resolver: which implementation a codec id stands for, and why.
+
+The first of these that says something decides:
+
+1. an explicit path;
+2. a forced source;
+3. an override, which names the implementation, over what is installed, shipped and native;
+4. a pin: a source that says which bytes it leads to;
+5. what is installed, shipped and native, by backend preference, then version, then name;
+6. a source of the pipeline.
+
+Nothing is compiled or instantiated here, and identity comes only from embedded signatures.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from chonkle.backends.base import BACKENDS, Backend
+from chonkle.backends.native import is_available, native_signature, refusal
+from chonkle.dag.graph import Pipeline
+from chonkle.errors import PipelineError, ResolveError
+from chonkle.fetch import Source
+from chonkle.formats.json_text import parse_json
+from chonkle.formats.signature import Signature
+from chonkle.formats.values import shown
+from chonkle.names import version_key
+from chonkle.storage.store import CodecStore, WasmCodec, bundled_store, without_conflicts
+
+DEFAULT_PREFERENCE: tuple[Backend, ...] = ("native", "core", "component")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """The implementation that was picked for a codec id.
+
+    Attributes:
+        backend: what runs it.
+        signature: its ports.
+        reason: why this one, in words.
+        wasm: the file, for wasm backends.
+        passed_over: labels of the candidates that were not picked, best first.
+    """
+
+    backend: Backend
+    signature: Signature
+    reason: str
+    wasm: WasmCodec | None = None
+    passed_over: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The implementation, version and backend, `zlib-rs@1.0.0 (core)`."""
+        return f"{self.signature.label} ({self.backend})"
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineResolution:
+    """A pipeline that was picked for a codec id.
+
+    Attributes:
+        pipeline: the pipeline.
+        reason: why, in words.
+    """
+
+    pipeline: Pipeline
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolver:
+    """Picks implementations.
+
+    Attributes:
+        codec_store: directory of installed codecs; None leaves it to the environment.
+        preference: backends, best first; those left out come after, in the default order.
+        overrides: codec id to implementation, as `zlib-rs` or `zlib-rs@1.0.0`.
+        force_sources: codec id to source URI; fetched whatever is installed.
+        pipeline_sources: codec id to source URI; fetched where nothing is installed.
+        paths: codec id to a wasm or pipeline file.
+        force_download: fetch from sources even what is installed.
+    """
+
+    codec_store: str | Path | None = None
+    preference: Sequence[str] = DEFAULT_PREFERENCE
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    force_sources: Mapping[str, str] = field(default_factory=dict)
+    pipeline_sources: Mapping[str, str] = field(default_factory=dict)
+    paths: Mapping[str, str | Path] = field(default_factory=dict)
+    force_download: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a preference that names no backend.
+
+        Raises:
+            ResolveError: naming it.
+        """
+        for backend in self.preference:
+            if backend not in BACKENDS:
+                raise ResolveError(
+                    "unknown backend in the preference",
+                    expected=", ".join(f"`{name}`" for name in BACKENDS),
+                    got=shown(backend),
+                )
+
+    def with_sources(self, sources: Mapping[str, str]) -> "Resolver":
+        """Give a resolver that knows a pipeline's sources; its own win over them."""
+        return replace(self, pipeline_sources={**sources, **self.pipeline_sources})
+
+    def resolve(
+        self, codec_id: str, *, backends: Sequence[str] = ()
+    ) -> Resolution | PipelineResolution:
+        """Pick the implementation of a codec.
+
+        Args:
+            codec_id: a validated codec id.
+            backends: the only backends that may run it; empty where any may.
+
+        Raises:
+            ResolveError: when there is none, or what there is may not be used.
+            FetchError: when a source cannot be had.
+            StoreError: when what is installed contradicts itself.
+            SignatureError: when a candidate has no valid signature.
+            WasmFormatError: when a candidate is no wasm binary.
+        """
+        allowed = tuple(backends) or BACKENDS
+        if codec_id in self.paths:
+            path = Path(self.paths[codec_id])
+            return self._from_file(codec_id, path)
+        if codec_id in self.force_sources:
+            uri = self.force_sources[codec_id]
+            return self._from_source(codec_id, uri, "forced source", fresh=True)
+        uri = self.pipeline_sources.get(codec_id, "")
+        if codec_id not in self.overrides and uri:
+            if self.force_download:
+                return self._from_source(codec_id, uri, "source, download forced", fresh=True)
+            if Source.parse(uri).is_pinned:
+                return self._from_source(codec_id, uri, "pinned source")
+        candidates = self.candidates(codec_id, backends=allowed)
+        override = self.overrides.get(codec_id)
+        if override is not None:
+            chosen = [c for c in candidates if override in (c.signature.implementation, c.signature.label)]
+            if not chosen:
+                raise ResolveError(
+                    f"codec `{codec_id}`: no implementation `{override}`, which was asked for",
+                    got=_listed(candidates),
+                )
+            return self._picked(chosen, f"override `{override}`")
+        if candidates:
+            return self._picked(candidates, f"best of {len(candidates)}" if len(candidates) > 1 else "the only one")
+        if uri:
+            return self._from_source(codec_id, uri, "source of the pipeline")
+        raise self._unknown(codec_id, allowed)
+
+    def candidates(self, codec_id: str, *, backends: Sequence[str] = BACKENDS) -> list[Resolution]:
+        """Give what is installed, shipped and native for a codec, best first.
+
+        Args:
+            codec_id: a validated codec id.
+            backends: the only backends to look at.
+        """
+        files = [(codec, "installed") for codec in self._store().find(codec_id)] if self._store() else []
+        files.extend((codec, "shipped") for codec in bundled_store().find(codec_id))
+        origin = {codec.path: words for codec, words in files}
+        found = [
+            Resolution(codec.kind, codec.signature, origin[codec.path], codec)
+            for codec in without_conflicts([codec for codec, _ in files])
+        ]
+        signature = native_signature(codec_id)
+        if signature is not None and is_available(codec_id):
+            found.append(Resolution("native", signature, "numcodecs"))
+        order = (*self.preference, *(b for b in DEFAULT_PREFERENCE if b not in self.preference))
+        # Sorting is stable, so the least important criterion comes first.
+        found.sort(key=lambda each: each.signature.implementation)
+        found.sort(key=lambda each: version_key(each.signature.version), reverse=True)
+        found.sort(key=lambda each: order.index(each.backend))
+        return [each for each in found if each.backend in backends]
+
+    def _store(self) -> CodecStore | None:
+        return None if self.codec_store is None else CodecStore(Path(self.codec_store))
+
+    def _picked(self, candidates: list[Resolution], why: str) -> Resolution:
+        best, *others = candidates
+        reason = f"{best.reason}, {why}"
+        return replace(best, reason=reason, passed_over=tuple(each.label for each in others))
+
+    def _from_file(self, codec_id: str, path: Path) -> Resolution | PipelineResolution:
+        try:
+            data = path.read_bytes()
+        except OSError as failure:
+            raise ResolveError(
+                f"codec `{codec_id}`: cannot read {path}: {failure.strerror}"
+            ) from failure
+        return self._identified(codec_id, data, path, f"path {path}")
+
+    def _from_source(
+        self, codec_id: str, uri: str, why: str, *, fresh: bool = False
+    ) -> Resolution | PipelineResolution:
+        source = Source.parse(uri)
+        store = self._store()
+        if store is not None and source.is_pinned and not fresh:
+            known = store.recall(uri, codec_id)
+            if known is not None:
+                return Resolution(known.kind, known.signature, f"{why} {uri}, installed", known)
+        found = self._identified(codec_id, source.fetch(), Path(codec_id), f"{why} {uri}")
+        if store is None or not isinstance(found, Resolution) or found.wasm is None:
+            return found
+        installed = store.install(found.wasm)
+        if source.is_pinned:
+            store.remember(uri, installed.digest)
+        return replace(found, wasm=installed)
+
+    def _identified(
+        self, codec_id: str, data: bytes, path: Path, reason: str
+    ) -> Resolution | PipelineResolution:
+        """Tell what some bytes are: a pipeline if they are JSON, otherwise a wasm codec."""
+        if data.lstrip()[:1] == b"{":
+            pipeline = Pipeline.from_json(parse_json(data, what=reason, error=PipelineError))
+            _check_identity(codec_id, pipeline.codec_id, reason)
+            return PipelineResolution(pipeline, reason)
+        codec = WasmCodec.from_bytes(data, path)
+        _check_identity(codec_id, codec.signature.codec_id, reason)
+        return Resolution(codec.kind, codec.signature, reason, codec)
+
+    def _unknown(self, codec_id: str, allowed: Sequence[str]) -> ResolveError:
+        elsewhere = self.candidates(codec_id)
+        if elsewhere:
+            return ResolveError(
+                f"codec `{codec_id}`: no implementation for backend {', '.join(allowed)}",
+                got=_listed(elsewhere),
+            )
+        native = refusal(codec_id)
+        if native is not None and native_signature(codec_id) is not None:
+            return native
+        return ResolveError(
+            f"no implementation of codec `{codec_id}`",
+            hint="`chonkle codecs` lists what there is; give a file with --codec-path, a URI with "
+            "--source, or `sources` in the pipeline",
+        )
+
+
+def _check_identity(codec_id: str, found: str, reason: str) -> None:
+    if found != codec_id:
+        raise ResolveError(
+            f"codec `{codec_id}`: {reason} is another codec",
+            expected=f"a signature of `{codec_id}`",
+            got=f"`{found}`",
+        )
+
+
+def _listed(candidates: Sequence[Resolution]) -> str:
+    return ", ".join(f"`{each.label}`" for each in candidates) or "none at all"

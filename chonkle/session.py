@@ -1,0 +1,121 @@
+"""The session: the one place where engines, cache and codecs are put together."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Self
+
+from chonkle.backends.base import Codec, Limits
+from chonkle.backends.core import CoreCodec, check_interface
+from chonkle.backends.native import NativeCodec
+from chonkle.engine import Engine, EngineConfig
+from chonkle.errors import PipelineError
+from chonkle.formats.wasm_binary import read_interface
+from chonkle.resolver import Resolution
+from chonkle.storage.aot import AotCache, CacheCounts, Mode
+
+
+@dataclass(frozen=True, slots=True)
+class _CodecKey:
+    """What two steps must share to share an opened codec."""
+
+    label: str
+    content: str
+    limits: Limits
+
+
+class Session:
+    """Opens codecs, each once, and owns what they share.
+
+    A session may be used by several threads. Pipelines prepared with the same session share their
+    compiled codecs and idle instances; it must outlive them.
+
+    Attributes:
+        counts: what the AOT cache did for this session.
+    """
+
+    def __init__(self, *, cache_directory: Path | None, aot: Mode = "auto") -> None:
+        """Make a session with nothing open.
+
+        Args:
+            cache_directory: where native code is kept; None keeps none.
+            aot: `auto`, `only` (never compile) or `off` (keep nothing).
+        """
+        self.counts = CacheCounts()
+        self._cache_directory = cache_directory
+        self._aot = aot
+        self._caches: dict[EngineConfig, AotCache] = {}
+        self._codecs: dict[_CodecKey, Codec] = {}
+        self._lock = Lock()
+        self._closed = False
+
+    def open(self, resolution: Resolution, limits: Limits) -> Codec:
+        """Open the codec that was resolved, or give the one that is open.
+
+        Args:
+            resolution: what the resolver picked.
+            limits: what one call may take.
+
+        Raises:
+            WasmFormatError: when the wasm is not valid, or lacks the ABI.
+            CacheError: in mode `only`, when its native code is not in the cache.
+        """
+        content = "" if resolution.wasm is None else str(resolution.wasm.digest)
+        key = _CodecKey(resolution.label, content, limits)
+        # Held while compiling, so that a session compiles nothing twice either.
+        with self._lock:
+            if self._closed:
+                raise PipelineError("the session is already closed")
+            codec = self._codecs.get(key)
+            if codec is None:
+                codec = self._codecs[key] = self._open(resolution, limits)
+            return codec
+
+    def _open(self, resolution: Resolution, limits: Limits) -> Codec:
+        if resolution.wasm is None:
+            return NativeCodec(resolution.signature, limits=limits)
+        wasm, signature = resolution.wasm.wasm, resolution.signature
+        cache = self._cache(EngineConfig(interruptible=limits.timeout_s is not None))
+        if resolution.wasm.kind == "core":
+            interface = read_interface(wasm)
+            check_interface(interface, what=f"codec {resolution.label}")
+            module = cache.module(wasm, digest=resolution.wasm.digest, label=signature.label)
+            return CoreCodec(
+                module, interface=interface, signature=signature, engine=cache.engine, limits=limits
+            )
+        # Half of wasmtime's own import time, so only for who runs a component.
+        from chonkle.backends.component import ComponentCodec  # noqa: PLC0415
+
+        component = cache.component(wasm, digest=resolution.wasm.digest, label=signature.label)
+        return ComponentCodec(component, signature=signature, engine=cache.engine, limits=limits)
+
+    def _cache(self, config: EngineConfig) -> AotCache:
+        cache = self._caches.get(config)
+        if cache is None:
+            cache = self._caches[config] = AotCache(
+                Engine(config), self._cache_directory, self._aot, counts=self.counts
+            )
+        return cache
+
+    def close(self) -> None:
+        """Close every codec. Idempotent."""
+        with self._lock:
+            self._closed = True
+            codecs = list(self._codecs.values())
+            self._codecs.clear()
+        for codec in codecs:
+            codec.close()
+
+    def __enter__(self) -> Self:
+        """Give the session itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the session."""
+        self.close()

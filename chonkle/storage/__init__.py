@@ -1,0 +1,1 @@
+"""What chonkle keeps on disk: installed codecs, and native code compiled from them."""

@@ -1,0 +1,115 @@
+"""Files that others see whole or not at all, locks between processes, and trust in a directory."""
+
+import contextlib
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+PRIVATE_DIRECTORY = 0o700
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that no reader ever sees a part of it.
+
+    The bytes go to a temporary file in the same directory, reach the disk, and then take the name:
+    a file that was there before is replaced, never rewritten, because other processes may have it
+    mapped.
+
+    Args:
+        path: where the file goes; its directory must exist.
+        data: its bytes.
+
+    Raises:
+        OSError: as the file system says; nothing is left behind.
+    """
+    handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)  # noqa: PTH105 - the temporary name is a string already
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)  # noqa: PTH108
+        raise
+    _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    # Windows cannot open a directory as a file; a rename is durable there by itself.
+    if sys.platform == "win32":
+        return
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, timeout_s: float) -> Iterator[None]:
+    """Hold a lock that other processes respect, and that dies with its holder.
+
+    Args:
+        path: the lock file; it stays behind, empty.
+        timeout_s: how long to wait for another holder.
+
+    Raises:
+        TimeoutError: when the holder keeps it longer.
+        OSError: when the file system has no locks.
+    """
+    # Only somebody who compiles or installs needs it, and it costs as much as starting Python.
+    from filelock import FileLock, Timeout  # noqa: PLC0415
+
+    lock = FileLock(path, timeout=timeout_s)
+    try:
+        lock.acquire()
+    except Timeout as failure:
+        raise TimeoutError(f"{path} is locked by another process") from failure
+    except NotImplementedError as failure:
+        raise OSError(f"{path}: no file locks on this file system") from failure
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def make_private_directory(path: Path) -> None:
+    """Make a directory that only its owner may enter; parents that are missing too."""
+    path.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+
+
+def distrust(directory: Path) -> str | None:
+    """Say why files in a directory may be somebody else's, or None where they cannot be.
+
+    The directory must belong to this user and nobody else may write to it; every directory above
+    it must belong to this user or to root, and be closed to writers or sticky, because whoever may
+    rename a parent may replace everything below.
+
+    Args:
+        directory: an existing directory.
+    """
+    if sys.platform == "win32":
+        # Profile directories are closed to other users by their inherited access list.
+        return None
+    user = os.getuid()
+    real = Path(os.path.realpath(directory))
+    status = real.stat()
+    if not stat.S_ISDIR(status.st_mode):
+        return f"{real} is not a directory"
+    if status.st_uid != user:
+        return f"{real} belongs to user {status.st_uid}, not to {user}"
+    if status.st_mode & _OTHERS_WRITE:
+        return f"{real} may be written by others (mode {stat.S_IMODE(status.st_mode):04o})"
+    for parent in real.parents:
+        status = parent.stat()
+        if status.st_uid not in (user, 0):
+            return f"{parent}, above it, belongs to user {status.st_uid}"
+        if status.st_mode & _OTHERS_WRITE and not status.st_mode & stat.S_ISVTX:
+            return f"{parent}, above it, may be written by others"
+    return None
