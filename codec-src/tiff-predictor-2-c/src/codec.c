@@ -1,0 +1,46 @@
+/* tiff-predictor-2: horizontal differencing, TIFF 6.0 (1992), section 14, page 64.
+ *
+ * Each sample is replaced by its difference to the same sample of the pixel on its left, modulo
+ * 2^bits. A row stands alone: its first pixel is stored as it is. Samples are little-endian,
+ * interleaved (PlanarConfiguration 1); a tile of one plane has samples_per_pixel 1. */
+#include "difference.h"
+
+typedef struct {
+    chonkle_port *bytes;
+    size_t sample; /* bytes */
+    size_t pixel;  /* bytes */
+    size_t row;    /* bytes */
+} tile;
+
+static bool read_tile(chonkle_call *call, tile *found) {
+    int64_t sample, width, samples;
+    chonkle_port *bytes = chonkle_input(call, "bytes");
+    if (!bytes || !chonkle_int(call, "bytes_per_sample", 1, 8, &sample) ||
+        !chonkle_int(call, "width", 1, INT32_MAX, &width) ||
+        !chonkle_int_or(call, "samples_per_pixel", 1, 1, UINT16_MAX, &samples))
+        return false;
+    if (sample & (sample - 1))
+        return chonkle_fail(call, "port `bytes_per_sample`: expected 1, 2, 4 or 8, got %lld",
+                            (long long)sample);
+    uint64_t row = (uint64_t)(width * samples * sample); /* below 2^31 * 2^16 * 2^3 */
+    if (bytes->size % row)
+        return chonkle_fail(call, "port `bytes`: expected whole rows of %llu bytes, got %zu bytes",
+                            (unsigned long long)row, bytes->size);
+    /* Without a row, `row` may be more than a size_t holds, and is not used. */
+    *found = (tile){bytes, (size_t)sample, (size_t)(samples * sample), (size_t)row};
+    return true;
+}
+
+static bool each_row(chonkle_call *call, difference_row *(*kernel_for)(size_t)) {
+    tile found;
+    if (!read_tile(call, &found)) return false;
+    difference_row *kernel = kernel_for(found.sample);
+    uint8_t *end = found.bytes->data + found.bytes->size;
+    for (uint8_t *row = found.bytes->data; row != end; row += found.row)
+        kernel(row, found.row, found.pixel);
+    return chonkle_output_in_place(call, "bytes", found.bytes, found.bytes->size);
+}
+
+bool chonkle_encode(chonkle_call *call) { return each_row(call, difference_encoder); }
+
+bool chonkle_decode(chonkle_call *call) { return each_row(call, difference_decoder); }
