@@ -28,10 +28,9 @@ demo: $(VENV)/demo.stamp ## Decode a cloud-optimized GeoTIFF with the codecs in 
 	$(PY) docs/examples/demo/demo.py $(ARGS)
 
 .PHONY: test
-test: $(VENV)/dev.stamp tools ## Everything that CI checks; installs compilers first
+test: lint tools ## Everything that CI checks; installs compilers first
 	sh .ci/system-packages
 	$(PY) -m chonkle_toolchain build --check
-	@$(MAKE) --no-print-directory lint
 	$(PY) -m pytest -n $(WORKERS) $(ARGS)
 
 .PHONY: check
