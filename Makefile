@@ -81,9 +81,9 @@ lock: $(VENV)/lock.stamp ## Renew the hashed pins; to move to newer versions: ma
 		echo "error: a pin names an address" >&2; exit 1; fi
 
 .PHONY: clean
-clean: ## Remove everything made here except the compilers
+clean: ## Remove everything made here except the compilers in .tools
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis uv.lock
-	find chonkle toolchain tests docs -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name .tools -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One set of pins for every platform and Python, naming packages and hashes and no place to get
 # them from: that is the business of whoever installs.
