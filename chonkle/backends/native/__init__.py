@@ -6,6 +6,7 @@ Nothing here imports numpy or numcodecs before a codec is opened.
 
 from chonkle.backends.native.catalog import (
     INSTALL_HINT,
+    REFUSED,
     is_available,
     native_codec_ids,
     native_signature,
@@ -15,6 +16,7 @@ from chonkle.backends.native.codec import NativeCodec
 
 __all__ = [
     "INSTALL_HINT",
+    "REFUSED",
     "NativeCodec",
     "is_available",
     "native_codec_ids",

@@ -23,8 +23,8 @@ INSTALL_HINT = "install with `pip install 'chonkle[native]'`"
 
 _SIGNATURES = Path(__file__).parent / "signatures"
 
-# What numcodecs has and chonkle does not pass on.
-_REFUSED = {
+# What numcodecs has and chonkle does not pass on, and why: such an id has no signature.
+REFUSED = {
     "pickle": "codec `pickle` is not offered: it executes code that stands in the data",
     "vlen-array": "codec `vlen-array` is not offered: it gives Python objects, not bytes",
     "vlen-bytes": "codec `vlen-bytes` is not offered: it gives Python objects, not bytes",
@@ -83,9 +83,9 @@ def refusal(codec_id: str) -> ResolveError | None:
     Returns:
         The error to raise, with a hint at what helps; None when the codec can run.
     """
-    if codec_id in _REFUSED:
+    if codec_id in REFUSED:
         return ResolveError(
-            _REFUSED[codec_id], hint="store such arrays with a type of fixed width, or as `json2`"
+            REFUSED[codec_id], hint="store such arrays with a type of fixed width, or as `json2`"
         )
     call = native_call(codec_id)
     if call is None:

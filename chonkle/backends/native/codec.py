@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from chonkle.backends.base import Answer, Buffer, Codec, Limits
 from chonkle.backends.native.calls import Call
@@ -53,17 +53,31 @@ class NativeCodec(Codec):
     at once.
 
     Args:
-        codec_id: what the codec does.
+        signature: as `native_signature` gives it.
         limits: what one call may take; time cannot be limited, as native code is not interrupted.
 
     Raises:
-        ResolveError: the codec does not exist or cannot run here.
+        ResolveError: the codec cannot run here.
     """
 
-    def __init__(self, codec_id: str, *, limits: Limits | None = None) -> None:
-        self._signature, self._call = signature, call = runnable(codec_id)
+    def __init__(self, signature: Signature, *, limits: Limits | None = None) -> None:
+        # Always our own signature: what is called must not depend on a document from elsewhere.
+        self._signature, self._call = signature, call = runnable(signature.codec_id)
         self._limits = limits or Limits()
         self._prepare = lru_cache(maxsize=_KEPT)(partial(_prepare, signature, call))
+
+    @classmethod
+    def of(cls, codec_id: str, *, limits: Limits | None = None) -> Self:
+        """Open a codec by its id.
+
+        Args:
+            codec_id: what the codec does.
+            limits: what one call may take.
+
+        Raises:
+            ResolveError: the codec does not exist or cannot run here.
+        """
+        return cls(runnable(codec_id)[0], limits=limits)
 
     def signature(self) -> Signature:
         """Give the codec's typed ports."""
@@ -163,7 +177,7 @@ def _prepare(
         name: value for name, value in parameters.items() if name not in call.describes
     } | missing_placeholders(call, signature.inputs, direction)
     # Costs 150 ms that only a running codec pays.
-    import numcodecs  # type: ignore[import-untyped]  # noqa: PLC0415
+    import numcodecs  # noqa: PLC0415
 
     try:
         # Never through numcodecs' registry: anybody may have put another class under the name.

@@ -146,9 +146,7 @@ def json(data: memoryview, parameters: Mapping[str, object], limits: Limits) -> 
 def msgpack(data: memoryview, parameters: Mapping[str, object], limits: Limits) -> bytes:
     """Decode `[element, ..., type, shape]` written as MessagePack."""
     # An optional library, which is there whenever numcodecs has this codec.
-    from numcodecs.msgpacks import (  # type: ignore[import-untyped]  # noqa: PLC0415
-        msgpack as library,
-    )
+    from numcodecs.msgpacks import msgpack as library  # noqa: PLC0415
 
     return _elements(library.unpackb(data, raw=parameters["raw"]), parameters, limits)
 
