@@ -119,9 +119,8 @@ def _as_buffer(value: object, port: Port, what: str) -> Buffer:
         # An empty view of several dimensions cannot be cast.
         return view.cast("B") if view.nbytes else b""
     if isinstance(value, (bytes, bytearray, memoryview)):
-        text = bytes(value)
-        check_scalar(text, port.type, what=what)
-        return text
+        # Written again, so that a codec never meets the white space of somebody's file.
+        return encode_scalar(check_scalar(bytes(value), port.type, what=what))
     if not is_value(value, port.type):
         raise PipelineError(f"{what}: wrong type", expected=f"`{port.type}`", got=shown(value))
     return encode_scalar(value)

@@ -1,0 +1,76 @@
+"""The command line: one file for each command, imported when the command is used."""
+
+import sys
+from importlib import import_module
+
+import click
+
+from chonkle import __version__
+from chonkle.errors import ChonkleError
+
+# Command -> where it is. A command that is not used is not imported.
+_COMMANDS = {
+    "run": "chonkle.cli.run:run",
+    "validate": "chonkle.cli.validate:validate",
+    "codecs": "chonkle.cli.codecs:codecs",
+    "inspect": "chonkle.cli.inspect:inspect",
+    "embed-signature": "chonkle.cli.embed_signature:embed_signature",
+}
+# What a shell gives a process that was interrupted: 128 + SIGINT.
+_INTERRUPTED = 130
+
+
+class _LazyGroup(click.Group):
+    """A group that knows its commands by name and imports the one that is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        place = _COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        module, name = place.split(":")
+        command = getattr(import_module(module), name)
+        assert isinstance(command, click.Command)  # noqa: S101 - the table above is ours
+        return command
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="chonkle")
+def chonkle() -> None:
+    """Run codecs for chunked arrays: sandboxed WebAssembly at native speed.
+
+    A pipeline is a JSON file that wires codecs together. One file serves both directions:
+
+    \b
+      chonkle run tile.json --input bytes=tile.bin --output bytes=pixels.raw
+      chonkle run tile.json --direction encode --input bytes=pixels.raw --output bytes=tile.bin
+    """
+
+
+def main() -> None:
+    """Run the command line; failures end as one line on standard error."""
+    try:
+        code = chonkle.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("interrupted", err=True)
+        sys.exit(_INTERRUPTED)
+    except click.ClickException as failure:
+        failure.show()
+        sys.exit(failure.exit_code)
+    except ChonkleError as failure:
+        click.echo(f"error: {failure}", err=True)
+        sys.exit(failure.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Standard output is closed here, so that Python
+        # does not complain about it on the way out.
+        sys.stderr.close()
+        sys.exit(1)
+    except OSError as failure:
+        click.echo(f"error: {failure.strerror or failure}: {failure.filename or ''}", err=True)
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)

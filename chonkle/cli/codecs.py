@@ -1,0 +1,94 @@
+"""`chonkle codecs`: what there is to run."""
+
+from pathlib import Path
+
+import click
+
+from chonkle.backends.native import native_codec_ids
+from chonkle.cli.output import print_json, shown_size, table
+from chonkle.errors import ResolveError
+from chonkle.formats.signature import Port
+from chonkle.names import is_codec_name
+from chonkle.resolver import Resolution, Resolver
+from chonkle.settings import Settings
+from chonkle.storage.store import CodecStore, bundled_store
+
+
+@click.command(short_help="List the codecs that there are.")
+@click.argument("codec_id", required=False, metavar="[ID]")
+@click.option(
+    "--codec-store",
+    type=click.Path(path_type=Path),
+    help="Directory of installed codecs, instead of CHONKLE_CODEC_STORE.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def codecs(codec_id: str | None, codec_store: Path | None, *, as_json: bool) -> None:
+    """List the codecs that are shipped, installed or native; with ID, the ports of one.
+
+    Implementations stand in the order in which they would be picked.
+
+    \b
+    Examples:
+      chonkle codecs
+      chonkle codecs zlib
+      chonkle codecs --json
+    """
+    store = codec_store or Settings.from_environment().codec_store
+    resolver = Resolver(codec_store=store)
+    if codec_id is None:
+        ids = {*CodecStore(store).codec_ids(), *bundled_store().codec_ids(), *native_codec_ids()}
+        found = {each: resolver.candidates(each) for each in sorted(ids) if is_codec_name(each)}
+    else:
+        found = {codec_id: resolver.candidates(codec_id) if is_codec_name(codec_id) else []}
+        if not found[codec_id]:
+            resolver.resolve(codec_id)  # says why there is none
+            raise ResolveError(f"no codec `{codec_id}`")
+    if as_json:
+        print_json([_document(each) for group in found.values() for each in group])
+        return
+    rows = [
+        (name, each.signature.label, each.backend, _size(each), each.reason)
+        for name, group in found.items()
+        for each in group
+    ]
+    click.echo(table(rows, header=("codec", "implementation", "backend", "size", "origin")))
+    if codec_id is not None:
+        best = found[codec_id][0]
+        click.echo(f"\nports of {best.label}, as decoding sees them:")
+        click.echo(port_table(best.signature.inputs, best.signature.outputs))
+
+
+def port_table(inputs: dict[str, Port] | object, outputs: dict[str, Port] | object) -> str:
+    """Lay out the ports of a signature."""
+    rows = []
+    for side, ports in (("in", inputs), ("out", outputs)):
+        assert isinstance(ports, dict)  # noqa: S101 - signatures hold dicts
+        for name, port in ports.items():
+            notes = [] if port.required else ["optional"]
+            if port.default is not None:
+                notes.append(f"default {port.default!r}")
+            if port.encode_only:
+                notes.append("encode only")
+            if port.decode_only:
+                notes.append("decode only")
+            rows.append((f"  {side}", name, port.type, ", ".join(notes)))
+    return table(rows)
+
+
+def _size(found: Resolution) -> str:
+    return shown_size(len(found.wasm.wasm)) if found.wasm is not None else "-"
+
+
+def _document(found: Resolution) -> dict[str, object]:
+    wasm = found.wasm
+    return {
+        "codec_id": found.signature.codec_id,
+        "implementation": found.signature.implementation,
+        "version": found.signature.version,
+        "backend": found.backend,
+        "origin": found.reason,
+        "path": None if wasm is None else str(wasm.path),
+        "size_bytes": None if wasm is None else len(wasm.wasm),
+        "digest": None if wasm is None else str(wasm.digest),
+        "signature": found.signature.to_json(),
+    }

@@ -1,0 +1,80 @@
+"""`chonkle inspect`: what a wasm file says of itself."""
+
+from pathlib import Path
+
+import click
+
+from chonkle.cli.codecs import port_table
+from chonkle.cli.output import print_json, shown_size, table
+from chonkle.digest import Digest
+from chonkle.errors import ChonkleError, SignatureError, StoreError
+from chonkle.formats.signature import Signature, read_signature
+from chonkle.formats.wasm_binary import External, binary_kind, read_interface
+
+
+@click.command(short_help="Show what a wasm file says of itself.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def inspect(file: Path, *, as_json: bool) -> None:
+    """Show kind, signature, imports, exports, size and digests of FILE; nothing of it is run.
+
+    \b
+    Examples:
+      chonkle inspect codec/zlib/zlib-rs@1.0.0.core.wasm
+      chonkle inspect --json mystery.wasm
+    """
+    try:
+        wasm = file.read_bytes()
+    except OSError as failure:
+        raise StoreError(f"cannot read {file}: {failure.strerror}") from failure
+    signature: Signature | None = None
+    missing = ""
+    try:
+        kind = binary_kind(wasm)
+        interface = read_interface(wasm)
+        try:
+            signature = read_signature(wasm, what=str(file))
+        except SignatureError as failure:
+            missing = str(failure)
+    except SignatureError:
+        raise
+    except ChonkleError as failure:
+        raise failure.within(str(file)) from failure
+    blake3, sha256 = Digest.blake3(wasm), Digest.sha256(wasm)
+    if as_json:
+        print_json(
+            {
+                "file": str(file),
+                "kind": kind,
+                "size_bytes": len(wasm),
+                "blake3": blake3.hex,
+                "sha256": sha256.hex,
+                "signature": None if signature is None else signature.to_json(),
+                "signature_problem": missing or None,
+                "imports": [_document(each) for each in interface.imports],
+                "exports": [_document(each) for each in interface.exports],
+            }
+        )
+        return
+    codec = f"{signature.codec_id}, {signature.label}" if signature else "unknown"
+    rows = [
+        ("kind", kind),
+        ("codec", codec),
+        ("size", f"{shown_size(len(wasm))} ({len(wasm)} bytes)"),
+        ("blake3", blake3.hex),
+        ("sha256", sha256.hex),
+    ]
+    click.echo(table(rows))
+    if signature is None:
+        click.echo(f"\nsignature: {missing}")
+    else:
+        click.echo("\nports, as decoding sees them:")
+        click.echo(port_table(signature.inputs, signature.outputs))
+    for title, externals in (("imports", interface.imports), ("exports", interface.exports)):
+        click.echo(f"\n{title}:{'' if externals else ' none'}")
+        if externals:
+            click.echo(table([(f"  {each.kind}", each.name, each.type) for each in externals]))
+
+
+def _document(each: External) -> dict[str, str]:
+    return {"name": each.name, "kind": each.kind, "type": each.type}

@@ -1,0 +1,116 @@
+"""Options that several commands share, and how their text is read."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chonkle.resolver import Resolver
+
+_SIZE = re.compile(r"(\d+)\s*(B|[KMG]i?B?)?", re.IGNORECASE)
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+class Assignment(click.ParamType[tuple[str, str]]):
+    """`NAME=VALUE`."""
+
+    name = "assignment"
+
+    def __init__(self, metavar: str) -> None:
+        """Describe the two sides for the help text."""
+        self.metavar = metavar
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
+        """Give the form that the help shows."""
+        return self.metavar
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None  # noqa: ANN401
+    ) -> tuple[str, str]:
+        """Split at the first `=`."""
+        name, equals, text = str(value).partition("=")
+        if not equals or not name or not text:
+            self.fail(f"`{value}` is not of the form {self.metavar}", param, ctx)
+        return name, text
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes, such as `512MiB`."""
+
+    name = "size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None  # noqa: ANN401
+    ) -> int:
+        """Read a number with an optional unit; K, M and G are powers of 1024."""
+        match = _SIZE.fullmatch(str(value).strip())
+        if match is None:
+            self.fail(f"`{value}` is not a size such as 65536, 64KiB or 2GiB", param, ctx)
+        return int(match[1]) * _UNITS[(match[2] or "").upper().removesuffix("B").removesuffix("I")]
+
+
+def to_mapping(pairs: tuple[tuple[str, str], ...], option: str) -> dict[str, str]:
+    """Make a mapping of assignments; a name given twice is a usage error."""
+    mapping = dict(pairs)
+    if len(mapping) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise click.UsageError(f"{option} {twice} is given twice")
+    return mapping
+
+
+_RESOLVER_OPTIONS = (
+    click.option(
+        "--codec-store",
+        type=click.Path(path_type=Path),
+        help="Directory of installed codecs, instead of CHONKLE_CODEC_STORE.",
+    ),
+    click.option(
+        "--preference",
+        metavar="LIST",
+        help="Backends, best first: native,core,component. Those left out come after.",
+    ),
+    click.option(
+        "--override",
+        "overrides",
+        multiple=True,
+        type=Assignment("ID=IMPL"),
+        help="Use this implementation of a codec. Repeatable.",
+    ),
+    click.option(
+        "--source",
+        "force_sources",
+        multiple=True,
+        type=Assignment("ID=URI"),
+        help="Fetch a codec from here, whatever is installed. Repeatable.",
+    ),
+    click.option(
+        "--codec-path",
+        "paths",
+        multiple=True,
+        type=Assignment("ID=FILE"),
+        help="Use this wasm or pipeline file for a codec. Repeatable.",
+    ),
+)
+
+
+def resolver_options[F: Callable[..., Any]](command: F) -> F:
+    """Add the options that say how codecs are picked; `resolver_of` reads them."""
+    for option in reversed(_RESOLVER_OPTIONS):
+        command = option(command)
+    return command
+
+
+def resolver_of(options: dict[str, Any]) -> Resolver:
+    """Make a resolver of the options that `resolver_options` added."""
+    preference = options["preference"]
+    names = [name.strip() for name in preference.split(",")] if preference else []
+    return Resolver(
+        codec_store=options["codec_store"],
+        preference=[name for name in names if name],
+        overrides=to_mapping(options["overrides"], "--override"),
+        force_sources=to_mapping(options["force_sources"], "--source"),
+        paths=to_mapping(options["paths"], "--codec-path"),
+    )

@@ -1,0 +1,42 @@
+"""How commands print: tables for people, JSON for programs, both on standard output."""
+
+import json
+from collections.abc import Sequence
+
+import click
+
+_KIB = 1024
+
+
+def print_json(value: object) -> None:
+    """Print a JSON document."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = ()) -> str:
+    """Lay rows out in columns.
+
+    Args:
+        rows: cells, the same number in each row.
+        header: column titles; none where it is left out.
+    """
+    lines = [list(header), *map(list, rows)] if header else [list(row) for row in rows]
+    if not lines:
+        return ""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def shown_size(size_bytes: int) -> str:
+    """Write a number of bytes for people: `7.5 KiB`."""
+    if size_bytes < _KIB:
+        return f"{size_bytes} B"
+    value = float(size_bytes)
+    for unit in ("KiB", "MiB", "GiB"):
+        value /= _KIB
+        if value < _KIB:
+            break
+    return f"{value:.1f} {unit}"

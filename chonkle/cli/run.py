@@ -1,0 +1,235 @@
+"""`chonkle run`: run a pipeline on files."""
+
+import os
+import stat
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chonkle.backends.base import Limits
+from chonkle.cli.options import Assignment, Size, resolver_of, resolver_options, to_mapping
+from chonkle.cli.output import print_json, table
+from chonkle.errors import PipelineError
+from chonkle.pipeline import PreparedPipeline, prepare
+from chonkle.storage.files import write_atomic
+
+_STANDARD = "-"
+_ANY_FILE = 0o666
+
+
+@click.command(short_help="Run a pipeline on files.")
+@click.argument("pipeline", type=click.Path(path_type=Path))
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    type=Assignment("NAME=FILE"),
+    help="File of an input; `-` is standard input. Repeatable.",
+)
+@click.option(
+    "--value",
+    "scalars",
+    multiple=True,
+    type=Assignment("NAME=JSON"),
+    help="Value of an input that is not bytes. Repeatable.",
+)
+@click.option(
+    "--output",
+    "outputs",
+    multiple=True,
+    type=Assignment("NAME=FILE"),
+    help="File of an output; `-` is standard output. Repeatable.",
+)
+@click.option(
+    "--direction",
+    type=click.Choice(["encode", "decode"]),
+    help="Run it this way, instead of the way it is written.",
+)
+@resolver_options
+@click.option(
+    "--memory-limit",
+    type=Size(),
+    metavar="SIZE",
+    help="Memory that a codec may take, such as 256MiB.  [default: 1GiB]",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Stop a codec that runs longer. Slows codecs down by up to a fifth.",
+)
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Say why each step got what it got, and what the cache did. Without inputs and outputs, "
+    "nothing is run.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the explanation as JSON.")
+def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's options
+    """Run PIPELINE on files.
+
+    Outputs appear whole or not at all; what you do not ask for is not written.
+
+    \b
+    Examples:
+      chonkle run tile.json --input bytes=tile.bin --output bytes=pixels.raw
+      chonkle run tile.json --direction encode --input bytes=pixels.raw --output bytes=tile.bin
+      cat tile.bin | chonkle run tile.json --input bytes=- --output bytes=- | sha256sum
+      chonkle run tile.json --preference core --explain
+      chonkle run untrusted.json --input bytes=in.bin --output bytes=out.bin \\
+          --codec-path mystery=mystery.wasm --timeout 2 --memory-limit 64MiB
+    """
+    files_in = to_mapping(options["inputs"], "--input")
+    scalars = to_mapping(options["scalars"], "--value")
+    files_out = to_mapping(options["outputs"], "--output")
+    if not files_out and not options["explain"]:
+        raise click.UsageError("nothing to do: give --output NAME=FILE, or --explain")
+    for name in files_in.keys() & scalars.keys():
+        raise click.UsageError(f"input {name} is given both as --input and as --value")
+    for option, files in (("--input", files_in), ("--output", files_out)):
+        if list(files.values()).count(_STANDARD) > 1:
+            raise click.UsageError(f"only one {option} can be `-`")
+    if options["as_json"] and _STANDARD in files_out.values():
+        raise click.UsageError("--json and an output both want standard output")
+    memory = options["memory_limit"]
+    limits = Limits(timeout_s=options["timeout"])
+    if memory is not None:
+        limits = Limits(memory_bytes=memory, output_bytes=memory, timeout_s=options["timeout"])
+
+    started = time.perf_counter()
+    with prepare(
+        pipeline, direction=options["direction"], resolver=resolver_of(options), limits=limits
+    ) as prepared:
+        prepared_s = time.perf_counter() - started
+        _check_outputs(prepared, files_out)
+        ran_s = None
+        if files_out:
+            values: dict[str, object] = {name: _read(name, file) for name, file in files_in.items()}
+            values.update({name: text.encode() for name, text in scalars.items()})
+            started = time.perf_counter()
+            results = prepared.run(values)
+            ran_s = time.perf_counter() - started
+            for name, file in files_out.items():
+                if name not in results:
+                    raise PipelineError(f"the run gave no output `{name}`")
+            for name, file in files_out.items():
+                _write(name, file, results[name])
+        if options["explain"]:
+            _explain(prepared, prepared_s, ran_s, as_json=options["as_json"])
+
+
+def _check_outputs(prepared: PreparedPipeline, files: Mapping[str, str]) -> None:
+    """Find what would fail only after all the work was done."""
+    known = prepared.plan.outputs
+    problems = [
+        f"unknown output `{name}`, there is {', '.join(f'`{each}`' for each in known)}"
+        for name in files
+        if name not in known
+    ]
+    problems.extend(
+        f"output `{name}`: no directory {Path(file).parent}"
+        for name, file in files.items()
+        if file != _STANDARD and not Path(file).parent.is_dir()
+    )
+    if problems:
+        raise PipelineError.from_problems(prepared.plan.codec_id, problems)
+
+
+def _read(name: str, file: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if file == _STANDARD else Path(file).read_bytes()
+    except OSError as failure:
+        raise PipelineError(f"input `{name}`: cannot read {file}: {failure.strerror}") from failure
+
+
+def _write(name: str, file: str, data: bytes) -> None:
+    path = Path(file)
+    try:
+        if file == _STANDARD:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        elif path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            # A device or a pipe cannot be replaced by a file.
+            path.write_bytes(data)
+        else:
+            write_atomic(path, data)
+            path.chmod(_ANY_FILE & ~_umask())
+    except BrokenPipeError:
+        raise
+    except OSError as failure:
+        raise PipelineError(
+            f"output `{name}`: cannot write {file}: {failure.strerror}"
+        ) from failure
+
+
+def _umask() -> int:
+    # There is no way to ask without setting it.
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _explain(
+    prepared: PreparedPipeline, prepared_s: float, ran_s: float | None, *, as_json: bool
+) -> None:
+    counts = prepared.session.counts
+    steps = [
+        {
+            "step": step.path,
+            "codec_id": found.signature.codec_id,
+            "implementation": found.signature.label,
+            "backend": found.backend,
+            "reason": found.reason,
+            "passed_over": list(found.passed_over),
+        }
+        for step in prepared.plan.steps
+        for found in (prepared.resolutions[step.path],)
+    ]
+    if as_json:
+        print_json(
+            {
+                "pipeline": prepared.plan.codec_id,
+                "direction": prepared.plan.direction,
+                "steps": steps,
+                "cache": {
+                    "loaded": counts.loaded,
+                    "compiled": counts.compiled,
+                    "rejected": counts.rejected,
+                },
+                "prepare_s": prepared_s,
+                "run_s": ran_s,
+            }
+        )
+        return
+    rows = [
+        (
+            f"  {step['step']}",
+            str(step["codec_id"]),
+            f"{step['implementation']} ({step['backend']})",
+            str(step["reason"]),
+        )
+        for step in steps
+    ]
+    lines = [f"{prepared.plan.direction} with {prepared.plan.codec_id}:"]
+    lines.append(table(rows, header=("  step", "codec", "implementation", "why")))
+    for step in steps:
+        if step["passed_over"]:
+            lines.append(f"  {step['step']} could also be: {', '.join(found_labels(step))}")
+    lines.append(
+        f"  native code: {counts.loaded} loaded from the cache, {counts.compiled} compiled, "
+        f"{counts.rejected} cached and rejected"
+    )
+    lines.append(
+        f"  prepared in {prepared_s * 1e3:.1f} ms"
+        + ("" if ran_s is None else f", run in {ran_s * 1e3:.1f} ms")
+    )
+    click.echo("\n".join(lines), err=True)
+
+
+def found_labels(step: Mapping[str, Any]) -> list[str]:
+    """Give the labels of what a step could also have been."""
+    return [str(label) for label in step["passed_over"]]

@@ -1,0 +1,57 @@
+"""`chonkle validate`: check a pipeline without compiling anything."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chonkle.cli.codecs import port_table
+from chonkle.cli.options import resolver_of, resolver_options
+from chonkle.cli.output import print_json
+from chonkle.dag.plan import make_plan
+from chonkle.errors import PipelineError
+from chonkle.formats.signature import opposite
+from chonkle.pipeline import define, load
+
+
+@click.command(short_help="Check a pipeline without running it.")
+@click.argument("pipeline", type=click.Path(path_type=Path))
+@resolver_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def validate(pipeline: Path, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - click's
+    """Check the shape, wiring and types of PIPELINE, in both directions; nothing is compiled.
+
+    Fails where it cannot run in the direction it is written in; whether it can be inverted is
+    reported.
+
+    \b
+    Examples:
+      chonkle validate tile.json
+      chonkle validate tile.json --preference core --json
+    """
+    parsed = load(pipeline)
+    composite, resolutions = define(parsed, resolver_of(options))
+    plan = make_plan(composite, parsed.direction)
+    inverse = opposite(parsed.direction)
+    why_not: tuple[str, ...] = ()
+    try:
+        make_plan(composite, inverse)
+    except PipelineError as failure:
+        why_not = failure.problems
+    signature = composite.signature
+    if as_json:
+        print_json(
+            {
+                "pipeline": parsed.codec_id,
+                "directions": {parsed.direction: True, inverse: not why_not},
+                "problems_inverted": list(why_not),
+                "signature": signature.to_json(),
+                "steps": {step.path: resolutions[step.path].label for step in plan.steps},
+            }
+        )
+        return
+    click.echo(f"{parsed.codec_id}: valid, {len(plan.steps)} steps")
+    click.echo(f"  {parsed.direction}: yes, as written")
+    click.echo(f"  {inverse}: {'no: ' + '; '.join(why_not) if why_not else 'yes, inverted'}")
+    click.echo("\nports, as decoding sees them:")
+    click.echo(port_table(signature.inputs, signature.outputs))
