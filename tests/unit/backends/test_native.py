@@ -411,6 +411,52 @@ def test_xz_dictionary_counts_as_memory() -> None:
         run(codec, "decode", encoded)
 
 
+ZSTD = "28b52ffd"
+
+
+@pytest.mark.parametrize(
+    ("codec_id", "encoded", "message"),
+    [
+        ("zstd", "00000000", "no Zstandard frame at byte 0"),
+        # Single segment, content size in one byte: one raw block of nothing claims 1, then 2**64.
+        ("zstd", f"{ZSTD}2001010000", "blocks of at most 0 bytes claim to hold 1"),
+        ("zstd", f"{ZSTD}e0ffffffffffffffff010000", "claim to hold 18446744073709551615"),
+        ("zstd", f"{ZSTD}20000b000061", "holds something claims a decoded size of 0"),
+        ("zstd", f"{ZSTD}240001000000000000", "wrong checksum"),
+        ("zstd", f"{ZSTD}2000070000", "malformed block at byte 6"),
+        ("zstd", f"{ZSTD}2000", "truncated"),
+        ("zstd", f"{ZSTD}20", "truncated"),
+        ("zstd", "502a4d18ff000000", "truncated"),
+        ("lz4", "00000000", "truncated"),
+        ("lz4", "000000001061", "claims a decoded size of 0"),
+        ("lz4", "ffffff3f1061", "2 bytes claim a decoded size of 1073741823"),
+        ("lz4", "ffffffff1061", "2 bytes claim a decoded size of 4294967295"),
+        ("blosc", "02013301", "truncated"),
+        ("blosc", "0301330100000000000000001000000000"[:32], "format version 3"),
+        ("blosc", "02013301050000000500000014000000" + "61" * 4, "4 stored bytes claim to be 5"),
+        ("blosc", "02013300050000000500000015000000" + "61" * 5, "element size 0"),
+        ("blosc", "02013101000001000100000015000000" + "61" * 5, "no room for the table"),
+        ("blosc", "02013101050000000600000015000000" + "61" * 5, "block size 6 of 5 bytes"),
+        ("blosc", "02013301000000000000000015000000" + "61" * 5, "claims a decoded size of 0"),
+    ],
+)
+def test_frames_that_lie_are_refused_before_anything_is_called(
+    monkeypatch: pytest.MonkeyPatch, codec_id: str, encoded: str, message: str
+) -> None:
+    theirs = type(reference(codec_id, {}))
+    monkeypatch.setattr(theirs, "decode", lambda *_: pytest.fail("numcodecs was called"))
+    with pytest.raises(CodecError, match=message):
+        run(codec_id, "decode", bytes.fromhex(encoded))
+
+
+@pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 65535, 65536, 65791, 65792, 300_000])
+def test_claims_are_the_sizes_that_were_encoded(size: int) -> None:
+    frames = sys.modules["chonkle.backends.native.frames"].FRAMES
+    for codec_id in ("zstd", "lz4", "blosc"):
+        claim = frames[codec_id](memoryview(run(codec_id, "encode", bytes(size))))
+        assert (claim.size, claim.is_exact) == (size, True)
+
+
 @pytest.mark.parametrize("at", [4, 8, 12])
 @pytest.mark.parametrize("value", [0, 1, 0xFF, 0x7FFFFFFF, 0xFFFFFFFF])
 def test_blosc_headers_that_lie_are_refused(at: int, value: int) -> None:
@@ -468,6 +514,7 @@ def test_bad_port_maps_name_the_port(codec_id: str, ports: dict[str, bytes], mes
         codec.call("decode", {**data, **ports})
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert str(caught.value).count(f"numcodecs.{codec_id}") == 1
 
 
 @pytest.mark.parametrize(
@@ -575,7 +622,7 @@ def test_pickle_is_refused_with_the_reason() -> None:
         NativeCodec.of("pickle")
 
 
-@pytest.mark.parametrize("codec_id", ["nonsense", "../errors", "", "a/b", "vlen-utf8"])
+@pytest.mark.parametrize("codec_id", ["nonsense", "../signatures/zlib", "", "a/b", "vlen-utf8"])
 def test_unknown_codecs_are_refused(codec_id: str) -> None:
     assert native_signature(codec_id) is None
     with pytest.raises(ResolveError):
@@ -619,6 +666,15 @@ def test_errors_keep_their_cause() -> None:
     with pytest.raises(ChonkleError) as caught:
         run("zlib", "decode", b"nonsense")
     assert isinstance(caught.value.__cause__, zlib.error)
+
+
+def test_memory_that_cannot_be_had_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhaust(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(numcodecs.Zlib, "encode", exhaust)
+    with pytest.raises(LimitExceeded, match="zlib cannot encode: not enough memory"):
+        run("zlib", "encode", TEXT)
 
 
 def test_interrupts_pass_through(monkeypatch: pytest.MonkeyPatch) -> None:
