@@ -20,9 +20,7 @@ class ChonkleError(Exception):
 
     exit_code = 1
 
-    def __init__(
-        self, what: str, *, expected: str = "", got: str = "", hint: str = ""
-    ) -> None:
+    def __init__(self, what: str, *, expected: str = "", got: str = "", hint: str = "") -> None:
         parts = [what]
         if expected:
             parts.append(f"expected {expected}")

@@ -1,7 +1,7 @@
 """The doorway: from a pipeline file to something that runs.
 
-    with chonkle.prepare("pipeline.json", direction="decode") as prepared:
-        outputs = chonkle.run(prepared, {"bytes": chunk})
+with chonkle.prepare("pipeline.json", direction="decode") as prepared:
+    outputs = chonkle.run(prepared, {"bytes": chunk})
 """
 
 from collections.abc import Mapping
@@ -122,7 +122,7 @@ def load(pipeline: str | Path | Mapping[str, object]) -> Pipeline:
     return Pipeline.from_json(document)
 
 
-def prepare(  # noqa: PLR0913 - all but the first are keywords with defaults
+def prepare(
     pipeline: str | Path | Mapping[str, object],
     *,
     direction: Direction | None = None,

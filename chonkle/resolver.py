@@ -107,7 +107,7 @@ class Resolver:
         """Give a resolver that knows a pipeline's sources; its own win over them."""
         return replace(self, pipeline_sources={**sources, **self.pipeline_sources})
 
-    def resolve(
+    def resolve(  # noqa: PLR0911 - one return for each rule of the chain
         self, codec_id: str, *, backends: Sequence[str] = ()
     ) -> Resolution | PipelineResolution:
         """Pick the implementation of a codec.
@@ -125,29 +125,20 @@ class Resolver:
         """
         allowed = tuple(backends) or BACKENDS
         if codec_id in self.paths:
-            path = Path(self.paths[codec_id])
-            return self._from_file(codec_id, path)
+            return self._from_file(codec_id, Path(self.paths[codec_id]))
         if codec_id in self.force_sources:
             uri = self.force_sources[codec_id]
             return self._from_source(codec_id, uri, "forced source", fresh=True)
+        if codec_id in self.overrides:
+            return self._overridden(codec_id, self.overrides[codec_id], allowed)
         uri = self.pipeline_sources.get(codec_id, "")
-        if codec_id not in self.overrides and uri:
-            if self.force_download:
-                return self._from_source(codec_id, uri, "source, download forced", fresh=True)
-            if Source.parse(uri).is_pinned:
-                return self._from_source(codec_id, uri, "pinned source")
+        if uri and self.force_download:
+            return self._from_source(codec_id, uri, "source, download forced", fresh=True)
+        if uri and Source.parse(uri).is_pinned:
+            return self._from_source(codec_id, uri, "pinned source")
         candidates = self.candidates(codec_id, backends=allowed)
-        override = self.overrides.get(codec_id)
-        if override is not None:
-            chosen = [c for c in candidates if override in (c.signature.implementation, c.signature.label)]
-            if not chosen:
-                raise ResolveError(
-                    f"codec `{codec_id}`: no implementation `{override}`, which was asked for",
-                    got=_listed(candidates),
-                )
-            return self._picked(chosen, f"override `{override}`")
         if candidates:
-            return self._picked(candidates, f"best of {len(candidates)}" if len(candidates) > 1 else "the only one")
+            return self._picked(candidates, f"best of {len(candidates)}")
         if uri:
             return self._from_source(codec_id, uri, "source of the pipeline")
         raise self._unknown(codec_id, allowed)
@@ -159,12 +150,17 @@ class Resolver:
             codec_id: a validated codec id.
             backends: the only backends to look at.
         """
-        files = [(codec, "installed") for codec in self._store().find(codec_id)] if self._store() else []
-        files.extend((codec, "shipped") for codec in bundled_store().find(codec_id))
-        origin = {codec.path: words for codec, words in files}
+        installed, shipped = self._store(), bundled_store()
+        files = installed.find(codec_id) if installed is not None else []
+        files += shipped.find(codec_id)
         found = [
-            Resolution(codec.kind, codec.signature, origin[codec.path], codec)
-            for codec in without_conflicts([codec for codec, _ in files])
+            Resolution(
+                backend=codec.kind,
+                signature=codec.signature,
+                reason="shipped" if codec.path.is_relative_to(shipped.root) else "installed",
+                wasm=codec,
+            )
+            for codec in without_conflicts(files)
         ]
         signature = native_signature(codec_id)
         if signature is not None and is_available(codec_id):
@@ -179,9 +175,23 @@ class Resolver:
     def _store(self) -> CodecStore | None:
         return None if self.codec_store is None else CodecStore(Path(self.codec_store))
 
+    def _overridden(self, codec_id: str, override: str, allowed: Sequence[str]) -> Resolution:
+        candidates = self.candidates(codec_id, backends=allowed)
+        chosen = [
+            each
+            for each in candidates
+            if override in (each.signature.implementation, each.signature.label)
+        ]
+        if not chosen:
+            raise ResolveError(
+                f"codec `{codec_id}`: no implementation `{override}`, which was asked for",
+                got=_listed(candidates),
+            )
+        return self._picked(chosen, f"override `{override}`")
+
     def _picked(self, candidates: list[Resolution], why: str) -> Resolution:
         best, *others = candidates
-        reason = f"{best.reason}, {why}"
+        reason = f"{best.reason}, {why if others else 'the only one'}"
         return replace(best, reason=reason, passed_over=tuple(each.label for each in others))
 
     def _from_file(self, codec_id: str, path: Path) -> Resolution | PipelineResolution:

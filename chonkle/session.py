@@ -74,7 +74,7 @@ class Session:
 
     def _open(self, resolution: Resolution, limits: Limits) -> Codec:
         if resolution.wasm is None:
-            return NativeCodec(resolution.signature.codec_id, limits=limits)
+            return NativeCodec(resolution.signature, limits=limits)
         wasm, signature = resolution.wasm.wasm, resolution.signature
         cache = self._cache(EngineConfig(interruptible=limits.timeout_s is not None))
         if resolution.wasm.kind == "core":

@@ -20,7 +20,15 @@ from chonkle.formats.values import shown
 from chonkle.storage.aot import Mode
 
 _MODES = ("auto", "only", "off")
-_BOOLEANS = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
+_BOOLEANS = {
+    "": False,
+    "0": False,
+    "false": False,
+    "no": False,
+    "1": True,
+    "true": True,
+    "yes": True,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +65,9 @@ class Settings:
             )
         force = variables.get("CHONKLE_FORCE_DOWNLOAD", "").lower()
         if force not in _BOOLEANS:
-            raise ChonkleError("bad CHONKLE_FORCE_DOWNLOAD", expected="`1` or `0`", got=shown(force))
+            raise ChonkleError(
+                "bad CHONKLE_FORCE_DOWNLOAD", expected="`1` or `0`", got=shown(force)
+            )
         cache = variables.get("CHONKLE_CACHE_DIR")
         store = variables.get("CHONKLE_CODEC_STORE")
         return cls(

@@ -42,7 +42,7 @@ class _LazyGroup(click.Group):
 )
 @click.version_option(__version__, prog_name="chonkle")
 def chonkle() -> None:
-    """Run codecs for chunked arrays: sandboxed WebAssembly at native speed.
+    r"""Run codecs for chunked arrays: sandboxed WebAssembly at native speed.
 
     A pipeline is a JSON file that wires codecs together. One file serves both directions:
 

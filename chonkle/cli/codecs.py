@@ -23,7 +23,7 @@ from chonkle.storage.store import CodecStore, bundled_store
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def codecs(codec_id: str | None, codec_store: Path | None, *, as_json: bool) -> None:
-    """List the codecs that are shipped, installed or native; with ID, the ports of one.
+    r"""List the codecs that are shipped, installed or native; with ID, the ports of one.
 
     Implementations stand in the order in which they would be picked.
 

@@ -8,7 +8,7 @@ from chonkle.errors import StoreError, WasmFormatError
 from chonkle.formats.signature import embed_signature as embed
 from chonkle.formats.signature import parse_signature
 from chonkle.formats.wasm_binary import read_interface
-from chonkle.storage.files import write_atomic
+from chonkle.storage.files import PUBLIC_FILE, write_atomic
 
 
 @click.command("embed-signature", short_help="Put a signature into a wasm file.")
@@ -20,7 +20,7 @@ from chonkle.storage.files import write_atomic
     help="Write here, instead of replacing FILE.",
 )
 def embed_signature(file: Path, signature: Path, output: Path | None) -> None:
-    """Put the JSON file SIGNATURE into the wasm FILE, in place of any that is there.
+    r"""Put the JSON file SIGNATURE into the wasm FILE, in place of any that is there.
 
     \b
     Examples:
@@ -37,7 +37,7 @@ def embed_signature(file: Path, signature: Path, output: Path | None) -> None:
         raise failure.within(str(file)) from failure
     target = output or file
     try:
-        write_atomic(target, embedded)
+        write_atomic(target, embedded, mode=PUBLIC_FILE)
     except OSError as failure:
         raise StoreError(f"cannot write {target}: {failure.strerror}") from failure
     click.echo(f"{target}: signature of {parsed.codec_id}, {parsed.label}", err=True)

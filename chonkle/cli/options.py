@@ -27,7 +27,10 @@ class Assignment(click.ParamType[tuple[str, str]]):
         return self.metavar
 
     def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None  # noqa: ANN401
+        self,
+        value: object,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
     ) -> tuple[str, str]:
         """Split at the first `=`."""
         name, equals, text = str(value).partition("=")
@@ -42,7 +45,10 @@ class Size(click.ParamType[int]):
     name = "size"
 
     def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None  # noqa: ANN401
+        self,
+        value: object,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
     ) -> int:
         """Read a number with an optional unit; K, M and G are powers of 1024."""
         match = _SIZE.fullmatch(str(value).strip())

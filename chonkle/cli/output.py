@@ -34,9 +34,8 @@ def shown_size(size_bytes: int) -> str:
     """Write a number of bytes for people: `7.5 KiB`."""
     if size_bytes < _KIB:
         return f"{size_bytes} B"
-    value = float(size_bytes)
-    for unit in ("KiB", "MiB", "GiB"):
-        value /= _KIB
-        if value < _KIB:
-            break
+    value, unit = size_bytes / _KIB, "KiB"
+    for larger in ("MiB", "GiB"):
+        if value >= _KIB:
+            value, unit = value / _KIB, larger
     return f"{value:.1f} {unit}"

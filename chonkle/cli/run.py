@@ -1,10 +1,10 @@
 """`chonkle run`: run a pipeline on files."""
 
-import os
 import stat
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,9 @@ from chonkle.cli.options import Assignment, Size, resolver_of, resolver_options,
 from chonkle.cli.output import print_json, table
 from chonkle.errors import PipelineError
 from chonkle.pipeline import PreparedPipeline, prepare
-from chonkle.storage.files import write_atomic
+from chonkle.storage.files import PUBLIC_FILE, write_atomic
 
 _STANDARD = "-"
-_ANY_FILE = 0o666
 
 
 @click.command(short_help="Run a pipeline on files.")
@@ -70,7 +69,7 @@ _ANY_FILE = 0o666
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the explanation as JSON.")
 def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's options
-    """Run PIPELINE on files.
+    r"""Run PIPELINE on files.
 
     Outputs appear whole or not at all; what you do not ask for is not written.
 
@@ -80,46 +79,69 @@ def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's optio
       chonkle run tile.json --direction encode --input bytes=pixels.raw --output bytes=tile.bin
       cat tile.bin | chonkle run tile.json --input bytes=- --output bytes=- | sha256sum
       chonkle run tile.json --preference core --explain
-      chonkle run untrusted.json --input bytes=in.bin --output bytes=out.bin \\
+      chonkle run untrusted.json --input bytes=in.bin --output bytes=out.bin \
           --codec-path mystery=mystery.wasm --timeout 2 --memory-limit 64MiB
     """
-    files_in = to_mapping(options["inputs"], "--input")
-    scalars = to_mapping(options["scalars"], "--value")
-    files_out = to_mapping(options["outputs"], "--output")
-    if not files_out and not options["explain"]:
-        raise click.UsageError("nothing to do: give --output NAME=FILE, or --explain")
-    for name in files_in.keys() & scalars.keys():
-        raise click.UsageError(f"input {name} is given both as --input and as --value")
-    for option, files in (("--input", files_in), ("--output", files_out)):
-        if list(files.values()).count(_STANDARD) > 1:
-            raise click.UsageError(f"only one {option} can be `-`")
-    if options["as_json"] and _STANDARD in files_out.values():
-        raise click.UsageError("--json and an output both want standard output")
-    memory = options["memory_limit"]
-    limits = Limits(timeout_s=options["timeout"])
-    if memory is not None:
-        limits = Limits(memory_bytes=memory, output_bytes=memory, timeout_s=options["timeout"])
-
+    files = _files(options)
+    memory = options["memory_limit"] or Limits().memory_bytes
+    limits = Limits(memory_bytes=memory, output_bytes=memory, timeout_s=options["timeout"])
     started = time.perf_counter()
     with prepare(
         pipeline, direction=options["direction"], resolver=resolver_of(options), limits=limits
     ) as prepared:
         prepared_s = time.perf_counter() - started
-        _check_outputs(prepared, files_out)
-        ran_s = None
-        if files_out:
-            values: dict[str, object] = {name: _read(name, file) for name, file in files_in.items()}
-            values.update({name: text.encode() for name, text in scalars.items()})
-            started = time.perf_counter()
-            results = prepared.run(values)
-            ran_s = time.perf_counter() - started
-            for name, file in files_out.items():
-                if name not in results:
-                    raise PipelineError(f"the run gave no output `{name}`")
-            for name, file in files_out.items():
-                _write(name, file, results[name])
+        ran_s = _run_on(files, prepared) if files.outputs else None
         if options["explain"]:
             _explain(prepared, prepared_s, ran_s, as_json=options["as_json"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """What the command line names.
+
+    Attributes:
+        inputs: file of each input.
+        scalars: JSON text of each input that is not a file.
+        outputs: file of each output.
+    """
+
+    inputs: Mapping[str, str]
+    scalars: Mapping[str, str]
+    outputs: Mapping[str, str]
+
+
+def _files(options: Mapping[str, Any]) -> _Files:
+    files = _Files(
+        inputs=to_mapping(options["inputs"], "--input"),
+        scalars=to_mapping(options["scalars"], "--value"),
+        outputs=to_mapping(options["outputs"], "--output"),
+    )
+    if not files.outputs and not options["explain"]:
+        raise click.UsageError("nothing to do: give --output NAME=FILE, or --explain")
+    for name in files.inputs.keys() & files.scalars.keys():
+        raise click.UsageError(f"input {name} is given both as --input and as --value")
+    for option, named in (("--input", files.inputs), ("--output", files.outputs)):
+        if list(named.values()).count(_STANDARD) > 1:
+            raise click.UsageError(f"only one {option} can be `-`")
+    if options["as_json"] and _STANDARD in files.outputs.values():
+        raise click.UsageError("--json and an output both want standard output")
+    return files
+
+
+def _run_on(files: _Files, prepared: PreparedPipeline) -> float:
+    """Run the pipeline on files, and give the seconds that the run itself took."""
+    _check_outputs(prepared, files.outputs)
+    values: dict[str, object] = {name: _read(name, file) for name, file in files.inputs.items()}
+    values.update({name: text.encode() for name, text in files.scalars.items()})
+    started = time.perf_counter()
+    results = prepared.run(values)
+    seconds = time.perf_counter() - started
+    missing = [name for name in files.outputs if name not in results]
+    if missing:
+        raise PipelineError(f"the run gave no output `{missing[0]}`")
+    for name, file in files.outputs.items():
+        _write(name, file, results[name])
+    return seconds
 
 
 def _check_outputs(prepared: PreparedPipeline, files: Mapping[str, str]) -> None:
@@ -156,21 +178,13 @@ def _write(name: str, file: str, data: bytes) -> None:
             # A device or a pipe cannot be replaced by a file.
             path.write_bytes(data)
         else:
-            write_atomic(path, data)
-            path.chmod(_ANY_FILE & ~_umask())
+            write_atomic(path, data, mode=PUBLIC_FILE)
     except BrokenPipeError:
         raise
     except OSError as failure:
         raise PipelineError(
             f"output `{name}`: cannot write {file}: {failure.strerror}"
         ) from failure
-
-
-def _umask() -> int:
-    # There is no way to ask without setting it.
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _explain(
@@ -216,9 +230,11 @@ def _explain(
     ]
     lines = [f"{prepared.plan.direction} with {prepared.plan.codec_id}:"]
     lines.append(table(rows, header=("  step", "codec", "implementation", "why")))
-    for step in steps:
-        if step["passed_over"]:
-            lines.append(f"  {step['step']} could also be: {', '.join(found_labels(step))}")
+    lines.extend(
+        f"  {step.path} could also be: {', '.join(passed_over)}"
+        for step in prepared.plan.steps
+        if (passed_over := prepared.resolutions[step.path].passed_over)
+    )
     lines.append(
         f"  native code: {counts.loaded} loaded from the cache, {counts.compiled} compiled, "
         f"{counts.rejected} cached and rejected"
@@ -228,8 +244,3 @@ def _explain(
         + ("" if ran_s is None else f", run in {ran_s * 1e3:.1f} ms")
     )
     click.echo("\n".join(lines), err=True)
-
-
-def found_labels(step: Mapping[str, Any]) -> list[str]:
-    """Give the labels of what a step could also have been."""
-    return [str(label) for label in step["passed_over"]]

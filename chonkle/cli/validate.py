@@ -19,7 +19,7 @@ from chonkle.pipeline import define, load
 @resolver_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def validate(pipeline: Path, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - click's
-    """Check the shape, wiring and types of PIPELINE, in both directions; nothing is compiled.
+    r"""Check the shape, wiring and types of PIPELINE, in both directions; nothing is compiled.
 
     Fails where it cannot run in the direction it is written in; whether it can be inverted is
     reported.

@@ -318,4 +318,6 @@ def _names(section: object) -> set[str]:
 
 
 def _offer(names: set[str]) -> str:
-    return f"there is {', '.join(f'`{name}`' for name in sorted(names))}" if names else "there is none"
+    return (
+        f"there is {', '.join(f'`{name}`' for name in sorted(names))}" if names else "there is none"
+    )

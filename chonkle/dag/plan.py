@@ -279,7 +279,9 @@ def _invert(composite: Composite, direction: Direction, inputs: dict[str, Port])
     links: dict[str, dict[str, WiringRef]] = {}
     for name, step in pipeline.steps.items():
         given_back = signatures[name].gives(direction)
-        wanted = {port: WiringRef(name, port) for port in signatures[name].gives(pipeline.direction)}
+        wanted = {
+            port: WiringRef(name, port) for port in signatures[name].gives(pipeline.direction)
+        }
         wanted.update({port: ref for port, ref in step.inputs.items() if port not in given_back})
         links[name] = {
             port: source for port, ref in wanted.items() if (source := produced(ref)) is not None
@@ -358,9 +360,7 @@ class _Emitter:
         for name, port in ports.items():
             if port.required and port.default is None and name not in sure:
                 verb = "decoding" if self.direction == "decode" else "encoding"
-                self.problems.append(
-                    f"{where}: required port `{name}` gets no value when {verb}"
-                )
+                self.problems.append(f"{where}: required port `{name}` gets no value when {verb}")
 
 
 def _surely_has_value(oriented: _Oriented, ref: WiringRef) -> bool:
@@ -371,9 +371,7 @@ def _surely_has_value(oriented: _Oriented, ref: WiringRef) -> bool:
     return port.required or port.default is not None
 
 
-def _with_lifetimes(
-    steps: list[PlannedStep], kept: set[int]
-) -> tuple[PlannedStep, ...]:
+def _with_lifetimes(steps: list[PlannedStep], kept: set[int]) -> tuple[PlannedStep, ...]:
     """Say after which step each answer's memory can go back: behind the last one that reads it."""
     reader = {slot: index for index, step in enumerate(steps) for _, slot in step.takes}
     closes: dict[int, list[int]] = {}

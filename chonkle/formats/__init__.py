@@ -1,1 +1,1 @@
-"""The byte and text formats of chonkle, each in one file: parse once here, trust the types above."""
+"""The byte and text formats of chonkle: parse once here, trust the types above."""

@@ -7,9 +7,7 @@ from typing import NoReturn
 from chonkle.errors import ChonkleError
 
 
-def parse_json(
-    text: bytes | str, *, what: str, error: Callable[..., ChonkleError]
-) -> object:
+def parse_json(text: bytes | str, *, what: str, error: Callable[..., ChonkleError]) -> object:
     """Parse JSON that somebody else wrote.
 
     Args:

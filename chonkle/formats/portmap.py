@@ -60,7 +60,9 @@ def read_layout(size: int, read: Callable[[int, int], bytes]) -> dict[str, tuple
 
     count = u32(0)
     if count > _PORTS_MAX:
-        raise PortMapError("port-map too long", expected=f"at most {_PORTS_MAX} ports", got=str(count))
+        raise PortMapError(
+            "port-map too long", expected=f"at most {_PORTS_MAX} ports", got=str(count)
+        )
     offset = COUNT.size
     layout: dict[str, tuple[int, int]] = {}
     for _ in range(count):

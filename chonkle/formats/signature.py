@@ -163,9 +163,7 @@ class Signature:
             )
         inputs = _ports(document, "inputs", what)
         outputs = _ports(document, "outputs", what)
-        both = sorted(
-            name for name in inputs.keys() & outputs.keys() if inputs[name].parameter
-        )
+        both = sorted(name for name in inputs.keys() & outputs.keys() if inputs[name].parameter)
         if both:
             raise SignatureError(
                 f"{what}: `{both[0]}` is both a parameter and an output",
@@ -224,10 +222,14 @@ def read_port(name: str, document: object, *, what: str, side: str) -> Port:
         raise SignatureError(
             f"{what}: bad `type`", expected=f"one of {', '.join(PORT_TYPES)}", got=shown(port_type)
         )
-    flags = {"required": True, "encode_only": False, "decode_only": False}
-    flags["parameter"] = side == "inputs" and port_type != "bytes"
-    for flag, default in flags.items():
-        value = document.get(flag, default)
+    flags = {
+        "required": True,
+        "encode_only": False,
+        "decode_only": False,
+        "parameter": side == "inputs" and port_type != "bytes",
+    }
+    for flag, usual in flags.items():
+        value = document.get(flag, usual)
         if not isinstance(value, bool):
             raise SignatureError(f"{what}: bad `{flag}`", expected="a boolean", got=shown(value))
         flags[flag] = value

@@ -6,6 +6,7 @@ that `2` is `b"2"`, a dtype is `b'"<u2"'` and a list of lengths is `b"[3, 4]"`.
 
 import json
 import math
+from collections.abc import Callable
 from typing import Literal, get_args
 
 from chonkle.errors import PipelineError
@@ -25,26 +26,30 @@ def is_value(value: object, port_type: str) -> bool:
         value: what `json.loads` gave.
         port_type: one of `PORT_TYPES` but `bytes`.
     """
-    is_integer = isinstance(value, int) and not isinstance(value, bool)
-    match port_type:
-        case "string":
-            return isinstance(value, str)
-        case "int":
-            return is_integer and _INT_MIN <= value <= _INT_MAX  # type: ignore[operator]
-        case "uint":
-            return is_integer and 0 <= value <= _UINT_MAX  # type: ignore[operator]
-        case "float":
-            return is_integer or (isinstance(value, float) and math.isfinite(value))
-        case "bool":
-            return isinstance(value, bool)
-        case "uint[]":
-            return isinstance(value, list) and all(is_value(item, "uint") for item in value)
-        case "dtype_desc":
-            # A NumPy type string, or the list of fields of a structured one.
-            return (isinstance(value, str) and value != "") or (
-                isinstance(value, list) and value != []
-            )
-    return False
+    check = _CHECKS.get(port_type)
+    return check is not None and check(value)
+
+
+def _is_integer(value: object, least: int, most: int) -> bool:
+    # In Python a bool is an int; in JSON it is not.
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+_CHECKS: dict[str, Callable[[object], bool]] = {
+    "string": lambda value: isinstance(value, str),
+    "int": lambda value: _is_integer(value, _INT_MIN, _INT_MAX),
+    "uint": lambda value: _is_integer(value, 0, _UINT_MAX),
+    "float": lambda value: (
+        _is_integer(value, _INT_MIN, _UINT_MAX)
+        or (isinstance(value, float) and math.isfinite(value))
+    ),
+    "bool": lambda value: isinstance(value, bool),
+    "uint[]": lambda value: (
+        isinstance(value, list) and all(_is_integer(item, 0, _UINT_MAX) for item in value)
+    ),
+    # A NumPy type string, or the list of fields of a structured one.
+    "dtype_desc": lambda value: isinstance(value, (str, list)) and len(value) > 0,
+}
 
 
 def encode_scalar(value: object) -> bytes:

@@ -244,8 +244,7 @@ def _core_interface(data: bytes) -> Interface:
         if section.id == _CORE_TYPES:
             types.extend(_core_types(reader))
         elif section.id == _CORE_IMPORTS:
-            for _ in range(_count(reader)):
-                imports.append(_core_import(reader, types, functions))
+            imports.extend(_core_import(reader, types, functions) for _ in range(_count(reader)))
         elif section.id == _CORE_FUNCTIONS:
             functions.extend(reader.u32() for _ in range(_count(reader)))
         elif section.id == _CORE_EXPORTS:

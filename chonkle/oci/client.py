@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import oras.auth
 import oras.container
@@ -64,9 +65,7 @@ def pull_wasm(reference: Reference, *, size_max: int) -> bytes:
         DigestMismatchError: when it sends other bytes than it promised.
     """
     what = f"oci://{reference}"
-    registry = _Registry(
-        hostname=reference.registry, insecure=is_loopback(reference.registry)
-    )
+    registry = _Registry(hostname=reference.registry, insecure=is_loopback(reference.registry))
     container = oras.container.Container(
         f"{reference.repository}:{reference.tag}", registry=reference.registry
     )
@@ -76,9 +75,15 @@ def pull_wasm(reference: Reference, *, size_max: int) -> bytes:
         base = f"{registry.prefix}://{reference.registry}/v2/{reference.repository}"
         wanted = reference.digest or reference.tag
         manifest = read_verified(
-            _stream(registry.do_request(
-                f"{base}/manifests/{wanted}", "GET", headers={"Accept": MANIFEST_TYPE}, stream=True
-            ), what),
+            _stream(
+                registry.do_request(
+                    f"{base}/manifests/{wanted}",
+                    "GET",
+                    headers={"Accept": MANIFEST_TYPE},
+                    stream=True,
+                ),
+                what,
+            ),
             digest=reference.digest,
             size_max=_MANIFEST_MAX_BYTES,
             what=f"{what}: manifest",
@@ -123,7 +128,7 @@ def _with_timeouts(session: requests.Session) -> Any:  # noqa: ANN401 - a method
 def _stream(response: requests.Response, what: str) -> Iterator[bytes]:
     with response:
         for hop in (*response.history, response):
-            host = requests.utils.urlparse(hop.url).netloc
+            host = urlsplit(hop.url).netloc
             if not hop.url.startswith("https://") and not is_loopback(host):
                 raise FetchError(f"{what}: redirected to an address without TLS")
         if response.status_code != _OK:

@@ -158,7 +158,9 @@ class AotCache:
                 found = self._load(kind, entry, key, label)
                 if found is not None:
                     return found
-                return self._compile_into(entry, key, kind, wasm, digest, label)
+                return self._compile_into(
+                    entry, key, kind=kind, wasm=wasm, digest=digest, label=label
+                )
         except OSError as failure:
             # A cache may fail; a codec may not fail because of it.
             _warn(f"AOT cache: no lock for codec {label}, compiled in memory: {failure}")
@@ -261,8 +263,8 @@ class AotCache:
         self.counts.compiled += 1
         return compiled
 
-    def _compile_into(  # noqa: PLR0913, PLR0917 - the parts of one entry
-        self, entry: Path, key: str, kind: Kind, wasm: bytes, digest: Digest, label: str
+    def _compile_into(
+        self, entry: Path, key: str, *, kind: Kind, wasm: bytes, digest: Digest, label: str
     ) -> Compiled:
         started = time.perf_counter()
         compiled = self._compile(kind, wasm, label)

@@ -4,15 +4,19 @@ import contextlib
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 PRIVATE_DIRECTORY = 0o700
+PRIVATE_FILE = 0o600
+PUBLIC_FILE = 0o666
+# A file with this ending has no reader yet, and after a crash it never will.
+TEMPORARY_SUFFIX = ".tmp"
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> None:
     """Write a file so that no reader ever sees a part of it.
 
     The bytes go to a temporary file in the same directory, reach the disk, and then take the name:
@@ -22,20 +26,24 @@ def write_atomic(path: Path, data: bytes) -> None:
     Args:
         path: where the file goes; its directory must exist.
         data: its bytes.
+        mode: permissions to create it with, less the process's mask.
 
     Raises:
         OSError: as the file system says; nothing is left behind.
     """
-    handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
+    # Made like this rather than by `tempfile`, which takes longer to import than all of this file,
+    # and which cannot be told the permissions.
+    temporary = path.with_name(f".{path.name[:64]}.{os.urandom(8).hex()}{TEMPORARY_SUFFIX}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)  # noqa: PTH105 - the temporary name is a string already
+        temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(temporary)  # noqa: PTH108
+            temporary.unlink()
         raise
     _sync_directory(path.parent)
 
@@ -100,16 +108,17 @@ def distrust(directory: Path) -> str | None:
     user = os.getuid()
     real = Path(os.path.realpath(directory))
     status = real.stat()
+    reason = None
     if not stat.S_ISDIR(status.st_mode):
-        return f"{real} is not a directory"
-    if status.st_uid != user:
-        return f"{real} belongs to user {status.st_uid}, not to {user}"
-    if status.st_mode & _OTHERS_WRITE:
-        return f"{real} may be written by others (mode {stat.S_IMODE(status.st_mode):04o})"
-    for parent in real.parents:
+        reason = f"{real} is not a directory"
+    elif status.st_uid != user:
+        reason = f"{real} belongs to user {status.st_uid}, not to {user}"
+    elif status.st_mode & _OTHERS_WRITE:
+        reason = f"{real} may be written by others (mode {stat.S_IMODE(status.st_mode):04o})"
+    for parent in real.parents if reason is None else ():
         status = parent.stat()
         if status.st_uid not in (user, 0):
-            return f"{parent}, above it, belongs to user {status.st_uid}"
-        if status.st_mode & _OTHERS_WRITE and not status.st_mode & stat.S_ISVTX:
-            return f"{parent}, above it, may be written by others"
-    return None
+            reason = f"{parent}, above it, belongs to user {status.st_uid}"
+        elif status.st_mode & _OTHERS_WRITE and not status.st_mode & stat.S_ISVTX:
+            reason = f"{parent}, above it, may be written by others"
+    return reason

@@ -15,7 +15,7 @@ from chonkle.digest import Digest
 from chonkle.errors import ChonkleError, StoreError, WasmFormatError
 from chonkle.formats.signature import Signature, read_signature
 from chonkle.formats.wasm_binary import Kind, binary_kind
-from chonkle.storage.files import locked, write_atomic
+from chonkle.storage.files import PUBLIC_FILE, locked, write_atomic
 
 _LOCK_TIMEOUT_S = 30.0
 
@@ -143,11 +143,10 @@ class CodecStore:
                     if present != codec.digest:
                         raise _conflict(codec, path, present)
                 else:
-                    write_atomic(path, codec.wasm)
+                    write_atomic(path, codec.wasm, mode=PUBLIC_FILE)
         except OSError as failure:
             raise StoreError(f"cannot install {codec.file_name}: {failure}") from failure
         return WasmCodec(path, codec.kind, codec.signature, codec.wasm, codec.digest)
-
 
     def remember(self, uri: str, digest: Digest) -> None:
         """Note which bytes a pinned source led to, so that it need not be asked again.

@@ -1,8 +1,8 @@
 """A codec in a component, run through wasmtime's own Component Model support.
 
-    world codec of chonkle:codec@0.1.0, which exports
-    transform { type port-map = list<tuple<string, list<u8>>>;
-                encode, decode: func(inputs: port-map) -> result<port-map, string> }
+world codec of chonkle:codec@0.1.0, which exports
+transform { type port-map = list<tuple<string, list<u8>>>;
+            encode, decode: func(inputs: port-map) -> result<port-map, string> }
 """
 
 from collections.abc import Callable, Mapping, Sequence
