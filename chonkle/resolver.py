@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from chonkle.backends.base import BACKENDS, Backend
-from chonkle.backends.native import is_available, native_signature, refusal
+from chonkle.backends.native import REFUSED, is_available, native_signature, refusal
 from chonkle.dag.graph import Pipeline
 from chonkle.errors import PipelineError, ResolveError
 from chonkle.fetch import Source
@@ -240,7 +240,7 @@ class Resolver:
                 got=_listed(elsewhere),
             )
         native = refusal(codec_id)
-        if native is not None and native_signature(codec_id) is not None:
+        if native is not None and (codec_id in REFUSED or native_signature(codec_id) is not None):
             return native
         return ResolveError(
             f"no implementation of codec `{codec_id}`",

@@ -8,7 +8,6 @@ from typing import Self
 
 from chonkle.backends.base import Codec, Limits
 from chonkle.backends.core import CoreCodec, check_interface
-from chonkle.backends.native import NativeCodec
 from chonkle.engine import Engine, EngineConfig
 from chonkle.errors import PipelineError
 from chonkle.formats.wasm_binary import read_interface
@@ -74,6 +73,9 @@ class Session:
 
     def _open(self, resolution: Resolution, limits: Limits) -> Codec:
         if resolution.wasm is None:
+            # It brings the decoders of the standard library with it; wasm needs none of them.
+            from chonkle.backends.native.codec import NativeCodec  # noqa: PLC0415
+
             return NativeCodec(resolution.signature, limits=limits)
         wasm, signature = resolution.wasm.wasm, resolution.signature
         cache = self._cache(EngineConfig(interruptible=limits.timeout_s is not None))

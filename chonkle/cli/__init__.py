@@ -5,7 +5,6 @@ from importlib import import_module
 
 import click
 
-from chonkle import __version__
 from chonkle.errors import ChonkleError
 
 # Command -> where it is. A command that is not used is not imported.
@@ -40,7 +39,7 @@ class _LazyGroup(click.Group):
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(__version__, prog_name="chonkle")
+@click.version_option(package_name="chonkle", prog_name="chonkle")
 def chonkle() -> None:
     r"""Run codecs for chunked arrays: sandboxed WebAssembly at native speed.
 

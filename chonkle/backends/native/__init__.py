@@ -1,7 +1,8 @@
 """The native backend: numcodecs' codecs behind `chonkle.backends.base.Codec`.
 
 Each codec is a signature in `signatures/`, whose extra field `native` says how numcodecs is called.
-Nothing here imports numpy or numcodecs before a codec is opened.
+Nothing here imports numpy or numcodecs before a codec is opened, and this file imports only the
+catalogue, which is all that a resolver needs: who opens a codec imports it from `codec`.
 """
 
 from chonkle.backends.native.catalog import (
@@ -12,12 +13,10 @@ from chonkle.backends.native.catalog import (
     native_signature,
     refusal,
 )
-from chonkle.backends.native.codec import NativeCodec
 
 __all__ = [
     "INSTALL_HINT",
     "REFUSED",
-    "NativeCodec",
     "is_available",
     "native_codec_ids",
     "native_signature",

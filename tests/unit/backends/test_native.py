@@ -24,13 +24,13 @@ from hypothesis.extra import numpy as hnp
 from chonkle.backends.base import Buffer, GuestBytes, Limits
 from chonkle.backends.native import (
     INSTALL_HINT,
-    NativeCodec,
     is_available,
     native_codec_ids,
     native_signature,
     refusal,
 )
 from chonkle.backends.native.catalog import native_call
+from chonkle.backends.native.codec import NativeCodec
 from chonkle.errors import ChonkleError, CodecError, LimitExceeded, ResolveError
 from chonkle.formats.signature import Direction, Port
 from chonkle.formats.values import encode_scalar
@@ -568,7 +568,7 @@ GUARDED = """
 import ctypes, random, sys
 from mmap import PAGESIZE
 from chonkle.backends.base import GuestBytes, Limits
-from chonkle.backends.native import NativeCodec
+from chonkle.backends.native.codec import NativeCodec
 from chonkle.errors import CodecError, LimitExceeded
 
 libc = ctypes.CDLL(None)
@@ -690,6 +690,7 @@ def test_importing_the_backend_imports_neither_numpy_nor_numcodecs() -> None:
     code = (
         "import sys\n"
         "from chonkle.backends.native import *\n"
+        "from chonkle.backends.native.codec import NativeCodec\n"
         "assert native_codec_ids() and native_signature('zlib') and NativeCodec.of('zlib')\n"
         "print(sorted({'numpy', 'numcodecs', 'msgpack'} & set(sys.modules)))"
     )
