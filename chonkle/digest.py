@@ -1,6 +1,5 @@
 """Content digests: BLAKE3 inside chonkle, SHA-256 where OCI wants it."""
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -62,6 +61,9 @@ class Digest:
     @classmethod
     def sha256(cls, data: bytes | memoryview) -> "Digest":
         """Hash bytes with SHA-256."""
+        # A run from a warm cache needs BLAKE3 alone, and this brings OpenSSL with it.
+        import hashlib  # noqa: PLC0415
+
         return cls("sha256", hashlib.sha256(data).hexdigest())
 
     def of(self, data: bytes | memoryview) -> "Digest":

@@ -5,6 +5,7 @@ that native code made under one configuration is never offered to another: wasmt
 most of them when it loads code, but not all.
 """
 
+import os
 import platform
 import struct
 import sys
@@ -150,10 +151,13 @@ def _wasmtime_version() -> str:
     `importlib.metadata` says the same, but costs as much as loading wasmtime itself; it is asked
     only where the package stands elsewhere.
     """
-    package = Path(wasmtime.__file__).parent
-    found = [path.name for path in package.parent.glob("wasmtime-*.dist-info")]
+    packages = Path(wasmtime.__file__).parent.parent
+    prefix, suffix = "wasmtime-", ".dist-info"
+    found = [
+        name for name in os.listdir(packages) if name.startswith(prefix) and name.endswith(suffix)
+    ]
     if len(found) == 1:
-        return found[0].removeprefix("wasmtime-").removesuffix(".dist-info")
+        return found[0].removeprefix(prefix).removesuffix(suffix)
     from importlib.metadata import version  # noqa: PLC0415 - slow, see above
 
     return version("wasmtime")

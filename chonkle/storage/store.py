@@ -100,7 +100,7 @@ class CodecStore:
             SignatureError: when a file carries no valid signature.
         """
         found = []
-        for path in sorted((self.root / codec_id).glob("*.wasm")):
+        for path in _wasm_files(self.root / codec_id):
             codec = WasmCodec.from_file(path)
             if codec.signature.codec_id != codec_id:
                 raise StoreError(
@@ -116,7 +116,7 @@ class CodecStore:
         """Give the ids of all codecs that have a file here."""
         if not self.root.is_dir():
             return []
-        return sorted({path.parent.name for path in self.root.glob("*/*.wasm")})
+        return sorted(path.name for path in self.root.iterdir() if _wasm_files(path))
 
     def all(self) -> Iterator[WasmCodec]:
         """Give every installed file, by codec id."""
@@ -174,6 +174,14 @@ class CodecStore:
 
     def _note(self, uri: str) -> Path:
         return self.root / ".sources" / Digest.blake3(uri.encode()).hex
+
+
+def _wasm_files(directory: Path) -> list[Path]:
+    # Not `Path.glob`, which imports as much as all of chonkle's formats.
+    try:
+        return sorted(path for path in directory.iterdir() if path.suffix == ".wasm")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def bundled_store() -> CodecStore:
