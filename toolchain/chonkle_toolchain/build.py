@@ -180,6 +180,9 @@ def _build_one(recipe: Recipe, digest: str, folders: Folders, tools: Tools) -> B
         else:
             rust = tools.rust().need()
             toolset["rustc"] = rust.version
+            if recipe.c_in_crates:
+                tools.need_zig()
+                toolset["zig"] = tools.zig().version
             module = compile_rust(recipe, abi=abi, rust=rust, build_dir=folders.build_dir)
         artifacts[abi] = wrap(
             module, recipe=recipe, abi=abi, wit=folders.sdk / "wit", wasm_tools=wasm_tools

@@ -4,9 +4,11 @@ import os
 from pathlib import Path
 
 from chonkle.errors import BuildError
+from chonkle_toolchain.exports import without_exports
 from chonkle_toolchain.process import run
 from chonkle_toolchain.recipe import Abi, Recipe
 from chonkle_toolchain.rust import TARGET, Rust
+from chonkle_toolchain.zig_cc import write_launchers
 
 # What every Rust codec is compiled with; part of a build's fingerprint.
 RUST_FLAGS = ("-Ctarget-feature=+simd128,+bulk-memory", "-Cpanic=abort")
@@ -20,6 +22,11 @@ RUST_PROFILE = (
     "profile.release.incremental=false",
 )
 
+# For C inside of crates. Debug information and macros with dates would carry this machine's paths.
+C_FLAGS_IN_CRATES = ("-O3", "-g0", "-DNDEBUG", "-msimd128", "-mbulk-memory", "-fvisibility=hidden")
+
+# rustc asks the linker for them in every module.
+_LINKER_EXPORTS = frozenset({"__data_end", "__heap_base"})
 _BUILD_STD = ("-Zbuild-std=core,alloc,std,panic_abort",)
 
 
@@ -59,7 +66,7 @@ def compile_rust(recipe: Recipe, *, abi: Abi, rust: Rust, build_dir: Path) -> by
         command,
         what=f"compiling `{recipe.name}` for the {abi} ABI",
         cwd=folder,
-        environment=_environment(recipe, rust, folder),
+        environment=_environment(recipe, rust, folder, build_dir),
     )
     modules = list(release.glob("*.wasm"))
     if len(modules) != 1:
@@ -68,17 +75,19 @@ def compile_rust(recipe: Recipe, *, abi: Abi, rust: Rust, build_dir: Path) -> by
             expected="one",
             hint='`crate-type = ["cdylib"]` in the `[lib]` table of Cargo.toml',
         )
-    return modules[0].read_bytes()
+    return without_exports(modules[0].read_bytes(), _LINKER_EXPORTS)
 
 
-def _environment(recipe: Recipe, rust: Rust, folder: Path) -> dict[str, str]:
+def _environment(recipe: Recipe, rust: Rust, folder: Path, build_dir: Path) -> dict[str, str]:
     # RUSTFLAGS and the like, set for other builds, would change the bytes.
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_"))
+        if not name.startswith(
+            ("CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_", "CC_", "CFLAGS_")
+        )
         and not name.endswith("RUSTFLAGS")
-        and name not in ("RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER")
+        and name not in ("AR", "CC", "CFLAGS", "RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER")
     }
     cargo_home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo").resolve()
     source = Path(rust.sysroot) / "lib" / "rustlib" / "src" / "rust"
@@ -94,6 +103,9 @@ def _environment(recipe: Recipe, rust: Rust, folder: Path) -> dict[str, str]:
     # This form of the flags may hold paths with spaces.
     kept["CARGO_ENCODED_RUSTFLAGS"] = "\x1f".join(flags)
     kept["RUSTC"] = rust.rustc
+    if recipe.c_in_crates:
+        kept.update(write_launchers(build_dir))
+        kept["CFLAGS_wasm32_unknown_unknown"] = " ".join(C_FLAGS_IN_CRATES)
     if rust.linker:
         kept["CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER"] = rust.linker
     if rust.build_std:

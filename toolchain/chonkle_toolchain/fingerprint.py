@@ -13,8 +13,8 @@ from blake3 import blake3
 
 from chonkle.errors import BuildError
 from chonkle_toolchain.compile_c import C_FLAGS
-from chonkle_toolchain.compile_rust import RUST_FLAGS, RUST_PROFILE
-from chonkle_toolchain.recipe import Language, Recipe
+from chonkle_toolchain.compile_rust import C_FLAGS_IN_CRATES, RUST_FLAGS, RUST_PROFILE
+from chonkle_toolchain.recipe import Recipe
 from chonkle_toolchain.tools import WASM_TOOLS_VERSION, ZIG_VERSION
 
 # Raised when the toolchain itself makes other bytes of the same inputs.
@@ -37,7 +37,7 @@ def build_digest(recipe: Recipe, *, sdk: Path) -> str:
         BuildError: when the SDK is not there or a file cannot be read.
     """
     hasher = blake3()
-    for item in (*_toolset(recipe.language), str(recipe.stack_size_bytes)):
+    for item in (*_toolset(recipe), str(recipe.stack_size_bytes)):
         _add(hasher, item.encode())
     for label, folder in (
         ("codec", recipe.folder),
@@ -55,11 +55,12 @@ def build_digest(recipe: Recipe, *, sdk: Path) -> str:
     return f"blake3:{hasher.hexdigest()}"
 
 
-def _toolset(language: Language) -> tuple[str, ...]:
-    common = (_BUILD_VERSION, language, WASM_TOOLS_VERSION)
-    if language == "c":
+def _toolset(recipe: Recipe) -> tuple[str, ...]:
+    common = (_BUILD_VERSION, recipe.language, WASM_TOOLS_VERSION)
+    if recipe.language == "c":
         return (*common, ZIG_VERSION, *C_FLAGS)
-    return (*common, *RUST_FLAGS, *RUST_PROFILE)
+    rust = (*common, *RUST_FLAGS, *RUST_PROFILE)
+    return (*rust, ZIG_VERSION, *C_FLAGS_IN_CRATES) if recipe.c_in_crates else rust
 
 
 def _files(folder: Path) -> Iterator[Path]:

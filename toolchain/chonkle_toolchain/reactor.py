@@ -6,15 +6,10 @@ the export only costs every host a call, and every component a second core modul
 function. What stays behind is a function that nobody calls.
 """
 
-from chonkle.formats.wasm_binary import (
-    Reader,
-    custom_sections,
-    read_interface,
-    sections,
-    write_u32,
-)
+from chonkle.formats.wasm_binary import Reader, custom_sections, read_interface, sections
+from chonkle_toolchain.exports import without_exports
 
-_EXPORTS, _CODE = 7, 10
+_CODE = 10
 _FUNCTION_NAMES = 1
 _CONSTRUCTORS = "__wasm_call_ctors"
 _INITIALIZE = "_initialize"
@@ -34,7 +29,7 @@ def without_empty_initialize(module: bytes) -> bytes:
     index = _function_index(module, _CONSTRUCTORS)
     if index is None or _body(module, index) != _EMPTY_BODY:
         return module
-    return _without_export(module, _INITIALIZE)
+    return without_exports(module, {_INITIALIZE})
 
 
 def _function_index(module: bytes, wanted: str) -> int | None:
@@ -61,23 +56,3 @@ def _body(module: bytes, index: int) -> bytes:
             bodies = [reader.take(reader.u32()) for _ in range(reader.u32())]
             return bodies[index - imported]
     return b""
-
-
-def _without_export(module: bytes, name: str) -> bytes:
-    out = [module[:8]]
-    for section in sections(module):
-        if section.id != _EXPORTS:
-            out.append(module[section.start : section.end])
-            continue
-        reader = Reader(module, section.payload, section.end)
-        kept = []
-        for _ in range(reader.u32()):
-            start = reader.offset
-            found = reader.name()
-            reader.byte()
-            reader.u32()
-            if found != name:
-                kept.append(module[start : reader.offset])
-        body = write_u32(len(kept)) + b"".join(kept)
-        out.append(bytes([_EXPORTS]) + write_u32(len(body)) + body)
-    return b"".join(out)

@@ -18,7 +18,7 @@ CARGO_FILES = ("Cargo.toml", "Cargo.lock")
 
 _FIELDS = {
     "c": {"language", "sources", "include", "flags", "stack_size_bytes"},
-    "rust": {"language", "stack_size_bytes"},
+    "rust": {"language", "c_in_crates", "stack_size_bytes"},
 }
 _STACK_SIZE_BYTES = 256 * 1024
 _STACK_UNIT = 16
@@ -35,6 +35,7 @@ class Recipe:
         sources: C files to compile, relative to the folder; empty for Rust.
         include: C header folders, relative to the folder; empty for Rust.
         flags: further flags for the C compiler.
+        c_in_crates: a crate that the Rust codec depends on compiles C.
         stack_size_bytes: the guest's stack.
     """
 
@@ -44,6 +45,7 @@ class Recipe:
     sources: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    c_in_crates: bool = False
     stack_size_bytes: int = _STACK_SIZE_BYTES
 
     @property
@@ -113,6 +115,7 @@ def read_recipe(folder: Path) -> Recipe:
         sources=_texts(document, "sources", path),
         include=_texts(document, "include", path),
         flags=_texts(document, "flags", path),
+        c_in_crates=_flag(document, "c_in_crates", path),
         stack_size_bytes=_stack_size(document, path),
     )
     _check_files(recipe, path)
@@ -150,6 +153,13 @@ def _texts(document: Mapping[str, object], name: str, path: Path) -> tuple[str, 
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise BuildError(f"{path}: bad `{name}`", expected="a list of strings", got=repr(value))
     return tuple(value)
+
+
+def _flag(document: Mapping[str, object], name: str, path: Path) -> bool:
+    value = document.get(name, False)
+    if not isinstance(value, bool):
+        raise BuildError(f"{path}: bad `{name}`", expected="true or false", got=repr(value))
+    return value
 
 
 def _stack_size(document: Mapping[str, object], path: Path) -> int:

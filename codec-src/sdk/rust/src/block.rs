@@ -1,0 +1,113 @@
+//! Memory that goes to and comes from the host.
+//!
+//! ```text
+//! +0 u32 mark    +4 u32 size    +8 u32 next    +12 u32 result    +16 data
+//! ```
+//!
+//! The mark tells a block from a pointer that was never given out, so that a host which frees the
+//! wrong thing leaks memory instead of corrupting it. `next` and `result` belong to the core ABI's
+//! list of results that begin inside a block.
+
+use std::alloc::{Layout, alloc, dealloc, realloc};
+use std::ptr::{self, NonNull};
+
+#[repr(C)]
+pub(crate) struct Block {
+    mark: u32,
+    size: u32,
+    pub next: *mut Block,
+    pub result: *mut u8,
+}
+
+const MARK: u32 = u32::from_le_bytes(*b"chnk");
+const HEADER: usize = size_of::<Block>();
+/// The alignment that the allocator gives anyway; a stricter one would make it copy on growing.
+const ALIGN: usize = align_of::<Block>();
+
+impl Block {
+    fn layout(size: usize) -> Option<Layout> {
+        Layout::from_size_align(HEADER.checked_add(size)?, ALIGN).ok()
+    }
+
+    /// Allocates `size` bytes, uninitialised; None when there is no memory.
+    pub fn allocate(size: usize) -> Option<NonNull<u8>> {
+        let layout = Self::layout(size)?;
+        let stored = u32::try_from(size).ok()?;
+        // SAFETY: the layout is never of size 0, as it has a header.
+        let block = NonNull::new(unsafe { alloc(layout) })?.cast::<Block>();
+        let header =
+            Self { mark: MARK, size: stored, next: ptr::null_mut(), result: ptr::null_mut() };
+        // SAFETY: freshly allocated, aligned, with room for a header and `size` bytes.
+        unsafe {
+            block.write(header);
+            Some(block.add(1).cast())
+        }
+    }
+
+    /// Changes the size of a block, keeping its bytes; None when there is no memory.
+    ///
+    /// # Safety
+    ///
+    /// `data` came from this module and was not freed.
+    pub unsafe fn resize(data: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
+        let new = Self::layout(size)?;
+        let stored = u32::try_from(size).ok()?;
+        // SAFETY: the caller's promise; the old layout is the one that was allocated with.
+        unsafe {
+            let block = data.cast::<Block>().sub(1);
+            let old = Self::layout(block.as_ref().size as usize)?;
+            let mut moved =
+                NonNull::new(realloc(block.as_ptr().cast(), old, new.size()))?.cast::<Block>();
+            moved.as_mut().size = stored;
+            Some(moved.add(1).cast())
+        }
+    }
+
+    /// The block whose data begins at an address, or None when there is none.
+    ///
+    /// # Safety
+    ///
+    /// Memory before `data` may be read, or `data` is null or lies outside of memory.
+    pub unsafe fn of(data: *mut u8) -> Option<NonNull<Self>> {
+        let address = data.addr();
+        if address < HEADER || address % ALIGN != 0 || !is_inside(address) {
+            return None;
+        }
+        let block = NonNull::new(data.cast::<Self>().wrapping_sub(1))?;
+        // SAFETY: aligned, not null, inside of memory.
+        (unsafe { block.as_ref() }.mark == MARK).then_some(block)
+    }
+
+    /// How many bytes of data the block has.
+    pub fn size(&self) -> usize {
+        self.size as usize
+    }
+
+    /// Frees a block; an address that is none is left alone.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Block::of`]; nobody uses the data any more.
+    pub unsafe fn free(data: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let Some(mut block) = Self::of(data) else { return };
+            let Some(layout) = Self::layout(block.as_ref().size()) else { return };
+            // So that freeing twice does nothing.
+            block.as_mut().mark = 0;
+            dealloc(block.as_ptr().cast(), layout);
+        }
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+fn is_inside(address: usize) -> bool {
+    // A memory of 4 GiB has 65536 pages, whose size in bytes is 0 in 32 bits.
+    let end = core::arch::wasm32::memory_size(0).wrapping_mul(65536);
+    end == 0 || address <= end
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn is_inside(_address: usize) -> bool {
+    true
+}

@@ -1,0 +1,246 @@
+//! The canonical ABI of `chonkle:codec/transform@0.1.0`, as the component model lowers it.
+//!
+//! A port-map is a list of rows; every name and every data is an allocation of its own, made by the
+//! host through `cabi_realloc` and freed here. The result stands until the post-return call.
+
+use std::alloc::{Layout, alloc, dealloc, realloc};
+use std::ptr;
+use std::slice;
+
+use crate::block::Block;
+use crate::error::Error;
+use crate::inputs::Inputs;
+use crate::outputs::{Outputs, U32};
+use crate::{Run, Single};
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Row {
+    name: *mut u8,
+    name_size: usize,
+    data: *mut u8,
+    data_size: usize,
+}
+
+/// `result<port-map, string>`, and behind it what the post-return call has to free.
+#[repr(C)]
+pub struct Answer {
+    failed: u8,
+    data: *const u8,
+    size: usize,
+    rows: Vec<Row>,
+    output: *mut u8,
+    kept: (*mut u8, usize),
+    error: Option<Error>,
+}
+
+static ANSWER: Single<Answer> = Single::new(Answer::empty());
+
+impl Answer {
+    const fn empty() -> Self {
+        Self {
+            failed: 0,
+            data: ptr::null(),
+            size: 0,
+            rows: Vec::new(),
+            output: ptr::null_mut(),
+            kept: (ptr::null_mut(), 0),
+            error: None,
+        }
+    }
+}
+
+/// # Safety
+///
+/// As the canonical ABI says of `realloc`.
+pub unsafe fn cabi_realloc(old: *mut u8, old_size: usize, align: usize, size: usize) -> *mut u8 {
+    if size == 0 {
+        return ptr::without_provenance_mut(align);
+    }
+    // SAFETY: sizes and alignment are those of the allocation, and not zero.
+    let data = unsafe {
+        if old_size == 0 {
+            alloc(Layout::from_size_align_unchecked(size, align))
+        } else {
+            realloc(old, Layout::from_size_align_unchecked(old_size, align), size)
+        }
+    };
+    if data.is_null() {
+        // The canonical ABI knows no failure here: the host would write to address 0.
+        unreachable();
+    }
+    data
+}
+
+#[cfg(target_arch = "wasm32")]
+fn unreachable() -> ! {
+    core::arch::wasm32::unreachable()
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn unreachable() -> ! {
+    std::process::abort()
+}
+
+/// Frees a name or data; the host allocates byte lists with alignment 1.
+unsafe fn release(data: *mut u8, size: usize, align: usize) {
+    // An empty string or list has no allocation.
+    if size > 0 {
+        // SAFETY: allocated by `cabi_realloc` with this size and alignment.
+        unsafe { dealloc(data, Layout::from_size_align_unchecked(size, align)) }
+    }
+}
+
+/// # Safety
+///
+/// As the canonical ABI says of an export that takes a list.
+pub unsafe fn run(rows: *mut Row, count: usize, transform: Run) -> *mut Answer {
+    // SAFETY: one call at a time, and its post-return before the next one.
+    let answer = unsafe { ANSWER.get() };
+    *answer = Answer::empty();
+    let given: &[Row] =
+        // SAFETY: a list of `count` rows; an empty one has no memory.
+        if count == 0 { &[] } else { unsafe { slice::from_raw_parts(rows, count) } };
+    // SAFETY: each row is ours until it is released below.
+    if let Err(error) = unsafe { run_in(given, transform, answer) } {
+        *answer = Answer::empty();
+        answer.failed = 1;
+        let text = answer.error.insert(error).as_str();
+        (answer.data, answer.size) = (text.as_ptr(), text.len());
+    }
+    for row in given {
+        // SAFETY: what the host allocated for this call; nothing points to it any more, except to
+        // data that is handed back.
+        unsafe {
+            release(row.name, row.name_size, 1);
+            if answer.kept.0 != row.data {
+                release(row.data, row.data_size, 1);
+            }
+        }
+    }
+    // SAFETY: as above.
+    unsafe { release(rows.cast(), size_of_val(given), align_of::<Row>()) };
+    answer
+}
+
+unsafe fn run_in(given: &[Row], transform: Run, answer: &mut Answer) -> Result<(), Error> {
+    let mut inputs = Inputs::new();
+    for row in given {
+        // SAFETY: the host's allocations, none of which overlap.
+        unsafe {
+            let name = slice::from_raw_parts(not_null(row.name), row.name_size);
+            inputs.add(name, not_null(row.data), row.data_size)?;
+        }
+    }
+    let mut outputs = Outputs::new();
+    transform(&mut inputs, &mut outputs)?;
+    let count = if outputs.kept().is_some() { 1 } else { outputs.count() };
+    if count == 0 {
+        return Err("the codec gave no output".into());
+    }
+    let rows = &mut answer.rows;
+    rows.try_reserve_exact(count).map_err(|_| Error::out_of_memory(count * size_of::<Row>()))?;
+    if let Some(kept) = outputs.kept() {
+        rows.push(Row {
+            name: kept.name.as_ptr().cast_mut(),
+            name_size: kept.name.len(),
+            data: kept.data,
+            data_size: kept.size,
+        });
+        // The output may be shorter than the allocation.
+        let size = given.iter().find(|row| row.data == kept.data).map_or(0, |row| row.data_size);
+        if size > 0 {
+            answer.kept = (kept.data, size);
+        }
+    } else {
+        let (block, _) = outputs.into_block();
+        answer.output = block;
+        // SAFETY: an encoded port-map with `count` entries.
+        unsafe { point_into(block, count, rows) };
+    }
+    (answer.data, answer.size) = (rows.as_ptr().cast(), count);
+    Ok(())
+}
+
+/// An empty list may come with any address, and a slice may not have 0.
+fn not_null(data: *mut u8) -> *mut u8 {
+    if data.is_null() { ptr::dangling_mut() } else { data }
+}
+
+/// Makes a row for each entry of an encoded port-map.
+unsafe fn point_into(block: *mut u8, count: usize, rows: &mut Vec<Row>) {
+    let mut at = U32;
+    let mut part = || {
+        // SAFETY: the port-map is complete, as `Outputs` wrote it.
+        unsafe {
+            let size = block.add(at).cast::<u32>().read_unaligned() as usize;
+            let data = block.add(at + U32);
+            at += U32 + size;
+            (data, size)
+        }
+    };
+    for _ in 0..count {
+        let (name, name_size) = part();
+        let (data, data_size) = part();
+        rows.push(Row { name, name_size, data, data_size });
+    }
+}
+
+/// # Safety
+///
+/// The host has read the answer.
+pub unsafe fn finish() {
+    // SAFETY: one call at a time.
+    let answer = unsafe { ANSWER.get() };
+    // SAFETY: both were allocated for this answer.
+    unsafe {
+        Block::free(answer.output);
+        release(answer.kept.0, answer.kept.1, 1);
+    }
+    *answer = Answer::empty();
+}
+
+#[cfg(feature = "component-abi")]
+#[macro_export]
+#[doc(hidden)]
+macro_rules! export_component_abi {
+    ($codec:ty) => {
+        const _: () = {
+            use $crate::component_abi::{Answer, Row};
+
+            #[unsafe(export_name = "cabi_realloc")]
+            unsafe extern "C" fn cabi_realloc(
+                old: *mut u8,
+                old_size: usize,
+                align: usize,
+                size: usize,
+            ) -> *mut u8 {
+                unsafe { $crate::component_abi::cabi_realloc(old, old_size, align, size) }
+            }
+
+            #[unsafe(export_name = "chonkle:codec/transform@0.1.0#encode")]
+            unsafe extern "C" fn encode(rows: *mut Row, count: usize) -> *mut Answer {
+                unsafe {
+                    $crate::component_abi::run(rows, count, <$codec as $crate::Transform>::encode)
+                }
+            }
+
+            #[unsafe(export_name = "chonkle:codec/transform@0.1.0#decode")]
+            unsafe extern "C" fn decode(rows: *mut Row, count: usize) -> *mut Answer {
+                unsafe {
+                    $crate::component_abi::run(rows, count, <$codec as $crate::Transform>::decode)
+                }
+            }
+
+            #[unsafe(export_name = "cabi_post_chonkle:codec/transform@0.1.0#encode")]
+            unsafe extern "C" fn post_encode(_answer: *mut Answer) {
+                unsafe { $crate::component_abi::finish() }
+            }
+
+            #[unsafe(export_name = "cabi_post_chonkle:codec/transform@0.1.0#decode")]
+            unsafe extern "C" fn post_decode(_answer: *mut Answer) {
+                unsafe { $crate::component_abi::finish() }
+            }
+        };
+    };
+}

@@ -1,0 +1,142 @@
+//! libdeflate's two working states, safe to use: sizes are checked, memory may run out.
+
+use std::alloc::{Layout, alloc, dealloc};
+use std::ffi::c_void;
+use std::mem::MaybeUninit;
+use std::ptr::{self, NonNull};
+
+use chonkle_codec::Error;
+use libdeflate_sys as sys;
+
+/// Room before each allocation for its size, which Rust wants to know again.
+const HEADER: usize = 8;
+
+unsafe extern "C" fn allocate(size: usize) -> *mut c_void {
+    let Some(layout) =
+        size.checked_add(HEADER).and_then(|size| Layout::from_size_align(size, HEADER).ok())
+    else {
+        return ptr::null_mut();
+    };
+    // SAFETY: not of size 0, as it has a header.
+    unsafe {
+        let block = alloc(layout);
+        if block.is_null() {
+            return ptr::null_mut();
+        }
+        block.cast::<usize>().write(layout.size());
+        block.add(HEADER).cast()
+    }
+}
+
+unsafe extern "C" fn free(data: *mut c_void) {
+    if data.is_null() {
+        return;
+    }
+    // SAFETY: came from `allocate`, which wrote the size in front.
+    unsafe {
+        let block = data.cast::<u8>().sub(HEADER);
+        let size = block.cast::<usize>().read();
+        dealloc(block, Layout::from_size_align_unchecked(size, HEADER));
+    }
+}
+
+const OPTIONS: sys::libdeflate_options = sys::libdeflate_options {
+    sizeof_options: size_of::<sys::libdeflate_options>(),
+    malloc_func: Some(allocate),
+    free_func: Some(free),
+};
+
+/// Why a stream could not be decompressed into the room it was given.
+pub enum Refusal {
+    /// It is no zlib stream, is truncated, or its checksum is wrong.
+    Bad,
+    /// It decompresses to more.
+    TooLittleRoom,
+}
+
+/// The state of decompression.
+pub struct Decompressor(NonNull<sys::libdeflate_decompressor>);
+
+impl Decompressor {
+    pub fn new() -> Result<Self, Error> {
+        // SAFETY: the options are complete.
+        let state = unsafe { sys::libdeflate_alloc_decompressor_ex(&OPTIONS) };
+        NonNull::new(state).map(Self).ok_or_else(|| "out of memory for decompression".into())
+    }
+
+    /// Decompresses one zlib stream (RFC 1950) at the start of `input`.
+    ///
+    /// Returns how much of the input it took, and how much output it gave.
+    pub fn zlib(
+        &mut self,
+        input: &[u8],
+        output: &mut [MaybeUninit<u8>],
+    ) -> Result<(usize, usize), Refusal> {
+        let (mut taken, mut given) = (0, 0);
+        // SAFETY: both slices are valid for their lengths; libdeflate reads no output byte that it
+        // has not written.
+        let result = unsafe {
+            sys::libdeflate_zlib_decompress_ex(
+                self.0.as_ptr(),
+                input.as_ptr().cast(),
+                input.len(),
+                output.as_mut_ptr().cast(),
+                output.len(),
+                &mut taken,
+                &mut given,
+            )
+        };
+        match result {
+            sys::libdeflate_result_LIBDEFLATE_SUCCESS => Ok((taken, given)),
+            sys::libdeflate_result_LIBDEFLATE_INSUFFICIENT_SPACE => Err(Refusal::TooLittleRoom),
+            _ => Err(Refusal::Bad),
+        }
+    }
+}
+
+impl Drop for Decompressor {
+    fn drop(&mut self) {
+        // SAFETY: allocated by `new`.
+        unsafe { sys::libdeflate_free_decompressor(self.0.as_ptr()) }
+    }
+}
+
+/// The state of compression at one level.
+pub struct Compressor(NonNull<sys::libdeflate_compressor>);
+
+impl Compressor {
+    /// Makes a state for a level from 0 (stored) to 12.
+    pub fn new(level: i32) -> Result<Self, Error> {
+        // SAFETY: the options are complete; a bad level gives null.
+        let state = unsafe { sys::libdeflate_alloc_compressor_ex(level, &OPTIONS) };
+        NonNull::new(state).map(Self).ok_or_else(|| "out of memory for compression".into())
+    }
+
+    /// How many bytes `size` bytes become at most.
+    pub fn zlib_bound(&mut self, size: usize) -> usize {
+        // SAFETY: the state is valid.
+        unsafe { sys::libdeflate_zlib_compress_bound(self.0.as_ptr(), size) }
+    }
+
+    /// Compresses into a zlib stream; None when the room is too little.
+    pub fn zlib(&mut self, input: &[u8], output: &mut [MaybeUninit<u8>]) -> Option<usize> {
+        // SAFETY: both slices are valid for their lengths.
+        let size = unsafe {
+            sys::libdeflate_zlib_compress(
+                self.0.as_ptr(),
+                input.as_ptr().cast(),
+                input.len(),
+                output.as_mut_ptr().cast(),
+                output.len(),
+            )
+        };
+        (size > 0).then_some(size)
+    }
+}
+
+impl Drop for Compressor {
+    fn drop(&mut self) {
+        // SAFETY: allocated by `new`.
+        unsafe { sys::libdeflate_free_compressor(self.0.as_ptr()) }
+    }
+}

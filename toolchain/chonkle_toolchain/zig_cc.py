@@ -1,0 +1,53 @@
+"""A C compiler and archiver for C inside of crates: Zig's, behind names that Cargo's `cc` crate takes.
+
+`cc` runs one program with arguments of its own choice, among them `--target=wasm32-unknown-unknown`,
+which Zig does not know. So a small launcher is put beside the build, and this file, run by it,
+translates the arguments. It is run by its path and imports nothing of the package.
+"""
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+_TARGET = "--target=wasm32-wasi"
+
+
+def write_launchers(folder: Path) -> dict[str, str]:
+    """Write launchers for the compiler and the archiver.
+
+    Args:
+        folder: where they go.
+
+    Returns:
+        The environment variables that make the `cc` crate use them.
+    """
+    paths = {}
+    for tool in ("cc", "ar"):
+        if sys.platform == "win32":
+            path = folder / f"zig-{tool}.cmd"
+            text = f'@"{sys.executable}" "{__file__}" {tool} %*\r\n'
+        else:
+            path = folder / f"zig-{tool}"
+            text = f'#!/bin/sh\nexec "{sys.executable}" "{__file__}" {tool} "$@"\n'
+        path.write_text(text, encoding="utf-8")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        paths[tool] = str(path.resolve())
+    return {
+        "CC_wasm32_unknown_unknown": paths["cc"],
+        "AR_wasm32_unknown_unknown": paths["ar"],
+    }
+
+
+def translate(arguments: list[str]) -> list[str]:
+    """Give the arguments of the `cc` crate as Zig wants them."""
+    tool, *rest = arguments
+    if tool != "cc":
+        return arguments
+    kept = [argument for argument in rest if not argument.startswith("--target=")]
+    return [tool, _TARGET, *kept]
+
+
+if __name__ == "__main__":
+    command = [sys.executable, "-m", "ziglang", *translate(sys.argv[1:])]
+    sys.exit(subprocess.run(command, check=False).returncode)
