@@ -31,7 +31,7 @@ def schema_of(name: str) -> dict[str, Any]:
 
 
 def for_python(schema: object) -> Any:  # noqa: ANN401 - JSON
-    """Write patterns for Python, whose `$`, unlike that of ECMA-262, is also before a line break."""
+    """Write patterns for Python: the `$` of ECMA-262 is the end and nothing else."""
     if isinstance(schema, list):
         return [for_python(item) for item in schema]
     if not isinstance(schema, dict):
