@@ -5,7 +5,6 @@ that native code made under one configuration is never offered to another: wasmt
 most of them when it loads code, but not all.
 """
 
-import os
 import platform
 import struct
 import sys
@@ -77,8 +76,8 @@ class Engine:
         if self._fingerprint is None:
             compiled = bytes(wasmtime.Module(self.wasmtime, _EMPTY_MODULE).serialize())
             parts = (
-                _elf_section(compiled, _ENGINE_SECTION) or compiled,
-                _wasmtime_version().encode(),
+                elf_section(compiled, _ENGINE_SECTION) or compiled,
+                wasmtime_version().encode(),
                 f"{sys.platform}-{platform.machine()}".encode(),
                 repr(astuple(self.config)).encode(),
             )
@@ -145,7 +144,7 @@ class _EpochClock:
             self._engine.increment_epoch()
 
 
-def _wasmtime_version() -> str:
+def wasmtime_version() -> str:
     """Read the installed version from the name of the distribution's directory.
 
     `importlib.metadata` says the same, but costs as much as loading wasmtime itself; it is asked
@@ -153,9 +152,8 @@ def _wasmtime_version() -> str:
     """
     packages = Path(wasmtime.__file__).parent.parent
     prefix, suffix = "wasmtime-", ".dist-info"
-    found = [
-        name for name in os.listdir(packages) if name.startswith(prefix) and name.endswith(suffix)
-    ]
+    names = (path.name for path in packages.iterdir())
+    found = [name for name in names if name.startswith(prefix) and name.endswith(suffix)]
     if len(found) == 1:
         return found[0].removeprefix(prefix).removesuffix(suffix)
     from importlib.metadata import version  # noqa: PLC0415 - slow, see above
@@ -163,7 +161,7 @@ def _wasmtime_version() -> str:
     return version("wasmtime")
 
 
-def _elf_section(image: bytes, name: bytes) -> bytes | None:
+def elf_section(image: bytes, name: bytes) -> bytes | None:
     """Find a section of a 64-bit little-endian ELF image (System V gABI, chapter 4)."""
     if image[:6] != b"\x7fELF\x02\x01":
         return None

@@ -101,8 +101,7 @@ class CoreCodec(Codec):
             # broke is in no state to be called again, and one that only said no comes back below.
             return self._call(instance, direction, port_map)
         except ChonkleError as failure:
-            label = f"codec `{self._signature.codec_id}` ({self._signature.label}, core)"
-            raise failure.within(f"{label}, {direction}") from failure.__cause__
+            raise self._within(direction, failure) from failure.__cause__
 
     def close(self) -> None:
         """Free the instances."""
@@ -124,7 +123,10 @@ class CoreCodec(Codec):
         ports = {name: GuestBytes(address + at, count) for name, (at, count) in layout.items()}
 
         def release() -> None:
-            instance.function("dealloc")(start, size)
+            try:
+                instance.function("dealloc")(start, size)
+            except ChonkleError as failure:
+                raise self._within(direction, failure) from failure.__cause__
             self._pool.give(instance)
 
         answer = Answer(ports, release)
@@ -137,6 +139,13 @@ class CoreCodec(Codec):
                 got=str(total),
             )
         return answer
+
+    def _within(self, direction: Direction, failure: ChonkleError) -> ChonkleError:
+        """Name the codec and the direction in a failure."""
+        signature = self._signature
+        return failure.within(
+            f"codec `{signature.codec_id}` ({signature.label}, core), {direction}"
+        )
 
     def _write_input(
         self, instance: GuestInstance, port_map: Mapping[str, Buffer]

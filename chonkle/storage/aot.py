@@ -146,7 +146,7 @@ class AotCache:
             return self._compile(kind, wasm, label)
         key = self.key(kind, digest)
         entry = directory / key[:2]
-        found = self._load(kind, entry, key, label)
+        found = self._find(kind, entry, key, label, is_final=self.mode == "only")
         if found is not None:
             return found
         if self.mode == "only":
@@ -155,7 +155,7 @@ class AotCache:
             make_private_directory(entry)
             with locked(entry / f"{key}.lock", timeout_s=_LOCK_TIMEOUT_S):
                 # Another process may have compiled it while this one waited.
-                found = self._load(kind, entry, key, label)
+                found = self._find(kind, entry, key, label, is_final=True)
                 if found is not None:
                     return found
                 return self._compile_into(
@@ -201,21 +201,31 @@ class AotCache:
             return False
         return True
 
-    def _load(self, kind: Kind, entry: Path, key: str, label: str) -> Compiled | None:
+    def _find(
+        self, kind: Kind, entry: Path, key: str, label: str, *, is_final: bool
+    ) -> Compiled | None:
+        """Load an entry if it is there and believed; a doubt is logged once, by the final look."""
+        try:
+            return self._load(kind, entry, key)
+        except _Doubt as doubt:
+            if is_final:
+                self.counts.rejected += 1
+                _warn(f"AOT cache entry of codec {label} not used: {doubt}")
+            return None
+
+    def _load(self, kind: Kind, entry: Path, key: str) -> Compiled | None:
         record_path = entry / f"{key}.toml"
         try:
             text = _read_bounded(record_path, _RECORD_MAX_BYTES)
         except FileNotFoundError:
             return None
         except OSError as failure:
-            self._reject(label, str(failure))
-            return None
+            raise _Doubt(str(failure)) from failure
+        record = _parse_record(text, key)
         try:
-            record = _parse_record(text, key)
             compiled = self._load_artifact(kind, entry / record.artifact, record)
-        except (_Doubt, OSError) as doubt:
-            self._reject(label, str(doubt))
-            return None
+        except OSError as failure:
+            raise _Doubt(str(failure)) from failure
         self.counts.loaded += 1
         self._touch(record_path)
         return compiled
@@ -233,10 +243,6 @@ class AotCache:
             return Component.deserialize_file(self.engine.wasmtime, str(path))
         except wasmtime.WasmtimeError as failure:
             raise _Doubt(f"wasmtime refuses {path.name}: {_first_line(failure)}") from failure
-
-    def _reject(self, label: str, why: str) -> None:
-        self.counts.rejected += 1
-        _warn(f"AOT cache entry of codec {label} not used: {why}")
 
     def _touch(self, record_path: Path) -> None:
         try:

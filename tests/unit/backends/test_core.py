@@ -1,0 +1,279 @@
+"""Core modules: what a codec gets right, and every way in which a guest can break."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from chonkle.backends.base import Answer, Buffer, Codec, Limits
+from chonkle.errors import (
+    ChonkleError,
+    CodecError,
+    CodecTrap,
+    LimitExceeded,
+    WasmFormatError,
+)
+
+type OpenGuest = Callable[..., Codec]
+type WriteGuest = Callable[..., str]
+
+ECHO = """
+  (i64.or (i64.shl (i64.extend_i32_u (local.get $pointer)) (i64.const 32))
+          (i64.extend_i32_u (local.get $size)))
+"""
+PACKED = "(i64.or (i64.shl (i64.const {0}) (i64.const 32)) (i64.const {1}))"
+
+
+def test_ports_go_in_and_come_back(open_guest: OpenGuest, write_guest: WriteGuest) -> None:
+    codec = open_guest(write_guest())
+    ports = {"bytes": b"abc" * 1000, "empty": b"", "größe": b"\x00"}
+    for direction in ("encode", "decode"):
+        assert codec.call(direction, ports) == ports
+
+
+@pytest.mark.parametrize(
+    "make", [bytes, bytearray, memoryview, lambda data: memoryview(bytearray(data))]
+)
+def test_every_kind_of_buffer_goes_in(
+    open_guest: OpenGuest, write_guest: WriteGuest, make: Callable[[bytes], Buffer]
+) -> None:
+    codec = open_guest(write_guest())
+    assert codec.call("decode", {"bytes": make(b"12345")}) == {"bytes": b"12345"}
+
+
+def test_an_answer_feeds_another_call_from_where_it_lies(
+    open_guest: OpenGuest, write_guest: WriteGuest
+) -> None:
+    codec = open_guest(write_guest())
+    first: Answer = codec.answer("decode", {"bytes": b"x" * 100_000})
+    # The first instance still holds the data, so that this one is another.
+    second = codec.answer("decode", first.ports)
+    assert bytes(second.ports["bytes"]) == b"x" * 100_000
+    first.close()
+    first.close()
+    assert bytes(memoryview(second.ports["bytes"])) == b"x" * 100_000
+    second.close()
+    assert second.ports == {}
+
+
+def test_a_refusal_has_the_guests_words(open_guest: OpenGuest, write_guest: WriteGuest) -> None:
+    codec = open_guest(
+        write_guest(
+            decode="(i64.const 0)",
+            more=f"""
+              (data (i32.const 16) "not\\nmy \\1b[31mformat")
+              (func (export "last_error") (result i64) {PACKED.format(16, 18)})
+            """,
+        )
+    )
+    with pytest.raises(CodecError, match=r"guest-wat, core\), decode: not my  \[31mformat$"):
+        codec.call("decode", {"bytes": b"x"})
+    assert codec.call("encode", {"bytes": b"x"}) == {"bytes": b"x"}
+
+
+def test_a_refusal_may_have_no_words(open_guest: OpenGuest, write_guest: WriteGuest) -> None:
+    codec = open_guest(write_guest(decode="(i64.const 0)"))
+    with pytest.raises(CodecError, match="failed without a word"):
+        codec.call("decode", {"bytes": b"x"})
+
+
+LOOP = "(loop $forever (br $forever)) (i64.const 1)"
+RECURSION = """
+  (func $deeper (param i32) (result i32)
+    (i32.add (i32.const 1) (call $deeper (local.get 0))))
+"""
+
+
+@pytest.mark.parametrize(
+    ("transform", "words"),
+    [
+        ("unreachable", "unreachable"),
+        ("(i64.load (i32.const -8))", "out of bounds memory access"),
+        ("(i64.extend_i32_u (i32.div_u (i32.const 1) (i32.const 0)))", "divide by zero"),
+        (PACKED.format(0xFFFF_0000, 64), "outside of its memory"),
+        (PACKED.format(16, 0xFFFF_FFFF), "outside of its memory"),
+        ("(i64.const -1)", "outside of its memory"),
+        # A port-map that says it has ports and has none.
+        ("(i32.store (i32.const 16) (i32.const 3))" + PACKED.format(16, 4), "malformed port-map"),
+        ("(i32.store (i32.const 16) (i32.const -1))" + PACKED.format(16, 4), "malformed port-map"),
+        (PACKED.format(16, 3), "malformed port-map"),
+        (PACKED.format(16, 0), "malformed port-map"),
+        # One port, whose name is one byte that is not UTF-8.
+        (
+            "(i32.store (i32.const 16) (i32.const 1)) (i32.store (i32.const 20) (i32.const 1))"
+            "(i32.store8 (i32.const 24) (i32.const 255)) (i32.store (i32.const 25) (i32.const 0))"
+            + PACKED.format(16, 13),
+            "not UTF-8",
+        ),
+        # Bytes behind the last port.
+        ("(i64.store (i32.const 16) (i64.const 0))" + PACKED.format(16, 8), "after the last port"),
+    ],
+)
+def test_a_guest_that_breaks_is_a_trap_and_the_next_call_works(
+    open_guest: OpenGuest, write_guest: WriteGuest, transform: str, words: str
+) -> None:
+    codec = open_guest(write_guest(decode=transform))
+    for _ in range(3):
+        with pytest.raises(CodecTrap, match=words) as caught:
+            codec.call("decode", {"bytes": b"x"})
+        assert "codec `guest` (guest-wat, core), decode: " in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert codec.call("encode", {"bytes": b"fine"}) == {"bytes": b"fine"}
+
+
+def test_a_stack_overflow_is_a_trap(open_guest: OpenGuest, write_guest: WriteGuest) -> None:
+    decode = "(i64.extend_i32_u (call $deeper (i32.const 1)))"
+    codec = open_guest(write_guest(decode=decode, more=RECURSION))
+    with pytest.raises(CodecTrap, match="call stack exhausted"):
+        codec.call("decode", {"bytes": b"x"})
+
+
+def test_an_allocator_may_say_no(open_guest: OpenGuest, write_guest: WriteGuest) -> None:
+    text = write_guest().replace(
+        '(local.get $start))\n  (func (export "dealloc")',
+        '(i32.const 0))\n  (func (export "dealloc")',
+    )
+    with pytest.raises(LimitExceeded, match="no room for 18 bytes"):
+        open_guest(text).call("decode", {"bytes": b"x"})
+
+
+def test_an_allocator_may_lie(open_guest: OpenGuest, write_guest: WriteGuest) -> None:
+    text = write_guest().replace(
+        '(local.get $start))\n  (func (export "dealloc")',
+        '(i32.const -16))\n  (func (export "dealloc")',
+    )
+    with pytest.raises(CodecTrap, match="input buffer lies outside"):
+        open_guest(text).call("decode", {"bytes": b"x"})
+
+
+def test_a_dealloc_that_traps_is_a_trap_of_that_call(
+    open_guest: OpenGuest, write_guest: WriteGuest
+) -> None:
+    text = write_guest().replace("(global.set $next (i32.const 4096))", "unreachable")
+    codec = open_guest(text)
+    with pytest.raises(CodecTrap, match=r"guest-wat, core\), decode: .*unreachable"):
+        codec.call("decode", {"bytes": b"x"})
+
+
+def test_time_is_limited(open_guest: OpenGuest, write_guest: WriteGuest) -> None:
+    codec = open_guest(write_guest(decode=LOOP), Limits(timeout_s=0.2))
+    for _ in range(2):
+        with pytest.raises(LimitExceeded, match=r"longer than the allowed 0\.2 s"):
+            codec.call("decode", {"bytes": b"x"})
+        assert codec.call("encode", {"bytes": b"x"}) == {"bytes": b"x"}
+
+
+def test_time_is_limited_for_each_of_several_threads(
+    open_guest: OpenGuest, write_guest: WriteGuest
+) -> None:
+    codec = open_guest(write_guest(decode=LOOP), Limits(timeout_s=0.2))
+    outcomes: list[str] = []
+
+    def call() -> None:
+        try:
+            codec.call("decode", {"bytes": b"x"})
+        except LimitExceeded:
+            outcomes.append("stopped")
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=10)
+    assert outcomes == ["stopped"] * 4
+
+
+def test_memory_is_limited_from_the_start(open_guest: OpenGuest, write_guest: WriteGuest) -> None:
+    codec = open_guest(write_guest(memory="100"), Limits(memory_bytes=1 << 20))
+    with pytest.raises(LimitExceeded, match="at most 1048576 bytes"):
+        codec.call("decode", {"bytes": b"x"})
+
+
+def test_memory_is_limited_while_it_grows(open_guest: OpenGuest, write_guest: WriteGuest) -> None:
+    grow = "(if (i32.eq (memory.grow (i32.const 100)) (i32.const -1)) (then unreachable))"
+    codec = open_guest(write_guest(decode=grow + ECHO), Limits(memory_bytes=1 << 20))
+    with pytest.raises(ChonkleError):
+        codec.call("decode", {"bytes": b"x"})
+    assert codec.call("encode", {"bytes": b"x"}) == {"bytes": b"x"}
+
+
+def test_an_input_larger_than_the_memory_is_refused(
+    open_guest: OpenGuest, write_guest: WriteGuest
+) -> None:
+    codec = open_guest(write_guest(), Limits(memory_bytes=1 << 20))
+    with pytest.raises(LimitExceeded, match="input alone"):
+        codec.call("decode", {"bytes": bytes(2 << 20)})
+
+
+def test_output_is_limited(open_guest: OpenGuest, write_guest: WriteGuest) -> None:
+    codec = open_guest(write_guest(), Limits(output_bytes=100))
+    with pytest.raises(LimitExceeded, match="at most 100 bytes, got 101"):
+        codec.call("decode", {"bytes": bytes(101)})
+    assert codec.call("decode", {"bytes": bytes(100)}) == {"bytes": bytes(100)}
+
+
+def test_an_import_that_is_called_traps_by_name(
+    open_guest: OpenGuest, write_guest: WriteGuest
+) -> None:
+    more = '(import "wasi_snapshot_preview1" "fd_write" (func $write (result i32)))'
+    codec = open_guest(write_guest(decode="(drop (call $write))" + ECHO, more=more))
+    with pytest.raises(CodecTrap, match="wasi_snapshot_preview1::fd_write"):
+        codec.call("decode", {"bytes": b"x"})
+    assert codec.call("encode", {"bytes": b"x"}) == {"bytes": b"x"}
+
+
+@pytest.mark.parametrize(
+    ("replace", "by", "words"),
+    [
+        ('(export "memory")', "", "export `memory`, expected memory, got none"),
+        ('(export "alloc")', '(export "malloc")', "export `alloc`"),
+        (
+            '(export "dealloc") (param i32 i32)',
+            '(export "dealloc") (param i32)',
+            r"export `dealloc`, expected func \(i32, i32\) -> \(\), got func \(i32\) -> \(\)",
+        ),
+        ('(export "decode")', "", "export `decode`"),
+    ],
+)
+def test_a_module_without_the_abi_is_refused_before_it_runs(
+    open_guest: OpenGuest, write_guest: WriteGuest, replace: str, by: str, words: str
+) -> None:
+    text = write_guest()
+    assert replace in text
+    with pytest.raises(WasmFormatError, match=words):
+        open_guest(text.replace(replace, by))
+
+
+def test_a_reactor_is_initialized_once_for_each_instance(
+    open_guest: OpenGuest, write_guest: WriteGuest
+) -> None:
+    more = '(func (export "_initialize") (i32.store (i32.const 8) (i32.const 7)))'
+    check = "(if (i32.ne (i32.load (i32.const 8)) (i32.const 7)) (then unreachable))"
+    codec = open_guest(write_guest(decode=check + ECHO, more=more))
+    assert codec.call("decode", {"bytes": b"x"}) == {"bytes": b"x"}
+
+
+def test_an_initializer_that_traps_is_a_trap(
+    open_guest: OpenGuest, write_guest: WriteGuest
+) -> None:
+    codec = open_guest(write_guest(more='(func (export "_initialize") unreachable)'))
+    with pytest.raises(CodecTrap, match="unreachable"):
+        codec.call("decode", {"bytes": b"x"})
+
+
+def test_threads_share_a_codec(open_guest: OpenGuest, write_guest: WriteGuest) -> None:
+    codec = open_guest(write_guest())
+    wrong: list[object] = []
+
+    def work(letter: bytes) -> None:
+        for size in range(1, 300):
+            data = letter * size * 31
+            if codec.call("decode", {"bytes": data}) != {"bytes": data}:
+                wrong.append((letter, size))
+
+    threads = [threading.Thread(target=work, args=(bytes([65 + i]),)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
