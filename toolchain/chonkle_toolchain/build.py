@@ -22,6 +22,8 @@ State = Literal["built", "up to date", "stale", "removed"]
 
 _ABIS: tuple[Abi, ...] = ("core", "component")
 _LOCK_TIMEOUT_S = 1800.0
+# Artifacts are published, unlike what else is written through temporary files.
+_FILE_MODE = 0o644
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +185,9 @@ def _build_one(recipe: Recipe, digest: str, folders: Folders, tools: Tools) -> B
             if recipe.c_in_crates:
                 tools.need_zig()
                 toolset["zig"] = tools.zig().version
-            module = compile_rust(recipe, abi=abi, rust=rust, build_dir=folders.build_dir)
+            module = compile_rust(
+                recipe, abi=abi, sdk=folders.sdk / "rust", rust=rust, build_dir=folders.build_dir
+            )
         artifacts[abi] = wrap(
             module, recipe=recipe, abi=abi, wit=folders.sdk / "wit", wasm_tools=wasm_tools
         )
@@ -192,6 +196,7 @@ def _build_one(recipe: Recipe, digest: str, folders: Folders, tools: Tools) -> B
         path = folders.output / recipe.artifact(abi)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, data)
+        path.chmod(_FILE_MODE)
     return Built(
         codec_id=recipe.signature.codec_id,
         version=recipe.signature.version,

@@ -24,11 +24,10 @@ _tools_dir = click.option(
 
 
 class _Refusal(click.ClickException):
-    """A chonkle failure, shown as click shows its own."""
+    """A chonkle failure, shown in chonkle's own form; click exits with code 1."""
 
     def __init__(self, failure: ChonkleError) -> None:
         super().__init__(str(failure))
-        self.exit_code = failure.exit_code
 
     def show(self, file: object = None) -> None:
         """Write the message to standard error."""

@@ -1,6 +1,7 @@
 """A Rust crate to a linked module, through Cargo."""
 
 import os
+import shutil
 from pathlib import Path
 
 from chonkle.errors import BuildError
@@ -30,12 +31,13 @@ _LINKER_EXPORTS = frozenset({"__data_end", "__heap_base"})
 _BUILD_STD = ("-Zbuild-std=core,alloc,std,panic_abort",)
 
 
-def compile_rust(recipe: Recipe, *, abi: Abi, rust: Rust, build_dir: Path) -> bytes:
+def compile_rust(recipe: Recipe, *, abi: Abi, sdk: Path, rust: Rust, build_dir: Path) -> bytes:
     """Compile and link one codec for one ABI.
 
     Args:
         recipe: the codec, written in Rust.
         abi: which of the two ABIs the module exports.
+        sdk: the folder of the Rust SDK.
         rust: the compiler.
         build_dir: where Cargo keeps what it makes; shared by all codecs.
 
@@ -45,7 +47,7 @@ def compile_rust(recipe: Recipe, *, abi: Abi, rust: Rust, build_dir: Path) -> by
     Raises:
         BuildError: when the compiler finds fault with the crate, or it makes no module.
     """
-    folder = recipe.folder.resolve()
+    workspace = _stage(recipe, sdk, build_dir.resolve())
     target_dir = (build_dir / "cargo").resolve()
     # With --target, Cargo leaves this file here whatever the crate is called.
     release = target_dir / TARGET / "release"
@@ -65,20 +67,38 @@ def compile_rust(recipe: Recipe, *, abi: Abi, rust: Rust, build_dir: Path) -> by
     run(
         command,
         what=f"compiling `{recipe.name}` for the {abi} ABI",
-        cwd=folder,
-        environment=_environment(recipe, rust, folder, build_dir),
+        cwd=workspace / recipe.name,
+        environment=_environment(recipe, rust, workspace, build_dir),
     )
     modules = list(release.glob("*.wasm"))
     if len(modules) != 1:
         raise BuildError(
-            f"{folder}: the crate made {len(modules)} modules",
+            f"{recipe.folder}: the crate made {len(modules)} modules",
             expected="one",
             hint='`crate-type = ["cdylib"]` in the `[lib]` table of Cargo.toml',
         )
     return without_exports(modules[0].read_bytes(), _LINKER_EXPORTS)
 
 
-def _environment(recipe: Recipe, rust: Rust, folder: Path, build_dir: Path) -> dict[str, str]:
+def _stage(recipe: Recipe, sdk: Path, build_dir: Path) -> Path:
+    """Copy the crate and the SDK into one Cargo workspace.
+
+    Cargo names a crate outside of the workspace by its absolute path, and that name goes into
+    symbols and so into the order of functions: the same source would give other bytes elsewhere.
+    """
+    workspace = build_dir / "stage" / recipe.name
+    shutil.rmtree(workspace, ignore_errors=True)
+    ignored = shutil.ignore_patterns("target", "vectors", "Cargo.lock")
+    shutil.copytree(recipe.folder, workspace / recipe.name, ignore=ignored)
+    shutil.copytree(sdk, workspace / "sdk" / "rust", ignore=ignored)
+    shutil.copy(recipe.folder / "Cargo.lock", workspace)
+    (workspace / "Cargo.toml").write_text(
+        f'[workspace]\nresolver = "3"\nmembers = ["{recipe.name}", "sdk/rust"]\n', encoding="utf-8"
+    )
+    return workspace
+
+
+def _environment(recipe: Recipe, rust: Rust, workspace: Path, build_dir: Path) -> dict[str, str]:
     # RUSTFLAGS and the like, set for other builds, would change the bytes.
     kept = {
         name: value
@@ -95,7 +115,7 @@ def _environment(recipe: Recipe, rust: Rust, folder: Path, build_dir: Path) -> d
         *RUST_FLAGS,
         f"-Clink-arg=-zstack-size={recipe.stack_size_bytes}",
         # Panic messages carry file names.
-        f"--remap-path-prefix={folder.parent}=codec-src",
+        f"--remap-path-prefix={workspace}=codec-src",
         f"--remap-path-prefix={cargo_home}=cargo",
         f"--remap-path-prefix={source}=rust",
         f"--remap-path-prefix={source.resolve()}=rust",

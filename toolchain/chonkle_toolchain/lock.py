@@ -149,7 +149,9 @@ def read_lock(folder: Path) -> Lock:
 
 def write_lock(folder: Path, lock: Lock) -> None:
     """Replace the lock of an output folder, whole or not at all."""
-    write_atomic(folder / LOCK_FILE, lock.to_toml().encode())
+    path = folder / LOCK_FILE
+    write_atomic(path, lock.to_toml().encode())
+    path.chmod(0o644)
 
 
 def _malformed(path: Path, why: str) -> BuildError:

@@ -16,8 +16,8 @@ from chonkle.errors import BuildError
 from chonkle_toolchain.process import first_line
 
 TARGET = "wasm32-unknown-unknown"
-# Edition 2024, and the SIMD intrinsics that the codecs use.
-RUST_MINIMUM = (1, 85)
+# What the SDK's crate says in `rust-version`.
+RUST_MINIMUM = (1, 87)
 
 _DEBIAN_PACKAGES = ("rustc-web", "cargo-web", "rust-web-src", "lld-19")
 _WASM_LINKERS = ("wasm-ld", *(f"wasm-ld-{major}" for major in range(25, 16, -1)))
@@ -127,20 +127,25 @@ def _look_at(folder: Path) -> Rust:
         return Rust(why_not=f"rustc {version}, older than {wanted}")
     sysroot = first_line([rustc, "--print", "sysroot"]) or ""
     libraries = Path(sysroot) / "lib" / "rustlib"
-    found = {"cargo": cargo, "rustc": rustc, "version": version, "sysroot": sysroot}
     own_linker = any(libraries.glob("*/bin/rust-lld*"))
     linker = "" if own_linker else next((n for n in _WASM_LINKERS if shutil.which(n)), "")
     if not own_linker and not linker:
         return Rust(why_not=f"rustc {version} without a linker for wasm")
-    if any((libraries / TARGET / "lib").glob("libstd-*.rlib")):
-        return Rust(**found, linker=linker)
-    if (libraries / "src" / "rust" / "library" / "Cargo.lock").exists():
-        return Rust(**found, linker=linker, build_std=True)
-    return Rust(why_not=f"rustc {version} without the target {TARGET}")
+    has_target = any((libraries / TARGET / "lib").glob("libstd-*.rlib"))
+    if not has_target and not (libraries / "src" / "rust" / "library" / "Cargo.lock").exists():
+        return Rust(why_not=f"rustc {version} without the target {TARGET}")
+    return Rust(
+        cargo=cargo,
+        rustc=rustc,
+        version=version,
+        sysroot=sysroot,
+        linker=linker,
+        build_std=not has_target,
+    )
 
 
 def _is_recent(version: str) -> bool:
-    numbers = version.split("-")[0].split(".")
+    numbers = version.partition("-")[0].split(".")
     try:
         return (int(numbers[0]), int(numbers[1])) >= RUST_MINIMUM
     except (ValueError, IndexError):

@@ -1,8 +1,8 @@
-"""A C compiler and archiver for C inside of crates: Zig's, behind names that Cargo's `cc` crate takes.
+"""A C compiler and archiver for C inside of crates: Zig's, as Cargo's `cc` crate can run them.
 
-`cc` runs one program with arguments of its own choice, among them `--target=wasm32-unknown-unknown`,
-which Zig does not know. So a small launcher is put beside the build, and this file, run by it,
-translates the arguments. It is run by its path and imports nothing of the package.
+`cc` runs one program with arguments of its own choice; one of them names the target
+`wasm32-unknown-unknown`, which Zig does not know. So a small launcher is put beside the build, and
+this file, run by it, translates the arguments. It imports nothing of the package.
 """
 
 import stat

@@ -66,7 +66,7 @@ pub unsafe fn run(address: *mut u8, size: usize, transform: Run) -> u64 {
     // SAFETY: any address may be asked for.
     let block = unsafe { Block::of(address) };
     // SAFETY: a block is valid until it is freed.
-    if !block.is_some_and(|block| size <= unsafe { block.as_ref() }.size()) {
+    if block.is_none_or(|block| size > unsafe { block.as_ref() }.size()) {
         state.error = Some("the input does not lie in memory that `alloc` gave".into());
         return 0;
     }
