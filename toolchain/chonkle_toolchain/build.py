@@ -16,6 +16,7 @@ from chonkle_toolchain.lock import Artifact, Built, Lock, read_lock, write_lock
 from chonkle_toolchain.reactor import without_empty_initialize
 from chonkle_toolchain.recipe import Abi, Recipe, find_recipes
 from chonkle_toolchain.tools import Tools
+from chonkle_toolchain.vectors import verify
 from chonkle_toolchain.wrap import wrap
 
 State = Literal["built", "up to date", "stale", "removed"]
@@ -191,6 +192,7 @@ def _build_one(recipe: Recipe, digest: str, folders: Folders, tools: Tools) -> B
         artifacts[abi] = wrap(
             module, recipe=recipe, abi=abi, wit=folders.sdk / "wit", wasm_tools=wasm_tools
         )
+        verify(recipe, artifacts[abi])
     # Only when both are good does either replace what was there.
     for abi, data in artifacts.items():
         path = folders.output / recipe.artifact(abi)

@@ -114,8 +114,9 @@ def _environment(recipe: Recipe, rust: Rust, workspace: Path, build_dir: Path) -
     flags = [
         *RUST_FLAGS,
         f"-Clink-arg=-zstack-size={recipe.stack_size_bytes}",
-        # Panic messages carry file names.
-        f"--remap-path-prefix={workspace}=codec-src",
+        # Panic messages carry file names. The flags are the same for every codec, because Cargo
+        # builds everything again, the standard library too, when they change.
+        f"--remap-path-prefix={workspace.parent}=codec-src",
         f"--remap-path-prefix={cargo_home}=cargo",
         f"--remap-path-prefix={source}=rust",
         f"--remap-path-prefix={source.resolve()}=rust",
