@@ -100,7 +100,7 @@ def call_raw(
     return answer
 
 
-def _exported[T](exports: wasmtime.InstanceExports, name: str, kind: type[T]) -> T:
+def _exported[T](exports: Mapping[str, object], name: str, kind: type[T]) -> T:
     found = exports.get(name)
     if not isinstance(found, kind):
         raise WasmFormatError(f"no export `{name}` of the right kind")
