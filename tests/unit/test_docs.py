@@ -1,0 +1,250 @@
+"""What the documentation shows is what happens.
+
+Every Markdown file is played in an empty folder, from top to bottom. The first word behind a fence
+says what a block is:
+
+- `python`: runs; all blocks of a file share their names;
+- `console`: commands behind `$`; each `chonkle` command runs, and prints what stands below it,
+  where `...` stands for anything;
+- `json`: is JSON; a second word names the file that it is written to; pipelines and signatures
+  are valid ones;
+- `sh`: `chonkle` commands in it exist, with these options, but are not run.
+
+Everything else is not looked at.
+"""
+
+import doctest
+import json
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from jsonschema import Draft202012Validator
+
+from chonkle import errors
+from chonkle.cli import chonkle as command_line
+from chonkle.formats.signature import Signature
+from chonkle.pipeline import load
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+EXAMPLES = DOCS / "examples"
+PAGES = [
+    ROOT / "README.md",
+    *(path for path in sorted(DOCS.rglob("*.md")) if not path.is_relative_to(EXAMPLES)),
+]
+NAMES = [str(path.relative_to(ROOT)) for path in PAGES]
+
+FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+INLINE_COMMAND = re.compile(r"`chonkle ([a-z][^`]*)`")
+# Not `-m chonkle.cli`: help and errors shall name the installed command.
+PROGRAM = "import sys; sys.argv[0] = 'chonkle'; from chonkle.cli import main; main()"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fenced block: its kind, the other words behind the fence, its text and its first line."""
+
+    kind: str
+    words: tuple[str, ...]
+    text: str
+    line: int
+
+
+def blocks_of(page: Path) -> Iterator[Block]:
+    source = page.read_text("utf-8")
+    for match in FENCE.finditer(source):
+        kind, *words = match["info"].split() or [""]
+        yield Block(kind, tuple(words), match["text"], source.count("\n", 0, match.start()) + 2)
+
+
+def prose_of(page: Path) -> str:
+    return FENCE.sub("", page.read_text("utf-8"))
+
+
+def commands_of(block: Block) -> Iterator[tuple[str, str]]:
+    """Give each command of a console block, and what it prints there."""
+    for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+        command, _, printed = part.replace("\\\n", " ").partition("\n")
+        yield command, printed
+
+
+def run_console(block: Block, folder: Path, where: str) -> None:
+    checker = doctest.OutputChecker()
+    for command, expected in commands_of(block):
+        program, *arguments = shlex.split(command)
+        assert program == "chonkle", f"{where}: only chonkle runs in a console block: {command}"
+        result = subprocess.run(
+            [sys.executable, "-c", PROGRAM, *arguments],
+            cwd=folder,
+            env={**os.environ, "COLUMNS": "100", "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert "Traceback" not in result.stdout, f"{where}: {command}\n{result.stdout}"
+        wanted, found = expected.rstrip() + "\n", result.stdout.rstrip() + "\n"
+        assert checker.check_output(wanted, found, doctest.ELLIPSIS), (
+            f"{where}: `{command}` prints\n{found}\nand not\n{wanted}"
+        )
+
+
+def check_json(block: Block, where: str) -> None:
+    try:
+        document = json.loads(block.text)
+    except json.JSONDecodeError as failure:
+        pytest.fail(f"{where}: not JSON: {failure}")
+    keys = document.keys() if isinstance(document, dict) else set()
+    if keys & {"steps", "codecs"}:
+        validate("pipeline", document)
+        load(document)
+    elif "implementation" in keys and "digest" not in keys:
+        validate("signature", document)
+        Signature.from_json(document)
+
+
+def validate(name: str, document: object) -> None:
+    path = ROOT / f"chonkle/formats/schemas/{name}.schema.json"
+    Draft202012Validator(json.loads(path.read_text("utf-8"))).validate(document)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_page_shows_happens(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CHONKLE_CACHE_DIR", str(tmp_path / ".chonkle/cache"))
+    monkeypatch.setenv("CHONKLE_CODEC_STORE", str(tmp_path / ".chonkle/store"))
+    shared: dict[str, Any] = {"__name__": "__main__"}
+    for block in blocks_of(ROOT / name):
+        where = f"{name}:{block.line}"
+        if block.kind == "python":
+            code = compile("\n" * (block.line - 1) + block.text, str(ROOT / name), "exec")
+            exec(code, shared)  # noqa: S102 - running them is what this test is for
+        elif block.kind == "console":
+            run_console(block, tmp_path, where)
+        elif block.kind == "json":
+            check_json(block, where)
+            for file in block.words:
+                (tmp_path / file).write_text(block.text, encoding="utf-8")
+
+
+def shown_commands(page: Path) -> Iterator[list[str]]:
+    for block in blocks_of(page):
+        if block.kind in {"console", "sh"}:
+            for line in block.text.replace("\\\n", " ").splitlines():
+                # Behind a pipe stands somebody else's program.
+                for part in line.removeprefix("$ ").partition("#")[0].split("|"):
+                    words = shlex.split(part) if "chonkle" in part else []
+                    if words[:1] == ["chonkle"]:
+                        yield words[1:]
+    for match in INLINE_COMMAND.finditer(prose_of(page)):
+        yield match[1].split()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_commands_and_options_exist(name: str) -> None:
+    context = click.Context(command_line)
+    for words in shown_commands(ROOT / name):
+        if words[0].startswith("-"):
+            continue
+        command = command_line.get_command(context, words[0])
+        assert command is not None, f"{name}: no command `chonkle {words[0]}`"
+        known = {option for each in command.params for option in each.opts} | {"--help", "-h"}
+        used = {word.partition("=")[0] for word in words[1:] if word.startswith("--")}
+        assert used <= known, f"{name}: `chonkle {words[0]}` has no {', '.join(used - known)}"
+
+
+def slug(heading: str) -> str:
+    """Give the anchor that GitHub makes of a heading."""
+    plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "").strip().lower()
+    kept = (c for c in plain if c in "-_ " or unicodedata.category(c)[0] in "LN")
+    return "".join(kept).replace(" ", "-")
+
+
+def anchors_of(page: Path) -> set[str]:
+    return {slug(line.lstrip("#")) for line in prose_of(page).splitlines() if line.startswith("#")}
+
+
+def links_of(page: Path) -> Iterator[tuple[str, Path, str]]:
+    """Give each link into the repository as written, and the file and the anchor it leads to."""
+    for target in LINK.findall(prose_of(page)):
+        if not re.match(r"[a-z]+:", target):
+            path, _, anchor = target.partition("#")
+            yield target, (page.parent / path).resolve() if path else page, anchor
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_lead_somewhere(name: str) -> None:
+    for target, found, anchor in links_of(ROOT / name):
+        assert found.exists(), f"{name}: {target}"
+        assert found.is_relative_to(ROOT), f"{name}: {target}"
+        if anchor:
+            assert anchor in anchors_of(found), f"{name}: {target}"
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    reached: set[Path] = set()
+    waiting = [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page.suffix == ".md" and page not in reached:
+            reached.add(page)
+            waiting.extend(found for _, found, _ in links_of(page))
+    assert [str(page.relative_to(ROOT)) for page in PAGES if page not in reached] == []
+
+
+def test_the_page_of_codecs_is_current() -> None:
+    script = DOCS / "reference/make_codecs.py"
+    wanted = runpy.run_path(str(script))["page"]()
+    found = (DOCS / "reference/codecs.md").read_text("utf-8")
+    assert found == wanted, "hint: run `python docs/reference/make_codecs.py`"
+
+
+def test_every_variable_of_the_environment_is_described() -> None:
+    settings = (ROOT / "chonkle/settings.py").read_text("utf-8")
+    described = (DOCS / "reference/environment.md").read_text("utf-8")
+    # Quoted, so that it is the code that names it.
+    read = set(re.findall(r'"((?:CHONKLE|XDG)_[A-Z_]+|LOCALAPPDATA)"', settings))
+    assert read
+    assert {name for name in read if f"`{name}`" not in described} == set()
+    assert set(re.findall(r"CHONKLE_[A-Z_]+", described)) <= read
+
+
+def test_every_error_is_described() -> None:
+    described = (DOCS / "reference/errors.md").read_text("utf-8")
+    names = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, errors.ChonkleError)
+    }
+    assert {name for name in names if f"`{name}`" not in described} == set()
+
+
+def test_every_command_and_option_is_described() -> None:
+    described = (DOCS / "reference/cli.md").read_text("utf-8")
+    context = click.Context(command_line)
+    for name in command_line.list_commands(context):
+        assert f"## `chonkle {name}`" in described
+        section = described.partition(f"## `chonkle {name}`")[2].partition("\n## ")[0]
+        command = command_line.get_command(context, name)
+        assert command is not None
+        options = {option for each in command.params for option in each.opts if "--" in option}
+        missing = {each for each in options if f"`{each}" not in section}
+        if "picking codecs" in section:
+            common = described.partition("## Picking codecs")[2].partition("\n## ")[0]
+            missing = {each for each in missing if f"`{each}" not in common}
+        assert missing == set(), name
