@@ -1,10 +1,11 @@
 """Running a codec just built, in the plainest way that wasmtime has, to see that it works.
 
-This is no runtime: nothing is cached or fast, and an instance lives for one call. That is the
-point of it: a codec that fails here is broken, whatever the runtime does.
+This is no runtime: an instance lives for one call, and nothing of it is fast. That is the point of
+it: a codec that fails here is broken, whatever the runtime does.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import wasmtime
 from wasmtime import component
@@ -70,10 +71,10 @@ def call_raw(
         CodecTrap: when it traps.
         WasmFormatError: when it lacks an export of the core ABI.
     """
-    engine = wasmtime.Engine()
+    engine, module = _compiled(wasm)
     store = wasmtime.Store(engine)
     store.set_limits(memory_size=memory_bytes)
-    exports = wasmtime.Instance(store, wasmtime.Module(engine, wasm), []).exports(store)
+    exports = wasmtime.Instance(store, module, []).exports(store)
     memory = _exported(exports, "memory", wasmtime.Memory)
 
     def run(name: str, *arguments: int) -> int:
@@ -98,6 +99,13 @@ def call_raw(
     answer = read(packed)
     run("dealloc", packed >> 32, packed & _U32)
     return answer
+
+
+# Vectors and tests call one codec many times, and compiling takes longer than the calls.
+@lru_cache(maxsize=16)
+def _compiled(wasm: bytes) -> tuple[wasmtime.Engine, wasmtime.Module]:
+    engine = wasmtime.Engine()
+    return engine, wasmtime.Module(engine, wasm)
 
 
 def _exported[T](exports: Mapping[str, object], name: str, kind: type[T]) -> T:

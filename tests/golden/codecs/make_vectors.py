@@ -66,7 +66,9 @@ def page_split(definition: str) -> Iterator[tuple[str, str, dict[str, object]]]:
 
 
 def predictor() -> Iterator[tuple[str, str, dict[str, object]]]:
-    made_by = f"imagecodecs {imagecodecs.__version__}, delta_encode(axis=1) of NumPy {np.__version__}"
+    made_by = (
+        f"imagecodecs {imagecodecs.__version__}, delta_encode(axis=1) of NumPy {np.__version__}"
+    )
     for dtype, samples in (("u1", 1), ("u1", 3), ("<u2", 1), ("<u2", 5), ("<u4", 1), ("<u8", 2)):
         rows = smooth(np.dtype(dtype), (5, 37, samples))
         inputs: Ports = {
@@ -96,7 +98,9 @@ def deflate() -> Iterator[tuple[str, str, dict[str, object]]]:
         yield "zlib-rs", case, vector(made_by, ("decode",), inputs, {"bytes": plain})
 
 
-def smooth(dtype: np.dtype[np.unsignedinteger], shape: tuple[int, ...]) -> NDArray[np.unsignedinteger]:
+def smooth(
+    dtype: np.dtype[np.unsignedinteger], shape: tuple[int, ...]
+) -> NDArray[np.unsignedinteger]:
     """Give integers like those of an image: neighbours are alike, and some wrap around."""
     noise = np.random.default_rng(20240601).integers(-40, 41, shape)
     return np.cumsum(noise, axis=-2).astype(dtype)

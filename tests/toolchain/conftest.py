@@ -1,0 +1,71 @@
+"""Folders and tools that the tests of the build side share."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from chonkle_toolchain.build import Folders, build
+from chonkle_toolchain.tools import Tools
+
+ROOT = Path(__file__).parents[2]
+IGNORED = shutil.ignore_patterns("target", "vectors")
+
+
+@pytest.fixture(scope="session")
+def tools() -> Tools:
+    """Give the tools that `make tools` installs."""
+    return Tools(ROOT / ".tools")
+
+
+@pytest.fixture(scope="session")
+def build_dir() -> Path:
+    """Give a folder for compilers; shared, because the first build for Rust takes long.
+
+    `build/tests` of the repository, where a second run finds it again, except where several
+    processes run tests at once: then each has its own.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    folder = ROOT / "build" / "tests" / worker
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """Give a copy of all codec sources that a test may change."""
+    return Path(shutil.copytree(ROOT / "codec-src", tmp_path / "codec-src", ignore=IGNORED))
+
+
+@pytest.fixture(scope="session")
+def probes(tmp_path_factory: pytest.TempPathFactory, tools: Tools, build_dir: Path) -> Path:
+    """Build the probe codecs and give the folder of the built files."""
+    top = tmp_path_factory.mktemp("probes")
+    shutil.copytree(ROOT / "tests" / "toolchain" / "codecs", top / "codec-src")
+    shutil.copytree(ROOT / "codec-src" / "sdk", top / "codec-src" / "sdk", ignore=IGNORED)
+    folders = Folders(top / "codec-src", top / "codec", build_dir)
+    build(folders, tools=tools)
+    return folders.output
+
+
+@pytest.fixture
+def run_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Give a function that runs the command line in a process of its own."""
+
+    def run(*arguments: object, path: str | None = None) -> subprocess.CompletedProcess[str]:
+        environment = dict(os.environ)
+        if path is not None:
+            environment["PATH"] = path
+        return subprocess.run(
+            [sys.executable, "-m", "chonkle_toolchain", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env=environment,
+            check=False,
+        )
+
+    return run

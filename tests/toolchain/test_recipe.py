@@ -1,0 +1,100 @@
+"""Recipes: good ones parse, and every bad one is a `BuildError` of one line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from chonkle_toolchain.recipe import find_recipes, read_recipe
+
+from chonkle.errors import BuildError
+
+SIGNATURE = {
+    "codec_id": "double",
+    "implementation": "double-c",
+    "version": "1.2.3",
+    "inputs": {"bytes": {"type": "bytes"}},
+    "outputs": {"bytes": {"type": "bytes"}},
+}
+C_RECIPE = 'language = "c"\nsources = ["codec.c"]\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Give the folder of a good C codec."""
+    return write_codec(tmp_path, "double-c")
+
+
+def write_codec(parent: Path, name: str, **changes: object) -> Path:
+    folder = parent / name
+    folder.mkdir()
+    (folder / "codec.toml").write_text(C_RECIPE)
+    (folder / "codec.c").write_text("/* nothing */\n")
+    signature = {**SIGNATURE, "implementation": name, **changes}
+    (folder / "signature.json").write_text(json.dumps(signature))
+    return folder
+
+
+def test_a_good_recipe(folder: Path) -> None:
+    (folder / "codec.toml").write_text(C_RECIPE + "flags = ['-DX=1']\nstack_size_bytes = 1024\n")
+    recipe = read_recipe(folder)
+    assert (recipe.name, recipe.language, recipe.sources) == ("double-c", "c", ("codec.c",))
+    assert (recipe.flags, recipe.stack_size_bytes) == (("-DX=1",), 1024)
+    assert recipe.artifact("core") == "double/double-c@1.2.3.core.wasm"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("language = ", "malformed TOML"),
+        ("", "bad `language`"),
+        ('language = "go"', "bad `language`"),
+        ('language = "c"', "no `sources`"),
+        ('language = "c"\nsources = "codec.c"', "bad `sources`"),
+        ('language = "c"\nsources = ["other.c"]', "no file `other.c`"),
+        ('language = "c"\nsources = ["../codec.c"]', "lies outside"),
+        ('language = "c"\nsources = ["/codec.c"]', "lies outside"),
+        (C_RECIPE + "optimise = true", "unknown field `optimise`"),
+        (C_RECIPE + "stack_size_bytes = 0", "bad `stack_size_bytes`"),
+        (C_RECIPE + "stack_size_bytes = true", "bad `stack_size_bytes`"),
+        (C_RECIPE + "c_in_crates = true", "unknown field `c_in_crates`"),
+        ('language = "rust"\nc_in_crates = 1', "bad `c_in_crates`"),
+        ('language = "rust"', "no file `Cargo.toml`"),
+    ],
+)
+def test_a_bad_recipe(folder: Path, text: str, said: str) -> None:
+    (folder / "codec.toml").write_text(text)
+    with pytest.raises(BuildError, match=said) as caught:
+        read_recipe(folder)
+    assert "\n" not in str(caught.value)
+    assert str(folder / "codec.toml") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"implementation": "other"}, "differs from the folder's name"),
+        ({"version": ""}, "no `version`"),
+        ({"codec_id": "../double"}, "bad `codec_id`"),
+        ({"inputs": []}, "bad `inputs`"),
+    ],
+)
+def test_a_bad_signature(tmp_path: Path, changes: dict[str, object], said: str) -> None:
+    folder = write_codec(tmp_path, "double-c", **changes)
+    with pytest.raises(BuildError, match=said) as caught:
+        read_recipe(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_files(folder: Path) -> None:
+    (folder / "signature.json").unlink()
+    with pytest.raises(BuildError, match="no file"):
+        read_recipe(folder)
+    with pytest.raises(BuildError, match="no folder"):
+        find_recipes(folder / "nowhere")
+
+
+def test_recipes_are_found_by_name(tmp_path: Path) -> None:
+    for name in ("double-rs", "double-c", "other-c"):
+        write_codec(tmp_path, name)
+    (tmp_path / "sdk").mkdir()
+    assert list(find_recipes(tmp_path)) == ["double-c", "double-rs", "other-c"]
