@@ -20,28 +20,32 @@ def install_missing(tools: Tools, *, say: Callable[[str], None]) -> None:
         BuildError: when an installation fails or does not give the tool.
     """
     if not tools.zig().found:
-        pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
-        _install([[*pip, f"ziglang=={ZIG_VERSION}"]], what="zig", say=say)
+        wanted = f"ziglang=={ZIG_VERSION}"
+        pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", wanted]
+        # An environment that uv made has no pip.
+        uv = ["uv", "pip", "install", "--python", sys.executable, wanted]
+        _install([[pip], [uv]], what="zig", say=say)
     # Before wasm-tools, which is compiled with it.
     if not tools.rust().found:
-        commands = install_commands()
-        if not commands:
-            raise BuildError("cannot install Rust here", hint=tools.rust().hint)
-        _install(commands, what="Rust", say=say)
+        ways = install_commands()
+        if not ways:
+            raise BuildError("Rust cannot be installed from here", hint=tools.rust().hint)
+        _install(ways, what="Rust", say=say)
     if not tools.wasm_tools().found:
         say("compiling wasm-tools, a few minutes, once")
-        _install([list(wasm_tools_install(tools.folder))], what="wasm-tools", say=say)
+        _install([[list(wasm_tools_install(tools.folder))]], what="wasm-tools", say=say)
 
 
-def _install(commands: list[list[str]], *, what: str, say: Callable[[str], None]) -> None:
-    """Try alternatives until one succeeds."""
-    failures = []
-    for command in commands:
-        say(f"installing {what}: {' '.join(command)}")
+def _install(ways: list[list[list[str]]], *, what: str, say: Callable[[str], None]) -> None:
+    """Try one way after the other, each a list of commands, until one succeeds."""
+    failure = BuildError(f"no way to install {what}")
+    for commands in ways:
         try:
-            run(command, what=f"installing {what}")
-        except BuildError as failure:
-            failures.append(failure)
+            for command in commands:
+                say(f"installing {what}: {' '.join(command)}")
+                run(command, what=f"installing {what}")
+        except BuildError as refused:
+            failure = refused
             continue
         return
-    raise failures[-1]
+    raise failure

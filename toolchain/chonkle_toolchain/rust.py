@@ -76,23 +76,24 @@ def find_rust() -> Rust:
     return Rust(why_not="; ".join(reasons) or "no rustc and cargo", hint=install_hint())
 
 
-def install_commands() -> list[list[str]]:
-    """Give the commands that install what is missing on this machine, to be tried in order.
+def install_commands() -> list[list[list[str]]]:
+    """Give the ways to install what is missing on this machine.
 
     Returns:
-        Alternatives: the first that succeeds is enough.
+        Each way is a list of commands; the first way that succeeds is enough.
     """
-    commands = []
+    ways = []
     if shutil.which("rustup"):
-        commands.append(["rustup", "target", "add", TARGET])
+        ways.append([["rustup", "target", "add", TARGET]])
     if _is_debian_root():
-        commands.append(["apt-get", "install", "--yes", *_DEBIAN_PACKAGES])
-    return commands
+        update = ["apt-get", "update"]
+        ways.append([update, ["apt-get", "install", "--yes", *_DEBIAN_PACKAGES]])
+    return ways
 
 
 def install_hint() -> str:
     """Give the way to get a fitting Rust on this machine, for messages."""
-    ways = [f"`{' '.join(command)}`" for command in install_commands()]
+    ways = [f"`{' && '.join(' '.join(command) for command in way)}`" for way in install_commands()]
     return " or ".join(ways) or f"install Rust with rustup, then `rustup target add {TARGET}`"
 
 

@@ -104,7 +104,7 @@ def wasm_tools_install(folder: Path) -> tuple[str, ...]:
     """Give the command that installs the pinned wasm-tools, with only what builds use."""
     return (
         "cargo", "install", "--locked", "--root", str(folder), "--no-default-features",
-        "--features", "component,validate,strip,print", f"wasm-tools@{WASM_TOOLS_VERSION}",
+        "--features", "component,strip,validate", f"wasm-tools@{WASM_TOOLS_VERSION}",
     )  # fmt: skip
 
 

@@ -32,8 +32,9 @@ impl Transform for Zlib {
         let encoded = inputs.bytes("bytes")?;
         let mut state = Decompressor::new()?;
         let bound = encoded.len().saturating_mul(RATIO_MAX);
-        let first = encoded.len().saturating_mul(RATIO_FIRST).max(LAST_SIZE.get()).min(bound);
-        let mut output = outputs.begin("bytes", first)?;
+        let first = encoded.len().saturating_mul(RATIO_FIRST).min(bound);
+        let mut output = outputs.begin("bytes", 0)?;
+        output.reserve(first.max(LAST_SIZE.get()).min(bound)).or_else(|_| output.reserve(first))?;
         let (taken, given) = loop {
             match state.zlib(encoded, output.spare()) {
                 Ok(sizes) => break sizes,
