@@ -35,10 +35,13 @@ class EngineConfig:
         interruptible: compile checks into guests, so that a timeout can stop them. Costs up to a
             fifth of their speed, so it is on only where a timeout was asked for.
         max_wasm_stack_bytes: stack that a guest may use on the thread that calls it.
+        memory_may_move: let wasmtime move a memory that grows. It need not: the addresses of all
+            that a 32-bit memory can become are reserved, and so one look at where it is will do.
     """
 
     interruptible: bool = False
     max_wasm_stack_bytes: int = 512 * 1024
+    memory_may_move: bool = False
 
 
 class Engine:
@@ -60,6 +63,7 @@ class Engine:
         self.config = config or EngineConfig()
         settings = wasmtime.Config()
         settings.max_wasm_stack = self.config.max_wasm_stack_bytes
+        settings.memory_may_move = self.config.memory_may_move
         if self.config.interruptible:
             settings.epoch_interruption = True
         self.wasmtime = wasmtime.Engine(settings)

@@ -7,9 +7,10 @@ it, in a guest's memory for wasm, until the last step that reads it has run.
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from chonkle.backends.base import Answer, Buffer, Codec
+from chonkle.backends.base import Answer, Codec
 from chonkle.dag.plan import Plan
 from chonkle.errors import ChonkleError, CodecError, CodecTrap, LimitExceeded, PipelineError
+from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Port
 from chonkle.formats.values import check_scalar, encode_scalar, is_value, shown
 

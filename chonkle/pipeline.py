@@ -155,7 +155,11 @@ def prepare(
     composite = _define(parsed, resolver, "", resolutions)
     plan = make_plan(composite, direction or parsed.direction)
     owned = session is None
-    session = session or Session(cache_directory=settings.cache_directory, aot=settings.aot)
+    session = session or Session(
+        cache_directory=settings.cache_directory,
+        aot=settings.aot,
+        prepared_calls=settings.prepared_calls,
+    )
     try:
         return PreparedPipeline(
             plan,

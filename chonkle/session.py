@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from chonkle.backends.base import Codec, Limits
+from chonkle.backends.calls import open_calls
 from chonkle.backends.core import CoreCodec, check_interface
 from chonkle.engine import Engine, EngineConfig
 from chonkle.errors import PipelineError
@@ -34,12 +35,15 @@ class Session:
         counts: what the AOT cache did for this session.
     """
 
-    def __init__(self, *, cache_directory: Path | None, aot: Mode = "auto") -> None:
+    def __init__(
+        self, *, cache_directory: Path | None, aot: Mode = "auto", prepared_calls: bool = True
+    ) -> None:
         """Make a session with nothing open.
 
         Args:
             cache_directory: where native code is kept; None keeps none.
             aot: `auto`, `only` (never compile) or `off` (keep nothing).
+            prepared_calls: call guests through wasmtime's C API, where that works.
         """
         self.counts = CacheCounts()
         self._cache_directory = cache_directory
@@ -47,6 +51,7 @@ class Session:
         self._caches: dict[EngineConfig, AotCache] = {}
         self._codecs: dict[_CodecKey, Codec] = {}
         self._lock = Lock()
+        self._calls = open_calls(prepared=prepared_calls)
         self._closed = False
 
     def open(self, resolution: Resolution, limits: Limits) -> Codec:
@@ -84,7 +89,12 @@ class Session:
             check_interface(interface, what=f"codec {resolution.label}")
             module = cache.module(wasm, digest=resolution.wasm.digest, label=signature.label)
             return CoreCodec(
-                module, interface=interface, signature=signature, engine=cache.engine, limits=limits
+                module,
+                interface=interface,
+                signature=signature,
+                engine=cache.engine,
+                limits=limits,
+                calls=self._calls,
             )
         # Half of wasmtime's own import time, so only for who runs a component.
         from chonkle.backends.component import ComponentCodec  # noqa: PLC0415

@@ -6,6 +6,7 @@
 | `CHONKLE_CODEC_STORE` | directory of installed codecs |
 | `CHONKLE_FORCE_DOWNLOAD` | `1`: fetch from sources even what is installed |
 | `CHONKLE_AOT` | `auto` (default), `only` (never compile) or `off` (keep nothing) |
+| `CHONKLE_CALLS` | `prepared` (default) or `public`: how guests are called |
 """
 
 import os
@@ -19,7 +20,6 @@ from chonkle.errors import ChonkleError
 from chonkle.formats.values import shown
 from chonkle.storage.aot import Mode
 
-_MODES = ("auto", "only", "off")
 _BOOLEANS = {
     "": False,
     "0": False,
@@ -40,12 +40,14 @@ class Settings:
         codec_store: installed codecs.
         force_download: fetch from sources even what is installed.
         aot: how the AOT cache is used.
+        prepared_calls: call guests through wasmtime's C API, where that works.
     """
 
     cache_directory: Path
     codec_store: Path
     force_download: bool = False
     aot: Mode = "auto"
+    prepared_calls: bool = True
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -58,11 +60,6 @@ class Settings:
             ChonkleError: when a variable has a value that it cannot have.
         """
         variables = os.environ if environment is None else environment
-        mode = variables.get("CHONKLE_AOT", "") or "auto"
-        if mode not in _MODES:
-            raise ChonkleError(
-                "bad CHONKLE_AOT", expected="`auto`, `only` or `off`", got=shown(mode)
-            )
         force = variables.get("CHONKLE_FORCE_DOWNLOAD", "").lower()
         if force not in _BOOLEANS:
             raise ChonkleError(
@@ -74,8 +71,19 @@ class Settings:
             cache_directory=Path(cache) if cache else _cache_home(variables) / "chonkle",
             codec_store=Path(store) if store else _data_home(variables) / "chonkle" / "codecs",
             force_download=_BOOLEANS[force],
-            aot=cast("Mode", mode),
+            aot=cast("Mode", _choice(variables, "CHONKLE_AOT", ("auto", "only", "off"))),
+            prepared_calls=_choice(variables, "CHONKLE_CALLS", ("prepared", "public"))
+            == "prepared",
         )
+
+
+def _choice(variables: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    """Read a variable that has a few values, the first of which is the default."""
+    value = variables.get(name, "") or choices[0]
+    if value not in choices:
+        allowed = ", ".join(f"`{choice}`" for choice in choices)
+        raise ChonkleError(f"bad {name}", expected=allowed, got=shown(value))
+    return value
 
 
 def _cache_home(variables: Mapping[str, str]) -> Path:

@@ -1,58 +1,28 @@
 """What every backend gives the executor: a `Codec` that answers calls.
 
 An answer's data may still lie in a guest's memory, so that the next step copies it from there
-straight into its own. `Answer` says how long it lives; `GuestBytes` says where it is.
+straight into its own; `Answer` says how long it lives.
 """
 
-import ctypes
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 
+from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Direction, Signature
 
 Backend = Literal["native", "core", "component"]
 BACKENDS: tuple[Backend, ...] = ("native", "core", "component")
 
 
-class GuestBytes:
-    """Bytes that lie in a guest's linear memory; valid until their `Answer` is closed.
-
-    Attributes:
-        address: where they begin in this process's memory.
-        size: how many there are.
-    """
-
-    __slots__ = ("address", "size")
-
-    def __init__(self, address: int, size: int) -> None:
-        """Describe `size` bytes at `address`."""
-        self.address = address
-        self.size = size
-
-    def __len__(self) -> int:
-        """Give the number of bytes."""
-        return self.size
-
-    def __bytes__(self) -> bytes:
-        """Copy the bytes out of the guest, once."""
-        return ctypes.string_at(self.address, self.size)
-
-    def __buffer__(self, _flags: int) -> memoryview:
-        """Show the bytes in place, for readers that take any buffer."""
-        return memoryview((ctypes.c_ubyte * self.size).from_address(self.address)).cast("B")
-
-
-type Buffer = bytes | bytearray | memoryview | GuestBytes
-
-
 class Answer:
     """The output ports of one call, and the hold on the memory that they lie in.
 
     Attributes:
-        ports: data of each output port.
+        ports: data of each output port. Views are released when the answer is closed, so that who
+            touches one too late gets an error and not somebody else's bytes.
     """
 
     __slots__ = ("_release", "ports")
@@ -68,6 +38,9 @@ class Answer:
         """Give the memory back; the ports may not be touched any more. Idempotent."""
         release, self._release = self._release, None
         if release is not None:
+            for data in self.ports.values():
+                if isinstance(data, memoryview):
+                    data.release()
             self.ports = {}
             release()
 

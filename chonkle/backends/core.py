@@ -5,13 +5,13 @@ which owns that input. The result packs pointer and length of the output port-ma
 len`, which the host frees; zero is failure, and `last_error`, where the guest has it, says why.
 """
 
-import ctypes
 from collections.abc import Mapping
 
 import wasmtime
 
-from chonkle.backends.base import Answer, Buffer, Codec, GuestBytes, Limits
-from chonkle.backends.guest import GuestInstance, InstancePool, copy_to, one_line
+from chonkle.backends.base import Answer, Codec, Limits
+from chonkle.backends.calls import Calls
+from chonkle.backends.guest import GuestInstance, InstancePool, one_line, trap_error
 from chonkle.engine import Engine
 from chonkle.errors import (
     ChonkleError,
@@ -21,7 +21,8 @@ from chonkle.errors import (
     PortMapError,
     WasmFormatError,
 )
-from chonkle.formats.portmap import COUNT, entry_prefix, read_layout
+from chonkle.formats import portmap
+from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Direction, Signature
 from chonkle.formats.wasm_binary import Interface
 
@@ -63,6 +64,18 @@ def check_interface(interface: Interface, *, what: str) -> None:
             )
 
 
+class _CoreInstance(GuestInstance):
+    """An instance with the core ABI, its functions prepared."""
+
+    def __init__(
+        self, engine: Engine, module: wasmtime.Module, *, limits: Limits, calls: Calls
+    ) -> None:
+        super().__init__(engine, module, limits=limits, calls=calls)
+        self.alloc = self.function("alloc")
+        self.dealloc = self.function("dealloc")
+        self.transforms = {"encode": self.function("encode"), "decode": self.function("decode")}
+
+
 class CoreCodec(Codec):
     """A codec in a core module.
 
@@ -72,6 +85,7 @@ class CoreCodec(Codec):
         signature: its signature.
         engine: the engine that compiled it.
         limits: what one call may take.
+        calls: how its functions are called.
     """
 
     def __init__(
@@ -82,12 +96,13 @@ class CoreCodec(Codec):
         signature: Signature,
         engine: Engine,
         limits: Limits,
+        calls: Calls,
     ) -> None:
         """Make a codec of a compiled module; nothing of the guest runs yet."""
         self._signature = signature
         self._limits = limits
         self._has_words = any(export.name == "last_error" for export in interface.exports)
-        self._pool = InstancePool(lambda: GuestInstance(engine, module, limits))
+        self._pool = InstancePool(lambda: _CoreInstance(engine, module, limits=limits, calls=calls))
 
     def signature(self) -> Signature:
         """Give the codec's typed ports."""
@@ -99,35 +114,53 @@ class CoreCodec(Codec):
             instance = self._pool.take()
             # Whatever is raised from here on leaves the instance outside of the pool: a guest that
             # broke is in no state to be called again, and one that only said no comes back below.
-            return self._call(instance, direction, port_map)
-        except ChonkleError as failure:
-            raise self._within(direction, failure) from failure.__cause__
+            pointer, size = self._write_input(instance, port_map)
+            result = instance.transforms[direction](pointer, size)
+            if result == 0:
+                raise self._refusal(instance)
+            return self._read_output(instance, result, direction)
+        except (ChonkleError, wasmtime.Trap, wasmtime.WasmtimeError) as failure:
+            raise self._failure(failure, direction) from failure
 
     def close(self) -> None:
         """Free the instances."""
         self._pool.clear()
 
-    def _call(
-        self, instance: GuestInstance, direction: Direction, port_map: Mapping[str, Buffer]
-    ) -> Answer:
-        pointer, size = self._write_input(instance, port_map)
-        result = instance.function(direction)(pointer, size)
-        if result == 0:
-            raise self._refusal(instance)
+    def _write_input(
+        self, instance: _CoreInstance, port_map: Mapping[str, Buffer]
+    ) -> tuple[int, int]:
+        size = portmap.encoded_size(port_map)
+        if size > self._limits.memory_bytes:
+            raise LimitExceeded(
+                "the input alone is larger than the memory allowed",
+                expected=f"at most {self._limits.memory_bytes} bytes",
+                got=str(size),
+            )
+        pointer = instance.alloc(size) & _U32
+        if pointer == 0:
+            self._pool.give(instance)
+            raise LimitExceeded(
+                f"the guest has no room for {size} bytes of input",
+                hint="raise the memory limit",
+            )
+        portmap.write_into(instance.bytes_at(pointer, size, what="input buffer"), port_map)
+        return pointer, size
+
+    def _read_output(self, instance: _CoreInstance, result: int, direction: Direction) -> Answer:
         start, size = (result >> 32) & _U32, result & _U32
-        address = instance.address(start, size, what="output")
+        output = instance.bytes_at(start, size, what="output")
         try:
-            layout = read_layout(size, lambda at, count: ctypes.string_at(address + at, count))
+            ports = portmap.read(output)
         except PortMapError as failure:
             raise CodecTrap(f"the guest returned a malformed port-map: {failure}") from failure
-        ports = {name: GuestBytes(address + at, count) for name, (at, count) in layout.items()}
 
         def release() -> None:
+            output.release()
             try:
-                instance.function("dealloc")(start, size)
-            except ChonkleError as failure:
-                raise self._within(direction, failure) from failure.__cause__
-            self._pool.give(instance)
+                instance.dealloc(start, size)
+            except (wasmtime.Trap, wasmtime.WasmtimeError) as failure:
+                raise self._failure(failure, direction) from failure
+            self._keep(instance)
 
         answer = Answer(ports, release)
         total = sum(map(len, ports.values()))
@@ -140,47 +173,25 @@ class CoreCodec(Codec):
             )
         return answer
 
-    def _within(self, direction: Direction, failure: ChonkleError) -> ChonkleError:
-        """Name the codec and the direction in a failure."""
-        signature = self._signature
-        return failure.within(
-            f"codec `{signature.codec_id}` ({signature.label}, core), {direction}"
-        )
-
-    def _write_input(
-        self, instance: GuestInstance, port_map: Mapping[str, Buffer]
-    ) -> tuple[int, int]:
-        prefixes = [entry_prefix(name, len(data)) for name, data in port_map.items()]
-        size = COUNT.size + sum(map(len, prefixes)) + sum(map(len, port_map.values()))
-        if size > self._limits.memory_bytes:
-            raise LimitExceeded(
-                "the input alone is larger than the memory allowed",
-                expected=f"at most {self._limits.memory_bytes} bytes",
-                got=str(size),
-            )
-        pointer = instance.function("alloc")(size) & _U32
-        if pointer == 0:
+    def _keep(self, instance: _CoreInstance) -> None:
+        if instance.is_worth_keeping():
             self._pool.give(instance)
-            raise LimitExceeded(
-                f"the guest has no room for {size} bytes of input",
-                hint="raise the memory limit",
-            )
-        at = instance.address(pointer, size, what="input buffer")
-        copy_to(at, COUNT.pack(len(port_map)), COUNT.size)
-        at += COUNT.size
-        for prefix, data in zip(prefixes, port_map.values(), strict=True):
-            copy_to(at, prefix, len(prefix))
-            at += len(prefix)
-            copy_to(at, data, len(data))
-            at += len(data)
-        return pointer, size
 
-    def _refusal(self, instance: GuestInstance) -> CodecError:
+    def _refusal(self, instance: _CoreInstance) -> CodecError:
         text = ""
         if self._has_words:
             packed = instance.function("last_error")()
             start, size = (packed >> 32) & _U32, min(packed & _U32, _ERROR_TEXT_MAX)
-            address = instance.address(start, size, what="error text")
-            text = ctypes.string_at(address, size).decode(errors="replace")
-        self._pool.give(instance)
-        return CodecError(one_line(text) or "the codec failed without a word")
+            words = instance.bytes_at(start, size, what="error text")
+            text = one_line(bytes(words).decode(errors="replace"))
+        self._keep(instance)
+        return CodecError(text or "the codec failed without a word")
+
+    def _failure(self, failure: Exception, direction: Direction) -> ChonkleError:
+        """Say in chonkle's words what happened, in which codec and direction."""
+        if not isinstance(failure, ChonkleError):
+            failure = trap_error(failure, self._limits)
+        signature = self._signature
+        return failure.within(
+            f"codec `{signature.codec_id}` ({signature.label}, core), {direction}"
+        )

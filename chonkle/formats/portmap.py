@@ -2,101 +2,115 @@
 
     u32 count, { u32 name_len, name, u32 data_len, data }*
 
-Integers are little-endian, nothing is padded, names are UTF-8. Inside the guest's memory the same
-bytes are written and read in place by `backends.core`; this file is the format itself.
+Integers are little-endian, nothing is padded, names are UTF-8. `write_into` and `read` work in
+place, so that the same code serves bytes of this process and a guest's linear memory.
 """
 
-from collections.abc import Callable, Mapping
-from struct import Struct
+from collections.abc import Mapping
+from struct import Struct, error
 
 from chonkle.errors import PortMapError
 
-# The number of entries, which stands first; every length has the same form.
-COUNT = Struct("<I")
-_NAME_MAX = 1024
-_PORTS_MAX = 4096
+type Buffer = bytes | bytearray | memoryview
+
+_U32 = Struct("<I")
+_SIZE = _U32.size
+# An entry is two lengths at least; so is the room that a count may claim.
+_ENTRY_MIN = 2 * _SIZE
 
 
-def entry_prefix(name: str, data_size: int) -> bytes:
-    """Write everything of an entry that stands before its data."""
-    encoded = name.encode()
-    return b"".join((COUNT.pack(len(encoded)), encoded, COUNT.pack(data_size)))
-
-
-def encode(port_map: Mapping[str, bytes]) -> bytes:
-    """Write a port-map.
-
-    Args:
-        port_map: the data of each port, in the order to write.
-
-    Returns:
-        The encoded port-map.
-    """
-    parts = [COUNT.pack(len(port_map))]
+def encoded_size(port_map: Mapping[str, Buffer]) -> int:
+    """Give the length of an encoded port-map, in bytes."""
+    size = _SIZE
     for name, data in port_map.items():
-        parts.extend((entry_prefix(name, len(data)), data))
-    return b"".join(parts)
+        size += _ENTRY_MIN + len(name.encode()) + len(data)
+    return size
 
 
-def read_layout(size: int, read: Callable[[int, int], bytes]) -> dict[str, tuple[int, int]]:
-    """Find where each port's data stands in an encoded port-map, without copying it.
+def write_into(target: memoryview, port_map: Mapping[str, Buffer]) -> None:
+    """Write a port-map, copying each port's data once.
 
     Args:
-        size: length of the encoded port-map, in bytes.
-        read: gives `(offset, length)` of it; only asked for what lies inside.
+        target: `encoded_size(port_map)` writable bytes.
+        port_map: the data of each port, contiguous bytes, in the order to write.
+    """
+    _U32.pack_into(target, 0, len(port_map))
+    at = _SIZE
+    for name, data in port_map.items():
+        encoded = name.encode()
+        size, name_size = len(data), len(encoded)
+        _U32.pack_into(target, at, name_size)
+        at += _SIZE
+        target[at : at + name_size] = encoded
+        at += name_size
+        _U32.pack_into(target, at, size)
+        at += _SIZE
+        target[at : at + size] = data
+        at += size
+
+
+def read(source: memoryview) -> dict[str, memoryview]:
+    """Find each port's data in an encoded port-map, without copying it.
+
+    Args:
+        source: the encoded port-map, and nothing else.
 
     Returns:
-        Offset and length of each port's data, from the start of the port-map.
+        A view of each port's data, in the order written.
 
     Raises:
         PortMapError: when lengths do not add up, a name repeats or is not UTF-8.
     """
+    size = len(source)
+    ports: dict[str, memoryview] = {}
+    at = 0
+    try:
+        (count,) = _U32.unpack_from(source, 0)
+        if count > size // _ENTRY_MIN:
+            raise PortMapError(f"{count} ports in a port-map of {size} bytes")
+        at = _SIZE
+        for _ in range(count):
+            (name_size,) = _U32.unpack_from(source, at)
+            at += _SIZE
+            # A name that runs past the end is cut here, and the length behind it is missed below.
+            name = str(source[at : at + name_size], "utf-8")
+            at += name_size
+            (data_size,) = _U32.unpack_from(source, at)
+            at += _SIZE
+            if at + data_size > size:
+                raise PortMapError(
+                    f"data of port `{name}` is truncated",
+                    expected=f"{data_size} bytes",
+                    got=str(size - at),
+                )
+            if name in ports:
+                raise PortMapError(f"port `{name}` occurs twice in one port-map")
+            ports[name] = source[at : at + data_size]
+            at += data_size
+    except error:
+        raise PortMapError(f"port-map truncated at byte {min(at, size)} of {size}") from None
+    except UnicodeDecodeError as failure:
+        raise PortMapError(f"port name at byte {at} is not UTF-8") from failure
+    if at != size:
+        raise PortMapError(f"{size - at} bytes after the last port of a port-map")
+    return ports
 
-    def u32(offset: int) -> int:
-        if offset + COUNT.size > size:
-            raise PortMapError(f"port-map truncated at byte {offset} of {size}")
-        value: int = COUNT.unpack(read(offset, COUNT.size))[0]
-        return value
 
-    count = u32(0)
-    if count > _PORTS_MAX:
-        raise PortMapError(
-            "port-map too long", expected=f"at most {_PORTS_MAX} ports", got=str(count)
-        )
-    offset = COUNT.size
-    layout: dict[str, tuple[int, int]] = {}
-    for _ in range(count):
-        name_size = u32(offset)
-        offset += COUNT.size
-        if name_size > _NAME_MAX or offset + name_size > size:
-            raise PortMapError(f"port name at byte {offset} runs past the end of the port-map")
-        try:
-            name = read(offset, name_size).decode()
-        except UnicodeDecodeError as failure:
-            raise PortMapError(f"port name at byte {offset} is not UTF-8") from failure
-        offset += name_size
-        data_size = u32(offset)
-        offset += COUNT.size
-        if offset + data_size > size:
-            raise PortMapError(
-                f"data of port `{name}` is truncated",
-                expected=f"{data_size} bytes",
-                got=str(size - offset),
-            )
-        if name in layout:
-            raise PortMapError(f"port `{name}` occurs twice in one port-map")
-        layout[name] = (offset, data_size)
-        offset += data_size
-    if offset != size:
-        raise PortMapError(f"{size - offset} bytes after the last port of a port-map")
-    return layout
+def encode(port_map: Mapping[str, Buffer]) -> bytes:
+    """Write a port-map into bytes of its own.
+
+    Args:
+        port_map: the data of each port, in the order to write.
+    """
+    encoded = bytearray(encoded_size(port_map))
+    write_into(memoryview(encoded), port_map)
+    return bytes(encoded)
 
 
 def decode(data: bytes) -> dict[str, bytes]:
-    """Read a port-map.
+    """Read a port-map, copying each port's data.
 
     Raises:
         PortMapError: when the bytes are not one.
     """
-    layout = read_layout(len(data), lambda offset, size: data[offset : offset + size])
-    return {name: data[start : start + size] for name, (start, size) in layout.items()}
+    return {name: bytes(view) for name, view in read(memoryview(data)).items()}

@@ -77,6 +77,7 @@ RULES: Mapping[str, Rule] = {
     "chonkle.oci.attest": rule(3, "cryptography"),
     "chonkle.fetch": rule(3, beside="http oci"),
     "chonkle.backends.base": rule(4, never="storage engine oci fetch http"),
+    "chonkle.backends.calls": rule(4, "wasmtime", never="storage engine oci fetch http"),
     "chonkle.backends.guest": rule(4, "wasmtime"),
     "chonkle.backends.core": rule(4, "wasmtime"),
     "chonkle.backends.component": rule(4, "wasmtime"),

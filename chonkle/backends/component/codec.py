@@ -12,10 +12,11 @@ from typing import Any
 import wasmtime
 from wasmtime import component as wasm_component
 
-from chonkle.backends.base import Answer, Buffer, Codec, Limits
+from chonkle.backends.base import Answer, Codec, Limits
 from chonkle.backends.guest import one_line, trap_error
 from chonkle.engine import Engine
 from chonkle.errors import ChonkleError, CodecError, CodecTrap, LimitExceeded, WasmFormatError
+from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Direction, Signature
 
 INTERFACE = "chonkle:codec/transform@0.1.0"

@@ -6,7 +6,7 @@ from functools import lru_cache, partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
 
-from chonkle.backends.base import Answer, Buffer, Codec, Limits
+from chonkle.backends.base import Answer, Codec, Limits
 from chonkle.backends.native.calls import Call
 from chonkle.backends.native.catalog import runnable
 from chonkle.backends.native.decoders import DECODERS, too_large
@@ -17,6 +17,7 @@ from chonkle.backends.native.parameters import (
     written,
 )
 from chonkle.errors import ChonkleError, CodecError, LimitExceeded
+from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Direction, Signature
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from chonkle.backends.base import Buffer
 from chonkle.backends.native.calls import Call
 from chonkle.errors import CodecError, PipelineError
 from chonkle.formats.json_text import parse_json
+from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Direction, Port
 from chonkle.formats.values import check_scalar, shown
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from chonkle.backends.base import Answer, Buffer, Codec, Limits
+from chonkle.backends.base import Answer, Codec, Limits
 from chonkle.errors import (
     ChonkleError,
     CodecError,
@@ -13,6 +13,7 @@ from chonkle.errors import (
     LimitExceeded,
     WasmFormatError,
 )
+from chonkle.formats.portmap import Buffer
 
 type OpenGuest = Callable[..., Codec]
 type WriteGuest = Callable[..., str]

@@ -10,7 +10,7 @@ import sys
 import zlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from ctypes import addressof, create_string_buffer
+from ctypes import create_string_buffer
 from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
@@ -21,7 +21,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from chonkle.backends.base import Buffer, GuestBytes, Limits
+from chonkle.backends.base import Limits
 from chonkle.backends.native import (
     INSTALL_HINT,
     is_available,
@@ -32,6 +32,7 @@ from chonkle.backends.native import (
 from chonkle.backends.native.catalog import native_call
 from chonkle.backends.native.codec import NativeCodec
 from chonkle.errors import ChonkleError, CodecError, LimitExceeded, ResolveError
+from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Direction, Port
 from chonkle.formats.values import encode_scalar
 
@@ -260,7 +261,7 @@ def test_json_of_python_objects_decodes_to_a_type_that_holds_them() -> None:
 
 def test_any_buffer_is_taken_and_the_answer_is_a_copy() -> None:
     stored = create_string_buffer(zlib.crc32(TEXT).to_bytes(4, "little") + TEXT)
-    guest = GuestBytes(addressof(stored), len(stored) - 1)
+    guest = memoryview(stored).cast("B")[:-1]
     with NativeCodec.of("crc32") as codec:
         answer = codec.answer("decode", {"bytes": guest})
         stored[4] = b"X"
@@ -567,7 +568,7 @@ def test_elements_that_do_not_have_the_stored_shape_are_refused() -> None:
 GUARDED = """
 import ctypes, random, sys
 from mmap import PAGESIZE
-from chonkle.backends.base import GuestBytes, Limits
+from chonkle.backends.base import Limits
 from chonkle.backends.native.codec import NativeCodec
 from chonkle.errors import CodecError, LimitExceeded
 
@@ -599,7 +600,8 @@ for _ in range(4000):
         chunk[12:16] = len(chunk).to_bytes(4, "little")
     ctypes.memmove(end - len(chunk), bytes(chunk), len(chunk))
     try:
-        codec.call("decode", {"bytes": GuestBytes(end - len(chunk), len(chunk))})
+        codec.call("decode", {"bytes": memoryview(
+            (ctypes.c_ubyte * len(chunk)).from_address(end - len(chunk))).cast("B")})
     except (CodecError, LimitExceeded):
         pass
 """

@@ -1,0 +1,220 @@
+"""Calls of guest functions, prepared once so that each costs about a microsecond.
+
+`wasmtime.Func.__call__` asks for the function's type and boxes every value: 50 microseconds for a
+call that takes a few nanoseconds. wasmtime's C API is public and has an unchecked call; the Python
+package's own bindings to it are not. So everything that reaches below the package's public API
+stands in this file, is tried out once before it is used, and gives way to the public API, with a
+word in the log, where it does not work as expected.
+
+Unchecked means that nothing compares the arguments with the function's type: whoever prepares a
+call has checked that type before.
+"""
+
+import ctypes
+from collections.abc import Callable
+from ctypes import c_int64, c_size_t, c_void_p
+from typing import Any, Protocol
+
+import wasmtime
+
+_PROBE_HIGH, _PROBE_LOW = 0x1234_5678, 0x2BCD_EF01
+# Functions with at most so many parameters are called without packing their arguments.
+_FEW = 2
+
+
+type GuestFunction = Callable[..., int]
+type GuestMemory = tuple[Callable[[], int], Callable[[], memoryview]]
+
+
+class Calls(Protocol):
+    """A way of calling guests."""
+
+    def function(self, wasm_store: wasmtime.Store, function: wasmtime.Func) -> GuestFunction:
+        """Prepare a function of integers with one result or none.
+
+        Integers go in as they stand in memory, without a sign. An i32 comes back in the lower 32
+        bits; what stands above them means nothing.
+
+        Args:
+            wasm_store: the store that the function belongs to.
+            function: the function.
+
+        Returns:
+            A callable that raises `wasmtime.Trap` or `wasmtime.WasmtimeError`.
+        """
+
+    def memory(self, wasm_store: wasmtime.Store, memory: wasmtime.Memory) -> GuestMemory:
+        """Prepare the view of a linear memory.
+
+        Args:
+            wasm_store: the store that the memory belongs to.
+            memory: the memory, which may grow but never moves.
+
+        Returns:
+            Two callables: one gives the memory's size in bytes, and one shows the memory in place,
+            as large as it is then.
+        """
+
+
+class PublicCalls:
+    """Calls through the documented API of the wasmtime package."""
+
+    def function(self, wasm_store: wasmtime.Store, function: wasmtime.Func) -> GuestFunction:
+        """Prepare a function."""
+        widths = [32 if str(each) == "i32" else 64 for each in function.type(wasm_store).params]
+
+        def call(*given: int) -> int:
+            # The package wants integers with a sign.
+            signed = (
+                value - (1 << width) if value >> (width - 1) else value
+                for value, width in zip(given, widths, strict=True)
+            )
+            result = function(wasm_store, *signed)
+            return result if isinstance(result, int) else 0
+
+        return call
+
+    def memory(self, wasm_store: wasmtime.Store, memory: wasmtime.Memory) -> GuestMemory:
+        """Prepare the view of a linear memory."""
+
+        def view() -> memoryview:
+            address = ctypes.addressof(memory.data_ptr(wasm_store).contents)
+            return _view(address, memory.data_len(wasm_store))
+
+        return lambda: memory.data_len(wasm_store), view
+
+
+class PreparedCalls:
+    """Calls through wasmtime's C API, every argument made once."""
+
+    def __init__(self) -> None:
+        """Bind the C functions.
+
+        Raises:
+            AttributeError: when the package no longer has what this needs.
+            OSError: when its library cannot be opened.
+        """
+        self._ffi: Any = wasmtime._ffi  # noqa: SLF001 - see above
+        # A handle of our own: argument types set on the package's would break the package. `CDLL`
+        # gives the interpreter lock up during a call, as guest code must run.
+        library = ctypes.CDLL(str(self._ffi.filename))
+        self._call = library.wasmtime_func_call_unchecked
+        self._call.argtypes = [c_void_p, c_void_p, c_void_p, c_size_t, c_void_p]
+        self._call.restype = c_void_p
+        self._data = library.wasmtime_memory_data
+        self._data.argtypes = [c_void_p, c_void_p]
+        self._data.restype = c_void_p
+        self._data_size = library.wasmtime_memory_data_size
+        self._data_size.argtypes = [c_void_p, c_void_p]
+        self._data_size.restype = c_size_t
+
+    def function(self, wasm_store: wasmtime.Store, function: wasmtime.Func) -> GuestFunction:
+        """Prepare a function."""
+        type_ = function.type(wasm_store)
+        arity = len(type_.params)
+        # Arguments come in and the result goes out through the same values: wasmtime_val_raw_t,
+        # sixteen bytes each, of which integers use the first eight.
+        count = max(arity, len(type_.results))
+        values = (c_int64 * (2 * max(count, _FEW)))()
+        trap = c_void_p()
+        handle = function._func  # noqa: SLF001 - see above
+        arguments = (
+            _context(wasm_store),
+            c_void_p(ctypes.addressof(handle)),
+            c_void_p(ctypes.addressof(values)),
+            c_size_t(count),
+            c_void_p(ctypes.addressof(trap)),
+        )
+        # What the addresses above point at lives as long as the call that holds them.
+        run, failure, kept = self._call, self._failure, (wasm_store, handle)
+
+        def call(first: int = 0, second: int = 0) -> int:
+            values[0] = first
+            values[2] = second
+            error = run(*arguments)
+            if error or trap.value:
+                raise failure(error, trap, kept)
+            return values[0]
+
+        def call_with_more(*given: int) -> int:
+            values[4 : 2 * arity : 2] = list(given[_FEW:])
+            return call(*given[:_FEW])
+
+        return call if arity <= _FEW else call_with_more
+
+    def memory(self, wasm_store: wasmtime.Store, memory: wasmtime.Memory) -> GuestMemory:
+        """Prepare the view of a linear memory."""
+        handle = memory._memory  # noqa: SLF001 - see above
+        arguments = (_context(wasm_store), c_void_p(ctypes.addressof(handle)))
+        data, data_size, kept = self._data, self._data_size, (wasm_store, handle)
+
+        def size() -> int:
+            in_bytes: int = data_size(*arguments)
+            return in_bytes
+
+        def view() -> memoryview:
+            return _view(data(*arguments) or 0, size(), kept)
+
+        return size, view
+
+    def _failure(self, error: int | None, trap: c_void_p, _kept: object) -> Exception:
+        """Take over the error or trap that a call left."""
+        if error:
+            pointer = ctypes.cast(error, ctypes.POINTER(self._ffi.wasmtime_error_t))
+            return wasmtime.WasmtimeError._from_ptr(pointer)  # noqa: SLF001 - see above
+        pointer = ctypes.cast(trap.value or 0, ctypes.POINTER(self._ffi.wasm_trap_t))
+        trap.value = None
+        return wasmtime.Trap._from_ptr(pointer)  # noqa: SLF001 - see above
+
+
+def _context(wasm_store: wasmtime.Store) -> c_void_p:
+    return ctypes.cast(wasm_store._context(), c_void_p)  # noqa: SLF001 - see above
+
+
+def _view(address: int, size: int, _kept: object = None) -> memoryview:
+    # ctypes cannot make an array of no bytes at an address.
+    return memoryview((ctypes.c_ubyte * size).from_address(address)).cast("B")
+
+
+def open_calls(*, prepared: bool = True) -> Calls:
+    """Give the fastest way of calling guests that works here.
+
+    Args:
+        prepared: whether prepared calls are wanted at all.
+    """
+    if not prepared:
+        return PublicCalls()
+    try:
+        calls: Calls = PreparedCalls()
+        reason = _try_out(calls)
+    except (AttributeError, OSError, TypeError, ValueError, ctypes.ArgumentError) as failure:
+        reason = f"{type(failure).__name__}: {failure}"
+    else:
+        if reason is None:
+            return calls
+    import logging  # noqa: PLC0415 - hardly ever needed
+
+    logging.getLogger("chonkle.calls").warning(
+        "prepared calls do not work with this wasmtime, so calls are slower: %s", reason
+    )
+    return PublicCalls()
+
+
+def _try_out(calls: Calls) -> str | None:
+    """Make known calls of host functions, which need no compiler, and say what went wrong."""
+    wasm_store = wasmtime.Store()
+    i32, i64 = wasmtime.ValType.i32(), wasmtime.ValType.i64()
+    memory = wasmtime.Memory(wasm_store, wasmtime.MemoryType(wasmtime.Limits(1, 1)))
+
+    function = wasmtime.Func(
+        wasm_store, wasmtime.FuncType([i32, i32], [i64]), lambda high, low: (high << 32) + low
+    )
+    call = calls.function(wasm_store, function)
+    if call(_PROBE_HIGH, _PROBE_LOW) != (_PROBE_HIGH << 32) + _PROBE_LOW:
+        return "a known call gave a wrong result"
+    _, see = calls.memory(wasm_store, memory)
+    view = see()
+    view[-1] = _PROBE_LOW & 0xFF
+    if memory.read(wasm_store, len(view) - 1) != bytes([_PROBE_LOW & 0xFF]):
+        return "a memory is not where it should be"
+    return None
