@@ -1,0 +1,225 @@
+"""What end-to-end tests share: the command line as a process, a tile, codecs for a test."""
+
+import json
+import os
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import wasmtime
+
+from chonkle.formats.signature import Signature, embed_signature
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_S = 120
+
+# A codec whose transforms echo their input, unless told otherwise, with an allocator that only ever
+# moves on.
+SKELETON = """
+(module
+  {more}
+  (memory (export "memory") 1)
+  (global $next (mut i32) (i32.const 4096))
+  (func $alloc (export "alloc") (param $size i32) (result i32)
+    (local $start i32)
+    (local.set $start (global.get $next))
+    (global.set $next (i32.add (local.get $start) (local.get $size)))
+    (if (i32.gt_u (global.get $next) (i32.mul (memory.size) (i32.const 65536)))
+      (then (drop (memory.grow (i32.const 64)))))
+    {alloc})
+  (func (export "dealloc") (param i32 i32) (global.set $next (i32.const 4096)))
+  (func (export "encode") (param $pointer i32) (param $size i32) (result i64) {transform})
+  (func (export "decode") (param $pointer i32) (param $size i32) (result i64) {transform}))
+"""
+ECHO = """
+  (i64.or (i64.shl (i64.extend_i32_u (local.get $pointer)) (i64.const 32))
+          (i64.extend_i32_u (local.get $size)))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A tile made without chonkle, and the pipeline that decodes it.
+
+    Attributes:
+        pipeline: the demo's pipeline, for this tile's width.
+        pixels: little-endian uint16.
+        encoded: the pixels, differenced by NumPy and deflated by Python's zlib.
+    """
+
+    pipeline: Mapping[str, Any]
+    pixels: bytes
+    encoded: bytes
+
+    def undo(self, encoded: bytes) -> bytes:
+        """Decode what any encoder of such tiles wrote, without chonkle."""
+        width = self.pipeline["constants"]["width"]["value"]
+        differences = np.frombuffer(zlib.decompress(encoded), dtype="<u2").reshape(-1, width)
+        return np.cumsum(differences, axis=1, dtype=np.uint16).tobytes()
+
+
+@pytest.fixture(scope="session")
+def tile() -> Tile:
+    """Give a tile that is small, since a component may take a second for each megabyte."""
+    pipeline = json.loads((ROOT / "docs/examples/demo/tile.json").read_text("utf-8"))
+    width = pipeline["constants"]["width"]["value"] = 96
+    y, x = np.mgrid[0:width, 0:width] / width
+    hills = 900 * np.sin(5 * x + 2 * y) * np.cos(7 * y) + np.random.default_rng(7).normal(
+        size=x.shape
+    )
+    # Around zero, so that differences wrap.
+    pixels = np.rint(hills).astype(np.int16).view("<u2")
+    differences = np.diff(pixels, axis=1, prepend=np.zeros((width, 1), np.uint16))
+    return Tile(pipeline, pixels.tobytes(), zlib.compress(differences.astype("<u2").tobytes()))
+
+
+type Completed = subprocess.CompletedProcess[bytes]
+
+
+def start_chonkle(
+    *arguments: str | Path, cwd: Path, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "chonkle.cli", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def run_chonkle(
+    *arguments: str | Path,
+    cwd: Path,
+    stdin: bytes = b"",
+    environment: Mapping[str, str] | None = None,
+) -> Completed:
+    with start_chonkle(*arguments, cwd=cwd, environment=environment) as process:
+        stdout, stderr = process.communicate(stdin, timeout=TIMEOUT_S)
+        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+
+@pytest.fixture(scope="session")
+def chonkle_process() -> Callable[..., subprocess.Popen[bytes]]:
+    """Start `chonkle`, and leave the rest to the test."""
+    return start_chonkle
+
+
+@pytest.fixture(scope="session")
+def chonkle_done() -> Callable[..., Completed]:
+    """Run `chonkle`, and leave it to the test what to make of it."""
+    return run_chonkle
+
+
+@pytest.fixture
+def chonkle(tmp_path: Path) -> Callable[..., Completed]:
+    """Run `chonkle` as a process and demand that it succeeds."""
+
+    def run(
+        *arguments: str | Path,
+        cwd: Path = tmp_path,
+        **options: Any,  # noqa: ANN401 - those of run_chonkle
+    ) -> Completed:
+        done = run_chonkle(*arguments, cwd=cwd, **options)
+        assert done.returncode == 0, done.stderr.decode()
+        return done
+
+    return run
+
+
+@pytest.fixture
+def explain(chonkle: Callable[..., Completed]) -> Callable[..., Any]:
+    """Run `chonkle run` and give what `--explain --json` says."""
+
+    def run(*arguments: str | Path, **options: Any) -> Any:  # noqa: ANN401 - JSON
+        done = chonkle("run", *arguments, "--explain", "--json", **options)
+        return json.loads(done.stdout)
+
+    return run
+
+
+def everything_under(*folders: Path) -> dict[Path, bytes | None]:
+    return {
+        path: path.read_bytes() if path.is_file() else None
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+@pytest.fixture
+def error_of(tmp_path: Path) -> Callable[..., str]:
+    """Run `chonkle` and demand that it fails as every failure must.
+
+    Exit code 1, one line on standard error (several problems of one pipeline are a list), nothing
+    on standard output, no trace, and no file that was not there before. The message is returned.
+    """
+
+    def run(
+        *arguments: str | Path,
+        cwd: Path = tmp_path,
+        **options: Any,  # noqa: ANN401 - those of run_chonkle
+    ) -> str:
+        scratch = tmp_path / "scratch"
+        scratch.mkdir()
+        environment = {
+            **options.pop("environment", {}),
+            **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch)),
+        }
+        before = everything_under(tmp_path, cwd)
+        done = run_chonkle(*arguments, cwd=cwd, environment=environment, **options)
+        message = done.stderr.decode()
+        assert done.returncode == 1, message
+        assert "Traceback" not in message
+        first, *others = message.splitlines()
+        assert first.startswith("error: "), message
+        assert all(line.startswith("  - ") for line in others), message
+        assert bool(others) == first.endswith("problems:"), message
+        assert done.stdout == b""
+        assert everything_under(tmp_path, cwd) == before
+        return message.removeprefix("error: ").rstrip()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def make_codec() -> Callable[..., bytes]:
+    """Make a core codec of WebAssembly text."""
+
+    def make(
+        codec_id: str = "guest", *, transform: str = ECHO, alloc: str = "", more: str = ""
+    ) -> bytes:
+        text = SKELETON.format(transform=transform, alloc=alloc or "(local.get $start)", more=more)
+        document = {
+            "codec_id": codec_id,
+            "implementation": "guest-wat",
+            "version": "1.0.0",
+            "inputs": {"bytes": {"type": "bytes"}},
+            "outputs": {"bytes": {"type": "bytes"}},
+        }
+        return embed_signature(bytes(wasmtime.wat2wasm(text)), Signature.from_json(document))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def pipeline_of() -> Callable[..., dict[str, Any]]:
+    """Write a pipeline of one step, which maps `bytes` to `bytes`."""
+
+    def write(codec_id: str = "guest", **fields: object) -> dict[str, Any]:
+        return {
+            "codec_id": "one-step",
+            "direction": "decode",
+            "inputs": {"bytes": {"type": "bytes"}},
+            "outputs": {"bytes": "only.bytes"},
+            "steps": {"only": {"codec_id": codec_id, "inputs": {"bytes": "input.bytes"}}},
+            **fields,
+        }
+
+    return write
