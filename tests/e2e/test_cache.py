@@ -1,0 +1,103 @@
+"""The AOT cache between processes: what one compiled, none compiles again."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+
+class Tile(Protocol):
+    pipeline: dict[str, Any]
+
+
+@pytest.fixture
+def command(tmp_path: Path, tile: Tile) -> list[str]:
+    (tmp_path / "tile.json").write_text(json.dumps(tile.pipeline))
+    return ["tile.json", "--preference", "core"]
+
+
+@pytest.fixture
+def cold(tmp_path: Path) -> dict[str, str]:
+    return {"CHONKLE_CACHE_DIR": str(tmp_path / "cold")}
+
+
+@pytest.mark.parametrize("backend", ["core", "component"])
+def test_the_second_process_compiles_nothing(
+    explain: Callable[..., Any], command: list[str], cold: Mapping[str, str], backend: str
+) -> None:
+    first, second = (explain(*command[:-1], backend, environment=cold)["cache"] for _ in range(2))
+    assert first["compiled"] > 0
+    assert (second["compiled"], second["rejected"]) == (0, 0)
+    assert second["loaded"] > 0
+
+
+def test_another_engine_configuration_is_compiled_apart(
+    explain: Callable[..., Any], command: list[str], cold: Mapping[str, str]
+) -> None:
+    for expected in ({"loaded": 0, "compiled": 2}, {"loaded": 2, "compiled": 0}):
+        for more in ((), ("--timeout", "60")):
+            cache = explain(*command, *more, environment=cold)["cache"]
+            assert cache == {**expected, "rejected": 0}
+
+
+def test_processes_that_start_at_once_compile_each_codec_once(
+    tmp_path: Path, command: list[str], cold: Mapping[str, str]
+) -> None:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "chonkle.cli", "run", *command, "--explain", "--json"],
+            cwd=tmp_path,
+            env={**os.environ, **cold},
+            stdout=subprocess.PIPE,
+        )
+        for _ in range(4)
+    ]
+    counts = [json.loads(process.communicate(timeout=120)[0])["cache"] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4
+    assert {
+        name: sum(count[name] for count in counts) for name in ("compiled", "loaded", "rejected")
+    } == {"compiled": 2, "loaded": 6, "rejected": 0}
+
+
+def test_only_refuses_to_compile(
+    explain: Callable[..., Any],
+    error_of: Callable[..., str],
+    command: list[str],
+    cold: Mapping[str, str],
+) -> None:
+    only = {**cold, "CHONKLE_AOT": "only"}
+    message = error_of("run", *command, "--explain", environment=only)
+    assert "CHONKLE_AOT=only forbids to compile it" in message
+    assert "hint: run the pipeline once" in message
+    explain(*command, environment=cold)
+    assert explain(*command, environment=only)["cache"]["loaded"] == 2
+
+
+def test_off_keeps_nothing(
+    tmp_path: Path, explain: Callable[..., Any], command: list[str], cold: Mapping[str, str]
+) -> None:
+    off = {**cold, "CHONKLE_AOT": "off"}
+    for _ in range(2):
+        assert explain(*command, environment=off)["cache"]["compiled"] == 2
+    assert not (tmp_path / "cold").exists()
+
+
+def test_a_damaged_entry_is_compiled_again(
+    tmp_path: Path, explain: Callable[..., Any], command: list[str], cold: Mapping[str, str]
+) -> None:
+    explain(*command, environment=cold)
+    artifacts = sorted((tmp_path / "cold").rglob("*.cwasm"))
+    assert len(artifacts) == 2
+    for artifact in artifacts:
+        data = bytearray(artifact.read_bytes())
+        data[len(data) // 2] ^= 1
+        artifact.chmod(0o600)
+        artifact.write_bytes(data)
+    damaged = explain(*command, environment=cold)["cache"]
+    assert damaged == {"loaded": 0, "compiled": 2, "rejected": 2}
+    assert explain(*command, environment=cold)["cache"]["loaded"] == 2
