@@ -1,0 +1,163 @@
+"""Codecs that mean harm or are broken: each ends as one line that names the step and the codec.
+
+What each failure must be like is in the fixture `error_of`.
+"""
+
+import json
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+type Chonkle = Callable[..., CompletedProcess[bytes]]
+type Run = Callable[..., str]
+
+# The answer of a transform: an address and a size, packed.
+ANSWER = "(i64.or (i64.shl (i64.const {0}) (i64.const 32)) (i64.const {1}))"
+STORE = "(i32.store (i32.const {0}) (i32.const {1}))"
+FOR_EVER = "(loop $again (br $again))"
+FOLDER = '(import "wasi_snapshot_preview1" "path_open" (func $open (result i32)))'
+
+GUESTS: dict[str, tuple[dict[str, str], str]] = {
+    "traps": ({"transform": "unreachable"}, "unreachable"),
+    "divides-by-zero": (
+        {"transform": "(i64.div_u (i64.const 1) (i64.const 0))"},
+        "divide by zero",
+    ),
+    "recurses-for-ever": (
+        {
+            "more": "(func $f (param i64) (result i64) "
+            "(i64.add (call $f (local.get 0)) (i64.const 1)))",
+            "transform": "(call $f (i64.const 0))",
+        },
+        "call stack exhausted",
+    ),
+    "loops": ({"transform": f"{FOR_EVER} unreachable"}, "0.5"),
+    "loops-in-its-allocator": ({"alloc": f"{FOR_EVER} unreachable"}, "0.5"),
+    "loops-when-it-starts": (
+        {"more": f'(func (export "_initialize") {FOR_EVER})'},
+        "0.5",
+    ),
+    "wants-more-memory": (
+        {
+            # The loop ends when the host says no, and so never.
+            "transform": "(loop $more (br_if $more (i32.ne (memory.grow (i32.const 256)) "
+            "(i32.const -1)))) unreachable"
+        },
+        "unreachable",
+    ),
+    "begins-with-too-much-memory": ({"more": "(memory 4096)"}, "memory"),
+    "allocates-out-of-bounds": ({"alloc": "(i32.const -65536)"}, "outside"),
+    "allocates-nothing": ({"alloc": "(i32.const 0)"}, "no room"),
+    "answers-out-of-bounds": ({"transform": ANSWER.format(0x7FFF0000, 64)}, "outside"),
+    "answers-beyond-the-end": ({"transform": ANSWER.format(65532, 64)}, "outside"),
+    "answers-all-of-memory": ({"transform": ANSWER.format(0, 0xFFFFFFFF)}, "outside"),
+    "says-no-without-a-word": ({"transform": "(i64.const 0)"}, "without a word"),
+    "says-no-from-out-of-bounds": (
+        {
+            "transform": "(i64.const 0)",
+            "more": f'(func (export "last_error") (result i64) {ANSWER.format(0x7FFF0000, 9)})',
+        },
+        "outside",
+    ),
+    "counts-ports-that-are-not-there": (
+        {"transform": STORE.format(16, 3) + ANSWER.format(16, 4)},
+        "malformed port-map",
+    ),
+    "counts-four-billion-ports": (
+        {"transform": STORE.format(16, -1) + ANSWER.format(16, 4)},
+        "malformed port-map",
+    ),
+    "gives-three-bytes": ({"transform": ANSWER.format(16, 3)}, "malformed port-map"),
+    "gives-no-ports": ({"transform": ANSWER.format(16, 4)}, "did not return its port `bytes`"),
+    "opens-a-file": (
+        {"more": FOLDER, "transform": "(drop (call $open)) unreachable"},
+        "path_open",
+    ),
+}
+
+
+@pytest.fixture
+def run_guest(
+    tmp_path: Path,
+    error_of: Run,
+    make_codec: Callable[..., bytes],
+    pipeline_of: Callable[..., dict[str, Any]],
+) -> Run:
+    def run(*arguments: str, **parts: str) -> str:
+        (tmp_path / "guest.wasm").write_bytes(make_codec(**parts))
+        (tmp_path / "pipeline.json").write_text(json.dumps(pipeline_of()))
+        return error_of(
+            *("run", "pipeline.json", "--codec-path", "guest=guest.wasm"),
+            *("--timeout", "0.5", "--memory-limit", "64MiB"),
+            *("--input", "bytes=-", "--output", "bytes=out.bin"),
+            *arguments,
+            stdin=b"sixteen bytes in",
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("name", GUESTS)
+def test_a_bad_guest(run_guest: Run, name: str) -> None:
+    parts, words = GUESTS[name]
+    message = run_guest(**parts)
+    assert message.startswith("step `only`: codec `guest` (guest-wat@1.0.0")
+    assert words in message
+
+
+def test_a_loop_ends_soon_after_its_time(run_guest: Run) -> None:
+    started = time.monotonic()
+    run_guest("--timeout", "0.2", transform=f"{FOR_EVER} unreachable")
+    assert time.monotonic() - started < 20
+
+
+def test_an_answer_may_not_be_larger_than_the_memory_limit(
+    tmp_path: Path,
+    error_of: Run,
+    make_codec: Callable[..., bytes],
+    pipeline_of: Callable[..., dict[str, Any]],
+) -> None:
+    (tmp_path / "guest.wasm").write_bytes(make_codec())
+    (tmp_path / "pipeline.json").write_text(json.dumps(pipeline_of()))
+    message = error_of(
+        *("run", "pipeline.json", "--codec-path", "guest=guest.wasm", "--memory-limit", "128KiB"),
+        *("--input", "bytes=-", "--output", "bytes=out.bin"),
+        stdin=bytes(200_000),
+    )
+    assert "at most 131072 bytes" in message
+
+
+@pytest.mark.parametrize("backend", ["core", "component", "native"])
+def test_a_bomb_is_stopped_at_the_limit(
+    tmp_path: Path, error_of: Run, pipeline_of: Callable[..., dict[str, Any]], backend: str
+) -> None:
+    (tmp_path / "bomb.json").write_text(json.dumps(pipeline_of("zlib")))
+    (tmp_path / "bomb.bin").write_bytes(zlib.compress(bytes(64 << 20), 9))
+    message = error_of(
+        *("run", "bomb.json", "--preference", backend, "--memory-limit", "16MiB"),
+        *("--input", "bytes=bomb.bin", "--output", "bytes=out.bin"),
+    )
+    assert message.startswith("step `only`: ")
+
+
+def test_a_healthy_guest_is_run(
+    tmp_path: Path,
+    chonkle: Chonkle,
+    make_codec: Callable[..., bytes],
+    pipeline_of: Callable[..., dict[str, Any]],
+) -> None:
+    """Without this, every test above might fail for a reason of its own."""
+    (tmp_path / "guest.wasm").write_bytes(make_codec())
+    (tmp_path / "pipeline.json").write_text(json.dumps(pipeline_of()))
+    done = chonkle(
+        *("run", "pipeline.json", "--codec-path", "guest=guest.wasm"),
+        *("--timeout", "5", "--memory-limit", "64MiB"),
+        *("--input", "bytes=-", "--output", "bytes=-"),
+        stdin=b"sixteen bytes in",
+    )
+    assert done.stdout == b"sixteen bytes in"

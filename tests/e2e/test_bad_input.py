@@ -1,0 +1,388 @@
+"""Everything that a user can get wrong: one line that says what, exit code 1, and nothing behind.
+
+What each failure must be like is in the fixture `error_of`; the tables here are what goes in, and
+the words that must come out.
+"""
+
+import copy
+import json
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from subprocess import CompletedProcess, Popen
+from typing import Any, Protocol
+
+import numpy as np
+import pytest
+
+from chonkle.formats.signature import SECTION_NAME
+from chonkle.formats.wasm_binary import with_custom_section
+
+type ErrorOf = Callable[..., str]
+
+ROOT = Path(__file__).parents[2]
+ZLIB = next((ROOT / "codec/zlib").glob("*.core.wasm"))
+PREDICTOR = next((ROOT / "codec/tiff-predictor-2").glob("*.core.wasm"))
+# An empty core module, and an empty component.
+EMPTY_MODULE = bytes.fromhex("0061736d01000000")
+EMPTY_COMPONENT = bytes.fromhex("0061736d0d000100")
+
+IN, OUT = "--input bytes=tile.bin", "--output bytes=out.raw"
+
+
+class Tile(Protocol):
+    pipeline: dict[str, Any]
+    pixels: bytes
+    encoded: bytes
+
+
+def changed(document: Mapping[str, Any], path: str, value: object) -> str:
+    """Write a document with the value at a path, `steps/zlib`, set to another or removed."""
+    result: dict[str, Any] = copy.deepcopy(dict(document))
+    *folders, name = path.split("/")
+    inner = result
+    for folder in folders:
+        inner = inner[folder]
+    if value is None:
+        del inner[name]
+    else:
+        inner[name] = value
+    return json.dumps(result)
+
+
+def signed(codec_id: str, wasm: bytes = EMPTY_MODULE) -> bytes:
+    """Put a signature into a binary, with a name that no honest tool would let through."""
+    ports = {"bytes": {"type": "bytes"}}
+    signature = {"codec_id": codec_id, "implementation": "x", "inputs": ports, "outputs": ports}
+    return with_custom_section(wasm, SECTION_NAME, json.dumps(signature).encode())
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory, tile: Tile) -> Path:
+    """Lay out the files that the tables name."""
+    good, text = tile.pipeline, json.dumps(tile.pipeline)
+    circle = changed(good, "steps/zlib/inputs/bytes", "predictor2.bytes")
+    files: dict[str, str | bytes] = {
+        "tile.json": text,
+        "malformed.json": text[:-1] + ",}",
+        "cut.json": text[: len(text) // 2],
+        "empty.json": "",
+        "latin.json": b'{"codec_id": "caf\xe9"}',
+        "nan.json": changed(good, "constants/width/value", float("nan")),
+        "duplicate.json": '{"codec_id": "a", "codec_id": "b"}',
+        "list.json": "[]",
+        "deep.json": "[" * 200_000,
+        "no-direction.json": changed(good, "direction", None),
+        "misspelt.json": changed(good, "step", {}),
+        "cycle.json": circle,
+        "step-input.json": changed(good, "steps/input", good["steps"]["zlib"]),
+        "wrong-type.json": changed(good, "steps/zlib/inputs/bytes", "constant.width"),
+        "wrong-value.json": changed(good, "constants/width/value", "wide"),
+        "no-step.json": changed(good, "steps/predictor2/inputs/bytes", "zlip.bytes"),
+        "no-port.json": changed(good, "outputs/bytes", "predictor2.pixels"),
+        "unwired.json": changed(good, "steps/predictor2/inputs/width", None),
+        "unknown-codec.json": changed(good, "steps/zlib/codec_id", "zstandart"),
+        "traversal.json": changed(good, "steps/zlib/codec_id", "../../etc/passwd"),
+        "two-problems.json": changed(json.loads(circle), "outputs/more", "nobody.bytes"),
+        "itself.json": changed(good, "steps/zlib/codec_id", good["codec_id"]),
+        "zero-width.json": changed(good, "constants/width/value", 0),
+        "odd-samples.json": changed(good, "constants/bytes_per_sample/value", 3),
+        "sidecar.json": json.dumps({"codecs": [{"name": "zlib", "type": "gpu"}, 7]}),
+        "tile.bin": tile.encoded,
+        "truncated.wasm": ZLIB.read_bytes()[:-100],
+        "stump.wasm": ZLIB.read_bytes()[:9],
+        "random.wasm": np.random.default_rng(1).bytes(5000),
+        "nothing.wasm": b"",
+        "random-behind-magic.wasm": EMPTY_MODULE + np.random.default_rng(2).bytes(5000),
+        "unsigned.wasm": EMPTY_MODULE,
+        "unsigned-component.wasm": EMPTY_COMPONENT,
+        "traversal.wasm": signed("../../zlib"),
+        "null-byte.wasm": signed("zlib\0"),
+        "not-a-codec.wasm": signed("zlib"),
+        "not-a-codec-either.wasm": signed("zlib", EMPTY_COMPONENT),
+        "other-codec.wasm": PREDICTOR.read_bytes(),
+    }
+    folder = tmp_path_factory.mktemp("bench")
+    for name, content in files.items():
+        data = content.encode() if isinstance(content, str) else content
+        (folder / name).write_bytes(data)
+    (folder / "folder").mkdir()
+    return folder
+
+
+def case(name: str, arguments: str, *words: str) -> Any:  # noqa: ANN401 - a parameter set
+    return pytest.param(arguments, words, id=name.replace(" ", "-"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        case("missing input", f"tile.json {OUT}", "input `bytes` is missing"),
+        case(
+            "unknown input", f"tile.json --input b=tile.bin {OUT}", "unknown input `b`", "missing"
+        ),
+        case(
+            "unknown output", f"tile.json {IN} --output b=out.raw", "unknown output `b`", "`bytes`"
+        ),
+        case(
+            "malformed JSON",
+            f"malformed.json {IN} {OUT}",
+            "malformed.json: malformed JSON",
+            "line 1",
+        ),
+        case("cut JSON", f"cut.json {IN} {OUT}", "malformed JSON"),
+        case("empty JSON", f"empty.json {IN} {OUT}", "malformed JSON"),
+        case("not UTF-8", f"latin.json {IN} {OUT}", "not UTF-8"),
+        case("not a number", f"nan.json {IN} {OUT}", "`NaN`"),
+        case("duplicate key", f"duplicate.json {IN} {OUT}", "`codec_id` occurs twice"),
+        case("no object", f"list.json {IN} {OUT}", "expected a JSON object"),
+        case("deep JSON", f"deep.json {IN} {OUT}", "nested too deeply"),
+        case("no direction", f"no-direction.json {IN} {OUT}", "bad `direction`"),
+        case("misspelt field", f"misspelt.json {IN} {OUT}", "unknown field `step`"),
+        case("cycle", f"cycle.json {IN} {OUT}", "cycle", "`predictor2`", "`zlib`"),
+        case("step input", f"step-input.json {IN} {OUT}", "a step may not be named `input`"),
+        case("wrong type", f"wrong-type.json {IN} {OUT}", "expected `bytes`", "got `int`"),
+        case("wrong value", f"wrong-value.json {IN} {OUT}", "constant `width`", "type `int`"),
+        case("no such step", f"no-step.json {IN} {OUT}", "no step `zlip`", "`zlib`"),
+        case("no such port", f"no-port.json {IN} {OUT}", "no output port `pixels`", "`bytes`"),
+        case("unwired port", f"unwired.json {IN} {OUT}", "required port `width` gets no value"),
+        case("unknown codec", f"unknown-codec.json {IN} {OUT}", "`zstandart`", "`chonkle codecs`"),
+        case("codec id with folders", f"traversal.json {IN} {OUT}", "bad `codec_id`"),
+        case("two problems", f"two-problems.json {IN} {OUT}", "2 problems", "cycle", "`nobody`"),
+        case(
+            "a pipeline in itself",
+            f"itself.json {IN} {OUT} --codec-path geotiff-tile=itself.json",
+            "does one contain itself?",
+        ),
+        case("bad sidecar", f"sidecar.json {IN} {OUT}", "2 problems", "codec 0", "codec 1"),
+        case("no such pipeline", f"gone.json {IN} {OUT}", "cannot read pipeline gone.json"),
+        case("pipeline is a folder", f"folder {IN} {OUT}", "cannot read pipeline folder"),
+        case("pipeline is wasm", f"random.wasm {IN} {OUT}", "not UTF-8"),
+        case("no such file", f"tile.json --input bytes=gone.bin {OUT}", "cannot read gone.bin"),
+        case("input is a folder", f"tile.json --input bytes=folder {OUT}", "cannot read folder"),
+        case("no such folder", f"tile.json {IN} --output bytes=gone/out.raw", "no directory gone"),
+        case("output is a folder", f"tile.json {IN} --output bytes=folder", "cannot write folder"),
+        case(
+            "no such backend", f"tile.json {IN} {OUT} --preference gpu", "unknown backend", "`core`"
+        ),
+        case(
+            "no such implementation",
+            f"tile.json {IN} {OUT} --override zlib=zlib-ng",
+            "no implementation `zlib-ng`",
+            "`zlib-rs@1.0.0 (core)`",
+        ),
+        case("bytes as value", f"tile.json --value bytes=7 {OUT} --preference core", ""),
+    ],
+)
+def test_a_bad_run(error_of: ErrorOf, bench: Path, arguments: str, words: tuple[str, ...]) -> None:
+    message = error_of("run", *arguments.split(), cwd=bench)
+    assert [word for word in words if word not in message] == [], message
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("truncated.wasm", "truncated.wasm"),
+        ("stump.wasm", "stump.wasm"),
+        ("random.wasm", "random.wasm"),
+        ("random-behind-magic.wasm", "random-behind-magic.wasm"),
+        ("nothing.wasm", "nothing.wasm"),
+        ("unsigned.wasm", "no `chonkle:signature` section"),
+        ("unsigned-component.wasm", "no `chonkle:signature` section"),
+        ("traversal.wasm", "`codec_id`"),
+        ("null-byte.wasm", "`codec_id`"),
+        ("not-a-codec.wasm", "export `memory`"),
+        ("not-a-codec-either.wasm", "not a codec component"),
+        ("other-codec.wasm", "is another codec"),
+        ("tile.bin", "tile.bin"),
+        ("gone.wasm", "cannot read gone.wasm"),
+        ("folder", "cannot read folder"),
+        ("list.json", "list.json"),
+        ("cut.json", "malformed JSON"),
+    ],
+)
+def test_a_bad_codec_file(error_of: ErrorOf, bench: Path, file: str, words: str) -> None:
+    message = error_of(*f"run tile.json {IN} {OUT} --codec-path zlib={file}".split(), cwd=bench)
+    assert words in message
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("http://127.0.0.1:9/zlib.wasm", "http:// is refused"),
+        ("ftp://127.0.0.1/zlib.wasm", "not a scheme"),
+        ("zlib.wasm", "not a scheme"),
+        ("file://elsewhere/zlib.wasm", "another host"),
+        ("file:zlib.wasm", "not a scheme"),
+        ("{bench}/gone.wasm", "cannot read the file"),
+        ("{bench}/folder", "cannot read the file"),
+        ("{bench}/random.wasm", "zlib"),
+        ("{bench}/traversal.wasm", "`codec_id`"),
+        ("{bench}/other-codec.wasm", "is another codec"),
+        ("{bench}/unsigned.wasm#blake3=" + "0" * 64, "wrong digest"),
+        ("{bench}/unsigned.wasm#blake3=0", "malformed digest"),
+        ("{bench}/unsigned.wasm#sha256=" + "0" * 64, "malformed pin"),
+        ("oci://127.0.0.1:9/Upper Case:1", "malformed OCI reference"),
+        ("oci://127.0.0.1:9/zlib@sha256:0", "malformed OCI reference"),
+    ],
+)
+def test_a_bad_source(tmp_path: Path, error_of: ErrorOf, bench: Path, uri: str, words: str) -> None:
+    uri = uri.replace("{bench}", bench.as_uri())
+    message = error_of(
+        *f"run tile.json {IN} {OUT}".split(),
+        *("--source", f"zlib={uri}", "--codec-store", tmp_path / "store"),
+        cwd=bench,
+    )
+    assert words in message
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("7x", "JSON"),
+        ("-1", "`uint`"),
+        ("1.5", "`uint`"),
+        ('"1"', "`uint`"),
+        ("true", "`uint`"),
+        ("null", "`uint`"),
+        ("[1]", "`uint`"),
+        ("NaN", "NaN"),
+        ("9" * 5000, ""),
+        ("18446744073709551616", ""),
+        ("99", "page-split"),
+    ],
+)
+def test_a_bad_value(tmp_path: Path, error_of: ErrorOf, value: str, words: str) -> None:
+    pipeline = {
+        "codec_id": "page",
+        "direction": "decode",
+        "inputs": {"bytes": {"type": "bytes"}, "length": {"type": "uint"}},
+        "constants": {"none": {"type": "uint", "value": 0}},
+        "outputs": {"data": "split.data"},
+        "steps": {
+            "split": {
+                "codec_id": "page-split",
+                "inputs": {
+                    "bytes": "input.bytes",
+                    "rep_levels_length": "input.length",
+                    "def_levels_length": "constant.none",
+                },
+            }
+        },
+    }
+    (tmp_path / "page.json").write_text(json.dumps(pipeline))
+    message = error_of(
+        *("run", "page.json", "--preference", "core", "--value", f"length={value}"),
+        *("--input", "bytes=-", "--output", "data=out.bin"),
+        stdin=b"0123456789",
+    )
+    assert words in message
+    assert len(message) < 1000
+
+
+BAD_DATA: dict[str, Callable[[bytes], bytes]] = {
+    "truncated": lambda data: data[: len(data) // 2],
+    "cut-by-one": lambda data: data[:-1],
+    "flipped-bit": lambda data: data[:-5] + bytes([data[-5] ^ 16]) + data[-4:],
+    "flipped-checksum": lambda data: data[:-1] + bytes([data[-1] ^ 1]),
+    "garbage": lambda data: np.random.default_rng(3).bytes(len(data)),
+    "empty": lambda _: b"",
+    "one-byte": lambda data: data[:1],
+    "not-whole-samples": lambda _: zlib.compress(b"1234567"),
+}
+
+
+@pytest.mark.parametrize("backend", ["core", "component", "native"])
+@pytest.mark.parametrize("damage", BAD_DATA)
+def test_bad_data(bench: Path, error_of: ErrorOf, tile: Tile, backend: str, damage: str) -> None:
+    message = error_of(
+        *f"run tile.json --input bytes=- {OUT} --preference {backend}".split(),
+        stdin=BAD_DATA[damage](tile.encoded),
+        cwd=bench,
+    )
+    step = "predictor2" if damage == "not-whole-samples" else "zlib"
+    assert message.startswith(f"step `{step}`: ")
+    ran = "core" if backend == "native" and step == "predictor2" else backend
+    words = "numcodecs.zlib cannot decode: " if ran == "native" else f"@1.0.0, {ran}), decode: "
+    assert words in message
+    # And then why.
+    assert message.partition(words)[2]
+
+
+@pytest.mark.parametrize("pipeline", ["zero-width.json", "odd-samples.json"])
+def test_a_constant_that_the_codec_refuses(bench: Path, error_of: ErrorOf, pipeline: str) -> None:
+    message = error_of(*f"run {pipeline} {IN} {OUT}".split(), cwd=bench)
+    assert message.startswith("step `predictor2`: codec `tiff-predictor-2`")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("validate cycle.json", "cycle"),
+        ("validate gone.json", "cannot read"),
+        ("validate unknown-codec.json --json", "`zstandart`"),
+        ("codecs no-such-codec", "no-such-codec"),
+        ("codecs ../zlib", "../zlib"),
+        ("inspect gone.wasm", "cannot read gone.wasm"),
+        ("inspect folder", "cannot read folder"),
+        ("inspect random.wasm", "random.wasm"),
+        ("inspect truncated.wasm", "truncated.wasm"),
+        ("inspect random-behind-magic.wasm --json", "random-behind-magic.wasm"),
+        ("embed-signature unsigned.wasm gone.json", "cannot read gone.json"),
+        ("embed-signature unsigned.wasm list.json", "list.json"),
+        ("embed-signature random.wasm tile.json", "tile.json"),
+    ],
+)
+def test_other_commands(error_of: ErrorOf, bench: Path, arguments: str, words: str) -> None:
+    assert words in error_of(*arguments.split(), cwd=bench)
+
+
+@pytest.mark.parametrize("variable", ["CHONKLE_AOT=sometimes", "CHONKLE_FORCE_DOWNLOAD=maybe"])
+def test_a_bad_environment(error_of: ErrorOf, bench: Path, variable: str) -> None:
+    name, _, value = variable.partition("=")
+    message = error_of(*f"run tile.json {IN} {OUT}".split(), cwd=bench, environment={name: value})
+    assert name in message
+    assert value in message
+
+
+def test_a_reader_that_leaves_is_no_drama(
+    bench: Path, chonkle_process: Callable[..., Popen[bytes]]
+) -> None:
+    command = f"run tile.json {IN} --output bytes=-".split()
+    with chonkle_process(*command, cwd=bench) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.wait(timeout=60) == 1
+        assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "",
+        "frobnicate",
+        "run",
+        "run tile.json",
+        "run tile.json --colour red",
+        f"run tile.json {IN} {OUT} --direction sideways",
+        f"run tile.json {IN} {OUT} --timeout 0",
+        f"run tile.json {IN} {OUT} --timeout soon",
+        f"run tile.json {IN} {OUT} --memory-limit lots",
+        f"run tile.json {IN} {IN} {OUT}",
+        f"run tile.json {IN} {OUT} --value bytes=1",
+        f"run tile.json --input bytes {OUT}",
+        f"run tile.json --input a=- --input b=- {OUT}",
+        f"run tile.json {IN} --output bytes=- --explain --json",
+        "inspect",
+        "validate tile.json tile.json",
+    ],
+)
+def test_bad_usage_is_another_exit_code(
+    bench: Path, chonkle_done: Callable[..., CompletedProcess[bytes]], arguments: str
+) -> None:
+    done = chonkle_done(*arguments.split(), cwd=bench)
+    assert done.returncode == 2
+    assert b"Traceback" not in done.stderr
+    assert b"Usage: " in done.stderr
+    assert not (bench / "out.raw").exists()
