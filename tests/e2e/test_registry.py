@@ -1,0 +1,362 @@
+"""Codecs from OCI registries: a real one, and one that lies."""
+
+import hashlib
+import json
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+pytestmark = pytest.mark.network
+
+type Explain = Callable[..., Any]
+type ErrorOf = Callable[..., str]
+
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+CONFIG_TYPE = "application/vnd.wasm.config.v0+json"
+WASM_TYPE = "application/wasm"
+STORE = ("--codec-store", "store")
+NAME = "codecs/guest"
+
+
+def sha256(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def descriptor(media_type: str, data: bytes) -> dict[str, Any]:
+    return {"mediaType": media_type, "digest": sha256(data), "size": len(data)}
+
+
+def manifest_of(*layers: dict[str, Any], config: bytes = b"{}") -> dict[str, Any]:
+    return {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPE,
+        "config": descriptor(CONFIG_TYPE, config),
+        "layers": list(layers),
+    }
+
+
+@pytest.fixture
+def wasm(make_codec: Callable[..., bytes]) -> bytes:
+    return make_codec()
+
+
+@pytest.fixture(autouse=True)
+def pipeline(tmp_path: Path, pipeline_of: Callable[..., dict[str, Any]]) -> Path:
+    path = tmp_path / "pipeline.json"
+    path.write_text(json.dumps(pipeline_of()))
+    return path
+
+
+@dataclass(slots=True)
+class Registry:
+    """A real registry, spoken to without any client of ours.
+
+    Attributes:
+        address: host and port.
+        process: the program.
+    """
+
+    address: str
+    process: "subprocess.Popen[bytes]"
+
+    def request(
+        self, method: str, url: str, body: bytes = b"", content_type: str = ""
+    ) -> tuple[int, str]:
+        parts = urlsplit(url)
+        connection = HTTPConnection(self.address, timeout=30)
+        try:
+            path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+            connection.request(method, path, body, {"Content-Type": content_type})
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status, answer.getheader("Location", "")
+        finally:
+            connection.close()
+
+    def push(self, name: str, tag: str, wasm: bytes) -> str:
+        """Push a codec (OCI Distribution Specification 1.1, "Pushing"), and give its digest."""
+        config = json.dumps({"architecture": "wasm", "os": "wasip1", "layerDigests": []}).encode()
+        for blob in (config, wasm):
+            status, location = self.request("POST", f"/v2/{name}/blobs/uploads/")
+            assert status == 202
+            both = "&" if "?" in location else "?"
+            target = f"{location}{both}digest={sha256(blob)}"
+            status, _ = self.request("PUT", target, blob, "application/octet-stream")
+            assert status == 201
+        manifest = json.dumps(manifest_of(descriptor(WASM_TYPE, wasm), config=config)).encode()
+        status, _ = self.request("PUT", f"/v2/{name}/manifests/{tag}", manifest, MANIFEST_TYPE)
+        assert status == 201
+        return sha256(manifest)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def registry(tmp_path_factory: pytest.TempPathFactory, registry_program: str) -> Iterator[Registry]:
+    folder = tmp_path_factory.mktemp("registry")
+    address = f"127.0.0.1:{free_port()}"
+    settings = {
+        "version": 0.1,
+        "log": {"level": "error"},
+        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
+        "http": {"addr": address},
+    }
+    # JSON is YAML too.
+    (folder / "config.yml").write_text(json.dumps(settings))
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [registry_program, "serve", str(folder / "config.yml")], stdout=log, stderr=log
+        )
+    found = Registry(address, process)
+    try:
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                assert found.request("GET", "/v2/")[0] == 200
+                break
+            except OSError:
+                words = (folder / "log").read_text()
+                assert process.poll() is None, words
+                assert time.monotonic() < deadline, words
+                time.sleep(0.05)
+        yield found
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+def test_a_codec_is_pulled_once_and_then_found(
+    *,
+    tmp_path: Path,
+    explain: Explain,
+    pipeline: Path,
+    pipeline_of: Callable[..., dict[str, Any]],
+    registry: Registry,
+    wasm: bytes,
+    pinned: bool,
+) -> None:
+    digest = registry.push(NAME, "1.0.0", wasm)
+    uri = f"oci://{registry.address}/{NAME}:1.0.0" + (f"@{digest}" if pinned else "")
+    pipeline.write_text(json.dumps(pipeline_of(sources={"guest": uri})))
+    first = explain("pipeline.json", *STORE)["steps"][0]
+    assert f"source {uri}" in first["reason"] or f"source of the pipeline {uri}" in first["reason"]
+    installed = tmp_path / "store/guest/guest-wat@1.0.0.core.wasm"
+    assert installed.read_bytes() == wasm
+
+    registry.process.terminate()
+    registry.process.wait(timeout=20)
+    assert "installed" in explain("pipeline.json", *STORE)["steps"][0]["reason"]
+
+
+def test_what_a_real_registry_refuses(error_of: ErrorOf, registry: Registry, wasm: bytes) -> None:
+    registry.push(NAME, "1.0.0", wasm)
+    base = f"guest=oci://{registry.address}"
+    run = ("run", "pipeline.json", *STORE, "--explain")
+    message = error_of(*run, "--source", f"{base}/{NAME}:2.0.0")
+    assert "the server answered 404" in message
+
+
+def test_a_digest_that_nothing_has(error_of: ErrorOf, registry: Registry, wasm: bytes) -> None:
+    registry.push(NAME, "1.0.0", wasm)
+    pin = sha256(b"another manifest")
+    source = f"guest=oci://{registry.address}/{NAME}:1.0.0@{pin}"
+    message = error_of("run", "pipeline.json", *STORE, "--explain", "--source", source)
+    assert "the server answered 404" in message
+
+
+def test_nobody_listens(error_of: ErrorOf) -> None:
+    source = f"guest=oci://127.0.0.1:{free_port()}/{NAME}:1"
+    message = error_of("run", "pipeline.json", *STORE, "--explain", "--source", source)
+    assert "cannot connect" in message
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a lying registry says.
+
+    Attributes:
+        manifest: body of the manifest.
+        blob: body of the blob.
+        status: of both, manifest and blob.
+        endless: whether the blob's body never ends.
+        claimed: `Content-Length` of the blob; its true length when left out.
+        location: where to send whoever asks for the blob.
+    """
+
+    manifest: bytes
+    blob: bytes
+    status: tuple[int, int] = (200, 200)
+    endless: bool = False
+    claimed: int | None = None
+    location: str = ""
+
+
+class LyingServer(ThreadingHTTPServer):
+    daemon_threads = True
+    answers: Answers
+
+
+class LyingHandler(BaseHTTPRequestHandler):
+    server: LyingServer
+
+    def do_GET(self) -> None:
+        answers = self.server.answers
+        if "/manifests/" in self.path:
+            self.send_response(answers.status[0])
+            self.send_header("Content-Type", MANIFEST_TYPE)
+            self.send_header("Content-Length", str(len(answers.manifest)))
+            self.end_headers()
+            self.wfile.write(answers.manifest)
+            return
+        self.send_response(answers.status[1])
+        if answers.location:
+            self.send_header("Location", answers.location)
+        if not answers.endless:
+            size = len(answers.blob) if answers.claimed is None else answers.claimed
+            self.send_header("Content-Length", str(size))
+        self.end_headers()
+        try:
+            self.wfile.write(answers.blob)
+            while answers.endless:
+                self.wfile.write(bytes(1 << 16))
+        except ConnectionError:
+            pass  # the reader has had enough, as it should
+        self.close_connection = True
+
+    def log_message(self, format: str, *_arguments: object) -> None:  # noqa: A002
+        """Say nothing."""
+
+
+@pytest.fixture
+def lying_registry() -> Iterator[LyingServer]:
+    with LyingServer(("127.0.0.1", 0), LyingHandler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def as_json(document: object) -> bytes:
+    return json.dumps(document).encode()
+
+
+def lie(kind: str, wasm: bytes) -> Answers:
+    """Make what a registry answers that is honest but for one thing."""
+    layer = descriptor(WASM_TYPE, wasm)
+    honest = as_json(manifest_of(layer))
+    flipped = wasm[:-1] + bytes([wasm[-1] ^ 1])
+    return {
+        "honest": Answers(honest, wasm),
+        "corrupt-blob": Answers(honest, flipped),
+        "short-blob": Answers(honest, wasm[:-1]),
+        "long-blob": Answers(honest, wasm + b"\0"),
+        "cut-blob": Answers(honest, wasm[:-9], claimed=len(wasm)),
+        "endless-blob": Answers(honest, wasm, endless=True),
+        "wrong-size": Answers(as_json(manifest_of({**layer, "size": len(wasm) - 1})), wasm),
+        "huge-size": Answers(as_json(manifest_of({**layer, "size": 1 << 50})), wasm),
+        "negative-size": Answers(as_json(manifest_of({**layer, "size": -1})), wasm),
+        "no-blob": Answers(honest, b"", status=(200, 404)),
+        "no-manifest": Answers(honest, wasm, status=(404, 200)),
+        "broken-server": Answers(honest, wasm, status=(500, 200)),
+        "two-layers": Answers(as_json(manifest_of(layer, layer)), wasm),
+        "no-layers": Answers(as_json(manifest_of()), wasm),
+        "another-layer": Answers(as_json(manifest_of({**layer, "mediaType": "text/html"})), wasm),
+        "an-index": Answers(as_json({"schemaVersion": 2, "manifests": [layer]}), wasm),
+        "not-JSON": Answers(b"<html>", wasm),
+        "not-a-digest": Answers(as_json(manifest_of({**layer, "digest": "md5:1"})), wasm),
+        "a-path-as-digest": Answers(
+            as_json(manifest_of({**layer, "digest": "../../../etc/passwd"})), wasm
+        ),
+        "endless-manifest": Answers(b" " * (5 << 20), wasm),
+        "redirect-without-TLS": Answers(
+            honest, b"", status=(200, 307), location="http://192.0.2.1/blob"
+        ),
+        "redirect-to-a-file": Answers(
+            honest, b"", status=(200, 307), location="file:///etc/passwd"
+        ),
+        "redirect-to-itself": Answers(honest, b"", status=(200, 307), location="blob"),
+    }[kind]
+
+
+def test_the_lying_registry_can_be_honest(
+    explain: Explain, lying_registry: LyingServer, wasm: bytes
+) -> None:
+    """Without this, every test below might fail for a reason of its own."""
+    lying_registry.answers = lie("honest", wasm)
+    source = f"guest=oci://127.0.0.1:{lying_registry.server_port}/{NAME}:1"
+    assert explain("pipeline.json", *STORE, "--source", source)["cache"]["loaded"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("corrupt-blob", "wrong digest"),
+        ("short-blob", "wrong digest"),
+        ("long-blob", "longer than allowed"),
+        ("cut-blob", ""),
+        ("endless-blob", "longer than allowed"),
+        ("wrong-size", "longer than allowed"),
+        ("huge-size", "too large"),
+        ("negative-size", "malformed descriptor"),
+        ("no-blob", "the server answered 404"),
+        ("no-manifest", "the server answered 404"),
+        ("broken-server", "the server answered 500"),
+        ("two-layers", "expected one layer"),
+        ("no-layers", "got no layers"),
+        ("another-layer", "`text/html`"),
+        ("an-index", "not an image manifest"),
+        ("not-JSON", "malformed JSON"),
+        ("not-a-digest", "malformed digest"),
+        ("a-path-as-digest", "malformed digest"),
+        ("endless-manifest", "longer than allowed"),
+        ("redirect-without-TLS", ""),
+        ("redirect-to-a-file", ""),
+        ("redirect-to-itself", ""),
+    ],
+)
+def test_a_lie_is_one_clear_line_and_installs_nothing(
+    *,
+    tmp_path: Path,
+    error_of: ErrorOf,
+    lying_registry: LyingServer,
+    wasm: bytes,
+    kind: str,
+    words: str,
+) -> None:
+    lying_registry.answers = lie(kind, wasm)
+    uri = f"oci://127.0.0.1:{lying_registry.server_port}/{NAME}:1"
+    started = time.monotonic()
+    message = error_of(*("run", "pipeline.json", *STORE, "--explain", "--source", f"guest={uri}"))
+    assert message.startswith("step `only`: ")
+    assert words in message
+    assert time.monotonic() - started < 30
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_pinned_manifest_may_not_be_another(
+    error_of: ErrorOf, lying_registry: LyingServer, wasm: bytes
+) -> None:
+    lying_registry.answers = lie("honest", wasm)
+    pin = sha256(b"what was promised")
+    source = f"guest=oci://127.0.0.1:{lying_registry.server_port}/{NAME}:1@{pin}"
+    message = error_of("run", "pipeline.json", *STORE, "--explain", "--source", source)
+    assert "manifest: wrong digest" in message
