@@ -1,0 +1,125 @@
+"""A wheel, installed elsewhere: what a user of `pip install` has."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+from typing import Any, Protocol
+from zipfile import ZipFile
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+CODECS = ROOT / "codec"
+TIMEOUT_S = 300
+# What the build reads; a copy of it is built, so that a working tree stays as it is.
+SOURCES = ("chonkle", "codec", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md")
+
+
+class Tile(Protocol):
+    pipeline: dict[str, Any]
+    pixels: bytes
+    encoded: bytes
+
+    def undo(self, encoded: bytes) -> bytes: ...
+
+
+def call(*command: str | Path, cwd: Path, stdin: bytes = b"") -> bytes:
+    """Run a program with nothing in its environment that leads back to the repository."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
+    }
+    done = subprocess.run(
+        [*map(str, command)],
+        cwd=cwd,
+        env={**environment, "PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+        input=stdin,
+        capture_output=True,
+        check=False,
+        timeout=TIMEOUT_S,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("source")
+    for name in SOURCES:
+        source = ROOT / name
+        if source.is_dir():
+            skipped = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, folder / name, ignore=skipped)
+        else:
+            shutil.copy(source, folder)
+    call(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", "dist", cwd=folder)
+    (found,) = (folder / "dist").glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of the programs of an environment that has the wheel."""
+    environment = tmp_path_factory.mktemp("environment")
+    venv.create(environment, with_pip=False, symlinks=os.name != "nt")
+    scheme = {"base": str(environment), "platbase": str(environment)}
+    programs = Path(sysconfig.get_path("scripts", "venv", scheme))
+    libraries = Path(sysconfig.get_path("purelib", "venv", scheme))
+    # The dependencies come from where the tests run, as files and not as installed packages, so
+    # that nothing is downloaded. What stands there for chonkle itself is left out.
+    here = Path(sysconfig.get_path("purelib"))
+    (libraries / "dependencies.pth").write_text(f"{here}\n")
+    python = programs / Path(sys.executable).name
+    call(
+        *(sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps"),
+        *("--ignore-installed", wheel),
+        cwd=environment,
+    )
+    where = call(python, "-c", "import chonkle; print(chonkle.__file__)", cwd=environment)
+    assert Path(where.decode().strip()).is_relative_to(environment)
+    return programs
+
+
+def test_the_wheel_carries_the_codecs_and_nothing_foreign(wheel: Path) -> None:
+    with ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    shipped = {f"chonkle/codec/{file.relative_to(CODECS).as_posix()}" for file in wasm_files()}
+    assert shipped <= names
+    assert "chonkle/py.typed" in names
+    tops = {name.partition("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"chonkle"}
+
+
+def wasm_files() -> list[Path]:
+    return sorted(CODECS.rglob("*.wasm"))
+
+
+def test_the_installed_command_lists_what_is_shipped(installed: Path, tmp_path: Path) -> None:
+    listed = json.loads(call(installed / "chonkle", "codecs", "--json", cwd=tmp_path))
+    shipped = [Path(each["path"]) for each in listed if each["origin"] == "shipped"]
+    assert {path.name for path in shipped} == {path.name for path in wasm_files()}
+    assert all(path.is_relative_to(installed.parent) for path in shipped)
+
+
+def test_the_demo_pipeline_runs(installed: Path, tmp_path: Path, tile: Tile) -> None:
+    (tmp_path / "tile.json").write_text(json.dumps(tile.pipeline))
+    command = (installed / "chonkle", "run", "tile.json", "--preference", "core")
+    ports = ("--input", "bytes=-", "--output", "bytes=-")
+    assert call(*command, *ports, cwd=tmp_path, stdin=tile.encoded) == tile.pixels
+    encoded = call(*command, *ports, "--direction", "encode", cwd=tmp_path, stdin=tile.pixels)
+    assert tile.undo(encoded) == tile.pixels
+
+
+def test_the_installed_command_knows_its_version(installed: Path, tmp_path: Path) -> None:
+    import chonkle  # noqa: PLC0415
+
+    shown = call(installed / "chonkle", "--version", cwd=tmp_path).decode()
+    assert shown.strip() == f"chonkle, version {chonkle.__version__}"
