@@ -65,6 +65,21 @@ class Elevation:
 
 
 @dataclass(frozen=True, slots=True)
+class Tile:
+    """One tile of a GeoTIFF.
+
+    Attributes:
+        encoded: its bytes, as they are in the file.
+        offset: where they begin there.
+        pixels: what they must decode to: shape (TILE, TILE), uint16, as tifffile reads them.
+    """
+
+    encoded: bytes
+    offset: int
+    pixels: Pixels
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One `chonkle run`, as a process of its own.
 
@@ -85,7 +100,9 @@ def main() -> None:
     elevation = read_elevation()
     path = BUILD / "elevation.tif"
     write_geotiff(path, elevation)
-    encoded, expected = read_tile(path)
+    tile = read_tile(path)
+    show_file(path, tile)
+    encoded, expected = tile.encoded, tile.pixels
     (BUILD / "tile.bin").write_bytes(encoded)
 
     with tempfile.TemporaryDirectory(prefix="chonkle-demo-") as temporary:
@@ -158,29 +175,17 @@ def write_geotiff(path: Path, elevation: Elevation) -> None:
     )
 
 
-def read_tile(path: Path) -> tuple[bytes, Pixels]:
-    """Read one tile, by nothing but its offset and length, and its pixels, by tifffile.
-
-    Args:
-        path: the GeoTIFF.
-
-    Returns:
-        The compressed bytes, and what they must decode to.
-    """
+def read_tile(path: Path) -> Tile:
+    """Read one tile by nothing but its offset and length, and its pixels by tifffile."""
     with tifffile.TiffFile(path) as tiff:
         page = tiff.pages.first
-        across, down = -(-page.imagewidth // TILE), -(-page.imagelength // TILE)
+        across = -(-page.imagewidth // TILE)
         index = ROW * across + COLUMN
         offset, size = page.dataoffsets[index], page.databytecounts[index]
-        pixels = page.asarray()
-        kind = f"{pixels.dtype}, deflate, predictor {page.predictor}"
+        pixels = page.asarray()[TILE * ROW :, TILE * COLUMN :][:TILE, :TILE]
     with path.open("rb") as file:
         file.seek(offset)
-        encoded = file.read(size)
-    print(f"file\n  {shown(path)}  {path.stat().st_size / 1e6:.1f} MB, GeoTIFF, {kind}")
-    print(f"  {across} x {down} tiles of {TILE} x {TILE}; the one in row {ROW}, column {COLUMN}:")
-    print(f"  {size:,} bytes at offset {offset:,}")
-    return encoded, pixels[TILE * ROW :, TILE * COLUMN :][:TILE, :TILE]
+        return Tile(file.read(size), offset, pixels)
 
 
 def run_pipeline(direction: str, data: bytes, environment: Mapping[str, str]) -> Run:
@@ -250,6 +255,14 @@ def median_s(call: Callable[[], object]) -> float:
         call()
         durations.append(time.perf_counter() - started)
     return statistics.median(durations)
+
+
+def show_file(path: Path, tile: Tile) -> None:
+    """Say what the file is, and which part of it is decoded."""
+    size = f"{path.stat().st_size / 1e6:.1f} MB"
+    print(f"file\n  {shown(path)}  {size}, GeoTIFF, {tile.pixels.dtype}, deflate, predictor 2")
+    print(f"  its tile of {TILE} x {TILE} in row {ROW}, column {COLUMN}:")
+    print(f"  {len(tile.encoded):,} bytes at offset {tile.offset:,}")
 
 
 def show_steps(cold: Run, warm: Run) -> None:

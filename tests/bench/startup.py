@@ -1,0 +1,74 @@
+"""How long a whole `chonkle run` takes from a warm cache: a process that starts, decodes and ends.
+
+It is measured against a process that only imports wasmtime and click, without which no run can be.
+The two take turns, so that whatever else the machine does meets both alike.
+"""
+
+import argparse
+import os
+import runpy
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+DEMO = Path(__file__).parents[2] / "docs/examples/demo"
+TARGET = 1.6
+BASELINE = (sys.executable, "-c", "import wasmtime, click")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=30, help="how often each is run")
+    pairs: int = parser.parse_args().pairs
+    with tempfile.TemporaryDirectory(prefix="chonkle-bench-") as temporary:
+        folder = Path(temporary)
+        tile = folder / "tile.bin"
+        tile.write_bytes(demo_tile(folder))
+        environment = {
+            **{name: value for name, value in os.environ.items() if name[:8] != "CHONKLE_"},
+            "CHONKLE_CACHE_DIR": str(folder / "cache"),
+            "CHONKLE_CODEC_STORE": str(folder / "store"),
+        }
+        run = (
+            *(sys.executable, "-m", "chonkle.cli", "run", str(DEMO / "tile.json")),
+            *("--preference", "core"),
+            *("--input", f"bytes={tile}", "--output", f"bytes={folder / 'pixels.raw'}"),
+        )
+        # Each once unmeasured: it fills the AOT cache, and Python's own with compiled modules.
+        cold_s = seconds_of(run, environment)
+        seconds_of(BASELINE, environment)
+        durations = [
+            (seconds_of(BASELINE, environment), seconds_of(run, environment)) for _ in range(pairs)
+        ]
+    imports_s, runs_s = (statistics.median(each) for each in zip(*durations, strict=True))
+    ratio = statistics.median(warm / base for base, warm in durations)
+    print(f"whole processes, medians of {pairs} interleaved pairs")
+    print(f"  import wasmtime, click         {imports_s * 1e3:>7.1f} ms")
+    print(f"  chonkle run, warm cache        {runs_s * 1e3:>7.1f} ms")
+    print(f"  chonkle run, cold cache, once  {cold_s * 1e3:>7.1f} ms")
+    print(f"  ratio, median of pairs         {ratio:>7.2f}     target: at most {TARGET}")
+
+
+def demo_tile(folder: Path) -> bytes:
+    """Give the compressed tile that the demo decodes."""
+    demo = runpy.run_path(str(DEMO / "demo.py"))
+    path = folder / "elevation.tif"
+    demo["write_geotiff"](path, demo["read_elevation"]())
+    encoded: bytes = demo["read_tile"](path).encoded
+    return encoded
+
+
+def seconds_of(command: Sequence[str], environment: Mapping[str, str]) -> float:
+    """Run a program to its end, and give how long it took."""
+    started = time.perf_counter()
+    subprocess.run(command, env=environment, check=True)
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()
