@@ -13,7 +13,7 @@ from chonkle.engine import Engine, EngineConfig
 from chonkle.errors import PipelineError
 from chonkle.formats.wasm_binary import read_interface
 from chonkle.resolver import Resolution
-from chonkle.storage.aot import AotCache, CacheCounts, Mode
+from chonkle.storage.aot import AotCache, CacheCounts, Mode, ModuleCompiler
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,9 @@ class Session:
         if resolution.wasm.kind == "core":
             interface = read_interface(wasm)
             check_interface(interface, what=f"codec {resolution.label}")
-            module = cache.module(wasm, digest=resolution.wasm.digest, label=signature.label)
+            module = cache.get_or_compile(
+                ModuleCompiler(), wasm, digest=resolution.wasm.digest, label=signature.label
+            )
             return CoreCodec(
                 module,
                 interface=interface,
@@ -97,9 +99,11 @@ class Session:
                 calls=self._calls,
             )
         # Half of wasmtime's own import time, so only for who runs a component.
-        from chonkle.backends.component import ComponentCodec  # noqa: PLC0415
+        from chonkle.backends.component import ComponentCodec, ComponentCompiler  # noqa: PLC0415
 
-        component = cache.component(wasm, digest=resolution.wasm.digest, label=signature.label)
+        component = cache.get_or_compile(
+            ComponentCompiler(), wasm, digest=resolution.wasm.digest, label=signature.label
+        )
         return ComponentCodec(component, signature=signature, engine=cache.engine, limits=limits)
 
     def _cache(self, config: EngineConfig) -> AotCache:

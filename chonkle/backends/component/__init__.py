@@ -1,5 +1,5 @@
 """Components: codecs that export `chonkle:codec/transform`."""
 
-from chonkle.backends.component.codec import ComponentCodec
+from chonkle.backends.component.codec import ComponentCodec, ComponentCompiler
 
-__all__ = ["ComponentCodec"]
+__all__ = ["ComponentCodec", "ComponentCompiler"]
