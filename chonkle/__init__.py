@@ -9,6 +9,8 @@ with chonkle.prepare("pipeline.json", direction="decode") as prepared:
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from chonkle.version import __version__
+
 if TYPE_CHECKING:
     from chonkle.backends.base import Limits
     from chonkle.errors import ChonkleError
@@ -38,10 +40,10 @@ __all__ = [
     "Resolver",
     "Session",
     "Signature",
+    "__version__",
     "prepare",
     "run",
 ]
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:

@@ -6,6 +6,7 @@ with chonkle.prepare("pipeline.json", direction="decode") as prepared:
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,13 +20,11 @@ from chonkle.errors import ChonkleError, PipelineError
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.signature import Direction, Signature
 from chonkle.formats.values import shown
-from chonkle.resolver import PipelineResolution, Resolution, Resolver
+from chonkle.resolver import Resolution, Resolver
 from chonkle.session import Session
 from chonkle.settings import Settings
 
 _FILE_MAX_BYTES = 16 << 20
-# A pipeline that contains itself would nest for ever.
-_DEPTH_MAX = 16
 
 
 class PreparedPipeline:
@@ -35,7 +34,7 @@ class PreparedPipeline:
 
     Attributes:
         plan: the calls that a run makes.
-        signature: the pipeline's ports, as those of any codec.
+        composite: the pipeline with what each of its steps is; its signature is the pipeline's.
         resolutions: what was picked for each step of the plan, by its path.
         session: the session that holds the codecs.
     """
@@ -44,7 +43,7 @@ class PreparedPipeline:
         self,
         plan: Plan,
         *,
-        signature: Signature,
+        composite: Composite,
         resolutions: Mapping[str, Resolution],
         session: Session,
         owns_session: bool,
@@ -52,13 +51,18 @@ class PreparedPipeline:
     ) -> None:
         """Open the codecs of a plan; `prepare` makes the arguments."""
         self.plan = plan
-        self.signature = signature
+        self.composite = composite
         self.resolutions = resolutions
         self.session = session
         self._owns_session = owns_session
         self._codecs: list[Codec] | None = [
             session.open(resolutions[step.path], limits) for step in plan.steps
         ]
+
+    @property
+    def signature(self) -> Signature:
+        """The pipeline's ports, as those of any codec."""
+        return self.composite.signature
 
     @property
     def codecs(self) -> list[Codec]:
@@ -152,7 +156,7 @@ def prepare(
     resolver = _with_settings(resolver or Resolver(), settings)
     parsed = load(pipeline)
     resolutions: dict[str, Resolution] = {}
-    composite = _define(parsed, resolver, "", resolutions)
+    composite = _define(parsed, resolver, resolutions)
     plan = make_plan(composite, direction or parsed.direction)
     owned = session is None
     session = session or Session(
@@ -163,7 +167,7 @@ def prepare(
     try:
         return PreparedPipeline(
             plan,
-            signature=composite.signature,
+            composite=composite,
             resolutions=resolutions,
             session=session,
             owns_session=owned,
@@ -194,7 +198,7 @@ def define(
     """
     resolver = _with_settings(resolver or Resolver(), settings or Settings.from_environment())
     resolutions: dict[str, Resolution] = {}
-    return _define(pipeline, resolver, "", resolutions), resolutions
+    return _define(pipeline, resolver, resolutions), resolutions
 
 
 def _with_settings(resolver: Resolver, settings: Settings) -> Resolver:
@@ -206,39 +210,44 @@ def _with_settings(resolver: Resolver, settings: Settings) -> Resolver:
 
 
 def _define(
-    pipeline: Pipeline, resolver: Resolver, path: str, resolutions: dict[str, Resolution]
+    pipeline: Pipeline,
+    resolver: Resolver,
+    resolutions: dict[str, Resolution],
+    *,
+    path: str = "",
+    within: tuple[str, ...] = (),
 ) -> Composite:
-    if path.count("/") >= _DEPTH_MAX:
-        raise PipelineError(
-            f"pipelines nested more than {_DEPTH_MAX} deep at step `{path[:-1]}`",
-            hint="does one contain itself?",
-        )
-    resolver = resolver.with_sources(pipeline.sources)
+    """Resolve the steps of a pipeline, and of the pipelines among them.
+
+    Args:
+        pipeline: the pipeline.
+        resolver: how codecs are picked.
+        resolutions: gets what was picked for each step that is a codec.
+        path: the names of the steps that the pipeline stands in, each with a `/` behind it.
+        within: the codec ids of the pipelines around it.
+    """
+    within = (*within, pipeline.codec_id)
+    # Steps that share a codec share what was picked for it, and what was fetched.
+    resolve = cache(resolver.with_sources(pipeline.sources).resolve)
     steps: dict[str, Definition] = {}
     failures: list[ChonkleError] = []
-    known: dict[tuple[str, tuple[str, ...]], Resolution | PipelineResolution] = {}
     for name, step in pipeline.steps.items():
         try:
-            key = (step.codec_id, step.backends)
-            if key not in known:
-                known[key] = resolver.resolve(step.codec_id, backends=step.backends)
-            steps[name] = _definition(known[key], resolver, f"{path}{name}", resolutions)
+            found = resolve(step.codec_id, backends=step.backends)
+            if isinstance(found, Resolution):
+                resolutions[f"{path}{name}"] = found
+                steps[name] = found.signature
+                continue
+            if step.codec_id in within:
+                chain = " -> ".join(f"`{each}`" for each in (*within, step.codec_id))
+                raise PipelineError(f"a pipeline contains itself: {chain}")
+            steps[name] = _define(
+                found.pipeline, resolver, resolutions, path=f"{path}{name}/", within=within
+            )
         except ChonkleError as failure:
-            failures.append(failure.within(f"step `{path}{name}`"))
+            failures.append(failure.within(f"step `{name}`"))
     if len(failures) == 1:
         raise failures[0]
     if failures:
         raise PipelineError.from_problems(pipeline.codec_id, map(str, failures))
     return make_composite(pipeline, steps)
-
-
-def _definition(
-    found: Resolution | PipelineResolution,
-    resolver: Resolver,
-    path: str,
-    resolutions: dict[str, Resolution],
-) -> Definition:
-    if isinstance(found, PipelineResolution):
-        return _define(found.pipeline, resolver, f"{path}/", resolutions)
-    resolutions[path] = found
-    return found.signature

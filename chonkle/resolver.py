@@ -19,6 +19,7 @@ from pathlib import Path
 from chonkle.backends.base import BACKENDS, Backend
 from chonkle.backends.native import REFUSED, is_available, native_signature, refusal
 from chonkle.dag.graph import Pipeline
+from chonkle.dag.sidecar import is_sidecar
 from chonkle.errors import PipelineError, ResolveError
 from chonkle.fetch import Source
 from chonkle.formats.json_text import parse_json
@@ -127,20 +128,19 @@ class Resolver:
         if codec_id in self.paths:
             return self._from_file(codec_id, Path(self.paths[codec_id]))
         if codec_id in self.force_sources:
-            uri = self.force_sources[codec_id]
-            return self._from_source(codec_id, uri, "forced source", fresh=True)
+            return self._from_source(codec_id, self.force_sources[codec_id], "forced source")
         if codec_id in self.overrides:
             return self._overridden(codec_id, self.overrides[codec_id], allowed)
         uri = self.pipeline_sources.get(codec_id, "")
         if uri and self.force_download:
-            return self._from_source(codec_id, uri, "source, download forced", fresh=True)
+            return self._from_source(codec_id, uri, "source, download forced")
         if uri and Source.parse(uri).is_pinned:
             return self._from_source(codec_id, uri, "pinned source")
         candidates = self.candidates(codec_id, backends=allowed)
         if candidates:
             return self._picked(candidates, f"best of {len(candidates)}")
         if uri:
-            return self._from_source(codec_id, uri, "source of the pipeline")
+            return self._from_source(codec_id, uri, "source of the pipeline", install=True)
         raise self._unknown(codec_id, allowed)
 
     def candidates(self, codec_id: str, *, backends: Sequence[str] = BACKENDS) -> list[Resolution]:
@@ -150,16 +150,12 @@ class Resolver:
             codec_id: a validated codec id.
             backends: the only backends to look at.
         """
-        installed, shipped = self._store(), bundled_store()
-        files = installed.find(codec_id) if installed is not None else []
-        files += shipped.find(codec_id)
+        installed = self._store()
+        files = [] if installed is None else installed.find(codec_id)
+        words = {codec.origin: "installed" for codec in files}
+        files += bundled_store().find(codec_id)
         found = [
-            Resolution(
-                backend=codec.kind,
-                signature=codec.signature,
-                reason="shipped" if codec.path.is_relative_to(shipped.root) else "installed",
-                wasm=codec,
-            )
+            Resolution(codec.kind, codec.signature, words.get(codec.origin, "shipped"), codec)
             for codec in without_conflicts(files)
         ]
         signature = native_signature(codec_id)
@@ -201,34 +197,49 @@ class Resolver:
             raise ResolveError(
                 f"codec `{codec_id}`: cannot read {path}: {failure.strerror}"
             ) from failure
-        return self._identified(codec_id, data, path, f"path {path}")
+        return self._identified(codec_id, data, f"path {path}")
 
     def _from_source(
-        self, codec_id: str, uri: str, why: str, *, fresh: bool = False
+        self, codec_id: str, uri: str, why: str, *, install: bool = False
     ) -> Resolution | PipelineResolution:
+        """Fetch from a source, or take what a pinned one gave before.
+
+        Args:
+            codec_id: the codec.
+            uri: the source.
+            why: the rule that chose it.
+            install: make it a candidate for every pipeline; only where there was none.
+        """
         source = Source.parse(uri)
-        store = self._store()
-        if store is not None and source.is_pinned and not fresh:
-            known = store.recall(uri, codec_id)
-            if known is not None:
-                return Resolution(known.kind, known.signature, f"{why} {uri}, installed", known)
-        found = self._identified(codec_id, source.fetch(), Path(codec_id), f"{why} {uri}")
-        if store is None or not isinstance(found, Resolution) or found.wasm is None:
+        store = self._store() if source.is_pinned or install else None
+        reason = f"{why} {uri}"
+        if store is None or not source.is_pinned:
+            found = self._identified(codec_id, source.fetch(), reason)
+        else:
+            kept = None if self.force_download else store.recall(uri)
+            data = source.fetch() if kept is None else kept
+            found = self._identified(codec_id, data, reason if kept is None else f"{reason}, kept")
+            if kept is None:
+                store.keep(uri, data)
+        if store is None or not install or not isinstance(found, Resolution) or not found.wasm:
             return found
-        installed = store.install(found.wasm)
-        if source.is_pinned:
-            store.remember(uri, installed.digest)
-        return replace(found, wasm=installed)
+        return replace(found, wasm=store.install(found.wasm))
 
     def _identified(
-        self, codec_id: str, data: bytes, path: Path, reason: str
+        self, codec_id: str, data: bytes, reason: str
     ) -> Resolution | PipelineResolution:
         """Tell what some bytes are: a pipeline if they are JSON, otherwise a wasm codec."""
         if data.lstrip()[:1] == b"{":
-            pipeline = Pipeline.from_json(parse_json(data, what=reason, error=PipelineError))
+            document = parse_json(data, what=reason, error=PipelineError)
+            if is_sidecar(document):
+                raise ResolveError(
+                    f"codec `{codec_id}`: {reason} is a pipeline in the linear form",
+                    hint="it has no ports and no codec_id; only a graph can be a step",
+                )
+            pipeline = Pipeline.from_json(document)
             _check_identity(codec_id, pipeline.codec_id, reason)
             return PipelineResolution(pipeline, reason)
-        codec = WasmCodec.from_bytes(data, path)
+        codec = WasmCodec.from_bytes(data, reason)
         _check_identity(codec_id, codec.signature.codec_id, reason)
         return Resolution(codec.kind, codec.signature, reason, codec)
 

@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 from chonkle.errors import ChonkleError
+from chonkle.version import __version__
 
 # Command -> where it is. A command that is not used is not imported.
 _COMMANDS = {
@@ -45,9 +46,9 @@ class _LazyGroup(click.Group):
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(package_name="chonkle", prog_name="chonkle")
+@click.version_option(__version__, prog_name="chonkle")
 def chonkle() -> None:
-    r"""Run codecs for chunked arrays: sandboxed WebAssembly at native speed.
+    """Run codecs for chunked arrays: sandboxed WebAssembly at native speed.
 
     A pipeline is a JSON file that wires codecs together. One file serves both directions:
 

@@ -23,7 +23,7 @@ from chonkle.storage.store import CodecStore, bundled_store
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def codecs(codec_id: str | None, codec_store: Path | None, *, as_json: bool) -> None:
-    r"""List the codecs that are shipped, installed or native; with ID, the ports of one.
+    """List the codecs that are shipped, installed or native; with ID, the ports of one.
 
     Implementations stand in the order in which they would be picked.
 
@@ -87,7 +87,7 @@ def _document(found: Resolution) -> dict[str, object]:
         "version": found.signature.version,
         "backend": found.backend,
         "origin": found.reason,
-        "path": None if wasm is None else str(wasm.path),
+        "path": None if wasm is None else wasm.origin,
         "size_bytes": None if wasm is None else len(wasm.wasm),
         "digest": None if wasm is None else str(wasm.digest),
         "signature": found.signature.to_json(),

@@ -20,7 +20,7 @@ from chonkle.storage.files import PUBLIC_FILE, write_atomic
     help="Write here, instead of replacing FILE.",
 )
 def embed_signature(file: Path, signature: Path, output: Path | None) -> None:
-    r"""Put the JSON file SIGNATURE into the wasm FILE, in place of any that is there.
+    """Put the JSON file SIGNATURE into the wasm FILE, in place of any that is there.
 
     \b
     Examples:

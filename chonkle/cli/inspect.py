@@ -16,7 +16,7 @@ from chonkle.formats.wasm_binary import External, binary_kind, read_interface
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def inspect(file: Path, *, as_json: bool) -> None:
-    r"""Show kind, signature, imports, exports, size and digests of FILE; nothing of it is run.
+    """Show kind, signature, imports, exports, size and digests of FILE; nothing of it is run.
 
     \b
     Examples:

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from chonkle.dag.plan import Composite
+from chonkle.errors import ResolveError
 from chonkle.resolver import Resolver
 
 _SIZE = re.compile(r"(\d+)\s*(B|[KMG]i?B?)?", re.IGNORECASE)
@@ -107,6 +109,27 @@ def resolver_options[F: Callable[..., Any]](command: F) -> F:
     for option in reversed(_RESOLVER_OPTIONS):
         command = option(command)
     return command
+
+
+def check_used(resolver: Resolver, composite: Composite) -> None:
+    """Refuse an option that names a codec which the pipeline does not have: it would do nothing.
+
+    Raises:
+        ResolveError: naming the option and the codec.
+    """
+    known = composite.codec_ids()
+    named = (
+        ("--override", resolver.overrides),
+        ("--source", resolver.force_sources),
+        ("--codec-path", resolver.paths),
+    )
+    for option, codecs in named:
+        for codec_id in codecs:
+            if codec_id not in known:
+                raise ResolveError(
+                    f"{option} {codec_id}: no step of the pipeline has that codec",
+                    got=", ".join(f"`{each}`" for each in sorted(known)),
+                )
 
 
 def resolver_of(options: dict[str, Any]) -> Resolver:

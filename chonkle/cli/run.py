@@ -11,7 +11,14 @@ from typing import Any
 import click
 
 from chonkle.backends.base import Limits
-from chonkle.cli.options import Assignment, Size, resolver_of, resolver_options, to_mapping
+from chonkle.cli.options import (
+    Assignment,
+    Size,
+    check_used,
+    resolver_of,
+    resolver_options,
+    to_mapping,
+)
 from chonkle.cli.output import print_json, table
 from chonkle.errors import PipelineError
 from chonkle.pipeline import PreparedPipeline, prepare
@@ -69,7 +76,7 @@ _STANDARD = "-"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the explanation as JSON.")
 def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's options
-    r"""Run PIPELINE on files.
+    """Run PIPELINE on files.
 
     Outputs appear whole or not at all; what you do not ask for is not written.
 
@@ -79,17 +86,19 @@ def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's optio
       chonkle run tile.json --direction encode --input bytes=pixels.raw --output bytes=tile.bin
       cat tile.bin | chonkle run tile.json --input bytes=- --output bytes=- | sha256sum
       chonkle run tile.json --preference core --explain
-      chonkle run untrusted.json --input bytes=in.bin --output bytes=out.bin \
+      chonkle run untrusted.json --input bytes=in.bin --output bytes=out.bin \\
           --codec-path mystery=mystery.wasm --timeout 2 --memory-limit 64MiB
     """
     files = _files(options)
     memory = options["memory_limit"] or Limits().memory_bytes
     limits = Limits(memory_bytes=memory, output_bytes=memory, timeout_s=options["timeout"])
     started = time.perf_counter()
+    resolver = resolver_of(options)
     with prepare(
-        pipeline, direction=options["direction"], resolver=resolver_of(options), limits=limits
+        pipeline, direction=options["direction"], resolver=resolver, limits=limits
     ) as prepared:
         prepared_s = time.perf_counter() - started
+        check_used(resolver, prepared.composite)
         ran_s = _run_on(files, prepared) if files.outputs else None
         if options["explain"]:
             _explain(prepared, prepared_s, ran_s, as_json=options["as_json"])
@@ -131,6 +140,11 @@ def _files(options: Mapping[str, Any]) -> _Files:
 def _run_on(files: _Files, prepared: PreparedPipeline) -> float:
     """Run the pipeline on files, and give the seconds that the run itself took."""
     _check_outputs(prepared, files.outputs)
+    for name in files.scalars:
+        if name in prepared.plan.inputs and prepared.plan.inputs[name][1].type == "bytes":
+            raise PipelineError(
+                f"input `{name}` is of type `bytes`", hint=f"give its file, --input {name}=FILE"
+            )
     values: dict[str, object] = {name: _read(name, file) for name, file in files.inputs.items()}
     values.update({name: text.encode() for name, text in files.scalars.items()})
     started = time.perf_counter()

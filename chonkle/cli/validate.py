@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from chonkle.cli.codecs import port_table
-from chonkle.cli.options import resolver_of, resolver_options
+from chonkle.cli.options import check_used, resolver_of, resolver_options
 from chonkle.cli.output import print_json
 from chonkle.dag.plan import make_plan
 from chonkle.errors import PipelineError
@@ -19,7 +19,7 @@ from chonkle.pipeline import define, load
 @resolver_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def validate(pipeline: Path, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - click's
-    r"""Check the shape, wiring and types of PIPELINE, in both directions; nothing is compiled.
+    """Check the shape, wiring and types of PIPELINE, in both directions; nothing is compiled.
 
     Fails where it cannot run in the direction it is written in; whether it can be inverted is
     reported.
@@ -30,7 +30,9 @@ def validate(pipeline: Path, *, as_json: bool, **options: Any) -> None:  # noqa:
       chonkle validate tile.json --preference core --json
     """
     parsed = load(pipeline)
-    composite, resolutions = define(parsed, resolver_of(options))
+    resolver = resolver_of(options)
+    composite, resolutions = define(parsed, resolver)
+    check_used(resolver, composite)
     plan = make_plan(composite, parsed.direction)
     inverse = opposite(parsed.direction)
     why_not: tuple[str, ...] = ()

@@ -34,6 +34,14 @@ class Composite:
     steps: Mapping[str, "Definition"]
     signature: Signature
 
+    def codec_ids(self) -> set[str]:
+        """Give the ids of all codecs in it, those of pipelines among them included."""
+        found = {step.codec_id for step in self.pipeline.steps.values()}
+        for definition in self.steps.values():
+            if isinstance(definition, Composite):
+                found |= definition.codec_ids()
+        return found
+
 
 type Definition = Signature | Composite
 

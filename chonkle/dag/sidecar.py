@@ -8,6 +8,7 @@ describes the array (`endian`, `data_type`, `shape`); chonkle moves raw bytes, s
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from chonkle.dag.graph import Constant, Pipeline, Step, WiringRef
 from chonkle.errors import PipelineError
@@ -56,7 +57,7 @@ def sidecar_pipeline(document: Mapping[str, object]) -> Pipeline:
         # The index keeps the names of two steps with one codec apart.
         step_name = f"step{index}"
         inputs = {"bytes": value}
-        for name, setting in (entry.get("configuration") or {}).items():
+        for name, setting in _configuration(entry).items():
             # numcodecs writes its id, and null for what is left to the codec.
             if name != "id" and setting is not None:
                 constant = f"{step_name}-{name}"
@@ -90,11 +91,10 @@ def _entry_problems(entry: object, index: int) -> list[str]:
         problems.append(
             f"{where}: bad `name`, expected {CODEC_NAME_RULE}, got {shown(entry.get('name'))}"
         )
-    if entry.get("type") not in _BACKENDS:
-        problems.append(
-            f"{where}: bad `type`, expected `numcodecs` or `wasm`, got {shown(entry.get('type'))}"
-        )
-    configuration = entry.get("configuration") or {}
+    kind = entry.get("type")
+    if not isinstance(kind, str) or kind not in _BACKENDS:
+        problems.append(f"{where}: bad `type`, expected `numcodecs` or `wasm`, got {shown(kind)}")
+    configuration = _configuration(entry)
     if not isinstance(configuration, dict) or not all(map(is_wire_name, configuration)):
         problems.append(f"{where}: bad `configuration`, expected an object of port names")
     if not isinstance(entry.get("uri", ""), str):
@@ -103,7 +103,7 @@ def _entry_problems(entry: object, index: int) -> list[str]:
 
 
 def _array_problems(entry: Mapping[str, object]) -> list[str]:
-    settings = entry.get("configuration") or {}
+    settings = _configuration(entry)
     if not isinstance(settings, dict):
         return [f"codec 0 (`bytes`): bad `configuration`, got {shown(settings)}"]
     problems = [
@@ -117,6 +117,11 @@ def _array_problems(entry: Mapping[str, object]) -> list[str]:
             f"got {shown(settings['endian'])}"
         )
     return problems
+
+
+def _configuration(entry: Mapping[str, object]) -> Any:  # noqa: ANN401 - not checked yet
+    configuration = entry.get("configuration")
+    return {} if configuration is None else configuration
 
 
 def _type_of(setting: object) -> PortType:

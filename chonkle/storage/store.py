@@ -1,6 +1,7 @@
 """The codec store: installed `.wasm` files.
 
     <root>/<codec_id>/<implementation>@<version>.<core|component>.wasm
+    <root>/.sources/<blake3 of the URI>         what pinned sources gave: a digest, and the file
 
 The folder and the file name are for people and for finding candidates; what a file *is* comes from
 the signature embedded in it, and where the two disagree the file is refused. The same layout serves
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chonkle.digest import Digest
-from chonkle.errors import ChonkleError, StoreError, WasmFormatError
+from chonkle.errors import StoreError, WasmFormatError
 from chonkle.formats.signature import Signature, read_signature
 from chonkle.formats.wasm_binary import Kind, binary_kind
 from chonkle.storage.files import PUBLIC_FILE, locked, write_atomic
@@ -25,26 +26,26 @@ class WasmCodec:
     """A codec in a wasm file.
 
     Attributes:
-        path: where it is.
+        origin: the path or URI that it comes from.
         kind: core module or component.
         signature: what it says of itself.
         wasm: the binary.
         digest: its BLAKE3 digest.
     """
 
-    path: Path
+    origin: str
     kind: Kind
     signature: Signature
     wasm: bytes
     digest: Digest
 
     @classmethod
-    def from_bytes(cls, wasm: bytes, path: Path) -> "WasmCodec":
+    def from_bytes(cls, wasm: bytes, origin: str) -> "WasmCodec":
         """Read what a binary says of itself.
 
         Args:
             wasm: the binary.
-            path: where it comes from, for messages.
+            origin: the path or URI that it comes from.
 
         Raises:
             WasmFormatError: when it is no wasm binary.
@@ -52,10 +53,10 @@ class WasmCodec:
         """
         try:
             kind = binary_kind(wasm)
-            signature = read_signature(wasm, what=str(path))
+            signature = read_signature(wasm, what=origin)
         except WasmFormatError as failure:
-            raise WasmFormatError(f"{path}: {failure}") from failure
-        return cls(path, kind, signature, wasm, Digest.blake3(wasm))
+            raise WasmFormatError(f"{origin}: {failure}") from failure
+        return cls(origin, kind, signature, wasm, Digest.blake3(wasm))
 
     @classmethod
     def from_file(cls, path: Path) -> "WasmCodec":
@@ -70,7 +71,7 @@ class WasmCodec:
             wasm = path.read_bytes()
         except OSError as failure:
             raise StoreError(f"cannot read {path}: {failure.strerror}") from failure
-        return cls.from_bytes(wasm, path)
+        return cls.from_bytes(wasm, str(path))
 
     @property
     def file_name(self) -> str:
@@ -141,38 +142,47 @@ class CodecStore:
                 if path.exists():
                     present = Digest.blake3(path.read_bytes())
                     if present != codec.digest:
-                        raise _conflict(codec, path, present)
+                        raise _conflict(codec, str(path), present)
                 else:
                     write_atomic(path, codec.wasm, mode=PUBLIC_FILE)
         except OSError as failure:
             raise StoreError(f"cannot install {codec.file_name}: {failure}") from failure
-        return WasmCodec(path, codec.kind, codec.signature, codec.wasm, codec.digest)
+        return WasmCodec(str(path), codec.kind, codec.signature, codec.wasm, codec.digest)
 
-    def remember(self, uri: str, digest: Digest) -> None:
-        """Note which bytes a pinned source led to, so that it need not be asked again.
+    def keep(self, uri: str, wasm: bytes) -> None:
+        """Keep what a pinned source gave, so that it need not be asked again.
+
+        It is kept for that source alone and is no candidate for anything else: otherwise the
+        pipeline of a stranger could change what other pipelines run.
 
         Args:
             uri: the source, with its pin.
-            digest: the BLAKE3 digest of the installed file.
+            wasm: the bytes, whose pin was checked.
+
+        Raises:
+            StoreError: when it cannot be written.
         """
-        note = self._note(uri)
-        note.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(note, str(digest).encode())
+        path = self._kept(uri)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, f"{Digest.blake3(wasm)}\n".encode() + wasm, mode=PUBLIC_FILE)
+        except OSError as failure:
+            raise StoreError(f"cannot keep {uri} in {path.parent}: {failure}") from failure
 
-    def recall(self, uri: str, codec_id: str) -> WasmCodec | None:
-        """Give the installed file that a pinned source led to, if it is still there.
+    def recall(self, uri: str) -> bytes | None:
+        """Give what a pinned source gave, or None where it was never kept or is damaged.
 
         Args:
             uri: the source, with its pin.
-            codec_id: the codec that it is a source of.
         """
         try:
-            digest = Digest.parse(self._note(uri).read_text())
-        except (OSError, ValueError, ChonkleError):
+            line, _, wasm = self._kept(uri).read_bytes().partition(b"\n")
+        except OSError:
             return None
-        return next((codec for codec in self.find(codec_id) if codec.digest == digest), None)
+        return wasm if line.decode(errors="replace") == str(Digest.blake3(wasm)) else None
 
-    def _note(self, uri: str) -> Path:
+    def _kept(self, uri: str) -> Path:
+        # The key holds the pin, so that another version of the source is another file.
         return self.root / ".sources" / Digest.blake3(uri.encode()).hex
 
 
@@ -202,14 +212,14 @@ def without_conflicts(codecs: list[WasmCodec]) -> list[WasmCodec]:
     for codec in codecs:
         other = by_name.setdefault(codec.file_name, codec)
         if other.digest != codec.digest:
-            raise _conflict(codec, other.path, other.digest)
+            raise _conflict(codec, other.origin, other.digest)
     return list(by_name.values())
 
 
-def _conflict(codec: WasmCodec, path: Path, present: Digest) -> StoreError:
+def _conflict(codec: WasmCodec, origin: str, present: Digest) -> StoreError:
     return StoreError(
         f"two different files claim codec `{codec.signature.codec_id}`, implementation "
-        f"`{codec.signature.label}`, {codec.kind}: {path} ({present}) and {codec.path} "
+        f"`{codec.signature.label}`, {codec.kind}: {origin} ({present}) and {codec.origin} "
         f"({codec.digest})",
         hint="remove one of them, or give the newer one a new version",
     )

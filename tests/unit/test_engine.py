@@ -15,7 +15,11 @@ from chonkle.engine import Engine, EngineConfig
 
 # Another value for each field: a new field fails here until somebody gives it one, and so decides
 # that it belongs in the fingerprint.
-OTHER: dict[str, Any] = {"interruptible": True, "max_wasm_stack_bytes": 300_000, "memory_may_move": True}
+OTHER: dict[str, Any] = {
+    "interruptible": True,
+    "max_wasm_stack_bytes": 300_000,
+    "memory_may_move": True,
+}
 
 
 def test_every_setting_is_in_the_fingerprint() -> None:

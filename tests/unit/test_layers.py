@@ -59,6 +59,7 @@ def rule(layer: int, *third_party: str, beside: str = "", never: str = "") -> Ru
 
 # The longest entry that is the module, or a package it is in, decides.
 RULES: Mapping[str, Rule] = {
+    "chonkle.version": rule(0),
     "chonkle.errors": rule(0),
     "chonkle.names": rule(0, beside="errors"),
     "chonkle.digest": rule(0, "blake3", beside="errors names"),
@@ -70,7 +71,8 @@ RULES: Mapping[str, Rule] = {
     "chonkle.storage.trust": rule(2),
     "chonkle.storage.store": rule(2),
     # Artifacts are hashed while they are read, and records are keyed.
-    "chonkle.storage.aot": rule(2, "blake3", "tomli_w", "wasmtime", beside="engine"),
+    "chonkle.storage.record": rule(2, "tomli_w"),
+    "chonkle.storage.aot": rule(2, "blake3", "wasmtime", beside="engine"),
     "chonkle.engine": rule(2, "wasmtime"),
     "chonkle.http": rule(3, "requests"),
     "chonkle.oci.client": rule(3, "oras", "requests", beside="http"),

@@ -67,7 +67,7 @@ def session(tmp_path: Path) -> Iterator[Session]:
 def open_guest(session: Session) -> OpenGuest:
     def open_(source: str | bytes, limits: Limits | None = None) -> Codec:
         wasm = bytes(wasmtime.wat2wasm(source)) if isinstance(source, str) else source
-        codec = WasmCodec.from_bytes(embed_signature(wasm, SIGNATURE), Path("guest.wasm"))
+        codec = WasmCodec.from_bytes(embed_signature(wasm, SIGNATURE), "guest.wasm")
         found = Resolution(codec.kind, codec.signature, "test", codec)
         return session.open(found, limits or Limits())
 
