@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,18 @@ class Tile:
         width = self.pipeline["constants"]["width"]["value"]
         differences = np.frombuffer(zlib.decompress(encoded), dtype="<u2").reshape(-1, width)
         return np.cumsum(differences, axis=1, dtype=np.uint16).tobytes()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let the hundreds of processes share bytecode, also where Python may not write any.
+
+    It is a third of the time that a process takes, and lies in a folder of the tests.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("bytecode")))
+        yield
 
 
 @pytest.fixture(scope="session")
