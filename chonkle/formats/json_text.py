@@ -1,10 +1,19 @@
-"""Strict JSON: UTF-8, no duplicate keys, no NaN, and one clear error for everything else."""
+"""Strict JSON: UTF-8, no duplicate keys, no NaN, and one clear error for everything else.
+
+What a number or a string cannot be on the other side (RFC 8259, sections 6 and 8.2) is refused too:
+a float beyond 64 bits, which Python takes for infinity, and half of a surrogate pair.
+"""
 
 import json
+import math
+import re
 from collections.abc import Callable
 from typing import NoReturn
 
 from chonkle.errors import ChonkleError
+
+# Only an escape can bring in a surrogate: decoding UTF-8 refuses them.
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def parse_json(text: bytes | str, *, what: str, error: Callable[..., ChonkleError]) -> object:
@@ -21,28 +30,14 @@ def parse_json(text: bytes | str, *, what: str, error: Callable[..., ChonkleErro
     Raises:
         ChonkleError: of the class asked for, when the text is not strict JSON.
     """
-
-    def refuse_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise error(f"{what}: the key `{twice}` occurs twice in one object")
-        return found
-
-    def refuse_constant(name: str) -> NoReturn:
-        raise error(f"{what}: `{name}` is not a JSON number")
-
     try:
-        decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+        return _parse(text)
     except UnicodeDecodeError as failure:
         raise error(
             f"{what}: not UTF-8 text (byte {failure.start})", expected="a JSON document"
         ) from failure
-    try:
-        value: object = json.loads(
-            decoded, object_pairs_hook=refuse_duplicates, parse_constant=refuse_constant
-        )
+    except UnicodeEncodeError as failure:
+        raise error(f"{what}: a string holds half of a surrogate pair") from failure
     except json.JSONDecodeError as failure:
         raise error(
             f"{what}: malformed JSON at line {failure.lineno}, column {failure.colno}: "
@@ -50,9 +45,44 @@ def parse_json(text: bytes | str, *, what: str, error: Callable[..., ChonkleErro
         ) from failure
     except RecursionError as failure:
         raise error(f"{what}: JSON nested too deeply") from failure
+    except _NotStrictError as failure:
+        raise error(f"{what}: {failure}") from None
     except ValueError as failure:
-        if isinstance(failure, ChonkleError):
-            raise
         # An integer of more digits than Python converts.
         raise error(f"{what}: a number is too long") from failure
+
+
+class _NotStrictError(ValueError):
+    """What Python would parse and strict JSON does not have."""
+
+
+def _parse(text: bytes | str) -> object:
+    decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+    value: object = json.loads(
+        decoded, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float
+    )
+    if isinstance(text, str) or _SURROGATE.search(decoded):
+        json.dumps(value, ensure_ascii=False).encode()
     return value
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _NotStrictError(f"the key `{key}` occurs twice in one object")
+            seen.add(key)
+    return found
+
+
+def _constant(name: str) -> NoReturn:
+    raise _NotStrictError(f"`{name}` is not a JSON number")
+
+
+def _float(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise _NotStrictError(f"the number `{digits[:60]}` is too large for 64 bits")
+    return number
