@@ -35,6 +35,15 @@ def _is_integer(value: object, least: int, most: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
+def _is_json(value: object) -> bool:
+    # A caller's list may hold anything, itself included.
+    try:
+        encode_scalar(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
 _CHECKS: dict[str, Callable[[object], bool]] = {
     "string": lambda value: isinstance(value, str),
     "int": lambda value: _is_integer(value, _INT_MIN, _INT_MAX),
@@ -48,7 +57,9 @@ _CHECKS: dict[str, Callable[[object], bool]] = {
         isinstance(value, list) and all(_is_integer(item, 0, _UINT_MAX) for item in value)
     ),
     # A NumPy type string, or the list of fields of a structured one.
-    "dtype_desc": lambda value: isinstance(value, (str, list)) and len(value) > 0,
+    "dtype_desc": lambda value: (
+        isinstance(value, (str, list)) and len(value) > 0 and _is_json(value)
+    ),
 }
 
 
@@ -91,5 +102,9 @@ def accepts(port_type: str, source_type: str) -> bool:
 
 def shown(value: object) -> str:
     """Write a value for a message, cut to a readable length."""
-    text = json.dumps(value, default=repr)
+    try:
+        text = json.dumps(value, default=repr)
+    except (TypeError, ValueError, RecursionError):
+        # A caller's object that JSON cannot say: a circle, odd keys, an integer of many digits.
+        text = f"<{type(value).__name__}>"
     return f"`{text if len(text) <= 60 else text[:57] + '...'}`"  # noqa: PLR2004 - a screen's width

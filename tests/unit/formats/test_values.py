@@ -1,0 +1,147 @@
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chonkle.errors import PipelineError
+from chonkle.formats.values import (
+    PORT_TYPES,
+    accepts,
+    check_scalar,
+    encode_scalar,
+    is_value,
+    shown,
+)
+
+SCALAR_TYPES = [name for name in PORT_TYPES if name != "bytes"]
+
+GOOD: dict[str, list[Any]] = {
+    "string": ["", "x", "\0", "é", "\U0001f600"],
+    "int": [0, -1, 2**63 - 1, -(2**63)],
+    "uint": [0, 2**63, 2**64 - 1],
+    "float": [0, -1, 0.5, 5e-324, 1.7976931348623157e308, -(2**63), 2**64 - 1],
+    "bool": [True, False],
+    "uint[]": [[], [0], [2**64 - 1, 3]],
+    "dtype_desc": ["<u2", "|S5", [["a", "<u2"]], [["a", "<u2", [2, 3]], ["b", [["c", "|b1"]]]]],
+}
+BAD: dict[str, list[Any]] = {
+    "string": [1, None, b"x", ["x"], True],
+    "int": [True, False, 2**63, -(2**63) - 1, 1.0, "1", None, [1]],
+    "uint": [True, -1, 2**64, 1.0, "1", None],
+    "float": [True, math.nan, math.inf, -math.inf, "1", None, 2**64, -(2**63) - 1, 10**400],
+    "bool": [0, 1, "true", None],
+    "uint[]": [None, 1, [-1], [2**64], [True], [1.0], [[1]], {"0": 1}, "12", b"12"],
+    "dtype_desc": ["", [], None, 2, {"a": "<u2"}, True, [math.nan], [object()], [b"<u2"]],
+}
+
+
+def circle() -> list[Any]:
+    made: list[Any] = []
+    made.append(made)
+    return made
+
+
+@pytest.mark.parametrize("port_type", SCALAR_TYPES)
+def test_values_of_a_type_belong_to_it_and_travel_as_json(port_type: str) -> None:
+    for value in GOOD[port_type]:
+        assert is_value(value, port_type), value
+        assert check_scalar(encode_scalar(value), port_type, what="x") == value
+
+
+@pytest.mark.parametrize("port_type", SCALAR_TYPES)
+def test_other_values_do_not_belong_to_a_type(port_type: str) -> None:
+    for value in [*BAD[port_type], circle(), object()]:
+        assert not is_value(value, port_type), value
+
+
+@pytest.mark.parametrize("port_type", ["bytes", "", "uint8", "int[]"])
+def test_nothing_is_a_scalar_of_another_type(port_type: str) -> None:
+    assert not is_value(1, port_type)
+    assert not is_value(b"", port_type)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (2, b"2"),
+        ("<u2", b'"<u2"'),
+        ([3, 4], b"[3,4]"),
+        (True, b"true"),
+        (0.1, b"0.1"),
+        ("é", b'"\\u00e9"'),
+    ],
+)
+def test_a_scalar_travels_as_compact_ascii_json(value: object, text: bytes) -> None:
+    assert encode_scalar(value) == text
+
+
+def test_a_value_that_json_cannot_say_is_not_written() -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        encode_scalar(math.nan)
+
+
+@pytest.mark.parametrize(
+    ("text", "port_type", "message"),
+    [
+        (b"1.5", "int", "level: wrong type, expected JSON text of type `int`, got `1.5`"),
+        (b"18446744073709551616", "uint", "level: wrong type"),
+        (b"true", "float", "level: wrong type"),
+        (b"1e400", "float", "level: the number"),
+        (b"NaN", "float", "level: `NaN`"),
+        (b"", "string", "level: malformed JSON"),
+        (b"abc", "string", "level: malformed JSON"),
+        (b"\xff", "string", "level: not UTF-8"),
+        (b"[" * 100_000, "uint[]", "level: JSON nested too deeply"),
+        (b"1", "bytes", "level: wrong type"),
+    ],
+)
+def test_text_that_is_no_value_is_refused(text: bytes, port_type: str, message: str) -> None:
+    with pytest.raises(PipelineError) as caught:
+        check_scalar(text, port_type, what="level")
+    assert str(caught.value).startswith(message)
+
+
+ACCEPTED = {("uint", "int"), ("uint", "float"), ("int", "float"), ("string", "dtype_desc")}
+
+
+@pytest.mark.parametrize("source", PORT_TYPES)
+@pytest.mark.parametrize("target", PORT_TYPES)
+def test_a_value_flows_only_into_its_own_or_a_wider_type(source: str, target: str) -> None:
+    assert accepts(target, source) == (source == target or (source, target) in ACCEPTED)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("a`b\n", '`"a`b\\n"`'),
+        (None, "`null`"),
+        (b"x", "`\"b'x'\"`"),
+        (math.nan, "`NaN`"),
+        pytest.param(10**5000, "`<int>`", id="huge"),
+        (circle(), "`<list>`"),
+        ({(1, 2): 3}, "`<dict>`"),
+        ("x" * 1000, '`"' + "x" * 56 + "...`"),
+    ],
+)
+def test_any_value_is_shown_on_one_short_line(value: object, text: str) -> None:
+    assert shown(value) == text
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=8,
+)
+
+
+@given(json_values, st.sampled_from(SCALAR_TYPES))
+def test_what_belongs_to_a_type_comes_back_from_its_text(value: object, port_type: str) -> None:
+    assert "\n" not in shown(value)
+    assert len(shown(value)) <= 62
+    if is_value(value, port_type):
+        text = encode_scalar(value)
+        assert json.loads(text) == value
+        assert check_scalar(text, port_type, what="x") == value
