@@ -55,6 +55,12 @@ def test_every_backend_decodes_what_every_backend_encodes(
             decoded.unlink()
 
 
+def test_the_demo_pipeline_is_valid_both_ways(chonkle: Chonkle) -> None:
+    demo = Path(__file__).parents[2] / "docs/examples/demo/tile.json"
+    report = json.loads(chonkle("validate", demo, "--json").stdout)
+    assert report["directions"] == {"decode": True, "encode": True}
+
+
 def test_core_and_component_encode_to_the_same_bytes(tmp_path: Path, chonkle: Chonkle) -> None:
     for backend in ("core", "component"):
         chonkle(

@@ -24,61 +24,48 @@ def wasm(tmp_path: Path, make_codec: Callable[..., bytes]) -> Path:
     return path
 
 
-@pytest.mark.parametrize("pinned", [False, True])
-def test_the_second_run_needs_no_source(
-    *,
-    tmp_path: Path,
-    explain: Explain,
-    wasm: Path,
-    pipeline_of: Callable[..., dict[str, Any]],
-    pinned: bool,
+def write(path: Path, pipeline: dict[str, Any]) -> None:
+    path.write_text(json.dumps(pipeline))
+
+
+def test_what_nothing_else_provides_is_installed(
+    tmp_path: Path, explain: Explain, wasm: Path, pipeline_of: Callable[..., dict[str, Any]]
 ) -> None:
-    pin = f"#blake3={Digest.blake3(wasm.read_bytes()).hex}" if pinned else ""
-    pipeline = pipeline_of(sources={"guest": wasm.as_uri() + pin})
-    (tmp_path / "pipeline.json").write_text(json.dumps(pipeline))
-    first = explain("pipeline.json", *STORE)["steps"][0]
-    assert "source" in first["reason"]
+    write(tmp_path / "with.json", pipeline_of(sources={"guest": wasm.as_uri()}))
+    write(tmp_path / "without.json", pipeline_of())
+    first = explain("with.json", *STORE)["steps"][0]
+    assert first["reason"] == f"source of the pipeline {wasm.as_uri()}"
     installed = tmp_path / "store/guest/guest-wat@1.0.0.core.wasm"
     assert installed.read_bytes() == wasm.read_bytes()
 
     wasm.unlink()
-    second = explain("pipeline.json", *STORE)["steps"][0]
-    assert "installed" in second["reason"]
-    assert second["implementation"] == first["implementation"] == "guest-wat@1.0.0"
+    for pipeline in ("with.json", "without.json"):
+        second = explain(pipeline, *STORE)["steps"][0]
+        assert second["reason"].startswith("installed")
+        assert second["implementation"] == first["implementation"] == "guest-wat@1.0.0"
 
 
-def test_a_forced_source_is_fetched_again(
+def test_what_a_pin_leads_to_is_kept_for_that_pin_alone(
+    *,
     tmp_path: Path,
     explain: Explain,
     error_of: Callable[..., str],
     wasm: Path,
     pipeline_of: Callable[..., dict[str, Any]],
 ) -> None:
-    (tmp_path / "pipeline.json").write_text(json.dumps(pipeline_of()))
-    forced = ("--source", f"guest={wasm.as_uri()}", *STORE)
-    for _ in range(2):
-        assert "forced source" in explain("pipeline.json", *forced)["steps"][0]["reason"]
-    # What was installed meanwhile does not stand in for it.
+    uri = f"{wasm.as_uri()}#blake3={Digest.blake3(wasm.read_bytes()).hex}"
+    write(tmp_path / "with.json", pipeline_of(sources={"guest": uri}))
+    write(tmp_path / "without.json", pipeline_of())
+    reasons = [explain("with.json", *STORE)["steps"][0]["reason"]]
     wasm.unlink()
-    assert "cannot read the file" in error_of("run", "pipeline.json", *forced, "--explain")
+    reasons.append(explain("with.json", *STORE)["steps"][0]["reason"])
+    assert reasons == [f"pinned source {uri}", f"pinned source {uri}, kept"]
+    # Or the pipeline of a stranger would change what other pipelines run.
+    message = error_of("run", "without.json", *STORE, "--explain")
+    assert "no implementation of codec `guest`" in message
 
 
-def test_a_wrong_pin_installs_nothing(
-    tmp_path: Path,
-    error_of: Callable[..., str],
-    wasm: Path,
-    pipeline_of: Callable[..., dict[str, Any]],
-) -> None:
-    other = Digest.blake3(b"other bytes").hex
-    pipeline = pipeline_of(sources={"guest": f"{wasm.as_uri()}#blake3={other}"})
-    (tmp_path / "pipeline.json").write_text(json.dumps(pipeline))
-    message = error_of("run", "pipeline.json", *STORE, "--explain")
-    assert f"expected `blake3:{other}`" in message
-    assert f"got `{Digest.blake3(wasm.read_bytes())}`" in message
-    assert not (tmp_path / "store").exists()
-
-
-def test_other_bytes_under_an_installed_name_are_refused(
+def test_a_forced_source_is_fetched_again_and_changes_nothing(
     *,
     tmp_path: Path,
     explain: Explain,
@@ -87,27 +74,47 @@ def test_other_bytes_under_an_installed_name_are_refused(
     make_codec: Callable[..., bytes],
     pipeline_of: Callable[..., dict[str, Any]],
 ) -> None:
-    (tmp_path / "pipeline.json").write_text(json.dumps(pipeline_of()))
-    forced = ("--source", f"guest={wasm.as_uri()}", *STORE)
-    explain("pipeline.json", *forced)
+    write(tmp_path / "pipeline.json", pipeline_of(sources={"guest": wasm.as_uri()}))
+    explain("pipeline.json", *STORE)
+    installed = tmp_path / "store/guest/guest-wat@1.0.0.core.wasm"
+    before = installed.read_bytes()
+    # Other bytes under the same name.
     wasm.write_bytes(make_codec(transform="unreachable"))
-    message = error_of("run", "pipeline.json", *forced, "--explain")
-    assert "two different files claim codec `guest`" in message
+    forced = ("--source", f"guest={wasm.as_uri()}", *STORE)
+    for _ in range(2):
+        assert "forced source" in explain("pipeline.json", *forced)["steps"][0]["reason"]
+    assert installed.read_bytes() == before
+    # What is installed does not stand in for it either.
+    wasm.unlink()
+    assert "cannot read the file" in error_of("run", "pipeline.json", *forced, "--explain")
 
 
-def test_without_a_pipeline_source_an_installed_codec_is_found(
+def test_a_wrong_pin_keeps_nothing(
     tmp_path: Path,
-    chonkle: Chonkle,
-    explain: Explain,
+    error_of: Callable[..., str],
     wasm: Path,
     pipeline_of: Callable[..., dict[str, Any]],
 ) -> None:
-    (tmp_path / "pipeline.json").write_text(json.dumps(pipeline_of()))
-    explain("pipeline.json", "--source", f"guest={wasm.as_uri()}", *STORE)
-    done = chonkle(
-        *("run", "pipeline.json", *STORE, "--input", "bytes=-", "--output", "bytes=-"),
-        stdin=b"through the store",
+    other = Digest.blake3(b"other bytes").hex
+    write(
+        tmp_path / "pipeline.json",
+        pipeline_of(sources={"guest": f"{wasm.as_uri()}#blake3={other}"}),
     )
-    assert done.stdout == b"through the store"
+    message = error_of("run", "pipeline.json", *STORE, "--explain")
+    assert f"expected `blake3:{other}`" in message
+    assert f"got `{Digest.blake3(wasm.read_bytes())}`" in message
+    assert not (tmp_path / "store").exists()
+
+
+def test_an_installed_codec_runs_and_is_listed(
+    tmp_path: Path, chonkle: Chonkle, wasm: Path, pipeline_of: Callable[..., dict[str, Any]]
+) -> None:
+    write(tmp_path / "pipeline.json", pipeline_of(sources={"guest": wasm.as_uri()}))
+    for _ in range(2):
+        done = chonkle(
+            *("run", "pipeline.json", *STORE, "--input", "bytes=-", "--output", "bytes=-"),
+            stdin=b"through the store",
+        )
+        assert done.stdout == b"through the store"
     listed = json.loads(chonkle("codecs", "guest", "--json", *STORE).stdout)
     assert [each["origin"] for each in listed] == ["installed"]
