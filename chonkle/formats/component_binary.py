@@ -1,0 +1,436 @@
+"""The definitions of a component, read from its binary in the order in which they stand.
+
+    section   what it holds                              read as
+    1         a core module                              CoreModule
+    2         core instances                             CoreInstantiation, CoreExports
+    4         a nested component                         NestedComponent
+    5         instances                                  Instantiation, Exports
+    6         aliases                                    ExportAlias, CoreExportAlias, OuterAlias
+    7         types                                      Types
+    8         canonical functions                        Lift, Lower, ResourceDrop
+    10, 11    imports, exports                           Import, Export
+
+Source: Component Model, `design/mvp/Binary.md`. Custom sections hold no definitions, and nothing
+read here refers to the core types of section 3.
+
+A byte that stands for something unknown here may be garbage or newer than this file, and only a
+validator can tell: it is `Unsupported`. Bytes that cannot be right in any version (truncated, no
+UTF-8, left over) are a `WasmFormatError`. Nothing here validates, and nothing recurses.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from chonkle.errors import ChonkleError, WasmFormatError
+from chonkle.formats.wasm_binary import Reader, binary_kind, sections
+
+type Sort = Literal[
+    "core func",
+    "core table",
+    "core memory",
+    "core global",
+    "core tag",
+    "core type",
+    "core module",
+    "core instance",
+    "func",
+    "value",
+    "type",
+    "component",
+    "instance",
+]
+
+_CORE_SORTS: Final[dict[int, Sort]] = {
+    0x00: "core func",
+    0x01: "core table",
+    0x02: "core memory",
+    0x03: "core global",
+    0x04: "core tag",
+    0x10: "core type",
+    0x11: "core module",
+    0x12: "core instance",
+}
+_SORTS: Final[dict[int, Sort]] = {
+    0x01: "func",
+    0x02: "value",
+    0x03: "type",
+    0x04: "component",
+    0x05: "instance",
+}
+_CORE_INSTANCE = 0x12
+# Sections that are not a list of definitions.
+_CUSTOM, _CORE_MODULE, _CORE_TYPES, _COMPONENT, _TYPES = 0, 1, 3, 4, 7
+_BEYOND = {9: "a start function", 12: "values"}
+_NAME_WITH_OPTIONS = 2
+# Canonical functions.
+_LIFT, _LOWER, _RESOURCE_NEW, _RESOURCE_DROP, _RESOURCE_REP = 0, 1, 2, 3, 4
+# Canonical options.
+_UTF8, _MEMORY, _REALLOC, _POST_RETURN = 0, 3, 4, 5
+_OTHER_OPTIONS = {1: "string-encoding=utf16", 2: "string-encoding=latin1+utf16", 6: "async",
+                  9: "gc"}  # fmt: skip
+_OTHER_OPTIONS_WITH_INDEX = {7: "callback", 8: "core-type"}
+
+
+class Unsupported(ChonkleError):  # noqa: N818 - what it says of the component, not a failure
+    """A component, perhaps a right one, uses something that is not understood here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A place in one of the index spaces."""
+
+    sort: Sort
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class CoreModule:
+    """A core module: the bytes from `start` to `end`."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class CoreInstantiation:
+    """A core module instantiated with named core instances."""
+
+    module: int
+    arguments: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CoreExports:
+    """A core instance put together from core items."""
+
+    exports: tuple[tuple[str, Item], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NestedComponent:
+    """A component inside the component: the bytes from `start` to `end`."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Instantiation:
+    """A nested component instantiated with named items."""
+
+    component: int
+    arguments: tuple[tuple[str, Item], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exports:
+    """An instance put together from items."""
+
+    exports: tuple[tuple[str, Item], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportAlias:
+    """An export of an instance, given an index of its own."""
+
+    sort: Sort
+    instance: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CoreExportAlias:
+    """An export of a core instance, given an index of its own."""
+
+    sort: Sort
+    instance: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class OuterAlias:
+    """An item of this component (`depth` 0) or of one around it, given an index here."""
+
+    sort: Sort
+    depth: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Types:
+    """So many types; how they are made matters to a validator only."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Canonical options; indices into the core spaces.
+
+    Attributes:
+        memory: the core memory.
+        realloc: the core function that allocates.
+        post_return: the core function to call when the results were read.
+        other: the first option beyond these and beyond UTF-8, or empty.
+    """
+
+    memory: int | None = None
+    realloc: int | None = None
+    post_return: int | None = None
+    other: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lift:
+    """A core function made a function."""
+
+    core_function: int
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class Lower:
+    """A function made a core function."""
+
+    function: int
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceDrop:
+    """A core function that drops handles of a resource type."""
+
+    type: int
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """An import."""
+
+    name: str
+    sort: Sort
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An export, which also gives the item a further index."""
+
+    name: str
+    item: Item
+
+
+type Definition = (
+    CoreModule
+    | CoreInstantiation
+    | CoreExports
+    | NestedComponent
+    | Instantiation
+    | Exports
+    | ExportAlias
+    | CoreExportAlias
+    | OuterAlias
+    | Types
+    | Lift
+    | Lower
+    | ResourceDrop
+    | Import
+    | Export
+)
+
+
+def definitions(component: bytes) -> Iterator[Definition]:
+    """Read the definitions of a component, one after the other.
+
+    Args:
+        component: the whole binary.
+
+    Raises:
+        WasmFormatError: for malformed bytes, when they are reached.
+        Unsupported: for something that is not known here, when it is reached.
+    """
+    if binary_kind(component) != "component":
+        raise WasmFormatError("not a component", expected="a component", got="a core module")
+    for section in sections(component):
+        reader = Reader(component, section.payload, section.end)
+        if section.id in (_CUSTOM, _CORE_TYPES):
+            continue
+        if section.id == _CORE_MODULE:
+            yield CoreModule(section.payload, section.end)
+        elif section.id == _COMPONENT:
+            yield NestedComponent(section.payload, section.end)
+        elif section.id == _TYPES:
+            # The section's own length says where it ends.
+            yield Types(_count(reader))
+        elif section.id in _READ:
+            read = _READ[section.id]
+            for _ in range(_count(reader)):
+                yield read(reader)
+            if reader.offset != section.end:
+                raise WasmFormatError(
+                    f"section {section.id} at byte {section.start} has bytes left over",
+                    got=f"{section.end - reader.offset} bytes",
+                )
+        else:
+            raise Unsupported(_BEYOND.get(section.id, f"a section with id {section.id}"))
+
+
+def _count(reader: Reader) -> int:
+    count = reader.u32()
+    # Each item takes a byte at least, so a larger count is a lie that would only cost time.
+    if count > reader.end - reader.offset:
+        raise WasmFormatError(
+            f"a list at byte {reader.offset} is truncated",
+            expected=f"{count} items",
+            got=f"{reader.end - reader.offset} bytes",
+        )
+    return count
+
+
+def _list[T](reader: Reader, read: Callable[[Reader], T]) -> tuple[T, ...]:
+    return tuple(read(reader) for _ in range(_count(reader)))
+
+
+def _unknown(what: str, code: int, reader: Reader) -> Unsupported:
+    return Unsupported(f"{what} 0x{code:02x} at byte {reader.offset - 1}")
+
+
+def _expect(reader: Reader, code: int, what: str) -> None:
+    found = reader.byte()
+    if found != code:
+        raise _unknown(what, found, reader)
+
+
+def _core_sort(reader: Reader) -> Sort:
+    code = reader.byte()
+    sort = _CORE_SORTS.get(code)
+    if sort is None:
+        raise _unknown("core sort", code, reader)
+    return sort
+
+
+def _sort(reader: Reader) -> Sort:
+    code = reader.byte()
+    if code == 0:
+        return _core_sort(reader)
+    sort = _SORTS.get(code)
+    if sort is None:
+        raise _unknown("sort", code, reader)
+    return sort
+
+
+def _item(reader: Reader) -> Item:
+    return Item(_sort(reader), reader.u32())
+
+
+def _external_name(reader: Reader) -> str:
+    # 0x00 len name; 0x01 is an older writing of the same; 0x02 adds options behind the name.
+    form = reader.byte()
+    if form >= _NAME_WITH_OPTIONS:
+        raise _unknown("name of form", form, reader)
+    return reader.name()
+
+
+def _external_type(reader: Reader) -> Sort:
+    sort = _sort(reader)
+    if sort == "value":
+        raise Unsupported("values")
+    # A type is bounded: equal to another one, or any resource.
+    if sort != "type" or reader.byte() == 0:
+        reader.u32()
+    return sort
+
+
+def _core_argument(reader: Reader) -> tuple[str, int]:
+    name = reader.name()
+    _expect(reader, _CORE_INSTANCE, "core argument of sort")
+    return name, reader.u32()
+
+
+def _core_instance(reader: Reader) -> Definition:
+    form = reader.byte()
+    if form == 0:
+        return CoreInstantiation(reader.u32(), _list(reader, _core_argument))
+    if form == 1:
+        return CoreExports(
+            _list(reader, lambda each: (each.name(), Item(_core_sort(each), each.u32())))
+        )
+    raise _unknown("core instance of form", form, reader)
+
+
+def _instance(reader: Reader) -> Definition:
+    form = reader.byte()
+    if form == 0:
+        return Instantiation(reader.u32(), _list(reader, lambda each: (each.name(), _item(each))))
+    if form == 1:
+        return Exports(_list(reader, lambda each: (_external_name(each), _item(each))))
+    raise _unknown("instance of form", form, reader)
+
+
+def _alias(reader: Reader) -> Definition:
+    sort = _sort(reader)
+    target = reader.byte()
+    if target == 0:
+        return ExportAlias(sort, reader.u32(), reader.name())
+    if target == 1:
+        if not sort.startswith("core"):
+            raise WasmFormatError(f"an alias of a {sort} of a core instance")
+        return CoreExportAlias(sort, reader.u32(), reader.name())
+    if target == 2:  # noqa: PLR2004 - an outer alias
+        return OuterAlias(sort, reader.u32(), reader.u32())
+    raise _unknown("alias of target", target, reader)
+
+
+def _options(reader: Reader) -> Options:
+    indices: dict[int, int] = {}
+    other = ""
+    for _ in range(_count(reader)):
+        code = reader.byte()
+        if code in (_MEMORY, _REALLOC, _POST_RETURN):
+            indices[code] = reader.u32()
+        elif code in _OTHER_OPTIONS_WITH_INDEX:
+            other = other or _OTHER_OPTIONS_WITH_INDEX[code]
+            reader.u32()
+        elif code in _OTHER_OPTIONS:
+            other = other or _OTHER_OPTIONS[code]
+        elif code != _UTF8:
+            raise _unknown("canonical option", code, reader)
+    return Options(indices.get(_MEMORY), indices.get(_REALLOC), indices.get(_POST_RETURN), other)
+
+
+def _canonical(reader: Reader) -> Definition:
+    code = reader.byte()
+    if code == _LIFT:
+        _expect(reader, 0, "lift of form")
+        lift = Lift(reader.u32(), _options(reader))
+        reader.u32()  # its type
+        return lift
+    if code == _LOWER:
+        _expect(reader, 0, "lower of form")
+        return Lower(reader.u32(), _options(reader))
+    if code == _RESOURCE_DROP:
+        return ResourceDrop(reader.u32())
+    if code in (_RESOURCE_NEW, _RESOURCE_REP):
+        raise Unsupported("a resource of the component's own")
+    raise _unknown("canonical function", code, reader)
+
+
+def _import(reader: Reader) -> Definition:
+    return Import(_external_name(reader), _external_type(reader))
+
+
+def _export(reader: Reader) -> Definition:
+    export = Export(_external_name(reader), _item(reader))
+    if reader.byte():  # a type is ascribed
+        _external_type(reader)
+    return export
+
+
+_READ: Final[dict[int, Callable[[Reader], Definition]]] = {
+    2: _core_instance,
+    5: _instance,
+    6: _alias,
+    8: _canonical,
+    10: _import,
+    11: _export,
+}
