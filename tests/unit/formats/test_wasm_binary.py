@@ -1,0 +1,314 @@
+from pathlib import Path
+
+import pytest
+import wasmtime
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chonkle.errors import WasmFormatError
+from chonkle.formats.wasm_binary import (
+    External,
+    Reader,
+    binary_kind,
+    custom_sections,
+    read_interface,
+    sections,
+    with_custom_section,
+    write_u32,
+)
+
+ROOT = Path(__file__).parents[3]
+CORE = b"\0asm\x01\0\0\0"
+COMPONENT = b"\0asm\x0d\0\x01\0"
+SHIPPED = sorted((ROOT / "codec").glob("*/*.wasm"))
+
+
+def section(identity: int, payload: bytes) -> bytes:
+    return bytes([identity]) + write_u32(len(payload)) + payload
+
+
+def custom(name: str, payload: bytes) -> bytes:
+    return section(0, write_u32(len(name.encode())) + name.encode() + payload)
+
+
+def vector(*items: bytes) -> bytes:
+    return write_u32(len(items)) + b"".join(items)
+
+
+def text(name: str) -> bytes:
+    return write_u32(len(name.encode())) + name.encode()
+
+
+# LEB128
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_an_unsigned_integer_comes_back(value: int) -> None:
+    written = write_u32(value)
+    assert len(written) == max(1, -(-value.bit_length() // 7))
+    reader = Reader(written, 0, len(written))
+    assert reader.u32() == value
+    assert reader.offset == len(written)
+
+
+@pytest.mark.parametrize(
+    ("data", "value"),
+    [
+        (b"\0", 0),
+        (b"\x7f", 127),
+        (b"\x80\x01", 128),
+        (b"\xe5\x8e\x26", 624485),
+        (b"\xff\xff\xff\xff\x0f", 2**32 - 1),
+        (b"\x80\x80\x80\x80\x00", 0),
+    ],
+)
+def test_an_integer_may_be_padded_to_five_bytes(data: bytes, value: int) -> None:
+    assert Reader(data, 0, len(data)).u32() == value
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"", "truncated at byte 0"),
+        (b"\x80", "truncated at byte 1"),
+        (b"\x80\x80\x80\x80", "truncated at byte 4"),
+        (b"\xff\xff\xff\xff\x10", "over 32 bits"),
+        (b"\xff\xff\xff\xff\x7f", "over 32 bits"),
+        (b"\x80\x80\x80\x80\x80\x00", "too long"),
+        (b"\xff" * 100, "too long"),
+    ],
+)
+def test_an_integer_that_is_cut_or_too_large_is_refused(data: bytes, problem: str) -> None:
+    with pytest.raises(WasmFormatError, match=problem):
+        Reader(data, 0, len(data)).u32()
+
+
+def test_a_reader_stops_at_its_end_and_not_at_that_of_the_bytes() -> None:
+    reader = Reader(b"\x05hello", 0, 5)
+    with pytest.raises(WasmFormatError, match="expected 5 more bytes, got 4"):
+        reader.name()
+
+
+# Headers and sections
+
+
+@pytest.mark.parametrize(("header", "kind"), [(CORE, "core"), (COMPONENT, "component")])
+def test_the_header_tells_a_module_from_a_component(header: bytes, kind: str) -> None:
+    assert binary_kind(header) == kind
+    assert list(sections(header)) == []
+    assert read_interface(header).imports == read_interface(header).exports == ()
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"", "no bytes at all"),
+        (b"\0asm", "got 4 bytes"),
+        (b"\0asm\x01\0\0", "got 7 bytes"),
+        (b"\x7fELF\x02\x01\x01\0", "begins with"),
+        (b"(module)", "not a WebAssembly binary"),
+        (b"\0asm\x02\0\0\0", "unknown WebAssembly version.* got 02 00 00 00"),
+        (b"\0asm\x01\0\x01\0", "unknown WebAssembly version"),
+        (b"\0asm\x0c\0\x01\0", "unknown WebAssembly version"),
+    ],
+)
+def test_another_header_is_refused(data: bytes, problem: str) -> None:
+    for read in (binary_kind, read_interface, lambda data: list(sections(data))):
+        with pytest.raises(WasmFormatError, match=problem):
+            read(data)
+
+
+def test_sections_are_found_in_file_order() -> None:
+    data = CORE + section(1, b"\0") + custom("näme", b"abc") + section(9, b"")
+    found = list(sections(data))
+    assert [(each.id, each.name) for each in found] == [(1, ""), (0, "näme"), (9, "")]
+    assert [data[each.payload : each.end] for each in found] == [b"\0", b"abc", b""]
+    assert found[0].start == len(CORE)
+    assert found[-1].end == len(data)
+
+
+@pytest.mark.parametrize(
+    ("tail", "problem"),
+    [
+        (b"\x01", "truncated at byte 9"),
+        (b"\x01\x05", "section 1 at byte 8 is truncated, expected 5 bytes, got 0"),
+        (b"\x01\xff\xff\xff\xff\x0f", "section 1 at byte 8 is truncated"),
+        (section(0, b""), "truncated at byte 10"),
+        (section(0, b"\x05ab"), "expected 5 more bytes, got 2"),
+        (section(0, b"\x02\xff\xfe"), "not UTF-8"),
+        (section(0, b"\x01a") + b"\x00\x80", "truncated"),
+    ],
+)
+def test_a_malformed_section_is_refused(tail: bytes, problem: str) -> None:
+    with pytest.raises(WasmFormatError, match=problem):
+        list(sections(CORE + tail))
+
+
+# Custom sections
+
+
+def test_a_custom_section_is_replaced_and_not_doubled() -> None:
+    data = CORE + custom("x", b"1") + section(1, b"\0") + custom("y", b"2") + custom("x", b"3")
+    assert custom_sections(data, "x") == [b"1", b"3"]
+    written = with_custom_section(data, "x", b"4")
+    assert written == CORE + section(1, b"\0") + custom("y", b"2") + custom("x", b"4")
+    assert with_custom_section(written, "x", b"4") == written
+
+
+def test_what_looks_like_a_custom_section_inside_another_is_none() -> None:
+    inner = custom("x", b"1")
+    data = COMPONENT + section(1, CORE + inner) + custom("y", inner) + section(4, COMPONENT + inner)
+    assert custom_sections(data, "x") == []
+
+
+@given(st.text(max_size=8), st.binary(max_size=300), st.sampled_from([CORE, COMPONENT]))
+def test_a_custom_section_comes_back(name: str, payload: bytes, header: bytes) -> None:
+    written = with_custom_section(header + section(1, b"\0"), name, payload)
+    assert custom_sections(written, name) == [payload]
+    assert written.startswith(header + section(1, b"\0"))
+
+
+# Core interfaces
+
+
+def interface_of(wat: str) -> tuple[list[External], list[External]]:
+    found = read_interface(bytes(wasmtime.wat2wasm(wat)))
+    return list(found.imports), list(found.exports)
+
+
+def test_imports_and_exports_have_their_types() -> None:
+    imports, exports = interface_of(
+        """(module
+          (import "env" "f" (func (param i32 f64) (result i64)))
+          (import "env" "t" (table 1 2 funcref))
+          (import "env" "m" (memory 1 2))
+          (import "env" "g" (global (mut i64)))
+          (import "env" "n" (func))
+          (func $own (param i64 f32 v128 externref funcref) (result i32 i32) unreachable)
+          (global $h i32 (i32.const 0))
+          (export "own" (func $own)) (export "memory" (memory 0)) (export "again" (func 0))
+          (export "table" (table 0)) (export "h" (global $h)) (export "" (func 1))
+          (export "n\\c3\\a4me" (func $own)))"""
+    )
+    assert imports == [
+        External("env.f", "func", "(i32, f64) -> i64"),
+        External("env.t", "table"),
+        External("env.m", "memory"),
+        External("env.g", "global"),
+        External("env.n", "func", "() -> ()"),
+    ]
+    assert exports == [
+        External("own", "func", "(i64, f32, v128, externref, funcref) -> i32, i32"),
+        External("memory", "memory"),
+        External("again", "func", "(i32, f64) -> i64"),
+        External("table", "table"),
+        External("h", "global"),
+        External("", "func", "() -> ()"),
+        External("näme", "func", "(i64, f32, v128, externref, funcref) -> i32, i32"),
+    ]
+
+
+def test_a_module_without_sections_demands_and_offers_nothing() -> None:
+    assert interface_of("(module)") == ([], [])
+
+
+TYPES = section(1, vector(b"\x60\0\0"))
+
+
+@pytest.mark.parametrize(
+    ("tail", "problem"),
+    [
+        pytest.param(section(1, b"\xff\xff\xff\xff\x0f"), "list at byte", id="many-types"),
+        pytest.param(section(1, vector(b"\x5f\0")), "form 0x5f", id="struct-type"),
+        pytest.param(section(1, vector(b"\x60\xff\x7f")), "list at byte", id="many-parameters"),
+        pytest.param(section(1, vector(b"\x60\x02\x7f")), "truncated|list", id="parameter-missing"),
+        pytest.param(section(2, vector(text("a") + text("b") + b"\0\0")), "type index 0 of 0"),
+        pytest.param(section(2, vector(text("a") + text("b") + b"\x09")), "kind 9", id="kind"),
+        pytest.param(section(2, vector(text("a") + b"\x7f")), "truncated", id="import-cut"),
+        pytest.param(
+            section(2, vector(text("a") + text("b") + b"\x02\x01\0" + b"\x80" * 10)),
+            "too long",
+            id="limit-without-end",
+        ),
+        pytest.param(section(7, vector(text("f") + b"\0\0")), "function index 0 of 0"),
+        pytest.param(section(3, b"\x01\x07") + section(7, vector(text("f") + b"\0\0")), "type ind"),
+        pytest.param(section(7, vector(b"\x01\xff\0\0")), "not UTF-8", id="name"),
+    ],
+)
+def test_a_malformed_interface_is_refused(tail: bytes, problem: str) -> None:
+    with pytest.raises(WasmFormatError, match=problem):
+        read_interface(CORE + tail)
+
+
+def test_an_unknown_export_kind_is_named_by_its_number() -> None:
+    found = read_interface(CORE + section(7, vector(text("x") + b"\x09\0")))
+    assert found.exports == (External("x", "kind 9"),)
+
+
+# Components
+
+
+def component_of(wat: str) -> bytes:
+    return bytes(wasmtime.wat2wasm(wat))
+
+
+def test_a_component_names_what_it_imports_and_exports() -> None:
+    found = read_interface(
+        component_of(
+            """(component
+              (import "host:pkg/face@0.1.0" (instance (export "g" (func))))
+              (import "f" (func (param "x" u32) (result string)))
+              (import "t" (type (sub resource)))
+              (import "m" (core module))
+              (import "c" (component))
+              (core module $inner (func (export "hidden")))
+              (export "again" (func 0))
+              (component $nested (import "deep" (func)) (export "deep2" (func 0)))
+              (export "nested" (component $nested)))"""
+        )
+    )
+    assert found.imports == (
+        External("host:pkg/face@0.1.0", "instance"),
+        External("f", "func"),
+        External("t", "type"),
+        External("m", "module"),
+        External("c", "component"),
+    )
+    assert found.exports == (External("again", "func"), External("nested", "component"))
+
+
+@pytest.mark.parametrize(
+    ("tail", "problem"),
+    [
+        (section(10, vector(b"\x00" + text("f") + b"\x09\0")), "unknown external description 9"),
+        (section(10, vector(b"\x05" + text("f") + b"\x01\0")), "name with options"),
+        (section(10, vector(b"\x00" + text("f"))), "truncated"),
+        (section(11, vector(b"\x00" + text("f") + b"\x01")), "truncated"),
+        (section(11, b"\xff\x7f"), "list at byte"),
+    ],
+)
+def test_a_malformed_component_interface_is_refused(tail: bytes, problem: str) -> None:
+    with pytest.raises(WasmFormatError, match=problem):
+        read_interface(COMPONENT + tail)
+
+
+# What is shipped
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_a_shipped_codec_imports_nothing_and_exports_its_abi(path: Path) -> None:
+    data = path.read_bytes()
+    assert binary_kind(data) == path.name.split(".")[-2]
+    found = read_interface(data)
+    assert found.imports == ()
+    exports = {(each.name, each.kind, each.type) for each in found.exports}
+    if binary_kind(data) == "core":
+        assert {
+            ("memory", "memory", ""),
+            ("alloc", "func", "(i32) -> i32"),
+            ("dealloc", "func", "(i32, i32) -> ()"),
+            ("encode", "func", "(i32, i32) -> i64"),
+            ("decode", "func", "(i32, i32) -> i64"),
+        } <= exports
+    else:
+        assert exports == {("chonkle:codec/transform@0.1.0", "instance", "")}
