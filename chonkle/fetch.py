@@ -49,6 +49,8 @@ class Source:
                 if scheme == "http"
                 else "",
             )
+        # A scheme has no case (RFC 3986, section 3.1); what reads the URI need not know that.
+        uri = scheme + uri[len(scheme) :]
         pin = None
         if has_fragment:
             if scheme == "oci" or not fragment.startswith(_PIN):

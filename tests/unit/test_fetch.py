@@ -1,0 +1,114 @@
+from pathlib import Path
+
+import pytest
+
+from chonkle import fetch
+from chonkle.digest import Digest
+from chonkle.errors import DigestMismatchError, FetchError
+from chonkle.fetch import Source
+
+DATA = b"\0asm some bytes"
+PIN = Digest.blake3(DATA).hex
+OTHER_PIN = Digest.blake3(b"other").hex
+
+
+@pytest.mark.parametrize(
+    "name", ["codec.wasm", "with space.wasm", "100%.wasm", "a#b?c.wasm", "é ü.wasm", "%41.wasm"]
+)
+def test_a_file_uri_is_read_whatever_its_name(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(DATA)
+    assert Source.parse(path.as_uri()).fetch() == DATA
+    assert Source.parse(f"{path.as_uri()}#blake3={PIN}").fetch() == DATA
+
+
+@pytest.mark.parametrize("begin", ["file://", "file://localhost", "FILE://", "File://"])
+def test_a_file_uri_may_name_this_host_and_be_written_in_any_case(
+    tmp_path: Path, begin: str
+) -> None:
+    path = tmp_path / "a b"
+    path.write_bytes(DATA)
+    source = Source.parse(begin + path.as_uri().removeprefix("file://"))
+    assert source.scheme == "file"
+    assert source.fetch() == DATA
+
+
+@pytest.mark.parametrize(
+    ("text", "scheme", "is_pinned"),
+    [
+        ("file:///a", "file", False),
+        (f"file:///a#blake3={PIN}", "file", True),
+        ("https://host/a?b=c", "https", False),
+        (f"HTTPS://host/a#blake3={PIN}", "https", True),
+        ("oci://host/a:1", "oci", False),
+        (f"OCI://host/a@sha256:{PIN}", "oci", True),
+    ],
+)
+def test_a_source_says_whether_it_is_pinned(text: str, scheme: str, is_pinned: bool) -> None:  # noqa: FBT001 - a column of the table
+    source = Source.parse(text)
+    assert (source.scheme, source.is_pinned) == (scheme, is_pinned)
+    assert source.uri.startswith(f"{scheme}://")
+    assert "#" not in source.uri
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("http://host/a", "hint: http:// is refused"),
+        ("HTTP://host/a", "hint: http:// is refused"),
+        ("", "not a scheme"),
+        ("a.wasm", "not a scheme"),
+        ("/a.wasm", "not a scheme"),
+        ("file:/a.wasm", "not a scheme"),
+        ("ftp://host/a", "not a scheme"),
+        ("javascript://x", "not a scheme"),
+        ("file:///a#", "malformed pin"),
+        ("file:///a#sha256=" + PIN, "malformed pin"),
+        ("file:///a#b.wasm", "malformed pin"),
+        ("oci://host/a#blake3=" + PIN, "malformed pin"),
+        ("file:///a#blake3=", "malformed digest"),
+        ("file:///a#blake3=" + PIN.upper(), "malformed digest"),
+        ("file:///a#blake3=" + PIN[:-1], "malformed digest"),
+        ("file:///a#blake3=" + PIN + "#x", "malformed digest"),
+    ],
+)
+def test_another_source_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(FetchError, match=problem):
+        Source.parse(text)
+
+
+@pytest.mark.parametrize("host", ["server", "server:80", "127.0.0.1", "..", "user@localhost"])
+def test_a_file_on_another_host_is_refused(host: str) -> None:
+    with pytest.raises(FetchError, match="a file on another host"):
+        Source.parse(f"file://{host}/etc/passwd").fetch()
+
+
+@pytest.mark.parametrize("path", ["/nowhere/at/all", "/", "/%00", "/a%00b", "", "/" + "a" * 5000])
+def test_a_file_that_cannot_be_read_is_said_so(path: str) -> None:
+    with pytest.raises(FetchError, match="cannot read the file"):
+        Source.parse(f"file://{path}").fetch()
+
+
+def test_other_bytes_than_pinned_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(DATA)
+    with pytest.raises(DigestMismatchError) as caught:
+        Source.parse(f"{path.as_uri()}#blake3={OTHER_PIN}").fetch()
+    assert str(caught.value) == (
+        f"{path.as_uri()}: wrong digest, expected `blake3:{OTHER_PIN}`, got `blake3:{PIN}`"
+    )
+
+
+def test_a_file_is_read_up_to_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "SIZE_MAX_BYTES", 10)
+    path = tmp_path / "a"
+    path.write_bytes(b"x" * 10)
+    assert len(Source.parse(path.as_uri()).fetch()) == 10
+    path.write_bytes(b"x" * 11)
+    with pytest.raises(FetchError, match="too large, expected at most 10 bytes"):
+        Source.parse(path.as_uri()).fetch()
+
+
+def test_a_malformed_oci_reference_is_refused_before_anything_is_asked() -> None:
+    with pytest.raises(FetchError, match="malformed OCI reference"):
+        Source.parse("oci://HOST//a").fetch()
