@@ -119,6 +119,7 @@ def _descriptor(document: object, what: str) -> Descriptor:
         not isinstance(media_type, str)
         or not isinstance(digest, str)
         or not isinstance(size, int)
+        or isinstance(size, bool)
         or size < 0
     ):
         raise FetchError(f"{what}: malformed descriptor", got=shown(document))
