@@ -1,0 +1,93 @@
+import inspect
+import pickle
+
+import pytest
+
+from chonkle import errors
+from chonkle.errors import ChonkleError, PipelineError
+
+CLASSES = [
+    each
+    for _, each in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(each, ChonkleError)
+]
+
+
+def test_every_error_of_the_tree_is_here() -> None:
+    assert {each.__name__ for each in CLASSES} >= {
+        "ChonkleError",
+        "PipelineError",
+        "SignatureError",
+        "WasmFormatError",
+        "PortMapError",
+        "ResolveError",
+        "StoreError",
+        "FetchError",
+        "DigestMismatchError",
+        "CodecError",
+        "CodecTrap",
+        "LimitExceeded",
+        "CacheError",
+        "BuildError",
+    }
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_an_error_survives_pickling_between_processes(kind: type[ChonkleError]) -> None:
+    error = kind("what", expected="this", got="that", hint="do")
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        copied = pickle.loads(pickle.dumps(error, protocol))  # noqa: S301 - our own bytes
+        assert type(copied) is kind
+        assert str(copied) == str(error) == "what, expected this, got that; hint: do"
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_context_goes_before_the_words_and_keeps_the_class(kind: type[ChonkleError]) -> None:
+    error = kind("what", hint="do").within("inner").within("outer")
+    assert type(error) is kind
+    assert str(error) == "outer: inner: what; hint: do"
+
+
+@pytest.mark.parametrize(
+    ("kind", "base"),
+    [
+        (errors.PipelineError, ValueError),
+        (errors.SignatureError, ValueError),
+        (errors.WasmFormatError, ValueError),
+        (errors.PortMapError, ValueError),
+        (errors.ResolveError, LookupError),
+        (errors.CodecError, RuntimeError),
+        (errors.DigestMismatchError, errors.FetchError),
+    ],
+)
+def test_an_error_is_also_what_users_expect(kind: type[Exception], base: type[Exception]) -> None:
+    assert issubclass(kind, base)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({}, "what"),
+        ({"expected": "a"}, "what, expected a"),
+        ({"got": "b"}, "what, got b"),
+        ({"hint": "c"}, "what; hint: c"),
+        ({"expected": "a", "hint": "c"}, "what, expected a; hint: c"),
+    ],
+)
+def test_only_the_words_that_are_given_are_said(words: dict[str, str], message: str) -> None:
+    assert str(ChonkleError("what", **words)) == message
+
+
+def test_one_problem_stands_on_the_first_line() -> None:
+    error = PipelineError.from_problems("p", ["a is wrong"])
+    assert str(error) == "pipeline `p`: a is wrong"
+    assert error.problems == ("a is wrong",)
+
+
+def test_several_problems_are_listed_and_kept() -> None:
+    error = PipelineError.from_problems("p", iter(["a", "b"]))
+    assert str(error) == "pipeline `p` has 2 problems:\n  - a\n  - b"
+    for copied in (error, error.within("x"), pickle.loads(pickle.dumps(error))):  # noqa: S301
+        assert isinstance(copied, PipelineError)
+        assert copied.problems == ("a", "b")
+    assert PipelineError("plain").problems == ()
