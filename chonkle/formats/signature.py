@@ -68,8 +68,12 @@ class Port:
         """Tell whether the port exists in a direction."""
         return not (self.decode_only if direction == "encode" else self.encode_only)
 
-    def to_json(self) -> dict[str, object]:
-        """Write the port as in a signature, defaults left out."""
+    def to_json(self, *, side: str) -> dict[str, object]:
+        """Write the port as in a signature, defaults left out.
+
+        Args:
+            side: `inputs` or `outputs`.
+        """
         written: dict[str, object] = {"type": self.type}
         if not self.required:
             written["required"] = False
@@ -78,7 +82,7 @@ class Port:
         for flag in ("encode_only", "decode_only"):
             if getattr(self, flag):
                 written[flag] = True
-        if self.parameter != (self.type != "bytes"):
+        if side == "inputs" and self.parameter != (self.type != "bytes"):
             written["parameter"] = self.parameter
         return written
 
@@ -184,8 +188,13 @@ class Signature:
         written.update(codec_id=self.codec_id, implementation=self.implementation)
         if self.version:
             written["version"] = self.version
-        written["inputs"] = {name: port.to_json() for name, port in self.inputs.items()}
-        written["outputs"] = {name: port.to_json() for name, port in self.outputs.items()}
+        sides = {"inputs": self.inputs, "outputs": self.outputs}
+        for side, ports in sides.items():
+            read = cast("dict[str, dict[str, object]]", self.document.get(side, {}))
+            written[side] = {
+                name: {**read.get(name, {}), **port.to_json(side=side)}
+                for name, port in ports.items()
+            }
         return written
 
 

@@ -1,0 +1,299 @@
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chonkle.errors import SignatureError, WasmFormatError
+from chonkle.formats.signature import (
+    SECTION_NAME,
+    Direction,
+    Port,
+    Signature,
+    embed_signature,
+    opposite,
+    parse_signature,
+    read_signature,
+)
+from chonkle.formats.wasm_binary import custom_sections, sections, with_custom_section, write_u32
+
+ROOT = Path(__file__).parents[3]
+MODULES = {"core": b"\0asm\x01\0\0\0", "component": b"\0asm\x0d\0\x01\0"}
+
+DOCUMENT: dict[str, Any] = {
+    "codec_id": "page",
+    "implementation": "page-c",
+    "version": "1.2.3",
+    "kind": "bytes-to-bytes",
+    "description": "splits — a page",
+    "inputs": {
+        "bytes": {"type": "bytes"},
+        "checksum": {"type": "uint", "parameter": False, "required": False},
+        "dictionary": {"type": "bytes", "parameter": True},
+        "level": {"type": "int", "default": 6, "required": False, "encode_only": True},
+        "strict": {"type": "bool", "decode_only": True},
+        "width": {"type": "uint", "required": True, "description": "of a row"},
+        "index": {"type": "bytes", "decode_only": True},
+    },
+    "outputs": {
+        "bytes": {"type": "bytes"},
+        "count": {"type": "uint"},
+        "hint": {"type": "string", "encode_only": True},
+    },
+}
+
+
+def changed(path: str, value: object) -> dict[str, Any]:
+    """Give a copy of the document with one value changed; `...` removes it."""
+    document: dict[str, Any] = json.loads(json.dumps(DOCUMENT))
+    inner = document
+    *parents, last = path.split(".")
+    for name in parents:
+        inner = inner[name]
+    if value is ...:
+        del inner[last]
+    else:
+        inner[last] = value
+    return document
+
+
+HOSTILE_NAMES: list[object] = [
+    "",
+    "../x",
+    "..",
+    "a/b",
+    "a\\b",
+    "a\0",
+    "x" * 129,
+    "con",
+    "NUL.x",
+    "a.",
+    ".a",
+    "a b",
+    "é",
+    None,
+    1,
+    [],
+    {},
+]
+
+
+@pytest.mark.parametrize("field", ["codec_id", "implementation"])
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_a_hostile_name_is_refused(field: str, name: object) -> None:
+    with pytest.raises(SignatureError, match=f"^x: bad `{field}`, expected 1 to 128"):
+        Signature.from_json(changed(field, name), what="x")
+
+
+@pytest.mark.parametrize("side", ["inputs", "outputs"])
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "a\0", "a.b", "x" * 65, "9", "a b", "é"])
+def test_a_hostile_port_name_is_refused(side: str, name: str) -> None:
+    with pytest.raises(SignatureError, match="bad port name"):
+        Signature.from_json({**DOCUMENT, side: {name: {"type": "bytes"}}})
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("codec_id", ..., "bad `codec_id`.*got `null`"),
+        ("implementation", ..., "bad `implementation`"),
+        ("inputs", ..., "bad `inputs`, expected an object of ports, got `null`"),
+        ("outputs", [], "bad `outputs`"),
+        ("inputs", "bytes", "bad `inputs`"),
+        ("version", None, "bad `version`"),
+        ("version", 1, "bad `version`"),
+        ("version", "1", "bad `version`"),
+        ("version", "1.0.0/../..", "bad `version`"),
+        ("version", "1.0.0-" + "x" * 64, "bad `version`"),
+        ("kind", "bytes", "bad `kind`, expected one of bytes-to-bytes"),
+        ("kind", [], "bad `kind`"),
+        ("inputs.bytes", None, "input port `bytes`: not an object, got `null`"),
+        ("inputs.bytes", "bytes", "input port `bytes`: not an object"),
+        ("inputs.bytes.type", ..., "input port `bytes`: bad `type`"),
+        ("inputs.bytes.type", "u8", "input port `bytes`: bad `type`, expected one of bytes,"),
+        ("inputs.bytes.type", [], "input port `bytes`: bad `type`"),
+        ("outputs.count.type", None, "output port `count`: bad `type`"),
+        ("inputs.bytes.required", 1, "input port `bytes`: bad `required`, expected a boolean"),
+        ("inputs.bytes.required", None, "bad `required`"),
+        ("inputs.bytes.encode_only", "true", "bad `encode_only`"),
+        ("inputs.bytes.decode_only", 0, "bad `decode_only`"),
+        ("inputs.width.parameter", [], "input port `width`: bad `parameter`"),
+        ("inputs.level.decode_only", True, "input port `level`: both encode_only and decode_only"),
+        ("outputs.bytes.parameter", True, "output port `bytes`: an output cannot be a parameter"),
+        ("inputs.level.default", "6", "input port `level`: bad `default`, expected a value of ty"),
+        ("inputs.level.default", 2**63, "bad `default`"),
+        ("inputs.level.default", True, "bad `default`"),
+        ("inputs.bytes.default", "", "input port `bytes`: bad `default`"),
+        ("inputs.count", {"type": "int"}, "`count` is both a parameter and an output"),
+    ],
+)
+def test_what_is_wrong_is_named(path: str, value: object, words: str) -> None:
+    with pytest.raises(SignatureError, match=words) as caught:
+        Signature.from_json(changed(path, value), what="page.wasm")
+    assert str(caught.value).startswith("page.wasm: ")
+
+
+@pytest.mark.parametrize("document", [None, [], "x", 1, True])
+def test_what_is_no_object_is_refused(document: object) -> None:
+    with pytest.raises(SignatureError, match="signature: not an object"):
+        Signature.from_json(document)
+
+
+def test_unknown_fields_are_kept_and_ignored() -> None:
+    document = {**DOCUMENT, "later": {"a": [1]}, "aliases": 7}
+    assert Signature.from_json(document).to_json() == document
+
+
+def test_a_signature_comes_back_from_its_json() -> None:
+    signature = Signature.from_json(DOCUMENT)
+    assert signature.to_json() == DOCUMENT
+    assert Signature.from_json(signature.to_json()) == signature
+    assert signature.label == "page-c@1.2.3"
+    assert Signature.from_json(changed("version", ...)).label == "page-c"
+    assert Signature.from_json(changed("version", "")).label == "page-c"
+
+
+@pytest.mark.parametrize(
+    ("direction", "takes", "gives"),
+    [
+        (
+            "decode",
+            {"bytes", "checksum", "dictionary", "strict", "width", "index"},
+            {"bytes", "count"},
+        ),
+        (
+            "encode",
+            {"bytes", "count", "hint", "dictionary", "level", "width"},
+            {"bytes", "checksum"},
+        ),
+    ],
+)
+def test_each_direction_takes_and_gives_its_own_ports(
+    direction: Direction, takes: set[str], gives: set[str]
+) -> None:
+    signature = Signature.from_json(DOCUMENT)
+    assert set(signature.takes(direction)) == takes
+    assert set(signature.gives(direction)) == gives
+
+
+def test_a_port_of_one_direction_may_be_wired_in_both() -> None:
+    signature = Signature.from_json(DOCUMENT)
+    assert set(signature.wireable("decode")) == set(DOCUMENT["inputs"])
+    assert set(signature.wireable("encode")) == {
+        *DOCUMENT["outputs"],
+        *("dictionary", "level", "strict", "width"),
+    }
+
+
+def test_a_name_on_both_sides_is_each_sides_own_port() -> None:
+    signature = Signature.from_json(
+        {
+            **DOCUMENT,
+            "inputs": {"x": {"type": "bytes", "required": False}},
+            "outputs": {"x": {"type": "uint"}},
+        }
+    )
+    assert signature.takes("decode") == signature.gives("encode") == {"x": Port("bytes", False)}  # noqa: FBT003 - `required`
+    assert signature.takes("encode") == signature.gives("decode") == {"x": Port("uint")}
+
+
+def test_bytes_are_data_and_scalars_parameters_unless_they_say_otherwise() -> None:
+    inputs = Signature.from_json(DOCUMENT).inputs
+    assert {name for name, port in inputs.items() if port.parameter} == {
+        *("dictionary", "level", "strict", "width")
+    }
+
+
+def test_the_opposite_of_the_opposite_is_the_same() -> None:
+    assert opposite("encode") == "decode"
+    assert opposite("decode") == "encode"
+
+
+# Embedding
+
+
+@pytest.mark.parametrize("kind", MODULES)
+def test_a_signature_is_embedded_and_read(kind: str) -> None:
+    signature = Signature.from_json(DOCUMENT)
+    wasm = embed_signature(MODULES[kind], signature)
+    assert read_signature(wasm, what="x") == signature
+    assert read_signature(wasm, what="x").document == DOCUMENT
+
+
+def test_embedding_twice_replaces() -> None:
+    first = embed_signature(MODULES["core"], Signature.from_json(DOCUMENT))
+    other = Signature.from_json(changed("version", "2.0.0"))
+    second = embed_signature(first, other)
+    assert len(custom_sections(second, SECTION_NAME)) == 1
+    assert read_signature(second, what="x") == other
+    assert embed_signature(second, other) == second
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "codec").glob("*/*.wasm")), ids=lambda p: p.name)
+def test_embedding_leaves_a_shipped_codec_as_it_is(path: Path) -> None:
+    wasm = path.read_bytes()
+    signature = read_signature(wasm, what=path.name)
+    assert path.parent.name == signature.codec_id
+    again = embed_signature(wasm, signature)
+    assert read_signature(again, what="x") == signature
+    assert [(s.id, s.name) for s in sections(again)] == sorted(
+        ((s.id, s.name) for s in sections(wasm)), key=lambda pair: pair[1] == SECTION_NAME
+    )
+
+
+def section(payload: bytes) -> bytes:
+    name = SECTION_NAME.encode()
+    body = write_u32(len(name)) + name + payload
+    return b"\0" + write_u32(len(body)) + body
+
+
+TEXT = json.dumps(DOCUMENT).encode()
+
+
+@pytest.mark.parametrize(
+    ("tail", "words"),
+    [
+        (b"", "no `chonkle:signature` section; hint: embed one"),
+        (section(TEXT) + section(TEXT), "2 `chonkle:signature` sections, expected one"),
+        (section(b" " * (1 << 20) + TEXT), "signature too long, expected at most 1048576 bytes"),
+        (section(b""), "malformed JSON"),
+        (section(b"\xff"), "not UTF-8"),
+        (section(b"[]"), "not an object"),
+        (section(TEXT + TEXT), "malformed JSON"),
+        (section(TEXT[:-1] + b',"codec_id":"other"}'), "`codec_id` occurs twice"),
+        (section(TEXT[:-1] + b',"x":' + b"[" * 500_000), "nested too deeply"),
+        (section(TEXT[:-1] + b',"x":1e999}'), "too large"),
+        (section(TEXT[:-1] + b',"x":"\\ud800"}'), "half of a surrogate pair"),
+    ],
+)
+@pytest.mark.parametrize("kind", MODULES)
+def test_a_section_that_is_no_signature_is_refused(kind: str, tail: bytes, words: str) -> None:
+    with pytest.raises(SignatureError, match=words) as caught:
+        read_signature(MODULES[kind] + tail, what="page.wasm")
+    assert str(caught.value).startswith("page.wasm: ")
+
+
+def test_a_signature_inside_a_nested_component_is_not_the_components_own() -> None:
+    inner = embed_signature(MODULES["core"], Signature.from_json(DOCUMENT))
+    outer = MODULES["component"] + b"\x01" + write_u32(len(inner)) + inner
+    with pytest.raises(SignatureError, match="no `chonkle:signature` section"):
+        read_signature(outer, what="x")
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda wasm: read_signature(wasm, what="x"),
+        lambda wasm: embed_signature(wasm, Signature.from_json(DOCUMENT)),
+        lambda wasm: with_custom_section(wasm, "x", b""),
+    ],
+)
+def test_what_is_no_wasm_is_refused(read: Callable[[bytes], object]) -> None:
+    with pytest.raises(WasmFormatError, match="not a WebAssembly binary"):
+        read(TEXT)
+
+
+def test_text_is_parsed_as_well_as_bytes() -> None:
+    parsed: Mapping[str, Port] = parse_signature(TEXT.decode(), what="x").inputs
+    assert parsed == parse_signature(TEXT, what="x").inputs
