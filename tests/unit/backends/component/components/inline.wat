@@ -1,0 +1,35 @@
+;; The smallest codec component: one module, and an instance put together from what is lifted.
+;; Both functions give back what they are given.
+(component
+  (core module $codec
+    (memory (export "memory") 64)
+    (global $next (mut i32) (i32.const 1024))
+    (func (export "cabi_realloc") (param $old i32) (param i32) (param $align i32) (param $size i32)
+      (result i32)
+      (local $start i32)
+      (local.set $start
+        (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
+      (global.set $next (i32.add (local.get $start) (local.get $size)))
+      (local.get $start))
+    ;; result<port-map, string> at 16: discriminant, pointer, length.
+    (func (export "echo") (param $rows i32) (param $count i32) (result i32)
+      (i32.store (i32.const 16) (i32.const 0))
+      (i32.store (i32.const 20) (local.get $rows))
+      (i32.store (i32.const 24) (local.get $count))
+      (i32.const 16))
+    (func (export "reset") (param i32) (global.set $next (i32.const 1024))))
+  (core instance $codec (instantiate $codec))
+  (alias core export $codec "memory" (core memory $memory))
+  (alias core export $codec "cabi_realloc" (core func $cabi_realloc))
+  (alias core export $codec "echo" (core func $echo))
+  (alias core export $codec "reset" (core func $reset))
+  (type $port-map (list (tuple string (list u8))))
+  (type $transform (func (param "inputs" $port-map) (result (result $port-map (error string)))))
+  (func $encode (type $transform)
+    (canon lift (core func $echo) (memory $memory)
+      (realloc $cabi_realloc) (post-return $reset)))
+  (func $decode (type $transform)
+    (canon lift (core func $echo) string-encoding=utf8 (memory $memory)
+      (realloc $cabi_realloc)))
+  (instance $transform (export "encode" (func $encode)) (export "decode" (func $decode)))
+  (export "chonkle:codec/transform@0.1.0" (instance $transform)))
