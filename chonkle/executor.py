@@ -100,6 +100,9 @@ def _bind(plan: Plan, inputs: Mapping[str, object], values: list[Buffer | None])
     )
     if problems:
         raise PipelineError.from_problems(plan.codec_id, problems)
+    for source, slot in plan.copies:
+        if values[source] is not None:
+            values[slot] = values[source]
 
 
 def _as_buffer(value: object, port: Port, what: str) -> Buffer:
@@ -109,12 +112,15 @@ def _as_buffer(value: object, port: Port, what: str) -> Buffer:
             return value
         try:
             view = memoryview(value)  # type: ignore[arg-type]  # anything may come; checked here
-        except TypeError:
+        except (TypeError, ValueError, BufferError) as failure:
+            # No buffer at all, one that was released, or elements that buffers cannot describe.
             raise PipelineError(
                 f"{what}: not a buffer",
                 expected="bytes, memoryview or another contiguous buffer",
-                got=type(value).__name__,
+                got=f"{type(value).__name__} ({failure})",
             ) from None
+        if view.format.endswith("O"):
+            raise PipelineError(f"{what}: Python objects, which have no bytes of their own")
         if not view.c_contiguous:
             raise PipelineError(f"{what}: not contiguous", hint="pass a contiguous copy")
         # An empty view of several dimensions cannot be cast.

@@ -75,6 +75,7 @@ class Plan:
         steps: the calls, in order.
         outputs: slot of each output.
         slots: the values to begin with: constants and defaults, otherwise None.
+        copies: slots of optional inputs, each with the slot of a default that it goes before.
     """
 
     codec_id: str
@@ -84,6 +85,7 @@ class Plan:
     steps: tuple[PlannedStep, ...]
     outputs: Mapping[str, int]
     slots: tuple[bytes | None, ...]
+    copies: tuple[tuple[int, int], ...] = ()
 
 
 def make_composite(pipeline: Pipeline, steps: Mapping[str, Definition]) -> Composite:
@@ -101,11 +103,13 @@ def make_composite(pipeline: Pipeline, steps: Mapping[str, Definition]) -> Compo
     if problems:
         raise PipelineError.from_problems(pipeline.codec_id, problems)
     signature = _derive_signature(pipeline, signatures)
-    for name in signature.inputs.keys() & signature.outputs.keys():
-        if signature.inputs[name].parameter:
-            raise PipelineError.from_problems(
-                pipeline.codec_id, [f"output `{name}` has the name of a parameter"]
-            )
+    shared = [
+        f"output `{name}` has the name of a parameter"
+        for name in pipeline.outputs
+        if name in signature.inputs and signature.inputs[name].parameter
+    ]
+    if shared:
+        raise PipelineError.from_problems(pipeline.codec_id, shared)
     return Composite(pipeline, steps, signature)
 
 
@@ -140,6 +144,7 @@ def make_plan(composite: Composite, direction: Direction) -> Plan:
         steps=_with_lifetimes(emitter.steps, set(outputs.values())),
         outputs=outputs,
         slots=tuple(emitter.slots),
+        copies=tuple(emitter.copies),
     )
 
 
@@ -287,17 +292,19 @@ def _invert(composite: Composite, direction: Direction, inputs: dict[str, Port])
     links: dict[str, dict[str, WiringRef]] = {}
     for name, step in pipeline.steps.items():
         given_back = signatures[name].gives(direction)
-        wanted = {
-            port: WiringRef(name, port) for port in signatures[name].gives(pipeline.direction)
-        }
-        wanted.update({port: ref for port, ref in step.inputs.items() if port not in given_back})
+        wanted = {port: ref for port, ref in step.inputs.items() if port not in given_back}
+        # An output wins over an input of its name that this direction does not have.
+        wanted.update(
+            {port: WiringRef(name, port) for port in signatures[name].gives(pipeline.direction)}
+        )
         links[name] = {
             port: source for port, ref in wanted.items() if (source := produced(ref)) is not None
         }
     outputs = {}
     for name in composite.signature.gives(direction):
-        source = produced(WiringRef(INPUT, name))
-        if source is not None and source != WiringRef(INPUT, name):
+        ref = WiringRef(INPUT, name)
+        source = produced(ref)
+        if source is not None and ref in producers:
             outputs[name] = source
     needs = {
         name: {ref.scope for ref in sources.values() if ref.scope in pipeline.steps}
@@ -316,6 +323,7 @@ class _Emitter:
     def __init__(self, direction: Direction) -> None:
         self.direction = direction
         self.slots: list[bytes | None] = []
+        self.copies: list[tuple[int, int]] = []
         self.steps: list[PlannedStep] = []
         self.problems: list[str] = []
 
@@ -355,6 +363,13 @@ class _Emitter:
             sure = {port for port in bound if _surely_has_value(oriented, links[port])}
             self._check_required(f"{context}step `{name}` (codec `{codec_id}`)", ports, sure)
             if isinstance(definition, Composite):
+                for unsure in sorted(bound.keys() - sure):
+                    # What may be left out around a pipeline leaves it its own default.
+                    default = ports[unsure].default
+                    if default is not None:
+                        slot = self.slot(encode_scalar(default))
+                        self.copies.append((bound[unsure], slot))
+                        bound[unsure] = slot
                 given = self.emit(definition, bound, f"{path}{name}/")
             else:
                 given = {port: self.slot() for port in definition.gives(self.direction)}
