@@ -299,7 +299,11 @@ class _Planner:
             raise Unsupported(f"no export of an instance `{interface}`")
         found: dict[str, LiftedFunction] = {}
         for name in functions:
-            thing = _export_of(instance, "func", name)
+            try:
+                thing = _export_of(instance, "func", name)
+            except WasmFormatError as failure:
+                # Nothing in the component asked for it, so nothing in it is wrong.
+                raise Unsupported(f"no function `{name}` in `{interface}`") from failure
             if isinstance(thing, _Beyond):
                 raise Unsupported(f"function `{name}`: {thing.reason}")
             if not isinstance(thing, LiftedFunction):
