@@ -55,9 +55,12 @@ class PreparedPipeline:
         self.resolutions = resolutions
         self.session = session
         self._owns_session = owns_session
-        self._codecs: list[Codec] | None = [
-            session.open(resolutions[step.path], limits) for step in plan.steps
-        ]
+        self._codecs: list[Codec] | None = []
+        for step in plan.steps:
+            try:
+                self._codecs.append(session.open(resolutions[step.path], limits))
+            except ChonkleError as failure:
+                raise failure.within(f"step `{step.path}`") from failure
 
     @property
     def signature(self) -> Signature:
@@ -163,6 +166,7 @@ def prepare(
         cache_directory=settings.cache_directory,
         aot=settings.aot,
         prepared_calls=settings.prepared_calls,
+        flatten_components=settings.flatten_components,
     )
     try:
         return PreparedPipeline(

@@ -36,7 +36,12 @@ class Session:
     """
 
     def __init__(
-        self, *, cache_directory: Path | None, aot: Mode = "auto", prepared_calls: bool = True
+        self,
+        *,
+        cache_directory: Path | None,
+        aot: Mode = "auto",
+        prepared_calls: bool = True,
+        flatten_components: bool = True,
     ) -> None:
         """Make a session with nothing open.
 
@@ -44,6 +49,7 @@ class Session:
             cache_directory: where native code is kept; None keeps none.
             aot: `auto`, `only` (never compile) or `off` (keep nothing).
             prepared_calls: call guests through wasmtime's C API, where that works.
+            flatten_components: run components as fast as core modules, where that can be done.
         """
         self.counts = CacheCounts()
         self._cache_directory = cache_directory
@@ -52,6 +58,7 @@ class Session:
         self._codecs: dict[_CodecKey, Codec] = {}
         self._lock = Lock()
         self._calls = open_calls(prepared=prepared_calls)
+        self._flatten = flatten_components
         self._closed = False
 
     def open(self, resolution: Resolution, limits: Limits) -> Codec:
@@ -85,26 +92,29 @@ class Session:
         wasm, signature = resolution.wasm.wasm, resolution.signature
         cache = self._cache(EngineConfig(interruptible=limits.timeout_s is not None))
         if resolution.wasm.kind == "core":
-            interface = read_interface(wasm)
-            check_interface(interface, what=f"codec {resolution.label}")
+            check_interface(read_interface(wasm), what=f"codec {resolution.label}")
             module = cache.get_or_compile(
                 ModuleCompiler(), wasm, digest=resolution.wasm.digest, label=signature.label
             )
             return CoreCodec(
                 module,
-                interface=interface,
                 signature=signature,
                 engine=cache.engine,
                 limits=limits,
                 calls=self._calls,
             )
         # Half of wasmtime's own import time, so only for who runs a component.
-        from chonkle.backends.component import ComponentCodec, ComponentCompiler  # noqa: PLC0415
+        from chonkle.backends.component import open_component  # noqa: PLC0415
 
-        component = cache.get_or_compile(
-            ComponentCompiler(), wasm, digest=resolution.wasm.digest, label=signature.label
+        return open_component(
+            wasm,
+            digest=resolution.wasm.digest,
+            signature=signature,
+            cache=cache,
+            limits=limits,
+            calls=self._calls,
+            flatten=self._flatten,
         )
-        return ComponentCodec(component, signature=signature, engine=cache.engine, limits=limits)
 
     def _cache(self, config: EngineConfig) -> AotCache:
         cache = self._caches.get(config)

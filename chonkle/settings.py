@@ -7,6 +7,7 @@
 | `CHONKLE_FORCE_DOWNLOAD` | `1`: fetch from sources even what is installed |
 | `CHONKLE_AOT` | `auto` (default), `only` (never compile) or `off` (keep nothing) |
 | `CHONKLE_CALLS` | `prepared` (default) or `public`: how guests are called |
+| `CHONKLE_COMPONENT` | `flatten` (default) or `fallback`: how components are run |
 """
 
 import os
@@ -41,6 +42,7 @@ class Settings:
         force_download: fetch from sources even what is installed.
         aot: how the AOT cache is used.
         prepared_calls: call guests through wasmtime's C API, where that works.
+        flatten_components: run components as fast as core modules, where that can be done.
     """
 
     cache_directory: Path
@@ -48,6 +50,7 @@ class Settings:
     force_download: bool = False
     aot: Mode = "auto"
     prepared_calls: bool = True
+    flatten_components: bool = True
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -74,6 +77,8 @@ class Settings:
             aot=cast("Mode", _choice(variables, "CHONKLE_AOT", ("auto", "only", "off"))),
             prepared_calls=_choice(variables, "CHONKLE_CALLS", ("prepared", "public"))
             == "prepared",
+            flatten_components=_choice(variables, "CHONKLE_COMPONENT", ("flatten", "fallback"))
+            == "flatten",
         )
 
 

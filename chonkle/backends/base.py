@@ -60,6 +60,11 @@ class Limits:
     timeout_s: float | None = None
 
 
+def call_label(signature: Signature, backend: Backend, direction: Direction) -> str:
+    """Name a call in a message: the codec, who made it, what runs it, and the direction."""
+    return f"codec `{signature.codec_id}` ({signature.label}, {backend}), {direction}"
+
+
 class Codec(ABC):
     """An opened codec.
 

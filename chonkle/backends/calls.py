@@ -167,6 +167,14 @@ class PreparedCalls:
         return wasmtime.Trap._from_ptr(pointer)  # noqa: SLF001 - see above
 
 
+def forget_callback_failure() -> None:
+    """Drop the exception of a callback that the package keeps for whoever fails next.
+
+    It is one for the whole process, so that a later failure, anybody's, would raise it.
+    """
+    wasmtime._func.LAST_EXCEPTION = None  # noqa: SLF001 - see above
+
+
 def _context(wasm_store: wasmtime.Store) -> c_void_p:
     return ctypes.cast(wasm_store._context(), c_void_p)  # noqa: SLF001 - see above
 

@@ -9,13 +9,19 @@ from collections.abc import Mapping
 
 import wasmtime
 
-from chonkle.backends.base import Answer, Codec, Limits
+from chonkle.backends.base import Answer, Codec, Limits, call_label
 from chonkle.backends.calls import Calls
-from chonkle.backends.guest import GuestInstance, InstancePool, one_line, trap_error
+from chonkle.backends.guest import (
+    GuestFunctions,
+    InstancePool,
+    LinearMemory,
+    limited_store,
+    refusal,
+    trap_error,
+)
 from chonkle.engine import Engine
 from chonkle.errors import (
     ChonkleError,
-    CodecError,
     CodecTrap,
     LimitExceeded,
     PortMapError,
@@ -64,16 +70,40 @@ def check_interface(interface: Interface, *, what: str) -> None:
             )
 
 
-class _CoreInstance(GuestInstance):
-    """An instance with the core ABI, its functions prepared."""
+class _CoreInstance:
+    """An instance with the core ABI, its functions prepared.
+
+    Args of the constructor:
+        engine: the engine that compiled the module.
+        module: the compiled module, whose exports were checked.
+        limits: what its calls may take.
+        calls: how its functions are called.
+    """
 
     def __init__(
         self, engine: Engine, module: wasmtime.Module, *, limits: Limits, calls: Calls
     ) -> None:
-        super().__init__(engine, module, limits=limits, calls=calls)
-        self.alloc = self.function("alloc")
-        self.dealloc = self.function("dealloc")
-        self.transforms = {"encode": self.function("encode"), "decode": self.function("decode")}
+        wasm_store = limited_store(engine, limits)
+        linker = wasmtime.Linker(engine.wasmtime)
+        # Deny by default: an import that is called traps, and the trap names it.
+        linker.define_unknown_imports_as_traps(module)
+        with engine.deadline(wasm_store, limits.timeout_s):
+            exports = linker.instantiate(wasm_store, module).exports(wasm_store)
+        memory = exports["memory"]
+        assert isinstance(memory, wasmtime.Memory)  # noqa: S101 - the exports were checked
+        self.memory = LinearMemory(calls, wasm_store, memory)
+        functions = GuestFunctions(engine, wasm_store, limits=limits, calls=calls)
+        if "_initialize" in exports:
+            functions.prepare(exports["_initialize"])()
+        self.alloc = functions.prepare(exports["alloc"])
+        self.dealloc = functions.prepare(exports["dealloc"])
+        self.transforms = {
+            "encode": functions.prepare(exports["encode"]),
+            "decode": functions.prepare(exports["decode"]),
+        }
+        self.last_error = (
+            functions.prepare(exports["last_error"]) if "last_error" in exports else None
+        )
 
 
 class CoreCodec(Codec):
@@ -81,7 +111,6 @@ class CoreCodec(Codec):
 
     Args of the constructor:
         module: the compiled module, whose interface was checked with `check_interface`.
-        interface: that interface.
         signature: its signature.
         engine: the engine that compiled it.
         limits: what one call may take.
@@ -92,7 +121,6 @@ class CoreCodec(Codec):
         self,
         module: wasmtime.Module,
         *,
-        interface: Interface,
         signature: Signature,
         engine: Engine,
         limits: Limits,
@@ -101,7 +129,6 @@ class CoreCodec(Codec):
         """Make a codec of a compiled module; nothing of the guest runs yet."""
         self._signature = signature
         self._limits = limits
-        self._has_words = any(export.name == "last_error" for export in interface.exports)
         self._pool = InstancePool(lambda: _CoreInstance(engine, module, limits=limits, calls=calls))
 
     def signature(self) -> Signature:
@@ -143,12 +170,12 @@ class CoreCodec(Codec):
                 f"the guest has no room for {size} bytes of input",
                 hint="raise the memory limit",
             )
-        portmap.write_into(instance.bytes_at(pointer, size, what="input buffer"), port_map)
+        portmap.write_into(instance.memory.bytes_at(pointer, size, what="input buffer"), port_map)
         return pointer, size
 
     def _read_output(self, instance: _CoreInstance, result: int, direction: Direction) -> Answer:
         start, size = (result >> 32) & _U32, result & _U32
-        output = instance.bytes_at(start, size, what="output")
+        output = instance.memory.bytes_at(start, size, what="output")
         try:
             ports = portmap.read(output)
         except PortMapError as failure:
@@ -174,24 +201,21 @@ class CoreCodec(Codec):
         return answer
 
     def _keep(self, instance: _CoreInstance) -> None:
-        if instance.is_worth_keeping():
+        if instance.memory.is_worth_keeping():
             self._pool.give(instance)
 
-    def _refusal(self, instance: _CoreInstance) -> CodecError:
+    def _refusal(self, instance: _CoreInstance) -> ChonkleError:
         text = ""
-        if self._has_words:
-            packed = instance.function("last_error")()
+        if instance.last_error is not None:
+            packed = instance.last_error()
             start, size = (packed >> 32) & _U32, min(packed & _U32, _ERROR_TEXT_MAX)
-            words = instance.bytes_at(start, size, what="error text")
-            text = one_line(bytes(words).decode(errors="replace"))
+            words = instance.memory.bytes_at(start, size, what="error text")
+            text = bytes(words).decode(errors="replace")
         self._keep(instance)
-        return CodecError(text or "the codec failed without a word")
+        return refusal(text)
 
     def _failure(self, failure: Exception, direction: Direction) -> ChonkleError:
         """Say in chonkle's words what happened, in which codec and direction."""
         if not isinstance(failure, ChonkleError):
             failure = trap_error(failure, self._limits)
-        signature = self._signature
-        return failure.within(
-            f"codec `{signature.codec_id}` ({signature.label}, core), {direction}"
-        )
+        return failure.within(call_label(self._signature, "core", direction))

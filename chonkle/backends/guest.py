@@ -1,4 +1,4 @@
-"""A running guest: one instance of a core module, its memory, its traps, and the pool it waits in.
+"""What running guests share: memory, calls under a deadline, traps, and the pool they wait in.
 
 An instance serves one call at a time. Whoever calls takes it out of the pool and gives it back; an
 instance whose guest trapped, or whose memory grew large, is never given back.
@@ -11,7 +11,7 @@ import wasmtime
 from chonkle.backends.base import Limits
 from chonkle.backends.calls import Calls, GuestFunction
 from chonkle.engine import Engine
-from chonkle.errors import ChonkleError, CodecTrap, LimitExceeded
+from chonkle.errors import ChonkleError, CodecError, CodecTrap, LimitExceeded
 
 # A guest's memory never shrinks. An instance that grew past this is not kept, so that one large
 # chunk does not hold its memory for ever.
@@ -19,71 +19,19 @@ _KEPT_MEMORY_BYTES = 256 << 20
 _TABLE_ELEMENTS_MAX = 1 << 20
 
 
-class GuestInstance:
-    """One instance of a core module with everything of it that a call needs.
+class LinearMemory:
+    """A guest's memory, looked at in place and never past its end.
 
-    Attributes:
-        limits: what a call may take.
+    It may grow, but the engine is told never to move it, so that one look at where it is lasts.
     """
 
-    def __init__(
-        self, engine: Engine, module: wasmtime.Module, *, limits: Limits, calls: Calls
-    ) -> None:
-        """Instantiate a module, with every import answered by a trap that names it.
-
-        Args:
-            engine: the engine that compiled it.
-            module: the compiled module, whose exports were checked.
-            limits: what its calls may take.
-            calls: how its functions are called.
-
-        Raises:
-            wasmtime.Trap: when the guest breaks while it starts.
-            wasmtime.WasmtimeError: when it asks for more than its limits allow.
-        """
-        self.limits = limits
-        self._engine = engine
-        self._calls = calls
-        self._wasm_store = wasmtime.Store(engine.wasmtime)
-        self._wasm_store.set_limits(
-            memory_size=limits.memory_bytes, table_elements=_TABLE_ELEMENTS_MAX
-        )
-        linker = wasmtime.Linker(engine.wasmtime)
-        linker.define_unknown_imports_as_traps(module)
-        with engine.deadline(self._wasm_store, limits.timeout_s):
-            instance = linker.instantiate(self._wasm_store, module)
-        self._exports = instance.exports(self._wasm_store)
-        memory = self._exports["memory"]
-        assert isinstance(memory, wasmtime.Memory)  # noqa: S101 - the caller checked the exports
-        self._memory_size, self._see_memory = calls.memory(self._wasm_store, memory)
-        self._memory = self._see_memory()
-        if "_initialize" in self._exports:
-            self.function("_initialize")()
-
-    def function(self, name: str) -> GuestFunction:
-        """Prepare an exported function.
-
-        Args:
-            name: an export that is known to be a function of integers.
-
-        Returns:
-            A callable that raises `wasmtime.Trap` or `wasmtime.WasmtimeError`; see `trap_error`.
-        """
-        exported = self._exports[name]
-        assert isinstance(exported, wasmtime.Func)  # noqa: S101 - the caller checked the exports
-        call = self._calls.function(self._wasm_store, exported)
-        timeout_s = self.limits.timeout_s
-        if timeout_s is None:
-            return call
-
-        def call_in_time(*arguments: int) -> int:
-            with self._engine.deadline(self._wasm_store, timeout_s):
-                return call(*arguments)
-
-        return call_in_time
+    def __init__(self, calls: Calls, wasm_store: wasmtime.Store, memory: wasmtime.Memory) -> None:
+        """Look at an exported memory."""
+        self.size, self._see = calls.memory(wasm_store, memory)
+        self._view = self._see()
 
     def bytes_at(self, start: int, size: int, *, what: str) -> memoryview:
-        """Show a range of linear memory in place, until the guest runs again.
+        """Show a range of the memory.
 
         Args:
             start: where the range begins, as the guest says.
@@ -94,20 +42,67 @@ class GuestInstance:
             CodecTrap: when the range does not lie in the memory.
         """
         end = start + size
-        if end > len(self._memory):
+        if end > len(self._view):
             # The guest may have grown its memory since the last look.
-            self._memory = self._see_memory()
-            if end > len(self._memory):
+            self._view = self._see()
+            if end > len(self._view):
                 raise CodecTrap(
                     f"the guest's {what} lies outside of its memory",
-                    expected=f"at most {len(self._memory)} bytes",
+                    expected=f"at most {len(self._view)} bytes",
                     got=f"{size} bytes at {start}",
                 )
-        return self._memory[start:end]
+        return self._view[start:end]
 
     def is_worth_keeping(self) -> bool:
-        """Tell whether the instance has stayed small enough to wait for another call."""
-        return self._memory_size() <= _KEPT_MEMORY_BYTES
+        """Tell whether the memory has stayed small enough to wait for another call."""
+        return self.size() <= _KEPT_MEMORY_BYTES
+
+
+def limited_store(engine: Engine, limits: Limits) -> wasmtime.Store:
+    """Make a store whose guests get no more than their limits."""
+    wasm_store = wasmtime.Store(engine.wasmtime)
+    wasm_store.set_limits(memory_size=limits.memory_bytes, table_elements=_TABLE_ELEMENTS_MAX)
+    return wasm_store
+
+
+class GuestFunctions:
+    """Prepares the functions of one store, each to be called under the store's deadline."""
+
+    def __init__(
+        self, engine: Engine, wasm_store: wasmtime.Store, *, limits: Limits, calls: Calls
+    ) -> None:
+        """Prepare functions of a store.
+
+        Args:
+            engine: the store's engine.
+            wasm_store: the store.
+            limits: what a call may take.
+            calls: how functions are called.
+        """
+        self._engine = engine
+        self._wasm_store = wasm_store
+        self._timeout_s = limits.timeout_s
+        self._calls = calls
+
+    def prepare(self, function: object) -> GuestFunction:
+        """Prepare a function of integers.
+
+        Args:
+            function: an export that is known to be one.
+
+        Returns:
+            A callable that raises `wasmtime.Trap` or `wasmtime.WasmtimeError`; see `trap_error`.
+        """
+        assert isinstance(function, wasmtime.Func)  # noqa: S101 - the exports were checked
+        call = self._calls.function(self._wasm_store, function)
+        if self._timeout_s is None:
+            return call
+
+        def call_in_time(*arguments: int) -> int:
+            with self._engine.deadline(self._wasm_store, self._timeout_s):
+                return call(*arguments)
+
+        return call_in_time
 
 
 class InstancePool[I]:
@@ -148,10 +143,9 @@ def trap_error(failure: Exception, limits: Limits) -> ChonkleError:
         failure: a trap, or an error of instantiation.
         limits: what the guest was allowed.
     """
-    code = failure.trap_code if isinstance(failure, wasmtime.Trap) else None
-    if code is wasmtime.TrapCode.INTERRUPT:
-        return LimitExceeded(f"ran longer than the allowed {limits.timeout_s:g} s")
     reason = _reason(failure)
+    if reason == "interrupt":
+        return LimitExceeded(f"ran longer than the allowed {limits.timeout_s:g} s")
     if "exceeds memory limits" in reason or "memory minimum size" in reason:
         return LimitExceeded(
             "asked for more memory than allowed", expected=f"at most {limits.memory_bytes} bytes"
@@ -164,6 +158,19 @@ def _reason(failure: Exception) -> str:
     lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
     last = lines[-1] if lines else type(failure).__name__
     return one_line(last.removeprefix("wasm trap: ").removeprefix("0: ").removeprefix("1: "))
+
+
+def refusal(text: str) -> CodecError | LimitExceeded:
+    """Turn the words of a codec that said no into an error.
+
+    Args:
+        text: a guest's words; `out of memory` before all others says that it wanted more than it
+            may have, which is not the input's fault.
+    """
+    words = one_line(text)
+    if words.startswith("out of memory"):
+        return LimitExceeded(words, hint="raise the memory limit, if the input is to be trusted")
+    return CodecError(words or "the codec failed without a word")
 
 
 def one_line(text: str) -> str:

@@ -1,5 +1,60 @@
-"""Components: codecs that export `chonkle:codec/transform`."""
+"""Components: codecs that export `chonkle:codec/transform`.
 
-from chonkle.backends.component.codec import ComponentCodec, ComponentCompiler
+Most are flattened and run at the speed of core modules; what cannot be goes through wasmtime's own
+support for components, with a line in the log that says why.
+"""
 
-__all__ = ["ComponentCodec", "ComponentCompiler"]
+from chonkle.backends.base import Codec, Limits
+from chonkle.backends.calls import Calls
+from chonkle.backends.component.compiler import FlatteningCompiler, WholeCompiler
+from chonkle.backends.component.flattened import FlattenedCodec, FlattenedComponent
+from chonkle.backends.component.whole import WholeCodec
+from chonkle.digest import Digest
+from chonkle.formats.signature import Signature
+from chonkle.storage.aot import AotCache
+
+__all__ = ["FlattenedCodec", "WholeCodec", "open_component"]
+
+
+def open_component(
+    wasm: bytes,
+    *,
+    digest: Digest,
+    signature: Signature,
+    cache: AotCache,
+    limits: Limits,
+    calls: Calls,
+    flatten: bool = True,
+) -> Codec:
+    """Open a codec that is a component.
+
+    Args:
+        wasm: the component.
+        digest: its BLAKE3 digest.
+        signature: its signature.
+        cache: where its native code is, or goes.
+        limits: what one call may take.
+        calls: how guests are called.
+        flatten: flatten it where that can be done.
+
+    Raises:
+        WasmFormatError: when it is no valid component, or exports another interface.
+        CacheError: in mode `only`, when the cache does not have it.
+    """
+    if flatten:
+        flattened = cache.get_or_compile(
+            FlatteningCompiler(), wasm, digest=digest, label=signature.label
+        )
+        if isinstance(flattened, FlattenedComponent):
+            return FlattenedCodec(
+                flattened, signature=signature, engine=cache.engine, limits=limits, calls=calls
+            )
+        import logging  # noqa: PLC0415 - hardly ever needed
+
+        logging.getLogger("chonkle.component").warning(
+            "codec %s runs slowly, through wasmtime's component support: %s",
+            signature.label,
+            flattened,
+        )
+    whole = cache.get_or_compile(WholeCompiler(), wasm, digest=digest, label=signature.label)
+    return WholeCodec(whole, signature=signature, engine=cache.engine, limits=limits)

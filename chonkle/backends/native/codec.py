@@ -6,7 +6,7 @@ from functools import lru_cache, partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
 
-from chonkle.backends.base import Answer, Codec, Limits
+from chonkle.backends.base import Answer, Codec, Limits, call_label
 from chonkle.backends.native.calls import Call
 from chonkle.backends.native.catalog import runnable
 from chonkle.backends.native.decoders import DECODERS, too_large
@@ -99,7 +99,7 @@ class NativeCodec(Codec):
             LimitExceeded: the codec needs more than its limits allow.
         """
         self._check_ports(direction, port_map)
-        where = f"{self._signature.implementation} cannot {direction}"
+        where = call_label(self._signature, "native", direction)
         given = tuple(sorted((n, bytes(d)) for n, d in port_map.items() if n != _DATA))
         try:
             prepared = self._prepare(direction, given)
@@ -121,18 +121,18 @@ class NativeCodec(Codec):
 
     def _check_ports(self, direction: Direction, port_map: Mapping[str, Buffer]) -> None:
         ports = self._signature.takes(direction)
-        name = self._signature.implementation
+        where = call_label(self._signature, "native", direction)
         for port in port_map:
             if port not in ports:
                 listed = ", ".join(f"`{known}`" for known in ports)
                 raise CodecError(
-                    f"{name} has no port `{port}` when asked to {direction}",
+                    f"{where}: no port `{port}`",
                     expected=f"some of {listed}",
                 )
         for port, described in ports.items():
             if described.required and described.default is None and port not in port_map:
                 raise CodecError(
-                    f"{name} cannot {direction}: port `{port}` is missing",
+                    f"{where}: port `{port}` is missing",
                     expected=f"a value of type `{described.type}`",
                 )
 
@@ -171,7 +171,7 @@ class NativeCodec(Codec):
 def _prepare(
     signature: Signature, call: Call, direction: Direction, given: tuple[tuple[str, bytes], ...]
 ) -> _Prepared:
-    where = f"{signature.implementation} cannot {direction}"
+    where = call_label(signature, "native", direction)
     ports = {name: port for name, port in signature.takes(direction).items() if name != _DATA}
     parameters = read_parameters(dict(given), ports=ports, call=call, where=where)
     arguments = {

@@ -306,7 +306,9 @@ def test_garbage_never_gives_another_error(codec_id: str, garbage: bytes) -> Non
     except (CodecError, LimitExceeded) as caught:
         error = str(caught)
     # Garbage may be data: any four bytes are an element.
-    assert error is None or error.startswith(f"numcodecs.{codec_id} cannot decode: ")
+    assert error is None or error.startswith(
+        f"codec `{codec_id}` (numcodecs.{codec_id}, native), decode: "
+    )
     assert "\n" not in (error or "")
 
 
@@ -470,9 +472,9 @@ def test_blosc_headers_that_lie_are_refused(at: int, value: int) -> None:
 @pytest.mark.parametrize(
     ("codec_id", "ports", "message"),
     [
-        ("zlib", {}, "numcodecs.zlib cannot decode: port `bytes` is missing"),
-        ("zlib", {"bytes": b"", "x": b"1"}, "has no port `x` when asked to decode"),
-        ("zlib", {"bytes": b"", "level": b"1"}, "has no port `level` when asked to decode"),
+        ("zlib", {}, "native), decode: port `bytes` is missing"),
+        ("zlib", {"bytes": b"", "x": b"1"}, "decode: no port `x`"),
+        ("zlib", {"bytes": b"", "level": b"1"}, "decode: no port `level`"),
         ("shuffle", {"elementsize": b'"4"'}, "port `elementsize`: wrong type, expected JSON text"),
         ("shuffle", {"elementsize": b"-4"}, "port `elementsize`: wrong type"),
         ("shuffle", {"elementsize": b"0"}, "port `elementsize`: out of range, expected 1 to"),
@@ -486,7 +488,7 @@ def test_blosc_headers_that_lie_are_refused(at: int, value: int) -> None:
         ("delta", {"dtype": b'[["a"]]'}, "port `dtype`: no type"),
         ("delta", {"dtype": b'"|V0"'}, "port `dtype`: a type without a size"),
         ("quantize", {"dtype": b'"<i4"'}, 'dtype="int32": only floating point data types'),
-        ("delta", {"dtype": b'"<M8[s]"'}, "cannot decode: ufunc"),
+        ("delta", {"dtype": b'"<M8[s]"'}, "decode: ufunc"),
         (
             "fixedscaleoffset",
             {"dtype": b'"<f8"', "offset": b"0", "scale": b"0"},
@@ -504,8 +506,8 @@ def test_blosc_headers_that_lie_are_refused(at: int, value: int) -> None:
         ),
         ("lzma", {"format": b"9"}, "port `format`: out of range"),
         ("lzma", {"filters": b'"[1]"'}, "expected JSON text of a list of objects"),
-        ("json2", {"dtype": b'"<i4"', "encoding": b'"zlib"'}, "cannot decode"),
-        ("json2", {"dtype": b'[["a","<i4"]]'}, "cannot decode"),
+        ("json2", {"dtype": b'"<i4"', "encoding": b'"zlib"'}, "native), decode"),
+        ("json2", {"dtype": b'[["a","<i4"]]'}, "native), decode"),
     ],
 )
 def test_bad_port_maps_name_the_port(codec_id: str, ports: dict[str, bytes], message: str) -> None:
@@ -521,7 +523,7 @@ def test_bad_port_maps_name_the_port(codec_id: str, ports: dict[str, bytes], mes
 @pytest.mark.parametrize(
     ("codec_id", "parameters", "message"),
     [
-        ("zlib", {"level": 10}, "numcodecs.zlib cannot encode: port `level`: out of range"),
+        ("zlib", {"level": 10}, "native), encode: port `level`: out of range"),
         ("bz2", {"level": 0}, "expected 1 to 9, got `0`"),
         ("zlib", {"level": True}, "port `level`: wrong type"),
         ("blosc", {"cname": "zzz"}, "port `cname`: unknown value, expected one of `blosclz`"),
@@ -533,7 +535,7 @@ def test_bad_port_maps_name_the_port(codec_id: str, ports: dict[str, bytes], mes
         ("shuffle", {"elementsize": 3}, "not an integer multiple of elementsize"),
         ("json2", {"dtype": "<i2", "shape": [3]}, "cannot reshape array"),
         ("json2", {"dtype": "<c8"}, "not JSON serializable"),
-        ("quantize", {"dtype": "<f8", "digits": 400}, "numcodecs.quantize cannot encode"),
+        ("quantize", {"dtype": "<f8", "digits": 400}, "native), encode"),
     ],
 )
 def test_bad_parameters_of_encoding_name_the_port(
@@ -675,7 +677,7 @@ def test_memory_that_cannot_be_had_is_a_limit(monkeypatch: pytest.MonkeyPatch) -
         raise MemoryError
 
     monkeypatch.setattr(numcodecs.Zlib, "encode", exhaust)
-    with pytest.raises(LimitExceeded, match="zlib cannot encode: not enough memory"):
+    with pytest.raises(LimitExceeded, match=r"native\), encode: not enough memory"):
         run("zlib", "encode", TEXT)
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import wasmtime
 
-from chonkle.backends.component import ComponentCompiler
 from chonkle.digest import Digest
 from chonkle.engine import Engine, EngineConfig
 from chonkle.errors import CacheError, WasmFormatError
@@ -28,7 +27,6 @@ def wasm_that_gives(number: int) -> bytes:
 
 
 ONE, TWO = wasm_that_gives(1), wasm_that_gives(2)
-COMPONENT = bytes.fromhex("0061736d0d000100")
 
 
 class Clock:
@@ -88,16 +86,6 @@ def test_what_was_compiled_once_is_loaded(open_cache: Callable[..., AotCache]) -
     first, second = open_cache(), open_cache()
     assert run(first, ONE) == 1
     assert run(second, ONE) == 1
-    assert counts(first) == (0, 1, 0)
-    assert counts(second) == (1, 0, 0)
-
-
-def test_a_component_is_cached_too(open_cache: Callable[..., AotCache]) -> None:
-    first, second = open_cache(), open_cache()
-    for cache in (first, second):
-        cache.get_or_compile(
-            ComponentCompiler(), COMPONENT, digest=Digest.blake3(COMPONENT), label="empty"
-        )
     assert counts(first) == (0, 1, 0)
     assert counts(second) == (1, 0, 0)
 

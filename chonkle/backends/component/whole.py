@@ -7,40 +7,19 @@ transform { type port-map = list<tuple<string, list<u8>>>;
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import wasmtime
 from wasmtime import component as wasm_component
 
-from chonkle.backends.base import Answer, Codec, Limits
-from chonkle.backends.guest import one_line, trap_error
+from chonkle.backends.base import Answer, Codec, Limits, call_label
+from chonkle.backends.component.interface import DIRECTIONS, INTERFACE, imported_functions
+from chonkle.backends.component.wasi import RefusedError, Value, WasiFunction, allowed
+from chonkle.backends.guest import limited_store, refusal, trap_error
 from chonkle.engine import Engine
-from chonkle.errors import ChonkleError, CodecError, CodecTrap, LimitExceeded, WasmFormatError
+from chonkle.errors import ChonkleError, CodecTrap, LimitExceeded
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Direction, Signature
-
-INTERFACE = "chonkle:codec/transform@0.1.0"
-
-_PORT_MAP = "list<tuple<string, list<u8>>>"
-
-
-class ComponentCompiler:
-    """Compiles whole components, with wasmtime's own support for them."""
-
-    kind = "component"
-
-    def compile(
-        self, engine: wasmtime.Engine, wasm: bytes
-    ) -> tuple[wasm_component.Component, list[bytes]]:
-        """Compile a component; its one artifact is wasmtime's."""
-        component = wasm_component.Component(engine, wasm)
-        return component, [bytes(component.serialize())]
-
-    def load(self, engine: wasmtime.Engine, paths: Sequence[Path]) -> wasm_component.Component:
-        """Map a compiled component."""
-        (path,) = paths
-        return wasm_component.Component.deserialize_file(engine, str(path))
 
 
 @dataclass(slots=True)
@@ -48,10 +27,10 @@ class _Instance:
     """One instance of a component and its two functions."""
 
     wasm_store: wasmtime.Store
-    functions: Mapping[Direction, wasm_component.Func]
+    functions: dict[Direction, wasm_component.Func]
 
 
-class ComponentCodec(Codec):
+class WholeCodec(Codec):
     """A codec in a component.
 
     Args of the constructor:
@@ -90,11 +69,11 @@ class ComponentCodec(Codec):
             # Only now: an instance that trapped is in no state to be called again.
             self._idle.append(instance)
             if isinstance(returned, str):
-                raise CodecError(one_line(returned) or "the codec failed without a word")
+                raise refusal(returned)
             return Answer(self._checked(returned))
         except ChonkleError as failure:
-            label = f"codec `{self._signature.codec_id}` ({self._signature.label}, component)"
-            raise failure.within(f"{label}, {direction}") from failure.__cause__
+            label = call_label(self._signature, "component", direction)
+            raise failure.within(label) from failure.__cause__
 
     def close(self) -> None:
         """Free the instances."""
@@ -114,24 +93,25 @@ class ComponentCodec(Codec):
         return ports
 
     def _start(self) -> _Instance:
-        wasm_store = wasmtime.Store(self._engine.wasmtime)
-        wasm_store.set_limits(memory_size=self._limits.memory_bytes)
+        wasm_store = limited_store(self._engine, self._limits)
         linker = wasm_component.Linker(self._engine.wasmtime)
+        for interface, functions in imported_functions(self._component, self._engine.wasmtime):
+            answers = {name: allowed(interface, name) for name in functions}
+            if any(answers.values()):
+                with linker.root() as root, root.add_instance(interface) as defined:
+                    for name, answer in answers.items():
+                        if answer is not None:
+                            defined.add_func(name, _without_store(answer))
         # Deny by default: an import that is called traps, and the trap names it.
         linker.define_unknown_imports_as_traps(self._component)
         instance = _Instance(wasm_store, {})
         started = self._guarded(instance, lambda: linker.instantiate(wasm_store, self._component))
         exported = started.get_export_index(wasm_store, INTERFACE)
-        functions: dict[Direction, wasm_component.Func] = {}
-        for direction in ("encode", "decode"):
+        for direction in DIRECTIONS:
             index = exported and started.get_export_index(wasm_store, direction, exported)
             function = index and started.get_func(wasm_store, index)
-            if not function:
-                raise WasmFormatError(
-                    f"not a codec component: no function `{direction}` in `{INTERFACE}`"
-                )
-            functions[direction] = function
-        instance.functions = functions
+            assert isinstance(function, wasm_component.Func)  # noqa: S101 - the types were checked
+            instance.functions[direction] = function
         return instance
 
     def _guarded[R](self, instance: _Instance, run: Callable[[], R]) -> R:
@@ -140,11 +120,11 @@ class ComponentCodec(Codec):
                 return run()
         except (wasmtime.Trap, wasmtime.WasmtimeError) as failure:
             raise trap_error(failure, self._limits) from failure
-        except (TypeError, AssertionError) as failure:
-            # wasmtime's conversions refuse values of another type: the functions exist but do not
-            # have the codec interface's type.
-            raise WasmFormatError(
-                f"not a codec component: `{INTERFACE}` has other types",
-                expected=f"encode, decode: func(inputs: {_PORT_MAP}) -> "
-                f"result<{_PORT_MAP}, string>",
+        except RefusedError as failure:
+            raise CodecTrap(
+                f"the guest called for {failure}, which the sandbox denies"
             ) from failure
+
+
+def _without_store(function: WasiFunction) -> Callable[..., Value]:
+    return lambda _store, *arguments: function.value(*arguments)

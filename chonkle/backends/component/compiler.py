@@ -1,0 +1,84 @@
+"""From a component to what the AOT cache keeps of it.
+
+An entry of kind `component` is a plan and the core modules that it links, each compiled as any core
+module is; or, for a component outside of what the planner understands, only the reason why, so that
+it is looked at once. An entry of kind `component-whole` is what wasmtime makes of the component.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import wasmtime
+from wasmtime import component as wasm_component
+
+from chonkle.backends.component.flatten import ComponentPlan, plan_component
+from chonkle.backends.component.flattened import FlattenedComponent
+from chonkle.backends.component.interface import DIRECTIONS, INTERFACE, check_interface
+from chonkle.errors import WasmFormatError
+from chonkle.formats.component_binary import Unsupported
+from chonkle.formats.json_text import parse_json
+
+
+class FlatteningCompiler:
+    """Flattens components: gives what runs, or the reason why it cannot be flattened."""
+
+    kind = "component"
+
+    def compile(
+        self, engine: wasmtime.Engine, wasm: bytes
+    ) -> tuple[FlattenedComponent | str, list[bytes]]:
+        """Validate, plan and compile a component."""
+        _validate(wasm)
+        try:
+            plan = plan_component(wasm, interface=INTERFACE, functions=DIRECTIONS)
+        except Unsupported as reason:
+            return str(reason), [json.dumps({"unsupported": str(reason)}).encode()]
+        modules = [wasmtime.Module(engine, wasm[start:end]) for start, end in plan.modules]
+        document = json.dumps({"plan": plan.to_json()}).encode()
+        artifacts = [document, *(bytes(module.serialize()) for module in modules)]
+        return FlattenedComponent(plan, modules), artifacts
+
+    def load(self, engine: wasmtime.Engine, paths: Sequence[Path]) -> FlattenedComponent | str:
+        """Read the plan and map the compiled core modules."""
+        document = parse_json(paths[0].read_bytes(), what="plan", error=WasmFormatError)
+        fields = document if isinstance(document, dict) else {}
+        reason = fields.get("unsupported")
+        if isinstance(reason, str):
+            return reason
+        plan = ComponentPlan.from_json(fields.get("plan"))
+        modules = [wasmtime.Module.deserialize_file(engine, str(path)) for path in paths[1:]]
+        if len(modules) != len(plan.modules):
+            raise WasmFormatError("a plan with another number of modules")
+        return FlattenedComponent(plan, modules)
+
+
+class WholeCompiler:
+    """Compiles whole components, with wasmtime's own support for them."""
+
+    kind = "component-whole"
+
+    def compile(
+        self, engine: wasmtime.Engine, wasm: bytes
+    ) -> tuple[wasm_component.Component, list[bytes]]:
+        """Compile a component; its one artifact is wasmtime's."""
+        component = wasm_component.Component(engine, wasm)
+        check_interface(component, engine)
+        return component, [bytes(component.serialize())]
+
+    def load(self, engine: wasmtime.Engine, paths: Sequence[Path]) -> wasm_component.Component:
+        """Map a compiled component."""
+        (path,) = paths
+        return wasm_component.Component.deserialize_file(engine, str(path))
+
+
+def _validate(wasm: bytes) -> None:
+    """Have wasmtime validate a component, and demand the codec interface of it.
+
+    The planner trusts what it reads, and calls trust the types: both rest on this.
+    """
+    # wasmtime validates only what it compiles; this code is thrown away, so it need not be good.
+    settings = wasmtime.Config()
+    settings.cranelift_opt_level = "none"
+    engine = wasmtime.Engine(settings)
+    check_interface(wasm_component.Component(engine, wasm), engine)

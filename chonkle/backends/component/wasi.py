@@ -1,0 +1,121 @@
+"""The few WASI functions that a codec may call, with answers that tell it nothing.
+
+Toolchains link `wasi:*` imports into every component, called or not. What language runtimes really
+call when they start is an environment, which is empty, and random bytes, which are the same every
+time: a codec is a function of its input. Everything else traps, by name.
+
+Each function is written once, over values; `lower` puts its result where the canonical ABI wants
+it (Component Model, `CanonicalABI.md`): a list goes to memory that the guest allocates, and its
+address and length to where the last argument points.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from struct import Struct
+from typing import Protocol
+
+_LIST = Struct("<II")
+_PAIR = Struct("<QQ")
+# A guest that asks for more is not seeding a hash table.
+_RANDOM_MAX_BYTES = 1 << 16
+# The fixed 64 bits; a table of hashes works with any value but zero.
+RANDOM_BITS = 0x2545_F491_4F6C_DD1D
+
+type Value = bytes | int | list[object] | tuple[int, int] | None
+
+
+class Caller(Protocol):
+    """The guest that calls: its memory and its allocator, as the import's options name them."""
+
+    def allocate(self, size: int, *, align: int) -> int:
+        """Have the guest allocate memory."""
+
+    def write(self, address: int, data: bytes) -> None:
+        """Write into the guest's memory, within its bounds."""
+
+
+class RefusedError(Exception):
+    """The guest asked an allowed function for something that it may not have."""
+
+
+def _write_bytes(caller: Caller, value: Value, result: int) -> None:
+    data = value if isinstance(value, bytes) else b""
+    address = caller.allocate(len(data), align=1)
+    caller.write(address, data)
+    caller.write(result, _LIST.pack(address, len(data)))
+
+
+def _write_empty_list(caller: Caller, _value: Value, result: int) -> None:
+    # A list of nothing may have any address that is aligned.
+    caller.write(result, _LIST.pack(8, 0))
+
+
+def _write_pair(caller: Caller, value: Value, result: int) -> None:
+    caller.write(result, _PAIR.pack(*(value if isinstance(value, tuple) else (0, 0))))
+
+
+def _write_none(caller: Caller, _value: Value, result: int) -> None:
+    caller.write(result, b"\0")
+
+
+def _random_bytes(size: int) -> bytes:
+    if size > _RANDOM_MAX_BYTES:
+        raise RefusedError(f"{size} random bytes at once")
+    return (RANDOM_BITS.to_bytes(8, "little") * (size // 8 + 1))[:size]
+
+
+@dataclass(frozen=True, slots=True)
+class WasiFunction:
+    """An allowed function.
+
+    Attributes:
+        value: what it answers, given its arguments as values.
+        write: writes the answer into the guest's memory; None where it is returned as a number.
+    """
+
+    value: Callable[..., Value]
+    write: Callable[[Caller, Value, int], None] | None = None
+
+    def lower(self, caller: Caller, *arguments: int) -> int | None:
+        """Answer a call in the form that the canonical ABI flattens it to.
+
+        Args:
+            caller: the guest that calls.
+            arguments: core values without a sign; the last is where the result goes, if it does
+                not fit into a number.
+        """
+        if self.write is None:
+            value = self.value(*arguments)
+            return value if isinstance(value, int) else None
+        *given, result = arguments
+        self.write(caller, self.value(*given), result)
+        return None
+
+
+_random = WasiFunction(_random_bytes, _write_bytes)
+_random_u64 = WasiFunction(lambda: RANDOM_BITS)
+_nothing = WasiFunction(list, _write_empty_list)
+
+# Interface without its version -> function. Versions of WASI 0.2 differ in what they add.
+_ALLOWED = {
+    ("wasi:random/random", "get-random-bytes"): _random,
+    ("wasi:random/random", "get-random-u64"): _random_u64,
+    ("wasi:random/insecure", "get-insecure-random-bytes"): _random,
+    ("wasi:random/insecure", "get-insecure-random-u64"): _random_u64,
+    ("wasi:random/insecure-seed", "insecure-seed"): WasiFunction(
+        lambda: (RANDOM_BITS, RANDOM_BITS), _write_pair
+    ),
+    ("wasi:cli/environment", "get-environment"): _nothing,
+    ("wasi:cli/environment", "get-arguments"): _nothing,
+    ("wasi:cli/environment", "initial-cwd"): WasiFunction(lambda: None, _write_none),
+}
+
+
+def allowed(interface: str, function: str) -> WasiFunction | None:
+    """Find what answers an import, or None where nothing may.
+
+    Args:
+        interface: the imported interface, with or without `@version`.
+        function: the function in it.
+    """
+    return _ALLOWED.get((interface.partition("@")[0], function))

@@ -1,0 +1,429 @@
+"""Components: what a codec gets right, and every way in which a guest can break the ABI.
+
+Every guest is run twice, flattened and through wasmtime's own component support: the two must agree
+on what is an answer, a refusal and a trap.
+"""
+
+import logging
+import struct
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import wasmtime
+
+from chonkle.backends.base import Codec, Limits
+from chonkle.backends.component import FlattenedCodec, WholeCodec
+from chonkle.errors import (
+    ChonkleError,
+    CodecError,
+    CodecTrap,
+    LimitExceeded,
+    WasmFormatError,
+)
+from chonkle.formats.signature import Signature, embed_signature
+from chonkle.resolver import Resolution
+from chonkle.session import Session
+from chonkle.storage.store import WasmCodec
+
+type OpenComponent = Callable[..., Codec]
+
+PORTS = {"bytes": {"type": "bytes"}}
+SIGNATURE = Signature.from_json(
+    {"codec_id": "guest", "implementation": "guest-wat", "inputs": PORTS, "outputs": PORTS}
+)
+
+# A component around one core module. `$decode` and `$encode` get `{rows, count}` and give the
+# address of `{u8 discriminant, u32 pointer, u32 length}`; the one below gives its input back.
+SKELETON = """
+(component
+  {imports}
+  (core module $code
+    {core_imports}
+    (memory (export "memory") {memory})
+    (global $next (mut i32) (i32.const 4096))
+    (func $realloc (export "realloc") (param i32 i32 i32 i32) (result i32)
+      (local $start i32)
+      {realloc})
+    (func (export "encode") (param $rows i32) (param $count i32) (result i32) {echo})
+    (func (export "decode") (param $rows i32) (param $count i32) (result i32) {decode})
+    (func (export "post") (param i32) {post})
+    (data (i32.const 1024) "words of a guest\\n\\1b[0m\\ff"))
+  (core instance $main (instantiate $code {arguments}))
+  (type $port-map (list (tuple string (list u8))))
+  (type $answer (result $port-map (error string)))
+  (func $encode (param "inputs" $port-map) (result $answer)
+    (canon lift (core func $main "encode") (memory (core memory $main "memory"))
+      (realloc (core func $main "realloc")) (post-return (core func $main "post"))))
+  (func $decode (param "inputs" $port-map) (result $answer)
+    (canon lift (core func $main "decode") (memory (core memory $main "memory"))
+      (realloc (core func $main "realloc")) (post-return (core func $main "post"))))
+  (instance $transform (export "encode" (func $encode)) (export "decode" (func $decode)))
+  (export "chonkle:codec/transform@0.1.0" (instance $transform)))
+"""
+# Moves on, aligned, and grows the memory when it has to.
+BUMP = """
+  (local.set $start (i32.and (i32.add (global.get $next) (i32.sub (local.get 2) (i32.const 1)))
+                             (i32.sub (i32.const 0) (local.get 2))))
+  (global.set $next (i32.add (local.get $start) (local.get 3)))
+  (if (i32.gt_u (global.get $next) (i32.mul (memory.size) (i32.const 65536)))
+    (then (drop (memory.grow (i32.add (i32.const 1)
+            (i32.div_u (local.get 3) (i32.const 65536)))))))
+  (local.get $start)
+"""
+ECHO = """
+  (i32.store8 (i32.const 16) (i32.const 0))
+  (i32.store (i32.const 20) (local.get $rows))
+  (i32.store (i32.const 24) (local.get $count))
+  (i32.const 16)
+"""
+POST = "(global.set $next (i32.const 4096))"
+
+
+def component(**parts: str) -> bytes:
+    """Assemble a component that echoes, unless told otherwise."""
+    usual = {
+        "imports": "", "core_imports": "", "memory": "1", "realloc": BUMP, "echo": ECHO,
+        "decode": ECHO, "post": POST, "arguments": "",
+    }  # fmt: skip
+    return bytes(wasmtime.wat2wasm(SKELETON.format(**{**usual, **parts})))
+
+
+def result(discriminant: int, pointer: int, length: int, *, at: int = 16) -> str:
+    """Write the body of a transform that returns this result."""
+    return f"""
+      (i32.store8 (i32.const {at}) (i32.const {discriminant}))
+      (i32.store (i32.const {at + 4}) (i32.const {pointer}))
+      (i32.store (i32.const {at + 8}) (i32.const {length}))
+      (i32.const {at})
+    """
+
+
+def one_row(name: int, name_size: int, data: int, data_size: int) -> str:
+    """Write the body of a transform that returns one row of its own making."""
+    stores = "".join(
+        f"(i32.store (i32.const {64 + 4 * index}) (i32.const {value}))"
+        for index, value in enumerate((name, name_size, data, data_size))
+    )
+    return stores + result(0, 64, 1)
+
+
+@pytest.fixture(params=["flattened", "whole"])
+def open_component(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenComponent]:
+    session = Session(
+        cache_directory=tmp_path / "cache", flatten_components=request.param == "flattened"
+    )
+
+    def open_(wasm: bytes, limits: Limits | None = None) -> Codec:
+        codec = WasmCodec.from_bytes(embed_signature(wasm, SIGNATURE), "guest.wasm")
+        opened = session.open(
+            Resolution("component", codec.signature, "test", codec), limits or Limits()
+        )
+        expected = FlattenedCodec if request.param == "flattened" else WholeCodec
+        assert type(opened) is expected
+        return opened
+
+    with session:
+        yield open_
+
+
+def test_ports_go_in_and_come_back(open_component: OpenComponent) -> None:
+    codec = open_component(component())
+    ports = {"bytes": b"abc" * 1000, "empty": b"", "größe": b"\x00"}
+    for direction in ("encode", "decode"):
+        for _ in range(3):
+            assert codec.call(direction, ports) == ports
+
+
+def test_memory_may_grow_while_the_input_is_lowered(open_component: OpenComponent) -> None:
+    codec = open_component(component())
+    ports = {f"port{index}": bytes([index]) * 50_000 for index in range(20)}
+    assert codec.call("decode", ports) == ports
+
+
+def test_no_ports_at_all(open_component: OpenComponent) -> None:
+    assert open_component(component()).call("decode", {}) == {}
+
+
+def test_a_refusal_has_the_guests_words(open_component: OpenComponent) -> None:
+    codec = open_component(component(decode=result(1, 1024, 16)))
+    for _ in range(2):
+        with pytest.raises(
+            CodecError, match=r"^codec `guest` \(guest-wat, component\), decode: words of a guest$"
+        ):
+            codec.call("decode", {"bytes": b"x"})
+
+
+def test_a_refusals_words_are_made_fit_for_a_terminal(open_component: OpenComponent) -> None:
+    codec = open_component(component(decode=result(1, 1024, 21)))
+    with pytest.raises(CodecError, match=r"words of a guest  \[0m$"):
+        codec.call("decode", {"bytes": b"x"})
+
+
+FAR = 0x7FFF_0000
+BROKEN = {
+    "traps": "unreachable",
+    "result outside": f"(i32.const {FAR})",
+    "result at the end": "(i32.const 65532)",
+    "result not aligned": result(0, 64, 0).replace("(i32.const 16)\n    ", "(i32.const 17)\n    "),
+    "discriminant": result(2, 64, 0),
+    "list outside": result(0, FAR, 1),
+    "list not aligned": result(0, 66, 1),
+    "list too long": result(0, 64, 0x1000_0000),
+    "list past the end": result(0, 65532, 1),
+    "name outside": one_row(FAR, 4, 64, 4),
+    "name past the end": one_row(65535, 2, 64, 4),
+    "name not UTF-8": one_row(1024 + 21, 1, 64, 4),
+    "data outside": one_row(1024, 4, FAR, 4),
+    "data too long": one_row(1024, 4, 64, -1),
+    "data past the end": one_row(1024, 4, 65535, 2),
+    "error text outside": result(1, FAR, 4),
+}
+
+
+@pytest.mark.parametrize("decode", BROKEN.values(), ids=BROKEN.keys())
+def test_a_guest_that_breaks_is_a_trap_and_the_next_call_works(
+    open_component: OpenComponent, decode: str
+) -> None:
+    codec = open_component(component(decode=decode))
+    for _ in range(2):
+        with pytest.raises(CodecTrap) as caught:
+            codec.call("decode", {"bytes": b"x"})
+        assert str(caught.value).startswith("codec `guest` (guest-wat, component), decode: ")
+        assert "\n" not in str(caught.value)
+        assert codec.call("encode", {"bytes": b"fine"}) == {"bytes": b"fine"}
+
+
+def test_outputs_may_overlap(open_component: OpenComponent) -> None:
+    # Name and data in one place: odd, but nothing in the canonical ABI forbids it.
+    codec = open_component(component(decode=one_row(1024, 5, 1024, 16)))
+    assert codec.call("decode", {"bytes": b"x"}) == {"words": b"words of a guest"}
+
+
+@pytest.mark.parametrize(
+    "realloc", [f"(i32.const {FAR})", "(i32.const -1)", "unreachable", "(i32.const 65535)"]
+)
+def test_an_allocator_that_lies_is_a_trap(open_component: OpenComponent, realloc: str) -> None:
+    codec = open_component(component(realloc=realloc))
+    with pytest.raises(CodecTrap):
+        codec.call("decode", {"bytes": b"x" * 100})
+
+
+def test_an_allocator_that_does_not_align_is_a_trap(open_component: OpenComponent) -> None:
+    codec = open_component(component(realloc="(i32.const 4097)"))
+    with pytest.raises(CodecTrap):
+        codec.call("decode", {"bytes": b"x"})
+
+
+def test_a_trap_in_post_return_is_a_trap(open_component: OpenComponent) -> None:
+    codec = open_component(component(post="unreachable"))
+    for _ in range(2):
+        with pytest.raises(CodecTrap, match="unreachable"):
+            codec.call("decode", {"bytes": b"x"})
+
+
+def test_a_refusal_outlives_a_trap_in_post_return(tmp_path: Path) -> None:
+    # Only flattened: wasmtime's own support runs post-return by itself and reports the trap.
+    wasm = embed_signature(component(decode=result(1, 1024, 16), post="unreachable"), SIGNATURE)
+    codec = WasmCodec.from_bytes(wasm, "guest.wasm")
+    with Session(cache_directory=tmp_path) as session:
+        opened = session.open(Resolution("component", SIGNATURE, "test", codec), Limits())
+        for _ in range(2):
+            with pytest.raises(CodecError, match=r"words of a guest$"):
+                opened.call("decode", {"bytes": b"x"})
+
+
+LOOP = "(loop $forever (br $forever)) (i32.const 16)"
+
+
+def test_time_is_limited(open_component: OpenComponent) -> None:
+    codec = open_component(component(decode=LOOP), Limits(timeout_s=0.2))
+    for _ in range(2):
+        with pytest.raises(LimitExceeded, match=r"longer than the allowed 0\.2 s"):
+            codec.call("decode", {"bytes": b"x"})
+        assert codec.call("encode", {"bytes": b"x"}) == {"bytes": b"x"}
+
+
+def test_time_is_limited_in_the_allocator_and_in_post_return(
+    open_component: OpenComponent,
+) -> None:
+    for parts in ({"realloc": LOOP}, {"post": "(loop $forever (br $forever))"}):
+        codec = open_component(component(**parts), Limits(timeout_s=0.1))
+        with pytest.raises(LimitExceeded, match=r"longer than the allowed 0\.1 s"):
+            codec.call("decode", {"bytes": b"x"})
+
+
+def test_memory_is_limited(open_component: OpenComponent) -> None:
+    codec = open_component(component(memory="100"), Limits(memory_bytes=1 << 20))
+    with pytest.raises(LimitExceeded, match="at most 1048576 bytes"):
+        codec.call("decode", {"bytes": b"x"})
+
+
+def test_output_is_limited(open_component: OpenComponent) -> None:
+    codec = open_component(component(), Limits(output_bytes=100))
+    with pytest.raises(LimitExceeded, match="at most 100 bytes, got 101"):
+        codec.call("decode", {"bytes": bytes(101)})
+    assert codec.call("decode", {"bytes": bytes(100)}) == {"bytes": bytes(100)}
+
+
+IMPORT = """
+  (import "{interface}" (instance $host (export "{function}" (func {type}))))
+  (core module $libc (memory (export "memory") 1)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 512)))
+  (core instance $libc (instantiate $libc))
+  (core func $lowered (canon lower (func $host "{function}")
+    (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))
+  (core instance $imports
+    (export "f" (func $lowered)) (export "memory" (memory $libc "memory")))
+"""
+
+
+def importing(interface: str, function: str, type_: str, core_type: str, **parts: str) -> bytes:
+    """Assemble a component that imports a function as `$imported`."""
+    return component(
+        imports=IMPORT.format(interface=interface, function=function, type=type_),
+        core_imports=f'(import "host" "f" (func $imported {core_type}))',
+        memory='(import "host" "memory") 1',
+        arguments='(with "host" (instance $imports))',
+        **parts,
+    )
+
+
+def test_an_import_that_is_called_is_denied_by_name(open_component: OpenComponent) -> None:
+    wasm = importing(
+        "wasi:clocks/wall-clock@0.2.0", "now", "(result u64)", "(result i64)",
+        decode="(drop (call $imported))" + ECHO,
+    )  # fmt: skip
+    codec = open_component(wasm)
+    for _ in range(2):
+        with pytest.raises(CodecTrap, match=r"wasi:clocks/wall-clock@0\.2\.0.*now"):
+            codec.call("decode", {"bytes": b"x"})
+        assert codec.call("encode", {"bytes": b"x"}) == {"bytes": b"x"}
+
+
+@pytest.mark.parametrize("part", ["realloc", "post"])
+def test_an_import_may_not_be_called_during_realloc_and_post_return(
+    open_component: OpenComponent, part: str
+) -> None:
+    body = "(drop (call $imported))" + {"realloc": BUMP, "post": POST}[part]
+    wasm = importing(
+        "wasi:random/random@0.2.0", "get-random-u64", "(result u64)", "(result i64)",
+        **{part: body},
+    )  # fmt: skip
+    codec = open_component(wasm)
+    with pytest.raises(CodecTrap):
+        codec.call("decode", {"bytes": b"x"})
+
+
+RANDOM_U64 = "(i64.store (i32.const 1032) (call $imported))" + one_row(1024, 5, 1032, 8)
+
+
+def test_random_numbers_are_always_the_same(open_component: OpenComponent) -> None:
+    wasm = importing(
+        "wasi:random/random@0.2.0", "get-random-u64", "(result u64)", "(result i64)",
+        decode=RANDOM_U64,
+    )  # fmt: skip
+    codec = open_component(wasm)
+    answers = [codec.call("decode", {"bytes": b"x"})["words"] for _ in range(2)]
+    assert answers[0] == answers[1] == (0x2545_F491_4F6C_DD1D).to_bytes(8, "little")
+
+
+def test_random_bytes_go_where_the_guest_allocates(open_component: OpenComponent) -> None:
+    wasm = importing(
+        "wasi:random/random@0.2.3", "get-random-bytes", '(param "len" u64) (result (list u8))',
+        "(param i64 i32)",
+        decode="(call $imported (i64.const 20) (i32.const 2048))" + one_row(1024, 5, 2048, 8),
+        echo="(call $imported (i64.const 20) (i32.const 2048))" + one_row(1024, 5, 512, 20),
+    )  # fmt: skip
+    codec = open_component(wasm)
+    # The list's address and length stand where the guest wanted them, and the bytes behind them.
+    assert codec.call("decode", {"bytes": b"x"}) == {"words": struct.pack("<II", 512, 20)}
+    pattern = (0x2545_F491_4F6C_DD1D).to_bytes(8, "little")
+    assert codec.call("encode", {"bytes": b"x"}) == {"words": (pattern * 3)[:20]}
+
+
+def test_the_environment_is_empty(open_component: OpenComponent) -> None:
+    wasm = importing(
+        "wasi:cli/environment@0.2.0", "get-environment",
+        "(result (list (tuple string string)))", "(param i32)",
+        decode="(i32.store (i32.const 2052) (i32.const -1)) (call $imported (i32.const 2048))"
+        + one_row(1024, 5, 2052, 4),
+    )  # fmt: skip
+    assert open_component(wasm).call("decode", {"bytes": b"x"}) == {"words": bytes(4)}
+
+
+def test_a_component_with_another_interface_is_refused(open_component: OpenComponent) -> None:
+    with pytest.raises(WasmFormatError, match=r"does not export `chonkle:codec/transform@0"):
+        open_component(bytes(wasmtime.wat2wasm("(component)")))
+    text = SKELETON.replace("(list (tuple string (list u8)))", "(list (tuple string (list s8)))")
+    parts = dict.fromkeys(("imports", "core_imports", "arguments"), "")
+    wasm = wasmtime.wat2wasm(
+        text.format(memory="1", realloc=BUMP, echo=ECHO, decode=ECHO, post=POST, **parts)
+    )
+    with pytest.raises(WasmFormatError, match="has another type"):
+        open_component(bytes(wasm))
+
+
+def test_a_component_that_cannot_be_flattened_says_so_and_runs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = SKELETON.replace(
+        "(realloc (core func $main", "string-encoding=latin1+utf16 (realloc (core func $main"
+    )
+    parts = dict.fromkeys(("imports", "core_imports", "arguments"), "")
+    wasm = bytes(
+        wasmtime.wat2wasm(
+            text.format(memory="1", realloc=BUMP, echo=ECHO, decode=ECHO, post=POST, **parts)
+        )
+    )
+    codec = WasmCodec.from_bytes(embed_signature(wasm, SIGNATURE), "guest.wasm")
+    found = Resolution("component", SIGNATURE, "test", codec)
+    for compiled in (2, 0):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING), Session(cache_directory=tmp_path) as session:
+            opened = session.open(found, Limits())
+            assert isinstance(opened, WholeCodec)
+            assert session.counts.compiled == compiled
+        (record,) = caplog.records
+        assert "guest-wat runs slowly" in record.getMessage()
+        assert "string" in record.getMessage()
+
+
+def test_a_warm_cache_compiles_nothing(tmp_path: Path) -> None:
+    codec = WasmCodec.from_bytes(embed_signature(component(), SIGNATURE), "guest.wasm")
+    found = Resolution("component", SIGNATURE, "test", codec)
+    for counts in ((0, 1), (1, 0)):
+        with Session(cache_directory=tmp_path) as session:
+            opened = session.open(found, Limits())
+            assert opened.call("decode", {"bytes": b"x"}) == {"bytes": b"x"}
+            assert (session.counts.loaded, session.counts.compiled) == counts
+
+
+def test_threads_share_a_codec(open_component: OpenComponent) -> None:
+    codec = open_component(component())
+    wrong: list[object] = []
+
+    def work(letter: bytes) -> None:
+        for size in range(1, 40):
+            data = letter * size * 31
+            if codec.call("decode", {"bytes": data}) != {"bytes": data}:
+                wrong.append((letter, size))
+
+    threads = [threading.Thread(target=work, args=(bytes([65 + i]),)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+RECURSION = "(drop (call $realloc (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 1)))"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="stack sizes are another matter there")
+def test_a_stack_overflow_is_a_trap(open_component: OpenComponent) -> None:
+    codec = open_component(component(realloc=RECURSION + BUMP))
+    with pytest.raises(ChonkleError, match="call stack exhausted"):
+        codec.call("decode", {"bytes": b"x"})
