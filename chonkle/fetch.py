@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chonkle.digest import Digest
-from chonkle.errors import FetchError
+from chonkle.errors import DigestMismatchError, FetchError
 from chonkle.formats.values import shown
 
 SIZE_MAX_BYTES = 256 << 20
@@ -58,7 +58,10 @@ class Source:
                     f"source {shown(text)}: malformed pin",
                     expected="`#blake3=<hex>`, or `@sha256:<hex>` behind oci://",
                 )
-            pin = Digest.parse(f"blake3:{fragment.removeprefix(_PIN)}")
+            try:
+                pin = Digest.parse(f"blake3:{fragment.removeprefix(_PIN)}")
+            except DigestMismatchError as failure:
+                raise failure.within(f"source {shown(text)}") from None
         is_pinned = pin is not None or (scheme == "oci" and "@sha256:" in uri)
         return cls(uri, scheme, pin, is_pinned)
 

@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import oras.auth
 import oras.container
@@ -22,7 +22,9 @@ from chonkle.oci.model import MANIFEST_TYPE, Reference, wasm_layer
 _TIMEOUTS_S = (10.0, 60.0)  # to connect, and between two packets
 _CHUNK_BYTES = 1 << 20
 _MANIFEST_MAX_BYTES = 4 << 20
-_OK, _ERROR = 200, 400
+_OK = 200
+_REFUSALS = (401, 403, 404)
+_REDIRECTS_MAX = 5
 
 
 def is_loopback(host: str) -> bool:
@@ -70,7 +72,7 @@ def pull_wasm(reference: Reference, *, size_max: int) -> bytes:
         f"{reference.repository}:{reference.tag}", registry=reference.registry
     )
     with _translated(what):
-        registry.session.request = _with_timeouts(registry.session)
+        registry.session.request = _bounded(registry.session)
         registry.auth.load_configs(container)
         base = f"{registry.prefix}://{reference.registry}/v2/{reference.repository}"
         wanted = reference.digest or reference.tag
@@ -110,32 +112,46 @@ def download(url: str, *, size_max: int) -> bytes:
         FetchError: when it cannot be had.
     """
     with _translated(url), requests.Session() as session:
-        session.request = _with_timeouts(session)  # type: ignore[method-assign]
+        session.request = _bounded(session)  # type: ignore[method-assign]
         response = session.get(url, stream=True)
         return read_verified(_stream(response, url), digest=None, size_max=size_max, what=url)
 
 
-def _with_timeouts(session: requests.Session) -> Any:  # noqa: ANN401 - a method of requests
+def _bounded(session: requests.Session) -> Any:  # noqa: ANN401 - a method of requests
+    """Give the session's `request` with timeouts, following redirects only where TLS goes on."""
     request = session.request
 
-    def bounded(*args: Any, **kwargs: Any) -> requests.Response:  # noqa: ANN401
-        kwargs["timeout"] = _TIMEOUTS_S
-        return request(*args, **kwargs)
+    def bounded(method: str, url: str, **kwargs: Any) -> requests.Response:  # noqa: ANN401
+        kwargs.update(timeout=_TIMEOUTS_S, allow_redirects=False)
+        for _ in range(_REDIRECTS_MAX):
+            response = request(method, url, **kwargs)
+            target = session.get_redirect_target(response)
+            if target is None:
+                return response
+            response.close()
+            here, url = urlsplit(url), urljoin(url, target)
+            there = urlsplit(url)
+            if there.scheme != "https" and not is_loopback(there.netloc):
+                raise FetchError(
+                    f"redirected to `{there.scheme}://{there.netloc}`, an address without TLS"
+                )
+            if there.netloc != here.netloc:
+                # What was meant for one host is no other one's business.
+                headers = dict(kwargs.get("headers") or {})
+                headers.pop("Authorization", None)
+                kwargs["headers"] = headers
+        raise FetchError(f"redirected more than {_REDIRECTS_MAX} times")
 
     return bounded
 
 
 def _stream(response: requests.Response, what: str) -> Iterator[bytes]:
     with response:
-        for hop in (*response.history, response):
-            host = urlsplit(hop.url).netloc
-            if not hop.url.startswith("https://") and not is_loopback(host):
-                raise FetchError(f"{what}: redirected to an address without TLS")
         if response.status_code != _OK:
             raise FetchError(
                 f"{what}: the server answered {response.status_code} {response.reason}",
                 hint="check the name, and log in with `docker login` where it is private"
-                if response.status_code >= _ERROR
+                if response.status_code in _REFUSALS
                 else "",
             )
         yield from response.iter_content(_CHUNK_BYTES)
@@ -145,8 +161,16 @@ def _stream(response: requests.Response, what: str) -> Iterator[bytes]:
 def _translated(what: str) -> Iterator[None]:
     try:
         yield
-    except (FetchError, DigestMismatchError):
+    except DigestMismatchError:
         raise
+    except FetchError as failure:
+        raise failure if what in str(failure) else failure.within(what) from failure.__cause__
+    except requests.exceptions.ChunkedEncodingError as failure:
+        raise FetchError(f"{what}: the connection broke before the end") from failure
+    except requests.exceptions.SSLError as failure:
+        raise FetchError(f"{what}: the server's certificate is not to be trusted") from failure
+    except requests.Timeout as failure:
+        raise FetchError(f"{what}: no answer in time") from failure
     except requests.ConnectionError as failure:
         raise FetchError(f"{what}: cannot connect", hint="is the host right, and up?") from failure
     except (requests.RequestException, oras.auth.AuthenticationException, ValueError) as failure:

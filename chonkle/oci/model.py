@@ -123,4 +123,7 @@ def _descriptor(document: object, what: str) -> Descriptor:
         or size < 0
     ):
         raise FetchError(f"{what}: malformed descriptor", got=shown(document))
-    return Descriptor(media_type, Digest.parse(digest), size)
+    try:
+        return Descriptor(media_type, Digest.parse(digest), size)
+    except FetchError as failure:
+        raise failure.within(what) from failure
