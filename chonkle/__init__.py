@@ -51,4 +51,6 @@ def __getattr__(name: str) -> object:
     module = _PUBLIC.get(name)
     if module is None:
         raise AttributeError(f"module `chonkle` has no attribute `{name}`")
-    return getattr(import_module(module), name)
+    # Kept, so that the next look finds it without asking here.
+    found = globals()[name] = getattr(import_module(module), name)
+    return found
