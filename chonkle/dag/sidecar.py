@@ -64,8 +64,10 @@ def sidecar_pipeline(document: Mapping[str, object]) -> Pipeline:
                 constants[constant] = Constant(_type_of(setting), setting, encode_scalar(setting))
                 inputs[name] = WiringRef("constant", constant)
         steps[step_name] = Step(entry["name"], inputs, _BACKENDS[entry["type"]])
-        if "uri" in entry:
-            sources[entry["name"]] = entry["uri"]
+        uri = entry.get("uri")
+        if uri is not None and sources.setdefault(entry["name"], uri) != uri:
+            # The steps share a codec, so one of the two would be read for nothing.
+            problems.append(f"codec {index}: another `uri` of `{entry['name']}`, got {shown(uri)}")
         value = WiringRef(step_name, "bytes")
     if not steps and not problems:
         problems.append("no codec besides `bytes`")
@@ -97,6 +99,8 @@ def _entry_problems(entry: object, index: int) -> list[str]:
     configuration = _configuration(entry)
     if not isinstance(configuration, dict) or not all(map(is_wire_name, configuration)):
         problems.append(f"{where}: bad `configuration`, expected an object of port names")
+    elif not _is_json(configuration):
+        problems.append(f"{where}: bad `configuration`, expected JSON, got {shown(configuration)}")
     if not isinstance(entry.get("uri", ""), str):
         problems.append(f"{where}: bad `uri`, got {shown(entry['uri'])}")
     return problems
@@ -122,6 +126,15 @@ def _array_problems(entry: Mapping[str, object]) -> list[str]:
 def _configuration(entry: Mapping[str, object]) -> Any:  # noqa: ANN401 - not checked yet
     configuration = entry.get("configuration")
     return {} if configuration is None else configuration
+
+
+def _is_json(setting: object) -> bool:
+    # A document that was made in Python may hold anything.
+    try:
+        encode_scalar(setting)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def _type_of(setting: object) -> PortType:
