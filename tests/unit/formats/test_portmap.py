@@ -57,9 +57,7 @@ def test_reading_copies_nothing() -> None:
         pytest.param(b"\0\0\0", "truncated", id="part-of-the-count"),
         pytest.param(EMPTY + b"\0", "1 bytes after the last port", id="bytes-behind"),
         pytest.param(b"\x01\0\0\0", "in a port-map of 4 bytes|truncated", id="port-missing"),
-        pytest.param(
-            b"\xff\xff\xff\xff" + b"\0" * 8, "4294967295", id="count-too-large"
-        ),
+        pytest.param(b"\xff\xff\xff\xff" + b"\0" * 8, "4294967295", id="count-too-large"),
         pytest.param(b"\x01\0\0\0" + entry(b"a", b"bc")[:-1], "truncated", id="data-cut"),
         pytest.param(
             b"\x01\0\0\0" + b"\xff\xff\xff\xff" + b"a" * 8, "truncated", id="name-too-long"
