@@ -91,11 +91,22 @@ def _choice(variables: Mapping[str, str], name: str, choices: tuple[str, ...]) -
     return value
 
 
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError as failure:
+        # A container's user may have no entry anywhere.
+        raise ChonkleError(
+            "this user has no home directory",
+            hint="set CHONKLE_CACHE_DIR and CHONKLE_CODEC_STORE",
+        ) from failure
+
+
 def _cache_home(variables: Mapping[str, str]) -> Path:
     if sys.platform == "win32":
         return _local_app_data(variables)
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
+        return _home() / "Library" / "Caches"
     return _xdg(variables, "XDG_CACHE_HOME", ".cache")
 
 
@@ -103,16 +114,16 @@ def _data_home(variables: Mapping[str, str]) -> Path:
     if sys.platform == "win32":
         return _local_app_data(variables)
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support"
+        return _home() / "Library" / "Application Support"
     return _xdg(variables, "XDG_DATA_HOME", ".local/share")
 
 
 def _local_app_data(variables: Mapping[str, str]) -> Path:
     local = variables.get("LOCALAPPDATA")
-    return Path(local) if local else Path.home() / "AppData" / "Local"
+    return Path(local) if local else _home() / "AppData" / "Local"
 
 
 def _xdg(variables: Mapping[str, str], name: str, default: str) -> Path:
     # XDG Base Directory Specification: a relative path is invalid and to be ignored.
     value = variables.get(name, "")
-    return Path(value) if value.startswith("/") else Path.home() / default
+    return Path(value) if value.startswith("/") else _home() / default
