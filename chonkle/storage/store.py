@@ -192,6 +192,8 @@ def _wasm_files(directory: Path) -> list[Path]:
         return sorted(path for path in directory.iterdir() if path.suffix == ".wasm")
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as failure:
+        raise StoreError(f"cannot read {directory}: {failure.strerror}") from failure
 
 
 def bundled_store() -> CodecStore:
