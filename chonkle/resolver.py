@@ -12,6 +12,7 @@ The first of these that says something decides:
 Nothing is compiled or instantiated here, and identity comes only from embedded signatures.
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -131,14 +132,16 @@ class Resolver:
             return self._from_source(codec_id, self.force_sources[codec_id], "forced source")
         if codec_id in self.overrides:
             return self._overridden(codec_id, self.overrides[codec_id], allowed)
-        uri = self.pipeline_sources.get(codec_id, "")
+        # What a source gives, the native backend does not run.
+        uri = "" if set(allowed) == {"native"} else self.pipeline_sources.get(codec_id, "")
         if uri and self.force_download:
             return self._from_source(codec_id, uri, "source, download forced")
         if uri and Source.parse(uri).is_pinned:
             return self._from_source(codec_id, uri, "pinned source")
         candidates = self.candidates(codec_id, backends=allowed)
         if candidates:
-            return self._picked(candidates, f"best of {len(candidates)}")
+            count = len(candidates)
+            return self._picked(candidates, f"best of {count}" if count > 1 else "the only one")
         if uri:
             return self._from_source(codec_id, uri, "source of the pipeline", install=True)
         raise self._unknown(codec_id, allowed)
@@ -187,16 +190,15 @@ class Resolver:
 
     def _picked(self, candidates: list[Resolution], why: str) -> Resolution:
         best, *others = candidates
-        reason = f"{best.reason}, {why if others else 'the only one'}"
-        return replace(best, reason=reason, passed_over=tuple(each.label for each in others))
+        passed_over = tuple(each.label for each in others)
+        return replace(best, reason=f"{best.reason}, {why}", passed_over=passed_over)
 
     def _from_file(self, codec_id: str, path: Path) -> Resolution | PipelineResolution:
         try:
             data = path.read_bytes()
-        except OSError as failure:
-            raise ResolveError(
-                f"codec `{codec_id}`: cannot read {path}: {failure.strerror}"
-            ) from failure
+        except (OSError, ValueError) as failure:
+            reason = failure.strerror if isinstance(failure, OSError) else str(failure)
+            raise ResolveError(f"codec `{codec_id}`: cannot read {path}: {reason}") from failure
         return self._identified(codec_id, data, f"path {path}")
 
     def _from_source(
@@ -229,7 +231,7 @@ class Resolver:
         self, codec_id: str, data: bytes, reason: str
     ) -> Resolution | PipelineResolution:
         """Tell what some bytes are: a pipeline if they are JSON, otherwise a wasm codec."""
-        if data.lstrip()[:1] == b"{":
+        if data.removeprefix(BOM_UTF8).lstrip()[:1] == b"{":
             document = parse_json(data, what=reason, error=PipelineError)
             if is_sidecar(document):
                 raise ResolveError(

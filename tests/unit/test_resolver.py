@@ -1,0 +1,357 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chonkle import resolver as resolver_module
+from chonkle.digest import Digest
+from chonkle.errors import (
+    ChonkleError,
+    DigestMismatchError,
+    FetchError,
+    PipelineError,
+    ResolveError,
+    SignatureError,
+    StoreError,
+    WasmFormatError,
+)
+from chonkle.formats.signature import Signature
+from chonkle.resolver import PipelineResolution, Resolution, Resolver
+from chonkle.storage.store import CodecStore, WasmCodec
+
+type MakeCodec = Callable[..., bytes]
+NATIVE = Signature.from_json(
+    {
+        "codec_id": "echo",
+        "implementation": "echo-native",
+        "inputs": {"bytes": {"type": "bytes"}},
+        "outputs": {"bytes": {"type": "bytes"}},
+    }
+)
+PIPELINE: dict[str, Any] = {
+    "codec_id": "echo",
+    "direction": "decode",
+    "inputs": {"bytes": {"type": "bytes"}},
+    "outputs": {"bytes": "x.bytes"},
+    "steps": {"x": {"codec_id": "identity", "inputs": {"bytes": "input.bytes"}}},
+}
+
+
+class World:
+    """Everything that a codec `echo` can come from, in one folder."""
+
+    def __init__(self, root: Path, make_codec: MakeCodec) -> None:
+        self.root = root
+        self.store = CodecStore(root / "store")
+        self._make = make_codec
+
+    def file(self, implementation: str, version: str = "1.0.0", **more: Any) -> Path:  # noqa: ANN401 - handed on
+        path = self.root / f"{implementation} {version} {more.get('kind', '')}.wasm"
+        path.write_bytes(self._make("echo", implementation, version, **more))
+        return path
+
+    def uri(self, implementation: str, *, pin: str = "", **more: Any) -> str:  # noqa: ANN401 - handed on
+        path = self.file(implementation, **more)
+        if pin == "right":
+            pin = Digest.blake3(path.read_bytes()).hex
+        return f"{path.as_uri()}#blake3={pin}" if pin else path.as_uri()
+
+    def install(self, implementation: str, version: str = "1.0.0", **more: Any) -> None:  # noqa: ANN401 - handed on
+        self.store.install(WasmCodec.from_file(self.file(implementation, version, **more)))
+
+    def resolver(self, **more: Any) -> Resolver:  # noqa: ANN401 - handed on
+        return Resolver(codec_store=self.store.root, **more)
+
+    def pick(self, **more: Any) -> Resolution:  # noqa: ANN401 - handed on
+        found = self.resolver(**more).resolve("echo")
+        assert isinstance(found, Resolution)
+        return found
+
+
+@pytest.fixture
+def world(tmp_path: Path, make_codec: MakeCodec, monkeypatch: pytest.MonkeyPatch) -> World:
+    shipped = CodecStore(tmp_path / "shipped")
+    monkeypatch.setattr(resolver_module, "bundled_store", lambda: shipped)
+    return World(tmp_path, make_codec)
+
+
+@pytest.fixture
+def native(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the native backend have the codec too."""
+    found = {"echo": NATIVE}
+    monkeypatch.setattr(resolver_module, "native_signature", found.get)
+    monkeypatch.setattr(resolver_module, "is_available", found.__contains__)
+
+
+# Precedence
+
+
+@pytest.mark.usefixtures("native")
+def test_each_rule_comes_before_the_next(world: World) -> None:
+    world.install("installed")
+    rules: list[tuple[str, dict[str, Any], str]] = [
+        ("path ", {"paths": {"echo": world.file("by-path")}}, "by-path"),
+        ("forced source ", {"force_sources": {"echo": world.uri("forced")}}, "forced"),
+        ("installed, override `installed`", {"overrides": {"echo": "installed"}}, "installed"),
+        (
+            "pinned source ",
+            {"pipeline_sources": {"echo": world.uri("pinned", pin="right")}},
+            "pinned",
+        ),
+        ("numcodecs, best of 2", {}, "echo-native"),
+    ]
+    for at, (reason, _, implementation) in enumerate(rules):
+        lower: dict[str, Any] = {}
+        for _, given, _ in rules[at:]:
+            lower.update(given)
+        found = world.pick(**lower)
+        assert found.signature.implementation == implementation
+        assert found.reason.startswith(reason)
+
+
+def test_a_source_that_is_not_pinned_comes_last(world: World) -> None:
+    sources = {"echo": world.uri("source")}
+    found = world.pick(pipeline_sources=sources)
+    assert found.reason == f"source of the pipeline {sources['echo']}"
+    # It was installed, where there was nothing, and so is a candidate from now on.
+    assert [each.signature.implementation for each in world.store.find("echo")] == ["source"]
+    assert world.pick().reason == "installed, the only one"
+    assert (
+        world.pick(pipeline_sources={"echo": world.uri("another")}).label == "source@1.0.0 (core)"
+    )
+
+
+@pytest.mark.usefixtures("native")
+def test_backends_are_preferred_in_their_order(world: World) -> None:
+    world.install("a", kind="core")
+    world.install("a", kind="component")
+    assert [each.backend for each in world.resolver().candidates("echo")] == [
+        *("native", "core", "component")
+    ]
+    for preference, order in (
+        (["component"], ["component", "native", "core"]),
+        (["core", "component"], ["core", "component", "native"]),
+        (["component", "core", "native"], ["component", "core", "native"]),
+        ([], ["native", "core", "component"]),
+    ):
+        resolver = world.resolver(preference=preference)
+        assert [each.backend for each in resolver.candidates("echo")] == order
+    found = world.pick(preference=["component"])
+    assert found.label == "a@1.0.0 (component)"
+    assert found.passed_over == ("echo-native (native)", "a@1.0.0 (core)")
+
+
+def test_ties_go_to_the_highest_version_and_then_to_the_first_name(world: World) -> None:
+    for implementation, version in (
+        ("b", "1.9.0"),
+        ("a", "1.10.0-rc.1"),
+        ("c", "1.10.0"),
+        ("b", "1.10.0"),
+        ("z", ""),
+    ):
+        world.install(implementation, version)
+    labels = [each.label for each in world.resolver().candidates("echo")]
+    assert labels == [
+        "b@1.10.0 (core)",
+        "c@1.10.0 (core)",
+        "a@1.10.0-rc.1 (core)",
+        "b@1.9.0 (core)",
+        "z (core)",
+    ]
+
+
+def test_shipped_and_installed_are_one_pool(world: World) -> None:
+    shipped = CodecStore(world.root / "shipped")
+    for version in ("1.0.0", "2.0.0"):
+        shipped.install(WasmCodec.from_file(world.file("a", version)))
+    world.install("a", "1.0.0")
+    found = world.resolver().candidates("echo")
+    assert [(each.label, each.reason) for each in found] == [
+        ("a@2.0.0 (core)", "shipped"),
+        ("a@1.0.0 (core)", "installed"),
+    ]
+    world.install("a", "2.0.0-rc.1")
+    assert world.pick().reason == "shipped, best of 3"
+
+
+def test_two_files_that_claim_one_name_are_refused(world: World) -> None:
+    CodecStore(world.root / "shipped").install(WasmCodec.from_file(world.file("a")))
+    world.install("a", note="different")
+    with pytest.raises(StoreError, match="two different files claim codec `echo`"):
+        world.pick()
+
+
+# Overrides
+
+
+def test_an_override_names_an_implementation_with_or_without_its_version(world: World) -> None:
+    for version in ("1.0.0", "2.0.0"):
+        world.install("a", version)
+    world.install("b", "3.0.0")
+    assert world.pick(overrides={"echo": "a"}).label == "a@2.0.0 (core)"
+    assert world.pick(overrides={"echo": "a@1.0.0"}).label == "a@1.0.0 (core)"
+    assert world.pick(overrides={"other": "a"}).label == "b@3.0.0 (core)"
+
+
+def test_an_override_that_is_not_there_is_refused_and_not_ignored(world: World) -> None:
+    world.install("a")
+    with pytest.raises(ResolveError) as caught:
+        world.pick(overrides={"echo": "b"})
+    assert str(caught.value) == (
+        "codec `echo`: no implementation `b`, which was asked for, got `a@1.0.0 (core)`"
+    )
+    with pytest.raises(ResolveError, match="got none at all"):
+        world.resolver(overrides={"nothing": "b"}).resolve("nothing")
+
+
+# Preference and backends
+
+
+@pytest.mark.parametrize("preference", [["wasm"], ["core", "Native"], "core", [1], [None]])
+def test_a_preference_for_an_unknown_backend_is_refused(preference: Any) -> None:  # noqa: ANN401 - of any kind
+    with pytest.raises(ResolveError, match="unknown backend in the preference, expected `native`"):
+        Resolver(preference=preference)
+
+
+@pytest.mark.usefixtures("native")
+def test_a_step_may_allow_only_some_backends(world: World) -> None:
+    world.install("a")
+    found = world.resolver().resolve("echo", backends=("core", "component"))
+    assert isinstance(found, Resolution)
+    assert found.backend == "core"
+    with pytest.raises(ResolveError, match="no implementation for backend component, got `echo-na"):
+        world.resolver().resolve("echo", backends=("component",))
+
+
+def test_a_native_step_is_never_run_from_a_source(world: World) -> None:
+    for pin in ("", "right"):
+        resolver = world.resolver(pipeline_sources={"echo": world.uri("a", pin=pin)})
+        with pytest.raises(ResolveError, match="no implementation of codec `echo`"):
+            resolver.resolve("echo", backends=("native",))
+
+
+def test_a_codec_that_is_nowhere_is_said_with_what_helps(world: World) -> None:
+    with pytest.raises(ResolveError) as caught:
+        world.pick()
+    assert str(caught.value).startswith("no implementation of codec `echo`; hint: `chonkle codecs`")
+
+
+def test_a_codec_that_is_refused_says_why(world: World) -> None:
+    with pytest.raises(ResolveError, match="`pickle` is not offered: it executes code"):
+        world.resolver().resolve("pickle")
+
+
+# Identity
+
+
+def test_a_file_of_another_codec_is_refused(world: World, make_codec: MakeCodec) -> None:
+    path = world.root / "other.wasm"
+    path.write_bytes(make_codec("other"))
+    for more in (
+        {"paths": {"echo": path}},
+        {"force_sources": {"echo": path.as_uri()}},
+        {"pipeline_sources": {"echo": path.as_uri()}},
+    ):
+        with pytest.raises(ResolveError, match="is another codec, expected a signature of `echo`"):
+            world.resolver(**more).resolve("echo")
+    assert world.store.codec_ids() == []
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"", WasmFormatError),
+        (b"text", WasmFormatError),
+        (b"\0asm\x01\0\0\0", SignatureError),
+        (b"{", PipelineError),
+        (b" {}", PipelineError),
+        (b'{"codecs": []}', ResolveError),
+    ],
+)
+def test_a_file_that_is_no_codec_is_refused(
+    world: World, data: bytes, kind: type[ChonkleError]
+) -> None:
+    path = world.root / "file"
+    path.write_bytes(data)
+    with pytest.raises(kind):
+        world.resolver(paths={"echo": path}).resolve("echo")
+
+
+@pytest.mark.parametrize("path", ["/nowhere/at/all", "/", "a\0b"])
+def test_a_path_that_cannot_be_read_is_said(world: World, path: str) -> None:
+    with pytest.raises(ResolveError, match="codec `echo`: cannot read"):
+        world.pick(paths={"echo": path})
+
+
+# Pipelines as codecs
+
+
+@pytest.mark.parametrize("begin", [b"", b" \n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
+def test_a_pipeline_file_is_a_codec(world: World, begin: bytes) -> None:
+    path = world.root / "echo.json"
+    path.write_bytes(begin + json.dumps(PIPELINE).encode())
+    for more in ({"paths": {"echo": path}}, {"pipeline_sources": {"echo": path.as_uri()}}):
+        found = world.resolver(**more).resolve("echo")
+        assert isinstance(found, PipelineResolution)
+        assert found.pipeline.codec_id == "echo"
+    path.write_bytes(json.dumps({**PIPELINE, "codec_id": "other"}).encode())
+    with pytest.raises(ResolveError, match="is another codec"):
+        world.resolver(paths={"echo": path}).resolve("echo")
+
+
+# Sources
+
+
+def test_a_pinned_source_is_kept_and_not_asked_again(world: World) -> None:
+    uri = world.uri("pinned", pin="right")
+    first = world.pick(pipeline_sources={"echo": uri})
+    assert first.reason == f"pinned source {uri}"
+    (world.root / "pinned 1.0.0 .wasm").unlink()
+    again = world.pick(pipeline_sources={"echo": uri})
+    assert again.reason == f"pinned source {uri}, kept"
+    assert again.signature == first.signature
+    # It serves that source alone.
+    with pytest.raises(ResolveError, match="no implementation"):
+        world.pick()
+    with pytest.raises(FetchError, match="cannot read the file"):
+        world.pick(pipeline_sources={"echo": uri}, force_download=True)
+
+
+def test_a_wrong_pin_is_refused_and_nothing_is_kept(world: World) -> None:
+    uri = world.uri("pinned", pin="0" * 64)
+    for more in ({"pipeline_sources": {"echo": uri}}, {"force_sources": {"echo": uri}}):
+        with pytest.raises(DigestMismatchError, match="wrong digest"):
+            world.pick(**more)
+    assert not (world.store.root / ".sources").exists()
+
+
+def test_a_forced_download_goes_before_what_is_installed(world: World) -> None:
+    world.install("installed", "9.0.0")
+    sources = {"echo": world.uri("source")}
+    assert world.pick(pipeline_sources=sources).signature.implementation == "installed"
+    found = world.pick(pipeline_sources=sources, force_download=True)
+    assert found.reason == f"source, download forced {sources['echo']}"
+    assert len(world.store.find("echo")) == 1
+    assert world.pick(force_download=True).signature.implementation == "installed"
+
+
+def test_a_source_of_another_scheme_is_refused(world: World) -> None:
+    for uri in ("http://host/a", "ftp://host/a", "a.wasm"):
+        with pytest.raises(FetchError, match="not a scheme that chonkle fetches from"):
+            world.pick(pipeline_sources={"echo": uri})
+
+
+def test_the_resolvers_own_sources_win_over_a_pipelines(world: World) -> None:
+    resolver = world.resolver(pipeline_sources={"echo": "a"})
+    combined = resolver.with_sources({"echo": "b", "more": "c"})
+    assert combined.pipeline_sources == {"echo": "a", "more": "c"}
+    assert resolver.pipeline_sources == {"echo": "a"}
+
+
+def test_a_resolver_without_a_store_writes_nothing(world: World) -> None:
+    for pin in ("", "right"):
+        found = Resolver(pipeline_sources={"echo": world.uri("a", pin=pin)}).resolve("echo")
+        assert isinstance(found, Resolution)
+    assert not world.store.root.exists()
