@@ -1,0 +1,131 @@
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from chonkle.storage.files import (
+    PUBLIC_FILE,
+    distrust,
+    locked,
+    make_private_directory,
+    write_atomic,
+)
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("data", [b"", b"abc", b"\r\n\0" * 100_000])
+def test_a_file_is_written_whole_and_nothing_else_is_left(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "a"
+    write_atomic(path, data)
+    assert path.read_bytes() == data
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_is_private_unless_asked_otherwise(tmp_path: Path) -> None:
+    old = os.umask(0o022)
+    try:
+        write_atomic(tmp_path / "private", b"")
+        write_atomic(tmp_path / "public", b"", mode=PUBLIC_FILE)
+    finally:
+        os.umask(old)
+    assert mode_of(tmp_path / "private") == 0o600
+    assert mode_of(tmp_path / "public") == 0o644
+
+
+def test_a_file_is_replaced_and_never_rewritten(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    write_atomic(path, b"old")
+    with path.open("rb") as reader:
+        write_atomic(path, b"new")
+        assert reader.read() == b"old"
+    assert path.read_bytes() == b"new"
+
+
+def test_a_long_name_leaves_room_for_the_temporary_one(tmp_path: Path) -> None:
+    path = tmp_path / ("a" * 255)
+    write_atomic(path, b"x")
+    assert path.read_bytes() == b"x"
+
+
+@pytest.mark.parametrize(("owner", "broken"), [(os, "fsync"), (Path, "replace")])
+def test_a_failed_write_leaves_the_old_file_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: object, broken: str
+) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(owner, broken, full)
+    with pytest.raises(OSError, match="no space left"):
+        write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_missing_folder_is_said(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_atomic(tmp_path / "no" / "a", b"")
+
+
+def test_a_lock_is_held_by_one_and_freed(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    held = pytest.raises(TimeoutError, match="is locked by another")
+    with locked(path, timeout_s=1), held, locked(path, timeout_s=0):
+        pass
+    with pytest.raises(KeyError), locked(path, timeout_s=0):
+        raise KeyError
+    with locked(path, timeout_s=0):
+        pass
+
+
+def test_a_private_directory_is_the_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b"
+    make_private_directory(path)
+    make_private_directory(path)
+    assert mode_of(path) == 0o700
+    assert distrust(path) is None
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o777, 0o1777])
+def test_a_directory_that_others_write_to_is_not_trusted(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "a"
+    path.mkdir()
+    path.chmod(mode)
+    assert f"may be written by others (mode {mode:04o})" in str(distrust(path))
+
+
+def test_a_directory_below_one_that_others_write_to_is_not_trusted(tmp_path: Path) -> None:
+    parent = tmp_path / "a"
+    path = parent / "b"
+    path.mkdir(parents=True)
+    parent.chmod(0o777)
+    assert f"{parent}, above it, may be written by others" == distrust(path)
+    # Nobody may rename another's entries in a sticky directory.
+    parent.chmod(0o1777)
+    assert distrust(path) is None
+
+
+def test_a_link_is_judged_by_where_it_leads(tmp_path: Path) -> None:
+    real, link = tmp_path / "real", tmp_path / "link"
+    real.mkdir()
+    link.symlink_to(real)
+    assert distrust(link) is None
+    real.chmod(0o777)
+    assert str(real) in str(distrust(link))
+
+
+def test_a_file_is_no_directory_and_another_users_is_not_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    assert "is not a directory" in str(distrust(tmp_path / "file"))
+    user = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: user + 1)
+    assert f"belongs to user {user}, not to {user + 1}" in str(distrust(tmp_path))
