@@ -1,0 +1,219 @@
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chonkle import executor
+from chonkle.errors import CodecTrap, PipelineError, ResolveError
+from chonkle.pipeline import define, load, prepare
+from chonkle.resolver import Resolver
+from chonkle.session import Session
+from chonkle.settings import Settings
+
+type MakeCodec = Callable[..., bytes]
+BYTES = {"type": "bytes"}
+
+
+def chain(*codec_ids: str, codec_id: str = "p", **more: object) -> dict[str, Any]:
+    steps: dict[str, Any] = {}
+    value = "input.bytes"
+    for index, each in enumerate(codec_ids):
+        steps[f"s{index}"] = {"codec_id": each, "inputs": {"bytes": value}}
+        value = f"s{index}.bytes"
+    return {
+        "codec_id": codec_id,
+        "direction": "decode",
+        "inputs": {"bytes": BYTES},
+        "outputs": {"bytes": value},
+        "steps": steps,
+        **more,
+    }
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(cache_directory=tmp_path / "cache", codec_store=tmp_path / "store", aot="off")
+
+
+@pytest.fixture
+def session() -> Iterator[Session]:
+    with Session(cache_directory=None, aot="off") as opened:
+        yield opened
+
+
+@pytest.fixture
+def echo(tmp_path: Path, make_codec: MakeCodec) -> Resolver:
+    """Give a resolver that has a codec `echo`."""
+    path = tmp_path / "echo.wasm"
+    path.write_bytes(make_codec())
+    return Resolver(paths={"echo": path})
+
+
+# Loading
+
+
+def test_a_pipeline_is_a_file_or_a_document(tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps(chain("echo")), "utf-8")
+    assert load(path) == load(str(path)) == load(chain("echo"))
+    assert load({"codecs": [{"name": "zlib", "type": "wasm"}]}).direction == "encode"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "malformed JSON at line 1"),
+        (b"\0asm\x01\0\0\0", "malformed JSON"),
+        (b"\xff", "not UTF-8"),
+        (b"[]", "not a pipeline, expected a JSON object"),
+        (b"{}", "problems"),
+        (b'{"codecs": []}', "not a sidecar"),
+        (b" " * ((16 << 20) + 1), "longer than 16777216 bytes"),
+    ],
+)
+def test_a_file_that_is_no_pipeline_is_refused(tmp_path: Path, data: bytes, words: str) -> None:
+    path = tmp_path / "p.json"
+    path.write_bytes(data)
+    with pytest.raises(PipelineError, match=words):
+        load(path)
+
+
+@pytest.mark.parametrize("path", ["/nowhere/p.json", "/", "a\0b", ""])
+def test_a_file_that_cannot_be_read_is_said(path: str) -> None:
+    with pytest.raises(PipelineError, match="cannot read pipeline"):
+        load(path)
+
+
+@pytest.mark.parametrize("document", [None, 1, [], b"{}"])
+def test_what_is_no_document_is_refused(document: Any) -> None:  # noqa: ANN401 - of any kind
+    with pytest.raises(PipelineError, match="not a pipeline"):
+        load(document)
+
+
+# Preparing and running
+
+
+@pytest.mark.parametrize("direction", ["encode", "decode", None])
+def test_a_prepared_pipeline_runs_as_often_as_you_like(
+    direction: Any,  # noqa: ANN401 - a literal
+    echo: Resolver,
+    settings: Settings,
+    session: Session,
+) -> None:
+    with prepare(
+        chain("echo", "echo"),
+        direction=direction,
+        resolver=echo,
+        settings=settings,
+        session=session,
+    ) as prepared:
+        for data in (b"abc", b"", b"x" * 1000):
+            assert prepared.run({"bytes": data}) == {"bytes": data}
+            assert executor.run(prepared, {"bytes": data}) == {"bytes": data}
+        assert prepared.plan.direction == (direction or "decode")
+        # Two steps share one opened codec.
+        assert prepared.codecs[0] is prepared.codecs[1]
+        assert set(prepared.resolutions) == {"s0", "s1"}
+        assert set(prepared.signature.inputs) == {"bytes"}
+    with pytest.raises(PipelineError, match="pipeline `p` is already closed"):
+        prepared.run({"bytes": b""})
+    prepared.close()
+
+
+@pytest.mark.parametrize("direction", ["both", "", 1, [], "Decode"])
+def test_another_direction_is_refused(direction: Any) -> None:  # noqa: ANN401 - of any kind
+    with pytest.raises(PipelineError, match="bad direction, expected `encode` or `decode`, got"):
+        prepare(chain("echo"), direction=direction)
+
+
+def test_a_session_that_was_handed_in_stays_open(
+    echo: Resolver, settings: Settings, session: Session
+) -> None:
+    for _ in range(2):
+        with prepare(chain("echo"), resolver=echo, settings=settings, session=session) as prepared:
+            assert prepared.run({"bytes": b"a"}) == {"bytes": b"a"}
+
+
+def test_a_failing_step_is_named(
+    tmp_path: Path, make_codec: MakeCodec, settings: Settings, session: Session
+) -> None:
+    # `other` gives nothing under its own name.
+    path = tmp_path / "echo.wasm"
+    wasm = make_codec().replace(b'"outputs":{"bytes"', b'"outputs":{"other"')
+    path.write_bytes(wasm)
+    document = chain("echo")
+    document["outputs"] = {"bytes": "s0.other"}
+    resolver = Resolver(paths={"echo": path})
+    with (
+        prepare(document, resolver=resolver, settings=settings, session=session) as prepared,
+        pytest.raises(CodecTrap, match=r"step `s0`: .* did not return its port `other`"),
+    ):
+        prepared.run({"bytes": b"a"})
+
+
+def test_every_codec_that_is_missing_is_named(settings: Settings) -> None:
+    with pytest.raises(PipelineError) as caught:
+        prepare(chain("nothing", "identity", "nowhere"), settings=settings)
+    assert [problem.partition(";")[0] for problem in caught.value.problems] == [
+        "step `s0`: no implementation of codec `nothing`",
+        "step `s2`: no implementation of codec `nowhere`",
+    ]
+    with pytest.raises(ResolveError, match=r"^step `s0`: no implementation of codec `nothing`"):
+        prepare(chain("nothing"), settings=settings)
+
+
+# Pipelines in pipelines
+
+
+def write(path: Path, document: dict[str, Any]) -> str:
+    path.write_text(json.dumps(document), "utf-8")
+    return path.as_uri()
+
+
+@pytest.mark.parametrize("direction", ["encode", "decode"])
+def test_a_pipeline_is_a_step_of_another(
+    direction: Any,  # noqa: ANN401 - a literal
+    tmp_path: Path,
+    make_codec: MakeCodec,
+    settings: Settings,
+    session: Session,
+) -> None:
+    echo = tmp_path / "echo.wasm"
+    echo.write_bytes(make_codec())
+    inner = write(
+        tmp_path / "inner.json",
+        chain("echo", "echo", codec_id="inner", sources={"echo": echo.as_uri()}),
+    )
+    outer = chain("inner", "inner", sources={"inner": inner})
+    with prepare(outer, direction=direction, settings=settings, session=session) as prepared:
+        assert prepared.run({"bytes": b"abc"}) == {"bytes": b"abc"}
+        assert set(prepared.resolutions) == {"s0/s0", "s0/s1", "s1/s0", "s1/s1"}
+        assert prepared.composite.codec_ids() == {"inner", "echo"}
+
+
+@pytest.mark.parametrize("width", [1, 5])
+def test_a_pipeline_that_contains_itself_is_refused_at_once(
+    tmp_path: Path, settings: Settings, width: int
+) -> None:
+    path = tmp_path / "loop.json"
+    uri = path.as_uri()
+    write(path, chain(*["loop"] * width, codec_id="loop", sources={"loop": uri}))
+    with pytest.raises(PipelineError, match="a pipeline contains itself: `loop` -> `loop`"):
+        prepare(path, settings=settings)
+
+
+def test_pipelines_that_contain_each_other_are_refused(tmp_path: Path, settings: Settings) -> None:
+    sources = {name: (tmp_path / f"{name}.json").as_uri() for name in "ab"}
+    write(tmp_path / "a.json", chain("b", "b", codec_id="a", sources=sources))
+    write(tmp_path / "b.json", chain("a", "a", codec_id="b", sources=sources))
+    with pytest.raises(PipelineError, match="a pipeline contains itself: `a` -> `b` -> `a`"):
+        prepare(tmp_path / "a.json", settings=settings)
+
+
+def test_defining_opens_nothing(echo: Resolver, settings: Settings) -> None:
+    composite, resolutions = define(load(chain("echo")), echo, settings)
+    assert set(composite.signature.takes("decode")) == {"bytes"}
+    assert resolutions["s0"].label == "echo-a@1.0.0 (core)"
+    assert not settings.cache_directory.exists()
