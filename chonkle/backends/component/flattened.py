@@ -16,7 +16,7 @@ import wasmtime
 
 from chonkle.backends.base import Answer, Codec, Limits, call_label
 from chonkle.backends.calls import Calls, GuestFunction, forget_callback_failure
-from chonkle.backends.component.flatten import (
+from chonkle.backends.component.plan import (
     ComponentPlan,
     CoreExport,
     InlineInstance,
@@ -32,6 +32,7 @@ from chonkle.backends.guest import (
     refusal,
     trap_error,
 )
+from chonkle.backends.stack import StackCheck
 from chonkle.engine import Engine
 from chonkle.errors import ChonkleError, CodecTrap, LimitExceeded
 from chonkle.formats.portmap import PORTS_MAX, Buffer
@@ -284,6 +285,7 @@ class FlattenedCodec(Codec):
     ) -> None:
         self._signature = signature
         self._limits = limits
+        self._check_stack = StackCheck(engine)
         self._pool = InstancePool(lambda: _Instance(flattened, engine, limits=limits, calls=calls))
 
     def signature(self) -> Signature:
@@ -303,6 +305,7 @@ class FlattenedCodec(Codec):
                 )
             # Whatever is raised from here on leaves the instance outside of the pool: a guest that
             # broke is in no state to be called again, and one that only said no comes back below.
+            self._check_stack()
             instance = self._pool.take()
             transform = instance.transforms[direction]
             rows = transform.lower(port_map)

@@ -9,7 +9,8 @@ import pytest
 import wasmtime
 from wasmtime import component as wasm_component
 
-from chonkle.backends.component.flatten import (
+from chonkle.backends.component.flatten import plan_component
+from chonkle.backends.component.plan import (
     ComponentPlan,
     CoreExport,
     CoreItem,
@@ -17,7 +18,6 @@ from chonkle.backends.component.flatten import (
     LiftedFunction,
     LoweredImport,
     ModuleInstance,
-    plan_component,
 )
 from chonkle.errors import WasmFormatError
 from chonkle.formats.component_binary import Unsupported
