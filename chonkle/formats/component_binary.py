@@ -261,10 +261,10 @@ def definitions(component: bytes) -> Iterator[Definition]:
             yield NestedComponent(section.payload, section.end)
         elif section.id == _TYPES:
             # The section's own length says where it ends.
-            yield Types(_count(reader))
+            yield Types(reader.count())
         elif section.id in _READ:
             read = _READ[section.id]
-            for _ in range(_count(reader)):
+            for _ in range(reader.count()):
                 yield read(reader)
             if reader.offset != section.end:
                 raise WasmFormatError(
@@ -275,20 +275,8 @@ def definitions(component: bytes) -> Iterator[Definition]:
             raise Unsupported(_BEYOND.get(section.id, f"a section with id {section.id}"))
 
 
-def _count(reader: Reader) -> int:
-    count = reader.u32()
-    # Each item takes a byte at least, so a larger count is a lie that would only cost time.
-    if count > reader.end - reader.offset:
-        raise WasmFormatError(
-            f"a list at byte {reader.offset} is truncated",
-            expected=f"{count} items",
-            got=f"{reader.end - reader.offset} bytes",
-        )
-    return count
-
-
 def _list[T](reader: Reader, read: Callable[[Reader], T]) -> tuple[T, ...]:
-    return tuple(read(reader) for _ in range(_count(reader)))
+    return tuple(read(reader) for _ in range(reader.count()))
 
 
 def _unknown(what: str, code: int, reader: Reader) -> Unsupported:
@@ -384,7 +372,7 @@ def _alias(reader: Reader) -> Definition:
 def _options(reader: Reader) -> Options:
     indices: dict[int, int] = {}
     other = ""
-    for _ in range(_count(reader)):
+    for _ in range(reader.count()):
         code = reader.byte()
         if code in (_MEMORY, _REALLOC, _POST_RETURN):
             indices[code] = reader.u32()

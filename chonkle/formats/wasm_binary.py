@@ -104,6 +104,18 @@ class Reader:
             raise WasmFormatError(f"LEB128 integer over 32 bits at byte {self.offset}")
         return value
 
+    def count(self) -> int:
+        """Read the number of items in a list."""
+        count = self.u32()
+        # Each item takes a byte at least, so a larger count is a lie that would only cost time.
+        if count > self.end - self.offset:
+            raise WasmFormatError(
+                f"a list at byte {self.offset} is truncated",
+                expected=f"{count} items",
+                got=f"{self.end - self.offset} bytes",
+            )
+        return count
+
     def take(self, size: int) -> bytes:
         """Read `size` bytes."""
         if size > self.end - self.offset:
@@ -244,11 +256,11 @@ def _core_interface(data: bytes) -> Interface:
         if section.id == _CORE_TYPES:
             types.extend(_core_types(reader))
         elif section.id == _CORE_IMPORTS:
-            imports.extend(_core_import(reader, types, functions) for _ in range(_count(reader)))
+            imports.extend(_core_import(reader, types, functions) for _ in range(reader.count()))
         elif section.id == _CORE_FUNCTIONS:
-            functions.extend(reader.u32() for _ in range(_count(reader)))
+            functions.extend(reader.u32() for _ in range(reader.count()))
         elif section.id == _CORE_EXPORTS:
-            for _ in range(_count(reader)):
+            for _ in range(reader.count()):
                 name, kind, index = reader.name(), reader.byte(), reader.u32()
                 type_ = ""
                 if kind == 0:
@@ -258,7 +270,7 @@ def _core_interface(data: bytes) -> Interface:
 
 
 def _core_types(reader: Reader) -> Iterator[str]:
-    for _ in range(_count(reader)):
+    for _ in range(reader.count()):
         form = reader.byte()
         if form != _FUNC_TYPE:
             # Garbage-collection types have shapes of their own; a codec's ABI needs none of them,
@@ -267,8 +279,8 @@ def _core_types(reader: Reader) -> Iterator[str]:
                 f"type of form 0x{form:02x} at byte {reader.offset - 1}",
                 expected="function types only (0x60)",
             )
-        parameters = ", ".join(_value_type(reader) for _ in range(_count(reader)))
-        results = ", ".join(_value_type(reader) for _ in range(_count(reader)))
+        parameters = ", ".join(_value_type(reader) for _ in range(reader.count()))
+        results = ", ".join(_value_type(reader) for _ in range(reader.count()))
         yield f"({parameters}) -> {results or '()'}"
 
 
@@ -314,18 +326,6 @@ def _leb64(reader: Reader) -> None:
     raise WasmFormatError(f"LEB128 integer too long at byte {reader.offset}")
 
 
-def _count(reader: Reader) -> int:
-    count = reader.u32()
-    # Each item takes a byte at least, so a larger count is a lie that would only cost time.
-    if count > reader.end - reader.offset:
-        raise WasmFormatError(
-            f"a list at byte {reader.offset} is truncated",
-            expected=f"{count} items",
-            got=f"{reader.end - reader.offset} bytes",
-        )
-    return count
-
-
 def _at[T](items: list[T], index: int, what: str) -> T:
     if index >= len(items):
         raise WasmFormatError(f"{what} index {index} of {len(items)}")
@@ -338,7 +338,7 @@ def _component_interface(data: bytes) -> Interface:
         if section.id not in found:
             continue
         reader = Reader(data, section.payload, section.end)
-        for _ in range(_count(reader)):
+        for _ in range(reader.count()):
             found[section.id].append(_component_external(reader, section.id))
     return Interface(tuple(found[_COMPONENT_IMPORTS]), tuple(found[_COMPONENT_EXPORTS]))
 
