@@ -50,7 +50,7 @@ class Limits:
     """What one call of a codec may take.
 
     Attributes:
-        memory_bytes: cap on each linear memory of a guest.
+        memory_bytes: cap on each linear memory of a guest, of which it may have a few.
         output_bytes: cap on the total size of what a call returns.
         timeout_s: cap on the seconds that guest code runs in one call; None never interrupts.
     """

@@ -17,6 +17,9 @@ from chonkle.errors import ChonkleError, CodecError, CodecTrap, LimitExceeded
 # chunk does not hold its memory for ever.
 _KEPT_MEMORY_BYTES = 256 << 20
 _TABLE_ELEMENTS_MAX = 1 << 20
+# A Python interpreter in a component has sixty instances and two memories.
+_INSTANCES_MAX = 256
+_MEMORIES_MAX = 4
 
 
 class LinearMemory:
@@ -61,7 +64,14 @@ class LinearMemory:
 def limited_store(engine: Engine, limits: Limits) -> wasmtime.Store:
     """Make a store whose guests get no more than their limits."""
     wasm_store = wasmtime.Store(engine.wasmtime)
-    wasm_store.set_limits(memory_size=limits.memory_bytes, table_elements=_TABLE_ELEMENTS_MAX)
+    # The limit is on each memory, and a component may have several.
+    wasm_store.set_limits(
+        memory_size=limits.memory_bytes,
+        table_elements=_TABLE_ELEMENTS_MAX,
+        instances=_INSTANCES_MAX,
+        tables=_INSTANCES_MAX,
+        memories=_MEMORIES_MAX,
+    )
     return wasm_store
 
 

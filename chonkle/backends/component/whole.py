@@ -16,6 +16,7 @@ from chonkle.backends.base import Answer, Codec, Limits, call_label
 from chonkle.backends.component.interface import DIRECTIONS, INTERFACE, imported_functions
 from chonkle.backends.component.wasi import RefusedError, Value, WasiFunction, allowed
 from chonkle.backends.guest import limited_store, refusal, trap_error
+from chonkle.backends.stack import StackCheck
 from chonkle.engine import Engine
 from chonkle.errors import ChonkleError, CodecTrap, LimitExceeded
 from chonkle.formats.portmap import Buffer
@@ -53,6 +54,7 @@ class WholeCodec(Codec):
         self._signature = signature
         self._engine = engine
         self._limits = limits
+        self._check_stack = StackCheck(engine)
         self._idle: list[_Instance] = []
 
     def signature(self) -> Signature:
@@ -62,6 +64,7 @@ class WholeCodec(Codec):
     def answer(self, direction: Direction, port_map: Mapping[str, Buffer]) -> Answer:
         """Run the codec."""
         try:
+            self._check_stack()
             instance = self._idle.pop() if self._idle else self._start()
             rows = [(name, bytes(data)) for name, data in port_map.items()]
             function = instance.functions[direction]
