@@ -19,6 +19,7 @@ from chonkle.backends.guest import (
     refusal,
     trap_error,
 )
+from chonkle.backends.stack import StackCheck
 from chonkle.engine import Engine
 from chonkle.errors import (
     ChonkleError,
@@ -44,6 +45,8 @@ OPTIONAL_EXPORTS = {"_initialize": "() -> ()", "last_error": "() -> i64"}
 
 _U32 = 0xFFFF_FFFF
 _ERROR_TEXT_MAX = 4096
+# Up to here another copy costs less than what avoids it.
+_SMALL_BYTES = 4096
 
 
 def check_interface(interface: Interface, *, what: str) -> None:
@@ -129,6 +132,7 @@ class CoreCodec(Codec):
         """Make a codec of a compiled module; nothing of the guest runs yet."""
         self._signature = signature
         self._limits = limits
+        self._check_stack = StackCheck(engine)
         self._pool = InstancePool(lambda: _CoreInstance(engine, module, limits=limits, calls=calls))
 
     def signature(self) -> Signature:
@@ -136,8 +140,9 @@ class CoreCodec(Codec):
         return self._signature
 
     def answer(self, direction: Direction, port_map: Mapping[str, Buffer]) -> Answer:
-        """Run the codec; the answer's ports lie in the guest's memory until it is closed."""
+        """Run the codec; a large answer lies in the guest's memory until it is closed."""
         try:
+            self._check_stack()
             instance = self._pool.take()
             # Whatever is raised from here on leaves the instance outside of the pool: a guest that
             # broke is in no state to be called again, and one that only said no comes back below.
@@ -145,7 +150,16 @@ class CoreCodec(Codec):
             result = instance.transforms[direction](pointer, size)
             if result == 0:
                 raise self._refusal(instance)
-            return self._read_output(instance, result, direction)
+            start, size = (result >> 32) & _U32, result & _U32
+            output = instance.memory.bytes_at(start, size, what="output")
+            if size > _SMALL_BYTES:
+                return self._lend(instance, output, start, direction)
+            # Copying it at once costs less than lending it.
+            ports = _ports(bytes(output))
+            instance.dealloc(start, size)
+            self._keep(instance)
+            self._check_size(ports)
+            return Answer(ports)
         except (ChonkleError, wasmtime.Trap, wasmtime.WasmtimeError) as failure:
             raise self._failure(failure, direction) from failure
 
@@ -156,7 +170,8 @@ class CoreCodec(Codec):
     def _write_input(
         self, instance: _CoreInstance, port_map: Mapping[str, Buffer]
     ) -> tuple[int, int]:
-        size = portmap.encoded_size(port_map)
+        pieces = portmap.pieces(port_map)
+        size = sum(map(len, pieces))
         if size > self._limits.memory_bytes:
             raise LimitExceeded(
                 "the input alone is larger than the memory allowed",
@@ -170,16 +185,22 @@ class CoreCodec(Codec):
                 f"the guest has no room for {size} bytes of input",
                 hint="raise the memory limit",
             )
-        portmap.write_into(instance.memory.bytes_at(pointer, size, what="input buffer"), port_map)
+        target = instance.memory.bytes_at(pointer, size, what="input buffer")
+        if size <= _SMALL_BYTES:
+            target[:] = b"".join(pieces)
+        else:
+            at = 0
+            for piece in pieces:
+                end = at + len(piece)
+                target[at:end] = piece
+                at = end
         return pointer, size
 
-    def _read_output(self, instance: _CoreInstance, result: int, direction: Direction) -> Answer:
-        start, size = (result >> 32) & _U32, result & _U32
-        output = instance.memory.bytes_at(start, size, what="output")
-        try:
-            ports = portmap.read(output)
-        except PortMapError as failure:
-            raise CodecTrap(f"the guest returned a malformed port-map: {failure}") from failure
+    def _lend(
+        self, instance: _CoreInstance, output: memoryview, start: int, direction: Direction
+    ) -> Answer:
+        ports = _ports(output)
+        size = len(output)
 
         def release() -> None:
             output.release()
@@ -190,15 +211,21 @@ class CoreCodec(Codec):
             self._keep(instance)
 
         answer = Answer(ports, release)
+        try:
+            self._check_size(ports)
+        except LimitExceeded:
+            answer.close()
+            raise
+        return answer
+
+    def _check_size(self, ports: Mapping[str, Buffer]) -> None:
         total = sum(map(len, ports.values()))
         if total > self._limits.output_bytes:
-            answer.close()
             raise LimitExceeded(
                 "returned more than allowed",
                 expected=f"at most {self._limits.output_bytes} bytes",
                 got=str(total),
             )
-        return answer
 
     def _keep(self, instance: _CoreInstance) -> None:
         if instance.memory.is_worth_keeping():
@@ -219,3 +246,10 @@ class CoreCodec(Codec):
         if not isinstance(failure, ChonkleError):
             failure = trap_error(failure, self._limits)
         return failure.within(call_label(self._signature, "core", direction))
+
+
+def _ports[B: (bytes, memoryview)](output: B) -> dict[str, B]:
+    try:
+        return portmap.read(output)
+    except PortMapError as failure:
+        raise CodecTrap(f"the guest returned a malformed port-map: {failure}") from failure

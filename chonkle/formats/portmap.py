@@ -2,11 +2,12 @@
 
     u32 count, { u32 name_len, name, u32 data_len, data }*
 
-Integers are little-endian, nothing is padded, names are UTF-8. `write_into` and `read` work in
-place, so that the same code serves bytes of this process and a guest's linear memory.
+Integers are little-endian, nothing is padded, names are UTF-8. `pieces` and `read` copy no data, so
+that the same code serves bytes of this process and a guest's linear memory.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from struct import Struct, error
 
 from chonkle.errors import PortMapError
@@ -15,68 +16,57 @@ type Buffer = bytes | bytearray | memoryview
 
 _U32 = Struct("<I")
 _SIZE = _U32.size
-_ENTRY_MIN = 2 * _SIZE
 # No codec has as many, and a guest's word is not worth a longer loop.
 PORTS_MAX = 4096
 
 
-def encoded_size(port_map: Mapping[str, Buffer]) -> int:
-    """Give the length of an encoded port-map, in bytes."""
-    size = _SIZE
-    for name, data in port_map.items():
-        size += _ENTRY_MIN + len(name.encode()) + len(data)
-    return size
+@lru_cache(maxsize=1024)
+def _name_entry(name: str) -> bytes:
+    encoded = name.encode()
+    return _U32.pack(len(encoded)) + encoded
 
 
-def write_into(target: memoryview, port_map: Mapping[str, Buffer]) -> None:
-    """Write a port-map, copying each port's data once.
+def pieces(port_map: Mapping[str, Buffer]) -> list[Buffer]:
+    """Give what an encoded port-map is made of, one behind the other, without copying any data.
 
     Args:
-        target: `encoded_size(port_map)` writable bytes.
         port_map: the data of each port, contiguous bytes, in the order to write.
     """
-    _U32.pack_into(target, 0, len(port_map))
-    at = _SIZE
+    pack = _U32.pack
+    parts: list[Buffer] = [pack(len(port_map))]
     for name, data in port_map.items():
-        encoded = name.encode()
-        size, name_size = len(data), len(encoded)
-        _U32.pack_into(target, at, name_size)
-        at += _SIZE
-        target[at : at + name_size] = encoded
-        at += name_size
-        _U32.pack_into(target, at, size)
-        at += _SIZE
-        target[at : at + size] = data
-        at += size
+        parts += (_name_entry(name), pack(len(data)), data)
+    return parts
 
 
-def read(source: memoryview) -> dict[str, memoryview]:
-    """Find each port's data in an encoded port-map, without copying it.
+def read[B: (bytes, memoryview)](source: B) -> dict[str, B]:
+    """Find each port's data in an encoded port-map.
 
     Args:
         source: the encoded port-map, and nothing else.
 
     Returns:
-        A view of each port's data, in the order written.
+        Each port's data, in the order written: slices, which of a memoryview copy nothing.
 
     Raises:
         PortMapError: when lengths do not add up, a name repeats or is not UTF-8.
     """
     size = len(source)
-    ports: dict[str, memoryview] = {}
+    unpack = _U32.unpack_from
+    ports: dict[str, B] = {}
     at = 0
     try:
-        (count,) = _U32.unpack_from(source, 0)
+        (count,) = unpack(source, 0)
         if count > PORTS_MAX:
             raise PortMapError("too many ports", expected=f"at most {PORTS_MAX}", got=str(count))
         at = _SIZE
         for _ in range(count):
-            (name_size,) = _U32.unpack_from(source, at)
+            (name_size,) = unpack(source, at)
             at += _SIZE
             # A name that runs past the end is cut here, and the length behind it is missed below.
             name = str(source[at : at + name_size], "utf-8")
             at += name_size
-            (data_size,) = _U32.unpack_from(source, at)
+            (data_size,) = unpack(source, at)
             at += _SIZE
             if at + data_size > size:
                 raise PortMapError(
@@ -103,9 +93,7 @@ def encode(port_map: Mapping[str, Buffer]) -> bytes:
     Args:
         port_map: the data of each port, in the order to write.
     """
-    encoded = bytearray(encoded_size(port_map))
-    write_into(memoryview(encoded), port_map)
-    return bytes(encoded)
+    return b"".join(pieces(port_map))
 
 
 def decode(data: bytes) -> dict[str, bytes]:
@@ -114,4 +102,4 @@ def decode(data: bytes) -> dict[str, bytes]:
     Raises:
         PortMapError: when the bytes are not one.
     """
-    return {name: bytes(view) for name, view in read(memoryview(data)).items()}
+    return read(data)
