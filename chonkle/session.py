@@ -11,7 +11,7 @@ from chonkle.backends.calls import open_calls
 from chonkle.backends.core import CoreCodec, check_interface
 from chonkle.engine import Engine, EngineConfig
 from chonkle.errors import PipelineError
-from chonkle.formats.wasm_binary import read_interface
+from chonkle.formats.wasm_binary import read_core_interface
 from chonkle.resolver import Resolution
 from chonkle.storage.aot import AotCache, CacheCounts, Mode, ModuleCompiler
 
@@ -92,7 +92,7 @@ class Session:
         wasm, signature = resolution.wasm.wasm, resolution.signature
         cache = self._cache(EngineConfig(interruptible=limits.timeout_s is not None))
         if resolution.wasm.kind == "core":
-            check_interface(read_interface(wasm), what=f"codec {resolution.label}")
+            check_interface(read_core_interface(wasm), what=f"codec {resolution.label}")
             module = cache.get_or_compile(
                 ModuleCompiler(), wasm, digest=resolution.wasm.digest, label=signature.label
             )

@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from chonkle.errors import StoreError, WasmFormatError
+from chonkle.formats.component_binary import read_interface
 from chonkle.formats.signature import embed_signature as embed
 from chonkle.formats.signature import parse_signature
-from chonkle.formats.wasm_binary import read_interface
 from chonkle.storage.files import PUBLIC_FILE, write_atomic
 
 

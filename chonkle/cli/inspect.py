@@ -8,8 +8,9 @@ from chonkle.cli.codecs import port_table
 from chonkle.cli.output import print_json, shown_size, table
 from chonkle.digest import Digest
 from chonkle.errors import ChonkleError, SignatureError, StoreError
+from chonkle.formats.component_binary import read_interface
 from chonkle.formats.signature import Signature, read_signature
-from chonkle.formats.wasm_binary import External, binary_kind, read_interface
+from chonkle.formats.wasm_binary import External, binary_kind
 
 
 @click.command(short_help="Show what a wasm file says of itself.")

@@ -23,7 +23,15 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from chonkle.errors import ChonkleError, WasmFormatError
-from chonkle.formats.wasm_binary import Reader, binary_kind, sections
+from chonkle.formats.wasm_binary import (
+    External,
+    Interface,
+    Reader,
+    Section,
+    binary_kind,
+    read_core_interface,
+    sections,
+)
 
 type Sort = Literal[
     "core func",
@@ -61,6 +69,7 @@ _SORTS: Final[dict[int, Sort]] = {
 _CORE_INSTANCE = 0x12
 # Sections that are not a list of definitions.
 _CUSTOM, _CORE_MODULE, _CORE_TYPES, _COMPONENT, _TYPES = 0, 1, 3, 4, 7
+_IMPORTS, _EXPORTS = 10, 11
 _BEYOND = {9: "a start function", 12: "values"}
 _NAME_WITH_OPTIONS = 2
 # Canonical functions.
@@ -263,16 +272,47 @@ def definitions(component: bytes) -> Iterator[Definition]:
             # The section's own length says where it ends.
             yield Types(reader.count())
         elif section.id in _READ:
-            read = _READ[section.id]
-            for _ in range(reader.count()):
-                yield read(reader)
-            if reader.offset != section.end:
-                raise WasmFormatError(
-                    f"section {section.id} at byte {section.start} has bytes left over",
-                    got=f"{section.end - reader.offset} bytes",
-                )
+            yield from _definitions_of(section, reader)
         else:
             raise Unsupported(_BEYOND.get(section.id, f"a section with id {section.id}"))
+
+
+def read_interface(data: bytes) -> Interface:
+    """Read the imports and exports of a core module or component.
+
+    Of a component only these are read, whatever else it is made of.
+
+    Raises:
+        WasmFormatError: for malformed bytes, and for what is not known here.
+    """
+    if binary_kind(data) == "core":
+        return read_core_interface(data)
+    imports: list[External] = []
+    exports: list[External] = []
+    try:
+        for section in sections(data):
+            if section.id not in (_IMPORTS, _EXPORTS):
+                continue
+            reader = Reader(data, section.payload, section.end)
+            for definition in _definitions_of(section, reader):
+                if isinstance(definition, Import):
+                    imports.append(External(definition.name, definition.sort))
+                elif isinstance(definition, Export):
+                    exports.append(External(definition.name, definition.item.sort))
+    except Unsupported as reason:
+        raise WasmFormatError(f"unknown import or export: {reason}") from reason
+    return Interface(tuple(imports), tuple(exports))
+
+
+def _definitions_of(section: Section, reader: Reader) -> Iterator[Definition]:
+    read = _READ[section.id]
+    for _ in range(reader.count()):
+        yield read(reader)
+    if reader.offset != section.end:
+        raise WasmFormatError(
+            f"section {section.id} at byte {section.start} has bytes left over",
+            got=f"{section.end - reader.offset} bytes",
+        )
 
 
 def _list[T](reader: Reader, read: Callable[[Reader], T]) -> tuple[T, ...]:
@@ -419,6 +459,6 @@ _READ: Final[dict[int, Callable[[Reader], Definition]]] = {
     5: _instance,
     6: _alias,
     8: _canonical,
-    10: _import,
-    11: _export,
+    _IMPORTS: _import,
+    _EXPORTS: _export,
 }

@@ -31,9 +31,6 @@ _VALUE_TYPES = {
     0x6F: "externref",
 }  # fmt: skip
 _EXTERNAL_KINDS = {0: "func", 1: "table", 2: "memory", 3: "global", 4: "tag"}
-# Component section ids and external kinds.
-_COMPONENT_IMPORTS, _COMPONENT_EXPORTS = 10, 11
-_COMPONENT_KINDS = {1: "func", 2: "value", 3: "type", 4: "component", 5: "instance"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,18 +232,12 @@ class Interface:
     exports: tuple[External, ...]
 
 
-def read_interface(data: bytes) -> Interface:
-    """Read the imports and exports of a core module or component.
+def read_core_interface(data: bytes) -> Interface:
+    """Read the imports and exports of a core module.
 
     Raises:
         WasmFormatError: for malformed bytes.
     """
-    if binary_kind(data) == "component":
-        return _component_interface(data)
-    return _core_interface(data)
-
-
-def _core_interface(data: bytes) -> Interface:
     types: list[str] = []
     functions: list[int] = []
     imports: list[External] = []
@@ -330,51 +321,3 @@ def _at[T](items: list[T], index: int, what: str) -> T:
     if index >= len(items):
         raise WasmFormatError(f"{what} index {index} of {len(items)}")
     return items[index]
-
-
-def _component_interface(data: bytes) -> Interface:
-    found: dict[int, list[External]] = {_COMPONENT_IMPORTS: [], _COMPONENT_EXPORTS: []}
-    for section in sections(data):
-        if section.id not in found:
-            continue
-        reader = Reader(data, section.payload, section.end)
-        for _ in range(reader.count()):
-            found[section.id].append(_component_external(reader, section.id))
-    return Interface(tuple(found[_COMPONENT_IMPORTS]), tuple(found[_COMPONENT_EXPORTS]))
-
-
-def _component_external(reader: Reader, section_id: int) -> External:
-    # importname' and exportname': 0x00 len name; 0x01 is the older interface form; 0x02 adds
-    # options, of which codecs have none.
-    prefix = reader.byte()
-    if prefix > 1:
-        raise WasmFormatError(f"name with options at byte {reader.offset - 1}")
-    name = reader.name()
-    if section_id == _COMPONENT_IMPORTS:
-        return External(name, _component_description(reader))
-    sort = reader.byte()
-    if sort == 0:
-        reader.byte()
-    reader.u32()
-    if reader.byte() == 1:  # an explicit type follows
-        _component_description(reader)
-    kind = "module" if sort == 0 else _COMPONENT_KINDS.get(sort, f"sort {sort}")
-    return External(name, kind)
-
-
-def _component_description(reader: Reader) -> str:
-    # externdesc: 0x00 0x11 module, 0x01 func, 0x02 value (with a bound), 0x03 type (with a bound),
-    # 0x04 component, 0x05 instance.
-    code = reader.byte()
-    if code == 0:
-        reader.byte()
-        reader.u32()
-        return "module"
-    if code in (2, 3):
-        bound = reader.byte()
-        if code == 3 and bound == 1:  # noqa: PLR2004 - a type bounded by `sub resource`
-            return "type"
-    reader.u32()
-    if code not in _COMPONENT_KINDS:
-        raise WasmFormatError(f"unknown external description {code} at byte {reader.offset}")
-    return _COMPONENT_KINDS[code]

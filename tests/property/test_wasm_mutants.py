@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chonkle.errors import SignatureError, WasmFormatError
+from chonkle.formats.component_binary import read_interface
 from chonkle.formats.signature import SECTION_NAME, read_signature
-from chonkle.formats.wasm_binary import read_interface, sections, with_custom_section
+from chonkle.formats.wasm_binary import sections, with_custom_section
 
 ROOT = Path(__file__).parents[2]
 PATHS = sorted((ROOT / "codec").glob("*/*.wasm"))

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from chonkle.errors import CodecError
+from chonkle.formats.component_binary import read_interface
 from chonkle.formats.signature import read_signature
-from chonkle.formats.wasm_binary import read_interface
 
 ROOT = Path(__file__).parents[2]
 OUTPUT = ROOT / "codec"

@@ -7,7 +7,7 @@ from chonkle_toolchain.reactor import without_empty_initialize
 from chonkle_toolchain.wrap import check_interface
 
 from chonkle.errors import BuildError
-from chonkle.formats.wasm_binary import read_interface
+from chonkle.formats.component_binary import read_interface
 
 CODEC = """
   (memory (export "memory") 1)

@@ -6,7 +6,7 @@ the export only costs every host a call, and every component a second core modul
 function. What stays behind is a function that nobody calls.
 """
 
-from chonkle.formats.wasm_binary import Reader, custom_sections, read_interface, sections
+from chonkle.formats.wasm_binary import Reader, custom_sections, read_core_interface, sections
 from chonkle_toolchain.exports import without_exports
 
 _CODE = 10
@@ -49,7 +49,7 @@ def _function_index(module: bytes, wanted: str) -> int | None:
 
 
 def _body(module: bytes, index: int) -> bytes:
-    imported = sum(1 for item in read_interface(module).imports if item.kind == "func")
+    imported = sum(1 for item in read_core_interface(module).imports if item.kind == "func")
     for section in sections(module):
         if section.id == _CODE:
             reader = Reader(module, section.payload, section.end)

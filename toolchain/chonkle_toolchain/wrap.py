@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chonkle.errors import BuildError
+from chonkle.formats.component_binary import read_interface
 from chonkle.formats.signature import embed_signature
-from chonkle.formats.wasm_binary import read_interface
 from chonkle_toolchain.process import run
 from chonkle_toolchain.recipe import Abi, Recipe
 

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 import wasmtime
 from hypothesis import given
@@ -11,16 +9,14 @@ from chonkle.formats.wasm_binary import (
     Reader,
     binary_kind,
     custom_sections,
-    read_interface,
+    read_core_interface,
     sections,
     with_custom_section,
     write_u32,
 )
 
-ROOT = Path(__file__).parents[3]
 CORE = b"\0asm\x01\0\0\0"
 COMPONENT = b"\0asm\x0d\0\x01\0"
-SHIPPED = sorted((ROOT / "codec").glob("*/*.wasm"))
 
 
 def section(identity: int, payload: bytes) -> bytes:
@@ -96,7 +92,6 @@ def test_a_reader_stops_at_its_end_and_not_at_that_of_the_bytes() -> None:
 def test_the_header_tells_a_module_from_a_component(header: bytes, kind: str) -> None:
     assert binary_kind(header) == kind
     assert list(sections(header)) == []
-    assert read_interface(header).imports == read_interface(header).exports == ()
 
 
 @pytest.mark.parametrize(
@@ -113,7 +108,7 @@ def test_the_header_tells_a_module_from_a_component(header: bytes, kind: str) ->
     ],
 )
 def test_another_header_is_refused(data: bytes, problem: str) -> None:
-    for read in (binary_kind, read_interface, lambda data: list(sections(data))):
+    for read in (binary_kind, read_core_interface, lambda data: list(sections(data))):
         with pytest.raises(WasmFormatError, match=problem):
             read(data)
 
@@ -172,7 +167,7 @@ def test_a_custom_section_comes_back(name: str, payload: bytes, header: bytes) -
 
 
 def interface_of(wat: str) -> tuple[list[External], list[External]]:
-    found = read_interface(bytes(wasmtime.wat2wasm(wat)))
+    found = read_core_interface(bytes(wasmtime.wat2wasm(wat)))
     return list(found.imports), list(found.exports)
 
 
@@ -237,78 +232,9 @@ TYPES = section(1, vector(b"\x60\0\0"))
 )
 def test_a_malformed_interface_is_refused(tail: bytes, problem: str) -> None:
     with pytest.raises(WasmFormatError, match=problem):
-        read_interface(CORE + tail)
+        read_core_interface(CORE + tail)
 
 
 def test_an_unknown_export_kind_is_named_by_its_number() -> None:
-    found = read_interface(CORE + section(7, vector(text("x") + b"\x09\0")))
+    found = read_core_interface(CORE + section(7, vector(text("x") + b"\x09\0")))
     assert found.exports == (External("x", "kind 9"),)
-
-
-# Components
-
-
-def component_of(wat: str) -> bytes:
-    return bytes(wasmtime.wat2wasm(wat))
-
-
-def test_a_component_names_what_it_imports_and_exports() -> None:
-    found = read_interface(
-        component_of(
-            """(component
-              (import "host:pkg/face@0.1.0" (instance (export "g" (func))))
-              (import "f" (func (param "x" u32) (result string)))
-              (import "t" (type (sub resource)))
-              (import "m" (core module))
-              (import "c" (component))
-              (core module $inner (func (export "hidden")))
-              (export "again" (func 0))
-              (component $nested (import "deep" (func)) (export "deep2" (func 0)))
-              (export "nested" (component $nested)))"""
-        )
-    )
-    assert found.imports == (
-        External("host:pkg/face@0.1.0", "instance"),
-        External("f", "func"),
-        External("t", "type"),
-        External("m", "module"),
-        External("c", "component"),
-    )
-    assert found.exports == (External("again", "func"), External("nested", "component"))
-
-
-@pytest.mark.parametrize(
-    ("tail", "problem"),
-    [
-        (section(10, vector(b"\x00" + text("f") + b"\x09\0")), "unknown external description 9"),
-        (section(10, vector(b"\x05" + text("f") + b"\x01\0")), "name with options"),
-        (section(10, vector(b"\x00" + text("f"))), "truncated"),
-        (section(11, vector(b"\x00" + text("f") + b"\x01")), "truncated"),
-        (section(11, b"\xff\x7f"), "list at byte"),
-    ],
-)
-def test_a_malformed_component_interface_is_refused(tail: bytes, problem: str) -> None:
-    with pytest.raises(WasmFormatError, match=problem):
-        read_interface(COMPONENT + tail)
-
-
-# What is shipped
-
-
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
-def test_a_shipped_codec_imports_nothing_and_exports_its_abi(path: Path) -> None:
-    data = path.read_bytes()
-    assert binary_kind(data) == path.name.split(".")[-2]
-    found = read_interface(data)
-    assert found.imports == ()
-    exports = {(each.name, each.kind, each.type) for each in found.exports}
-    if binary_kind(data) == "core":
-        assert {
-            ("memory", "memory", ""),
-            ("alloc", "func", "(i32) -> i32"),
-            ("dealloc", "func", "(i32, i32) -> ()"),
-            ("encode", "func", "(i32, i32) -> i64"),
-            ("decode", "func", "(i32, i32) -> i64"),
-        } <= exports
-    else:
-        assert exports == {("chonkle:codec/transform@0.1.0", "instance", "")}
