@@ -128,6 +128,9 @@ def _as_buffer(value: object, port: Port, what: str) -> Buffer:
     if isinstance(value, (bytes, bytearray, memoryview)):
         # Written again, so that a codec never meets the white space of somebody's file.
         return encode_scalar(check_scalar(bytes(value), port.type, what=what))
+    # NumPy's numbers and arrays, and shapes, which are tuples.
+    value = value.tolist() if hasattr(value, "tolist") else value
+    value = list(value) if isinstance(value, tuple) else value
     if not is_value(value, port.type):
         raise PipelineError(f"{what}: wrong type", expected=f"`{port.type}`", got=shown(value))
     return encode_scalar(value)

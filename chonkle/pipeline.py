@@ -4,9 +4,10 @@ with chonkle.prepare("pipeline.json", direction="decode") as prepared:
     outputs = chonkle.run(prepared, {"bytes": chunk})
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,6 +26,9 @@ from chonkle.session import Session
 from chonkle.settings import Settings
 
 _FILE_MAX_BYTES = 16 << 20
+# A few small files, each a step of the next several times over, multiply without end.
+_DEPTH_MAX = 16
+_NESTED_MAX = 1000
 
 
 class PreparedPipeline:
@@ -159,7 +163,7 @@ def prepare(
     resolver = _with_settings(resolver or Resolver(), settings)
     parsed = load(pipeline)
     resolutions: dict[str, Resolution] = {}
-    composite = _define(parsed, resolver, resolutions)
+    composite = _define(parsed, resolver, resolutions, budget=count())
     plan = make_plan(composite, direction or parsed.direction)
     owned = session is None
     session = session or Session(
@@ -202,7 +206,8 @@ def define(
     """
     resolver = _with_settings(resolver or Resolver(), settings or Settings.from_environment())
     resolutions: dict[str, Resolution] = {}
-    return _define(pipeline, resolver, resolutions), resolutions
+    composite = _define(pipeline, resolver, resolutions, budget=count())
+    return composite, resolutions
 
 
 def _with_settings(resolver: Resolver, settings: Settings) -> Resolver:
@@ -218,6 +223,7 @@ def _define(
     resolver: Resolver,
     resolutions: dict[str, Resolution],
     *,
+    budget: Iterator[int],
     path: str = "",
     within: tuple[str, ...] = (),
 ) -> Composite:
@@ -227,6 +233,7 @@ def _define(
         pipeline: the pipeline.
         resolver: how codecs are picked.
         resolutions: gets what was picked for each step that is a codec.
+        budget: counts the nested pipelines, over all of them.
         path: the names of the steps that the pipeline stands in, each with a `/` behind it.
         within: the codec ids of the pipelines around it.
     """
@@ -242,11 +249,21 @@ def _define(
                 resolutions[f"{path}{name}"] = found
                 steps[name] = found.signature
                 continue
+            if path.count("/") >= _DEPTH_MAX or next(budget) > _NESTED_MAX:
+                raise PipelineError(
+                    "pipelines within pipelines come to too much",
+                    expected=f"at most {_DEPTH_MAX} levels and {_NESTED_MAX} nested pipelines",
+                )
             if step.codec_id in within:
                 chain = " -> ".join(f"`{each}`" for each in (*within, step.codec_id))
                 raise PipelineError(f"a pipeline contains itself: {chain}")
             steps[name] = _define(
-                found.pipeline, resolver, resolutions, path=f"{path}{name}/", within=within
+                found.pipeline,
+                resolver,
+                resolutions,
+                budget=budget,
+                path=f"{path}{name}/",
+                within=within,
             )
         except ChonkleError as failure:
             failures.append(failure.within(f"step `{name}`"))

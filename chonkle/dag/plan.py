@@ -219,12 +219,11 @@ def _data_consumers(
 
 def _derive_signature(pipeline: Pipeline, signatures: Mapping[str, Signature]) -> Signature:
     consumers = _data_consumers(pipeline, signatures)
-    used = {ref for step in pipeline.steps.values() for ref in step.inputs.values()}
     inputs = {}
     for name, port in pipeline.inputs.items():
-        ref = WiringRef(INPUT, name)
-        carried = ref in consumers if ref in used or ref in consumers else not port.parameter
-        inputs[name] = replace(port, parameter=not carried)
+        # What no step and no output takes as data comes from nowhere in the inverse, so it stays an
+        # input there.
+        inputs[name] = replace(port, parameter=WiringRef(INPUT, name) not in consumers)
     outputs = {
         name: Port(type=_source_type(pipeline, signatures, ref))  # type: ignore[arg-type]  # checked
         for name, ref in pipeline.outputs.items()

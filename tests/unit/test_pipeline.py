@@ -217,3 +217,26 @@ def test_defining_opens_nothing(echo: Resolver, settings: Settings) -> None:
     assert set(composite.signature.takes("decode")) == {"bytes"}
     assert resolutions["s0"].label == "echo-a@1.0.0 (core)"
     assert not settings.cache_directory.exists()
+
+
+def test_small_files_do_not_multiply_without_end(tmp_path: Path) -> None:
+    ports = {"bytes": {"type": "bytes"}}
+
+    def write(level: int, steps: dict[str, object], output: str) -> None:
+        document = {
+            "codec_id": f"level{level}",
+            "direction": "decode",
+            "inputs": ports,
+            "outputs": {"bytes": output},
+            "steps": steps,
+        }
+        (tmp_path / f"{level}.json").write_text(json.dumps(document))
+
+    for level in range(1, 8):
+        wiring = {"codec_id": f"level{level + 1}", "inputs": {"bytes": "input.bytes"}}
+        write(level, {f"s{index}": wiring for index in range(10)}, "s0.bytes")
+    # The innermost has no step at all.
+    write(8, {}, "input.bytes")
+    paths = {f"level{level}": tmp_path / f"{level}.json" for level in range(1, 9)}
+    with pytest.raises(PipelineError, match="at most 16 levels and 1000 nested pipelines"):
+        prepare(tmp_path / "1.json", resolver=Resolver(paths=paths))
