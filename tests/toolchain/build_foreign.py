@@ -1,8 +1,8 @@
 """Codec components as other toolchains make them, built where those toolchains are.
 
-Both codecs do the same. `encode` gives its ports back; `decode` gives them back in reverse order,
-and refuses a port named `refuse` with `refused: ` and that port's data. The one in C asks for an
-environment variable when it refuses, and for the time when it is given a port named `clock`.
+Both codecs do the same. `encode` gives its ports back, and asks for the time when there is a port
+named `clock`; `decode` gives them back in reverse order, and refuses a port named `refuse` with
+`refused: ` and that port's data. The one in C asks for an environment variable when it refuses.
 
     build_c_component       zig cc with wasi-libc, the adapter for WASI preview 1, wasm-tools:
                             4 core modules, imports of wasi:cli, wasi:clocks and wasi:io
@@ -16,7 +16,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-WIT = Path(__file__).parents[4] / "codec-src" / "sdk" / "wit"
+WIT = Path(__file__).parents[2] / "codec-src" / "sdk" / "wit"
 WORLD = "codec"
 
 ADAPTER_CRATE = "wasi-preview1-component-adapter-provider"
@@ -37,11 +37,15 @@ path = "adapter.rs"
 """
 
 PYTHON_SOURCE = """\
+import time
+
 from componentize_py_types import Err
 
 
 class Transform:
     def encode(self, inputs):
+        if any(name == "clock" for name, _ in inputs):
+            time.time()
         return inputs
 
     def decode(self, inputs):
