@@ -6,11 +6,16 @@ time, so that a red run can be repeated. `HYPOTHESIS_PROFILE` names another one.
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from chonkle.engine import wasmtime_version
+from chonkle.session import Session
+from chonkle.settings import Settings
 
 # The first call of a codec compiles it, so that times vary by a factor of a thousand.
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -28,6 +33,16 @@ settings.register_profile(
 in_ci = os.environ.get("CI", "").lower() in {"1", "true"}
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if in_ci else "dev"))
 
+# What a run of the tests may be told. Where the compilers are says nothing about what tests find;
+# how guests are called and how components are run must make no difference to them.
+PASSED_ON = ("CHONKLE_TOOLS_DIR", "CHONKLE_CALLS", "CHONKLE_COMPONENT")
+
+
+def pytest_report_header() -> str:
+    """Say what the tests run with."""
+    told = [f"{name}={os.environ[name]}" for name in PASSED_ON if os.environ.get(name)]
+    return " ".join([f"wasmtime {wasmtime_version()}", *told])
+
 
 @pytest.fixture(scope="session", autouse=True)
 def hermetic_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -39,8 +54,7 @@ def hermetic_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     home = tmp_path_factory.mktemp("chonkle")
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
-            # Where the compilers are says nothing about what tests find.
-            if name.startswith("CHONKLE_") and name != "CHONKLE_TOOLS_DIR":
+            if name.startswith("CHONKLE_") and name not in PASSED_ON:
                 patch.delenv(name)
         patch.setenv("CHONKLE_CACHE_DIR", str(home / "cache"))
         patch.setenv("CHONKLE_CODEC_STORE", str(home / "store"))
@@ -49,6 +63,21 @@ def hermetic_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         for name in ("NO_PROXY", "no_proxy"):
             patch.setenv(name, "127.0.0.1,localhost,::1")
         yield home
+
+
+@pytest.fixture(scope="session")
+def open_session() -> Callable[..., Session]:
+    """Give a function that opens a session as the run of the tests was told, or as a test says."""
+
+    def open_(**options: Any) -> Session:  # noqa: ANN401 - those of Session
+        told = Settings.from_environment()
+        usual = {
+            "prepared_calls": told.prepared_calls,
+            "flatten_components": told.flatten_components,
+        }
+        return Session(**{**usual, **options})
+
+    return open_
 
 
 @pytest.fixture(scope="session")

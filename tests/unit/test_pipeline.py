@@ -38,8 +38,8 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def session() -> Iterator[Session]:
-    with Session(cache_directory=None, aot="off") as opened:
+def session(open_session: Callable[..., Session]) -> Iterator[Session]:
+    with open_session(cache_directory=None, aot="off") as opened:
         yield opened
 
 

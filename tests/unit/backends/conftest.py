@@ -58,8 +58,8 @@ class OpenGuest(Protocol):
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> Iterator[Session]:
-    with Session(cache_directory=tmp_path / "cache") as opened:
+def session(tmp_path: Path, open_session: Callable[..., Session]) -> Iterator[Session]:
+    with open_session(cache_directory=tmp_path / "cache") as opened:
         yield opened
 
 

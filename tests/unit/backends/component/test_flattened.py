@@ -29,6 +29,7 @@ from chonkle.session import Session
 from chonkle.storage.store import WasmCodec
 
 type OpenComponent = Callable[..., Codec]
+type OpenSession = Callable[..., Session]
 
 PORTS = {"bytes": {"type": "bytes"}}
 SIGNATURE = Signature.from_json(
@@ -111,8 +112,10 @@ def one_row(name: int, name_size: int, data: int, data_size: int) -> str:
 
 
 @pytest.fixture(params=["flattened", "whole"])
-def open_component(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenComponent]:
-    session = Session(
+def open_component(
+    request: pytest.FixtureRequest, tmp_path: Path, open_session: OpenSession
+) -> Iterator[OpenComponent]:
+    session = open_session(
         cache_directory=tmp_path / "cache", flatten_components=request.param == "flattened"
     )
 
@@ -224,11 +227,13 @@ def test_a_trap_in_post_return_is_a_trap(open_component: OpenComponent) -> None:
             codec.call("decode", {"bytes": b"x"})
 
 
-def test_a_refusal_outlives_a_trap_in_post_return(tmp_path: Path) -> None:
+def test_a_refusal_outlives_a_trap_in_post_return(
+    tmp_path: Path, open_session: OpenSession
+) -> None:
     # Only flattened: wasmtime's own support runs post-return by itself and reports the trap.
     wasm = embed_signature(component(decode=result(1, 1024, 16), post="unreachable"), SIGNATURE)
     codec = WasmCodec.from_bytes(wasm, "guest.wasm")
-    with Session(cache_directory=tmp_path) as session:
+    with open_session(cache_directory=tmp_path, flatten_components=True) as session:
         opened = session.open(Resolution("component", SIGNATURE, "test", codec), Limits())
         for _ in range(2):
             with pytest.raises(CodecError, match=r"words of a guest$"):
@@ -367,7 +372,7 @@ def test_a_component_with_another_interface_is_refused(open_component: OpenCompo
 
 
 def test_a_component_that_cannot_be_flattened_says_so_and_runs(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, open_session: OpenSession
 ) -> None:
     text = SKELETON.replace(
         "(realloc (core func $main", "string-encoding=latin1+utf16 (realloc (core func $main"
@@ -382,7 +387,10 @@ def test_a_component_that_cannot_be_flattened_says_so_and_runs(
     found = Resolution("component", SIGNATURE, "test", codec)
     for compiled in (2, 0):
         caplog.clear()
-        with caplog.at_level(logging.WARNING), Session(cache_directory=tmp_path) as session:
+        with (
+            caplog.at_level(logging.WARNING),
+            open_session(cache_directory=tmp_path, flatten_components=True) as session,
+        ):
             opened = session.open(found, Limits())
             assert isinstance(opened, WholeCodec)
             assert session.counts.compiled == compiled
@@ -391,11 +399,11 @@ def test_a_component_that_cannot_be_flattened_says_so_and_runs(
         assert "string" in record.getMessage()
 
 
-def test_a_warm_cache_compiles_nothing(tmp_path: Path) -> None:
+def test_a_warm_cache_compiles_nothing(tmp_path: Path, open_session: OpenSession) -> None:
     codec = WasmCodec.from_bytes(embed_signature(component(), SIGNATURE), "guest.wasm")
     found = Resolution("component", SIGNATURE, "test", codec)
     for counts in ((0, 1), (1, 0)):
-        with Session(cache_directory=tmp_path) as session:
+        with open_session(cache_directory=tmp_path) as session:
             opened = session.open(found, Limits())
             assert opened.call("decode", {"bytes": b"x"}) == {"bytes": b"x"}
             assert (session.counts.loaded, session.counts.compiled) == counts

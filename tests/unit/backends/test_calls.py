@@ -1,0 +1,352 @@
+"""The two ways of calling guests: that nobody can tell them apart, and which one is used when."""
+
+import ctypes
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+import wasmtime
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chonkle.backends.base import Codec
+from chonkle.backends.calls import Calls, PreparedCalls, PublicCalls, forget_callback_failure
+from chonkle.backends.calls import open_calls as open_ways
+
+ROOT = Path(__file__).parents[3]
+PAGE = 1 << 16
+I32, I64 = 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF
+WAYS: dict[str, type[PreparedCalls | PublicCalls]] = {
+    "prepared": PreparedCalls,
+    "public": PublicCalls,
+}
+
+GUEST = """
+(module
+  (import "host" "fail" (func $fail))
+  (memory (export "memory") 1 4)
+  (memory (export "empty") 0)
+  (func (export "nothing"))
+  (func (export "seven") (result i32) (i32.const 7))
+  (func (export "same32") (param i32) (result i32) (local.get 0))
+  (func (export "same64") (param i64) (result i64) (local.get 0))
+  (func (export "packed") (param i32 i32) (result i64)
+    (i64.or (i64.shl (i64.extend_i32_u (local.get 0)) (i64.const 32))
+            (i64.extend_i32_u (local.get 1))))
+  (func (export "mixed") (param i32 i64 i32 i64) (result i64)
+    (i64.xor (i64.add (i64.extend_i32_u (local.get 0)) (local.get 1))
+             (i64.add (i64.mul (i64.extend_i32_u (local.get 2)) (i64.const 3))
+                      (i64.rotl (local.get 3) (i64.const 9)))))
+  (func (export "load") (param i32) (result i32) (i32.load8_u (local.get 0)))
+  (func (export "store") (param i32 i32) (i32.store8 (local.get 0) (local.get 1)))
+  (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
+  (func (export "fail") (call $fail))
+  (func (export "trap") (param i32 i32 i32) (result i32) unreachable)
+  (func (export "divide") (param i32 i32) (result i32)
+    (i32.div_u (local.get 0) (local.get 1))))
+"""
+
+
+class HostError(Exception):
+    """What the host function of the guest raises."""
+
+
+class Guest:
+    """An instance of the guest, with its functions in one of the ways."""
+
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+        engine = wasmtime.Engine()
+        self.wasm_store = wasmtime.Store(engine)
+        fail = wasmtime.Func(self.wasm_store, wasmtime.FuncType([], []), self._fail)
+        module = wasmtime.Module(engine, GUEST)
+        self.exports = wasmtime.Instance(self.wasm_store, module, [fail]).exports(self.wasm_store)
+
+    @staticmethod
+    def _fail() -> None:
+        raise HostError
+
+    def function(self, name: str) -> Callable[..., int]:
+        function = self.exports[name]
+        assert isinstance(function, wasmtime.Func)
+        return self.calls.function(self.wasm_store, function)
+
+    def memory(self, name: str) -> wasmtime.Memory:
+        memory = self.exports[name]
+        assert isinstance(memory, wasmtime.Memory)
+        return memory
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def way(request: pytest.FixtureRequest) -> Calls:
+    return WAYS[request.param]()
+
+
+@pytest.fixture
+def guest(way: Calls) -> Guest:
+    return Guest(way)
+
+
+@pytest.fixture(scope="module")
+def both() -> list[Guest]:
+    return [Guest(way()) for way in WAYS.values()]
+
+
+# Calls
+
+
+def test_functions_of_few_parameters_and_results(guest: Guest) -> None:
+    guest.function("nothing")()
+    assert guest.function("seven")() & I32 == 7
+
+
+EDGES = (0, 1, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF)
+WIDE_EDGES = (*EDGES, 1 << 32, (1 << 63) - 1, 1 << 63, I64)
+
+
+@pytest.mark.parametrize("value", EDGES)
+def test_an_i32_comes_back_whatever_its_highest_bit(guest: Guest, value: int) -> None:
+    assert guest.function("same32")(value) & I32 == value
+
+
+@pytest.mark.parametrize("value", WIDE_EDGES)
+def test_an_i64_comes_back_whatever_its_highest_bit(guest: Guest, value: int) -> None:
+    assert guest.function("same64")(value) & I64 == value
+
+
+@given(high=st.integers(0, I32), low=st.integers(0, I32))
+def test_a_packed_pair_has_both_halves(both: list[Guest], high: int, low: int) -> None:
+    for guest in both:
+        assert guest.function("packed")(high, low) & I64 == high << 32 | low
+
+
+@given(
+    st.tuples(st.integers(0, I32), st.integers(0, I64), st.integers(0, I32), st.integers(0, I64))
+)
+def test_more_parameters_than_are_passed_one_by_one(
+    both: list[Guest], arguments: tuple[int, int, int, int]
+) -> None:
+    a, b, c, d = arguments
+    expected = ((a + b) ^ (c * 3 + (d << 9 | d >> 55))) & I64
+    for guest in both:
+        call = guest.function("mixed")
+        # What an earlier call left behind does not count.
+        call(I32, I64, I32, I64)
+        assert call(*arguments) & I64 == expected
+
+
+# Failures
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("trap", (1, 2, 3), "unreachable"),
+        ("divide", (1, 0), "divide by zero"),
+        ("load", (I32,), "out of bounds"),
+    ],
+)
+def test_a_trap_is_noticed_every_time(
+    guest: Guest, name: str, arguments: tuple[int, ...], words: str
+) -> None:
+    call, same = guest.function(name), guest.function("same32")
+    for _ in range(3):
+        with pytest.raises(wasmtime.Trap, match=words):
+            call(*arguments)
+        assert same(5) & I32 == 5
+    assert guest.function("divide")(7, 2) & I32 == 3
+
+
+def test_a_failure_of_the_host_is_no_result(guest: Guest) -> None:
+    call = guest.function("fail")
+    for _ in range(2):
+        # The package raises the callback's own exception; the C API tells of a failure only.
+        with pytest.raises((HostError, wasmtime.WasmtimeError, wasmtime.Trap)):
+            call()
+        forget_callback_failure()
+
+
+def test_a_forgotten_failure_is_not_raised_by_the_next_trap() -> None:
+    prepared, public = Guest(PreparedCalls()), Guest(PublicCalls())
+    with pytest.raises((HostError, wasmtime.WasmtimeError, wasmtime.Trap)):
+        prepared.function("fail")()
+    forget_callback_failure()
+    with pytest.raises(wasmtime.Trap, match="unreachable"):
+        public.function("trap")(1, 2, 3)
+
+
+# Memory
+
+
+def test_what_is_written_into_a_view_is_in_the_memory(guest: Guest) -> None:
+    size, see = guest.calls.memory(guest.wasm_store, guest.memory("memory"))
+    view = see()
+    assert (size(), len(view), view.format, view.readonly) == (PAGE, PAGE, "B", False)
+    view[PAGE - 3 :] = b"\x01\x80\xff"
+    load = guest.function("load")
+    assert [load(PAGE - 3 + index) & I32 for index in range(3)] == [1, 0x80, 0xFF]
+    guest.function("store")(17, 0xAB)
+    assert view[17] == 0xAB
+    assert guest.memory("memory").read(guest.wasm_store, PAGE - 3, PAGE) == b"\x01\x80\xff"
+
+
+def test_a_view_taken_after_growth_shows_all_of_it(guest: Guest) -> None:
+    size, see = guest.calls.memory(guest.wasm_store, guest.memory("memory"))
+    before = see()
+    before[0] = 9
+    assert guest.function("grow")(2) & I32 == 1
+    assert (size(), len(before), len(see())) == (3 * PAGE, PAGE, 3 * PAGE)
+    assert see()[0] == 9
+    see()[3 * PAGE - 1] = 7
+    assert guest.function("load")(3 * PAGE - 1) & I32 == 7
+    assert guest.function("grow")(2) & I32 == I32
+    assert size() == 3 * PAGE
+
+
+def test_a_memory_of_no_bytes_has_a_view_of_none(guest: Guest) -> None:
+    size, see = guest.calls.memory(guest.wasm_store, guest.memory("empty"))
+    assert (size(), len(see()), bytes(see())) == (0, 0, b"")
+
+
+# Which one is used
+
+
+def test_prepared_calls_work_with_the_wasmtime_that_is_installed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert isinstance(open_ways(), PreparedCalls)
+    assert isinstance(open_ways(prepared=False), PublicCalls)
+    assert caplog.records == []
+
+
+class _Library:
+    """A library that lacks a function that is needed."""
+
+    def __init__(self, path: str) -> None:
+        assert Path(path).is_file()
+
+
+def _without_library(_path: str) -> object:
+    raise OSError("cannot open shared object file")
+
+
+def _wrong_result(*_arguments: object) -> Callable[..., int]:
+    return lambda *_given: 41
+
+
+def _wrong_memory(*_arguments: object) -> tuple[Callable[[], int], Callable[[], memoryview]]:
+    elsewhere = memoryview(bytearray(PAGE))
+    return (lambda: PAGE), (lambda: elsewhere)
+
+
+def _other_handles(*_arguments: object) -> object:
+    raise ctypes.ArgumentError("argument 1: TypeError: wrong type")
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "replacement", "words"),
+    [
+        (ctypes, "CDLL", _Library, "AttributeError: .*wasmtime_func_call_unchecked"),
+        (ctypes, "CDLL", _without_library, "OSError: cannot open"),
+        (PreparedCalls, "function", _wrong_result, "a known call gave a wrong result"),
+        (PreparedCalls, "memory", _wrong_memory, "a memory is not where it should be"),
+        (PreparedCalls, "function", _other_handles, "ArgumentError: argument 1"),
+    ],
+)
+def test_calls_that_do_not_work_are_not_used_and_one_line_says_so(
+    *,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    target: object,
+    name: str,
+    replacement: object,
+    words: str,
+) -> None:
+    monkeypatch.setattr(target, name, replacement)
+    with caplog.at_level(logging.DEBUG):
+        assert isinstance(open_ways(), PublicCalls)
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("chonkle.calls", "WARNING")
+    assert record.getMessage().startswith("prepared calls do not work with this wasmtime")
+    monkeypatch.undo()
+    with pytest.raises(AssertionError, match=words):
+        raise AssertionError(record.getMessage())
+
+
+# Which one the tests themselves use
+
+
+class OpenGuest(Protocol):
+    def __call__(self, source: str) -> Codec: ...
+
+
+@pytest.fixture
+def used(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Note which ways functions are prepared in."""
+    noted: set[str] = set()
+    for name, way in WAYS.items():
+
+        def note(
+            self: Calls,
+            wasm_store: wasmtime.Store,
+            function: wasmtime.Func,
+            *,
+            name: str = name,
+            original: Callable[..., Callable[..., int]] = way.function,
+        ) -> Callable[..., int]:
+            noted.add(name)
+            return original(self, wasm_store, function)
+
+        monkeypatch.setattr(way, "function", note)
+    return noted
+
+
+@pytest.mark.parametrize("told", WAYS)
+def test_sessions_of_tests_call_as_the_environment_says(
+    *,
+    monkeypatch: pytest.MonkeyPatch,
+    used: set[str],
+    request: pytest.FixtureRequest,
+    write_guest: Callable[..., str],
+    told: str,
+) -> None:
+    monkeypatch.setenv("CHONKLE_CALLS", told)
+    open_guest: OpenGuest = request.getfixturevalue("open_guest")
+    # Opening a session tried prepared calls out.
+    used.clear()
+    assert open_guest(write_guest()).call("decode", {"bytes": b"x"}) == {"bytes": b"x"}
+    assert used == {told}
+
+
+def test_what_the_run_was_told_is_in_force(
+    open_guest: OpenGuest, used: set[str], write_guest: Callable[..., str]
+) -> None:
+    used.clear()
+    open_guest(write_guest()).call("decode", {"bytes": b"x"})
+    (way,) = used
+    assert way == (os.environ.get("CHONKLE_CALLS") or "prepared")
+    print(f"guests are called in the way `{way}`")  # noqa: T201 - read by the test below
+
+
+@pytest.mark.parametrize("told", WAYS)
+def test_a_run_of_the_tests_can_be_told(told: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "pytest", "-s", "-p", "no:cacheprovider", "-n", "0",
+            f"{Path(__file__)}::{test_what_the_run_was_told_is_in_force.__name__}",
+            f"--basetemp={tmp_path / 'inner'}",
+        ],
+        cwd=ROOT,
+        env={**os.environ, "CHONKLE_CALLS": told},
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert f"CHONKLE_CALLS={told}" in done.stdout
+    assert f"guests are called in the way `{told}`" in done.stdout
