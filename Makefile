@@ -41,6 +41,10 @@ check: lint ## The quick loop: lint, types, and the tests that need no compiler
 smoke: $(VENV)/dev.stamp ## The tests that need neither compilers nor a network, for any platform
 	$(PY) -m pytest -m "not toolchain and not network" $(ARGS)
 
+.PHONY: test-wasmtime
+test-wasmtime: ## The tests with every version of wasmtime that is allowed
+	WORKERS=$(WORKERS) sh .ci/test-wasmtime $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/dev.stamp ## Lint, formatting and types
 	$(PY) -m ruff check
