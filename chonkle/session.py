@@ -9,6 +9,7 @@ from typing import Self
 from chonkle.backends.base import Codec, Limits
 from chonkle.backends.calls import open_calls
 from chonkle.backends.core import CoreCodec, check_interface
+from chonkle.backends.desk import DeskOpener
 from chonkle.engine import Engine, EngineConfig
 from chonkle.errors import PipelineError
 from chonkle.formats.wasm_binary import read_core_interface
@@ -56,6 +57,7 @@ class Session:
         self._aot = aot
         self._caches: dict[EngineConfig, AotCache] = {}
         self._codecs: dict[_CodecKey, Codec] = {}
+        self._desks: dict[EngineConfig, DeskOpener] = {}
         self._lock = Lock()
         self._calls = open_calls(prepared=prepared_calls)
         self._flatten = flatten_components
@@ -102,6 +104,7 @@ class Session:
                 engine=cache.engine,
                 limits=limits,
                 calls=self._calls,
+                open_desk=self._desks.setdefault(cache.engine.config, DeskOpener(cache)),
             )
         # Half of wasmtime's own import time, so only for who runs a component.
         from chonkle.backends.component import open_component  # noqa: PLC0415

@@ -8,12 +8,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, cast
 
+from chonkle.errors import LimitError
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Direction, Signature
 
 Backend = Literal["native", "core", "component"]
+# As much as any machine has, and far below what would overflow a count of bytes or of ticks.
+_BYTES_MAX = 1 << 44
+_SECONDS_MAX = 10_000_000
+
 BACKENDS: tuple[Backend, ...] = ("native", "core", "component")
 
 
@@ -21,8 +26,9 @@ class Answer:
     """The output ports of one call, and the hold on the memory that they lie in.
 
     Attributes:
-        ports: data of each output port. Views are released when the answer is closed, so that who
-            touches one too late gets an error and not somebody else's bytes.
+        ports: data of each output port: bytes, unless memory is lent. Views of lent memory are
+            released when the answer is closed, so that who touches one too late gets an error and
+            not somebody else's bytes.
     """
 
     __slots__ = ("_release", "ports")
@@ -33,6 +39,11 @@ class Answer:
         """Hold `ports` until `release` is called."""
         self.ports = ports
         self._release = release
+
+    @property
+    def lends(self) -> bool:
+        """Whether the ports lie in memory that goes back when the answer is closed."""
+        return self._release is not None
 
     def close(self) -> None:
         """Give the memory back; the ports may not be touched any more. Idempotent."""
@@ -58,6 +69,28 @@ class Limits:
     memory_bytes: int = 1 << 30
     output_bytes: int = 1 << 30
     timeout_s: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse limits that limit nothing or cannot be kept.
+
+        Raises:
+            LimitError: naming the limit.
+        """
+        for name in ("memory_bytes", "output_bytes"):
+            value = getattr(self, name)
+            if type(value) is not int or not 0 < value <= _BYTES_MAX:
+                raise LimitError(
+                    f"bad limit `{name}`", expected=f"1 to {_BYTES_MAX} bytes", got=repr(value)
+                )
+        seconds = self.timeout_s
+        is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+        # Written so that a NaN, which compares with nothing, is refused.
+        if seconds is not None and not (is_number and 0 < seconds <= _SECONDS_MAX):
+            raise LimitError(
+                "bad limit `timeout_s`",
+                expected=f"more than 0 and at most {_SECONDS_MAX} seconds",
+                got=repr(seconds),
+            )
 
 
 def call_label(signature: Signature, backend: Backend, direction: Direction) -> str:
@@ -105,6 +138,8 @@ class Codec(ABC):
             LimitExceeded: the codec asked for more than its limits allow.
         """
         answer = self.answer(direction, port_map)
+        if not answer.lends:
+            return cast("dict[str, bytes]", answer.ports)
         try:
             return {name: bytes(data) for name, data in answer.ports.items()}
         finally:

@@ -5,12 +5,13 @@ which owns that input. The result packs pointer and length of the output port-ma
 len`, which the host frees; zero is failure, and `last_error`, where the guest has it, says why.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import wasmtime
 
 from chonkle.backends.base import Answer, Codec, Limits, call_label
 from chonkle.backends.calls import Calls
+from chonkle.backends.desk import DESK_BYTES, NO_ROOM, ON_DESK, Desk
 from chonkle.backends.guest import (
     GuestFunctions,
     InstancePool,
@@ -45,8 +46,8 @@ OPTIONAL_EXPORTS = {"_initialize": "() -> ()", "last_error": "() -> i64"}
 
 _U32 = 0xFFFF_FFFF
 _ERROR_TEXT_MAX = 4096
-# Up to here another copy costs less than what avoids it.
-_SMALL_BYTES = 4096
+_CALLS_BETWEEN_LOOKS = 64
+_EXPORTS_MAX = 256
 
 
 def check_interface(interface: Interface, *, what: str) -> None:
@@ -59,6 +60,13 @@ def check_interface(interface: Interface, *, what: str) -> None:
     Raises:
         WasmFormatError: naming the first export that is missing or has another type.
     """
+    if len(interface.exports) > _EXPORTS_MAX:
+        # Looking through them takes wasmtime's package quadratic time.
+        raise WasmFormatError(
+            f"{what}: too many exports",
+            expected=f"at most {_EXPORTS_MAX}",
+            got=str(len(interface.exports)),
+        )
     exports = {export.name: export for export in interface.exports}
     for name, type_ in {**REQUIRED_EXPORTS, **OPTIONAL_EXPORTS}.items():
         kind = "memory" if name == "memory" else "func"
@@ -76,6 +84,11 @@ def check_interface(interface: Interface, *, what: str) -> None:
 class _CoreInstance:
     """An instance with the core ABI, its functions prepared.
 
+    Attributes:
+        served: how many calls it was taken for.
+        desk: makes small calls cheap; set up at the second of them, so that a process that makes
+            one call does not pay for it.
+
     Args of the constructor:
         engine: the engine that compiled the module.
         module: the compiled module, whose exports were checked.
@@ -86,7 +99,10 @@ class _CoreInstance:
     def __init__(
         self, engine: Engine, module: wasmtime.Module, *, limits: Limits, calls: Calls
     ) -> None:
-        wasm_store = limited_store(engine, limits)
+        self.served = 0
+        self.desk: Desk | None = None
+        self._calls = calls
+        self._wasm_store = wasm_store = limited_store(engine, limits)
         linker = wasmtime.Linker(engine.wasmtime)
         # Deny by default: an import that is called traps, and the trap names it.
         linker.define_unknown_imports_as_traps(module)
@@ -95,7 +111,8 @@ class _CoreInstance:
         memory = exports["memory"]
         assert isinstance(memory, wasmtime.Memory)  # noqa: S101 - the exports were checked
         self.memory = LinearMemory(calls, wasm_store, memory)
-        functions = GuestFunctions(engine, wasm_store, limits=limits, calls=calls)
+        self._exports = exports
+        self._functions = functions = GuestFunctions(engine, wasm_store, limits=limits, calls=calls)
         if "_initialize" in exports:
             functions.prepare(exports["_initialize"])()
         self.alloc = functions.prepare(exports["alloc"])
@@ -108,6 +125,17 @@ class _CoreInstance:
             functions.prepare(exports["last_error"]) if "last_error" in exports else None
         )
 
+    def set_up_desk(self, module: wasmtime.Module) -> Desk:
+        """Link a desk to this instance."""
+        self.desk = Desk(
+            module,
+            wasm_store=self._wasm_store,
+            exports=self._exports,
+            functions=self._functions,
+            calls=self._calls,
+        )
+        return self.desk
+
 
 class CoreCodec(Codec):
     """A codec in a core module.
@@ -118,6 +146,7 @@ class CoreCodec(Codec):
         engine: the engine that compiled it.
         limits: what one call may take.
         calls: how its functions are called.
+        open_desk: gives the compiled desk, or None where there shall be none.
     """
 
     def __init__(
@@ -128,11 +157,13 @@ class CoreCodec(Codec):
         engine: Engine,
         limits: Limits,
         calls: Calls,
+        open_desk: Callable[[], wasmtime.Module | None],
     ) -> None:
         """Make a codec of a compiled module; nothing of the guest runs yet."""
         self._signature = signature
         self._limits = limits
         self._check_stack = StackCheck(engine)
+        self._open_desk = open_desk
         self._pool = InstancePool(lambda: _CoreInstance(engine, module, limits=limits, calls=calls))
 
     def signature(self) -> Signature:
@@ -146,20 +177,23 @@ class CoreCodec(Codec):
             instance = self._pool.take()
             # Whatever is raised from here on leaves the instance outside of the pool: a guest that
             # broke is in no state to be called again, and one that only said no comes back below.
-            pointer, size = self._write_input(instance, port_map)
-            result = instance.transforms[direction](pointer, size)
+            instance.served += 1
+            pieces = portmap.pieces(port_map)
+            size = sum(map(len, pieces))
+            desk = instance.desk
+            if desk is None and instance.served > 1 and size <= DESK_BYTES:
+                desk = self._set_up_desk(instance)
+            if desk is not None and size <= DESK_BYTES:
+                desk.view[:size] = b"".join(pieces)
+                result = desk.transforms[direction](size)
+                if (result >> 32) & _U32 == ON_DESK:
+                    return self._take_from(desk, instance, size, result & _U32)
+            else:
+                pointer = self._write_input(instance, pieces, size)
+                result = instance.transforms[direction](pointer, size)
             if result == 0:
                 raise self._refusal(instance)
-            start, size = (result >> 32) & _U32, result & _U32
-            output = instance.memory.bytes_at(start, size, what="output")
-            if size > _SMALL_BYTES:
-                return self._lend(instance, output, start, direction)
-            # Copying it at once costs less than lending it.
-            ports = _ports(bytes(output))
-            instance.dealloc(start, size)
-            self._keep(instance)
-            self._check_size(ports)
-            return Answer(ports)
+            return self._lend(instance, (result >> 32) & _U32, result & _U32, direction)
         except (ChonkleError, wasmtime.Trap, wasmtime.WasmtimeError) as failure:
             raise self._failure(failure, direction) from failure
 
@@ -167,11 +201,34 @@ class CoreCodec(Codec):
         """Free the instances."""
         self._pool.clear()
 
-    def _write_input(
-        self, instance: _CoreInstance, port_map: Mapping[str, Buffer]
-    ) -> tuple[int, int]:
-        pieces = portmap.pieces(port_map)
-        size = sum(map(len, pieces))
+    def _set_up_desk(self, instance: _CoreInstance) -> Desk | None:
+        if self._limits.memory_bytes < DESK_BYTES:
+            return None
+        module = self._open_desk()
+        return None if module is None else instance.set_up_desk(module)
+
+    def _take_from(self, desk: Desk, instance: _CoreInstance, given: int, size: int) -> Answer:
+        """Copy an answer from the desk; the guest has freed it already."""
+        if size > DESK_BYTES:
+            if size == NO_ROOM:
+                raise self._no_room(instance, given)
+            raise CodecTrap("the guest's input buffer lies outside of its memory")
+        ports = _ports(bytes(desk.view[:size]))
+        # Now and then, because asking for its size takes a tenth of a call.
+        if instance.served % _CALLS_BETWEEN_LOOKS or instance.memory.is_worth_keeping():
+            self._pool.give(instance)
+        if size > self._limits.output_bytes:
+            self._check_size(ports)
+        return Answer(ports)
+
+    def _no_room(self, instance: _CoreInstance, size: int) -> LimitExceeded:
+        self._pool.give(instance)
+        return LimitExceeded(
+            f"the guest has no room for {size} bytes of input", hint="raise the memory limit"
+        )
+
+    def _write_input(self, instance: _CoreInstance, pieces: list[Buffer], size: int) -> int:
+        """Have the guest make room for a port-map and write it there; gives its address."""
         if size > self._limits.memory_bytes:
             raise LimitExceeded(
                 "the input alone is larger than the memory allowed",
@@ -180,27 +237,19 @@ class CoreCodec(Codec):
             )
         pointer = instance.alloc(size) & _U32
         if pointer == 0:
-            self._pool.give(instance)
-            raise LimitExceeded(
-                f"the guest has no room for {size} bytes of input",
-                hint="raise the memory limit",
-            )
+            raise self._no_room(instance, size)
         target = instance.memory.bytes_at(pointer, size, what="input buffer")
-        if size <= _SMALL_BYTES:
-            target[:] = b"".join(pieces)
-        else:
-            at = 0
-            for piece in pieces:
-                end = at + len(piece)
-                target[at:end] = piece
-                at = end
-        return pointer, size
+        at = 0
+        for piece in pieces:
+            end = at + len(piece)
+            target[at:end] = piece
+            at = end
+        return pointer
 
-    def _lend(
-        self, instance: _CoreInstance, output: memoryview, start: int, direction: Direction
-    ) -> Answer:
+    def _lend(self, instance: _CoreInstance, start: int, size: int, direction: Direction) -> Answer:
+        """Lend an answer from where it lies in the guest's memory."""
+        output = instance.memory.bytes_at(start, size, what="output")
         ports = _ports(output)
-        size = len(output)
 
         def release() -> None:
             output.release()

@@ -81,6 +81,7 @@ RULES: Mapping[str, Rule] = {
     "chonkle.backends.base": rule(4, never="storage engine oci fetch http"),
     "chonkle.backends.calls": rule(4, "wasmtime", never="storage engine oci fetch http"),
     "chonkle.backends.guest": rule(4, "wasmtime"),
+    "chonkle.backends.desk": rule(4, "wasmtime", never="oci fetch http"),
     "chonkle.backends.stack": rule(4, never="storage oci fetch http"),
     "chonkle.backends.core": rule(4, "wasmtime"),
     "chonkle.backends.component": rule(4, "wasmtime"),
