@@ -5,6 +5,7 @@ that native code made under one configuration is never offered to another: wasmt
 most of them when it loads code, but not all.
 """
 
+import os
 import platform
 import struct
 import sys
@@ -115,12 +116,19 @@ class _EpochClock:
 
     def __init__(self, engine: wasmtime.Engine) -> None:
         self._engine = engine
+        self._reset()
+
+    def _reset(self) -> None:
+        self._process = os.getpid()
         self._condition = threading.Condition()
         self._waiting = 0
         self._thread: threading.Thread | None = None
 
     @contextmanager
     def running(self) -> Iterator[None]:
+        if self._process != os.getpid():
+            # After a fork the thread is gone, and the lock may be held by nobody.
+            self._reset()
         with self._condition:
             self._waiting += 1
             if self._thread is None:

@@ -7,6 +7,32 @@ line only prints it.
 from collections.abc import Iterable
 from typing import Self
 
+_PART_MAX = 2000
+_NAMES_MAX = 12
+_PROBLEMS_MAX = 50
+
+
+def printable(text: str) -> str:
+    """Make somebody else's words fit for a terminal and a log: one line, no control characters.
+
+    What is not printable, line breaks and marks that turn text round included, is written as an
+    escape; what is too long loses its middle.
+    """
+    if len(text) > _PART_MAX:
+        half = _PART_MAX // 2
+        text = f"{text[:half]}...{text[-half:]}"
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def offer(names: Iterable[str]) -> str:
+    """Say which names there are, for a message about one that there is not."""
+    known = list(names)
+    shown = ", ".join(f"`{name}`" for name in known[:_NAMES_MAX])
+    more = f" and {len(known) - _NAMES_MAX} more" if len(known) > _NAMES_MAX else ""
+    return f"there is {shown}{more}" if known else "there is none"
+
 
 class ChonkleError(Exception):
     """A failure with words: what happened, where, what was expected and what was found.
@@ -21,21 +47,32 @@ class ChonkleError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, expected: str = "", got: str = "", hint: str = "") -> None:
-        parts = [what]
+        parts = [printable(what)]
         if expected:
-            parts.append(f"expected {expected}")
+            parts.append(f"expected {printable(expected)}")
         if got:
-            parts.append(f"got {got}")
+            parts.append(f"got {printable(got)}")
         message = ", ".join(parts)
-        # Everything is folded into the one positional argument, so that the exception survives
-        # pickling between processes.
-        super().__init__(f"{message}; hint: {hint}" if hint else message)
+        # Everything is folded into the one positional argument, which is all that a plain exception
+        # carries between processes.
+        super().__init__(f"{message}; hint: {printable(hint)}" if hint else message)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle the message as it is: `__init__` would take its line breaks for a guest's."""
+        return _restored, (type(self), self.args, self.__dict__)
 
     def within(self, context: str) -> Self:
         """Give the same failure with words for where it happened before its own."""
-        error = type(self)(f"{context}: {self}")
-        error.__dict__.update(self.__dict__)
-        return error
+        return _restored(type(self), (f"{printable(context)}: {self}",), self.__dict__)
+
+
+def _restored[E: ChonkleError](
+    kind: type[E], arguments: tuple[object, ...], state: dict[str, object]
+) -> E:
+    error = kind.__new__(kind)
+    error.args = arguments
+    error.__dict__.update(state)
+    return error
 
 
 class PipelineError(ChonkleError, ValueError):
@@ -52,12 +89,14 @@ class PipelineError(ChonkleError, ValueError):
         """Fold several problems of one pipeline into one exception."""
         found = tuple(problems)
         if len(found) == 1:
-            error = cls(f"pipeline `{pipeline}`: {found[0]}")
+            text = f"pipeline `{printable(pipeline)}`: {found[0]}"
         else:
-            listed = "".join(f"\n  - {problem}" for problem in found)
-            error = cls(f"pipeline `{pipeline}` has {len(found)} problems:{listed}")
-        error.problems = found
-        return error
+            lines = [f"pipeline `{printable(pipeline)}` has {len(found)} problems:"]
+            lines += [f"  - {problem}" for problem in found[:_PROBLEMS_MAX]]
+            if len(found) > _PROBLEMS_MAX:
+                lines.append(f"  and {len(found) - _PROBLEMS_MAX} more")
+            text = "\n".join(lines)
+        return _restored(cls, (text,), {"problems": found})
 
 
 class SignatureError(ChonkleError, ValueError):
@@ -98,6 +137,10 @@ class CodecTrap(ChonkleError, RuntimeError):  # noqa: N818 - the WebAssembly wor
 
 class LimitExceeded(ChonkleError, RuntimeError):  # noqa: N818 - names the event, as users say it
     """A codec asked for more time, memory or output than its limits allow."""
+
+
+class LimitError(ChonkleError, ValueError):
+    """A limit that was asked for limits nothing, or cannot be kept."""
 
 
 class CacheError(ChonkleError, RuntimeError):

@@ -5,11 +5,20 @@ it, in a guest's memory for wasm, until the last step that reads it has run.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from chonkle.backends.base import Answer, Codec
-from chonkle.dag.plan import Plan
-from chonkle.errors import ChonkleError, CodecError, CodecTrap, LimitExceeded, PipelineError
+from chonkle.dag.plan import Plan, PlannedStep
+from chonkle.errors import (
+    ChonkleError,
+    CodecError,
+    CodecTrap,
+    LimitExceeded,
+    PipelineError,
+    offer,
+    printable,
+)
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Port
 from chonkle.formats.values import check_scalar, encode_scalar, is_value, shown
@@ -50,36 +59,54 @@ def run(prepared: Prepared, inputs: Mapping[str, object]) -> dict[str, bytes]:
     answers: list[Answer] = []
     try:
         for step, codec in zip(plan.steps, prepared.codecs, strict=True):
-            port_map = {}
-            for port, slot in step.takes:
-                value = values[slot]
-                if value is not None:
-                    port_map[port] = value
+            port_map = {
+                port: value for port, slot in step.takes if (value := values[slot]) is not None
+            }
             try:
                 answer = codec.answer(plan.direction, port_map)
             except (CodecError, CodecTrap, LimitExceeded) as failure:
                 raise failure.within(f"step `{step.path}`") from failure.__cause__
             answers.append(answer)
+            ports = answer.ports
             for port, slot in step.gives:
-                try:
-                    values[slot] = answer.ports[port]
-                except KeyError:
-                    signature = codec.signature()
-                    if signature.gives(plan.direction)[port].required:
-                        raise CodecTrap(
-                            f"step `{step.path}`: codec `{signature.codec_id}` "
-                            f"({signature.label}) did not return its port `{port}`"
-                        ) from None
+                if port in ports:
+                    values[slot] = ports[port]
+                else:
+                    _allow_missing(codec, plan, step, port)
             for index in step.closes:
-                answers[index].close()
-        return {
+                _close(answers[index], plan.steps[index])
+        outputs = {
             name: bytes(value)
             for name, slot in plan.outputs.items()
             if (value := values[slot]) is not None
         }
-    finally:
+        for answer, step in zip(answers, plan.steps, strict=True):
+            _close(answer, step)
+    except BaseException:
+        # What went wrong first is what is told, whatever else goes wrong on the way out.
         for answer in answers:
+            with suppress(ChonkleError):
+                answer.close()
+        raise
+    return outputs
+
+
+def _allow_missing(codec: Codec, plan: Plan, step: PlannedStep, port: str) -> None:
+    """Accept that a codec left out an optional port, and nothing else."""
+    signature = codec.signature()
+    if signature.gives(plan.direction)[port].required:
+        raise CodecTrap(
+            f"step `{step.path}`: codec `{signature.codec_id}` ({signature.label}), "
+            f"{plan.direction}: did not return its port `{port}`"
+        )
+
+
+def _close(answer: Answer, step: PlannedStep) -> None:
+    if answer.lends:
+        try:
             answer.close()
+        except (CodecTrap, LimitExceeded) as failure:
+            raise failure.within(f"step `{step.path}`") from failure.__cause__
 
 
 def _bind(plan: Plan, inputs: Mapping[str, object], values: list[Buffer | None]) -> None:
@@ -94,7 +121,7 @@ def _bind(plan: Plan, inputs: Mapping[str, object], values: list[Buffer | None])
         elif port.required and port.default is None:
             problems.append(f"input `{name}` is missing")
     problems.extend(
-        f"unknown input `{name}`, there is {', '.join(f'`{known}`' for known in plan.inputs)}"
+        printable(f"unknown input `{name}`, {offer(plan.inputs)}")
         for name in inputs
         if name not in plan.inputs and name not in plan.unused_inputs
     )

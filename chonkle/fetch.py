@@ -10,8 +10,8 @@ from pathlib import Path
 from chonkle.digest import Digest
 from chonkle.errors import DigestMismatchError, FetchError
 from chonkle.formats.values import shown
+from chonkle.formats.wasm_binary import SIZE_MAX_BYTES
 
-SIZE_MAX_BYTES = 256 << 20
 _PIN = "blake3="
 _SCHEMES = ("file", "https", "oci")
 
@@ -51,6 +51,12 @@ class Source:
             )
         # A scheme has no case (RFC 3986, section 3.1); what reads the URI need not know that.
         uri = scheme + uri[len(scheme) :]
+        if "@" in uri.partition("://")[2].partition("/")[0]:
+            # Not shown: it holds a password.
+            raise FetchError(
+                "a source with credentials in it",
+                hint="they would end up in logs; use `docker login`, or a URI that needs none",
+            )
         pin = None
         if has_fragment:
             if scheme == "oci" or not fragment.startswith(_PIN):

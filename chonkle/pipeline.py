@@ -41,6 +41,7 @@ class PreparedPipeline:
         composite: the pipeline with what each of its steps is; its signature is the pipeline's.
         resolutions: what was picked for each step of the plan, by its path.
         session: the session that holds the codecs.
+        limits: what one call of a codec may take.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class PreparedPipeline:
         self.composite = composite
         self.resolutions = resolutions
         self.session = session
+        self.limits = limits
         self._owns_session = owns_session
         self._codecs: list[Codec] | None = []
         for step in plan.steps:

@@ -26,7 +26,9 @@ from chonkle.fetch import Source
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.signature import Signature
 from chonkle.formats.values import shown
+from chonkle.formats.wasm_binary import SIZE_MAX_BYTES
 from chonkle.names import version_key
+from chonkle.storage.files import read_file
 from chonkle.storage.store import CodecStore, WasmCodec, bundled_store, without_conflicts
 
 DEFAULT_PREFERENCE: tuple[Backend, ...] = ("native", "core", "component")
@@ -195,7 +197,7 @@ class Resolver:
 
     def _from_file(self, codec_id: str, path: Path) -> Resolution | PipelineResolution:
         try:
-            data = path.read_bytes()
+            data = read_file(path, size_max=SIZE_MAX_BYTES)
         except (OSError, ValueError) as failure:
             reason = failure.strerror if isinstance(failure, OSError) else str(failure)
             raise ResolveError(f"codec `{codec_id}`: cannot read {path}: {reason}") from failure

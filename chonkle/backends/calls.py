@@ -167,12 +167,14 @@ class PreparedCalls:
         return wasmtime.Trap._from_ptr(pointer)  # noqa: SLF001 - see above
 
 
-def forget_callback_failure() -> None:
-    """Drop the exception of a callback that the package keeps for whoever fails next.
+def take_callback_failure() -> Exception | None:
+    """Take away the exception of a callback that the package keeps for whoever fails next.
 
     It is one for the whole process, so that a later failure, anybody's, would raise it.
     """
-    wasmtime._func.LAST_EXCEPTION = None  # noqa: SLF001 - see above
+    kept = wasmtime._func.LAST_EXCEPTION  # noqa: SLF001 - see above
+    wasmtime._func.LAST_EXCEPTION = None  # noqa: SLF001
+    return kept
 
 
 def _context(wasm_store: wasmtime.Store) -> c_void_p:

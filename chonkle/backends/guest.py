@@ -16,10 +16,11 @@ from chonkle.errors import ChonkleError, CodecError, CodecTrap, LimitExceeded
 # A guest's memory never shrinks. An instance that grew past this is not kept, so that one large
 # chunk does not hold its memory for ever.
 _KEPT_MEMORY_BYTES = 256 << 20
-_TABLE_ELEMENTS_MAX = 1 << 20
+_TABLE_ELEMENTS_MAX = 1 << 17
 # A Python interpreter in a component has sixty instances and two memories.
 _INSTANCES_MAX = 256
-_MEMORIES_MAX = 4
+_TABLES_MAX = 16
+_MEMORIES_MAX = 3
 
 
 class LinearMemory:
@@ -69,7 +70,7 @@ def limited_store(engine: Engine, limits: Limits) -> wasmtime.Store:
         memory_size=limits.memory_bytes,
         table_elements=_TABLE_ELEMENTS_MAX,
         instances=_INSTANCES_MAX,
-        tables=_INSTANCES_MAX,
+        tables=_TABLES_MAX,
         memories=_MEMORIES_MAX,
     )
     return wasm_store
@@ -155,7 +156,7 @@ def trap_error(failure: Exception, limits: Limits) -> ChonkleError:
     """
     reason = _reason(failure)
     if reason == "interrupt":
-        return LimitExceeded(f"ran longer than the allowed {limits.timeout_s:g} s")
+        return LimitExceeded(f"ran longer than the allowed {limits.timeout_s} s")
     if "exceeds memory limits" in reason or "memory minimum size" in reason:
         return LimitExceeded(
             "asked for more memory than allowed", expected=f"at most {limits.memory_bytes} bytes"

@@ -77,6 +77,10 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(1)
     except OSError as failure:
-        click.echo(f"error: {failure.strerror or failure}: {failure.filename or ''}", err=True)
+        where = f"{failure.filename}: " if failure.filename else ""
+        click.echo(f"error: {where}{failure.strerror or failure}", err=True)
+        sys.exit(1)
+    except MemoryError:
+        click.echo("error: out of memory", err=True)
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)

@@ -8,7 +8,8 @@ from chonkle.errors import StoreError, WasmFormatError
 from chonkle.formats.component_binary import read_interface
 from chonkle.formats.signature import embed_signature as embed
 from chonkle.formats.signature import parse_signature
-from chonkle.storage.files import PUBLIC_FILE, write_atomic
+from chonkle.formats.wasm_binary import SIZE_MAX_BYTES
+from chonkle.storage.files import read_file, replace_file
 
 
 @click.command("embed-signature", short_help="Put a signature into a wasm file.")
@@ -37,7 +38,7 @@ def embed_signature(file: Path, signature: Path, output: Path | None) -> None:
         raise failure.within(str(file)) from failure
     target = output or file
     try:
-        write_atomic(target, embedded, mode=PUBLIC_FILE)
+        replace_file(target, embedded)
     except OSError as failure:
         raise StoreError(f"cannot write {target}: {failure.strerror}") from failure
     click.echo(f"{target}: signature of {parsed.codec_id}, {parsed.label}", err=True)
@@ -45,6 +46,6 @@ def embed_signature(file: Path, signature: Path, output: Path | None) -> None:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path, size_max=SIZE_MAX_BYTES)
     except OSError as failure:
         raise StoreError(f"cannot read {path}: {failure.strerror}") from failure

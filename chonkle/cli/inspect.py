@@ -10,7 +10,8 @@ from chonkle.digest import Digest
 from chonkle.errors import ChonkleError, SignatureError, StoreError
 from chonkle.formats.component_binary import read_interface
 from chonkle.formats.signature import Signature, read_signature
-from chonkle.formats.wasm_binary import External, binary_kind
+from chonkle.formats.wasm_binary import SIZE_MAX_BYTES, External, binary_kind
+from chonkle.storage.files import read_file
 
 
 @click.command(short_help="Show what a wasm file says of itself.")
@@ -25,7 +26,7 @@ def inspect(file: Path, *, as_json: bool) -> None:
       chonkle inspect --json mystery.wasm
     """
     try:
-        wasm = file.read_bytes()
+        wasm = read_file(file, size_max=SIZE_MAX_BYTES)
     except OSError as failure:
         raise StoreError(f"cannot read {file}: {failure.strerror}") from failure
     signature: Signature | None = None

@@ -11,7 +11,7 @@ from chonkle.dag.plan import Composite
 from chonkle.errors import ResolveError
 from chonkle.resolver import Resolver
 
-_SIZE = re.compile(r"(\d+)\s*(B|[KMG]i?B?)?", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,15})\s*(B|[KMG]i?B?)?", re.IGNORECASE)
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 
 import click
 
+from chonkle.errors import printable
+
 _KIB = 1024
 
 
 def print_json(value: object) -> None:
     """Print a JSON document."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    # In ASCII, so that no character of somebody's signature moves a cursor or turns text round.
+    click.echo(json.dumps(value, indent=2))
 
 
 def table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = ()) -> str:
@@ -20,7 +23,8 @@ def table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = ()) -> str:
         rows: cells, the same number in each row.
         header: column titles; none where it is left out.
     """
-    lines = [list(header), *map(list, rows)] if header else [list(row) for row in rows]
+    cells = [[printable(cell) for cell in row] for row in rows]
+    lines = [list(header), *cells] if header else cells
     if not lines:
         return ""
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]

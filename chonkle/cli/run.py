@@ -1,9 +1,12 @@
 """`chonkle run`: run a pipeline on files."""
 
+import errno
+import signal
 import stat
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +23,9 @@ from chonkle.cli.options import (
     to_mapping,
 )
 from chonkle.cli.output import print_json, table
-from chonkle.errors import PipelineError
+from chonkle.errors import PipelineError, offer, printable
 from chonkle.pipeline import PreparedPipeline, prepare
-from chonkle.storage.files import PUBLIC_FILE, write_atomic
+from chonkle.storage.files import read_file, replace_file
 
 _STANDARD = "-"
 
@@ -60,7 +63,7 @@ _STANDARD = "-"
     "--memory-limit",
     type=Size(),
     metavar="SIZE",
-    help="Memory that a codec may take, such as 256MiB.  [default: 1GiB]",
+    help="Memory that a codec may take, and that its output may, such as 256MiB.  [default: 1GiB]",
 )
 @click.option(
     "--timeout",
@@ -71,8 +74,8 @@ _STANDARD = "-"
 @click.option(
     "--explain",
     is_flag=True,
-    help="Say why each step got what it got, and what the cache did. Without inputs and outputs, "
-    "nothing is run.",
+    help="Say why each step got what it got, and what the cache did. Without outputs, nothing is "
+    "run.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the explanation as JSON.")
 def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's options
@@ -90,7 +93,8 @@ def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's optio
           --codec-path mystery=mystery.wasm --timeout 2 --memory-limit 64MiB
     """
     files = _files(options)
-    memory = options["memory_limit"] or Limits().memory_bytes
+    memory = options["memory_limit"]
+    memory = Limits().memory_bytes if memory is None else memory
     limits = Limits(memory_bytes=memory, output_bytes=memory, timeout_s=options["timeout"])
     started = time.perf_counter()
     resolver = resolver_of(options)
@@ -145,10 +149,14 @@ def _run_on(files: _Files, prepared: PreparedPipeline) -> float:
             raise PipelineError(
                 f"input `{name}` is of type `bytes`", hint=f"give its file, --input {name}=FILE"
             )
-    values: dict[str, object] = {name: _read(name, file) for name, file in files.inputs.items()}
+    size_max = prepared.limits.memory_bytes
+    values: dict[str, object] = {
+        name: _read(name, file, size_max) for name, file in files.inputs.items()
+    }
     values.update({name: text.encode() for name, text in files.scalars.items()})
     started = time.perf_counter()
-    results = prepared.run(values)
+    with _interruptible():
+        results = prepared.run(values)
     seconds = time.perf_counter() - started
     missing = [name for name in files.outputs if name not in results]
     if missing:
@@ -162,9 +170,7 @@ def _check_outputs(prepared: PreparedPipeline, files: Mapping[str, str]) -> None
     """Find what would fail only after all the work was done."""
     known = prepared.plan.outputs
     problems = [
-        f"unknown output `{name}`, there is {', '.join(f'`{each}`' for each in known)}"
-        for name in files
-        if name not in known
+        printable(f"unknown output `{name}`, {offer(known)}") for name in files if name not in known
     ]
     problems.extend(
         f"output `{name}`: no directory {Path(file).parent}"
@@ -175,30 +181,58 @@ def _check_outputs(prepared: PreparedPipeline, files: Mapping[str, str]) -> None
         raise PipelineError.from_problems(prepared.plan.codec_id, problems)
 
 
-def _read(name: str, file: str) -> bytes:
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end the process at once: Python itself looks only when the guest has returned."""
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        return sys.stdin.buffer.read() if file == _STANDARD else Path(file).read_bytes()
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _read(name: str, file: str, size_max: int) -> bytes:
+    """Read an input, which the memory limit bounds: more would never fit into a codec."""
+    try:
+        if file != _STANDARD:
+            return read_file(Path(file), size_max=size_max)
+        return _read_standard(size_max)
     except OSError as failure:
         raise PipelineError(f"input `{name}`: cannot read {file}: {failure.strerror}") from failure
+
+
+def _read_standard(size_max: int) -> bytes:
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "standard input is closed")
+    data = sys.stdin.buffer.read(size_max + 1)
+    if len(data) > size_max:
+        raise OSError(errno.EFBIG, f"more than the allowed {size_max} bytes")
+    return data
 
 
 def _write(name: str, file: str, data: bytes) -> None:
     path = Path(file)
     try:
         if file == _STANDARD:
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
+            _write_standard(data)
         elif path.exists() and not stat.S_ISREG(path.stat().st_mode):
             # A device or a pipe cannot be replaced by a file.
             path.write_bytes(data)
         else:
-            write_atomic(path, data, mode=PUBLIC_FILE)
+            replace_file(path, data)
     except BrokenPipeError:
         raise
     except OSError as failure:
         raise PipelineError(
             f"output `{name}`: cannot write {file}: {failure.strerror}"
         ) from failure
+
+
+def _write_standard(data: bytes) -> None:
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "standard output is closed")
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 def _explain(

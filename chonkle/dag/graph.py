@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import cast
 
-from chonkle.errors import ChonkleError, PipelineError
+from chonkle.errors import ChonkleError, PipelineError, offer, printable
 from chonkle.formats.signature import Direction, Port, read_port
 from chonkle.formats.values import PORT_TYPES, PortType, encode_scalar, is_value, shown
 from chonkle.names import CODEC_NAME_RULE, WIRE_NAME_RULE, is_codec_name, is_wire_name
@@ -124,14 +124,26 @@ def topological_order(needs: Mapping[str, set[str]]) -> list[str]:
     Args:
         needs: the steps that each step needs.
 
+    Returns:
+        The steps; those that do not depend on each other in the order given.
+
     Raises:
         PipelineError: when they need each other in a circle, which is named.
     """
+    place = {name: index for index, name in enumerate(needs)}
+    sorter = TopologicalSorter(needs)
+    ordered: list[str] = []
     try:
-        return list(TopologicalSorter(needs).static_order())
+        sorter.prepare()
+        while sorter.is_active():
+            # Not in the order of a set, which is another one in every process.
+            ready = sorted(sorter.get_ready(), key=place.__getitem__)
+            ordered += ready
+            sorter.done(*ready)
     except CycleError as failure:
         circle = " -> ".join(f"`{name}`" for name in reversed(failure.args[1]))
         raise PipelineError(f"the steps form a cycle: {circle}") from None
+    return ordered
 
 
 class _Parser:
@@ -173,7 +185,7 @@ class _Parser:
         )
 
     def _problem(self, what: str, expected: str, got: object) -> None:
-        self.problems.append(f"{what}, expected {expected}, got {shown(got)}")
+        self.problems.append(printable(f"{what}, expected {expected}, got {shown(got)}"))
 
     def _refuse_unknown(
         self, document: Mapping[str, object], known: frozenset[str], where: str
@@ -182,7 +194,7 @@ class _Parser:
         for name in document:
             if name not in known:
                 self.problems.append(
-                    f"{where}unknown field `{name}`, expected {', '.join(sorted(known))}"
+                    printable(f"{where}unknown field `{name}`, expected {', '.join(sorted(known))}")
                 )
 
     def _each[T](
@@ -295,10 +307,10 @@ class _Parser:
             if ref.scope in known:
                 if ref.port not in known[ref.scope]:
                     self.problems.append(
-                        f"{where}: no {ref.scope} `{ref.port}`, {_offer(known[ref.scope])}"
+                        f"{where}: no {ref.scope} `{ref.port}`, {offer(sorted(known[ref.scope]))}"
                     )
             elif ref.scope not in step_names:
-                self.problems.append(f"{where}: no step `{ref.scope}`, {_offer(step_names)}")
+                self.problems.append(f"{where}: no step `{ref.scope}`, {offer(sorted(step_names))}")
         for name, ref in outputs.items():
             if ref.scope == CONSTANT:
                 self.problems.append(f"output `{name}`: a constant cannot be an output")
@@ -315,9 +327,3 @@ class _Parser:
 
 def _names(section: object) -> set[str]:
     return set(section) if isinstance(section, dict) else set()
-
-
-def _offer(names: set[str]) -> str:
-    return (
-        f"there is {', '.join(f'`{name}`' for name in sorted(names))}" if names else "there is none"
-    )

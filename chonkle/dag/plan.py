@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from chonkle.dag.graph import CONSTANT, INPUT, Pipeline, WiringRef, topological_order
-from chonkle.errors import PipelineError
+from chonkle.errors import PipelineError, offer
 from chonkle.formats.signature import Direction, Port, Signature, opposite
 from chonkle.formats.values import accepts, encode_scalar, is_value
 
@@ -160,12 +160,12 @@ def _check_wiring(pipeline: Pipeline, signatures: Mapping[str, Signature]) -> It
         for port_name, ref in step.inputs.items():
             port = ports.get(port_name)
             if port is None:
-                yield f"{where}: no input port `{port_name}`, {_offer(ports)}"
+                yield f"{where}: no input port `{port_name}`, {offer(ports)}"
             source = _source_type(pipeline, signatures, ref)
             if source is None:
                 yield (
                     f"{where}, port `{port_name}`: step `{ref.scope}` has no output port "
-                    f"`{ref.port}`, {_offer(signatures[ref.scope].gives(written))}"
+                    f"`{ref.port}`, {offer(signatures[ref.scope].gives(written))}"
                 )
             elif port is not None and not _fits(pipeline, ref, port, source):
                 yield (
@@ -176,7 +176,7 @@ def _check_wiring(pipeline: Pipeline, signatures: Mapping[str, Signature]) -> It
         if _source_type(pipeline, signatures, ref) is None:
             yield (
                 f"output `{name}`: step `{ref.scope}` has no output port `{ref.port}`, "
-                f"{_offer(signatures[ref.scope].gives(written))}"
+                f"{offer(signatures[ref.scope].gives(written))}"
             )
 
 
@@ -196,10 +196,6 @@ def _fits(pipeline: Pipeline, ref: WiringRef, port: Port, source_type: str) -> b
         # The value itself is known, so that an `int` of 2 may feed a `uint`.
         return is_value(pipeline.constants[ref.port].value, port.type)
     return accepts(port.type, source_type)
-
-
-def _offer(ports: Mapping[str, Port]) -> str:
-    return f"there is {', '.join(f'`{name}`' for name in ports)}" if ports else "there is none"
 
 
 def _data_consumers(

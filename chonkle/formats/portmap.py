@@ -18,6 +18,7 @@ _U32 = Struct("<I")
 _SIZE = _U32.size
 # No codec has as many, and a guest's word is not worth a longer loop.
 PORTS_MAX = 4096
+_SHOWN = 64  # characters of a name in a message
 
 
 @lru_cache(maxsize=1024)
@@ -70,12 +71,12 @@ def read[B: (bytes, memoryview)](source: B) -> dict[str, B]:
             at += _SIZE
             if at + data_size > size:
                 raise PortMapError(
-                    f"data of port `{name}` is truncated",
+                    f"data of port `{name[:_SHOWN]}` is truncated",
                     expected=f"{data_size} bytes",
                     got=str(size - at),
                 )
             if name in ports:
-                raise PortMapError(f"port `{name}` occurs twice in one port-map")
+                raise PortMapError(f"port `{name[:_SHOWN]}` occurs twice in one port-map")
             ports[name] = source[at : at + data_size]
             at += data_size
     except error:

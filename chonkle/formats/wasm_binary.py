@@ -17,6 +17,9 @@ from chonkle.errors import WasmFormatError
 
 Kind = Literal["core", "component"]
 
+# A whole language runtime is a tenth of this.
+SIZE_MAX_BYTES = 256 << 20
+
 _MAGIC = b"\0asm"
 _VERSIONS: dict[bytes, Kind] = {b"\x01\0\0\0": "core", b"\x0d\0\x01\0": "component"}
 _HEADER_SIZE = 8

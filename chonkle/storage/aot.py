@@ -233,7 +233,7 @@ class AotCache:
         except (OSError, ValueError) as failure:
             raise Doubt(str(failure)) from failure
         except wasmtime.WasmtimeError as failure:
-            raise Doubt(f"wasmtime refuses it: {_first_line(failure)}") from failure
+            raise Doubt(f"wasmtime refuses it: {_reason(failure)}") from failure
         self.counts.loaded += 1
         self._touch(record_path)
         return loaded
@@ -253,7 +253,7 @@ class AotCache:
             compiled = job.compiler.compile(self.engine.wasmtime, job.wasm)
         except wasmtime.WasmtimeError as failure:
             raise WasmFormatError(
-                f"codec {job.label}: not a valid {job.compiler.kind} binary: {_first_line(failure)}"
+                f"codec {job.label}: not a valid {job.compiler.kind} binary: {_reason(failure)}"
             ) from failure
         self.counts.compiled += 1
         return compiled
@@ -290,8 +290,9 @@ class _Job[T]:
     label: str
 
 
-def _first_line(failure: Exception) -> str:
-    return str(failure).strip().split("\n", 1)[0]
+def _reason(failure: Exception) -> str:
+    # wasmtime prints a chain of causes, the innermost last.
+    return str(failure).strip().rsplit("\n", 1)[-1].strip()
 
 
 def _warn(message: str) -> None:

@@ -1,6 +1,7 @@
 """Files that others see whole or not at all, locks between processes, and trust in a directory."""
 
 import contextlib
+import errno
 import os
 import stat
 import sys
@@ -46,6 +47,42 @@ def write_atomic(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> None:
             temporary.unlink()
         raise
     _sync_directory(path.parent)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a user's file so that it is seen whole or not at all, and stays what it was.
+
+    A file that is there keeps its permissions, and a link keeps pointing at what it points at.
+
+    Args:
+        path: the file.
+        data: its bytes.
+
+    Raises:
+        OSError: as the file system says; nothing is left behind.
+    """
+    real = Path(os.path.realpath(path))
+    mode = PUBLIC_FILE
+    with contextlib.suppress(FileNotFoundError):
+        mode = stat.S_IMODE(real.stat().st_mode)
+    write_atomic(real, data, mode=mode)
+
+
+def read_file(path: Path, *, size_max: int) -> bytes:
+    """Read a file that may be larger than anybody wants, or have no end.
+
+    Args:
+        path: the file.
+        size_max: bytes to accept at most.
+
+    Raises:
+        OSError: when it cannot be read or is longer.
+    """
+    with path.open("rb") as file:
+        data = file.read(size_max + 1)
+    if len(data) > size_max:
+        raise OSError(errno.EFBIG, f"more than the allowed {size_max} bytes", str(path))
+    return data
 
 
 def _sync_directory(directory: Path) -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 from chonkle.digest import Digest
 from chonkle.errors import StoreError, WasmFormatError
 from chonkle.formats.signature import Signature, read_signature
-from chonkle.formats.wasm_binary import Kind, binary_kind
-from chonkle.storage.files import PUBLIC_FILE, locked, write_atomic
+from chonkle.formats.wasm_binary import SIZE_MAX_BYTES, Kind, binary_kind
+from chonkle.storage.files import PUBLIC_FILE, locked, read_file, write_atomic
 
 _LOCK_TIMEOUT_S = 30.0
 
@@ -68,7 +68,7 @@ class WasmCodec:
             SignatureError: when it carries no valid signature.
         """
         try:
-            wasm = path.read_bytes()
+            wasm = read_file(path, size_max=SIZE_MAX_BYTES)
         except OSError as failure:
             raise StoreError(f"cannot read {path}: {failure.strerror}") from failure
         return cls.from_bytes(wasm, str(path))

@@ -334,7 +334,9 @@ def test_a_port_that_a_codec_did_not_return_is_its_fault() -> None:
     tally = Tally()
     with pytest.raises(CodecTrap) as caught:
         executor.run(chain(2, tally, lambda _: {"other": b""}), {"bytes": b""})
-    assert str(caught.value) == "step `s0`: codec `c` (c-fake) did not return its port `bytes`"
+    assert str(caught.value) == (
+        "step `s0`: codec `c` (c-fake), decode: did not return its port `bytes`"
+    )
     assert tally.open == 0
 
 

@@ -15,7 +15,7 @@ from typing import Any, cast
 import wasmtime
 
 from chonkle.backends.base import Answer, Codec, Limits, call_label
-from chonkle.backends.calls import Calls, GuestFunction, forget_callback_failure
+from chonkle.backends.calls import Calls, GuestFunction, take_callback_failure
 from chonkle.backends.component.plan import (
     ComponentPlan,
     CoreExport,
@@ -204,6 +204,10 @@ class _Instance:
         """Prepare a function."""
         return self._functions.prepare(self._find(item))
 
+    def function_within_call(self, item: CoreExport) -> GuestFunction:
+        """Prepare a function that is called while the guest runs: its deadline goes on."""
+        return self._calls.function(self._wasm_store, cast("wasmtime.Func", self._find(item)))
+
     def memory(self, item: CoreExport) -> LinearMemory:
         """Look at a memory; the same one for every function that shares it."""
         found = self._memories.get(item)
@@ -238,11 +242,13 @@ class _Instance:
 
     def failure(self, failure: Exception, limits: Limits) -> ChonkleError:
         """Say what broke, and by which import if it was one."""
+        # The package keeps the exception of a callback for whoever fails next, so that it is taken
+        # away. Where the guest trapped within an import, in its own allocator, it is the reason.
+        kept = take_callback_failure()
         if self.denied:
-            # The package keeps an exception of a callback for whoever fails next.
-            forget_callback_failure()
             return CodecTrap(f"the guest called {self.denied}, which the sandbox denies")
-        return trap_error(failure, limits)
+        is_reason = isinstance(kept, (wasmtime.Trap, wasmtime.WasmtimeError))
+        return trap_error(kept if is_reason and kept else failure, limits)
 
 
 class _ImportCaller:
@@ -257,7 +263,7 @@ class _ImportCaller:
             raise RefusedError("the import has no allocator")
         instance = self._instance
         instance.may_leave = False
-        address = instance.function(self._item.realloc)(0, 0, align, size) & _U32
+        address = instance.function_within_call(self._item.realloc)(0, 0, align, size) & _U32
         instance.may_leave = True
         return address
 
@@ -368,7 +374,7 @@ class FlattenedCodec(Codec):
         try:
             self._post_return(instance, transform, pointer)
         except (wasmtime.Trap, wasmtime.WasmtimeError, RefusedError):
-            forget_callback_failure()
+            take_callback_failure()
 
     def _failure(
         self, failure: Exception, instance: _Instance | None, direction: Direction

@@ -97,6 +97,19 @@ class WholeCodec(Codec):
 
     def _start(self) -> _Instance:
         wasm_store = limited_store(self._engine, self._limits)
+        instance = _Instance(wasm_store, {})
+        started = self._guarded(
+            instance, lambda: self._linker().instantiate(wasm_store, self._component)
+        )
+        exported = started.get_export_index(wasm_store, INTERFACE)
+        for direction in DIRECTIONS:
+            index = exported and started.get_export_index(wasm_store, direction, exported)
+            function = index and started.get_func(wasm_store, index)
+            assert isinstance(function, wasm_component.Func)  # noqa: S101 - the types were checked
+            instance.functions[direction] = function
+        return instance
+
+    def _linker(self) -> wasm_component.Linker:
         linker = wasm_component.Linker(self._engine.wasmtime)
         for interface, functions in imported_functions(self._component, self._engine.wasmtime):
             answers = {name: allowed(interface, name) for name in functions}
@@ -107,15 +120,7 @@ class WholeCodec(Codec):
                             defined.add_func(name, _without_store(answer))
         # Deny by default: an import that is called traps, and the trap names it.
         linker.define_unknown_imports_as_traps(self._component)
-        instance = _Instance(wasm_store, {})
-        started = self._guarded(instance, lambda: linker.instantiate(wasm_store, self._component))
-        exported = started.get_export_index(wasm_store, INTERFACE)
-        for direction in DIRECTIONS:
-            index = exported and started.get_export_index(wasm_store, direction, exported)
-            function = index and started.get_func(wasm_store, index)
-            assert isinstance(function, wasm_component.Func)  # noqa: S101 - the types were checked
-            instance.functions[direction] = function
-        return instance
+        return linker
 
     def _guarded[R](self, instance: _Instance, run: Callable[[], R]) -> R:
         try:

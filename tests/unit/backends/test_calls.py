@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chonkle.backends.base import Codec
-from chonkle.backends.calls import Calls, PreparedCalls, PublicCalls, forget_callback_failure
+from chonkle.backends.calls import Calls, PreparedCalls, PublicCalls, take_callback_failure
 from chonkle.backends.calls import open_calls as open_ways
 
 ROOT = Path(__file__).parents[3]
@@ -168,14 +168,14 @@ def test_a_failure_of_the_host_is_no_result(guest: Guest) -> None:
         # The package raises the callback's own exception; the C API tells of a failure only.
         with pytest.raises((HostError, wasmtime.WasmtimeError, wasmtime.Trap)):
             call()
-        forget_callback_failure()
+        take_callback_failure()
 
 
 def test_a_forgotten_failure_is_not_raised_by_the_next_trap() -> None:
     prepared, public = Guest(PreparedCalls()), Guest(PublicCalls())
     with pytest.raises((HostError, wasmtime.WasmtimeError, wasmtime.Trap)):
         prepared.function("fail")()
-    forget_callback_failure()
+    take_callback_failure()
     with pytest.raises(wasmtime.Trap, match="unreachable"):
         public.function("trap")(1, 2, 3)
 
