@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
+import tomllib
 import venv
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +19,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 CODECS = ROOT / "codec"
+LICENSES = CODECS / "THIRD-PARTY-LICENSES.txt"
 TIMEOUT_S = 300
 # What the build reads; a copy of it is built, so that a working tree stays as it is.
 SOURCES = ("chonkle", "codec", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md")
@@ -51,7 +54,7 @@ def call(*command: str | Path, cwd: Path, stdin: bytes = b"") -> bytes:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("source")
     for name in SOURCES:
         source = ROOT / name
@@ -60,8 +63,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(source, folder / name, ignore=skipped)
         else:
             shutil.copy(source, folder)
-    call(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", "dist", cwd=folder)
-    (found,) = (folder / "dist").glob("*.whl")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path) -> Path:
+    call(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", "dist", cwd=source)
+    (found,) = (source / "dist").glob("*.whl")
     return found
 
 
@@ -94,10 +102,68 @@ def test_the_wheel_carries_the_codecs_and_nothing_foreign(wheel: Path) -> None:
     with ZipFile(wheel) as archive:
         names = set(archive.namelist())
     shipped = {f"chonkle/codec/{file.relative_to(CODECS).as_posix()}" for file in wasm_files()}
+    assert len(shipped) == len(list((ROOT / "codec-src").glob("*/codec.toml"))) * 2
     assert shipped <= names
     assert "chonkle/py.typed" in names
     tops = {name.partition("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"chonkle"}
+
+
+def test_the_wheel_carries_the_licences_and_names_them(wheel: Path) -> None:
+    with ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+        fields = archive.read(metadata).decode().partition("\n\n")[0].splitlines()
+    folder = metadata.removesuffix("METADATA") + "licenses/"
+    assert {f"{folder}LICENSE", f"{folder}codec/{LICENSES.name}"} <= names
+    # Beside the codecs too: whoever copies that folder copies it.
+    assert f"chonkle/codec/{LICENSES.name}" in names
+    assert {"License-File: LICENSE", f"License-File: codec/{LICENSES.name}"} <= {*fields}
+    assert "Description-Content-Type: text/markdown" in fields
+    (expression,) = (line for line in fields if line.startswith("License-Expression: "))
+    parts = {part for signature in signatures() for part in signature["license"].split(" AND ")}
+    assert parts <= set(expression.removeprefix("License-Expression: ").split(" AND "))
+
+
+def test_every_licence_of_a_codec_is_among_the_texts() -> None:
+    text = LICENSES.read_text("utf-8")
+    for signature in signatures():
+        assert signature["implementation"] in text
+        assert signature["license"] in text
+
+
+def signatures() -> list[dict[str, Any]]:
+    files = sorted((ROOT / "codec-src").glob("*/signature.json"))
+    return [json.loads(file.read_text("utf-8")) for file in files]
+
+
+def test_a_source_distribution_makes_the_same_wheel(
+    source: Path, wheel: Path, tmp_path: Path
+) -> None:
+    call(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", tmp_path, cwd=source)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as packed:
+        packed.extractall(tmp_path, filter="data")
+    folder = tmp_path / archive.name.removesuffix(".tar.gz")
+    call(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", "dist", cwd=folder)
+    (again,) = (folder / "dist").glob("*.whl")
+    with ZipFile(wheel) as first, ZipFile(again) as second:
+        assert {each.filename: each.CRC for each in first.infolist()} == {
+            each.filename: each.CRC for each in second.infolist()
+        }
+
+
+def test_the_build_side_wants_the_chonkle_beside_it() -> None:
+    import chonkle  # noqa: PLC0415
+
+    runtime, build = (
+        tomllib.loads((ROOT / name).read_text("utf-8"))["project"]
+        for name in ("pyproject.toml", "toolchain/pyproject.toml")
+    )
+    assert build["version"] == chonkle.__version__
+    assert f"chonkle=={chonkle.__version__}" in build["dependencies"]
+    shared = {each for each in build["dependencies"] if ">" in each}
+    assert shared <= set(runtime["dependencies"])
 
 
 def wasm_files() -> list[Path]:
