@@ -38,11 +38,14 @@ class EngineConfig:
         max_wasm_stack_bytes: stack that a guest may use on the thread that calls it.
         memory_may_move: let wasmtime move a memory that grows. It need not: the addresses of all
             that a 32-bit memory can become are reserved, and so one look at where it is will do.
+        parallel_compilation: compile the functions of a module on several threads. They are a pool
+            that does not survive a fork: a child that compiles would wait for it for ever.
     """
 
     interruptible: bool = False
     max_wasm_stack_bytes: int = 512 * 1024
     memory_may_move: bool = False
+    parallel_compilation: bool = False
 
 
 class Engine:
@@ -65,6 +68,7 @@ class Engine:
         settings = wasmtime.Config()
         settings.max_wasm_stack = self.config.max_wasm_stack_bytes
         settings.memory_may_move = self.config.memory_may_move
+        settings.parallel_compilation = self.config.parallel_compilation
         if self.config.interruptible:
             settings.epoch_interruption = True
         self.wasmtime = wasmtime.Engine(settings)

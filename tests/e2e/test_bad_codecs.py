@@ -116,7 +116,7 @@ def test_a_loop_ends_soon_after_its_time(run_guest: Run) -> None:
     assert time.monotonic() - started < 20
 
 
-def test_an_answer_may_not_be_larger_than_the_memory_limit(
+def test_data_may_not_be_larger_than_the_memory_limit(
     tmp_path: Path,
     error_of: Run,
     make_codec: Callable[..., bytes],

@@ -6,7 +6,10 @@ the words that must come out.
 
 import copy
 import json
+import signal
+import subprocess
 import sys
+import time
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -388,3 +391,53 @@ def test_bad_usage_is_another_exit_code(
     assert b"Traceback" not in done.stderr
     assert b"Usage: " in done.stderr
     assert not (bench / "out.raw").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--timeout nan", "bad limit `timeout_s`"),
+        ("--timeout inf", "bad limit `timeout_s`"),
+        ("--memory-limit 0", "bad limit `memory_bytes`"),
+        ("--memory-limit 999999999999999G", "bad limit `memory_bytes`"),
+    ],
+)
+def test_a_limit_that_limits_nothing(
+    error_of: ErrorOf, bench: Path, option: str, words: str
+) -> None:
+    assert words in error_of(*f"run tile.json {IN} {OUT} {option}".split(), cwd=bench)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closes descriptors as a shell does")
+@pytest.mark.parametrize("descriptor", [0, 1])
+def test_a_closed_standard_stream(bench: Path, descriptor: int) -> None:
+    inputs, outputs = ("bytes=-", "bytes=o") if descriptor == 0 else ("bytes=tile.bin", "bytes=-")
+    command = [sys.executable, "-m", "chonkle.cli", "run", "tile.json"]
+    command += ["--input", inputs, "--output", outputs, "--preference", "core"]
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {descriptor}>&-', "sh", *command],
+        capture_output=True,
+        text=True,
+        cwd=bench,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ")
+    assert "is closed" in done.stderr
+    assert not (bench / "o").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
+def test_ctrl_c_ends_a_guest_that_loops(
+    bench: Path, make_codec: Callable[..., bytes], pipeline_of: Callable[..., dict[str, Any]]
+) -> None:
+    (bench / "loop.wasm").write_bytes(make_codec(transform="(loop $l (br $l)) (i64.const 0)"))
+    (bench / "loop.json").write_text(json.dumps(pipeline_of("guest")))
+    command = [sys.executable, "-m", "chonkle.cli", "run", "loop.json", "--codec-path"]
+    command += ["guest=loop.wasm", "--input", "bytes=tile.bin", "--output", "bytes=o"]
+    with Popen(command, cwd=bench) as process:
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) != 0
+    assert not (bench / "o").exists()

@@ -19,6 +19,7 @@ OTHER: dict[str, Any] = {
     "interruptible": True,
     "max_wasm_stack_bytes": 300_000,
     "memory_may_move": True,
+    "parallel_compilation": True,
 }
 
 

@@ -4,7 +4,7 @@ import pickle
 import pytest
 
 from chonkle import errors
-from chonkle.errors import ChonkleError, PipelineError
+from chonkle.errors import ChonkleError, PipelineError, offer
 
 CLASSES = [
     each
@@ -91,3 +91,40 @@ def test_several_problems_are_listed_and_kept() -> None:
         assert isinstance(copied, PipelineError)
         assert copied.problems == ("a", "b")
     assert PipelineError("plain").problems == ()
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),
+        ("two\nlines\r", r"two\nlines\r"),
+        ("turned \u202eround", r"turned \u202eround"),
+        ("caf\u00e9 \u65e5\u672c", "caf\u00e9 \u65e5\u672c"),
+    ],
+)
+def test_somebody_elses_words_are_one_printable_line(words: str, shown: str) -> None:
+    for error in (
+        ChonkleError(words),
+        ChonkleError("x", expected=words, got=words, hint=words),
+        ChonkleError("x").within(words),
+    ):
+        assert shown in str(error)
+        assert "\x1b" not in str(error)
+        assert "\n" not in str(error)
+
+
+def test_long_words_lose_their_middle_and_long_lists_their_end() -> None:
+    error = ChonkleError("begin" + "x" * 1_000_000 + "end")
+    assert str(error).startswith("begin")
+    assert str(error).endswith("end")
+    assert len(str(error)) < 3000
+    many = PipelineError.from_problems("p", [f"problem {index}" for index in range(10_000)])
+    assert str(many).count("\n") == 51
+    assert str(many).endswith("and 9950 more")
+    assert len(many.problems) == 10_000
+
+
+def test_an_offer_names_a_few() -> None:
+    assert offer([]) == "there is none"
+    assert offer(["a", "b"]) == "there is `a`, `b`"
+    assert offer(map(str, range(1000))).endswith(" and 988 more")

@@ -375,3 +375,27 @@ def test_one_prepared_pipeline_runs_again_after_a_failure() -> None:
         executor.run(run, {})
     assert executor.run(run, {"bytes": b"1"}) == {"bytes": b"1"}
     assert executor.run(run, {"bytes": b"2"}) == {"bytes": b"2"}
+
+
+class BreaksWhenClosed(FakeCodec):
+    """Gives answers whose memory cannot be given back."""
+
+    def answer(self, direction: Direction, port_map: Mapping[str, Buffer]) -> Answer:
+        def release() -> None:
+            raise CodecTrap("dealloc broke")
+
+        return Answer(dict(super().answer(direction, port_map).ports), release)
+
+
+def test_what_went_wrong_first_is_told() -> None:
+    def refuse(_ports: Mapping[str, Buffer]) -> Mapping[str, bytes]:
+        raise CodecError("no")
+
+    for function, kind, message in (
+        (refuse, CodecError, "^step `s1`: no$"),
+        (echo, CodecTrap, "^step `s0`: dealloc broke$"),
+    ):
+        run = chain(2, Tally(), function)
+        run.codecs[0] = BreaksWhenClosed(run.codecs[0].signature(), echo, Tally())
+        with pytest.raises(kind, match=message):
+            executor.run(run, {"bytes": b"x"})

@@ -16,6 +16,7 @@ from chonkle.backends.component.flatten import plan_component
 from chonkle.backends.component.flattened import FlattenedComponent
 from chonkle.backends.component.interface import DIRECTIONS, INTERFACE, check_interface
 from chonkle.backends.component.plan import ComponentPlan
+from chonkle.engine import EngineConfig
 from chonkle.errors import WasmFormatError
 from chonkle.formats.component_binary import Unsupported
 from chonkle.formats.json_text import parse_json
@@ -81,5 +82,6 @@ def _validate(wasm: bytes) -> None:
     # wasmtime validates only what it compiles; this code is thrown away, so it need not be good.
     settings = wasmtime.Config()
     settings.cranelift_opt_level = "none"
+    settings.parallel_compilation = EngineConfig().parallel_compilation
     engine = wasmtime.Engine(settings)
     check_interface(wasm_component.Component(engine, wasm), engine)

@@ -1,7 +1,11 @@
 """Core modules: what a codec gets right, and every way in which a guest can break."""
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -10,6 +14,7 @@ from chonkle.errors import (
     ChonkleError,
     CodecError,
     CodecTrap,
+    LimitError,
     LimitExceeded,
     WasmFormatError,
 )
@@ -278,3 +283,138 @@ def test_threads_share_a_codec(open_guest: OpenGuest, write_guest: WriteGuest) -
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_small_and_large_calls_give_the_same_whichever_way_they_go(
+    open_guest: OpenGuest, write_guest: WriteGuest
+) -> None:
+    # The second call on is made on the desk, where its input fits.
+    codec = open_guest(write_guest())
+    for size in (0, 1, 100, 65_000, 65_516, 65_517, 65_519, 65_520, 70_000, 10, 200_000, 3):
+        data = bytes(range(256)) * (size // 256 + 1)
+        ports = {"bytes": data[:size], "more": b"x"}
+        for direction in ("encode", "decode"):
+            assert codec.call(direction, ports) == ports
+
+
+@pytest.mark.parametrize(
+    ("transform", "kind", "words"),
+    [
+        ("unreachable", CodecTrap, "unreachable"),
+        ("(i64.const 0)", CodecError, "without a word"),
+        (PACKED.format(0xFFFF_0000, 64), CodecTrap, "outside of its memory"),
+        (PACKED.format(0xFFFF_FFFF, 64), CodecTrap, "outside of its memory"),
+        (PACKED.format(0xFFFF_FFFF, 0xFFFF_FFFF), CodecTrap, "outside of its memory"),
+        (PACKED.format(16, 0xFFFF_FFFF), CodecTrap, "outside of its memory"),
+        (PACKED.format(16, 3), CodecTrap, "malformed port-map"),
+    ],
+)
+def test_a_guest_that_breaks_on_the_desk_is_told_the_same(
+    open_guest: OpenGuest,
+    write_guest: WriteGuest,
+    transform: str,
+    kind: type[ChonkleError],
+    words: str,
+) -> None:
+    codec = open_guest(write_guest(decode=transform))
+    for _ in range(3):
+        for _ in range(3):
+            assert codec.call("encode", {"bytes": b"fine"}) == {"bytes": b"fine"}
+        with pytest.raises(kind, match=words):
+            codec.call("decode", {"bytes": b"x"})
+
+
+def test_an_allocator_may_say_no_and_lie_on_the_desk(
+    open_guest: OpenGuest, write_guest: WriteGuest
+) -> None:
+    # The first two allocations are honest, the third is not.
+    for answer, kind, words in (
+        ("(i32.const 0)", LimitExceeded, "no room for 18 bytes"),
+        ("(i32.const -16)", CodecTrap, "input buffer lies outside"),
+    ):
+        text = write_guest(more="(global $count (mut i32) (i32.const 0))").replace(
+            "(local.get $start))\n",
+            f"""
+              (global.set $count (i32.add (global.get $count) (i32.const 1)))
+              (if (result i32) (i32.eq (global.get $count) (i32.const 3))
+                (then {answer}) (else (local.get $start))))
+            """,
+            1,
+        )
+        codec = open_guest(text)
+        for _ in range(2):
+            assert codec.call("decode", {"bytes": b"x"}) == {"bytes": b"x"}
+        with pytest.raises(kind, match=words):
+            codec.call("decode", {"bytes": b"x"})
+        assert codec.call("decode", {"bytes": b"x"}) == {"bytes": b"x"}
+
+
+def test_time_is_limited_on_the_desk(open_guest: OpenGuest, write_guest: WriteGuest) -> None:
+    codec = open_guest(write_guest(decode=LOOP), Limits(timeout_s=0.2))
+    for _ in range(3):
+        assert codec.call("encode", {"bytes": b"x"}) == {"bytes": b"x"}
+    with pytest.raises(LimitExceeded, match=r"longer than the allowed 0\.2 s"):
+        codec.call("decode", {"bytes": b"x"})
+
+
+def test_a_guest_has_few_memories_and_exports(
+    open_guest: OpenGuest, write_guest: WriteGuest
+) -> None:
+    codec = open_guest(write_guest(more="(memory 1)" * 20))
+    with pytest.raises(ChonkleError):
+        codec.call("decode", {"bytes": b"x"})
+    exports = "".join(f'(func (export "f{index}"))' for index in range(300))
+    with pytest.raises(WasmFormatError, match="too many exports, expected at most 256"):
+        open_guest(write_guest(more=exports))
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"timeout_s": value} for value in (0, -1, float("nan"), float("inf"), 1e300, "1", True)]
+    + [
+        {name: value}
+        for name in ("memory_bytes", "output_bytes")
+        for value in (0, -1, 1.5, "5", None, 1 << 64, True)
+    ],
+    ids=str,
+)
+def test_a_limit_that_limits_nothing_is_refused(limits: dict[str, Any]) -> None:
+    with pytest.raises(LimitError, match="bad limit"):
+        Limits(**limits)
+
+
+FORK = """
+import os, sys, time, wasmtime
+from pathlib import Path
+from chonkle.backends.base import Limits
+from chonkle.errors import LimitExceeded
+from chonkle.formats.signature import Signature, embed_signature
+from chonkle.resolver import Resolution
+from chonkle.session import Session
+from chonkle.storage.store import WasmCodec
+
+ports = {"bytes": {"type": "bytes"}}
+signature = Signature.from_json(
+    {"codec_id": "g", "implementation": "g", "inputs": ports, "outputs": ports}
+)
+wasm = embed_signature(bytes(wasmtime.wat2wasm(sys.argv[1])), signature)
+codec = WasmCodec.from_bytes(wasm, "g.wasm")
+with Session(cache_directory=None) as session:
+    opened = session.open(Resolution("core", signature, "test", codec), Limits(timeout_s=0.2))
+    opened.call("encode", {"bytes": b"x"})
+    child = os.fork()
+    try:
+        opened.call("decode", {"bytes": b"x"})
+    except LimitExceeded:
+        pass
+    if child == 0:
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_time_is_limited_after_a_fork(write_guest: WriteGuest) -> None:
+    code = [sys.executable, "-W", "ignore", "-c", FORK, write_guest(decode=LOOP)]
+    assert subprocess.run(code, timeout=20, check=False).returncode == 0

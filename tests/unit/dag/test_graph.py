@@ -226,3 +226,15 @@ def test_a_damaged_document_is_a_pipeline_or_the_error(damage: dict[str, Any]) -
         Pipeline.from_json({**DOCUMENT, **damage})
     except PipelineError as failure:
         assert failure.problems  # noqa: PT017 - it may also be a pipeline still
+
+
+def test_steps_that_do_not_need_each_other_keep_their_order() -> None:
+    # Sets of strings have another order in every process.
+    needs = {name: set[str]() for name in ("z", "m", "a", "q")}
+    assert topological_order({**needs, "last": {"a", "z", "m", "q"}}) == [
+        "z",
+        "m",
+        "a",
+        "q",
+        "last",
+    ]

@@ -10,6 +10,8 @@ from chonkle.storage.files import (
     distrust,
     locked,
     make_private_directory,
+    read_file,
+    replace_file,
     write_atomic,
 )
 
@@ -129,3 +131,24 @@ def test_a_file_is_no_directory_and_another_users_is_not_trusted(
     user = os.getuid()
     monkeypatch.setattr(os, "getuid", lambda: user + 1)
     assert f"belongs to user {user}, not to {user + 1}" in str(distrust(tmp_path))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file modes and links are POSIX")
+def test_a_users_file_keeps_its_permissions_and_its_link(tmp_path: Path) -> None:
+    kept, link = tmp_path / "kept", tmp_path / "link"
+    kept.write_bytes(b"before")
+    kept.chmod(0o640)
+    link.symlink_to(kept)
+    replace_file(link, b"after")
+    assert link.is_symlink()
+    assert kept.read_bytes() == b"after"
+    assert mode_of(kept) == 0o640
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "link"]
+
+
+def test_a_file_is_read_up_to_a_size(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"12345")
+    assert read_file(path, size_max=5) == b"12345"
+    with pytest.raises(OSError, match="more than the allowed 4 bytes"):
+        read_file(path, size_max=4)

@@ -276,7 +276,7 @@ def test_output_is_limited(open_component: OpenComponent) -> None:
 IMPORT = """
   (import "{interface}" (instance $host (export "{function}" (func {type}))))
   (core module $libc (memory (export "memory") 1)
-    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 512)))
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) {host_realloc}))
   (core instance $libc (instantiate $libc))
   (core func $lowered (canon lower (func $host "{function}")
     (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))
@@ -285,10 +285,19 @@ IMPORT = """
 """
 
 
-def importing(interface: str, function: str, type_: str, core_type: str, **parts: str) -> bytes:
+def importing(
+    interface: str,
+    function: str,
+    type_: str,
+    core_type: str,
+    host_realloc: str = "(i32.const 512)",
+    **parts: str,
+) -> bytes:
     """Assemble a component that imports a function as `$imported`."""
     return component(
-        imports=IMPORT.format(interface=interface, function=function, type=type_),
+        imports=IMPORT.format(
+            interface=interface, function=function, type=type_, host_realloc=host_realloc
+        ),
         core_imports=f'(import "host" "f" (func $imported {core_type}))',
         memory='(import "host" "memory") 1',
         arguments='(with "host" (instance $imports))',
@@ -347,6 +356,37 @@ def test_random_bytes_go_where_the_guest_allocates(open_component: OpenComponent
     assert codec.call("decode", {"bytes": b"x"}) == {"words": struct.pack("<II", 512, 20)}
     pattern = (0x2545_F491_4F6C_DD1D).to_bytes(8, "little")
     assert codec.call("encode", {"bytes": b"x"}) == {"words": (pattern * 3)[:20]}
+
+
+def test_time_is_limited_in_a_loop_of_imports(open_component: OpenComponent) -> None:
+    # Each call of the import has the guest allocate: that does not renew the time it has.
+    wasm = importing(
+        "wasi:random/random@0.2.0", "get-random-bytes", '(param "len" u64) (result (list u8))',
+        "(param i64 i32)",
+        decode="(loop $forever (call $imported (i64.const 8) (i32.const 64)) (br $forever))"
+        "(i32.const 16)",
+    )  # fmt: skip
+    codec = open_component(wasm, Limits(timeout_s=0.3))
+    with pytest.raises(LimitExceeded, match="longer than the allowed"):
+        codec.call("decode", {"bytes": b"x"})
+
+
+def test_a_trap_within_an_import_is_told_and_not_left_to_the_next(
+    open_component: OpenComponent,
+) -> None:
+    wasm = importing(
+        "wasi:random/random@0.2.0", "get-random-bytes", '(param "len" u64) (result (list u8))',
+        "(param i64 i32)",
+        decode="(call $imported (i64.const 8) (i32.const 64))" + ECHO,
+        echo="(i32.div_u (i32.const 1) (i32.const 0))",
+        host_realloc="unreachable",
+    )  # fmt: skip
+    codec = open_component(wasm)
+    for _ in range(2):
+        with pytest.raises(CodecTrap, match="unreachable"):
+            codec.call("decode", {"bytes": b"x"})
+        with pytest.raises(CodecTrap, match="divide by zero"):
+            codec.call("encode", {"bytes": b"x"})
 
 
 def test_the_environment_is_empty(open_component: OpenComponent) -> None:
