@@ -129,7 +129,7 @@ def test_data_may_not_be_larger_than_the_memory_limit(
         *("--input", "bytes=-", "--output", "bytes=out.bin"),
         stdin=bytes(200_000),
     )
-    assert "at most 131072 bytes" in message
+    assert "more than the allowed 131072 bytes" in message
 
 
 @pytest.mark.parametrize("backend", ["core", "component", "native"])
