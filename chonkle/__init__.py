@@ -54,3 +54,8 @@ def __getattr__(name: str) -> object:
     # Kept, so that the next look finds it without asking here.
     found = globals()[name] = getattr(import_module(module), name)
     return found
+
+
+def __dir__() -> list[str]:
+    """List the public names too that were not asked for yet."""
+    return sorted({*globals(), *__all__})
