@@ -64,7 +64,7 @@ codecs: $(VENV)/dev.stamp ## Build the codecs whose sources changed
 tools: $(VENV)/tools.stamp ## Install the compilers that building codecs needs
 	$(PY) -m chonkle_toolchain tools --install
 
-# make bench-cold-start runs tests/bench/cold_start.py
+# make bench-startup runs tests/bench/startup.py
 bench-%: $(VENV)/dev.stamp ## Run one benchmark of tests/bench, as in `make bench-startup`
 	$(PY) tests/bench/$(subst -,_,$*).py $(ARGS)
 

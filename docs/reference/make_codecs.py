@@ -24,9 +24,9 @@ NATIVE = """
 ## Native
 
 numcodecs' codecs, run in the process of the caller:
-[not sandboxed](../concepts/sandbox.md#the-native-backend-is-not-sandboxed). They need
-`pip install 'chonkle[native]'`; `crc32c` and `msgpack2` need one more package, which the error
-names.
+[not sandboxed](../concepts/sandbox.md#the-native-backend-is-not-sandboxed). They need the extra
+`native`, in a clone `pip install '.[native]'`; `crc32c` and `msgpack2` need one more package, which
+the error names.
 """
 REFUSED_HEAD = """
 ## Not offered

@@ -6,11 +6,11 @@ says what a block is:
 - `python`: runs; all blocks of a file share their names;
 - `console`: commands behind `$`; each `chonkle` command runs, and prints what stands below it,
   where `...` stands for anything;
-- `json`: is JSON; a second word names the file that it is written to; pipelines and signatures
-  are valid ones;
+- `json`: is JSON; pipelines and signatures are valid ones;
+- `toml`: is TOML;
 - `sh`: `chonkle` commands in it exist, with these options, but are not run.
 
-Everything else is not looked at.
+A second word names the file that a block is written to. Everything else is not looked at.
 """
 
 import doctest
@@ -21,6 +21,7 @@ import runpy
 import shlex
 import subprocess
 import sys
+import tomllib
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ DOCS = ROOT / "docs"
 EXAMPLES = DOCS / "examples"
 PAGES = [
     ROOT / "README.md",
+    ROOT / "codec-src/README.md",
+    ROOT / "toolchain/README.md",
     *(path for path in sorted(DOCS.rglob("*.md")) if not path.is_relative_to(EXAMPLES)),
 ]
 NAMES = [str(path.relative_to(ROOT)) for path in PAGES]
@@ -138,8 +141,21 @@ def test_what_a_page_shows_happens(
             run_console(block, tmp_path, where)
         elif block.kind == "json":
             check_json(block, where)
-            for file in block.words:
-                (tmp_path / file).write_text(block.text, encoding="utf-8")
+        elif block.kind == "toml":
+            tomllib.loads(block.text)
+        for file in block.words:
+            path = tmp_path / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text, encoding="utf-8")
+
+
+def test_there_is_one_tile_json() -> None:
+    demo = json.loads((EXAMPLES / "demo/tile.json").read_text("utf-8"))
+    for page in PAGES:
+        for block in blocks_of(page):
+            if "tile.json" in block.words:
+                where = f"{page.relative_to(ROOT)}:{block.line}"
+                assert json.loads(block.text) == demo, f"{where}: not the demo's"
 
 
 def shown_commands(page: Path) -> Iterator[list[str]]:
