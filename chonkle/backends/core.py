@@ -186,8 +186,19 @@ class CoreCodec(Codec):
             if desk is not None and size <= DESK_BYTES:
                 desk.view[:size] = b"".join(pieces)
                 result = desk.transforms[direction](size)
-                if (result >> 32) & _U32 == ON_DESK:
-                    return self._take_from(desk, instance, size, result & _U32)
+                if ON_DESK <= result < 0:
+                    answered = result - ON_DESK
+                    if answered > DESK_BYTES:
+                        raise self._unanswered(instance, size, answered)
+                    ports = _ports(bytes(desk.view[:answered]))
+                    # Now and then, because asking for its size takes a tenth of a call.
+                    if instance.served % _CALLS_BETWEEN_LOOKS:
+                        self._pool.give(instance)
+                    else:
+                        self._keep(instance)
+                    if answered > self._limits.output_bytes:
+                        self._check_size(ports)
+                    return Answer(ports)
             else:
                 pointer = self._write_input(instance, pieces, size)
                 result = instance.transforms[direction](pointer, size)
@@ -207,19 +218,11 @@ class CoreCodec(Codec):
         module = self._open_desk()
         return None if module is None else instance.set_up_desk(module)
 
-    def _take_from(self, desk: Desk, instance: _CoreInstance, given: int, size: int) -> Answer:
-        """Copy an answer from the desk; the guest has freed it already."""
-        if size > DESK_BYTES:
-            if size == NO_ROOM:
-                raise self._no_room(instance, given)
-            raise CodecTrap("the guest's input buffer lies outside of its memory")
-        ports = _ports(bytes(desk.view[:size]))
-        # Now and then, because asking for its size takes a tenth of a call.
-        if instance.served % _CALLS_BETWEEN_LOOKS or instance.memory.is_worth_keeping():
-            self._pool.give(instance)
-        if size > self._limits.output_bytes:
-            self._check_size(ports)
-        return Answer(ports)
+    def _unanswered(self, instance: _CoreInstance, size: int, code: int) -> ChonkleError:
+        """Say why there is nothing on the desk."""
+        if code == NO_ROOM:
+            return self._no_room(instance, size)
+        return CodecTrap("the guest's input buffer lies outside of its memory")
 
     def _no_room(self, instance: _CoreInstance, size: int) -> LimitExceeded:
         self._pool.give(instance)

@@ -6,7 +6,8 @@ desk is a module of ours with one page of memory, linked to a codec's exports: t
 encoded port-map on it, and one call allocates, copies, transforms, copies back and frees.
 
 What a transform of the desk gives is `pointer << 32 | size`, as a codec does, except where the
-pointer is `ON_DESK`: then the answer lies on the desk, or the size is one of the two codes below.
+upper half is all ones, from `ON_DESK` to -1 with a sign: then the rest is the size of the answer
+that lies on the desk, or one of the two codes below.
 """
 
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ from chonkle.errors import CacheError
 from chonkle.storage.aot import AotCache, ModuleCompiler
 
 DESK_BYTES: Final = 65536
-ON_DESK: Final = 0xFFFF_FFFF
+ON_DESK: Final = -(1 << 32)
 NO_ROOM: Final = 0xFFFF_FFFF
 INPUT_OUTSIDE: Final = 0xFFFF_FFFE
 
@@ -98,9 +99,9 @@ def desk_module() -> bytes:
         _TRANSFORM.format(
             direction=direction,
             desk_bytes=DESK_BYTES,
-            on_desk=ON_DESK << 32,
-            no_room=ON_DESK << 32 | NO_ROOM,
-            input_outside=ON_DESK << 32 | INPUT_OUTSIDE,
+            on_desk=ON_DESK,
+            no_room=ON_DESK | NO_ROOM,
+            input_outside=ON_DESK | INPUT_OUTSIDE,
             nowhere=0xFFFF_FFFE_FFFF_FFFF,
         )
         for direction in ("encode", "decode")

@@ -21,6 +21,10 @@ PORTS_MAX = 4096
 _SHOWN = 64  # characters of a name in a message
 
 
+# The same few counts, sizes and names come again and again.
+_u32 = lru_cache(maxsize=4096)(_U32.pack)
+
+
 @lru_cache(maxsize=1024)
 def _name_entry(name: str) -> bytes:
     encoded = name.encode()
@@ -33,10 +37,9 @@ def pieces(port_map: Mapping[str, Buffer]) -> list[Buffer]:
     Args:
         port_map: the data of each port, contiguous bytes, in the order to write.
     """
-    pack = _U32.pack
-    parts: list[Buffer] = [pack(len(port_map))]
+    parts: list[Buffer] = [_u32(len(port_map))]
     for name, data in port_map.items():
-        parts += (_name_entry(name), pack(len(data)), data)
+        parts += (_name_entry(name), _u32(len(data)), data)
     return parts
 
 
