@@ -5,9 +5,10 @@ The first of these that says something decides:
 1. an explicit path;
 2. a forced source;
 3. an override, which names the implementation, over what is installed, shipped and native;
-4. a pin: a source that says which bytes it leads to;
-5. what is installed, shipped and native, by backend preference, then version, then name;
-6. a source of the pipeline.
+4. a source of the pipeline, where downloads are forced;
+5. a pin: a source of the pipeline that says which bytes it leads to;
+6. what is installed, shipped and native, by backend preference, then version, then name;
+7. a source of the pipeline.
 
 Nothing is compiled or instantiated here, and identity comes only from embedded signatures.
 """

@@ -19,7 +19,7 @@ from chonkle.errors import ResolveError
 from chonkle.formats.signature import Signature, parse_signature
 from chonkle.names import is_codec_name
 
-INSTALL_HINT = "install with `pip install 'chonkle[native]'`"
+INSTALL_HINT = "install with `pip install numcodecs`"
 
 _SIGNATURES = Path(__file__).parent / "signatures"
 
