@@ -9,11 +9,10 @@ from dataclasses import replace
 from functools import cache
 from itertools import count
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from chonkle import executor
 from chonkle.backends.base import Codec, Limits
+from chonkle.closing import Closing
 from chonkle.dag.graph import Pipeline
 from chonkle.dag.plan import Composite, Definition, Plan, make_composite, make_plan
 from chonkle.dag.sidecar import is_sidecar, sidecar_pipeline
@@ -31,7 +30,7 @@ _DEPTH_MAX = 16
 _NESTED_MAX = 1000
 
 
-class PreparedPipeline:
+class PreparedPipeline(Closing):
     """A pipeline in one direction with its codecs opened: run it as often as you like.
 
     It may be shared by threads, and is closed by who prepared it.
@@ -93,19 +92,6 @@ class PreparedPipeline:
         self._codecs = None
         if self._owns_session:
             self.session.close()
-
-    def __enter__(self) -> Self:
-        """Give the pipeline itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the pipeline."""
-        self.close()
 
 
 def load(pipeline: str | Path | Mapping[str, object]) -> Pipeline:

@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from types import TracebackType
-from typing import Self
 
 from chonkle.backends.base import Codec, Limits
 from chonkle.backends.calls import open_calls
 from chonkle.backends.core import CoreCodec, check_interface
 from chonkle.backends.desk import DeskOpener
+from chonkle.closing import Closing
 from chonkle.engine import Engine, EngineConfig
 from chonkle.errors import PipelineError
 from chonkle.formats.wasm_binary import read_core_interface
@@ -26,7 +25,7 @@ class _CodecKey:
     limits: Limits
 
 
-class Session:
+class Session(Closing):
     """Opens codecs, each once, and owns what they share.
 
     A session may be used by several threads. Pipelines prepared with the same session share their
@@ -135,16 +134,3 @@ class Session:
             self._codecs.clear()
         for codec in codecs:
             codec.close()
-
-    def __enter__(self) -> Self:
-        """Give the session itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the session."""
-        self.close()

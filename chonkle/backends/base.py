@@ -7,9 +7,9 @@ straight into its own; `Answer` says how long it lives.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Literal, Self, cast
+from typing import Literal, cast
 
+from chonkle.closing import Closing
 from chonkle.errors import LimitError
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Direction, Signature
@@ -98,7 +98,7 @@ def call_label(signature: Signature, backend: Backend, direction: Direction) -> 
     return f"codec `{signature.codec_id}` ({signature.label}, {backend}), {direction}"
 
 
-class Codec(ABC):
+class Codec(Closing, ABC):
     """An opened codec.
 
     One codec may be called by several threads at once. It is closed by who opened it.
@@ -147,16 +147,3 @@ class Codec(ABC):
 
     def close(self) -> None:
         """Free what the codec holds. Idempotent."""
-
-    def __enter__(self) -> Self:
-        """Give the codec itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the codec."""
-        self.close()

@@ -60,6 +60,7 @@ def rule(layer: int, *third_party: str, beside: str = "", never: str = "") -> Ru
 # The longest entry that is the module, or a package it is in, decides.
 RULES: Mapping[str, Rule] = {
     "chonkle.version": rule(0),
+    "chonkle.closing": rule(0),
     "chonkle.errors": rule(0),
     "chonkle.names": rule(0, beside="errors"),
     "chonkle.digest": rule(0, "blake3", beside="errors names"),
