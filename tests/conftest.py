@@ -96,3 +96,18 @@ def registry_program() -> str:
             pytest.fail(reason)
         pytest.skip(reason)
     return program
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests measured, as `record_property("measured", ...)`, also of passed ones."""
+    figures = [
+        f"{report.nodeid}: {value}"
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        for name, value in getattr(report, "user_properties", [])
+        if name == "measured" and report.when == "call"
+    ]
+    if figures:
+        terminalreporter.section("measured")
+        for figure in figures:
+            terminalreporter.write_line(figure)
