@@ -149,7 +149,7 @@ def test_the_time_is_denied_by_name_and_the_next_call_works(codec: Codec) -> Non
 
 
 def test_a_warm_load_compiles_nothing(
-    foreign: Foreign, setting: str, capsys: pytest.CaptureFixture[str]
+    foreign: Foreign, setting: str, record_property: Callable[[str, object], None]
 ) -> None:
     with foreign.session(setting) as session:
         started = time.perf_counter()
@@ -158,11 +158,12 @@ def test_a_warm_load_compiles_nothing(
         opened.call("decode", {"bytes": b"x"})
         called = time.perf_counter()
         assert (session.counts.loaded, session.counts.compiled) == (1, 0)
-    with capsys.disabled():
-        print(  # noqa: T201 - a figure to look at; a bound would fail on a busy machine
-            f"\n{foreign.name}, {setting}: loaded in {(loaded - started) * 1e3:.1f} ms,"
-            f" first call in {(called - loaded) * 1e3:.1f} ms"
-        )
+    # A figure to look at; a bound would fail on a busy machine.
+    record_property(
+        "measured",
+        f"{foreign.name}, {setting}: loaded in {(loaded - started) * 1e3:.1f} ms, "
+        f"first call in {(called - loaded) * 1e3:.1f} ms",
+    )
 
 
 def test_a_process_runs_it_as_the_environment_says(
