@@ -1,13 +1,13 @@
 """The layers of `chonkle`: imports go down, third-party packages stay where they are listed.
 
 ```
-L6  pipeline  settings  adaptors  cli        what users touch
+L6  pipeline  settings  cli                  what users touch
 L5  resolver  executor  session              choosing and running
 L4  backends                                 a codec, however it is made
-L3  oci.client  oci.attest  http  fetch      bytes from elsewhere
+L3  oci.client  fetch                        bytes from elsewhere
 L2  storage  engine                          bytes at rest, and the compiler
 L1  formats  dag  oci.model                  what documents mean
-L0  errors  names  digest                    words
+L0  errors  names  digest  closing  version  words
 ```
 
 An import inside a function or under `TYPE_CHECKING` counts like any other: it is a dependency all
@@ -65,25 +65,21 @@ RULES: Mapping[str, Rule] = {
     "chonkle.names": rule(0, beside="errors"),
     "chonkle.digest": rule(0, "blake3", beside="errors names"),
     "chonkle.formats": rule(1),
-    "chonkle.formats.lockfile": rule(1, "tomli_w"),
     "chonkle.dag": rule(1, beside="formats"),
     "chonkle.oci.model": rule(1, beside="formats"),
     "chonkle.storage.files": rule(2, "filelock"),
-    "chonkle.storage.trust": rule(2),
     "chonkle.storage.store": rule(2),
-    # Artifacts are hashed while they are read, and records are keyed.
     "chonkle.storage.record": rule(2, "tomli_w"),
+    # Artifacts are hashed while they are read, and entries are keyed.
     "chonkle.storage.aot": rule(2, "blake3", "wasmtime", beside="engine"),
     "chonkle.engine": rule(2, "wasmtime"),
-    "chonkle.http": rule(3, "requests"),
-    "chonkle.oci.client": rule(3, "oras", "requests", beside="http"),
-    "chonkle.oci.attest": rule(3, "cryptography"),
-    "chonkle.fetch": rule(3, beside="http oci"),
-    "chonkle.backends.base": rule(4, never="storage engine oci fetch http"),
-    "chonkle.backends.calls": rule(4, "wasmtime", never="storage engine oci fetch http"),
+    "chonkle.oci.client": rule(3, "oras", "requests"),
+    "chonkle.fetch": rule(3, beside="oci"),
+    "chonkle.backends.base": rule(4, never="storage engine oci fetch"),
+    "chonkle.backends.calls": rule(4, "wasmtime", never="storage engine oci fetch"),
     "chonkle.backends.guest": rule(4, "wasmtime"),
-    "chonkle.backends.desk": rule(4, "wasmtime", never="oci fetch http"),
-    "chonkle.backends.stack": rule(4, never="storage oci fetch http"),
+    "chonkle.backends.desk": rule(4, "wasmtime", never="oci fetch"),
+    "chonkle.backends.stack": rule(4, never="storage oci fetch"),
     "chonkle.backends.core": rule(4, "wasmtime"),
     "chonkle.backends.component": rule(4, "wasmtime"),
     "chonkle.backends.native": rule(4, "numcodecs", "numpy"),
@@ -91,16 +87,14 @@ RULES: Mapping[str, Rule] = {
     "chonkle.resolver": rule(5, never="backends.guest backends.core backends.component"),
     "chonkle.executor": rule(
         5,
-        never="storage engine oci fetch http"
+        never="storage engine oci fetch"
         " backends.guest backends.core backends.component backends.native",
     ),
     "chonkle.session": rule(5, beside="resolver executor"),
     "chonkle.settings": Rule(layer=6, environment=True),
     "chonkle.pipeline": rule(6, beside="settings"),
-    "chonkle.adaptors": rule(6, "numcodecs", "numpy", "zarr", beside="pipeline settings"),
     # A command is imported when it is used, by the name in a table.
     "chonkle.cli": replace(rule(6, "click", beside="pipeline settings"), computed=True),
-    "chonkle.__main__": rule(7),
 }
 # The façade: its version and what it re-exports, late. Modules below import from where a thing is
 # made.
@@ -284,6 +278,12 @@ def _problem_inside(importer: str, own: Rule, target: Module, other: Rule | None
     if other.layer == own.layer and not beside:
         return f"imports sideways, `{target.name}` is of L{own.layer} too"
     return None
+
+
+def test_every_entry_is_a_module_that_exists() -> None:
+    for name in RULES:
+        path = ROOT.joinpath(*name.split("."))
+        assert path.is_dir() or path.with_suffix(".py").is_file(), name
 
 
 def test_every_import_of_chonkle_goes_down() -> None:
