@@ -74,14 +74,16 @@ def run(prepared: Prepared, inputs: Mapping[str, object]) -> dict[str, bytes]:
                 else:
                     _allow_missing(codec, plan, step, port)
             for index in step.closes:
-                _close(answers[index], plan.steps[index])
+                if answers[index].lends:
+                    _close(answers[index], plan.steps[index])
         outputs = {
             name: bytes(value)
             for name, slot in plan.outputs.items()
             if (value := values[slot]) is not None
         }
         for answer, step in zip(answers, plan.steps, strict=True):
-            _close(answer, step)
+            if answer.lends:
+                _close(answer, step)
     except BaseException:
         # What went wrong first is what is told, whatever else goes wrong on the way out.
         for answer in answers:
@@ -102,29 +104,31 @@ def _allow_missing(codec: Codec, plan: Plan, step: PlannedStep, port: str) -> No
 
 
 def _close(answer: Answer, step: PlannedStep) -> None:
-    if answer.lends:
-        try:
-            answer.close()
-        except (CodecTrap, LimitExceeded) as failure:
-            raise failure.within(f"step `{step.path}`") from failure.__cause__
+    try:
+        answer.close()
+    except (CodecTrap, LimitExceeded) as failure:
+        raise failure.within(f"step `{step.path}`") from failure.__cause__
 
 
 def _bind(plan: Plan, inputs: Mapping[str, object], values: list[Buffer | None]) -> None:
     """Put the caller's inputs into their slots; every problem is reported together."""
     problems = []
+    known = 0
     for name, (slot, port) in plan.inputs.items():
         if name in inputs:
+            known += 1
             try:
                 values[slot] = _as_buffer(inputs[name], port, f"input `{name}`")
             except ChonkleError as failure:
                 problems.append(str(failure))
         elif port.required and port.default is None:
             problems.append(f"input `{name}` is missing")
-    problems.extend(
-        printable(f"unknown input `{name}`, {offer(plan.inputs)}")
-        for name in inputs
-        if name not in plan.inputs and name not in plan.unused_inputs
-    )
+    if known != len(inputs):
+        problems.extend(
+            printable(f"unknown input `{name}`, {offer(plan.inputs)}")
+            for name in inputs
+            if name not in plan.inputs and name not in plan.unused_inputs
+        )
     if problems:
         raise PipelineError.from_problems(plan.codec_id, problems)
     for source, slot in plan.copies:

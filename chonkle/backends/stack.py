@@ -16,25 +16,28 @@ from chonkle.errors import LimitExceeded
 _MARGIN_BYTES = 192 * 1024
 
 
-class StackCheck:
+class StackCheck(threading.local):
     """Refuses to run guests on threads whose stack is too small; each thread is looked at once.
+
+    Attributes:
+        is_enough: whether the calling thread was looked at, and its stack is large enough.
 
     Args of the constructor:
         engine: the engine that says how much stack a guest may use.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._needed = engine.config.max_wasm_stack_bytes + _MARGIN_BYTES
-        self._known = threading.local()
+    is_enough = False
 
-    def __call__(self) -> None:
-        """Check the calling thread.
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self._needed = engine.config.max_wasm_stack_bytes + _MARGIN_BYTES
+
+    def look(self) -> None:
+        """Look at the calling thread, whose `is_enough` is not true yet.
 
         Raises:
             LimitExceeded: when its stack is too small.
         """
-        if getattr(self._known, "is_enough", False):
-            return
         size = thread_stack_bytes()
         if size is not None and size < self._needed:
             raise LimitExceeded(
@@ -43,7 +46,7 @@ class StackCheck:
                 got=str(size),
                 hint=f"call threading.stack_size({1 << 20}) before starting it",
             )
-        self._known.is_enough = True
+        self.is_enough = True
 
 
 def thread_stack_bytes() -> int | None:

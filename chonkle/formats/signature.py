@@ -33,6 +33,7 @@ from chonkle.names import (
 SECTION_NAME = "chonkle:signature"
 
 Direction = Literal["encode", "decode"]
+DIRECTIONS: tuple[Direction, ...] = ("encode", "decode")
 CodecKind = Literal["bytes-to-bytes", "array-to-bytes", "array-to-array"]
 
 _SECTION_MAX_BYTES = 1 << 20

@@ -14,12 +14,13 @@ from wasmtime import component as wasm_component
 
 from chonkle.backends.component.flatten import plan_component
 from chonkle.backends.component.flattened import FlattenedComponent
-from chonkle.backends.component.interface import DIRECTIONS, INTERFACE, check_interface
+from chonkle.backends.component.interface import INTERFACE, check_interface
 from chonkle.backends.component.plan import ComponentPlan
 from chonkle.engine import EngineConfig
 from chonkle.errors import WasmFormatError
 from chonkle.formats.component_binary import Unsupported
 from chonkle.formats.json_text import parse_json
+from chonkle.formats.signature import DIRECTIONS
 
 
 class FlatteningCompiler:

@@ -296,7 +296,7 @@ class FlattenedCodec(Codec):
     ) -> None:
         self._signature = signature
         self._limits = limits
-        self._check_stack = StackCheck(engine)
+        self._stack = StackCheck(engine)
         self._pool = InstancePool(lambda: _Instance(flattened, engine, limits=limits, calls=calls))
 
     def signature(self) -> Signature:
@@ -316,7 +316,8 @@ class FlattenedCodec(Codec):
                 )
             # Whatever is raised from here on leaves the instance outside of the pool: a guest that
             # broke is in no state to be called again, and one that only said no comes back below.
-            self._check_stack()
+            if not self._stack.is_enough:
+                self._stack.look()
             instance = self._pool.take()
             transform = instance.transforms[direction]
             rows = transform.lower(port_map)

@@ -11,10 +11,9 @@ import wasmtime
 from wasmtime import component as wasm_component
 
 from chonkle.errors import WasmFormatError
-from chonkle.formats.signature import Direction
+from chonkle.formats.signature import DIRECTIONS
 
 INTERFACE = "chonkle:codec/transform@0.1.0"
-DIRECTIONS: tuple[Direction, ...] = ("encode", "decode")
 
 _PORT_MAP = "list<tuple<string, list<u8>>>"
 

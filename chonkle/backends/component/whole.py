@@ -13,14 +13,14 @@ import wasmtime
 from wasmtime import component as wasm_component
 
 from chonkle.backends.base import Answer, Codec, Limits, call_label
-from chonkle.backends.component.interface import DIRECTIONS, INTERFACE, imported_functions
+from chonkle.backends.component.interface import INTERFACE, imported_functions
 from chonkle.backends.component.wasi import RefusedError, Value, WasiFunction, allowed
 from chonkle.backends.guest import limited_store, refusal, trap_error
 from chonkle.backends.stack import StackCheck
 from chonkle.engine import Engine
 from chonkle.errors import ChonkleError, CodecTrap, LimitExceeded
 from chonkle.formats.portmap import Buffer
-from chonkle.formats.signature import Direction, Signature
+from chonkle.formats.signature import DIRECTIONS, Direction, Signature
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class WholeCodec(Codec):
         self._signature = signature
         self._engine = engine
         self._limits = limits
-        self._check_stack = StackCheck(engine)
+        self._stack = StackCheck(engine)
         self._idle: list[_Instance] = []
 
     def signature(self) -> Signature:
@@ -64,7 +64,8 @@ class WholeCodec(Codec):
     def answer(self, direction: Direction, port_map: Mapping[str, Buffer]) -> Answer:
         """Run the codec."""
         try:
-            self._check_stack()
+            if not self._stack.is_enough:
+                self._stack.look()
             instance = self._idle.pop() if self._idle else self._start()
             rows = [(name, bytes(data)) for name, data in port_map.items()]
             function = instance.functions[direction]

@@ -20,7 +20,9 @@ def entry(name: bytes, data: bytes) -> bytes:
 @example({"é" * 50: b"\0" * 1000})
 def test_a_port_map_comes_back_in_its_order(ports: dict[str, bytes]) -> None:
     encoded = portmap.encode(ports)
-    assert encoded == b"".join(portmap.pieces(ports))
+    pieces, size = portmap.pieces(ports)
+    assert encoded == b"".join(pieces)
+    assert len(encoded) == size
     decoded = portmap.decode(encoded)
     assert decoded == ports
     assert list(decoded) == list(ports)
@@ -38,7 +40,19 @@ def test_every_kind_of_buffer_is_written(make: type[bytes | bytearray | memoryvi
 
 def test_pieces_are_the_callers_own_data() -> None:
     data = bytearray(b"abc")
-    assert any(piece is data for piece in portmap.pieces({"x": data}))
+    pieces, _ = portmap.pieces({"x": data})
+    assert any(piece is data for piece in pieces)
+
+
+@given(st.text(), st.binary(), st.binary(max_size=8))
+def test_the_only_port_is_found_without_parsing(name: str, data: bytes, more: bytes) -> None:
+    encoded = portmap.encode({name: data})
+    assert portmap.read_data(encoded, portmap.head(name)) == data
+    assert portmap.read_data(encoded, portmap.head(name + "x")) is None
+    for other in (encoded + more, encoded[:-1], more):
+        if other != encoded:
+            assert portmap.read_data(other, portmap.head(name)) is None
+    assert portmap.read_data(portmap.encode({name: data, name + "x": b""}), b"") is None
 
 
 def test_reading_copies_nothing() -> None:
