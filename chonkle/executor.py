@@ -4,7 +4,7 @@ It knows codecs only as `Codec`, and values only as slots. A step's answer stays
 it, in a guest's memory for wasm, until the last step that reads it has run.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -73,17 +73,13 @@ def run(prepared: Prepared, inputs: Mapping[str, object]) -> dict[str, bytes]:
                     values[slot] = ports[port]
                 else:
                     _allow_missing(codec, plan, step, port)
-            for index in step.closes:
-                if answers[index].lends:
-                    _close(answers[index], plan.steps[index])
+            _close(answers, plan.steps, step.closes)
         outputs = {
             name: bytes(value)
             for name, slot in plan.outputs.items()
             if (value := values[slot]) is not None
         }
-        for answer, step in zip(answers, plan.steps, strict=True):
-            if answer.lends:
-                _close(answer, step)
+        _close(answers, plan.steps, range(len(answers)))
     except BaseException:
         # What went wrong first is what is told, whatever else goes wrong on the way out.
         for answer in answers:
@@ -103,11 +99,14 @@ def _allow_missing(codec: Codec, plan: Plan, step: PlannedStep, port: str) -> No
         )
 
 
-def _close(answer: Answer, step: PlannedStep) -> None:
-    try:
-        answer.close()
-    except (CodecTrap, LimitExceeded) as failure:
-        raise failure.within(f"step `{step.path}`") from failure.__cause__
+def _close(answers: Sequence[Answer], steps: Sequence[PlannedStep], indices: Iterable[int]) -> None:
+    """Give back what some steps' answers lend."""
+    for index in indices:
+        if answers[index].lends:
+            try:
+                answers[index].close()
+            except (CodecTrap, LimitExceeded) as failure:
+                raise failure.within(f"step `{steps[index].path}`") from failure.__cause__
 
 
 def _bind(plan: Plan, inputs: Mapping[str, object], values: list[Buffer | None]) -> None:
