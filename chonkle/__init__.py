@@ -13,6 +13,7 @@ from chonkle.version import __version__
 
 if TYPE_CHECKING:
     from chonkle.backends.base import Limits
+    from chonkle.cache.aot import CacheConfig
     from chonkle.errors import ChonkleError
     from chonkle.executor import run
     from chonkle.formats.signature import Signature
@@ -29,11 +30,13 @@ _PUBLIC = {
     "Resolver": "chonkle.resolver",
     "Limits": "chonkle.backends.base",
     "Session": "chonkle.session",
+    "CacheConfig": "chonkle.cache.aot",
     "Signature": "chonkle.formats.signature",
     "ChonkleError": "chonkle.errors",
 }
 
 __all__ = [
+    "CacheConfig",
     "ChonkleError",
     "Limits",
     "PreparedPipeline",

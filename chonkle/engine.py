@@ -87,7 +87,7 @@ class Engine:
             parts = (
                 elf_section(compiled, _ENGINE_SECTION) or compiled,
                 wasmtime_version().encode(),
-                f"{sys.platform}-{platform.machine()}".encode(),
+                target().encode(),
                 repr(astuple(self.config)).encode(),
             )
             framed = b"".join(struct.pack("<Q", len(part)) + part for part in parts)
@@ -158,6 +158,11 @@ class _EpochClock:
                     return
             time.sleep(_TICK_S)
             self._engine.increment_epoch()
+
+
+def target() -> str:
+    """Name the operating system and the processor that native code is made for."""
+    return f"{sys.platform}-{platform.machine()}"
 
 
 def wasmtime_version() -> str:

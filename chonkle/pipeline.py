@@ -155,8 +155,7 @@ def prepare(
     plan = make_plan(composite, direction or parsed.direction)
     owned = session is None
     session = session or Session(
-        cache_directory=settings.cache_directory,
-        aot=settings.aot,
+        cache=settings.cache,
         prepared_calls=settings.prepared_calls,
         flatten_components=settings.flatten_components,
     )

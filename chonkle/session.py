@@ -8,12 +8,18 @@ from chonkle.backends.base import Codec, Limits
 from chonkle.backends.calls import open_calls
 from chonkle.backends.core import CoreCodec, check_interface
 from chonkle.backends.desk import DeskOpener
+from chonkle.cache.aot import (
+    AotCache,
+    CacheConfig,
+    CacheCounts,
+    CacheLayers,
+    ModuleCompiler,
+)
 from chonkle.closing import Closing
 from chonkle.engine import Engine, EngineConfig
 from chonkle.errors import PipelineError
 from chonkle.formats.wasm_binary import read_core_interface
 from chonkle.resolver import Resolution
-from chonkle.storage.aot import AotCache, CacheCounts, Mode, ModuleCompiler
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +44,19 @@ class Session(Closing):
     def __init__(
         self,
         *,
-        cache_directory: Path | None,
-        aot: Mode = "auto",
+        cache: CacheConfig | Path | None,
         prepared_calls: bool = True,
         flatten_components: bool = True,
     ) -> None:
         """Make a session with nothing open.
 
         Args:
-            cache_directory: where native code is kept; None keeps none.
-            aot: `auto`, `only` (never compile) or `off` (keep nothing).
+            cache: where native code is kept: a directory, or more about it; None keeps none.
             prepared_calls: call guests through wasmtime's C API, where that works.
             flatten_components: run components as fast as core modules, where that can be done.
         """
         self.counts = CacheCounts()
-        self._cache_directory = cache_directory
-        self._aot = aot
+        self._layers = CacheLayers(cache if isinstance(cache, CacheConfig) else CacheConfig(cache))
         self._caches: dict[EngineConfig, AotCache] = {}
         self._codecs: dict[_CodecKey, Codec] = {}
         self._desks: dict[EngineConfig, DeskOpener] = {}
@@ -84,6 +87,21 @@ class Session(Closing):
                 codec = self._codecs[key] = self._open(resolution, limits)
             return codec
 
+    def warm(self, resolution: Resolution, limits: Limits) -> None:
+        """Have everything in the cache that a later run of a codec loads.
+
+        Args:
+            resolution: what the resolver picked.
+            limits: what one call may take.
+
+        Raises:
+            WasmFormatError: when the wasm is not valid, or lacks the ABI.
+            CacheError: in mode `only`, when its native code is not in the cache.
+        """
+        self.open(resolution, limits)
+        for open_desk in self._desks.values():
+            open_desk()
+
     def _open(self, resolution: Resolution, limits: Limits) -> Codec:
         if resolution.wasm is None:
             # It brings the decoders of the standard library with it; wasm needs none of them.
@@ -95,7 +113,11 @@ class Session(Closing):
         if resolution.wasm.kind == "core":
             check_interface(read_core_interface(wasm), what=f"codec {resolution.label}")
             module = cache.get_or_compile(
-                ModuleCompiler(), wasm, digest=resolution.wasm.digest, label=signature.label
+                ModuleCompiler(),
+                wasm,
+                digest=resolution.wasm.digest,
+                codec_id=signature.codec_id,
+                label=signature.label,
             )
             return CoreCodec(
                 module,
@@ -122,7 +144,7 @@ class Session(Closing):
         cache = self._caches.get(config)
         if cache is None:
             cache = self._caches[config] = AotCache(
-                Engine(config), self._cache_directory, self._aot, counts=self.counts
+                Engine(config), self._layers, counts=self.counts
             )
         return cache
 

@@ -3,6 +3,10 @@
 | variable | meaning |
 |---|---|
 | `CHONKLE_CACHE_DIR` | directory of the AOT cache |
+| `CHONKLE_CACHE_SYSTEM` | directory of an AOT cache that is read before it and never written |
+| `CHONKLE_CACHE_KEY` | key that authenticates what is in the caches: 64 hexadecimal digits |
+| `CHONKLE_CACHE_KEY_FILE` | file that holds that key, with mode 0600 |
+| `CHONKLE_CACHE_MAX_SIZE` | what the AOT cache is trimmed to: `2G` (default), `500M` |
 | `CHONKLE_CODEC_STORE` | directory of installed codecs |
 | `CHONKLE_FORCE_DOWNLOAD` | `1`: fetch from sources even what is installed |
 | `CHONKLE_AOT` | `auto` (default), `only` (never compile) or `off` (keep nothing) |
@@ -11,16 +15,22 @@
 """
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from chonkle.errors import ChonkleError
+from chonkle.cache.aot import SIZE_MAX_BYTES, CacheConfig, Mode
+from chonkle.cache.record import Seal
+from chonkle.errors import CacheError, ChonkleError
 from chonkle.formats.values import shown
-from chonkle.storage.aot import Mode
+from chonkle.storage.files import read_secret
 
+_SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
+_SHIFTS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
+_KEY_FILE_MAX_BYTES = 1024
 _BOOLEANS = {
     "": False,
     "0": False,
@@ -37,18 +47,16 @@ class Settings:
     """What the environment says.
 
     Attributes:
-        cache_directory: the AOT cache.
+        cache: the AOT cache.
         codec_store: installed codecs.
         force_download: fetch from sources even what is installed.
-        aot: how the AOT cache is used.
         prepared_calls: call guests through wasmtime's C API, where that works.
         flatten_components: run components as fast as core modules, where that can be done.
     """
 
-    cache_directory: Path
+    cache: CacheConfig
     codec_store: Path
     force_download: bool = False
-    aot: Mode = "auto"
     prepared_calls: bool = True
     flatten_components: bool = True
 
@@ -68,18 +76,65 @@ class Settings:
             raise ChonkleError(
                 "bad CHONKLE_FORCE_DOWNLOAD", expected="`1` or `0`", got=shown(force)
             )
-        cache = variables.get("CHONKLE_CACHE_DIR")
         store = variables.get("CHONKLE_CODEC_STORE")
         return cls(
-            cache_directory=Path(cache) if cache else _cache_home(variables) / "chonkle",
+            cache=_cache(variables),
             codec_store=Path(store) if store else _data_home(variables) / "chonkle" / "codecs",
             force_download=_BOOLEANS[force],
-            aot=cast("Mode", _choice(variables, "CHONKLE_AOT", ("auto", "only", "off"))),
             prepared_calls=_choice(variables, "CHONKLE_CALLS", ("prepared", "public"))
             == "prepared",
             flatten_components=_choice(variables, "CHONKLE_COMPONENT", ("flatten", "fallback"))
             == "flatten",
         )
+
+
+def _cache(variables: Mapping[str, str]) -> CacheConfig:
+    root = variables.get("CHONKLE_CACHE_DIR")
+    system = variables.get("CHONKLE_CACHE_SYSTEM")
+    size = variables.get("CHONKLE_CACHE_MAX_SIZE")
+    return CacheConfig(
+        Path(root) if root else _cache_home(variables) / "chonkle",
+        system=Path(system) if system else None,
+        mode=cast("Mode", _choice(variables, "CHONKLE_AOT", ("auto", "only", "off"))),
+        seal=_seal(variables),
+        size_max_bytes=parse_size(size, what="CHONKLE_CACHE_MAX_SIZE") if size else SIZE_MAX_BYTES,
+    )
+
+
+def _seal(variables: Mapping[str, str]) -> Seal:
+    key, path = variables.get("CHONKLE_CACHE_KEY"), variables.get("CHONKLE_CACHE_KEY_FILE")
+    if key:
+        return Seal.from_hex(key, what="CHONKLE_CACHE_KEY")
+    if not path:
+        return Seal()
+    try:
+        text = read_secret(Path(path), size_max=_KEY_FILE_MAX_BYTES)
+    except OSError as failure:
+        raise CacheError(
+            f"CHONKLE_CACHE_KEY_FILE: {failure.strerror or failure}",
+            expected="a file of your own that only you can read (mode 0600)",
+            got=shown(path),
+        ) from failure
+    return Seal.from_hex(text.decode(errors="replace"), what="CHONKLE_CACHE_KEY_FILE")
+
+
+def parse_size(text: str, *, what: str) -> int:
+    """Read a number of bytes, which may end in K, M, G or T for powers of 1024.
+
+    Args:
+        text: the number.
+        what: where it stood, for the message.
+
+    Raises:
+        ChonkleError: when it is none.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ChonkleError(
+            f"bad {what}", expected="a number of bytes as `500M` or `2G`", got=shown(text)
+        )
+    number, unit = match.groups()
+    return int(number) << _SHIFTS[unit.upper()]
 
 
 def _choice(variables: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:

@@ -19,9 +19,9 @@ import wasmtime
 
 from chonkle.backends.calls import Calls
 from chonkle.backends.guest import GuestFunctions
+from chonkle.cache.aot import AotCache, ModuleCompiler
 from chonkle.digest import Digest
 from chonkle.errors import CacheError
-from chonkle.storage.aot import AotCache, ModuleCompiler
 
 DESK_BYTES: Final = 65536
 ON_DESK: Final = -(1 << 32)
@@ -75,7 +75,7 @@ class DeskOpener:
 
     def __init__(self, cache: AotCache) -> None:
         # With counts of its own: what a session counts are codecs.
-        self._cache = AotCache(cache.engine, cache.root, cache.mode)
+        self._cache = AotCache(cache.engine, cache.layers)
         self._lock = Lock()
         self._module: wasmtime.Module | None = None
         self._is_open = False
@@ -87,7 +87,11 @@ class DeskOpener:
                 wasm = desk_module()
                 with suppress(CacheError):
                     self._module = self._cache.get_or_compile(
-                        ModuleCompiler(), wasm, digest=Digest.blake3(wasm), label="chonkle's desk"
+                        ModuleCompiler(),
+                        wasm,
+                        digest=Digest.blake3(wasm),
+                        codec_id="",
+                        label="chonkle's desk",
                     )
                 self._is_open = True
             return self._module

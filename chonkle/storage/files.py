@@ -5,8 +5,9 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 PRIVATE_DIRECTORY = 0o700
 PRIVATE_FILE = 0o600
@@ -85,6 +86,27 @@ def read_file(path: Path, *, size_max: int) -> bytes:
     return data
 
 
+def read_secret(path: Path, *, size_max: int) -> bytes:
+    """Read a file that only its owner, who is this user, may read.
+
+    Args:
+        path: the file.
+        size_max: bytes to accept at most.
+
+    Raises:
+        OSError: when it cannot be read, is longer, or others may read it.
+    """
+    owners = () if sys.platform == "win32" else (os.getuid(),)
+    with open_trusted(path, owners=owners) as file:
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        if sys.platform != "win32" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise PermissionError(f"others may read it (mode {mode:04o})")
+        data = file.read(size_max + 1)
+    if len(data) > size_max:
+        raise OSError(errno.EFBIG, f"more than the allowed {size_max} bytes", str(path))
+    return data
+
+
 def _sync_directory(directory: Path) -> None:
     # Windows cannot open a directory as a file; a rename is durable there by itself.
     if sys.platform == "win32":
@@ -111,13 +133,14 @@ def locked(path: Path, *, timeout_s: float) -> Iterator[None]:
     # Only somebody who compiles or installs needs it, and it costs as much as starting Python.
     from filelock import FileLock, Timeout  # noqa: PLC0415
 
-    lock = FileLock(path, timeout=timeout_s)
+    # A lock that only exists, as a file system without real ones would get, outlives its holder.
+    lock = FileLock(path, timeout=timeout_s, fallback_to_soft=False)
     try:
         lock.acquire()
     except Timeout as failure:
         raise TimeoutError(f"{path} is locked by another process") from failure
     except NotImplementedError as failure:
-        raise OSError(f"{path}: no file locks on this file system") from failure
+        raise OSError(errno.ENOSYS, "no file locks", str(path)) from failure
     try:
         yield
     finally:
@@ -129,33 +152,72 @@ def make_private_directory(path: Path) -> None:
     path.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
 
 
-def distrust(directory: Path) -> str | None:
+def distrust(directory: Path, *, owners: Sequence[int]) -> str | None:
     """Say why files in a directory may be somebody else's, or None where they cannot be.
 
-    The directory must belong to this user and nobody else may write to it; every directory above
-    it must belong to this user or to root, and be closed to writers or sticky, because whoever may
+    The directory must belong to an owner and nobody else may write to it; every directory above it
+    must belong to an owner or to root, and be closed to writers or sticky, because whoever may
     rename a parent may replace everything below.
 
     Args:
         directory: an existing directory.
+        owners: ids of the users who may own it.
     """
     if sys.platform == "win32":
         # Profile directories are closed to other users by their inherited access list.
         return None
-    user = os.getuid()
     real = Path(os.path.realpath(directory))
     status = real.stat()
-    reason = None
     if not stat.S_ISDIR(status.st_mode):
-        reason = f"{real} is not a directory"
-    elif status.st_uid != user:
-        reason = f"{real} belongs to user {status.st_uid}, not to {user}"
-    elif status.st_mode & _OTHERS_WRITE:
-        reason = f"{real} may be written by others (mode {stat.S_IMODE(status.st_mode):04o})"
+        return f"{real} is not a directory"
+    reason = distrust_status(status, real, owners=owners)
     for parent in real.parents if reason is None else ():
         status = parent.stat()
-        if status.st_uid not in (user, 0):
-            reason = f"{parent}, above it, belongs to user {status.st_uid}"
-        elif status.st_mode & _OTHERS_WRITE and not status.st_mode & stat.S_ISVTX:
-            reason = f"{parent}, above it, may be written by others"
+        if status.st_uid not in (*owners, 0):
+            return f"{parent}, above it, belongs to user {status.st_uid}"
+        if status.st_mode & _OTHERS_WRITE and not status.st_mode & stat.S_ISVTX:
+            return f"{parent}, above it, may be written by others"
     return reason
+
+
+def distrust_status(status: os.stat_result, path: Path, *, owners: Sequence[int]) -> str | None:
+    """Say why one file or directory may be somebody else's, or None where it cannot be.
+
+    Args:
+        status: its status.
+        path: its path, for the message.
+        owners: ids of the users who may own it.
+    """
+    if sys.platform == "win32":
+        return None
+    if status.st_uid not in owners:
+        wanted = " or ".join(map(str, owners))
+        return f"{path} belongs to user {status.st_uid}, not to {wanted}"
+    if stat.S_ISLNK(status.st_mode):
+        return f"{path} is a link"
+    if status.st_mode & _OTHERS_WRITE:
+        return f"{path} may be written by others (mode {stat.S_IMODE(status.st_mode):04o})"
+    return None
+
+
+def open_trusted(path: Path, *, owners: Sequence[int]) -> BinaryIO:
+    """Open a regular file that nobody but its owner could have written, to read it.
+
+    Args:
+        path: the file; a link is refused.
+        owners: ids of the users who may own it.
+
+    Raises:
+        OSError: when it cannot be opened, is no regular file, or cannot be trusted.
+    """
+    # Without waiting, for what looks like a file may be a pipe that nobody ever writes to.
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | _BINARY
+    handle = os.open(path, flags)
+    status = os.fstat(handle)
+    reason = distrust_status(status, path, owners=owners)
+    if reason is None and not stat.S_ISREG(status.st_mode):
+        reason = f"{path} is not a file"
+    if reason is None:
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    raise PermissionError(reason)

@@ -53,8 +53,8 @@ def main() -> None:
     ]
     with tempfile.TemporaryDirectory(prefix="chonkle-bench-") as temporary:
         cache = Path(temporary)
-        flat = chonkle.Session(cache_directory=cache)
-        whole = chonkle.Session(cache_directory=cache, flatten_components=False)
+        flat = chonkle.Session(cache=cache)
+        whole = chonkle.Session(cache=cache, flatten_components=False)
         with flat, whole:
             compare(cases, flat, whole, divisor=10 if quick else 1)
             call_costs(flat, repeats=2000 if quick else 20000)

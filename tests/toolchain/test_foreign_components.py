@@ -18,6 +18,7 @@ from chonkle_toolchain.tools import Tools
 
 from chonkle.backends.base import Codec, Limits
 from chonkle.backends.component import FlattenedCodec, WholeCodec
+from chonkle.cache.aot import CacheConfig
 from chonkle.errors import CodecError, CodecTrap
 from chonkle.formats.component_binary import read_interface
 from chonkle.formats.signature import Direction, Signature, embed_signature
@@ -66,8 +67,7 @@ class Foreign:
     def session(self, setting: str) -> Session:
         """Open a session that may not compile."""
         return Session(
-            cache_directory=self.caches[setting],
-            aot="only",
+            cache=CacheConfig(self.caches[setting], mode="only"),
             flatten_components=setting == "flatten",
         )
 
@@ -93,7 +93,7 @@ def foreign(
     caches = {setting: tmp_path_factory.mktemp(setting) for setting in KINDS}
     made = Foreign(request.param, WasmCodec.from_bytes(wasm, "foreign.wasm"), caches)
     for setting, cache in caches.items():
-        with Session(cache_directory=cache, flatten_components=setting == "flatten") as session:
+        with Session(cache=cache, flatten_components=setting == "flatten") as session:
             made.open(session)
             assert session.counts.compiled == 1
     return made

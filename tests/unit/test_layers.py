@@ -5,7 +5,7 @@ L6  pipeline  settings  cli                  what users touch
 L5  resolver  executor  session              choosing and running
 L4  backends                                 a codec, however it is made
 L3  oci.client  fetch                        bytes from elsewhere
-L2  storage  engine                          bytes at rest, and the compiler
+L2  cache  storage  engine                   bytes at rest, and the compiler
 L1  formats  dag  oci.model                  what documents mean
 L0  errors  names  digest  closing  version  words
 ```
@@ -69,17 +69,19 @@ RULES: Mapping[str, Rule] = {
     "chonkle.oci.model": rule(1, beside="formats"),
     "chonkle.storage.files": rule(2, "filelock"),
     "chonkle.storage.store": rule(2),
-    "chonkle.storage.record": rule(2, "tomli_w"),
-    # Artifacts are hashed while they are read, and entries are keyed.
-    "chonkle.storage.aot": rule(2, "blake3", "wasmtime", beside="engine"),
+    # Records are sealed, artifacts are hashed while they are read, and entries are keyed.
+    "chonkle.cache.record": rule(2, "blake3", "tomli_w"),
+    "chonkle.cache.directory": rule(2, "blake3", beside="storage"),
+    "chonkle.cache.upkeep": rule(2),
+    "chonkle.cache.aot": rule(2, "blake3", "wasmtime", beside="engine"),
     "chonkle.engine": rule(2, "wasmtime"),
     "chonkle.oci.client": rule(3, "oras", "requests"),
     "chonkle.fetch": rule(3, beside="oci"),
-    "chonkle.backends.base": rule(4, never="storage engine oci fetch"),
-    "chonkle.backends.calls": rule(4, "wasmtime", never="storage engine oci fetch"),
+    "chonkle.backends.base": rule(4, never="cache storage engine oci fetch"),
+    "chonkle.backends.calls": rule(4, "wasmtime", never="cache storage engine oci fetch"),
     "chonkle.backends.guest": rule(4, "wasmtime"),
     "chonkle.backends.desk": rule(4, "wasmtime", never="oci fetch"),
-    "chonkle.backends.stack": rule(4, never="storage oci fetch"),
+    "chonkle.backends.stack": rule(4, never="cache storage oci fetch"),
     "chonkle.backends.core": rule(4, "wasmtime"),
     "chonkle.backends.component": rule(4, "wasmtime"),
     "chonkle.backends.native": rule(4, "numcodecs", "numpy"),
@@ -87,7 +89,7 @@ RULES: Mapping[str, Rule] = {
     "chonkle.resolver": rule(5, never="backends.guest backends.core backends.component"),
     "chonkle.executor": rule(
         5,
-        never="storage engine oci fetch"
+        never="cache storage engine oci fetch"
         " backends.guest backends.core backends.component backends.native",
     ),
     "chonkle.session": rule(5, beside="resolver executor"),

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from chonkle import executor
+from chonkle.cache.aot import CacheConfig
 from chonkle.errors import CodecTrap, PipelineError, ResolveError
 from chonkle.pipeline import define, load, prepare
 from chonkle.resolver import Resolver
@@ -34,12 +35,12 @@ def chain(*codec_ids: str, codec_id: str = "p", **more: object) -> dict[str, Any
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(cache_directory=tmp_path / "cache", codec_store=tmp_path / "store", aot="off")
+    return Settings(CacheConfig(tmp_path / "cache", mode="off"), codec_store=tmp_path / "store")
 
 
 @pytest.fixture
 def session(open_session: Callable[..., Session]) -> Iterator[Session]:
-    with open_session(cache_directory=None, aot="off") as opened:
+    with open_session(cache=None) as opened:
         yield opened
 
 
@@ -216,7 +217,7 @@ def test_defining_opens_nothing(echo: Resolver, settings: Settings) -> None:
     composite, resolutions = define(load(chain("echo")), echo, settings)
     assert set(composite.signature.takes("decode")) == {"bytes"}
     assert resolutions["s0"].label == "echo-a@1.0.0 (core)"
-    assert not settings.cache_directory.exists()
+    assert not (settings.cache.root or Path()).exists()
 
 
 def test_small_files_do_not_multiply_without_end(tmp_path: Path) -> None:

@@ -66,14 +66,14 @@ def test_directories_are_where_the_platform_has_them(
 ) -> None:
     monkeypatch.setattr(sys, "platform", platform)
     settings = Settings.from_environment(variables)
-    assert settings.cache_directory == cache
+    assert settings.cache.root == cache
     assert settings.codec_store == store
 
 
 def test_everything_else_has_a_default() -> None:
     settings = Settings.from_environment({})
     assert not settings.force_download
-    assert settings.aot == "auto"
+    assert settings.cache.mode == "auto"
     assert settings.prepared_calls
 
 
@@ -88,7 +88,7 @@ def test_a_switch_is_on_or_off(value: str, meaning: bool) -> None:  # noqa: FBT0
 
 @pytest.mark.parametrize("mode", ["auto", "only", "off"])
 def test_the_cache_has_three_modes(mode: str) -> None:
-    assert Settings.from_environment({"CHONKLE_AOT": mode}).aot == mode
+    assert Settings.from_environment({"CHONKLE_AOT": mode}).cache.mode == mode
 
 
 @pytest.mark.parametrize(("value", "prepared"), [("prepared", True), ("public", False), ("", True)])
@@ -116,7 +116,7 @@ def test_a_value_that_a_variable_cannot_have_is_refused(
 
 def test_the_environment_of_the_process_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHONKLE_AOT", "off")
-    assert Settings.from_environment().aot == "off"
+    assert Settings.from_environment().cache.mode == "off"
 
 
 def test_a_user_without_a_home_needs_none_when_both_directories_are_set(

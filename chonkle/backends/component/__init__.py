@@ -9,9 +9,9 @@ from chonkle.backends.calls import Calls
 from chonkle.backends.component.compiler import FlatteningCompiler, WholeCompiler
 from chonkle.backends.component.flattened import FlattenedCodec, FlattenedComponent
 from chonkle.backends.component.whole import WholeCodec
+from chonkle.cache.aot import AotCache
 from chonkle.digest import Digest
 from chonkle.formats.signature import Signature
-from chonkle.storage.aot import AotCache
 
 __all__ = ["FlattenedCodec", "WholeCodec", "open_component"]
 
@@ -43,7 +43,11 @@ def open_component(
     """
     if flatten:
         flattened = cache.get_or_compile(
-            FlatteningCompiler(), wasm, digest=digest, label=signature.label
+            FlatteningCompiler(),
+            wasm,
+            digest=digest,
+            codec_id=signature.codec_id,
+            label=signature.label,
         )
         if isinstance(flattened, FlattenedComponent):
             return FlattenedCodec(
@@ -56,5 +60,11 @@ def open_component(
             signature.label,
             flattened,
         )
-    whole = cache.get_or_compile(WholeCompiler(), wasm, digest=digest, label=signature.label)
+    whole = cache.get_or_compile(
+        WholeCompiler(),
+        wasm,
+        digest=digest,
+        codec_id=signature.codec_id,
+        label=signature.label,
+    )
     return WholeCodec(whole, signature=signature, engine=cache.engine, limits=limits)

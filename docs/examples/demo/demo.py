@@ -240,7 +240,7 @@ def time_in_process(encoded: bytes, environment: Mapping[str, str]) -> tuple[flo
         codec_store=environment["CHONKLE_CODEC_STORE"], preference=[BACKEND]
     )
     with (
-        chonkle.Session(cache_directory=Path(environment["CHONKLE_CACHE_DIR"])) as session,
+        chonkle.Session(cache=Path(environment["CHONKLE_CACHE_DIR"])) as session,
         chonkle.prepare(PIPELINE, resolver=resolver, session=session) as prepared,
     ):
         ours = median_s(lambda: prepared.run({"bytes": encoded}))

@@ -59,7 +59,7 @@ class OpenGuest(Protocol):
 
 @pytest.fixture
 def session(tmp_path: Path, open_session: Callable[..., Session]) -> Iterator[Session]:
-    with open_session(cache_directory=tmp_path / "cache") as opened:
+    with open_session(cache=tmp_path / "cache") as opened:
         yield opened
 
 

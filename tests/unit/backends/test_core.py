@@ -399,7 +399,7 @@ signature = Signature.from_json(
 )
 wasm = embed_signature(bytes(wasmtime.wat2wasm(sys.argv[1])), signature)
 codec = WasmCodec.from_bytes(wasm, "g.wasm")
-with Session(cache_directory=None) as session:
+with Session(cache=None) as session:
     opened = session.open(Resolution("core", signature, "test", codec), Limits(timeout_s=0.2))
     opened.call("encode", {"bytes": b"x"})
     child = os.fork()

@@ -116,7 +116,7 @@ def open_component(
     request: pytest.FixtureRequest, tmp_path: Path, open_session: OpenSession
 ) -> Iterator[OpenComponent]:
     session = open_session(
-        cache_directory=tmp_path / "cache", flatten_components=request.param == "flattened"
+        cache=tmp_path / "cache", flatten_components=request.param == "flattened"
     )
 
     def open_(wasm: bytes, limits: Limits | None = None) -> Codec:
@@ -233,7 +233,7 @@ def test_a_refusal_outlives_a_trap_in_post_return(
     # Only flattened: wasmtime's own support runs post-return by itself and reports the trap.
     wasm = embed_signature(component(decode=result(1, 1024, 16), post="unreachable"), SIGNATURE)
     codec = WasmCodec.from_bytes(wasm, "guest.wasm")
-    with open_session(cache_directory=tmp_path, flatten_components=True) as session:
+    with open_session(cache=tmp_path, flatten_components=True) as session:
         opened = session.open(Resolution("component", SIGNATURE, "test", codec), Limits())
         for _ in range(2):
             with pytest.raises(CodecError, match=r"words of a guest$"):
@@ -429,7 +429,7 @@ def test_a_component_that_cannot_be_flattened_says_so_and_runs(
         caplog.clear()
         with (
             caplog.at_level(logging.WARNING),
-            open_session(cache_directory=tmp_path, flatten_components=True) as session,
+            open_session(cache=tmp_path, flatten_components=True) as session,
         ):
             opened = session.open(found, Limits())
             assert isinstance(opened, WholeCodec)
@@ -443,7 +443,7 @@ def test_a_warm_cache_compiles_nothing(tmp_path: Path, open_session: OpenSession
     codec = WasmCodec.from_bytes(embed_signature(component(), SIGNATURE), "guest.wasm")
     found = Resolution("component", SIGNATURE, "test", codec)
     for counts in ((0, 1), (1, 0)):
-        with open_session(cache_directory=tmp_path) as session:
+        with open_session(cache=tmp_path) as session:
             opened = session.open(found, Limits())
             assert opened.call("decode", {"bytes": b"x"}) == {"bytes": b"x"}
             assert (session.counts.loaded, session.counts.compiled) == counts

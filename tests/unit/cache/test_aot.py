@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import wasmtime
 
+from chonkle.cache.aot import AotCache, CacheConfig, CacheLayers, ModuleCompiler
 from chonkle.digest import Digest
 from chonkle.engine import Engine, EngineConfig
 from chonkle.errors import CacheError, WasmFormatError
-from chonkle.storage.aot import AotCache, ModuleCompiler
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="file modes are POSIX")
 
@@ -51,13 +51,16 @@ def open_cache(tmp_path: Path, clock: Clock) -> Callable[..., AotCache]:
         assert config is None or isinstance(config, EngineConfig)
         root = settings.pop("root", tmp_path / "cache")
         assert root is None or isinstance(root, Path)
-        return AotCache(Engine(config), root, clock=clock, **settings)  # type: ignore[arg-type]
+        layers = CacheLayers(CacheConfig(root, **settings), clock=clock)  # type: ignore[arg-type]
+        return AotCache(Engine(config), layers)
 
     return open_
 
 
 def get(cache: AotCache, wasm: bytes) -> wasmtime.Module:
-    return cache.get_or_compile(ModuleCompiler(), wasm, digest=Digest.blake3(wasm), label="test")
+    return cache.get_or_compile(
+        ModuleCompiler(), wasm, digest=Digest.blake3(wasm), codec_id="x", label="test"
+    )
 
 
 def run(cache: AotCache, wasm: bytes) -> object:
@@ -366,14 +369,15 @@ import sys, time
 from pathlib import Path
 from chonkle.digest import Digest
 from chonkle.engine import Engine
-from chonkle.storage.aot import AotCache, ModuleCompiler
+from chonkle.cache.aot import AotCache, CacheConfig, CacheLayers, ModuleCompiler
 
 root, start = Path(sys.argv[1]), float(sys.argv[2])
 wasm = Path(sys.argv[3]).read_bytes()
-cache = AotCache(Engine(), root)
+cache = AotCache(Engine(), CacheLayers(CacheConfig(root)))
 while time.time() < start:
     pass
-cache.get_or_compile(ModuleCompiler(), wasm, digest=Digest.blake3(wasm), label="test")
+cache.get_or_compile(ModuleCompiler(), wasm, digest=Digest.blake3(wasm), codec_id="x", label="test"
+    )
 print(cache.counts.compiled, cache.counts.loaded, cache.counts.rejected)
 """
 

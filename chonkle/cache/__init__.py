@@ -1,0 +1,1 @@
+"""The AOT cache: native code of codecs, compiled once for a machine."""

@@ -1,0 +1,411 @@
+"""The AOT cache: native code of codecs, compiled once for a machine.
+
+The *key* of an entry is the BLAKE3 hash of everything that the native code depends on: the version
+of the format, the kind of binary, the digest of the wasm, and the engine's fingerprint. An entry is
+looked for in a directory of the system, which is only read, then in the user's own; what neither
+has is compiled, by one process at a time, and kept in the user's own.
+
+wasmtime does not notice a flipped bit, so that every byte is checked before it sees one. Every
+doubt is a logged miss, and whatever goes wrong with the files, work goes on without them.
+"""
+
+import errno
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import wasmtime
+from blake3 import blake3
+
+from chonkle.cache.directory import FORMAT_VERSION, CacheDirectory
+from chonkle.cache.record import About, Artifact, Doubt, Record, Seal
+from chonkle.digest import Digest
+from chonkle.engine import Engine, target, wasmtime_version
+from chonkle.errors import CacheError, WasmFormatError
+
+Mode = Literal["auto", "only", "off"]
+# Some thousand codecs of a usual size.
+SIZE_MAX_BYTES = 2 << 30
+
+# Compiling takes milliseconds for a small codec and seconds for a large one, on a machine that may
+# be busy. Who waits longer compiles for itself.
+_WAIT_S = 30.0
+_WAIT_S_PER_BYTE = 5e-6
+_NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
+_WITHOUT_LOCKS = "no locks, so that several processes may compile the same"
+_NOT_KEPT = "codecs are compiled in memory and not kept"
+
+
+class Compiler[T](Protocol):
+    """What turns one kind of binary into native code, and native code into something to run."""
+
+    @property
+    def kind(self) -> str:
+        """Name the kind; it is part of the key."""
+
+    def compile(self, engine: wasmtime.Engine, wasm: bytes) -> tuple[T, list[bytes]]:
+        """Compile a binary.
+
+        Returns:
+            What runs, and the artifacts that `load` makes it of again.
+
+        Raises:
+            wasmtime.WasmtimeError: when it is not valid.
+            ChonkleError: when it is not what this compiler takes.
+        """
+
+    def load(self, engine: wasmtime.Engine, paths: Sequence[Path]) -> T:
+        """Make what runs of the artifacts' files, whose digests were checked.
+
+        Raises:
+            wasmtime.WasmtimeError: when wasmtime does not want them.
+            ChonkleError: when they are not what `compile` wrote.
+        """
+
+
+class ModuleCompiler:
+    """Compiles core modules."""
+
+    kind = "core"
+
+    def compile(self, engine: wasmtime.Engine, wasm: bytes) -> tuple[wasmtime.Module, list[bytes]]:
+        """Compile a core module; its one artifact is wasmtime's."""
+        module = wasmtime.Module(engine, wasm)
+        return module, [bytes(module.serialize())]
+
+    def load(self, engine: wasmtime.Engine, paths: Sequence[Path]) -> wasmtime.Module:
+        """Map a compiled core module."""
+        (path,) = paths
+        return wasmtime.Module.deserialize_file(engine, str(path))
+
+
+@dataclass(slots=True)
+class CacheCounts:
+    """What a cache did since it was opened.
+
+    Attributes:
+        loaded: entries that were taken from it.
+        compiled: binaries that were compiled.
+        rejected: entries that were there and not believed.
+    """
+
+    loaded: int = 0
+    compiled: int = 0
+    rejected: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CacheConfig:
+    """Where native code is kept, and what of it is believed.
+
+    Attributes:
+        root: the user's own directory; None keeps nothing.
+        system: a directory that is read before it, which may belong to root; None where there is
+            none.
+        mode: `auto` reads and writes, `only` never compiles, `off` keeps nothing.
+        seal: how records are sealed.
+        size_max_bytes: what upkeep trims the user's directory to.
+    """
+
+    root: Path | None
+    system: Path | None = None
+    mode: Mode = "auto"
+    seal: Seal = field(default_factory=Seal)
+    size_max_bytes: int = SIZE_MAX_BYTES
+
+
+class CacheLayers:
+    """The directories that a configuration names, each looked at when it is first needed.
+
+    Attributes:
+        config: what they were made from.
+        clock: gives the time in seconds since the epoch.
+    """
+
+    def __init__(self, config: CacheConfig, *, clock: Callable[[], float] = time.time) -> None:
+        """Name the directories.
+
+        Args:
+            config: which they are.
+            clock: gives the time in seconds since the epoch.
+        """
+        self.config = config
+        self.clock = clock
+        self._warned = False
+        self._opened: list[CacheDirectory] | None = None
+        self._own: CacheDirectory | None = None
+
+    @property
+    def readable(self) -> Sequence[CacheDirectory]:
+        """The directories that entries may be loaded from, in the order to look."""
+        if self._opened is None:
+            self._opened = self._open()
+        return self._opened
+
+    @property
+    def own(self) -> CacheDirectory | None:
+        """The directory that entries may be written to; None where there is none."""
+        return self._own if self.readable else None
+
+    def warn_once(self, message: str) -> None:
+        """Log what is wrong with the user's own directory, the first time that something is."""
+        if not self._warned:
+            self._warned = True
+            warn(message)
+
+    def _open(self) -> list[CacheDirectory]:
+        config = self.config
+        opened: list[CacheDirectory] = []
+        if config.mode == "off":
+            return opened
+        if config.system is not None:
+            system = CacheDirectory(config.system, seal=config.seal, is_system=True)
+            reason = _unusable(system, is_to_exist=True)
+            if reason is None:
+                opened.append(system)
+            else:
+                warn(f"AOT cache of the system not used: {reason}")
+        if config.root is not None:
+            own = CacheDirectory(config.root, seal=config.seal)
+            reason = _unusable(own, is_to_exist=config.mode == "only")
+            if reason is None:
+                opened.append(own)
+                self._own = own if config.mode == "auto" else None
+            elif config.mode == "auto" or own.exists():
+                self.warn_once(f"AOT cache not used, codecs are compiled in memory: {reason}")
+        return opened
+
+
+def _unusable(directory: CacheDirectory, *, is_to_exist: bool) -> str | None:
+    """Say why a directory cannot be used, making it first where it need not exist."""
+    try:
+        if not directory.exists():
+            if is_to_exist:
+                return f"there is no cache in {directory.root}"
+            directory.create()
+        return directory.distrust()
+    except OSError as failure:
+        return str(failure)
+
+
+@dataclass(slots=True)
+class AotCache:
+    """Native code by wasm digest and engine.
+
+    Attributes:
+        engine: the engine that compiles, and that loads what was compiled.
+        layers: where it is kept.
+        counts: what happened so far.
+    """
+
+    engine: Engine
+    layers: CacheLayers
+    counts: CacheCounts = field(default_factory=CacheCounts)
+
+    def key(self, kind: str, digest: Digest) -> str:
+        """Give the key of an entry, as 64 hexadecimal digits."""
+        return entry_key(kind, digest, self.engine.fingerprint)
+
+    def get_or_compile[T](
+        self, compiler: Compiler[T], wasm: bytes, *, digest: Digest, codec_id: str, label: str
+    ) -> T:
+        """Give what runs of a binary, compiling it only where the cache does not have it.
+
+        Args:
+            compiler: what compiles and loads this kind of binary.
+            wasm: the binary.
+            digest: its BLAKE3 digest.
+            codec_id: what the codec does, for the record.
+            label: its implementation and version, for messages and the record.
+
+        Raises:
+            WasmFormatError: when the binary is not valid.
+            CacheError: in mode `only`, when the cache does not have it.
+        """
+        job = _Job(compiler, wasm, digest, codec_id, label)
+        layers = self.layers
+        if not layers.readable:
+            if layers.config.mode == "only":
+                raise self._missing(job)
+            return self._compile(job)[0]
+        key = self.key(compiler.kind, digest)
+        own = layers.own
+        for directory in layers.readable:
+            # A doubt about an own entry is told below, when it is looked at again.
+            found = self._find(job, directory, key, is_final=directory is not own)
+            if found is not None:
+                return found
+        if layers.config.mode == "only":
+            raise self._missing(job)
+        return self._compile(job)[0] if own is None else self._compile_once(job, own, key)
+
+    def _compile_once[T](self, job: "_Job[T]", own: CacheDirectory, key: str) -> T:
+        """Compile, in one process at a time, and keep what that gave."""
+        with ExitStack() as held:
+            is_kept = True
+            try:
+                held.enter_context(
+                    own.lock(key, timeout_s=_WAIT_S + len(job.wasm) * _WAIT_S_PER_BYTE)
+                )
+            except TimeoutError:
+                # Somebody else will write it.
+                is_kept = False
+            except OSError as failure:
+                # Where there are no locks, several may compile it, and write the same.
+                is_kept = failure.errno in _NO_LOCKS
+                self.layers.warn_once(
+                    f"AOT cache: {_WITHOUT_LOCKS if is_kept else _NOT_KEPT}: {failure}"
+                )
+            # Another process may have compiled it while this one waited.
+            found = self._find(job, own, key, is_final=True)
+            if found is not None:
+                return found
+            started = time.perf_counter()
+            compiled, contents = self._compile(job)
+            if is_kept:
+                self._keep(job, own, key, contents, seconds=time.perf_counter() - started)
+        if is_kept:
+            self._keep_up(own)
+        return compiled
+
+    def _keep[T](
+        self,
+        job: "_Job[T]",
+        own: CacheDirectory,
+        key: str,
+        contents: Sequence[bytes],
+        *,
+        seconds: float,
+    ) -> None:
+        about = About(
+            kind=job.compiler.kind,
+            codec_id=job.codec_id,
+            label=job.label,
+            wasm=str(job.digest),
+            wasm_size=len(job.wasm),
+            engine=self.engine.fingerprint.hex,
+            wasmtime=wasmtime_version(),
+            target=target(),
+            created=round(self.layers.clock()),
+            compile_seconds=round(seconds, 4),
+        )
+        artifacts = tuple(Artifact.of(key, content) for content in contents)
+        try:
+            own.write(Record(key, artifacts, about), contents)
+        except OSError as failure:
+            self.layers.warn_once(f"AOT cache: {_NOT_KEPT}: {failure}")
+
+    def _keep_up(self, own: CacheDirectory) -> None:
+        from chonkle.cache.upkeep import keep_up  # noqa: PLC0415 - only who compiled pays for it
+
+        try:
+            keep_up(
+                own,
+                size_max_bytes=self.layers.config.size_max_bytes,
+                wasmtime=wasmtime_version(),
+                now=self.layers.clock(),
+            )
+        except OSError as failure:
+            self.layers.warn_once(f"AOT cache: not trimmed: {failure}")
+
+    def _missing(self, job: "_Job[object]") -> CacheError:
+        """Say that there is no native code, and whether there is some for another engine."""
+        kind, digest = job.compiler.kind, str(job.digest)
+        others = {
+            f"{about.wasmtime} on {about.target}"
+            for directory in self.layers.readable
+            for entry in directory.entries()
+            if entry.record is not None
+            and (about := entry.record.about).kind == kind
+            and about.wasm == digest
+        }
+        places = (self.layers.config.system, self.layers.config.root)
+        where = " and ".join(str(place) for place in places if place is not None) or "no cache"
+        return CacheError(
+            f"no native code for codec {job.label} ({digest}), and CHONKLE_AOT=only forbids to "
+            f"compile it",
+            expected=f"an entry for wasmtime {wasmtime_version()} on {target()} in {where}",
+            got=f"code for wasmtime {', '.join(sorted(others))}" if others else "none",
+            hint=f"`CHONKLE_AOT=auto chonkle cache warm {job.label}` makes it",
+        )
+
+    def _find[T](
+        self, job: "_Job[T]", directory: CacheDirectory, key: str, *, is_final: bool
+    ) -> T | None:
+        """Load an entry if it is there and believed; a doubt is logged once, by the final look."""
+        try:
+            return self._load(job, directory, key)
+        except Doubt as doubt:
+            if is_final:
+                self.counts.rejected += 1
+                warn(f"AOT cache entry of codec {job.label} not used: {doubt}")
+            return None
+
+    def _load[T](self, job: "_Job[T]", directory: CacheDirectory, key: str) -> T | None:
+        record = directory.read(key)
+        if record is None:
+            return None
+        try:
+            try:
+                paths = directory.checked_artifacts(record)
+                loaded = job.compiler.load(self.engine.wasmtime, paths)
+            except (OSError, ValueError) as failure:
+                raise Doubt(str(failure)) from failure
+            except wasmtime.WasmtimeError as failure:
+                raise Doubt(f"wasmtime refuses it: {_reason(failure)}") from failure
+        except Doubt:
+            # Somebody may have removed it meanwhile, which leaves nothing to doubt.
+            if directory.read(key) is None:
+                return None
+            raise
+        self.counts.loaded += 1
+        directory.count_use(key, now=self.layers.clock())
+        return loaded
+
+    def _compile[T](self, job: "_Job[T]") -> tuple[T, list[bytes]]:
+        try:
+            compiled = job.compiler.compile(self.engine.wasmtime, job.wasm)
+        except wasmtime.WasmtimeError as failure:
+            raise WasmFormatError(
+                f"codec {job.label}: not a valid {job.compiler.kind} binary: {_reason(failure)}"
+            ) from failure
+        self.counts.compiled += 1
+        return compiled
+
+
+@dataclass(frozen=True, slots=True)
+class _Job[T]:
+    """One binary to be had: what `get_or_compile` was asked for."""
+
+    compiler: Compiler[T]
+    wasm: bytes
+    digest: Digest
+    codec_id: str
+    label: str
+
+
+def entry_key(kind: str, digest: Digest, fingerprint: Digest) -> str:
+    """Give the key of an entry, as 64 hexadecimal digits.
+
+    Args:
+        kind: what was compiled.
+        digest: of the binary.
+        fingerprint: of the engine.
+    """
+    fields = f"{FORMAT_VERSION}\0{kind}\0{digest}\0{fingerprint}"
+    return blake3(fields.encode()).hexdigest()
+
+
+def _reason(failure: Exception) -> str:
+    # wasmtime prints a chain of causes, the innermost last.
+    return str(failure).strip().rsplit("\n", 1)[-1].strip()
+
+
+def warn(message: str) -> None:
+    """Log what an operator should know, and what stops nobody."""
+    import logging  # noqa: PLC0415 - as slow as a call of a codec, and hardly ever needed
+
+    logging.getLogger("chonkle.aot").warning(message)
