@@ -73,7 +73,7 @@ def test_only_refuses_to_compile(
     only = {**cold, "CHONKLE_AOT": "only"}
     message = error_of("run", *command, "--explain", environment=only)
     assert "CHONKLE_AOT=only forbids to compile it" in message
-    assert "hint: run the pipeline once" in message
+    assert "hint: `CHONKLE_AOT=auto chonkle cache warm zlib-rs@1.0.0` makes it" in message
     explain(*command, environment=cold)
     assert explain(*command, environment=only)["cache"]["loaded"] == 2
 

@@ -14,7 +14,7 @@ import wasmtime
 
 from chonkle.cache.aot import AotCache, CacheConfig, CacheLayers, ModuleCompiler
 from chonkle.digest import Digest
-from chonkle.engine import Engine, EngineConfig
+from chonkle.engine import Engine, EngineConfig, target, wasmtime_version
 from chonkle.errors import CacheError, WasmFormatError
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="file modes are POSIX")
@@ -110,7 +110,8 @@ def test_an_entry_says_what_it_is(
     ]
     assert record["wasm"] == str(Digest.blake3(ONE))
     assert record["engine"] == cache.engine.fingerprint.hex
-    assert record["codec"] == "test"
+    assert (record["codec_id"], record["label"]) == ("x", "test")
+    assert (record["wasmtime"], record["target"]) == (wasmtime_version(), target())
     assert record["created"] == clock.now
     assert record["compile_seconds"] >= 0
     assert (tmp_path / "cache" / "CACHEDIR.TAG").read_bytes().startswith(b"Signature: 8a477f597d")
@@ -345,23 +346,24 @@ def test_a_write_that_fails_costs_only_the_cache(
     run(cache, TWO)
     monkeypatch.setattr(os, "fsync", full)
     assert run(cache, ONE) == 1
-    assert "was not kept: [Errno 28] No space left on device" in caplog.text
+    assert "compiled in memory and not kept: [Errno 28] No space left on device" in caplog.text
     assert len(records(tmp_path)) == len(artifacts(tmp_path)) == 1
     assert list(tmp_path.rglob("*.tmp")) == []
 
 
-def test_use_is_noted_at_most_hourly(
+def test_every_load_is_counted_with_its_time(
     open_cache: Callable[..., AotCache], tmp_path: Path, clock: Clock
 ) -> None:
     run(open_cache(), ONE)
-    (path,) = records(tmp_path)
-    os.utime(path, (clock.now, clock.now))
-    clock.now += 3000
-    run(open_cache(), ONE)
-    assert path.stat().st_mtime == clock.now - 3000
-    clock.now += 1000
-    run(open_cache(), ONE)
-    assert path.stat().st_mtime == clock.now
+    assert list(tmp_path.rglob("*.uses")) == []
+    (record,) = records(tmp_path)
+    written = record.stat().st_mtime_ns
+    for uses in (1, 2, 3):
+        clock.now += 10
+        run(open_cache(), ONE)
+        (path,) = tmp_path.rglob("*.uses")
+        assert (path.stat().st_size, path.stat().st_mtime) == (uses, clock.now)
+    assert record.stat().st_mtime_ns == written
 
 
 CHILD = """
