@@ -5,7 +5,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,10 +21,6 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 def write_atomic(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> None:
     """Write a file so that no reader ever sees a part of it.
 
-    The bytes go to a temporary file in the same directory, reach the disk, and then take the name:
-    a file that was there before is replaced, never rewritten, because other processes may have it
-    mapped.
-
     Args:
         path: where the file goes; its directory must exist.
         data: its bytes.
@@ -33,13 +29,24 @@ def write_atomic(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> None:
     Raises:
         OSError: as the file system says; nothing is left behind.
     """
+    _write_parts(path, (data,), mode=mode)
+
+
+def _write_parts(path: Path, parts: Iterable[bytes], *, mode: int) -> None:
+    """Write a file so that no reader ever sees less than all of it.
+
+    The bytes go to a temporary file in the same directory, reach the disk, and then take the name:
+    a file that was there before is replaced, never rewritten, because other processes may have it
+    mapped.
+    """
     # Made like this rather than by `tempfile`, which takes longer to import than all of this file,
     # and which cannot be told the permissions.
     temporary = path.with_name(f".{path.name[:64]}.{os.urandom(8).hex()}{TEMPORARY_SUFFIX}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            for part in parts:
+                file.write(part)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -62,11 +69,24 @@ def replace_file(path: Path, data: bytes) -> None:
     Raises:
         OSError: as the file system says; nothing is left behind.
     """
+    replace_file_in_parts(path, (data,))
+
+
+def replace_file_in_parts(path: Path, parts: Iterable[bytes]) -> None:
+    """Write a user's file that is too large to be held, as `replace_file` does.
+
+    Args:
+        path: the file.
+        parts: its bytes, made while they are written. Where that fails, nothing is left behind.
+
+    Raises:
+        OSError: as the file system says; nothing is left behind.
+    """
     real = Path(os.path.realpath(path))
     mode = PUBLIC_FILE
     with contextlib.suppress(FileNotFoundError):
         mode = stat.S_IMODE(real.stat().st_mode)
-    write_atomic(real, data, mode=mode)
+    _write_parts(real, parts, mode=mode)
 
 
 def read_file(path: Path, *, size_max: int) -> bytes:

@@ -1,6 +1,7 @@
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from chonkle.storage.files import (
     make_private_directory,
     read_file,
     replace_file,
+    replace_file_in_parts,
     write_atomic,
 )
 
@@ -145,6 +147,23 @@ def test_a_users_file_keeps_its_permissions_and_its_link(tmp_path: Path) -> None
     assert kept.read_bytes() == b"after"
     assert mode_of(kept) == 0o640
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "link"]
+
+
+def test_parts_that_cannot_be_made_leave_the_old_file_and_no_other(tmp_path: Path) -> None:
+    def parts() -> Iterator[bytes]:
+        yield b"a"
+        yield b"b"
+        if is_broken:
+            raise ValueError("no more")
+
+    path = tmp_path / "a"
+    is_broken = False
+    replace_file_in_parts(path, parts())
+    is_broken = True
+    with pytest.raises(ValueError, match="no more"):
+        replace_file_in_parts(path, parts())
+    assert path.read_bytes() == b"ab"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_file_is_read_up_to_a_size(tmp_path: Path) -> None:
