@@ -45,6 +45,15 @@ class Answer:
         """Whether the ports lie in memory that goes back when the answer is closed."""
         return self._release is not None
 
+    def take(self) -> dict[str, bytes]:
+        """Give the ports as bytes of their own, and close."""
+        if self._release is None:
+            return cast("dict[str, bytes]", self.ports)
+        try:
+            return {name: bytes(data) for name, data in self.ports.items()}
+        finally:
+            self.close()
+
     def close(self) -> None:
         """Give the memory back; the ports may not be touched any more. Idempotent."""
         release, self._release = self._release, None
@@ -137,13 +146,7 @@ class Codec(Closing, ABC):
             CodecTrap: the codec broke; the next call works.
             LimitExceeded: the codec asked for more than its limits allow.
         """
-        answer = self.answer(direction, port_map)
-        if not answer.lends:
-            return cast("dict[str, bytes]", answer.ports)
-        try:
-            return {name: bytes(data) for name, data in answer.ports.items()}
-        finally:
-            answer.close()
+        return self.answer(direction, port_map).take()
 
     def close(self) -> None:
         """Free what the codec holds. Idempotent."""

@@ -164,9 +164,9 @@ class CoreCodec(Codec):
         self._limits = limits
         self._stack = StackCheck(engine)
         self._open_desk = open_desk
-        # What an answer begins with where a direction gives one port, as nearly all do.
+        # Nearly all codecs give one port, and then all but its data is known before.
         self._only = {
-            direction: (name, portmap.head(name))
+            direction: (name, portmap.overhead(name))
             for direction in DIRECTIONS
             for name in [next(iter(signature.gives(direction)), "")]
         }
@@ -178,6 +178,18 @@ class CoreCodec(Codec):
 
     def answer(self, direction: Direction, port_map: Mapping[str, Buffer]) -> Answer:
         """Run the codec; a large answer lies in the guest's memory until it is closed."""
+        found = self._run(direction, port_map)
+        return found if isinstance(found, Answer) else Answer(found)
+
+    def call(self, direction: Direction, port_map: Mapping[str, Buffer]) -> dict[str, bytes]:
+        """Run the codec and copy its answer; a small one needs no more."""
+        found = self._run(direction, port_map)
+        return found.take() if isinstance(found, Answer) else found
+
+    def _run(
+        self, direction: Direction, port_map: Mapping[str, Buffer]
+    ) -> dict[str, bytes] | Answer:
+        """Run the codec; gives a small answer's ports, or a large answer."""
         try:
             if not self._stack.is_enough:
                 self._stack.look()
@@ -205,7 +217,7 @@ class CoreCodec(Codec):
                         self._keep(instance)
                     if answered > self._limits.output_bytes:
                         self._check_size(ports)
-                    return Answer(ports)
+                    return ports
             else:
                 pointer = self._write_input(instance, pieces, size)
                 result = instance.transforms[direction](pointer, size)
@@ -217,8 +229,8 @@ class CoreCodec(Codec):
 
     def _read(self, output: bytes, direction: Direction) -> dict[str, bytes]:
         """Read a small answer, where reading it is a good part of the call."""
-        name, head = self._only[direction]
-        data = portmap.read_data(output, head)
+        name, overhead = self._only[direction]
+        data = portmap.only_data(output, name, len(output) - overhead)
         return {name: data} if data is not None else _ports(output)
 
     def close(self) -> None:

@@ -22,19 +22,13 @@ _NOTHING = _U32.pack(0)
 _SHOWN = 64  # characters of a name in a message
 
 
-# The same few counts, sizes and names come again and again.
-_u32 = lru_cache(maxsize=4096)(_U32.pack)
-
-
-@lru_cache(maxsize=1024)
-def _name_entry(name: str) -> bytes:
+# The chunks of an array mostly have one size, and its codecs a few ports.
+@lru_cache(maxsize=4096)
+def _opening(count: int, name: str, size: int) -> bytes:
+    """Give what stands before a port's data; `count` is of ports before the first, then 0."""
     encoded = name.encode()
-    return _U32.pack(len(encoded)) + encoded
-
-
-@lru_cache(maxsize=1024)
-def _start(count: int, name: str) -> bytes:
-    return _U32.pack(count) + _name_entry(name)
+    start = _U32.pack(count) if count else b""
+    return start + _U32.pack(len(encoded)) + encoded + _U32.pack(size)
 
 
 def pieces(port_map: Mapping[str, Buffer]) -> tuple[list[Buffer], int]:
@@ -48,35 +42,34 @@ def pieces(port_map: Mapping[str, Buffer]) -> tuple[list[Buffer], int]:
     """
     parts: list[Buffer] = []
     total = 0
-    # The count stands before the first name.
+    count = len(port_map)
     for name, data in port_map.items():
-        entry = _name_entry(name) if parts else _start(len(port_map), name)
         size = len(data)
-        parts += (entry, _u32(size), data)
-        total += len(entry) + _SIZE + size
+        opening = _opening(count, name, size)
+        parts += (opening, data)
+        total += len(opening) + size
+        count = 0
     return (parts, total) if parts else ([_NOTHING], _SIZE)
 
 
-def head(name: str) -> bytes:
-    """Give what an encoded port-map of one port begins with: all before the size of its data."""
-    return _start(1, name)
+def overhead(name: str) -> int:
+    """Say how much longer an encoded port-map of one port is than its data."""
+    return len(_opening(1, name, 0))
 
 
-def read_data(source: bytes, start: bytes) -> bytes | None:
+def only_data(source: bytes, name: str, size: int) -> bytes | None:
     """Find the data of the only port of an encoded port-map, faster than `read` does.
 
     Args:
         source: the encoded port-map, and nothing else.
-        start: the `head` that it should have.
+        name: the port's name.
+        size: how long `source` is, less the `overhead` of the name.
 
     Returns:
         The data; None where it is another port-map, or none.
     """
-    at = len(start) + _SIZE
-    if source.startswith(start) and len(source) >= at:
-        (size,) = _U32.unpack_from(source, at - _SIZE)
-        if at + size == len(source):
-            return source[at:]
+    if size >= 0 and source.startswith(opening := _opening(1, name, size)):
+        return source[len(opening) :]
     return None
 
 
