@@ -30,7 +30,13 @@ from chonkle.formats.values import shown
 from chonkle.formats.wasm_binary import SIZE_MAX_BYTES
 from chonkle.names import version_key
 from chonkle.storage.files import read_file
-from chonkle.storage.store import CodecStore, WasmCodec, bundled_store, without_conflicts
+from chonkle.storage.store import (
+    BadFile,
+    CodecStore,
+    WasmCodec,
+    bundled_store,
+    without_conflicts,
+)
 
 DEFAULT_PREFERENCE: tuple[Backend, ...] = ("native", "core", "component")
 
@@ -155,14 +161,34 @@ class Resolver:
         Args:
             codec_id: a validated codec id.
             backends: the only backends to look at.
+
+        Raises:
+            StoreError: when what is installed contradicts itself.
+            SignatureError: when a file carries no valid signature.
+            WasmFormatError: when a file is no wasm binary.
         """
-        installed = self._store()
-        files = [] if installed is None else installed.find(codec_id)
-        words = {codec.origin: "installed" for codec in files}
-        files += bundled_store().find(codec_id)
+        found, bad_files = self.survey(codec_id, backends=backends)
+        if bad_files:
+            raise bad_files[0].failure
+        return found
+
+    def survey(
+        self, codec_id: str, *, backends: Sequence[str] = BACKENDS
+    ) -> tuple[list[Resolution], list[BadFile]]:
+        """Give the candidates for a codec, best first, and the files that cannot be any.
+
+        Args:
+            codec_id: a validated codec id.
+            backends: the only backends to look at.
+        """
+        store = self._store()
+        installed, bad_files = ([], []) if store is None else store.survey(codec_id)
+        words = {codec.origin: "installed" for codec in installed}
+        shipped, more_bad_files = bundled_store().survey(codec_id)
+        codecs, conflicts = without_conflicts(installed + shipped)
         found = [
             Resolution(codec.kind, codec.signature, words.get(codec.origin, "shipped"), codec)
-            for codec in without_conflicts(files)
+            for codec in codecs
         ]
         signature = native_signature(codec_id)
         if signature is not None and is_available(codec_id):
@@ -172,7 +198,10 @@ class Resolver:
         found.sort(key=lambda each: each.signature.implementation)
         found.sort(key=lambda each: version_key(each.signature.version), reverse=True)
         found.sort(key=lambda each: order.index(each.backend))
-        return [each for each in found if each.backend in backends]
+        return (
+            [each for each in found if each.backend in backends],
+            bad_files + more_bad_files + conflicts,
+        )
 
     def _store(self) -> CodecStore | None:
         return None if self.codec_store is None else CodecStore(Path(self.codec_store))

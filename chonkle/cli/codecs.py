@@ -11,7 +11,7 @@ from chonkle.formats.signature import Port
 from chonkle.names import is_codec_name
 from chonkle.resolver import Resolution, Resolver
 from chonkle.settings import Settings
-from chonkle.storage.store import CodecStore, bundled_store
+from chonkle.storage.store import BadFile, CodecStore, bundled_store
 
 
 @click.command(short_help="List the codecs that there are.")
@@ -33,18 +33,24 @@ def codecs(codec_id: str | None, codec_store: Path | None, *, as_json: bool) -> 
       chonkle codecs zlib
       chonkle codecs --json
     """
-    store = codec_store or Settings.from_environment().codec_store
-    resolver = Resolver(codec_store=store)
+    store = CodecStore(codec_store or Settings.from_environment().codec_store)
+    resolver = Resolver(codec_store=store.root)
+    installed = store.codec_ids()  # also says where the store is none
     if codec_id is None:
-        ids = {*CodecStore(store).codec_ids(), *bundled_store().codec_ids(), *native_codec_ids()}
-        found = {each: resolver.candidates(each) for each in sorted(ids) if is_codec_name(each)}
+        ids = {*installed, *bundled_store().codec_ids(), *native_codec_ids()}
     else:
-        found = {codec_id: resolver.candidates(codec_id) if is_codec_name(codec_id) else []}
-        if not found[codec_id]:
-            resolver.resolve(codec_id)  # says why there is none
-            raise ResolveError(f"no codec `{codec_id}`")
+        ids = {codec_id}
+    surveys = {each: resolver.survey(each) for each in sorted(ids) if is_codec_name(each)}
+    found = {name: group for name, (group, _) in surveys.items()}
+    bad_files = [(name, bad) for name, (_, group) in surveys.items() for bad in group]
+    if codec_id is not None and not found.get(codec_id):
+        resolver.resolve(codec_id)  # says why there is none
+        raise ResolveError(f"no codec `{codec_id}`")
+    for _, bad in bad_files:
+        click.echo(f"warning: {bad.failure}", err=True)
     if as_json:
-        print_json([_document(each) for group in found.values() for each in group])
+        documents = [_document(each) for group in found.values() for each in group]
+        print_json(documents + [_bad_document(name, bad) for name, bad in bad_files])
         return
     rows = [
         (name, each.signature.label, each.backend, _size(each), each.reason)
@@ -91,4 +97,20 @@ def _document(found: Resolution) -> dict[str, object]:
         "size_bytes": None if wasm is None else len(wasm.wasm),
         "digest": None if wasm is None else str(wasm.digest),
         "signature": found.signature.to_json(),
+        "problem": None,
+    }
+
+
+def _bad_document(codec_id: str, bad: BadFile) -> dict[str, object]:
+    return {
+        "codec_id": codec_id,
+        "implementation": None,
+        "version": None,
+        "backend": None,
+        "origin": None,
+        "path": str(bad.path),
+        "size_bytes": None,
+        "digest": None,
+        "signature": None,
+        "problem": str(bad.failure),
     }

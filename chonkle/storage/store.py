@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chonkle.digest import Digest
-from chonkle.errors import StoreError, WasmFormatError
+from chonkle.errors import ChonkleError, StoreError, WasmFormatError
 from chonkle.formats.signature import Signature, read_signature
 from chonkle.formats.wasm_binary import SIZE_MAX_BYTES, Kind, binary_kind
 from chonkle.storage.files import PUBLIC_FILE, locked, read_file, write_atomic
@@ -80,6 +80,19 @@ class WasmCodec:
 
 
 @dataclass(frozen=True, slots=True)
+class BadFile:
+    """A file in a codec store that cannot be used.
+
+    Attributes:
+        path: the file, or the folder where that cannot be read.
+        failure: what is wrong with it.
+    """
+
+    path: Path
+    failure: ChonkleError
+
+
+@dataclass(frozen=True, slots=True)
 class CodecStore:
     """A directory of installed codecs.
 
@@ -100,24 +113,37 @@ class CodecStore:
             WasmFormatError: when a file is no wasm binary.
             SignatureError: when a file carries no valid signature.
         """
-        found = []
-        for path in _wasm_files(self.root / codec_id):
-            codec = WasmCodec.from_file(path)
-            if codec.signature.codec_id != codec_id:
-                raise StoreError(
-                    f"{path}: wrong place in the codec store",
-                    expected=f"a codec `{codec_id}`",
-                    got=f"`{codec.signature.codec_id}`",
-                    hint="remove the file and install the codec again",
-                )
-            found.append(codec)
+        found, bad_files = self.survey(codec_id)
+        if bad_files:
+            raise bad_files[0].failure
         return found
 
+    def survey(self, codec_id: str) -> tuple[list[WasmCodec], list[BadFile]]:
+        """Give every installed file of a codec, and those that cannot be used.
+
+        Args:
+            codec_id: a validated codec id.
+        """
+        directory = self.root / codec_id
+        try:
+            paths = self._wasm_files(directory)
+        except StoreError as failure:
+            return [], [BadFile(directory, failure)]
+        found, bad_files = [], []
+        for path in paths:
+            try:
+                found.append(_in_its_place(WasmCodec.from_file(path), codec_id))
+            except ChonkleError as failure:
+                bad_files.append(BadFile(path, failure))
+        return found, bad_files
+
     def codec_ids(self) -> list[str]:
-        """Give the ids of all codecs that have a file here."""
-        if not self.root.is_dir():
-            return []
-        return sorted(path.name for path in self.root.iterdir() if _wasm_files(path))
+        """Give the ids of all codecs that have a file here, or a folder that cannot be read.
+
+        Raises:
+            StoreError: when the store cannot be read.
+        """
+        return [path.name for path in self._entries(self.root) if self._may_hold_files(path)]
 
     def all(self) -> Iterator[WasmCodec]:
         """Give every installed file, by codec id."""
@@ -185,15 +211,28 @@ class CodecStore:
         # The key holds the pin, so that another version of the source is another file.
         return self.root / ".sources" / Digest.blake3(uri.encode()).hex
 
+    def _may_hold_files(self, directory: Path) -> bool:
+        try:
+            return bool(self._wasm_files(directory))
+        except StoreError:
+            return True
 
-def _wasm_files(directory: Path) -> list[Path]:
-    # Not `Path.glob`, which imports as much as all of chonkle's formats.
-    try:
-        return sorted(path for path in directory.iterdir() if path.suffix == ".wasm")
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as failure:
-        raise StoreError(f"cannot read {directory}: {failure.strerror}") from failure
+    def _wasm_files(self, directory: Path) -> list[Path]:
+        return [path for path in self._entries(directory) if path.suffix == ".wasm"]
+
+    def _entries(self, directory: Path) -> list[Path]:
+        # Not `Path.glob`, which imports as much as all of chonkle's formats.
+        try:
+            return sorted(directory.iterdir())
+        except FileNotFoundError:
+            return []
+        except NotADirectoryError as failure:
+            # Other files may lie in a store, but none in its place.
+            if self.root.is_dir():
+                return []
+            raise StoreError(f"codec store {self.root}: not a directory") from failure
+        except OSError as failure:
+            raise StoreError(f"cannot read {directory}: {failure.strerror}") from failure
 
 
 def bundled_store() -> CodecStore:
@@ -204,18 +243,31 @@ def bundled_store() -> CodecStore:
     return CodecStore(inside if inside.is_dir() else package.parent / "codec")
 
 
-def without_conflicts(codecs: list[WasmCodec]) -> list[WasmCodec]:
-    """Drop files that occur twice, and refuse two different ones that claim the same name.
+def without_conflicts(codecs: list[WasmCodec]) -> tuple[list[WasmCodec], list[BadFile]]:
+    """Drop files that occur twice, and tell apart those that claim the name of another.
 
-    Raises:
-        StoreError: naming both files.
+    Returns:
+        One file for each name, the first, and those with other bytes under the same name.
     """
     by_name: dict[str, WasmCodec] = {}
+    bad_files = []
     for codec in codecs:
         other = by_name.setdefault(codec.file_name, codec)
         if other.digest != codec.digest:
-            raise _conflict(codec, other.origin, other.digest)
-    return list(by_name.values())
+            failure = _conflict(codec, other.origin, other.digest)
+            bad_files.append(BadFile(Path(codec.origin), failure))
+    return list(by_name.values()), bad_files
+
+
+def _in_its_place(codec: WasmCodec, codec_id: str) -> WasmCodec:
+    if codec.signature.codec_id != codec_id:
+        raise StoreError(
+            f"{codec.origin}: wrong place in the codec store",
+            expected=f"a codec `{codec_id}`",
+            got=f"`{codec.signature.codec_id}`",
+            hint="remove the file and install the codec again",
+        )
+    return codec
 
 
 def _conflict(codec: WasmCodec, origin: str, present: Digest) -> StoreError:

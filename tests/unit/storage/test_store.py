@@ -120,6 +120,29 @@ def test_a_damaged_file_is_named(
     assert str(path) in str(caught.value)
 
 
+def test_a_survey_tells_good_files_from_bad_ones(store: CodecStore, make_codec: MakeCodec) -> None:
+    good = store.install(codec_of(make_codec()))
+    damaged = store.root / "echo" / "damaged.wasm"
+    damaged.write_bytes(b"damaged")
+    misplaced = store.root / "echo" / "misplaced.wasm"
+    misplaced.write_bytes(make_codec("other"))
+    found, bad_files = store.survey("echo")
+    assert found == [good]
+    assert [bad.path for bad in bad_files] == [damaged, misplaced]
+    assert [type(bad.failure) for bad in bad_files] == [WasmFormatError, StoreError]
+    with pytest.raises(WasmFormatError, match=r"damaged\.wasm"):
+        store.find("echo")
+
+
+def test_a_store_that_is_a_file_is_said(tmp_path: Path) -> None:
+    store = CodecStore(tmp_path / "store")
+    store.root.write_bytes(b"")
+    with pytest.raises(StoreError, match="store: not a directory"):
+        store.find("echo")
+    with pytest.raises(StoreError, match="store: not a directory"):
+        store.codec_ids()
+
+
 def test_what_is_no_codec_file_is_passed_over(store: CodecStore, make_codec: MakeCodec) -> None:
     store.install(codec_of(make_codec()))
     (store.root / "echo" / ".echo.wasm.0011.tmp").write_bytes(b"half")
@@ -161,6 +184,8 @@ def test_a_folder_that_cannot_be_read_is_said(
     monkeypatch.setattr(Path, "iterdir", denied)
     with pytest.raises(StoreError, match=r"cannot read .*echo: Permission denied"):
         store.find("echo")
+    found, (bad,) = store.survey("echo")
+    assert (found, bad.path) == ([], store.root / "echo")
 
 
 # What pinned sources gave
@@ -189,7 +214,7 @@ def test_what_was_kept_and_then_damaged_is_forgotten(store: CodecStore, at: int)
     assert store.recall("uri") is None
 
 
-def test_a_codec_that_occurs_twice_is_one_and_two_different_ones_are_refused(
+def test_a_codec_that_occurs_twice_is_one_and_a_different_one_is_told_apart(
     make_codec: MakeCodec,
 ) -> None:
     one, again, other = (
@@ -197,9 +222,10 @@ def test_a_codec_that_occurs_twice_is_one_and_two_different_ones_are_refused(
         codec_of(make_codec()),
         codec_of(make_codec(note="x")),
     )
-    assert without_conflicts([one, again]) == [one]
-    with pytest.raises(StoreError, match="two different files claim"):
-        without_conflicts([one, other])
+    assert without_conflicts([one, again]) == ([one], [])
+    found, (conflict,) = without_conflicts([one, other])
+    assert found == [one]
+    assert str(conflict.failure).startswith("two different files claim codec `echo`")
 
 
 def test_the_shipped_codecs_are_a_store() -> None:

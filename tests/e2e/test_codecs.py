@@ -1,0 +1,89 @@
+"""`chonkle codecs`: what it lists, and that one bad file does not hide the rest."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+type Done = Callable[..., CompletedProcess[bytes]]
+
+STORE = ("--codec-store", "store")
+
+
+@pytest.fixture
+def store(tmp_path: Path, make_codec: Callable[..., bytes]) -> Path:
+    """Lay out a store with a good codec and a damaged one, which also stands for a shipped one."""
+    files = {"guest/guest-wat@1.0.0.core.wasm": make_codec(), "zlib/damaged.wasm": b"damaged"}
+    for name, data in files.items():
+        path = tmp_path / "store" / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(data)
+    return tmp_path / "store"
+
+
+def warning(store: Path) -> bytes:
+    path = store.relative_to(store.parent) / "zlib/damaged.wasm"
+    return f"warning: {path}: not a WebAssembly binary, expected".encode()
+
+
+def test_a_bad_file_is_one_warning_beside_the_rest(store: Path, chonkle: Done) -> None:
+    done = chonkle("codecs", *STORE)
+    assert done.stderr.startswith(warning(store))
+    assert done.stderr.count(b"\n") == 1
+    listed = [line.split()[:3] for line in done.stdout.decode().splitlines()]
+    assert ["guest", "guest-wat@1.0.0", "core"] in listed
+    assert ["zlib", "zlib-rs@1.0.0", "core"] in listed
+
+    done = chonkle("codecs", "zlib", *STORE)
+    assert done.stderr.startswith(warning(store))
+    assert b"zlib-rs@1.0.0" in done.stdout
+    assert chonkle("codecs", "guest", *STORE).stderr == b""
+
+
+def test_a_bad_file_stands_in_the_json(store: Path, chonkle: Done) -> None:
+    done = chonkle("codecs", "--json", *STORE)
+    assert done.stderr.startswith(warning(store))
+    documents: list[dict[str, Any]] = json.loads(done.stdout)
+    assert len({tuple(each) for each in documents}) == 1  # the same fields everywhere
+    (bad,) = [each for each in documents if each["problem"] is not None]
+    assert bad["codec_id"] == "zlib"
+    assert bad["path"] == "store/zlib/damaged.wasm"
+    assert "not a WebAssembly binary" in bad["problem"]
+    assert {"guest", "zlib"} <= {each["codec_id"] for each in documents if not each["problem"]}
+
+
+def test_two_files_that_contradict_each_other_are_a_warning(
+    store: Path, chonkle: Done, make_codec: Callable[..., bytes]
+) -> None:
+    (store / "guest/other-bytes.wasm").write_bytes(make_codec(transform="unreachable"))
+    done = chonkle("codecs", "guest", *STORE)
+    assert done.stderr.startswith(b"warning: two different files claim codec `guest`")
+    assert b"guest-wat@1.0.0" in done.stdout
+
+
+def test_only_who_needs_a_bad_file_fails(
+    *,
+    tmp_path: Path,
+    store: Path,
+    chonkle: Done,
+    error_of: Callable[..., str],
+    pipeline_of: Callable[..., dict[str, Any]],
+) -> None:
+    (tmp_path / "guest.json").write_text(json.dumps(pipeline_of()))
+    (tmp_path / "zlib.json").write_text(json.dumps(pipeline_of("zlib")))
+    files = ("--input", "bytes=-", "--output", "bytes=-")
+    assert chonkle("run", "guest.json", *STORE, *files, stdin=b"data").stdout == b"data"
+    message = error_of("run", "zlib.json", *STORE, "--explain")
+    assert message.startswith(f"step `only`: {store.name}/zlib/damaged.wasm: not a WebAssembly")
+
+
+def test_a_codec_that_has_only_a_bad_file_is_an_error(
+    store: Path, error_of: Callable[..., str]
+) -> None:
+    (store / "mystery").mkdir()
+    (store / "mystery/damaged.wasm").write_bytes(b"damaged")
+    message = error_of("codecs", "mystery", *STORE)
+    assert message.startswith("store/mystery/damaged.wasm: not a WebAssembly binary")
