@@ -6,8 +6,8 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 PRIVATE_DIRECTORY = 0o700
 PRIVATE_FILE = 0o600
@@ -169,7 +169,9 @@ def locked(path: Path, *, timeout_s: float) -> Iterator[None]:
 
 def make_private_directory(path: Path) -> None:
     """Make a directory that only its owner may enter; parents that are missing too."""
-    path.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+    # Not `parents=True`: it makes them as the process's mask says, which may be for a whole group.
+    for directory in (*reversed(path.parents), path):
+        directory.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
 
 
 def distrust(directory: Path, *, owners: Sequence[int]) -> str | None:
@@ -220,7 +222,7 @@ def distrust_status(status: os.stat_result, path: Path, *, owners: Sequence[int]
     return None
 
 
-def open_trusted(path: Path, *, owners: Sequence[int]) -> BinaryIO:
+def open_trusted(path: Path, *, owners: Sequence[int]) -> BufferedReader:
     """Open a regular file that nobody but its owner could have written, to read it.
 
     Args:

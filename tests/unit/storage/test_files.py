@@ -9,14 +9,18 @@ import pytest
 from chonkle.storage.files import (
     PUBLIC_FILE,
     distrust,
+    distrust_status,
     locked,
     make_private_directory,
+    open_trusted,
     read_file,
+    read_secret,
     replace_file,
     replace_file_in_parts,
     write_atomic,
 )
 
+posix = pytest.mark.skipif(os.name == "nt", reason="file modes and links are POSIX")
 ME = [] if os.name == "nt" else [os.getuid()]
 
 
@@ -99,6 +103,25 @@ def test_a_private_directory_is_the_owners_alone(tmp_path: Path) -> None:
     assert distrust(path, owners=ME) is None
 
 
+@posix
+def test_parents_that_are_missing_are_made_private_too(tmp_path: Path) -> None:
+    # As on systems where every user has a group: a parent that it may write to is not trusted.
+    old = os.umask(0o002)
+    try:
+        make_private_directory(tmp_path / "a" / "b" / "c")
+    finally:
+        os.umask(old)
+    assert {mode_of(tmp_path / each) for each in ("a", "a/b", "a/b/c")} == {0o700}
+    assert distrust(tmp_path / "a" / "b" / "c", owners=ME) is None
+
+
+def test_a_private_directory_cannot_be_made_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for path in (tmp_path / "file", tmp_path / "file" / "a"):
+        with pytest.raises(OSError, match="file"):
+            make_private_directory(path)
+
+
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o777, 0o1777])
 def test_a_directory_that_others_write_to_is_not_trusted(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "a"
@@ -136,7 +159,70 @@ def test_a_file_is_no_directory_and_another_users_is_not_trusted(tmp_path: Path)
     )
 
 
-@pytest.mark.skipif(os.name == "nt", reason="file modes and links are POSIX")
+@posix
+def test_a_files_status_is_judged_by_owner_kind_and_mode(tmp_path: Path) -> None:
+    path, link = tmp_path / "a", tmp_path / "link"
+    path.write_bytes(b"")
+    link.symlink_to(path)
+    (user,) = ME
+    for mode, reason in (
+        (0o600, None),
+        (0o644, None),
+        (0o620, f"{path} may be written by others (mode 0620)"),
+        (0o602, f"{path} may be written by others (mode 0602)"),
+    ):
+        path.chmod(mode)
+        assert distrust_status(path.lstat(), path, owners=ME) == reason
+    assert distrust_status(link.lstat(), link, owners=ME) == f"{link} is a link"
+    assert distrust_status(tmp_path.lstat(), tmp_path, owners=[user + 1, user + 2]) == (
+        f"{tmp_path} belongs to user {user}, not to {user + 1} or {user + 2}"
+    )
+
+
+def test_a_trusted_file_is_opened_and_others_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    with pytest.raises(FileNotFoundError):
+        open_trusted(path, owners=ME)
+    path.write_bytes(b"\r\n\x1aabc")
+    with open_trusted(path, owners=ME) as file:
+        assert file.read() == b"\r\n\x1aabc"
+
+
+@posix
+def test_what_others_could_have_written_is_not_opened(tmp_path: Path) -> None:
+    path, link, pipe = tmp_path / "a", tmp_path / "link", tmp_path / "pipe"
+    path.write_bytes(b"")
+    link.symlink_to(path)
+    # Nobody writes to it: opening it must not wait.
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="link"):
+        open_trusted(link, owners=ME)
+    for other in (pipe, tmp_path):
+        with pytest.raises(PermissionError, match=f"{other} is not a file"):
+            open_trusted(other, owners=ME)
+    with pytest.raises(PermissionError, match="belongs to user"):
+        open_trusted(path, owners=[ME[0] + 1])
+    path.chmod(0o666)
+    with pytest.raises(PermissionError, match=r"may be written by others \(mode 0666\)"):
+        open_trusted(path, owners=ME)
+
+
+@posix
+@pytest.mark.parametrize("refused", [0o640, 0o604, 0o610, 0o601, 0o644])
+def test_a_secret_is_its_owners_alone(tmp_path: Path, refused: int) -> None:
+    path = tmp_path / "key"
+    path.write_bytes(b"12345")
+    for mode in (0o600, 0o400):
+        path.chmod(mode)
+        assert read_secret(path, size_max=5) == b"12345"
+    with pytest.raises(OSError, match="more than the allowed 4 bytes"):
+        read_secret(path, size_max=4)
+    path.chmod(refused)
+    with pytest.raises(PermissionError, match=rf"others may read it \(mode {refused:04o}\)"):
+        read_secret(path, size_max=5)
+
+
+@posix
 def test_a_users_file_keeps_its_permissions_and_its_link(tmp_path: Path) -> None:
     kept, link = tmp_path / "kept", tmp_path / "link"
     kept.write_bytes(b"before")
