@@ -48,6 +48,10 @@ class EngineConfig:
     parallel_compilation: bool = False
 
 
+# Every configuration that chonkle runs codecs with: without a timeout, and with one.
+ENGINE_CONFIGS = (EngineConfig(), EngineConfig(interruptible=True))
+
+
 class Engine:
     """A wasmtime engine with its configuration, fingerprint and clock.
 
