@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from chonkle.backends.native import native_codec_ids
+from chonkle.cli.options import codec_store_option
 from chonkle.cli.output import print_json, shown_size, table
 from chonkle.errors import ResolveError
 from chonkle.formats.signature import Port
@@ -16,11 +17,7 @@ from chonkle.storage.store import BadFile, CodecStore, bundled_store
 
 @click.command(short_help="List the codecs that there are.")
 @click.argument("codec_id", required=False, metavar="[ID]")
-@click.option(
-    "--codec-store",
-    type=click.Path(path_type=Path),
-    help="Directory of installed codecs, instead of CHONKLE_CODEC_STORE.",
-)
+@codec_store_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def codecs(codec_id: str | None, codec_store: Path | None, *, as_json: bool) -> None:
     """List the codecs that are shipped, installed or native; with ID, the ports of one.

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from chonkle.dag.plan import Composite
-from chonkle.errors import ResolveError
+from chonkle.errors import ResolveError, StoreError
 from chonkle.resolver import Resolver
 
 _SIZE = re.compile(r"(\d{1,15})\s*(B|[KMG]i?B?)?", re.IGNORECASE)
@@ -69,12 +69,30 @@ def to_mapping(pairs: tuple[tuple[str, str], ...], option: str) -> dict[str, str
     return mapping
 
 
+def _demand_directory(
+    ctx: click.Context,  # noqa: ARG001 - click's signature
+    param: click.Parameter,
+    value: Path | None,
+) -> Path | None:
+    """Refuse a directory that is not there: who names one has mistyped it, or expects it full."""
+    if value is None or value.is_dir():
+        return value
+    if value.exists():
+        wrong, hint = "not a directory", "name the directory that codecs are installed in"
+    else:
+        wrong, hint = "no such directory", "make it first if it is to be a new one"
+    raise StoreError(f"{param.opts[0]} {value}: {wrong}", hint=hint)
+
+
+codec_store_option = click.option(
+    "--codec-store",
+    type=click.Path(path_type=Path),
+    callback=_demand_directory,
+    help="Directory of installed codecs, instead of CHONKLE_CODEC_STORE.",
+)
+
 _RESOLVER_OPTIONS = (
-    click.option(
-        "--codec-store",
-        type=click.Path(path_type=Path),
-        help="Directory of installed codecs, instead of CHONKLE_CODEC_STORE.",
-    ),
+    codec_store_option,
     click.option(
         "--preference",
         metavar="LIST",

@@ -232,6 +232,7 @@ def test_a_bad_codec_file(error_of: ErrorOf, bench: Path, file: str, words: str)
 )
 def test_a_bad_source(tmp_path: Path, error_of: ErrorOf, bench: Path, uri: str, words: str) -> None:
     uri = uri.replace("{bench}", bench.as_uri())
+    (tmp_path / "store").mkdir()
     message = error_of(
         *f"run tile.json {IN} {OUT}".split(),
         *("--source", f"zlib={uri}", "--codec-store", tmp_path / "store"),

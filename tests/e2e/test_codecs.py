@@ -1,4 +1,4 @@
-"""`chonkle codecs`: what it lists, and that one bad file does not hide the rest."""
+"""The codec store on the command line: what is listed, and what is wrong with a store."""
 
 import json
 from collections.abc import Callable
@@ -87,3 +87,36 @@ def test_a_codec_that_has_only_a_bad_file_is_an_error(
     (store / "mystery/damaged.wasm").write_bytes(b"damaged")
     message = error_of("codecs", "mystery", *STORE)
     assert message.startswith("store/mystery/damaged.wasm: not a WebAssembly binary")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("nowhere", "no such directory; hint: make it first if it is to be a new one"),
+        ("file", "not a directory; hint: name the directory that codecs are installed in"),
+    ],
+)
+@pytest.mark.parametrize("command", ["codecs", "codecs zlib", "validate p.json", "run p.json"])
+def test_a_store_that_is_named_must_be_there(
+    tmp_path: Path, error_of: Callable[..., str], command: str, given: str, words: str
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    message = error_of(*command.split(), "--codec-store", given)
+    assert message == f"--codec-store {given}: {words}"
+
+
+def test_the_usual_store_need_not_be_there_but_may_not_be_a_file(
+    *,
+    tmp_path: Path,
+    chonkle: Done,
+    error_of: Callable[..., str],
+    pipeline_of: Callable[..., dict[str, Any]],
+) -> None:
+    (tmp_path / "p.json").write_text(json.dumps(pipeline_of("identity")))
+    nowhere = {"CHONKLE_CODEC_STORE": str(tmp_path / "nowhere")}
+    assert b"zlib-rs@1.0.0" in chonkle("codecs", environment=nowhere).stdout
+    chonkle("validate", "p.json", environment=nowhere)
+    assert not (tmp_path / "nowhere").exists()
+    here = {"CHONKLE_CODEC_STORE": str(tmp_path / "p.json")}
+    message = error_of("validate", "p.json", environment=here)
+    assert message == f"step `only`: codec store {tmp_path}/p.json: not a directory"
