@@ -16,15 +16,14 @@ Reading takes no lock. Whatever is removed is removed record first, so that nobo
 what is going away.
 """
 
-import mmap
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from blake3 import blake3
 
@@ -54,6 +53,7 @@ _KEY = re.compile(rf"[0-9a-f]{{{_KEY_DIGITS}}}")
 # A writer takes milliseconds. This is for file systems whose locks say nothing.
 _ABANDONED_S = 3600.0
 _TAKE_LOCK_S = 10.0
+_READ_BYTES = 1 << 18
 
 type _Files = Mapping[str, os.stat_result]
 
@@ -164,7 +164,7 @@ class CacheDirectory:
                     size = os.fstat(file.fileno()).st_size
                     if size != artifact.size:
                         raise Doubt(f"{artifact.name} has {size} bytes, not {artifact.size}")
-                    digest = _hash(file.fileno()) if size else blake3().hexdigest()
+                    digest = _hash(file)
             except OSError as failure:
                 raise Doubt(str(failure)) from failure
             if digest != artifact.blake3:
@@ -182,14 +182,15 @@ class CacheDirectory:
             return
         flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         with suppress(OSError):
-            handle = os.open(self._shard(key) / f"{key}.uses", flags, PRIVATE_FILE)
+            path = self._shard(key) / f"{key}.uses"
+            handle = os.open(path, flags, PRIVATE_FILE)
             try:
                 # A file of holes takes no room, and there is nothing in it that could be torn. Two
                 # processes in the same microsecond may count as one.
                 os.ftruncate(handle, os.fstat(handle).st_size + 1)
-                os.utime(handle, (now, now))
             finally:
                 os.close(handle)
+            os.utime(path, (now, now))
 
     def lock(self, key: str, *, timeout_s: float) -> AbstractContextManager[None]:
         """Hold the lock of an entry, as who writes or removes it must.
@@ -202,7 +203,7 @@ class CacheDirectory:
         make_private_directory(shard)
         return locked(shard / f"{key}.lock", timeout_s=timeout_s)
 
-    def write(self, record: Record, contents: Sequence[bytes]) -> None:
+    def write(self, record: Record, contents: Iterable[bytes]) -> None:
         """Write an entry, the record last.
 
         Args:
@@ -273,16 +274,16 @@ class CacheDirectory:
     def _shard(self, key: str) -> Path:
         return self._entries / key[:2]
 
-    def _open(self, path: Path) -> BinaryIO:
+    def _open(self, path: Path) -> BufferedReader:
         return open_trusted(path, owners=self._owners)
 
     def _files(self, shards: Iterable[Path] | None = None) -> Iterator[tuple[str, _Files]]:
         """Give the files of each key that has any; others in the directory are not ours."""
-        for shard in sorted(self._entries.iterdir()) if shards is None else shards:
+        for shard in _listed(self._entries) if shards is None else shards:
             if _SHARD.fullmatch(shard.name) is None or shard.is_symlink() or not shard.is_dir():
                 continue
             found: dict[str, dict[str, os.stat_result]] = {}
-            for path in shard.iterdir():
+            for path in _listed(shard):
                 key = path.name.removeprefix(".")[:_KEY_DIGITS]
                 if _KEY.fullmatch(key) is not None and key.startswith(shard.name):
                     with suppress(FileNotFoundError):
@@ -344,6 +345,16 @@ def _size(files: _Files) -> int:
     return sum(files[name].st_size for name in files if not name.endswith(".uses"))
 
 
-def _hash(handle: int) -> str:
-    with mmap.mmap(handle, 0, access=mmap.ACCESS_READ) as view:
-        return blake3(view).hexdigest()
+def _hash(file: BufferedReader) -> str:
+    # Not mapped: a disk that cannot be read would be a signal, which ends the process.
+    digest, buffer = blake3(), memoryview(bytearray(_READ_BYTES))
+    while size := file.readinto(buffer):
+        digest.update(buffer[:size])
+    return digest.hexdigest()
+
+
+def _listed(directory: Path) -> list[Path]:
+    # Anybody may delete a cache at any time.
+    with suppress(FileNotFoundError):
+        return sorted(directory.iterdir())
+    return []

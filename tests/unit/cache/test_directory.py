@@ -1,0 +1,502 @@
+"""A directory of entries: what is written is read, and whatever others could have put is not."""
+
+import errno
+import os
+import stat
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from chonkle.cache.directory import CACHEDIR_TAG, CacheDirectory
+from chonkle.cache.record import Doubt, Record, Seal
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="file modes and links are POSIX")
+
+type WriteEntry = Callable[..., Record]
+
+NOW = 1_800_000_000.0
+HOUR_S = 3600.0
+
+
+def shard_of(directory: CacheDirectory, record: Record) -> Path:
+    return directory.root / "aot-v1" / record.key[:2]
+
+
+def record_path(directory: CacheDirectory, record: Record) -> Path:
+    return shard_of(directory, record) / f"{record.key}.toml"
+
+
+def artifact_path(directory: CacheDirectory, record: Record, index: int = 0) -> Path:
+    return shard_of(directory, record) / record.artifacts[index].name
+
+
+def files_in(directory: CacheDirectory) -> list[str]:
+    return sorted(path.name for path in directory.root.rglob("*") if path.is_file())
+
+
+def test_a_directory_is_made_when_told_and_not_before(tmp_path: Path) -> None:
+    directory = CacheDirectory(tmp_path / "a" / "b", seal=Seal())
+    assert not directory.exists()
+    assert directory.distrust() is None
+    assert not (tmp_path / "a").exists()
+    for _ in range(2):
+        directory.create()
+        assert directory.exists()
+        assert directory.distrust() is None
+    assert files_in(directory) == ["CACHEDIR.TAG"]
+    assert (directory.root / "CACHEDIR.TAG").read_bytes() == CACHEDIR_TAG
+
+
+@posix
+def test_everything_that_is_written_is_its_owners_alone(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    record = write_entry(contents=(b"one", b"two"))
+    directory.count_use(record.key, now=NOW)
+    for path in directory.root.rglob("*"):
+        wanted = 0o700 if path.is_dir() else 0o600
+        assert stat.S_IMODE(path.stat().st_mode) == wanted, path
+
+
+@posix
+def test_nothing_is_written_where_others_write(tmp_path: Path) -> None:
+    root = tmp_path / "cache"
+    root.mkdir()
+    root.chmod(0o770)
+    directory = CacheDirectory(root, seal=Seal())
+    directory.create()
+    assert list(root.iterdir()) == []
+    assert "may be written by others (mode 0770)" in str(directory.distrust())
+
+
+@posix
+def test_the_folder_of_the_format_is_judged_too(directory: CacheDirectory) -> None:
+    (directory.root / "aot-v1").chmod(0o777)
+    assert "aot-v1 may be written by others" in str(directory.distrust())
+
+
+@posix
+def test_only_a_directory_of_the_system_may_be_roots(
+    directory: CacheDirectory, write_entry: WriteEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = write_entry()
+    owner = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: owner + 1)
+    own = CacheDirectory(directory.root, seal=Seal())
+    assert f"belongs to user {owner}, not to {owner + 1}" in str(own.distrust())
+    with pytest.raises(Doubt, match=f"belongs to user {owner}"):
+        own.read(record.key)
+    system = CacheDirectory(directory.root, seal=Seal(), is_system=True)
+    if owner == 0:
+        assert system.distrust() is None
+        assert system.read(record.key) == record
+        assert system.checked_artifacts(record) == [artifact_path(directory, record)]
+    else:
+        assert f"not to {owner + 1} or 0" in str(system.distrust())
+
+
+@pytest.mark.parametrize("seal", [Seal(), Seal(b"k" * 32)], ids=["plain", "keyed"])
+def test_an_entry_is_read_as_it_was_written(
+    tmp_path: Path, write_entry: WriteEntry, seal: Seal
+) -> None:
+    directory = CacheDirectory(tmp_path / "other", seal=seal)
+    directory.create()
+    contents = (b"second", b"", b"first" * 100_000)
+    record = write_entry(contents=contents, into=directory)
+    assert directory.read(record.key) == record
+    paths = directory.checked_artifacts(record)
+    assert tuple(path.read_bytes() for path in paths) == contents
+    assert files_in(directory) == sorted(
+        ["CACHEDIR.TAG", f"{record.key}.toml", *(each.name for each in record.artifacts)]
+    )
+    with pytest.raises(Doubt):
+        CacheDirectory(directory.root, seal=Seal(b"o" * 32)).read(record.key)
+
+
+def test_an_entry_that_is_not_there_is_none(
+    tmp_path: Path, directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    record = write_entry()
+    assert directory.read(record.key[:2] + "0" * 62) is None
+    assert directory.read("0" * 64) is None
+    assert CacheDirectory(tmp_path / "none", seal=Seal()).read(record.key) is None
+
+
+def loosen_shard(directory: CacheDirectory, record: Record) -> None:
+    shard_of(directory, record).chmod(0o770)
+
+
+def link_shard(directory: CacheDirectory, record: Record) -> None:
+    shard = shard_of(directory, record)
+    real = shard.rename(directory.root / "real")
+    shard.symlink_to(real)
+
+
+def loosen_record(directory: CacheDirectory, record: Record) -> None:
+    record_path(directory, record).chmod(0o620)
+
+
+def link_record(directory: CacheDirectory, record: Record) -> None:
+    link_away(record_path(directory, record))
+
+
+def link_away(path: Path) -> None:
+    path.symlink_to(path.rename(path.with_suffix(".real")))
+
+
+def make_record_a_pipe(directory: CacheDirectory, record: Record) -> None:
+    make_a_pipe(record_path(directory, record))
+
+
+def make_a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def make_record_a_folder(directory: CacheDirectory, record: Record) -> None:
+    path = record_path(directory, record)
+    path.unlink()
+    path.mkdir()
+
+
+def lengthen_record(directory: CacheDirectory, record: Record) -> None:
+    with record_path(directory, record).open("ab") as file:
+        file.write(b"#" * (1 << 20))
+
+
+@posix
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (loosen_shard, "may be written by others"),
+        (link_shard, "is a link"),
+        (loosen_record, "may be written by others"),
+        (link_record, "link"),
+        (make_record_a_pipe, "is not a file"),
+        (make_record_a_folder, "is not a file"),
+        (lengthen_record, "the record's seal is broken"),
+    ],
+)
+def test_a_record_that_others_could_have_put_there_is_a_doubt(
+    directory: CacheDirectory,
+    write_entry: WriteEntry,
+    spoil: Callable[[CacheDirectory, Record], None],
+    reason: str,
+) -> None:
+    record = write_entry()
+    spoil(directory, record)
+    with pytest.raises(Doubt, match=reason):
+        directory.read(record.key)
+
+
+def remove_artifact(path: Path) -> None:
+    path.unlink()
+
+
+def lengthen_artifact(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
+def change_artifact(path: Path) -> None:
+    path.write_bytes(b"C" + path.read_bytes()[1:])
+
+
+def loosen_artifact(path: Path) -> None:
+    path.chmod(0o602)
+
+
+@posix
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (remove_artifact, "No such file"),
+        (lengthen_artifact, "has 5 bytes, not 4"),
+        (change_artifact, "does not have the digest of its record"),
+        (loosen_artifact, "may be written by others"),
+        (link_away, "link"),
+        (make_a_pipe, "is not a file"),
+    ],
+)
+@pytest.mark.parametrize("index", [0, 1])
+def test_an_artifact_that_is_not_what_was_written_is_a_doubt(
+    directory: CacheDirectory,
+    write_entry: WriteEntry,
+    spoil: Callable[[Path], None],
+    reason: str,
+    index: int,
+) -> None:
+    record = write_entry(contents=(b"code", b"more"))
+    spoil(artifact_path(directory, record, index))
+    assert directory.read(record.key) == record
+    with pytest.raises(Doubt, match=reason):
+        directory.checked_artifacts(record)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file that cannot be read")
+def test_a_disk_that_fails_is_a_doubt(
+    directory: CacheDirectory, write_entry: WriteEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = write_entry(contents=(b"",))
+
+    def open_unreadable(_: Path, *, owners: Sequence[int]) -> BinaryIO:
+        assert owners
+        # There is nothing at address 0 of this process: reading gives what a bad block does.
+        return Path("/proc/self/mem").open("rb")
+
+    monkeypatch.setattr("chonkle.cache.directory.open_trusted", open_unreadable)
+    with pytest.raises(Doubt, match="Input/output error"):
+        directory.checked_artifacts(record)
+
+
+def test_uses_are_counted_with_the_time_of_the_last(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    record = write_entry(written_at=NOW)
+    (entry,) = directory.entries()
+    assert (entry.uses, entry.used_at) == (0, NOW)
+    for uses in (1, 2, 3):
+        directory.count_use(record.key, now=NOW + uses)
+        (entry,) = directory.entries()
+        assert (entry.uses, entry.used_at) == (uses, NOW + uses)
+    assert record_path(directory, record).stat().st_mtime == NOW
+
+
+def test_a_use_that_cannot_be_counted_does_not_matter(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    directory.count_use("0" * 64, now=NOW)
+    record = write_entry()
+    (shard_of(directory, record) / f"{record.key}.uses").mkdir()
+    directory.count_use(record.key, now=NOW)
+
+
+@posix
+def test_uses_are_not_counted_through_a_link(
+    tmp_path: Path, directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    record = write_entry()
+    target = tmp_path / "target"
+    target.write_bytes(b"")
+    (shard_of(directory, record) / f"{record.key}.uses").symlink_to(target)
+    directory.count_use(record.key, now=NOW)
+    assert target.stat().st_size == 0
+    assert target.stat().st_mtime != NOW
+
+
+def test_uses_of_a_directory_of_the_system_are_not_counted(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    record = write_entry()
+    before = files_in(directory)
+    CacheDirectory(directory.root, seal=Seal(), is_system=True).count_use(record.key, now=NOW)
+    assert files_in(directory) == before
+
+
+def test_entries_come_in_the_order_of_their_keys_with_what_they_take(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    records = {write_entry(name, (b"a" * 10, b"b")).key for name in map(str, range(20))}
+    entries = list(directory.entries())
+    assert [entry.key for entry in entries] == sorted(records)
+    for entry in entries:
+        directory.count_use(entry.key, now=NOW)
+    for entry in directory.entries():
+        assert entry.record is not None
+        assert entry.doubt is None
+        assert entry.size_bytes == 11 + record_path(directory, entry.record).stat().st_size
+
+
+def test_an_entry_that_is_not_believed_is_listed_with_the_reason(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    broken, orphan = write_entry("broken"), write_entry("orphan", (b"12345",))
+    record_path(directory, broken).write_bytes(b"nonsense")
+    record_path(directory, orphan).unlink()
+    found = {entry.key: entry for entry in directory.entries()}
+    assert found[broken.key].record is None
+    assert found[broken.key].doubt == "the record's seal is broken"
+    assert (found[orphan.key].record, found[orphan.key].doubt) == (None, None)
+    assert found[orphan.key].size_bytes == 5
+
+
+def test_what_is_not_an_entrys_is_left_alone(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    record = write_entry()
+    shard = shard_of(directory, record)
+    entries = directory.root / "aot-v1"
+    other = "00" if record.key[:2] != "00" else "01"
+    foreign = [
+        shard / "notes.txt",
+        shard / f"{record.key[:63]}.toml",
+        shard / f"{other}{record.key[2:]}.toml",
+        entries / "trimmed",
+        entries / "readme",
+    ]
+    (entries / "zz").mkdir()
+    (entries / other).write_bytes(b"a file")
+    for path in foreign:
+        path.write_bytes(b"x")
+    assert [entry.key for entry in directory.entries()] == [record.key]
+    assert directory.collect(now=NOW) == 0
+    assert directory.remove(record.key) > 0
+    assert all(path.exists() for path in foreign)
+    assert list(directory.entries()) == []
+
+
+@posix
+def test_entries_behind_a_link_are_not_seen(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    record = write_entry()
+    link_shard(directory, record)
+    assert list(directory.entries()) == []
+    assert directory.remove(record.key) == 0
+    assert directory.collect(now=NOW) == 0
+    assert (directory.root / "real" / f"{record.key}.toml").exists()
+
+
+def test_a_directory_that_somebody_deleted_is_empty(
+    tmp_path: Path, write_entry: WriteEntry
+) -> None:
+    directory = CacheDirectory(tmp_path / "none", seal=Seal())
+    assert list(directory.entries()) == []
+    assert directory.collect(now=NOW) == 0
+    assert directory.last_trimmed() is None
+    record = write_entry(into=directory)
+    assert directory.read(record.key) == record
+
+
+def test_an_entry_is_removed_with_all_of_it(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    kept, record = write_entry("kept"), write_entry(contents=(b"1", b"2"))
+    directory.count_use(record.key, now=NOW)
+    (entry,) = (entry for entry in directory.entries() if entry.key == record.key)
+    assert directory.remove(record.key) == entry.size_bytes
+    assert not any(record.key in name for name in files_in(directory))
+    assert directory.read(record.key) is None
+    assert directory.read(kept.key) == kept
+    assert directory.remove(record.key) == 0
+
+
+def test_the_record_goes_first(
+    directory: CacheDirectory, write_entry: WriteEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = write_entry(contents=(b"1", b"2"))
+    removed = []
+    unlink = Path.unlink
+
+    def note(path: Path, missing_ok: bool = False) -> None:  # noqa: FBT001, FBT002 - as Path has it
+        removed.append(path.suffix)
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", note)
+    directory.remove(record.key)
+    assert removed[0] == ".toml"
+    assert sorted(removed[1:]) == [".cwasm", ".cwasm", ".lock"]
+
+
+def test_the_record_is_written_last(
+    write_entry: WriteEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = []
+    replace = Path.replace
+
+    def note(path: Path, target: Path) -> Path:
+        written.append(target.suffix)
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", note)
+    write_entry(contents=(b"1", b"2"))
+    assert written == [".cwasm", ".cwasm", ".toml"]
+
+
+def test_who_cannot_have_the_lock_removes_nothing(
+    directory: CacheDirectory, write_entry: WriteEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = write_entry()
+
+    def held(*_: object, **__: object) -> AbstractContextManager[None]:
+        raise TimeoutError
+
+    monkeypatch.setattr(CacheDirectory, "lock", held)
+    assert directory.remove(record.key) == 0
+    assert directory.read(record.key) == record
+
+
+def leave_behind(directory: CacheDirectory, record: Record, *, written_at: float) -> Path:
+    """Write what a writer of an entry leaves that dies."""
+    path = shard_of(directory, record) / f".{record.key}.0123456789abcdef.tmp"
+    path.write_bytes(b"123")
+    os.utime(path, (written_at, written_at))
+    return path
+
+
+def test_what_dead_writers_left_is_collected(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    whole, orphan = write_entry("whole"), write_entry("orphan", (b"12345",))
+    record_path(directory, orphan).unlink()
+    left = [leave_behind(directory, record, written_at=NOW) for record in (whole, orphan)]
+    assert directory.collect(now=NOW) == 5 + 2 * 3
+    assert not any(path.exists() for path in left)
+    assert not artifact_path(directory, orphan).exists()
+    assert directory.read(whole.key) == whole
+    assert directory.checked_artifacts(whole)
+    assert directory.collect(now=NOW) == 0
+
+
+def test_what_a_living_writer_has_is_not_collected(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    record = write_entry()
+    record_path(directory, record).unlink()
+    left = leave_behind(directory, record, written_at=NOW)
+    with directory.lock(record.key, timeout_s=0):
+        assert directory.collect(now=NOW + 100 * HOUR_S) == 0
+        assert left.exists()
+        assert artifact_path(directory, record).exists()
+    assert directory.collect(now=NOW) == 7
+
+
+def test_where_there_are_no_locks_only_old_leftovers_are_collected(
+    directory: CacheDirectory, write_entry: WriteEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object, **__: object) -> AbstractContextManager[None]:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    record = write_entry()
+    record_path(directory, record).unlink()
+    left = leave_behind(directory, record, written_at=NOW)
+    monkeypatch.setattr(CacheDirectory, "lock", no_locks)
+    assert directory.collect(now=NOW + HOUR_S / 2) == 0
+    assert directory.collect(now=NOW + HOUR_S * 2) == 3
+    assert not left.exists()
+    # Somebody may be about to write its record.
+    assert artifact_path(directory, record).exists()
+
+
+def test_a_lock_is_one_entrys(directory: CacheDirectory, write_entry: WriteEntry) -> None:
+    one, two = write_entry("one"), write_entry("two")
+    held = pytest.raises(TimeoutError)
+    with (
+        directory.lock(one.key, timeout_s=0),
+        directory.lock(two.key, timeout_s=0),
+        held,
+        directory.lock(one.key, timeout_s=0),
+    ):
+        pass
+    with directory.lock("0" * 64, timeout_s=0):
+        pass
+
+
+def test_the_time_of_upkeep_is_noted(directory: CacheDirectory) -> None:
+    assert directory.last_trimmed() is None
+    for now in (NOW, NOW + 1, NOW - 1):
+        directory.note_trimmed(now=now)
+        assert directory.last_trimmed() == now
