@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from chonkle_toolchain.build import Folders, build
+from chonkle_toolchain.sdk import sdk_folder
 from chonkle_toolchain.tools import Tools
 
 ROOT = Path(__file__).parents[2]
@@ -45,8 +46,7 @@ def probes(tmp_path_factory: pytest.TempPathFactory, tools: Tools, build_dir: Pa
     """Build the probe codecs and give the folder of the built files."""
     top = tmp_path_factory.mktemp("probes")
     shutil.copytree(ROOT / "tests" / "toolchain" / "codecs", top / "codec-src")
-    shutil.copytree(ROOT / "codec-src" / "sdk", top / "codec-src" / "sdk", ignore=IGNORED)
-    folders = Folders(top / "codec-src", top / "codec", build_dir)
+    folders = Folders(top / "codec-src", top / "codec", build_dir, sdk_folder())
     build(folders, tools=tools)
     return folders.output
 

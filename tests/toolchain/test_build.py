@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 def folders(sources: Path, tmp_path: Path) -> Folders:
     """Give a copy of the sources and of what was built from them."""
     output = Path(shutil.copytree(ROOT / "codec", tmp_path / "codec"))
-    return Folders(sources, output, tmp_path / "build")
+    return Folders(sources, output, tmp_path / "build", sources / "sdk")
 
 
 @pytest.fixture
@@ -173,7 +174,7 @@ def test_the_command_line(
 def test_only_an_edited_codec_is_built_again(
     folders: Folders, tools: Tools, build_dir: Path
 ) -> None:
-    folders = Folders(folders.codec_src, folders.output, build_dir)
+    folders = replace(folders, build_dir=build_dir)
     before = read_lock(folders.output)
     append(folders.codec_src / "tiff-predictor-2-c" / "src" / "codec.c", "/* more */\n")
     outcomes = states(build(folders, tools=tools))
@@ -190,7 +191,7 @@ def test_only_an_edited_codec_is_built_again(
 def test_a_c_build_elsewhere_gives_the_committed_bytes(
     name: str, sources: Path, tmp_path: Path, tools: Tools, build_dir: Path
 ) -> None:
-    folders = Folders(sources, tmp_path / "elsewhere", build_dir)
+    folders = Folders(sources, tmp_path / "elsewhere", build_dir, sources / "sdk")
     build(folders, tools=tools, names=[name])
     built = read_lock(folders.output).codecs[name]
     assert built == read_lock(ROOT / "codec").codecs[name]
@@ -200,7 +201,7 @@ def test_a_c_build_elsewhere_gives_the_committed_bytes(
 def test_a_new_version_takes_the_place_of_the_old(
     folders: Folders, tools: Tools, build_dir: Path
 ) -> None:
-    folders = Folders(folders.codec_src, folders.output, build_dir)
+    folders = replace(folders, build_dir=build_dir)
     signature = folders.codec_src / "identity-c" / "signature.json"
     signature.write_text(signature.read_text().replace('"1.0.0"', '"1.1.0"'))
     build(folders, tools=tools, names=["identity-c"])
@@ -212,7 +213,7 @@ def test_a_new_version_takes_the_place_of_the_old(
 def test_a_compiler_error_keeps_what_was_built(
     folders: Folders, tools: Tools, build_dir: Path
 ) -> None:
-    folders = Folders(folders.codec_src, folders.output, build_dir)
+    folders = replace(folders, build_dir=build_dir)
     before = sorted(path.read_bytes() for path in folders.output.rglob("*.wasm"))
     append(folders.codec_src / "identity-c" / "src" / "codec.c", "nonsense\n")
     with pytest.raises(BuildError, match="compiling `identity-c` for the core ABI"):
@@ -224,7 +225,7 @@ def test_a_compiler_error_keeps_what_was_built(
 def test_a_codec_that_fails_its_vector_is_not_written(
     folders: Folders, tools: Tools, build_dir: Path
 ) -> None:
-    folders = Folders(folders.codec_src, folders.output, build_dir)
+    folders = replace(folders, build_dir=build_dir)
     name = "page-split-c"
     shutil.copytree(ROOT / "codec-src" / name / "vectors", folders.codec_src / name / "vectors")
     source = folders.codec_src / name / "src" / "codec.c"
@@ -236,7 +237,7 @@ def test_a_codec_that_fails_its_vector_is_not_written(
 
 @pytest.mark.toolchain
 def test_a_codec_that_imports_is_refused(folders: Folders, tools: Tools, build_dir: Path) -> None:
-    folders = Folders(folders.codec_src, folders.output, build_dir)
+    folders = replace(folders, build_dir=build_dir)
     source = folders.codec_src / "identity-c" / "src" / "codec.c"
     source.write_text(
         "#include <stdio.h>\n"

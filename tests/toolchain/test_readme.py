@@ -1,11 +1,11 @@
 """The codec that the page on codec sources shows is built, and runs."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 from chonkle_toolchain.build import Folders, build
+from chonkle_toolchain.sdk import sdk_folder
 from chonkle_toolchain.tools import Tools
 
 import chonkle
@@ -24,8 +24,7 @@ def test_the_codec_of_the_readme_can_be_built_elsewhere(
         path = tmp_path / "my-codecs" / match["file"]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(match["text"], encoding="utf-8")
-    shutil.copytree(ROOT / "codec-src/sdk", tmp_path / "my-codecs/sdk")
-    folders = Folders(tmp_path / "my-codecs", tmp_path / "my-build", build_dir)
+    folders = Folders(tmp_path / "my-codecs", tmp_path / "my-build", build_dir, sdk_folder())
     assert [outcome.name for outcome in build(folders, tools=tools)] == ["bytes-c"]
 
     pipeline = {

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from chonkle_toolchain.recipe import find_recipes, read_recipe
+from chonkle_toolchain.recipe import find_recipes, read_recipe, source_files
 
 from chonkle.errors import BuildError
 
@@ -72,7 +72,6 @@ def test_a_bad_recipe(folder: Path, text: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"implementation": "other"}, "differs from the folder's name"),
         ({"version": ""}, "no `version`"),
         ({"codec_id": "../double"}, "bad `codec_id`"),
         ({"inputs": []}, "bad `inputs`"),
@@ -91,6 +90,27 @@ def test_missing_files(folder: Path) -> None:
         read_recipe(folder)
     with pytest.raises(BuildError, match="no folder"):
         find_recipes(folder / "nowhere")
+    (folder / "codec.toml").unlink()
+    with pytest.raises(BuildError, match=r"no codec in .*hint: `chonkle new` begins one"):
+        find_recipes(folder)
+
+
+def test_a_codec_s_own_folder_may_have_any_name(folder: Path) -> None:
+    clone = folder.rename(folder.with_name("clone"))
+    assert list(find_recipes(clone)) == ["double-c"]
+    with pytest.raises(BuildError, match=r"differs from the folder's name.*expected `clone`"):
+        find_recipes(clone.parent)
+
+
+def test_what_builds_leave_is_no_source(folder: Path) -> None:
+    before = list(source_files(folder))
+    for name in ("build/c/x.o", "codec/double/x.wasm", "target/y", "vectors/z.json", ".git/config"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+    assert list(source_files(folder)) == before
+    (folder / "src/codec").mkdir(parents=True)
+    (folder / "src/codec/table.h").write_bytes(b"")
+    assert {*source_files(folder)} - {*before} == {Path("src/codec/table.h")}
 
 
 def test_recipes_are_found_by_name(tmp_path: Path) -> None:

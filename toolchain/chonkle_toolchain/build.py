@@ -32,19 +32,16 @@ class Folders:
     """Where a build reads and writes.
 
     Attributes:
-        codec_src: one folder for each codec, and `sdk`.
+        codec_src: a codec's folder, or a folder with one folder for each codec.
         output: where the artifacts and the lock go.
         build_dir: what compilers leave behind; may be deleted at any time.
+        sdk: the codec SDK.
     """
 
     codec_src: Path
     output: Path
     build_dir: Path
-
-    @property
-    def sdk(self) -> Path:
-        """The codec SDK."""
-        return self.codec_src / "sdk"
+    sdk: Path
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from chonkle.errors import ChonkleError
 from chonkle_toolchain.build import Folders, Outcome, build
 from chonkle_toolchain.install import install_missing
 from chonkle_toolchain.report import outcome_line, summary_line, tool_lines
+from chonkle_toolchain.sdk import sdk_folder
 from chonkle_toolchain.tools import Tools
 
 _tools_dir = click.option(
@@ -84,7 +85,7 @@ def build_command(
 
     try:
         outcomes = build(
-            Folders(codec_src, output, build_dir),
+            Folders(codec_src, output, build_dir, sdk_folder()),
             tools=Tools(tools_dir),
             names=names,
             check=check,

@@ -2,12 +2,13 @@
 
 import os
 import shutil
+import tomllib
 from pathlib import Path
 
 from chonkle.errors import BuildError
 from chonkle_toolchain.exports import without_exports
 from chonkle_toolchain.process import run
-from chonkle_toolchain.recipe import Abi, Recipe
+from chonkle_toolchain.recipe import Abi, Recipe, source_files
 from chonkle_toolchain.rust import TARGET, Rust
 from chonkle_toolchain.zig_cc import write_launchers
 
@@ -26,6 +27,7 @@ RUST_PROFILE = (
 # For C inside of crates. Debug information and macros with dates would carry this machine's paths.
 C_FLAGS_IN_CRATES = ("-O3", "-g0", "-DNDEBUG", "-msimd128", "-mbulk-memory", "-fvisibility=hidden")
 
+_SDK_CRATE = "chonkle-codec"
 # rustc asks the linker for them in every module.
 _LINKER_EXPORTS = frozenset({"__data_end", "__heap_base"})
 _BUILD_STD = ("-Zbuild-std=core,alloc,std,panic_abort",)
@@ -85,17 +87,47 @@ def _stage(recipe: Recipe, sdk: Path, build_dir: Path) -> Path:
 
     Cargo names a crate outside of the workspace by its absolute path, and that name goes into
     symbols and so into the order of functions: the same source would give other bytes elsewhere.
+    The SDK goes to where the crate names it, so that editors, which read the crate where it is, can
+    find a copy there too.
     """
     workspace = build_dir / "stage" / recipe.name
     shutil.rmtree(workspace, ignore_errors=True)
-    ignored = shutil.ignore_patterns("target", "vectors", "Cargo.lock")
-    shutil.copytree(recipe.folder, workspace / recipe.name, ignore=ignored)
-    shutil.copytree(sdk, workspace / "sdk" / "rust", ignore=ignored)
-    shutil.copy(recipe.folder / "Cargo.lock", workspace)
+    crate = workspace / recipe.name
+    _copy_sources(recipe.folder, crate)
+    (crate / "Cargo.lock").replace(workspace / "Cargo.lock")
+    # What lies in the workspace and is depended on is a member of it.
     (workspace / "Cargo.toml").write_text(
-        f'[workspace]\nresolver = "3"\nmembers = ["{recipe.name}", "sdk/rust"]\n', encoding="utf-8"
+        f'[workspace]\nresolver = "3"\nmembers = ["{recipe.name}"]\n', encoding="utf-8"
     )
+    place = Path(os.path.normpath(crate / _sdk_path(recipe.folder / "Cargo.toml")))
+    if not place.is_relative_to(workspace):
+        raise BuildError(
+            f"{recipe.folder / 'Cargo.toml'}: bad path of `{_SDK_CRATE}`",
+            expected="one in the codec's folder or beside it, such as `build/sdk/rust`",
+        )
+    _copy_sources(sdk, place)
     return workspace
+
+
+def _copy_sources(source: Path, target: Path) -> None:
+    for path in source_files(source):
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source / path, target / path)
+
+
+def _sdk_path(manifest: Path) -> str:
+    """Read where a crate says that the SDK's crate is."""
+    try:
+        document = tomllib.loads(manifest.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as failure:
+        raise BuildError(f"{manifest}: malformed: {failure}") from failure
+    match document:
+        case {"dependencies": {"chonkle-codec": {"path": str(path)}}}:
+            return path
+    raise BuildError(
+        f"{manifest}: no `{_SDK_CRATE}` with a path among the dependencies",
+        hint=f'`{_SDK_CRATE} = {{ path = "build/sdk/rust" }}` in `[dependencies]`',
+    )
 
 
 def _environment(recipe: Recipe, rust: Rust, workspace: Path, build_dir: Path) -> dict[str, str]:

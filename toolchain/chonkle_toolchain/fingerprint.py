@@ -6,7 +6,6 @@ from files alone, so that a clone without a compiler can tell what is up to date
 is not in it: it cannot be pinned on every machine; `codecs.lock` records the one that was used.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from blake3 import blake3
@@ -14,13 +13,11 @@ from blake3 import blake3
 from chonkle.errors import BuildError
 from chonkle_toolchain.compile_c import C_FLAGS
 from chonkle_toolchain.compile_rust import C_FLAGS_IN_CRATES, RUST_FLAGS, RUST_PROFILE
-from chonkle_toolchain.recipe import Recipe
+from chonkle_toolchain.recipe import Recipe, source_files
 from chonkle_toolchain.tools import WASM_TOOLS_VERSION, ZIG_VERSION
 
 # Raised when the toolchain itself makes other bytes of the same inputs.
 _BUILD_VERSION = "1"
-# Not inputs: golden vectors are tests, and Cargo leaves its output in `target`.
-_IGNORED_FOLDERS = {"vectors", "target", "tests"}
 
 
 def build_digest(recipe: Recipe, *, sdk: Path) -> str:
@@ -45,13 +42,10 @@ def build_digest(recipe: Recipe, *, sdk: Path) -> str:
         ("wit", sdk / "wit"),
     ):
         if not folder.is_dir():
-            raise BuildError(
-                f"no folder `{folder}`",
-                hint="the codec SDK belongs beside the codecs, in `sdk` of the same folder",
-            )
-        for path in _files(folder):
-            _add(hasher, f"{label}/{path.relative_to(folder).as_posix()}".encode())
-            _add(hasher, _content(path))
+            raise BuildError(f"no folder `{folder}`")
+        for path in source_files(folder):
+            _add(hasher, f"{label}/{path.as_posix()}".encode())
+            _add(hasher, _content(folder / path))
     return f"blake3:{hasher.hexdigest()}"
 
 
@@ -61,14 +55,6 @@ def _toolset(recipe: Recipe) -> tuple[str, ...]:
         return (*common, ZIG_VERSION, *C_FLAGS)
     rust = (*common, *RUST_FLAGS, *RUST_PROFILE)
     return (*rust, ZIG_VERSION, *C_FLAGS_IN_CRATES) if recipe.c_in_crates else rust
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
-        parts = path.relative_to(folder).parts
-        hidden = any(part.startswith(".") for part in parts)
-        if path.is_file() and not hidden and not _IGNORED_FOLDERS.intersection(parts[:-1]):
-            yield path
 
 
 def _content(path: Path) -> bytes:

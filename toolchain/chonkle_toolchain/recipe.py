@@ -1,7 +1,7 @@
 """A codec's recipe: the `codec.toml` and `signature.json` in its folder."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,6 +22,8 @@ _FIELDS = {
 }
 _STACK_SIZE_BYTES = 256 * 1024
 _STACK_UNIT = 16
+# What stands in a codec's folder beside its source: tests, and what builds leave there.
+_NO_SOURCES = frozenset({"vectors", "tests", "target", "build", "codec"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,10 @@ class Recipe:
 
 
 def find_recipes(codec_src: Path) -> dict[str, Recipe]:
-    """Read every codec's recipe under a folder.
+    """Read a codec's recipe, or those of all codecs in a folder.
 
     Args:
-        codec_src: a folder with one folder for each codec.
+        codec_src: a codec's folder, or a folder with one folder for each codec.
 
     Returns:
         The recipes by name, sorted.
@@ -71,12 +73,26 @@ def find_recipes(codec_src: Path) -> dict[str, Recipe]:
         BuildError: when there is no such folder, or a recipe in it is bad.
     """
     if not codec_src.is_dir():
+        raise BuildError(f"no folder `{codec_src}`")
+    if (codec_src / RECIPE_FILE).exists():
+        recipe = read_recipe(codec_src)
+        return {recipe.name: recipe}
+    found = {}
+    for path in sorted(codec_src.glob(f"*/{RECIPE_FILE}")):
+        recipe = read_recipe(path.parent)
+        if recipe.name != path.parent.name:
+            raise BuildError(
+                f"{path.parent / SIGNATURE_FILE}: `implementation` differs from the folder's name",
+                expected=f"`{path.parent.name}`",
+                got=f"`{recipe.name}`",
+            )
+        found[recipe.name] = recipe
+    if not found:
         raise BuildError(
-            f"no folder `{codec_src}`",
-            hint="run from the project's top folder, or say where with `--codec-src`",
+            f"no codec in `{codec_src}`",
+            expected=f"{RECIPE_FILE} in it, or in folders in it",
+            hint="`chonkle new` begins one",
         )
-    recipes = (read_recipe(path.parent) for path in sorted(codec_src.glob(f"*/{RECIPE_FILE}")))
-    found = {recipe.name: recipe for recipe in recipes}
     artifacts: dict[str, str] = {}
     for recipe in found.values():
         other = artifacts.setdefault(recipe.artifact("core"), recipe.name)
@@ -122,6 +138,25 @@ def read_recipe(folder: Path) -> Recipe:
     return recipe
 
 
+def source_files(folder: Path) -> Iterator[Path]:
+    """Give the files of a codec, or of the SDK, that a build may read.
+
+    Hidden files are none, nor is what stands beside the source: golden vectors, other tests, and
+    what builds leave.
+
+    Args:
+        folder: where they are.
+
+    Yields:
+        Paths relative to it, sorted.
+    """
+    for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
+        relative = path.relative_to(folder)
+        hidden = any(part.startswith(".") for part in relative.parts)
+        if path.is_file() and not hidden and relative.parts[0] not in _NO_SOURCES:
+            yield relative
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
@@ -139,12 +174,6 @@ def _signature(folder: Path) -> Signature:
         raise BuildError(str(failure)) from failure
     if not signature.version:
         raise BuildError(f"{path}: no `version`", expected="a semantic version such as `1.0.0`")
-    if signature.implementation != folder.resolve().name:
-        raise BuildError(
-            f"{path}: `implementation` differs from the folder's name",
-            expected=f"`{folder.resolve().name}`",
-            got=f"`{signature.implementation}`",
-        )
     return signature
 
 
