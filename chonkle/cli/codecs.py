@@ -1,5 +1,7 @@
 """`chonkle codecs`: what there is to run."""
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -7,8 +9,9 @@ import click
 from chonkle.backends.native import native_codec_ids
 from chonkle.cli.options import codec_store_option
 from chonkle.cli.output import print_json, shown_size, table
+from chonkle.cli.signature import described, port_table
 from chonkle.errors import ResolveError
-from chonkle.formats.signature import Port
+from chonkle.formats.signature import Signature
 from chonkle.names import is_codec_name
 from chonkle.resolver import Resolution, Resolver
 from chonkle.settings import Settings
@@ -20,7 +23,7 @@ from chonkle.storage.store import BadFile, CodecStore, bundled_store
 @codec_store_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def codecs(codec_id: str | None, codec_store: Path | None, *, as_json: bool) -> None:
-    """List the codecs that are shipped, installed or native; with ID, the ports of one.
+    """List the codecs that are shipped, installed or native; with ID, more about one.
 
     Implementations stand in the order in which they would be picked.
 
@@ -56,26 +59,24 @@ def codecs(codec_id: str | None, codec_store: Path | None, *, as_json: bool) -> 
     ]
     click.echo(table(rows, header=("codec", "implementation", "backend", "size", "origin")))
     if codec_id is not None:
-        best = found[codec_id][0]
-        click.echo(f"\nports of {best.label}, as decoding sees them:")
-        click.echo(port_table(best.signature.inputs, best.signature.outputs))
+        for name, signature in _distinct(found[codec_id]):
+            if rows := described(signature):
+                click.echo(f"\n{name}:")
+                click.echo(table([(f"  {field}", text) for field, text in rows]))
+            click.echo(f"\nports of {name}, as decoding sees them:")
+            click.echo(port_table(signature.inputs, signature.outputs))
 
 
-def port_table(inputs: dict[str, Port] | object, outputs: dict[str, Port] | object) -> str:
-    """Lay out the ports of a signature."""
-    rows = []
-    for side, ports in (("in", inputs), ("out", outputs)):
-        assert isinstance(ports, dict)  # noqa: S101 - signatures hold dicts
-        for name, port in ports.items():
-            notes = [] if port.required else ["optional"]
-            if port.default is not None:
-                notes.append(f"default {port.default!r}")
-            if port.encode_only:
-                notes.append("encode only")
-            if port.decode_only:
-                notes.append("decode only")
-            rows.append((f"  {side}", name, port.type, ", ".join(notes)))
-    return table(rows)
+def _distinct(group: list[Resolution]) -> Iterator[tuple[str, Signature]]:
+    """Give each signature once, with the names of the implementations that carry it."""
+    backends: dict[str, list[str]] = {}
+    signatures: dict[str, Signature] = {}
+    for each in group:
+        text = json.dumps(each.signature.to_json())
+        signatures[text] = each.signature
+        backends.setdefault(text, []).append(each.backend)
+    for text, signature in signatures.items():
+        yield f"{signature.label} ({', '.join(backends[text])})", signature
 
 
 def _size(found: Resolution) -> str:

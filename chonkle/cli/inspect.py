@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from chonkle.cli.codecs import port_table
 from chonkle.cli.output import print_json, shown_size, table
+from chonkle.cli.signature import described, port_table
 from chonkle.digest import Digest
 from chonkle.errors import ChonkleError, SignatureError, StoreError
 from chonkle.formats.component_binary import read_interface
@@ -62,6 +62,7 @@ def inspect(file: Path, *, as_json: bool) -> None:
     rows = [
         ("kind", kind),
         ("codec", codec),
+        *(described(signature) if signature else ()),
         ("size", f"{shown_size(len(wasm))} ({len(wasm)} bytes)"),
         ("blake3", blake3.hex),
         ("sha256", sha256.hex),

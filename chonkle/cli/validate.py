@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
-from chonkle.cli.codecs import port_table
 from chonkle.cli.options import check_used, resolver_of, resolver_options
 from chonkle.cli.output import print_json
+from chonkle.cli.signature import port_table
 from chonkle.dag.plan import make_plan
 from chonkle.errors import PipelineError
 from chonkle.formats.signature import opposite

@@ -1,4 +1,4 @@
-"""The codec store on the command line: what is listed, and what is wrong with a store."""
+"""Codecs on the command line: what is listed, and what can be wrong with a store."""
 
 import json
 from collections.abc import Callable
@@ -87,6 +87,23 @@ def test_a_codec_that_has_only_a_bad_file_is_an_error(
     (store / "mystery/damaged.wasm").write_bytes(b"damaged")
     message = error_of("codecs", "mystery", *STORE)
     assert message.startswith("store/mystery/damaged.wasm: not a WebAssembly binary")
+
+
+def test_implementations_say_what_they_are(chonkle: Done) -> None:
+    text = chonkle("codecs", "zlib").stdout.decode()
+    native, wasm = (
+        text.index("\nnumcodecs.zlib (native):"),
+        text.index("\nzlib-rs@1.0.0 (core, comp"),
+    )
+    assert "\n  license      MIT\n" in text[native:wasm]
+    assert "\n  license      Apache-2.0" in text[wasm:]
+    assert "\n               tiff_compression: 8, 32946\n" in text[wasm:]
+    # What is printed for people comes from the signature, which JSON has whole.
+    listed = json.loads(chonkle("codecs", "zlib", "--json").stdout)
+    signature = next(each["signature"] for each in listed if each["backend"] == "core")
+    assert signature["aliases"]["tiff_compression"] == [8, 32946]
+    for field in ("description", "version", "license", "source"):
+        assert f"\n  {field:13}{signature[field]}\n" in text[wasm:]
 
 
 @pytest.mark.parametrize(
