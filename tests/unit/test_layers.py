@@ -73,6 +73,7 @@ RULES: Mapping[str, Rule] = {
     "chonkle.cache.record": rule(2, "blake3", "tomli_w"),
     "chonkle.cache.directory": rule(2, "blake3", beside="storage"),
     "chonkle.cache.upkeep": rule(2),
+    "chonkle.cache.archive": rule(2),
     "chonkle.cache.aot": rule(2, "blake3", "wasmtime", beside="engine"),
     "chonkle.engine": rule(2, "wasmtime"),
     "chonkle.oci.client": rule(3, "oras", "requests"),
