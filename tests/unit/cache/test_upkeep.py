@@ -1,0 +1,206 @@
+"""Upkeep: daily at most, garbage and stale entries first, then the least recently used."""
+
+import os
+from collections.abc import Callable, Iterable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chonkle.cache.directory import CacheDirectory
+from chonkle.cache.record import Record, Seal
+from chonkle.cache.upkeep import DAY_S, STALE_GRACE_S, Removed, keep_up, prune
+from chonkle.digest import Digest
+
+type WriteEntry = Callable[..., Record]
+
+NOW = 1_800_000_000.0
+WASMTIME = "48.0.0"
+PLENTY = 1 << 40
+
+
+def key_of(name: str) -> str:
+    return Digest.blake3(name.encode()).hex
+
+
+def remaining(directory: CacheDirectory, names: Iterable[str]) -> set[str]:
+    kept = {entry.key for entry in directory.entries()}
+    found = {name for name in names if key_of(name) in kept}
+    assert len(found) == len(kept)
+    return found
+
+
+def size_of(directory: CacheDirectory, name: str) -> int:
+    (size,) = (entry.size_bytes for entry in directory.entries() if entry.key == key_of(name))
+    return size
+
+
+def prune_at(
+    directory: CacheDirectory,
+    now: float,
+    *,
+    size_max_bytes: int = PLENTY,
+    unused_s: float | None = None,
+) -> Removed:
+    return prune(
+        directory, size_max_bytes=size_max_bytes, wasmtime=WASMTIME, now=now, unused_s=unused_s
+    )
+
+
+def test_a_directory_is_tidied_once_a_day(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    def keep_up_at(now: float) -> Removed | None:
+        return keep_up(directory, size_max_bytes=0, wasmtime=WASMTIME, now=now)
+
+    write_entry("first", written_at=NOW)
+    removed = keep_up_at(NOW)
+    assert removed is not None
+    assert removed.entries == 1
+    assert directory.last_trimmed() == NOW
+    write_entry("second", written_at=NOW)
+    assert keep_up_at(NOW) is None
+    assert keep_up_at(NOW + DAY_S - 1) is None
+    assert remaining(directory, ["second"]) == {"second"}
+    assert keep_up_at(NOW + DAY_S) is not None
+    assert remaining(directory, ["second"]) == set()
+    assert directory.last_trimmed() == NOW + DAY_S
+    # A clock that was ahead when it was noted would otherwise keep everybody from it for ever.
+    assert keep_up_at(NOW) is not None
+    assert directory.last_trimmed() == NOW
+
+
+def test_it_is_noted_before_it_is_done(
+    directory: CacheDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class KilledError(Exception):
+        pass
+
+    def killed(*_: object, **__: object) -> int:
+        raise KilledError
+
+    monkeypatch.setattr(CacheDirectory, "collect", killed)
+    with pytest.raises(KilledError):
+        keep_up(directory, size_max_bytes=0, wasmtime=WASMTIME, now=NOW)
+    assert keep_up(directory, size_max_bytes=0, wasmtime=WASMTIME, now=NOW + 1) is None
+
+
+def test_within_the_budget_nothing_goes(directory: CacheDirectory, write_entry: WriteEntry) -> None:
+    write_entry("one", (b"1" * 1000,), written_at=NOW - 1000 * DAY_S)
+    assert prune_at(directory, NOW) == Removed(0, 0)
+    budget = size_of(directory, "one")
+    assert prune_at(directory, NOW, size_max_bytes=budget) == Removed(0, 0)
+    assert prune_at(directory, NOW, size_max_bytes=budget - 1) == Removed(1, budget)
+
+
+def test_the_least_recently_used_go_first(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    names = ["a", "b", "c", "d"]
+    for name in names:
+        write_entry(name, (b"1" * 10_000,), written_at=NOW - 10)
+    for seconds, name in enumerate(["a", "c", "b", "a"]):
+        directory.count_use(key_of(name), now=NOW + seconds)
+    # Now `d` was never used, then come `c`, `b`, `a`.
+    for count, kept in ((3, {"a", "b", "c"}), (2, {"a", "b"}), (1, {"a"}), (0, set())):
+        budget = sum(size_of(directory, name) for name in kept)
+        removed = prune_at(directory, NOW + 10, size_max_bytes=budget)
+        assert removed.entries == 1
+        assert remaining(directory, names) == kept
+        assert len(kept) == count
+
+
+def test_one_that_is_too_large_does_not_take_the_others_with_it(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    write_entry("large", (b"1" * 100_000,), written_at=NOW)
+    write_entry("small", written_at=NOW - DAY_S)
+    prune_at(directory, NOW, size_max_bytes=50_000)
+    assert remaining(directory, ["large", "small"]) == {"small"}
+
+
+def test_code_for_another_wasmtime_has_a_grace(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    names = ["current", "stale", "stale, used"]
+    write_entry("current", written_at=NOW)
+    for name in names[1:]:
+        write_entry(name, wasmtime="47.0.0", written_at=NOW)
+    directory.count_use(key_of("stale, used"), now=NOW + DAY_S)
+    assert prune_at(directory, NOW + STALE_GRACE_S).entries == 0
+    assert prune_at(directory, NOW + STALE_GRACE_S + 1).entries == 1
+    assert remaining(directory, names) == {"current", "stale, used"}
+    prune_at(directory, NOW + STALE_GRACE_S + DAY_S + 1)
+    assert remaining(directory, names) == {"current"}
+
+
+def test_what_is_not_believed_has_the_same_grace(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    record = write_entry("broken", written_at=NOW)
+    path = directory.root / "aot-v1" / record.key[:2] / f"{record.key}.toml"
+    path.write_bytes(b"nonsense")
+    os.utime(path, (NOW, NOW))
+    other = CacheDirectory(directory.root, seal=Seal(b"k" * 32))
+    write_entry("sealed otherwise", into=other, written_at=NOW)
+    names = ["broken", "sealed otherwise"]
+    assert prune_at(directory, NOW + STALE_GRACE_S).entries == 0
+    assert remaining(directory, names) == set(names)
+    assert prune_at(directory, NOW + STALE_GRACE_S + 1).entries == 2
+    assert remaining(directory, names) == set()
+
+
+def test_entries_that_were_not_used_for_a_time_go_when_asked(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    write_entry("old", written_at=NOW)
+    write_entry("used", written_at=NOW)
+    directory.count_use(key_of("used"), now=NOW + 100)
+    assert prune_at(directory, NOW + 100, unused_s=100).entries == 0
+    assert prune_at(directory, NOW + 101, unused_s=100).entries == 1
+    assert remaining(directory, ["old", "used"]) == {"used"}
+
+
+def test_what_dead_writers_left_goes_and_is_counted(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    record = write_entry("dead", (b"12345",), written_at=NOW)
+    (directory.root / "aot-v1" / record.key[:2] / f"{record.key}.toml").unlink()
+    write_entry("alive", written_at=NOW)
+    assert prune_at(directory, NOW) == Removed(0, 5)
+    assert remaining(directory, ["dead", "alive"]) == {"alive"}
+
+
+def test_what_somebody_is_writing_stays_and_is_not_counted(
+    directory: CacheDirectory, write_entry: WriteEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_entry("busy", written_at=NOW)
+    monkeypatch.setattr(CacheDirectory, "remove", lambda *_: 0)
+    assert prune_at(directory, NOW, size_max_bytes=0) == Removed(0, 0)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 50)), max_size=6),
+    st.integers(0, 12_000),
+)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_stays_fits_and_is_never_older_than_what_went_unless_smaller(
+    tmp_path_factory: pytest.TempPathFactory,
+    write_entry: WriteEntry,
+    entries: list[tuple[int, int]],
+    budget: int,
+) -> None:
+    directory = CacheDirectory(tmp_path_factory.mktemp("c") / "cache", seal=Seal())
+    directory.create()
+    for index, (size, age) in enumerate(entries):
+        write_entry(str(index), (b"1" * size,), into=directory, written_at=NOW - age)
+    before = {entry.key: entry for entry in directory.entries()}
+    removed = prune_at(directory, NOW, size_max_bytes=budget)
+    after = {entry.key: entry for entry in directory.entries()}
+    gone = [entry for key, entry in before.items() if key not in after]
+    assert removed == Removed(len(gone), sum(entry.size_bytes for entry in gone))
+    assert sum(entry.size_bytes for entry in after.values()) <= budget
+    for entry in gone:
+        # With all that is newer, or as old, it would not have fitted.
+        newer = [other for other in after.values() if other.used_at >= entry.used_at]
+        assert sum(other.size_bytes for other in newer) + entry.size_bytes > budget
