@@ -313,22 +313,25 @@ class AotCache:
 
     def _missing(self, job: "_Job[object]") -> CacheError:
         """Say that there is no native code, and whether there is some for another engine."""
-        kind, digest = job.compiler.kind, str(job.digest)
+        own = f"wasmtime {wasmtime_version()} on {target()}"
         others = {
-            f"{about.wasmtime} on {about.target}"
+            f"wasmtime {about.wasmtime} on {about.target}"
             for directory in self.layers.readable
             for entry in directory.entries()
             if entry.record is not None
-            and (about := entry.record.about).kind == kind
-            and about.wasm == digest
+            and (about := entry.record.about).kind == job.compiler.kind
+            and about.wasm == str(job.digest)
+            # What is for this engine was just doubted, and the log says why.
+            and about.engine != self.engine.fingerprint.hex
         }
+        found = [f"{each} with other settings" if each == own else each for each in sorted(others)]
         places = (self.layers.config.system, self.layers.config.root)
         where = " and ".join(str(place) for place in places if place is not None) or "no cache"
         return CacheError(
-            f"no native code for codec {job.label} ({digest}), and CHONKLE_AOT=only forbids to "
+            f"no native code for codec {job.label} ({job.digest}), and CHONKLE_AOT=only forbids to "
             f"compile it",
-            expected=f"an entry for wasmtime {wasmtime_version()} on {target()} in {where}",
-            got=f"code for wasmtime {', '.join(sorted(others))}" if others else "none",
+            expected=f"an entry for {own} in {where}",
+            got=f"code for {', '.join(found)}" if found else "none",
             hint=f"`CHONKLE_AOT=auto chonkle cache warm {job.label}` makes it",
         )
 

@@ -1,5 +1,7 @@
 """The AOT cache: compiled once, believed only with proof, and never worse than no cache."""
 
+import dataclasses
+import errno
 import logging
 import os
 import shutil
@@ -7,12 +9,17 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import wasmtime
 
 from chonkle.cache.aot import AotCache, CacheConfig, CacheLayers, ModuleCompiler
+from chonkle.cache.directory import CacheDirectory, Entry
+from chonkle.cache.record import Artifact, Record, Seal
+from chonkle.cache.upkeep import DAY_S
 from chonkle.digest import Digest
 from chonkle.engine import Engine, EngineConfig, target, wasmtime_version
 from chonkle.errors import CacheError, WasmFormatError
@@ -364,6 +371,353 @@ def test_every_load_is_counted_with_its_time(
         (path,) = tmp_path.rglob("*.uses")
         assert (path.stat().st_size, path.stat().st_mtime) == (uses, clock.now)
     assert record.stat().st_mtime_ns == written
+
+
+def only_entry(root: Path) -> tuple[CacheDirectory, Entry]:
+    directory = CacheDirectory(root, seal=Seal())
+    (entry,) = directory.entries()
+    return directory, entry
+
+
+def snapshot(root: Path) -> dict[str, tuple[int, int]]:
+    """Give every file and folder with what changes when it is written to."""
+    return {
+        str(path.relative_to(root)): (path.stat().st_size, path.stat().st_mtime_ns)
+        for path in (root, *root.rglob("*"))
+    }
+
+
+def test_the_system_is_read_before_the_users_own_and_never_written(
+    open_cache: Callable[..., AotCache], tmp_path: Path, clock: Clock
+) -> None:
+    system, own = tmp_path / "system", tmp_path / "own"
+    run(open_cache(root=system), ONE)
+    run(open_cache(root=own), ONE)
+    before = snapshot(system)
+    clock.now += 10
+    both = open_cache(root=own, system=system)
+    assert (run(both, ONE), run(both, TWO)) == (1, 2)
+    assert counts(both) == (1, 1, 0)
+    assert snapshot(system) == before
+    _, *more = records(own)
+    assert len(more) == 1
+    # Neither counted the use of what came from the system.
+    assert list(tmp_path.rglob("*.uses")) == []
+
+
+def test_a_doubt_about_the_systems_entry_is_logged_and_the_users_own_helps(
+    open_cache: Callable[..., AotCache], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    system, own = tmp_path / "system", tmp_path / "own"
+    run(open_cache(root=system), ONE)
+    run(open_cache(root=own), ONE)
+    flip(artifacts(system)[0], 1000)
+    cache = open_cache(root=own, system=system)
+    assert run(cache, ONE) == 1
+    assert counts(cache) == (1, 0, 1)
+    assert caplog.text.count("AOT cache entry of codec test not used: ") == 1
+
+
+def test_a_system_that_is_not_there_is_said_and_done_without(
+    open_cache: Callable[..., AotCache], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    system = tmp_path / "system"
+    cache = open_cache(system=system)
+    assert (run(cache, ONE), run(cache, TWO)) == (1, 2)
+    assert caplog.messages == [
+        f"AOT cache of the system not used: there is no cache in {system}",
+    ]
+    assert not system.exists()
+    assert len(records(tmp_path / "cache")) == 2
+
+
+@posix
+def test_a_system_that_others_may_write_is_not_used(
+    open_cache: Callable[..., AotCache], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    system = tmp_path / "system"
+    run(open_cache(root=system), ONE)
+    (system / "aot-v1").chmod(0o777)
+    cache = open_cache(system=system)
+    assert run(cache, ONE) == 1
+    assert counts(cache) == (0, 1, 0)
+    assert "AOT cache of the system not used: " in caplog.text
+
+
+def test_a_system_alone_is_read_and_nothing_is_kept(
+    open_cache: Callable[..., AotCache], tmp_path: Path
+) -> None:
+    system = tmp_path / "system"
+    run(open_cache(root=system), ONE)
+    before = snapshot(tmp_path)
+    cache = open_cache(root=None, system=system)
+    assert (run(cache, ONE), run(cache, TWO)) == (1, 2)
+    assert counts(cache) == (1, 1, 0)
+    assert cache.layers.own is None
+    assert snapshot(tmp_path) == before
+
+
+def test_only_with_a_system_alone(
+    open_cache: Callable[..., AotCache], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    system, own = tmp_path / "system", tmp_path / "own"
+    run(open_cache(root=system), ONE)
+    for root in (None, own):
+        cache = open_cache(root=root, system=system, mode="only")
+        assert run(cache, ONE) == 1
+        with pytest.raises(CacheError, match="CHONKLE_AOT=only forbids"):
+            run(cache, TWO)
+        assert counts(cache) == (1, 0, 0)
+    # That there is no own one is what was asked for.
+    assert not own.exists()
+    assert caplog.text == ""
+
+
+def test_only_doubts_aloud(
+    open_cache: Callable[..., AotCache], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(open_cache(), ONE)
+    flip(artifacts(tmp_path)[0], 1000)
+    cache = open_cache(mode="only")
+    with pytest.raises(CacheError, match="got none"):
+        run(cache, ONE)
+    assert counts(cache) == (0, 0, 1)
+    assert caplog.text.count("does not have the digest of its record") == 1
+
+
+def test_what_is_missing_is_said_with_what_would_help(
+    open_cache: Callable[..., AotCache], tmp_path: Path
+) -> None:
+    system, own = tmp_path / "system", tmp_path / "own"
+    for root, version in ((system, "47.0.0"), (own, "46.0.2")):
+        run(open_cache(root=root), ONE)
+        directory, entry = only_entry(root)
+        assert entry.record is not None
+        # As another version would have written it: elsewhere, since its fingerprint is another.
+        key = Digest.blake3(version.encode()).hex
+        (path,) = artifacts(root)
+        content = path.read_bytes()
+        about = dataclasses.replace(entry.record.about, wasmtime=version, engine="0" * 64)
+        directory.write(Record(key, (Artifact.of(key, content),), about), [content])
+        directory.remove(entry.key)
+    with pytest.raises(CacheError) as caught:
+        run(open_cache(root=own, system=system, mode="only"), ONE)
+    assert str(caught.value) == (
+        f"no native code for codec test ({Digest.blake3(ONE)}), and CHONKLE_AOT=only forbids to "
+        f"compile it, expected an entry for wasmtime {wasmtime_version()} on {target()} in "
+        f"{system} and {own}, got code for wasmtime 46.0.2 on {target()}, wasmtime 47.0.0 on "
+        f"{target()}; "
+        "hint: `CHONKLE_AOT=auto chonkle cache warm test` makes it"
+    )
+    # Nor is code of another codec any help.
+    with pytest.raises(CacheError, match="got none; hint"):
+        run(open_cache(root=own, system=system, mode="only"), TWO)
+
+
+def test_code_for_other_settings_is_said_to_be_that(open_cache: Callable[..., AotCache]) -> None:
+    run(open_cache(), ONE)
+    cache = open_cache(mode="only", config=EngineConfig(interruptible=True))
+    wasmtime_here = f"wasmtime {wasmtime_version()} on {target()}"
+    with pytest.raises(CacheError, match=f"got code for {wasmtime_here} with other settings; hint"):
+        get(cache, ONE)
+
+
+@pytest.mark.parametrize("settings", [{"root": None}, {}], ids=["none named", "none made"])
+def test_only_without_a_cache_says_so(
+    open_cache: Callable[..., AotCache], tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    where = "no cache" if settings else str(tmp_path / "cache")
+    with pytest.raises(CacheError) as caught:
+        run(open_cache(mode="only", **settings), ONE)
+    assert f" in {where}, got none; hint: " in str(caught.value)
+
+
+def test_only_survives_that_somebody_deletes_the_cache(
+    open_cache: Callable[..., AotCache], tmp_path: Path
+) -> None:
+    run(open_cache(), ONE)
+    cache = open_cache(mode="only")
+    run(cache, ONE)
+    shutil.rmtree(tmp_path / "cache")
+    with pytest.raises(CacheError, match="got none"):
+        run(cache, TWO)
+
+
+def test_a_cache_that_somebody_deletes_is_made_again(
+    open_cache: Callable[..., AotCache], tmp_path: Path
+) -> None:
+    cache = open_cache()
+    run(cache, ONE)
+    shutil.rmtree(tmp_path / "cache")
+    assert (run(cache, ONE), run(open_cache(), ONE)) == (1, 1)
+    assert counts(cache) == (0, 2, 0)
+    assert len(records(tmp_path / "cache")) == 1
+
+
+def test_a_key_decides_what_is_believed(
+    open_cache: Callable[..., AotCache], caplog: pytest.LogCaptureFixture
+) -> None:
+    key, other = Seal(b"k" * 32), Seal(b"o" * 32)
+    run(open_cache(), ONE)
+    # Each writes its own over what it does not believe.
+    for seal, reason in (
+        (key, "it is not authenticated, and a cache key is set"),
+        (other, "the record's seal is broken or made with another key"),
+        (Seal(), "it is sealed with a cache key, and none is set here"),
+    ):
+        caplog.clear()
+        cache = open_cache(seal=seal)
+        assert run(cache, ONE) == 1
+        assert counts(cache) == (0, 1, 1)
+        assert caplog.messages == [f"AOT cache entry of codec test not used: {reason}"]
+        again = open_cache(seal=seal)
+        assert run(again, ONE) == 1
+        assert counts(again) == (1, 0, 0)
+
+
+def fail(code: int, *, where: tuple[object, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def raise_(*_: object, **__: object) -> object:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(*where, raise_)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP])
+def test_where_there_are_no_locks_entries_are_kept_all_the_same(
+    open_cache: Callable[..., AotCache],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    code: int,
+) -> None:
+    fail(code, where=(CacheDirectory, "lock"), monkeypatch=monkeypatch)
+    cache = open_cache()
+    assert (run(cache, ONE), run(cache, TWO)) == (1, 2)
+    assert len(records(tmp_path)) == 2
+    assert [message.partition(": [")[0] for message in caplog.messages] == [
+        "AOT cache: no locks, so that several processes may compile the same"
+    ]
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+def test_who_cannot_write_compiles_in_memory_and_says_so_once(
+    open_cache: Callable[..., AotCache],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    code: int,
+) -> None:
+    run(open_cache(), ONE)
+    fail(code, where=(CacheDirectory, "lock"), monkeypatch=monkeypatch)
+    cache = open_cache()
+    assert (run(cache, ONE), run(cache, TWO), run(cache, wasm_that_gives(3))) == (1, 2, 3)
+    assert counts(cache) == (1, 2, 0)
+    assert len(records(tmp_path)) == 1
+    assert [message.partition(": [")[0] for message in caplog.messages] == [
+        "AOT cache: codecs are compiled in memory and not kept"
+    ]
+
+
+def test_who_waits_too_long_compiles_for_itself_in_silence(
+    open_cache: Callable[..., AotCache],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    waited = []
+
+    def held(_: object, __: str, *, timeout_s: float) -> AbstractContextManager[None]:
+        waited.append(timeout_s)
+        raise TimeoutError
+
+    monkeypatch.setattr(CacheDirectory, "lock", held)
+    cache = open_cache()
+    assert run(cache, ONE) == 1
+    assert counts(cache) == (0, 1, 0)
+    assert records(tmp_path) == []
+    assert caplog.text == ""
+    (timeout_s,) = waited
+    assert timeout_s >= 30
+
+
+def test_who_gets_the_lock_looks_again(
+    open_cache: Callable[..., AotCache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, lock = open_cache(), CacheDirectory.lock
+
+    def lock_after_another(
+        directory: CacheDirectory, key: str, *, timeout_s: float
+    ) -> AbstractContextManager[None]:
+        monkeypatch.setattr(CacheDirectory, "lock", lock)
+        run(open_cache(), ONE)
+        return lock(directory, key, timeout_s=timeout_s)
+
+    monkeypatch.setattr(CacheDirectory, "lock", lock_after_another)
+    assert run(cache, ONE) == 1
+    assert counts(cache) == (1, 0, 0)
+
+
+def test_who_compiles_tidies_up_once_a_day(
+    open_cache: Callable[..., AotCache], tmp_path: Path, clock: Clock
+) -> None:
+    run(open_cache(), ONE)
+    ((trimmed),) = tmp_path.rglob("trimmed")
+    assert trimmed.stat().st_mtime == clock.now
+    for path in tmp_path.rglob("*.toml"):
+        os.utime(path, (clock.now, clock.now))
+    clock.now += DAY_S - 1
+    run(open_cache(size_max_bytes=0), TWO)
+    assert len(records(tmp_path)) == 2
+    clock.now += 1
+    run(open_cache(size_max_bytes=0), ONE)
+    # Who only reads does not look.
+    assert len(records(tmp_path)) == 2
+    run(open_cache(size_max_bytes=0), wasm_that_gives(3))
+    assert records(tmp_path) == []
+
+
+def test_upkeep_that_fails_is_said_and_costs_nothing_else(
+    open_cache: Callable[..., AotCache],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fail(errno.EROFS, where=(CacheDirectory, "note_trimmed"), monkeypatch=monkeypatch)
+    assert run(open_cache(), ONE) == 1
+    assert "AOT cache: not trimmed: [Errno 30] Read-only file system" in caplog.text
+    assert len(records(tmp_path)) == 1
+
+
+def test_an_entry_that_goes_while_it_is_read_is_no_doubt(
+    open_cache: Callable[..., AotCache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(open_cache(), ONE)
+    checked = CacheDirectory.checked_artifacts
+
+    def remove_first(directory: CacheDirectory, record: Record) -> list[Path]:
+        monkeypatch.setattr(CacheDirectory, "checked_artifacts", checked)
+        directory.remove(record.key)
+        return checked(directory, record)
+
+    monkeypatch.setattr(CacheDirectory, "checked_artifacts", remove_first)
+    cache = open_cache()
+    assert run(cache, ONE) == 1
+    assert counts(cache) == (0, 1, 0)
+
+
+def test_code_that_wasmtime_refuses_is_a_doubt(
+    open_cache: Callable[..., AotCache], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(open_cache(), ONE)
+    directory, entry = only_entry(tmp_path / "cache")
+    assert entry.record is not None
+    content = b"sealed with care, and no code"
+    record = dataclasses.replace(entry.record, artifacts=(Artifact.of(entry.key, content),))
+    directory.write(record, [content])
+    cache = open_cache()
+    assert run(cache, ONE) == 1
+    assert counts(cache) == (0, 1, 1)
+    assert "AOT cache entry of codec test not used: wasmtime refuses it: " in caplog.text
 
 
 CHILD = """
