@@ -27,6 +27,8 @@ _SEAL = "seal = "
 _ARTIFACTS_MAX = 256
 _ALGORITHM, _KEYED_ALGORITHM = "blake3", "blake3-keyed"
 _KEY_DIGITS = 64
+# Beyond any size, time and date, and still exact as a float.
+_NUMBER_MAX = 1 << 53
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -232,4 +234,10 @@ def _about(table: Mapping[str, object]) -> About:
         assert isinstance(each.type, type)  # noqa: S101 - the class above says so
         if type(found[each.name]) is not each.type:
             raise Doubt(f"the record's field `{each.name}` is missing or of another type")
+    for name in ("wasm_size", "created", "compile_seconds"):
+        number = found[name]
+        assert isinstance(number, int | float)  # noqa: S101 - just checked
+        # Written so that a NaN, which compares with nothing, is refused.
+        if not 0 <= number <= _NUMBER_MAX:
+            raise Doubt(f"the record's field `{name}` is out of range")
     return About(**found)  # type: ignore[arg-type]  # checked just now
