@@ -112,8 +112,8 @@ def _seal(variables: Mapping[str, str]) -> Seal:
     except OSError as failure:
         raise CacheError(
             f"CHONKLE_CACHE_KEY_FILE: {failure.strerror or failure}",
-            expected="a file of your own that only you can read (mode 0600)",
-            got=shown(path),
+            expected="a file of your own, not a link, that only you can read (mode 0600)",
+            got=f"`{path}`",
         ) from failure
     return Seal.from_hex(text.decode(errors="replace"), what="CHONKLE_CACHE_KEY_FILE")
 

@@ -1,10 +1,13 @@
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
-from chonkle.errors import ChonkleError
-from chonkle.settings import Settings
+from chonkle.cache.aot import CacheConfig
+from chonkle.cache.record import Seal
+from chonkle.errors import CacheError, ChonkleError
+from chonkle.settings import Settings, parse_size
 
 HOME = Path("/home/somebody")
 
@@ -73,7 +76,11 @@ def test_directories_are_where_the_platform_has_them(
 def test_everything_else_has_a_default() -> None:
     settings = Settings.from_environment({})
     assert not settings.force_download
+    assert settings.cache == CacheConfig(settings.cache.root)
     assert settings.cache.mode == "auto"
+    assert settings.cache.system is None
+    assert not settings.cache.seal.is_keyed
+    assert settings.cache.size_max_bytes == 2 << 30
     assert settings.prepared_calls
 
 
@@ -104,6 +111,7 @@ def test_guests_are_called_in_one_of_two_ways(value: str, prepared: bool) -> Non
         ("CHONKLE_AOT", "on", "`auto`, `only`, `off`"),
         ("CHONKLE_AOT", "AUTO", "`auto`, `only`, `off`"),
         ("CHONKLE_CALLS", "fast", "`prepared`, `public`"),
+        ("CHONKLE_CACHE_MAX_SIZE", "much", "a number of bytes as `500M` or `2G`"),
     ],
 )
 def test_a_value_that_a_variable_cannot_have_is_refused(
@@ -129,3 +137,101 @@ def test_a_user_without_a_home_needs_none_when_both_directories_are_set(
     Settings.from_environment({"CHONKLE_CACHE_DIR": "/a", "CHONKLE_CODEC_STORE": "/b"})
     with pytest.raises(ChonkleError, match="no home directory; hint: set CHONKLE_CACHE_DIR and"):
         Settings.from_environment({})
+
+
+def test_a_system_cache_is_one_more_directory() -> None:
+    cache = Settings.from_environment(
+        {"CHONKLE_CACHE_SYSTEM": "/s", "CHONKLE_CACHE_DIR": "/c"}
+    ).cache
+    assert (cache.system, cache.root) == (Path("/s"), Path("/c"))
+    assert Settings.from_environment({"CHONKLE_CACHE_SYSTEM": ""}).cache.system is None
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0", 0),
+        ("65536", 65536),
+        (" 500M ", 500 << 20),
+        ("2G", 2 << 30),
+        ("2g", 2 << 30),
+        ("1T", 1 << 40),
+        ("3KiB", 3 << 10),
+        ("3kb", 3 << 10),
+        ("7B", 7),
+    ],
+)
+def test_a_size_is_a_number_of_bytes(text: str, size: int) -> None:
+    assert parse_size(text, what="SIZE") == size
+    settings = Settings.from_environment({"CHONKLE_CACHE_MAX_SIZE": text})
+    assert settings.cache.size_max_bytes == size
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "-1", "1.5G", "1e9", "0x10", "G", "2X", "2 G", "1" * 16, "\u0663G", "2G\n2G", "KiB"],
+)
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ChonkleError, match="^bad --size, expected a number of bytes as `500M` or"):
+        parse_size(text, what="--size")
+
+
+KEY = "0123456789abcdef" * 4
+
+
+def key_file(folder: Path, text: str, mode: int = 0o600) -> dict[str, str]:
+    path = folder / "key"
+    path.write_text(text)
+    path.chmod(mode)
+    return {"CHONKLE_CACHE_KEY_FILE": str(path)}
+
+
+def test_a_key_is_given_itself_or_in_a_file(tmp_path: Path) -> None:
+    by_itself = Settings.from_environment({"CHONKLE_CACHE_KEY": KEY})
+    in_a_file = Settings.from_environment(key_file(tmp_path, f"{KEY}\n"))
+    assert by_itself.cache.seal == in_a_file.cache.seal == Seal(bytes.fromhex(KEY))
+    assert KEY not in repr(by_itself)
+    assert repr(bytes.fromhex(KEY)) not in repr(by_itself)
+
+
+def test_the_key_itself_counts_before_the_file(tmp_path: Path) -> None:
+    variables = {"CHONKLE_CACHE_KEY": KEY, "CHONKLE_CACHE_KEY_FILE": str(tmp_path / "none")}
+    assert Settings.from_environment(variables).cache.seal == Seal(bytes.fromhex(KEY))
+    variables = {"CHONKLE_CACHE_KEY": "", **key_file(tmp_path, "ab" * 32)}
+    assert Settings.from_environment(variables).cache.seal == Seal(b"\xab" * 32)
+
+
+@pytest.mark.parametrize("text", ["", "ab", KEY + KEY, "secret " * 9, "\xff" * 64])
+def test_what_is_no_key_is_an_error_that_does_not_show_it(tmp_path: Path, text: str) -> None:
+    variables = [key_file(tmp_path, text), *([{"CHONKLE_CACHE_KEY": text}] if text else [])]
+    for given in variables:
+        (name,) = given
+        with pytest.raises(CacheError) as caught:
+            Settings.from_environment(given)
+        assert str(caught.value).startswith(f"bad {name}, expected 64 hexadecimal digits, got ")
+        assert not text or text.strip() not in str(caught.value)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file modes and links are POSIX")
+def test_a_key_file_that_others_can_read_or_could_have_written_is_refused(tmp_path: Path) -> None:
+    given = key_file(tmp_path, KEY, mode=0o640)
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "key")
+    for path, reason in (
+        (tmp_path / "key", "others may read it (mode 0640)"),
+        (link, "Too many levels of symbolic links"),
+        (tmp_path, f"{tmp_path} is not a file"),
+        (tmp_path / "none", "No such file or directory"),
+    ):
+        given["CHONKLE_CACHE_KEY_FILE"] = str(path)
+        with pytest.raises(CacheError) as caught:
+            Settings.from_environment(given)
+        assert str(caught.value) == (
+            f"CHONKLE_CACHE_KEY_FILE: {reason}, expected a file of your own, not a link, that only "
+            f"you can read (mode 0600), got `{path}`"
+        )
+
+
+def test_a_key_file_has_an_end(tmp_path: Path) -> None:
+    with pytest.raises(CacheError, match="more than the allowed 1024 bytes"):
+        Settings.from_environment(key_file(tmp_path, "a" * 2000))
