@@ -180,7 +180,9 @@ class CacheDirectory:
         """
         if self.is_system:
             return
-        flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        # Without waiting, for what looks like a file may be a pipe that nobody ever reads.
+        careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        flags = os.O_WRONLY | os.O_CREAT | careful
         with suppress(OSError):
             path = self._shard(key) / f"{key}.uses"
             handle = os.open(path, flags, PRIVATE_FILE)
@@ -224,8 +226,12 @@ class CacheDirectory:
         for key, files in self._files():
             yield self._entry(key, files)
 
-    def remove(self, key: str) -> int:
+    def remove(self, key: str, *, timeout_s: float = _TAKE_LOCK_S) -> int:
         """Remove an entry with everything of it.
+
+        Args:
+            key: its key.
+            timeout_s: how long to wait for who is writing it.
 
         Returns:
             How many bytes that freed; 0 where somebody is writing it.
@@ -234,7 +240,7 @@ class CacheDirectory:
             OSError: as the file system says.
         """
         try:
-            with self.lock(key, timeout_s=_TAKE_LOCK_S):
+            with self.lock(key, timeout_s=timeout_s):
                 return self._unlink(key, self._files_of(key))
         except TimeoutError:
             return 0

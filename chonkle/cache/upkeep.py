@@ -86,6 +86,45 @@ def prune(
     return Removed(removed, freed)
 
 
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """What clearing a directory did.
+
+    Attributes:
+        removed: what went.
+        busy: how many entries somebody is writing, who keeps them.
+        failures: why others could not be removed.
+    """
+
+    removed: Removed
+    busy: int
+    failures: tuple[OSError, ...]
+
+
+def clear(directory: CacheDirectory) -> Cleared:
+    """Remove every entry, and what writers that died left.
+
+    Args:
+        directory: the user's own.
+
+    Raises:
+        OSError: as the file system says, where the directory cannot be read.
+    """
+    removed = freed = 0
+    failures: dict[str, OSError] = {}
+    keys = [entry.key for entry in directory.entries()]
+    for key in keys:
+        try:
+            freed_now = directory.remove(key, timeout_s=0)
+        except OSError as failure:
+            failures[key] = failure
+            continue
+        freed += freed_now
+        removed += freed_now > 0
+    left = {entry.key for entry in directory.entries()}.intersection(keys)
+    return Cleared(Removed(removed, freed), len(left - failures.keys()), tuple(failures.values()))
+
+
 def _to_remove(
     entries: Iterable[Entry],
     *,

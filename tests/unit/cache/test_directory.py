@@ -287,6 +287,17 @@ def test_uses_are_not_counted_through_a_link(
     assert target.stat().st_mtime != NOW
 
 
+@posix
+def test_a_pipe_in_the_place_of_uses_keeps_nobody_waiting(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    record = write_entry()
+    os.mkfifo(shard_of(directory, record) / f"{record.key}.uses")
+    directory.count_use(record.key, now=NOW)
+    (entry,) = directory.entries()
+    assert entry.uses == 0
+
+
 def test_uses_of_a_directory_of_the_system_are_not_counted(
     directory: CacheDirectory, write_entry: WriteEntry
 ) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.record import Record, Seal
-from chonkle.cache.upkeep import DAY_S, STALE_GRACE_S, Removed, keep_up, prune
+from chonkle.cache.upkeep import DAY_S, STALE_GRACE_S, Removed, clear, keep_up, prune
 from chonkle.digest import Digest
 
 type WriteEntry = Callable[..., Record]
@@ -204,3 +204,44 @@ def test_what_stays_fits_and_is_never_older_than_what_went_unless_smaller(
         # With all that is newer, or as old, it would not have fitted.
         newer = [other for other in after.values() if other.used_at >= entry.used_at]
         assert sum(other.size_bytes for other in newer) + entry.size_bytes > budget
+
+
+def test_clearing_removes_everything(directory: CacheDirectory, write_entry: WriteEntry) -> None:
+    write_entry("whole", (b"12345",))
+    orphan = write_entry("orphan", (b"123",))
+    (directory.root / "aot-v1" / orphan.key[:2] / f"{orphan.key}.toml").unlink()
+    doubtful = write_entry("doubtful")
+    path = directory.root / "aot-v1" / doubtful.key[:2] / f"{doubtful.key}.toml"
+    path.write_bytes(path.read_bytes()[1:])
+    total = sum(entry.size_bytes for entry in directory.entries())
+    cleared = clear(directory)
+    assert cleared.removed == Removed(3, total)
+    assert (cleared.busy, cleared.failures) == (0, ())
+    assert list(directory.entries()) == []
+
+
+def test_clearing_leaves_what_somebody_is_writing(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    write_entry("idle")
+    with directory.lock(key_of("new"), timeout_s=0), directory.lock(key_of("busy"), timeout_s=0):
+        write_entry("busy")
+        cleared = clear(directory)
+        assert (cleared.removed.entries, cleared.busy, cleared.failures) == (1, 2, ())
+        assert remaining(directory, ["new", "busy"]) == {"new", "busy"}
+    assert clear(directory).busy == 0
+    assert list(directory.entries()) == []
+
+
+def test_what_cannot_be_removed_does_not_keep_the_rest(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    names = ["one", "two", "three"]
+    for name in names:
+        write_entry(name)
+    (directory.root / "aot-v1" / key_of("two")[:2] / f"{key_of('two')}.uses").mkdir()
+    cleared = clear(directory)
+    assert (cleared.removed.entries, cleared.busy) == (2, 0)
+    (failure,) = cleared.failures
+    assert str(failure.filename).endswith(".uses")
+    assert remaining(directory, names) == {"two"}
