@@ -172,7 +172,7 @@ def test_a_size_is_a_number_of_bytes(text: str, size: int) -> None:
     ["", " ", "-1", "1.5G", "1e9", "0x10", "G", "2X", "2 G", "1" * 16, "\u0663G", "2G\n2G", "KiB"],
 )
 def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(ChonkleError, match="^bad --size, expected a number of bytes as `500M` or"):
+    with pytest.raises(ChonkleError, match="bad --size, expected a number of bytes as `500M`"):
         parse_size(text, what="--size")
 
 
