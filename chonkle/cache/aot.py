@@ -89,11 +89,13 @@ class CacheCounts:
     Attributes:
         loaded: entries that were taken from it.
         compiled: binaries that were compiled.
+        kept: those of them that were written to it.
         rejected: entries that were there and not believed.
     """
 
     loaded: int = 0
     compiled: int = 0
+    kept: int = 0
     rejected: int = 0
 
 
@@ -297,6 +299,8 @@ class AotCache:
             own.write(Record(key, artifacts, about), contents)
         except OSError as failure:
             self.layers.warn_once(f"AOT cache: {_NOT_KEPT}: {failure}")
+        else:
+            self.counts.kept += 1
 
     def _keep_up(self, own: CacheDirectory) -> None:
         from chonkle.cache.upkeep import keep_up  # noqa: PLC0415 - only who compiled pays for it

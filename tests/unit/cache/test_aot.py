@@ -354,6 +354,7 @@ def test_a_write_that_fails_costs_only_the_cache(
     monkeypatch.setattr(os, "fsync", full)
     assert run(cache, ONE) == 1
     assert "compiled in memory and not kept: [Errno 28] No space left on device" in caplog.text
+    assert (cache.counts.compiled, cache.counts.kept) == (2, 1)
     assert len(records(tmp_path)) == len(artifacts(tmp_path)) == 1
     assert list(tmp_path.rglob("*.tmp")) == []
 
