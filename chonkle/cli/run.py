@@ -1,9 +1,6 @@
 """`chonkle run`: run a pipeline on files."""
 
-import errno
 import signal
-import stat
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +11,13 @@ from typing import Any
 import click
 
 from chonkle.backends.base import Limits
+from chonkle.cli.files import (
+    STANDARD,
+    is_standard_output,
+    read_input,
+    write_output,
+    written_twice,
+)
 from chonkle.cli.options import (
     Assignment,
     Size,
@@ -25,9 +29,6 @@ from chonkle.cli.options import (
 from chonkle.cli.output import print_json, table
 from chonkle.errors import PipelineError, offer, printable
 from chonkle.pipeline import PreparedPipeline, prepare
-from chonkle.storage.files import read_file, replace_file
-
-_STANDARD = "-"
 
 
 @click.command(short_help="Run a pipeline on files.")
@@ -134,9 +135,13 @@ def _files(options: Mapping[str, Any]) -> _Files:
     for name in files.inputs.keys() & files.scalars.keys():
         raise click.UsageError(f"input {name} is given both as --input and as --value")
     for option, named in (("--input", files.inputs), ("--output", files.outputs)):
-        if list(named.values()).count(_STANDARD) > 1:
+        if list(named.values()).count(STANDARD) > 1:
             raise click.UsageError(f"only one {option} can be `-`")
-    if options["as_json"] and _STANDARD in files.outputs.values():
+    twice = written_twice(files.outputs)
+    if twice is not None:
+        first, second = (f"{name}={files.outputs[name]}" for name in twice)
+        raise click.UsageError(printable(f"--output {first} and {second} are the same file"))
+    if options["as_json"] and any(map(is_standard_output, files.outputs.values())):
         raise click.UsageError("--json and an output both want standard output")
     return files
 
@@ -151,7 +156,7 @@ def _run_on(files: _Files, prepared: PreparedPipeline) -> float:
             )
     size_max = prepared.limits.memory_bytes
     values: dict[str, object] = {
-        name: _read(name, file, size_max) for name, file in files.inputs.items()
+        name: read_input(name, file, size_max=size_max) for name, file in files.inputs.items()
     }
     values.update({name: text.encode() for name, text in files.scalars.items()})
     started = time.perf_counter()
@@ -162,7 +167,7 @@ def _run_on(files: _Files, prepared: PreparedPipeline) -> float:
     if missing:
         raise PipelineError(f"the run gave no output `{missing[0]}`")
     for name, file in files.outputs.items():
-        _write(name, file, results[name])
+        write_output(name, file, results[name])
     return seconds
 
 
@@ -175,7 +180,7 @@ def _check_outputs(prepared: PreparedPipeline, files: Mapping[str, str]) -> None
     problems.extend(
         f"output `{name}`: no directory {Path(file).parent}"
         for name, file in files.items()
-        if file != _STANDARD and not Path(file).parent.is_dir()
+        if file != STANDARD and not Path(file).parent.is_dir()
     )
     if problems:
         raise PipelineError.from_problems(prepared.plan.codec_id, problems)
@@ -189,50 +194,6 @@ def _interruptible() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _read(name: str, file: str, size_max: int) -> bytes:
-    """Read an input, which the memory limit bounds: more would never fit into a codec."""
-    try:
-        if file != _STANDARD:
-            return read_file(Path(file), size_max=size_max)
-        return _read_standard(size_max)
-    except OSError as failure:
-        raise PipelineError(f"input `{name}`: cannot read {file}: {failure.strerror}") from failure
-
-
-def _read_standard(size_max: int) -> bytes:
-    if sys.stdin is None:
-        raise OSError(errno.EBADF, "standard input is closed")
-    data = sys.stdin.buffer.read(size_max + 1)
-    if len(data) > size_max:
-        raise OSError(errno.EFBIG, f"more than the allowed {size_max} bytes")
-    return data
-
-
-def _write(name: str, file: str, data: bytes) -> None:
-    path = Path(file)
-    try:
-        if file == _STANDARD:
-            _write_standard(data)
-        elif path.exists() and not stat.S_ISREG(path.stat().st_mode):
-            # A device or a pipe cannot be replaced by a file.
-            path.write_bytes(data)
-        else:
-            replace_file(path, data)
-    except BrokenPipeError:
-        raise
-    except OSError as failure:
-        raise PipelineError(
-            f"output `{name}`: cannot write {file}: {failure.strerror}"
-        ) from failure
-
-
-def _write_standard(data: bytes) -> None:
-    if sys.stdout is None:
-        raise OSError(errno.EBADF, "standard output is closed")
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
 
 
 def _explain(

@@ -380,6 +380,7 @@ def test_a_reader_that_leaves_is_no_drama(
         f"run tile.json --input bytes {OUT}",
         f"run tile.json --input a=- --input b=- {OUT}",
         f"run tile.json {IN} --output bytes=- --explain --json",
+        f"run tile.json {IN} --output a=out.raw --output b=folder/../out.raw",
         "inspect",
         "validate tile.json tile.json",
     ],
@@ -392,6 +393,59 @@ def test_bad_usage_is_another_exit_code(
     assert b"Traceback" not in done.stderr
     assert b"Usage: " in done.stderr
     assert not (bench / "out.raw").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names standard output as Unix does")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            "--output a=- --output b=/dev/stdout",
+            "--output a=- and b=/dev/stdout are the same file",
+        ),
+        ("--output a=/dev/stdout --explain --json", "--json and an output both want standard"),
+    ],
+)
+def test_standard_output_has_other_names(
+    bench: Path,
+    chonkle_done: Callable[..., CompletedProcess[bytes]],
+    arguments: str,
+    words: str,
+) -> None:
+    done = chonkle_done("run", "tile.json", *IN.split(), *arguments.split(), cwd=bench)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert words in done.stderr.decode()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names standard output as Unix does")
+def test_outputs_that_nobody_wants_may_go_to_one_place(
+    tmp_path: Path, chonkle: Callable[..., CompletedProcess[bytes]]
+) -> None:
+    outputs = ["rep_levels", "def_levels", "data"]
+    pipeline = {
+        "codec_id": "page",
+        "direction": "decode",
+        "inputs": {"bytes": {"type": "bytes"}},
+        "constants": {"none": {"type": "uint", "value": 0}},
+        "outputs": {name: f"split.{name}" for name in outputs},
+        "steps": {
+            "split": {
+                "codec_id": "page-split",
+                "inputs": {
+                    "bytes": "input.bytes",
+                    "rep_levels_length": "constant.none",
+                    "def_levels_length": "constant.none",
+                },
+            }
+        },
+    }
+    (tmp_path / "page.json").write_text(json.dumps(pipeline))
+    files = [f"--output={name}=/dev/null" for name in outputs[:2]]
+    done = chonkle(
+        *("run", "page.json", "--input", "bytes=-", *files, "--output", "data=/dev/stdout"),
+        stdin=b"data",
+    )
+    assert done.stdout == b"data"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,117 @@
+"""Files that the command line names: inputs, outputs, and `-` for the standard streams."""
+
+import errno
+import os
+import stat
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from chonkle.errors import PipelineError
+from chonkle.storage.files import read_file, replace_file
+
+STANDARD = "-"
+
+
+def read_input(name: str, file: str, *, size_max: int) -> bytes:
+    """Read an input.
+
+    Args:
+        name: the input, for messages.
+        file: its path, or `-`.
+        size_max: bytes to accept at most.
+
+    Raises:
+        PipelineError: when it cannot be read or is longer.
+    """
+    try:
+        if file != STANDARD:
+            return read_file(Path(file), size_max=size_max)
+        return _read_standard(size_max)
+    except OSError as failure:
+        raise PipelineError(f"input `{name}`: cannot read {file}: {failure.strerror}") from failure
+
+
+def _read_standard(size_max: int) -> bytes:
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "standard input is closed")
+    data = sys.stdin.buffer.read(size_max + 1)
+    if len(data) > size_max:
+        raise OSError(errno.EFBIG, f"more than the allowed {size_max} bytes")
+    return data
+
+
+def write_output(name: str, file: str, data: bytes) -> None:
+    """Write an output, whole or not at all where it is a file.
+
+    Args:
+        name: the output, for messages.
+        file: its path, or `-`.
+        data: its bytes.
+
+    Raises:
+        PipelineError: when it cannot be written.
+    """
+    path = Path(file)
+    try:
+        if file == STANDARD:
+            _write_standard(data)
+        elif path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            # A device or a pipe cannot be replaced by a file.
+            path.write_bytes(data)
+        else:
+            replace_file(path, data)
+    except BrokenPipeError:
+        raise
+    except OSError as failure:
+        raise PipelineError(
+            f"output `{name}`: cannot write {file}: {failure.strerror}"
+        ) from failure
+
+
+def _write_standard(data: bytes) -> None:
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "standard output is closed")
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def is_standard_output(file: str) -> bool:
+    """Tell whether an output goes where standard output goes."""
+    place = _place(STANDARD)
+    return file == STANDARD or (place is not None and place == _place(file))
+
+
+def written_twice(files: Mapping[str, str]) -> tuple[str, str] | None:
+    """Find two outputs that would end up in one file, whatever it is called.
+
+    Args:
+        files: path of each output, or `-`.
+
+    Returns:
+        The names of the two; None where there are none.
+    """
+    names: dict[object, str] = {}
+    for name, file in files.items():
+        place = _place(file)
+        if place is not None and names.setdefault(place, name) != name:
+            return names[place], name
+    return None
+
+
+def _place(file: str) -> object:
+    """Give what all names of a file have in common; None for the one that keeps nothing."""
+    if file == STANDARD and sys.stdout is None:
+        return STANDARD
+    try:
+        status = os.fstat(sys.stdout.fileno()) if file == STANDARD else Path(file).stat()
+    except OSError:
+        # Not there yet. Where it will be is known by its directory, whatever that is called.
+        path = Path(os.path.realpath(file))
+        try:
+            status = path.parent.stat()
+        except OSError:
+            return path
+        return status.st_dev, status.st_ino, os.path.normcase(path.name)
+    is_null = os.path.samestat(status, Path(os.devnull).stat())
+    return None if is_null else (status.st_dev, status.st_ino)
