@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from chonkle.cli.files import terminable
 from chonkle.errors import StoreError, WasmFormatError
 from chonkle.formats.component_binary import read_interface
 from chonkle.formats.signature import embed_signature as embed
@@ -38,7 +39,8 @@ def embed_signature(file: Path, signature: Path, output: Path | None) -> None:
         raise failure.within(str(file)) from failure
     target = output or file
     try:
-        replace_file(target, embedded)
+        with terminable():
+            replace_file(target, embedded)
     except OSError as failure:
         raise StoreError(f"cannot write {target}: {failure.strerror}") from failure
     click.echo(f"{target}: signature of {parsed.codec_id}, {parsed.label}", err=True)

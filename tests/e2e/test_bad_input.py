@@ -6,6 +6,7 @@ the words that must come out.
 
 import copy
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -496,3 +497,58 @@ def test_ctrl_c_ends_a_guest_that_loops(
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=10) != 0
     assert not (bench / "o").exists()
+
+
+# What runs instead of `os.fsync`: says that a file is half written, and waits for a signal.
+HALF_WRITTEN = """
+import os, signal
+os.fsync = lambda _: (print("half written", flush=True), signal.pause())
+from chonkle.cli import main
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
+@pytest.mark.parametrize(
+    ("number", "code", "words"),
+    [(signal.SIGTERM, 143, b""), (signal.SIGINT, 130, b"\ninterrupted\n")],
+)
+@pytest.mark.parametrize("command", ["run", "embed-signature"])
+def test_a_signal_in_the_middle_of_writing_leaves_nothing(
+    *,
+    tmp_path: Path,
+    tile: Tile,
+    command: str,
+    number: signal.Signals,
+    code: int,
+    words: bytes,
+) -> None:
+    (tmp_path / "tile.json").write_text(json.dumps(tile.pipeline))
+    (tmp_path / "tile.bin").write_bytes(tile.encoded)
+    (tmp_path / "empty.wasm").write_bytes(EMPTY_MODULE)
+    ports = {"bytes": {"type": "bytes"}}
+    (tmp_path / "signature.json").write_text(
+        json.dumps({"codec_id": "x", "implementation": "x", "inputs": ports, "outputs": ports})
+    )
+    before = sorted(tmp_path.iterdir())
+    arguments = {
+        "run": f"run tile.json {IN} {OUT}",
+        "embed-signature": "embed-signature empty.wasm signature.json",
+    }[command]
+    with Popen(
+        [sys.executable, "-c", HALF_WRITTEN, *arguments.split()],
+        cwd=tmp_path,
+        # Nothing else is to be written.
+        env={**os.environ, "CHONKLE_AOT": "off"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == b"half written\n"
+        assert len(sorted(tmp_path.iterdir())) == len(before) + 1
+        process.send_signal(number)
+        assert process.wait(timeout=60) == code
+        assert process.stderr.read() == words
+    assert sorted(tmp_path.iterdir()) == before
+    assert (tmp_path / "empty.wasm").read_bytes() == EMPTY_MODULE
