@@ -60,9 +60,9 @@ def codecs(codec_id: str | None, codec_store: Path | None, *, as_json: bool) -> 
     click.echo(table(rows, header=("codec", "implementation", "backend", "size", "origin")))
     if codec_id is not None:
         for name, signature in _distinct(found[codec_id]):
-            if rows := described(signature):
+            if words := described(signature):
                 click.echo(f"\n{name}:")
-                click.echo(table([(f"  {field}", text) for field, text in rows]))
+                click.echo(table([(f"  {field}", text) for field, text in words]))
             click.echo(f"\nports of {name}, as decoding sees them:")
             click.echo(port_table(signature.inputs, signature.outputs))
 
