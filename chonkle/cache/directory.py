@@ -124,12 +124,14 @@ class CacheDirectory:
         Raises:
             OSError: as the file system says.
         """
-        for directory in (self.root, self._entries):
-            if directory.exists():
-                reason = distrust(directory, owners=self._owners)
-                if reason is not None:
-                    return reason
-        return None
+        try:
+            reason = distrust(self.root, owners=self._owners)
+            # What is above it was just looked at; below the root, nothing may be a link.
+            return reason or distrust_status(
+                self._entries.lstat(), self._entries, owners=self._owners
+            )
+        except FileNotFoundError:
+            return None
 
     def read(self, key: str) -> Record | None:
         """Read the record of an entry; None where there is none.

@@ -80,6 +80,21 @@ def test_the_folder_of_the_format_is_judged_too(directory: CacheDirectory) -> No
 
 
 @posix
+def test_the_root_may_be_a_link_and_what_is_in_it_may_not(
+    tmp_path: Path, directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    record = write_entry()
+    link = tmp_path / "link"
+    link.symlink_to(directory.root)
+    linked = CacheDirectory(link, seal=Seal())
+    assert linked.distrust() is None
+    assert linked.read(record.key) == record
+    entries = directory.root / "aot-v1"
+    entries.symlink_to(entries.rename(tmp_path / "real"))
+    assert directory.distrust() == f"{entries} is a link"
+
+
+@posix
 def test_only_a_directory_of_the_system_may_be_roots(
     directory: CacheDirectory, write_entry: WriteEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
