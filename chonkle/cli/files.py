@@ -5,14 +5,14 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Never
 
 from chonkle.errors import PipelineError
-from chonkle.storage.files import read_file, replace_file
+from chonkle.storage.files import read_file, replace_file_in_parts
 
 STANDARD = "-"
 # What a shell gives a process that was told to end: 128 + SIGTERM.
@@ -58,16 +58,8 @@ def write_output(name: str, file: str, data: bytes) -> None:
     Raises:
         PipelineError: when it cannot be written.
     """
-    path = Path(file)
     try:
-        if file == STANDARD:
-            _write_standard(data)
-        elif path.exists() and not stat.S_ISREG(path.stat().st_mode):
-            # A device or a pipe cannot be replaced by a file.
-            path.write_bytes(data)
-        else:
-            with terminable():
-                replace_file(path, data)
+        write_parts(file, (data,))
     except BrokenPipeError:
         raise
     except OSError as failure:
@@ -76,10 +68,32 @@ def write_output(name: str, file: str, data: bytes) -> None:
         ) from failure
 
 
-def _write_standard(data: bytes) -> None:
+def write_parts(file: str, parts: Iterable[bytes]) -> None:
+    """Write a file that is made while it is written, whole or not at all where it is a file.
+
+    Args:
+        file: its path, or `-`.
+        parts: its bytes.
+
+    Raises:
+        OSError: as the file system says.
+    """
+    path = Path(file)
+    if file == STANDARD:
+        _write_standard(parts)
+    elif path.exists() and not stat.S_ISREG(path.stat().st_mode):
+        # A device or a pipe cannot be replaced by a file.
+        with path.open("wb") as device:
+            device.writelines(parts)
+    else:
+        with terminable():
+            replace_file_in_parts(path, parts)
+
+
+def _write_standard(parts: Iterable[bytes]) -> None:
     if sys.stdout is None:
         raise OSError(errno.EBADF, "standard output is closed")
-    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.writelines(parts)
     sys.stdout.buffer.flush()
 
 
