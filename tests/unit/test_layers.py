@@ -73,6 +73,9 @@ RULES: Mapping[str, Rule] = {
     "chonkle.cache.record": rule(2, "blake3", "tomli_w"),
     "chonkle.cache.directory": rule(2, "blake3", beside="storage"),
     "chonkle.cache.upkeep": rule(2),
+    # An engine's fingerprint says whether an entry is of use here.
+    "chonkle.cache.survey": rule(2, beside="engine"),
+    "chonkle.cache.verify": rule(2, "wasmtime", beside="engine"),
     "chonkle.cache.archive": rule(2),
     "chonkle.cache.aot": rule(2, "blake3", "wasmtime", beside="engine"),
     "chonkle.engine": rule(2, "wasmtime"),

@@ -1,0 +1,210 @@
+"""What a look at a cache finds, and that it leaves nothing behind."""
+
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from chonkle.cache.aot import CacheConfig
+from chonkle.cache.directory import CacheDirectory
+from chonkle.cache.record import Record, Seal
+from chonkle.cache.survey import (
+    Machine,
+    Totals,
+    demand_trust,
+    demand_writable,
+    directories,
+    distrust_of,
+    survey,
+)
+from chonkle.engine import ENGINE_CONFIGS, Engine, target, wasmtime_version
+from chonkle.errors import CacheError
+
+type WriteEntry = Callable[..., Record]
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="file modes are POSIX")
+
+PLAIN, INTERRUPTIBLE, FOREIGN = "1" * 64, "2" * 64, "3" * 64
+HERE = Machine("50.0.0", "linux-x86_64", {PLAIN: "default", INTERRUPTIBLE: "interruptible"})
+NOW = 1_800_000_000.0
+
+
+def test_this_machine_has_an_engine_for_each_configuration() -> None:
+    here = Machine.here()
+    assert (here.wasmtime, here.target) == (wasmtime_version(), target())
+    assert here.engines == {
+        Engine(config).fingerprint.hex: "interruptible" if config.interruptible else "default"
+        for config in ENGINE_CONFIGS
+    }
+    assert len(here.engines) == 2
+
+
+def test_directories_come_in_the_order_in_which_they_are_read() -> None:
+    found = directories(CacheConfig(Path("own"), system=Path("system")))
+    assert [(each.root, each.is_system) for each in found] == [
+        (Path("system"), True),
+        (Path("own"), False),
+    ]
+    assert directories(CacheConfig(None)) == []
+    seal = Seal(b"k" * 32)
+    (own,) = directories(CacheConfig(Path("own"), seal=seal))
+    assert own.seal is seal
+
+
+@pytest.mark.parametrize(
+    ("about", "expected"),
+    [
+        ({"engine": PLAIN}, ("default", "usable", None)),
+        ({"engine": INTERRUPTIBLE}, ("interruptible", "usable", None)),
+        ({"engine": FOREIGN}, (None, "stale", "made by another engine")),
+        ({"engine": FOREIGN, "wasmtime": "49.0.1"}, (None, "stale", "made by wasmtime 49.0.1")),
+        (
+            {"engine": FOREIGN, "target": "darwin-arm64"},
+            (None, "stale", "made by wasmtime on darwin-arm64"),
+        ),
+    ],
+)
+def test_an_entry_is_of_use_to_the_engine_that_made_it(
+    directory: CacheDirectory,
+    write_entry: WriteEntry,
+    about: dict[str, str],
+    expected: tuple[str | None, ...],
+) -> None:
+    write_entry(**{"wasmtime": HERE.wasmtime, "target": HERE.target, **about})
+    (found,) = survey(directory, HERE)
+    assert (found.engine, found.status, found.reason) == expected
+
+
+def test_what_is_not_believed_says_why(directory: CacheDirectory, write_entry: WriteEntry) -> None:
+    record = write_entry(engine=PLAIN)
+    path = directory.root / "aot-v1" / record.key[:2] / f"{record.key}.toml"
+    path.write_bytes(b"seal")
+    (found,) = survey(directory, HERE)
+    assert (found.status, found.reason) == ("doubtful", "the record's seal is broken")
+    path.unlink()
+    (found,) = survey(directory, HERE)
+    assert found.status == "unfinished"
+    assert found.saved_s == 0
+
+
+def test_codecs_come_first_then_what_is_of_none_then_what_is_not_believed(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    wanted = [
+        ("a", "a-c@1.0.0", "core", PLAIN),
+        ("a", "a-c@1.0.0", "core", INTERRUPTIBLE),
+        ("a", "a-c@1.0.0", "core", FOREIGN),
+        ("a", "a-c@1.0.0", "component", PLAIN),
+        ("a", "a-c@1.0.0", "component-whole", PLAIN),
+        ("a", "a-c@1.9.0", "core", PLAIN),
+        ("a", "a-c@1.10.0", "core", PLAIN),
+        ("a", "a-rs", "core", PLAIN),
+        ("b", "a-c@1.0.0", "core", PLAIN),
+        ("", "a", "core", PLAIN),
+    ]
+    for codec_id, label, kind, engine in reversed(wanted):
+        name = f"{codec_id} {label} {kind} {engine}"
+        write_entry(name, codec_id=codec_id, label=label, kind=kind, engine=engine)
+    bad = write_entry("bad")
+    (directory.root / "aot-v1" / bad.key[:2] / f"{bad.key}.toml").write_bytes(b"")
+    *found, last = survey(directory, HERE)
+    abouts = [each.entry.record.about for each in found if each.entry.record]
+    assert [(each.codec_id, each.label, each.kind, each.engine) for each in abouts] == wanted
+    assert last.status == "doubtful"
+
+
+def test_totals_add_up(directory: CacheDirectory, write_entry: WriteEntry) -> None:
+    used = write_entry("used", (b"12345",), engine=PLAIN, compile_seconds=0.5)
+    stale = write_entry("stale", engine=FOREIGN, compile_seconds=2.0)
+    doubtful = write_entry("doubtful")
+    unfinished = write_entry("unfinished")
+    shards = {
+        record.key: directory.root / "aot-v1" / record.key[:2] for record in (doubtful, unfinished)
+    }
+    (shards[doubtful.key] / f"{doubtful.key}.toml").write_bytes(b"")
+    (shards[unfinished.key] / f"{unfinished.key}.toml").unlink()
+    for record, uses in ((used, 3), (stale, 1), (doubtful, 1)):
+        for _ in range(uses):
+            directory.count_use(record.key, now=NOW)
+    size_bytes = sum(entry.size_bytes for entry in directory.entries())
+    assert Totals.of(survey(directory, HERE)) == Totals(
+        entries=3, stale=1, doubtful=1, size_bytes=size_bytes, uses=5, saved_s=3.5
+    )
+    assert Totals.of([]) == Totals(0, 0, 0, 0, 0, 0.0)
+
+
+def test_a_look_writes_nothing(tmp_path: Path) -> None:
+    absent = CacheDirectory(tmp_path / "absent", seal=Seal())
+    demand_trust(absent)
+    assert not absent.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+@posix
+@pytest.mark.parametrize("is_system", [True, False])
+def test_a_directory_that_others_may_write_is_refused(tmp_path: Path, *, is_system: bool) -> None:
+    tmp_path.chmod(0o777)
+    name = "system" if is_system else "own"
+    message = f"the {name} cache is not used: .* may be written by others .*; hint: nobody but"
+    with pytest.raises(CacheError, match=message):
+        demand_trust(CacheDirectory(tmp_path, seal=Seal(), is_system=is_system))
+
+
+def test_a_directory_that_cannot_be_looked_at_is_refused(
+    directory: CacheDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(_: CacheDirectory) -> str | None:
+        raise PermissionError(13, "Permission denied", "cache")
+
+    monkeypatch.setattr(CacheDirectory, "distrust", denied)
+    assert "Permission denied" in str(distrust_of(directory))
+
+
+def test_a_cache_to_be_written_is_made(tmp_path: Path) -> None:
+    root = tmp_path / "new" / "cache"
+    for _ in range(2):
+        demand_writable(CacheConfig(root))
+        assert CacheDirectory(root, seal=Seal()).exists()
+
+
+@pytest.mark.parametrize("mode", ["only", "off"])
+def test_a_mode_that_writes_nothing_is_refused(tmp_path: Path, mode: str) -> None:
+    config = replace(CacheConfig(tmp_path / "cache"), mode=mode)  # type: ignore[arg-type]
+    with pytest.raises(CacheError, match=f"CHONKLE_AOT={mode}: nothing is written to the cache"):
+        demand_writable(config)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "cache" / "CACHEDIR.TAG").mkdir(parents=True)
+    (tmp_path / "cache").chmod(0o700)
+    with pytest.raises(CacheError, match="cannot write to the cache "):
+        demand_writable(CacheConfig(tmp_path / "cache"))
+
+
+@posix
+def test_a_cache_that_others_may_write_is_not_to_be_written(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").chmod(0o777)
+    with pytest.raises(CacheError, match="may be written by others"):
+        demand_writable(CacheConfig(tmp_path / "cache"))
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@posix
+def test_a_new_cache_below_what_others_may_write_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    try:
+        with pytest.raises(CacheError, match="above it, may be written by others"):
+            demand_writable(CacheConfig(tmp_path / "cache"))
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_saved_time_is_a_number(directory: CacheDirectory, write_entry: WriteEntry) -> None:
+    record = write_entry(engine=PLAIN, compile_seconds=float(1 << 53))
+    directory.count_use(record.key, now=NOW)
+    assert math.isfinite(Totals.of(survey(directory, HERE)).saved_s)

@@ -1,0 +1,190 @@
+"""Verifying: every byte that changed is found, and what compiling gives can be compared."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import wasmtime
+
+from chonkle.cache.aot import AotCache, CacheConfig, CacheLayers, ModuleCompiler
+from chonkle.cache.directory import CacheDirectory, Entry
+from chonkle.cache.record import Artifact, Doubt, Record, Seal
+from chonkle.cache.verify import IncomparableError, Recompiler, check_entry
+from chonkle.digest import Digest
+from chonkle.engine import ENGINE_CONFIGS, Engine, EngineConfig
+
+type WriteEntry = Callable[..., Record]
+
+ONE, TWO = (
+    bytes(wasmtime.wat2wasm(f'(module (func (export "run") (result i32) i32.const {number}))'))
+    for number in (1, 2)
+)
+
+
+@pytest.fixture
+def compiled(directory: CacheDirectory) -> Callable[..., Entry]:
+    """Give a function that has a module compiled, and gives its entry."""
+
+    def compile_(wasm: bytes = ONE, config: EngineConfig | None = None) -> Entry:
+        cache = AotCache(Engine(config), CacheLayers(CacheConfig(directory.root)))
+        digest = Digest.blake3(wasm)
+        cache.get_or_compile(ModuleCompiler(), wasm, digest=digest, codec_id="x", label="x@1.0.0")
+        return entry_of(directory, cache.key("core", digest))
+
+    return compile_
+
+
+@pytest.fixture
+def recompiler() -> Recompiler:
+    return Recompiler(compilers=[ModuleCompiler()], binaries=[ONE])
+
+
+def entry_of(directory: CacheDirectory, key: str) -> Entry:
+    (entry,) = (entry for entry in directory.entries() if entry.key == key)
+    return entry
+
+
+def file_of(directory: CacheDirectory, entry: Entry, suffix: str) -> Path:
+    (path,) = (directory.root / "aot-v1" / entry.key[:2]).glob(f"{entry.key}*{suffix}")
+    return path
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.unlink()
+    path.write_bytes(data)
+    path.chmod(0o600)
+
+
+def rewritten(directory: CacheDirectory, entry: Entry, **about: object) -> Entry:
+    """Write the record of an entry anew, with a seal that is right, as whoever has the key can."""
+    assert entry.record is not None
+    record = dataclasses.replace(
+        entry.record,
+        about=dataclasses.replace(entry.record.about, **about),  # type: ignore[arg-type]
+    )
+    shard = directory.root / "aot-v1" / entry.key[:2]
+    contents = [(shard / artifact.name).read_bytes() for artifact in record.artifacts]
+    directory.write(record, contents)
+    return entry_of(directory, entry.key)
+
+
+def test_what_was_written_is_fine(
+    directory: CacheDirectory, compiled: Callable[..., Entry], recompiler: Recompiler
+) -> None:
+    for config in ENGINE_CONFIGS:
+        entry = compiled(config=config)
+        check_entry(directory, entry)
+        assert entry.record is not None
+        recompiler.compare(entry.record)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "reason"), [(".toml", "seal is broken"), (".cwasm", "does not have the digest")]
+)
+def test_a_changed_file_is_found(
+    directory: CacheDirectory, compiled: Callable[..., Entry], suffix: str, reason: str
+) -> None:
+    before = compiled()
+    flip(file_of(directory, before, suffix))
+    with pytest.raises(Doubt, match=reason):
+        check_entry(directory, entry_of(directory, before.key))
+
+
+def test_an_entry_that_goes_away_meanwhile_is_fine(
+    directory: CacheDirectory, compiled: Callable[..., Entry]
+) -> None:
+    entry = compiled()
+    directory.remove(entry.key)
+    check_entry(directory, entry)
+
+
+def test_an_artifact_that_went_away_alone_is_not(
+    directory: CacheDirectory, compiled: Callable[..., Entry]
+) -> None:
+    entry = compiled()
+    file_of(directory, entry, ".cwasm").unlink()
+    with pytest.raises(Doubt, match="No such file"):
+        check_entry(directory, entry)
+
+
+def test_an_entry_without_a_record_is_nobodys(
+    directory: CacheDirectory, compiled: Callable[..., Entry]
+) -> None:
+    entry = compiled()
+    file_of(directory, entry, ".toml").unlink()
+    check_entry(directory, entry_of(directory, entry.key))
+
+
+@pytest.mark.parametrize(
+    ("about", "reason"),
+    [
+        ({"wasm": str(Digest.blake3(TWO))}, "it has the key of another entry"),
+        ({"kind": "component"}, "it has the key of another entry"),
+        ({"engine": "0" * 64}, "it has the key of another entry"),
+        ({"wasm": "blake3:abc"}, "its record: malformed digest"),
+        ({"engine": "\x1b[2J"}, "its record: malformed digest"),
+    ],
+)
+def test_a_record_of_something_else_is_found(
+    directory: CacheDirectory,
+    compiled: Callable[..., Entry],
+    about: dict[str, object],
+    reason: str,
+) -> None:
+    entry = rewritten(directory, compiled(), **about)
+    assert entry.doubt is None
+    with pytest.raises(Doubt, match=reason):
+        check_entry(directory, entry)
+
+
+def test_other_native_code_with_the_right_digests_is_found_by_compiling_again(
+    directory: CacheDirectory, compiled: Callable[..., Entry], recompiler: Recompiler
+) -> None:
+    entry, other = compiled(ONE), compiled(TWO)
+    assert entry.record is not None
+    content = file_of(directory, other, ".cwasm").read_bytes()
+    file_of(directory, entry, ".cwasm").unlink()
+    planted = dataclasses.replace(entry.record, artifacts=(Artifact.of(entry.key, content),))
+    directory.write(planted, [content])
+    entry = entry_of(directory, entry.key)
+    check_entry(directory, entry)
+    with pytest.raises(Doubt, match="compiling its binary again gives other bytes"):
+        recompiler.compare(planted)
+
+
+def test_what_cannot_be_compared_says_why(
+    write_entry: WriteEntry, compiled: Callable[..., Entry], recompiler: Recompiler
+) -> None:
+    foreign = write_entry(wasmtime="7")
+    with pytest.raises(IncomparableError, match="made by another engine, wasmtime 7"):
+        recompiler.compare(foreign)
+    other = compiled(TWO).record
+    assert other is not None
+    with pytest.raises(IncomparableError, match=f"its binary is not installed: {other.about.wasm}"):
+        recompiler.compare(other)
+    kind = dataclasses.replace(compiled().record.about, kind="x")  # type: ignore[union-attr]
+    with pytest.raises(IncomparableError, match="nothing here makes entries of kind `x`"):
+        recompiler.compare(dataclasses.replace(other, about=kind))
+
+
+def test_a_binary_that_cannot_be_compiled_has_no_entry(
+    write_entry: WriteEntry, directory: CacheDirectory
+) -> None:
+    broken = ONE[:-3]
+    record = write_entry(
+        wasm=str(Digest.blake3(broken)), engine=Engine().fingerprint.hex, into=directory
+    )
+    with pytest.raises(Doubt, match="its binary cannot be compiled"):
+        Recompiler(compilers=[ModuleCompiler()], binaries=[broken]).compare(record)
+
+
+def test_a_seal_is_checked_with_the_key_of_the_directory(
+    directory: CacheDirectory, compiled: Callable[..., Entry]
+) -> None:
+    entry = compiled()
+    keyed = CacheDirectory(directory.root, seal=Seal(b"k" * 32))
+    with pytest.raises(Doubt, match="it is not authenticated"):
+        check_entry(keyed, entry_of(keyed, entry.key))
