@@ -33,7 +33,7 @@ def check_entry(directory: CacheDirectory, entry: Entry) -> None:
         raise Doubt(entry.doubt)
     if entry.record is None:
         return
-    _check_key(entry.record)
+    check_key(entry.record)
     try:
         directory.checked_artifacts(entry.record)
     except Doubt:
@@ -41,8 +41,12 @@ def check_entry(directory: CacheDirectory, entry: Entry) -> None:
             raise
 
 
-def _check_key(record: Record) -> None:
-    """Demand that an entry stands where readers look for what it says it is."""
+def check_key(record: Record) -> None:
+    """Demand that an entry stands where readers look for what it says it is.
+
+    Raises:
+        Doubt: when it stands elsewhere.
+    """
     about = record.about
     try:
         key = entry_key(about.kind, Digest.parse(about.wasm), Digest("blake3", about.engine))

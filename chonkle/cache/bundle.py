@@ -1,0 +1,376 @@
+"""A bundle: cache entries in one file, for the image of a container or the cache of a CI service.
+
+    bundle.toml                 manifest: what the native code runs on
+    <kk>/<key>-<digest>.cwasm   artifacts of an entry, then
+    <kk>/<key>.toml             its record; entries in the order of their keys
+
+Members have the names and the contents that files have in a cache directory, so that a bundle may
+also be unpacked there. A bundle comes from elsewhere, and is hostile until all of it was checked:
+only then is anything written, and what is written is checked again.
+"""
+
+import re
+import stat
+import tomllib
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from blake3 import blake3
+
+from chonkle.cache.aot import CacheConfig
+from chonkle.cache.archive import END, Member, member_header, member_padding, read_members
+from chonkle.cache.directory import CacheDirectory
+from chonkle.cache.record import About, Artifact, Doubt, Record, Seal, parse_record, write_record
+from chonkle.cache.survey import Machine, Status, demand_trust, demand_writable, directories, survey
+from chonkle.cache.verify import check_key
+from chonkle.errors import CacheError
+
+_FORMAT_VERSION = 1
+_MANIFEST = "bundle.toml"
+_MEMBER = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{62})(\.toml|-[0-9a-f]{16}\.cwasm)")
+_RECORD_SUFFIX = ".toml"
+_MEMBERS_MAX = 1 << 18
+_TEXT_MAX_BYTES = 256 * 1024
+_CHUNK_BYTES = 1 << 20
+_LOCK_WAIT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What is to be exported.
+
+    Attributes:
+        machine: what it runs on.
+        seal: how the records are sealed.
+        entries: records in the order of their keys, with the paths of their artifacts.
+        stale: how many entries were left out because another engine made them.
+        doubtful: how many were left out because they are not believed.
+    """
+
+    machine: Machine
+    seal: Seal
+    entries: Sequence[tuple[Record, Sequence[Path]]]
+    stale: int
+    doubtful: int
+
+    @property
+    def size_bytes(self) -> int:
+        """How long the artifacts are together."""
+        return sum(record.size_bytes for record, _ in self.entries)
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import did.
+
+    Attributes:
+        entries: how many entries were written.
+        size_bytes: how long their artifacts are together.
+        kept: how many were there already.
+    """
+
+    entries: int
+    size_bytes: int
+    kept: int
+
+
+def select_entries(
+    config: CacheConfig, *, machine: Machine, codecs: Collection[str] = ()
+) -> Selection:
+    """Choose the entries to export: those of the user's own cache, then those of the system's.
+
+    Args:
+        config: where they are.
+        machine: what they must be for.
+        codecs: codec ids, or implementations with or without a version; all entries if there are
+            none.
+
+    Raises:
+        CacheError: when a cache is not trusted, or there is nothing to export.
+    """
+    if config.mode == "off":
+        raise CacheError(
+            "CHONKLE_AOT=off: nothing is read from the cache", hint="unset CHONKLE_AOT"
+        )
+    chosen: dict[str, tuple[Record, Sequence[Path]]] = {}
+    left_out: Counter[Status] = Counter()
+    for directory in reversed(directories(config)):
+        demand_trust(directory)
+        for found in survey(directory, machine) if directory.exists() else ():
+            record = found.entry.record
+            if record is None or found.status != "usable":
+                left_out[found.status] += 1
+            elif record.key not in chosen and _is_asked_for(record.about, codecs):
+                try:
+                    chosen[record.key] = record, directory.checked_artifacts(record)
+                except Doubt:
+                    left_out["doubtful"] += 1
+    entries = [chosen[key] for key in sorted(chosen)]
+    stale, doubtful = left_out["stale"], left_out["doubtful"]
+    selection = Selection(machine, config.seal, entries, stale=stale, doubtful=doubtful)
+    _demand_all(selection, codecs)
+    return selection
+
+
+def bundle_parts(selection: Selection) -> Iterator[bytes]:
+    """Give the bytes of a bundle, an artifact at a time.
+
+    Raises:
+        CacheError: when an entry changes meanwhile; the parts so far are not a bundle.
+    """
+    yield from _member_parts(_MANIFEST, _write_manifest(selection.machine))
+    for record, paths in selection.entries:
+        shard = record.key[:2]
+        # Two modules of a component may have the same code, which is one file.
+        for path, artifact in sorted(dict(zip(paths, record.artifacts, strict=True)).items()):
+            yield from _member_parts(f"{shard}/{artifact.name}", _read(path, artifact))
+        text = write_record(record, selection.seal)
+        yield from _member_parts(f"{shard}/{record.key}{_RECORD_SUFFIX}", text)
+    yield END
+
+
+def import_bundle(
+    path: Path, config: CacheConfig, *, machine: Machine, allow_unauthenticated: bool = False
+) -> Imported:
+    """Write the entries of a bundle into the user's own cache, where it lacks them.
+
+    Args:
+        path: the bundle.
+        config: where the cache is, and the seal that records must have.
+        machine: what the entries must be for.
+        allow_unauthenticated: accept records that anybody can have written; they are sealed anew.
+
+    Raises:
+        CacheError: when the bundle is not believed, in which case nothing was written, or when the
+            cache cannot be written to.
+    """
+    check = _Check(config.seal, machine, allow_unauthenticated=allow_unauthenticated)
+    try:
+        with _open_bundle(path, size_max=config.size_max_bytes) as file:
+            for _ in check.entries(file):
+                pass
+            demand_writable(config)
+            *_, own = directories(config)
+            return _write_entries(own, check, file)
+    except CacheError as failure:
+        raise failure.within(f"cannot import {path}") from failure
+    except Doubt as doubt:
+        raise CacheError(f"cannot import {path}: {doubt}") from doubt
+    except OSError as failure:
+        where = f"{failure.filename}: " if failure.filename not in {None, str(path)} else ""
+        reason = failure.strerror or failure
+        raise CacheError(f"cannot import {path}: {where}{reason}") from failure
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """What every entry of a bundle must be."""
+
+    seal: Seal
+    machine: Machine
+    allow_unauthenticated: bool
+
+    def entries(self, file: BinaryIO) -> Iterator[tuple[Record, Mapping[Artifact, Member]]]:
+        """Give each entry that was found to be true: its record, and where its artifacts are.
+
+        Raises:
+            Doubt: when one is not.
+            CacheError: when it is refused for a reason that somebody can do something about.
+        """
+        members = read_members(file)
+        self._manifest(next(members, None), file)
+        previous = ""
+        artifacts: dict[Artifact, Member] = {}
+        for count, member in enumerate(members):
+            if count == _MEMBERS_MAX:
+                raise Doubt(f"it has more than {_MEMBERS_MAX} members")
+            match = _MEMBER.fullmatch(member.name)
+            if match is None:
+                raise Doubt(f"the member `{member.name}` has no place in it")
+            if member.name <= previous:
+                raise Doubt(f"the member `{member.name}` is not in its order")
+            previous = member.name
+            _, key, suffix = match.groups()
+            if suffix == _RECORD_SUFFIX:
+                text = _read_text(member, file)
+                try:
+                    record = self._record(text, key, artifacts)
+                except Doubt as doubt:
+                    raise Doubt(f"entry {key}: {doubt}") from doubt
+                yield record, artifacts
+                artifacts = {}
+            else:
+                name = member.name.rpartition("/")[2]
+                artifacts[Artifact(name, member.size, _hash(member, file))] = member
+        if artifacts:
+            raise Doubt("it has artifacts without a record")
+
+    def _manifest(self, member: Member | None, file: BinaryIO) -> None:
+        if member is None or member.name != _MANIFEST:
+            raise Doubt("it does not begin with its manifest")
+        found, wanted = _parse_manifest(_read_text(member, file)), _manifest(self.machine)
+        if found.get("format") != _FORMAT_VERSION:
+            raise Doubt(f"it is not of format {_FORMAT_VERSION}, the only one that is read here")
+        if any(found.get(name) != value for name, value in wanted.items()):
+            raise CacheError(
+                "its native code is for another engine",
+                expected=_words(wanted),
+                got=_words(found),
+                hint="export it where wasmtime, the system and the processor's features are those "
+                "of this machine",
+            )
+
+    def _record(self, text: bytes, key: str, artifacts: Collection[Artifact]) -> Record:
+        record = self._sealed_record(text, key)
+        if record.about.engine not in self.machine.engines:
+            raise Doubt("it is for an engine that the manifest does not name")
+        check_key(record)
+        if set(record.artifacts) != set(artifacts):
+            raise Doubt("the artifacts are not those of its record")
+        return record
+
+    def _sealed_record(self, text: bytes, key: str) -> Record:
+        try:
+            record = parse_record(text, key, Seal())
+        except Doubt:
+            return parse_record(text, key, self.seal)
+        if self.allow_unauthenticated:
+            return record
+        raise CacheError(
+            "it is not authenticated, and whoever made it could run code as you",
+            hint="set CHONKLE_CACHE_KEY to one key for export and import, or give "
+            "--allow-unauthenticated if you trust where it comes from",
+        )
+
+
+def _write_entries(own: CacheDirectory, check: _Check, file: BinaryIO) -> Imported:
+    written = size_bytes = kept = 0
+    for record, artifacts in check.entries(file):
+        with own.lock(record.key, timeout_s=_LOCK_WAIT_S):
+            if _is_there(own, record.key):
+                kept += 1
+            else:
+                own.write(record, _contents(record, artifacts, file))
+                written += 1
+                size_bytes += record.size_bytes
+    return Imported(written, size_bytes, kept)
+
+
+def _contents(
+    record: Record, artifacts: Mapping[Artifact, Member], file: BinaryIO
+) -> Iterator[bytes]:
+    """Give the contents of artifacts; they were checked, but the file may have changed since."""
+    for artifact in record.artifacts:
+        member = artifacts[artifact]
+        file.seek(member.offset)
+        content = file.read(member.size)
+        if blake3(content).hexdigest() != artifact.blake3:
+            raise Doubt("it changed while it was read")
+        yield content
+
+
+def _is_there(directory: CacheDirectory, key: str) -> bool:
+    """Whether there is an entry to keep; one that would not be believed is written anew."""
+    try:
+        record = directory.read(key)
+        if record is not None:
+            directory.checked_artifacts(record)
+    except Doubt:
+        return False
+    return record is not None
+
+
+def _is_asked_for(about: About, codecs: Collection[str]) -> bool:
+    # What chonkle compiles for itself has no codec, and every codec may need it.
+    return not codecs or not about.codec_id or not _names_of(about).isdisjoint(codecs)
+
+
+def _names_of(about: About) -> set[str]:
+    return {about.codec_id, about.label, about.label.partition("@")[0]}
+
+
+def _demand_all(selection: Selection, codecs: Iterable[str]) -> None:
+    """Demand that there is an entry of each codec, or of any where none are named."""
+    abouts = [record.about for record, _ in selection.entries if record.about.codec_id]
+    names = {name for about in abouts for name in _names_of(about)}
+    missing = [codec for codec in codecs if codec not in names]
+    if abouts and not missing:
+        return
+    of_codec = f" of codec `{missing[0]}`" if missing else ""
+    left_out = f"{selection.stale} stale and {selection.doubtful} doubtful entries"
+    raise CacheError(
+        f"nothing to export{of_codec}",
+        got=left_out if selection.stale or selection.doubtful else "",
+        hint="`chonkle cache warm` compiles codecs into the cache",
+    )
+
+
+def _read(path: Path, artifact: Artifact) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as failure:
+        raise CacheError(f"{artifact.name} went away while it was exported") from failure
+    if blake3(content).hexdigest() != artifact.blake3:
+        raise CacheError(f"{artifact.name} changed while it was exported")
+    return content
+
+
+def _member_parts(name: str, content: bytes) -> tuple[bytes, ...]:
+    return member_header(name, len(content)), content, member_padding(len(content))
+
+
+def _write_manifest(machine: Machine) -> bytes:
+    import tomli_w  # noqa: PLC0415 - only who exports needs it
+
+    return tomli_w.dumps(_manifest(machine)).encode()
+
+
+def _manifest(machine: Machine) -> dict[str, object]:
+    return {"format": _FORMAT_VERSION, **asdict(machine)}
+
+
+def _parse_manifest(text: bytes) -> dict[str, object]:
+    try:
+        return tomllib.loads(text.decode())
+    except (ValueError, RecursionError) as failure:
+        raise Doubt(f"its manifest is not TOML: {failure}") from failure
+
+
+def _words(manifest: Mapping[str, object]) -> str:
+    """Name the machine of a manifest, which may hold anything."""
+    listed = manifest.get("engines")
+    engines = ", ".join(each[:8] for each in listed) if isinstance(listed, dict) else listed
+    return f"wasmtime {manifest.get('wasmtime')} on {manifest.get('target')} (engines {engines})"
+
+
+def _open_bundle(path: Path, *, size_max: int) -> BinaryIO:
+    status = path.stat()
+    # It is read twice, which a pipe cannot be.
+    if not stat.S_ISREG(status.st_mode):
+        raise CacheError("it is not a regular file")
+    if status.st_size > size_max:
+        raise CacheError(
+            "it is larger than the cache may be",
+            expected=f"at most {size_max} bytes",
+            got=f"{status.st_size} bytes",
+            hint="set CHONKLE_CACHE_MAX_SIZE",
+        )
+    return path.open("rb")
+
+
+def _read_text(member: Member, file: BinaryIO) -> bytes:
+    if member.size > _TEXT_MAX_BYTES:
+        raise Doubt(f"the member `{member.name}` is longer than {_TEXT_MAX_BYTES} bytes")
+    return file.read(member.size)
+
+
+def _hash(member: Member, file: BinaryIO) -> str:
+    hasher = blake3()
+    left = member.size
+    while left and (chunk := file.read(min(left, _CHUNK_BYTES))):
+        hasher.update(chunk)
+        left -= len(chunk)
+    return hasher.hexdigest()

@@ -1,0 +1,741 @@
+"""Bundles: what goes in comes out, and what did not go in never does."""
+
+import dataclasses
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chonkle.cache import bundle as bundle_module
+from chonkle.cache.aot import CacheConfig, entry_key
+from chonkle.cache.archive import END, member_header, member_padding, read_members
+from chonkle.cache.bundle import Imported, bundle_parts, import_bundle, select_entries
+from chonkle.cache.directory import CacheDirectory
+from chonkle.cache.record import About, Artifact, Record, Seal, write_record
+from chonkle.cache.survey import Machine
+from chonkle.digest import Digest
+from chonkle.errors import CacheError
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="file modes are POSIX")
+
+KEYED, OTHER_KEY, PLAIN = Seal(b"k" * 32), Seal(b"o" * 32), Seal()
+ENGINES = [Digest.blake3(name).hex for name in (b"default", b"interruptible", b"other")]
+HERE = Machine("50.0.0", "linux-pdp11", {ENGINES[0]: "default", ENGINES[1]: "interruptible"})
+
+type Members = list[tuple[str, bytes]]
+
+
+def entry(
+    name: str, contents: Sequence[bytes], *, engine: str = ENGINES[0], kind: str = "core"
+) -> tuple[Record, Sequence[bytes]]:
+    """Make an entry that is what its record says, except that its code is none."""
+    wasm = Digest.blake3(name.encode())
+    key = entry_key(kind, wasm, Digest("blake3", engine))
+    about = About(
+        kind=kind,
+        codec_id=name,
+        label=f"{name}-c@1.0.0" if name else "of chonkle itself",
+        wasm=str(wasm),
+        wasm_size=4,
+        engine=engine,
+        wasmtime=HERE.wasmtime,
+        target=HERE.target,
+        created=1_800_000_000,
+        compile_seconds=0.5,
+    )
+    return Record(key, tuple(Artifact.of(key, each) for each in contents), about), contents
+
+
+ENTRIES = [
+    entry("zlib", [b"inflate" * 200]),
+    entry("zlib", [b"inflate, stop" * 200], engine=ENGINES[1]),
+    # A component: a plan and two modules that are the same.
+    entry("shuffle", [b'{"plan": {}}', b"twice", b"twice"], kind="component"),
+    entry("identity", [b""]),
+    entry("", [b"of no codec"]),
+]
+KEYS = {record.key for record, _ in ENTRIES}
+
+
+def config_of(root: Path, **settings: object) -> CacheConfig:
+    return CacheConfig(root, **settings)  # type: ignore[arg-type]
+
+
+def fill(config: CacheConfig, entries: Sequence[tuple[Record, Sequence[bytes]]] = ENTRIES) -> None:
+    assert config.root is not None
+    directory = CacheDirectory(config.root, seal=config.seal)
+    directory.create()
+    for record, contents in entries:
+        directory.write(record, contents)
+
+
+def files_of(root: Path) -> dict[str, bytes]:
+    """Give the files that make up entries."""
+    return {
+        str(path.relative_to(root / "aot-v1")): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.suffix in {".toml", ".cwasm"}
+    }
+
+
+def exported(config: CacheConfig, *codecs: str, machine: Machine = HERE) -> bytes:
+    return b"".join(bundle_parts(select_entries(config, machine=machine, codecs=codecs)))
+
+
+def members_of(bundle: bytes, folder: Path) -> Members:
+    path = folder / "to-read.tar"
+    path.write_bytes(bundle)
+    with path.open("rb") as file:
+        return [(member.name, file.read(member.size)) for member in read_members(file)]
+
+
+def pack(members: Members) -> bytes:
+    parts = [
+        member_header(name, len(content)) + content + member_padding(len(content))
+        for name, content in members
+    ]
+    return b"".join([*parts, END])
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> CacheConfig:
+    """Give a cache with entries."""
+    config = config_of(tmp_path / "source")
+    fill(config)
+    return config
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, source: CacheConfig) -> Path:
+    """Give a bundle of it."""
+    path = tmp_path / "bundle.tar"
+    path.write_bytes(exported(source))
+    return path
+
+
+@pytest.fixture
+def goal(tmp_path: Path) -> CacheConfig:
+    """Give a cache that is not there yet."""
+    return config_of(tmp_path / "goal")
+
+
+def take_in(path: Path, config: CacheConfig, machine: Machine = HERE) -> Imported:
+    return import_bundle(path, config, machine=machine, allow_unauthenticated=True)
+
+
+def refusal(path: Path, config: CacheConfig, *, allow: bool = True, machine: Machine = HERE) -> str:
+    """Import what must be refused, and demand that nothing was written."""
+    with pytest.raises(CacheError) as caught:
+        import_bundle(path, config, machine=machine, allow_unauthenticated=allow)
+    assert config.root is not None
+    assert not config.root.exists()
+    message = str(caught.value)
+    assert message.startswith(f"cannot import {path}: ")
+    assert message.isprintable()
+    return message.removeprefix(f"cannot import {path}: ")
+
+
+def test_what_goes_in_comes_out(source: CacheConfig, bundle: Path, goal: CacheConfig) -> None:
+    assert source.root
+    assert goal.root
+    size = sum(record.size_bytes for record, _ in ENTRIES)
+    assert take_in(bundle, goal) == Imported(entries=5, size_bytes=size, kept=0)
+    assert files_of(goal.root) == files_of(source.root)
+    assert list(goal.root.rglob("*.tmp")) == []
+    assert exported(goal) == bundle.read_bytes()
+
+
+def test_a_bundle_is_laid_out_like_a_directory(
+    source: CacheConfig, bundle: Path, tmp_path: Path
+) -> None:
+    assert source.root
+    first, *others = members_of(bundle.read_bytes(), tmp_path)
+    assert dict(others) == files_of(source.root)
+    assert [name for name, _ in others] == sorted(name for name, _ in others)
+    assert first == (
+        "bundle.toml",
+        b'format = 1\nwasmtime = "50.0.0"\ntarget = "linux-pdp11"\n\n[engines]\n'
+        + b"".join(
+            f'{fingerprint} = "{name}"\n'.encode() for fingerprint, name in HERE.engines.items()
+        ),
+    )
+
+
+def test_the_same_entries_give_the_same_bundle(
+    source: CacheConfig, bundle: Path, tmp_path: Path
+) -> None:
+    again = config_of(tmp_path / "again")
+    fill(again, ENTRIES[::-1])
+    assert exported(again) == exported(source) == bundle.read_bytes()
+
+
+def test_an_export_takes_what_is_of_use_here_and_to_be_believed(
+    source: CacheConfig, bundle: Path
+) -> None:
+    assert source.root
+    damaged, other = entry("damaged", [b"code"]), entry("other", [b"code"], engine=ENGINES[2])
+    lost, broken = entry("lost", [b"code"]), entry("broken", [b"code"])
+    fill(source, [damaged, lost, broken, other])
+    for record, suffix in ((damaged[0], "cwasm"), (broken[0], "toml")):
+        (path,) = source.root.rglob(f"{record.key}*{suffix}")
+        path.write_bytes(path.read_bytes().replace(b"o", b"0", 1))
+    for path in source.root.rglob(f"{lost[0].key}*.cwasm"):
+        path.unlink()
+    selection = select_entries(source, machine=HERE)
+    assert {record.key for record, _ in selection.entries} == KEYS
+    assert (selection.stale, selection.doubtful) == (1, 3)
+    assert exported(source) == bundle.read_bytes()
+
+
+def test_the_layers_are_exported_together_and_nothing_twice(tmp_path: Path) -> None:
+    config = config_of(tmp_path / "own", system=tmp_path / "system")
+    fill(config_of(tmp_path / "system"), ENTRIES[:3])
+    assert len(select_entries(config, machine=HERE).entries) == 3
+    # Somebody compiled an entry of the system again, and got other code.
+    record, _ = ENTRIES[0]
+    own = Artifact.of(record.key, b"own")
+    fill(config, [(dataclasses.replace(record, artifacts=(own,)), [b"own"]), *ENTRIES[3:]])
+    selection = select_entries(config, machine=HERE)
+    assert {each.key for each, _ in selection.entries} == KEYS
+    assert own in {artifact for each, _ in selection.entries for artifact in each.artifacts}
+    only = dataclasses.replace(config, mode="only")
+    assert exported(only) == exported(config)
+
+
+@pytest.mark.parametrize(
+    ("codecs", "expected"),
+    [
+        (("zlib",), ["", "zlib", "zlib"]),
+        (("identity", "shuffle"), ["", "identity", "shuffle"]),
+        (("zlib-c@1.0.0",), ["", "zlib", "zlib"]),
+        (("shuffle-c",), ["", "shuffle"]),
+    ],
+)
+def test_some_codecs_are_exported_with_what_every_codec_needs(
+    source: CacheConfig, codecs: Sequence[str], expected: Sequence[str]
+) -> None:
+    selection = select_entries(source, machine=HERE, codecs=codecs)
+    assert sorted(record.about.codec_id for record, _ in selection.entries) == expected
+
+
+def test_an_export_of_nothing_is_an_error(source: CacheConfig, goal: CacheConfig) -> None:
+    for codecs in ((), ("zlib",)):
+        with pytest.raises(CacheError, match=r"nothing to export.*hint: `chonkle cache warm`"):
+            select_entries(goal, machine=HERE, codecs=codecs)
+    with pytest.raises(CacheError, match="nothing to export of codec `zip`"):
+        select_entries(source, machine=HERE, codecs=["zlib", "zip"])
+    elsewhere = dataclasses.replace(HERE, engines={ENGINES[2]: "default"})
+    with pytest.raises(CacheError, match="nothing to export, got 5 stale and 0 doubtful entries"):
+        select_entries(source, machine=elsewhere)
+    keyed = dataclasses.replace(source, seal=KEYED)
+    with pytest.raises(CacheError, match="got 0 stale and 5 doubtful entries"):
+        select_entries(keyed, machine=HERE)
+    fill(goal, ENTRIES[-1:])
+    with pytest.raises(CacheError, match="nothing to export"):
+        select_entries(goal, machine=HERE)
+
+
+def test_off_exports_and_only_imports_nothing(
+    source: CacheConfig, bundle: Path, goal: CacheConfig
+) -> None:
+    off = dataclasses.replace(source, mode="off")
+    with pytest.raises(CacheError, match="CHONKLE_AOT=off: nothing is read"):
+        select_entries(off, machine=HERE)
+    for mode in ("off", "only"):
+        config = dataclasses.replace(goal, mode=mode)
+        assert refusal(bundle, config).startswith(f"CHONKLE_AOT={mode}: nothing is written")
+
+
+@posix
+@pytest.mark.parametrize("place", ["root", "system"])
+def test_nothing_is_exported_from_where_others_may_write(tmp_path: Path, place: str) -> None:
+    config = config_of(tmp_path / "root", system=tmp_path / "system")
+    fill(config)
+    fill(config_of(tmp_path / "system"))
+    (tmp_path / place).chmod(0o777)
+    with pytest.raises(CacheError, match=f"{place} may be written by others"):
+        select_entries(config, machine=HERE)
+
+
+def test_an_entry_that_changes_while_it_is_exported_is_an_error(source: CacheConfig) -> None:
+    assert source.root
+    selection = select_entries(source, machine=HERE)
+    record, (path, *_) = selection.entries[0]
+    path.write_bytes(b"other code")
+    with pytest.raises(CacheError, match=f"{path.name} changed while it was exported"):
+        list(bundle_parts(selection))
+    path.unlink()
+    with pytest.raises(CacheError, match=f"{path.name} went away while it was exported"):
+        list(bundle_parts(selection))
+    assert record.key in path.name
+
+
+def test_what_is_there_is_kept_and_what_is_damaged_is_replaced(
+    bundle: Path, goal: CacheConfig, source: CacheConfig
+) -> None:
+    assert goal.root
+    assert source.root
+    fill(goal, ENTRIES[:3])
+    record, _ = ENTRIES[0]
+    (kept,) = goal.root.rglob(f"{ENTRIES[1][0].key}*.cwasm")
+    status = kept.stat()
+    (damaged,) = goal.root.rglob(f"{record.key}*.cwasm")
+    damaged.write_bytes(bytes(record.size_bytes))
+    assert take_in(bundle, goal) == Imported(
+        entries=3, size_bytes=sum(ENTRIES[each][0].size_bytes for each in (0, 3, 4)), kept=2
+    )
+    assert files_of(goal.root) == files_of(source.root)
+    assert (kept.stat().st_ino, kept.stat().st_mtime_ns) == (status.st_ino, status.st_mtime_ns)
+    assert take_in(bundle, goal) == Imported(entries=0, size_bytes=0, kept=5)
+
+
+ALLOWED = "it is not authenticated, and whoever made it could run code as you; hint: "
+NO_KEY = "it is sealed with a cache key, and none is set here"
+WRONG_KEY = "the record's seal is broken or made with another key"
+
+
+@pytest.mark.parametrize(
+    ("made_with", "read_with", "allow", "reason"),
+    [
+        pytest.param(PLAIN, PLAIN, True, None, id="allowed"),
+        pytest.param(PLAIN, PLAIN, False, ALLOWED, id="no-key"),
+        pytest.param(PLAIN, KEYED, True, None, id="sealed-anew"),
+        pytest.param(PLAIN, KEYED, False, ALLOWED, id="no-key-in-the-bundle"),
+        pytest.param(KEYED, KEYED, False, None, id="authenticated"),
+        pytest.param(KEYED, KEYED, True, None, id="authenticated-and-allowed"),
+        pytest.param(KEYED, PLAIN, False, NO_KEY, id="no-key-here"),
+        pytest.param(KEYED, PLAIN, True, NO_KEY, id="no-key-here-and-allowed"),
+        pytest.param(KEYED, OTHER_KEY, False, WRONG_KEY, id="other-key"),
+        pytest.param(KEYED, OTHER_KEY, True, WRONG_KEY, id="other-key-and-allowed"),
+    ],
+)
+def test_who_vouches_for_a_bundle(
+    tmp_path: Path, *, made_with: Seal, read_with: Seal, allow: bool, reason: str | None
+) -> None:
+    source = config_of(tmp_path / "source", seal=made_with)
+    fill(source)
+    path = tmp_path / "bundle.tar"
+    path.write_bytes(exported(source))
+    goal = config_of(tmp_path / "goal", seal=read_with)
+    if reason is not None:
+        assert reason in refusal(path, goal, allow=allow)
+        return
+    import_bundle(path, goal, machine=HERE, allow_unauthenticated=allow)
+    # All of it is believed with the seal that is in use here.
+    selection = select_entries(goal, machine=HERE)
+    assert {record.key for record, _ in selection.entries} == KEYS
+    assert selection.doubtful == 0
+
+
+def test_records_with_and_without_the_key_may_stand_in_one_bundle(
+    tmp_path: Path, bundle: Path
+) -> None:
+    members = members_of(bundle.read_bytes(), tmp_path)
+    records = {record.key: record for record, _ in ENTRIES}
+    name, _ = members[-1]
+    members[-1] = name, write_record(records[name[3:67]], KEYED)
+    bundle.write_bytes(pack(members))
+    goal = config_of(tmp_path / "goal", seal=KEYED)
+    assert ALLOWED in refusal(bundle, goal, allow=False)
+    assert take_in(bundle, goal).entries == 5
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        dataclasses.replace(HERE, wasmtime="49.0.2"),
+        dataclasses.replace(HERE, target="darwin-vax"),
+        dataclasses.replace(HERE, engines={ENGINES[2]: "default", ENGINES[1]: "interruptible"}),
+        dataclasses.replace(HERE, engines={ENGINES[0]: "default"}),
+    ],
+)
+def test_a_bundle_for_another_engine_is_refused_with_both_names(
+    bundle: Path, goal: CacheConfig, other: Machine
+) -> None:
+    def named(machine: Machine) -> str:
+        engines = ", ".join(each[:8] for each in machine.engines)
+        return f"wasmtime {machine.wasmtime} on {machine.target} (engines {engines})"
+
+    message = refusal(bundle, goal, machine=other)
+    assert message.startswith(
+        f"its native code is for another engine, expected {named(other)}, got {named(HERE)}; hint: "
+    )
+
+
+def with_entry(members: Members, record: Record, contents: Sequence[bytes]) -> Members:
+    """Add an entry with a seal that anybody can make, in its place."""
+    shard = record.key[:2]
+    named = zip(record.artifacts, contents, strict=True)
+    added = [(f"{shard}/{artifact.name}", content) for artifact, content in named]
+    text = write_record(record, PLAIN)
+    return [members[0], *sorted([*members[1:], *added, (f"{shard}/{record.key}.toml", text)])]
+
+
+def crafted(**changed: object) -> Callable[[Members], Members]:
+    """Add an entry whose record says something else, with a proper seal."""
+
+    def change(members: Members) -> Members:
+        record, contents = entry("crafted", [b"code"])
+        about = {name: changed[name] for name in changed if name != "artifacts"}
+        record = dataclasses.replace(
+            record,
+            about=dataclasses.replace(record.about, **about),  # type: ignore[arg-type]
+            artifacts=changed.get("artifacts", record.artifacts),  # type: ignore[arg-type]
+        )
+        return with_entry(members, record, contents)
+
+    return change
+
+
+def for_another_engine(members: Members) -> Members:
+    return with_entry(members, *entry("crafted", [b"code"], engine=ENGINES[2]))
+
+
+def renamed(name: str) -> Callable[[Members], Members]:
+    return lambda members: [members[0], (name, members[1][1]), *members[2:]]
+
+
+def backwards(members: Members) -> Members:
+    first, *others = members
+    # Each record still comes after its artifacts.
+    return [first, *sorted(others, key=lambda member: (-int(member[0][3:67], 16), member[0]))]
+
+
+def manifest(text: bytes) -> Callable[[Members], Members]:
+    return lambda members: [("bundle.toml", text), *members[1:]]
+
+
+RECORD, CONTENTS = ENTRIES[0]
+CODE = f"{RECORD.key[:2]}/{RECORD.artifacts[0].name}"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        *(
+            pytest.param(renamed(name), "has no place in it", id=f"named-{name[:24]!r}")
+            for name in (
+                "../../../evil.cwasm",
+                "/etc/ld.so.preload",
+                f"./{CODE}",
+                f"{CODE[:2]}/../{CODE}",
+                f"{CODE[:2]}\\{CODE[3:]}",
+                f"{CODE}\n",
+                f"{CODE[:2]}/.{CODE[3:]}",
+                f"00/{CODE[3:]}" if CODE[:2] != "00" else f"11/{CODE[3:]}",
+                CODE.upper(),
+                f"{CODE}.tmp",
+                f"{CODE[:67]}.lock",
+                f"{CODE[:67]}.uses",
+                "CACHEDIR.TAG",
+                "bundle.toml",
+                "",
+            )
+        ),
+        pytest.param(lambda m: m[1:], "does not begin with its manifest", id="no-manifest"),
+        pytest.param(lambda _: [], "does not begin with its manifest", id="nothing"),
+        pytest.param(lambda m: [m[1], m[0], *m[2:]], "does not begin", id="manifest-later"),
+        pytest.param(manifest(b"\xff"), "its manifest is not TOML", id="no-utf-8"),
+        pytest.param(manifest(b"format = "), "its manifest is not TOML", id="no-toml"),
+        pytest.param(manifest(b"a = " + b"9" * 5000), "is not TOML", id="long-number"),
+        pytest.param(manifest(b"a = " + b"[" * 20_000), "is not TOML", id="deep"),
+        pytest.param(manifest(b""), "it is not of format 1", id="no-format"),
+        pytest.param(manifest(b"format = 2"), "it is not of format 1", id="format-2"),
+        pytest.param(manifest(b"format = 1"), "for another engine", id="no-fields"),
+        pytest.param(
+            manifest(b"format = 1\nengines = 5\nwasmtime = [1]\ntarget = 1979-05-27"),
+            "got wasmtime [1] on 1979-05-27 (engines 5)",
+            id="odd-fields",
+        ),
+        pytest.param(manifest(b"#" * 300_000), "is longer than", id="long-manifest"),
+        pytest.param(lambda m: [*m, m[-1]], "is not in its order", id="twice"),
+        pytest.param(backwards, "is not in its order", id="entries-backwards"),
+        pytest.param(lambda m: [m[0], *m[2:]], "the artifacts are not", id="no-artifact"),
+        pytest.param(lambda m: m[:-1], "it has artifacts without a record", id="no-record"),
+        pytest.param(
+            lambda m: [m[0], (m[1][0], m[1][1] + b"\0"), *m[2:]], "the artifacts", id="longer"
+        ),
+        pytest.param(
+            lambda m: sorted([*m, (f"{CODE[:68]}{'0' * 16}.cwasm", b"")], key=is_later),
+            "the artifacts are not those of its record",
+            id="one-artifact-more",
+        ),
+        pytest.param(
+            lambda m: [*m[:-1], (m[-1][0], b"#" * 300_000)],
+            f"{max(KEYS)}.toml` is longer than",
+            id="long-record",
+        ),
+        pytest.param(crafted(kind="other"), "it has the key of another entry", id="kind"),
+        pytest.param(crafted(wasm=f"blake3:{'0' * 64}"), "the key of another entry", id="wasm"),
+        pytest.param(crafted(wasm="blake3:0"), "malformed digest", id="no-digest"),
+        pytest.param(crafted(wasm="\x1b[2J"), "malformed digest", id="terminal"),
+        pytest.param(crafted(engine=ENGINES[1]), "the key of another entry", id="engine"),
+        pytest.param(crafted(engine=""), "is for an engine that", id="no-engine"),
+        pytest.param(for_another_engine, "is for an engine that", id="other-engine"),
+        pytest.param(
+            crafted(artifacts=(Artifact.of(RECORD.key, b"code"),)),
+            "the record names a file that is not its own",
+            id="foreign-artifact",
+        ),
+    ],
+)
+def test_a_bundle_that_is_not_what_export_writes_is_refused(
+    tmp_path: Path,
+    bundle: Path,
+    goal: CacheConfig,
+    change: Callable[[Members], Members],
+    reason: str,
+) -> None:
+    bundle.write_bytes(pack(change(members_of(bundle.read_bytes(), tmp_path))))
+    assert reason in refusal(bundle, goal)
+
+
+def is_later(member: tuple[str, bytes]) -> tuple[bool, str]:
+    return member[0] != "bundle.toml", member[0]
+
+
+def test_two_artifacts_whose_names_are_the_same_need_the_same_content(
+    tmp_path: Path, bundle: Path, goal: CacheConfig
+) -> None:
+    # As whoever finds two contents whose digests begin alike might try.
+    record, contents = entry("crafted", [b"code"])
+    (artifact,) = record.artifacts
+    other = dataclasses.replace(artifact, blake3=artifact.blake3[:16] + "0" * 48)
+    record = dataclasses.replace(record, artifacts=(artifact, other))
+    members = with_entry(members_of(bundle.read_bytes(), tmp_path), record, [*contents, b""])
+    members = [each for each in members if each != (f"{record.key[:2]}/{other.name}", b"")]
+    bundle.write_bytes(pack(members))
+    assert "the artifacts are not those of its record" in refusal(bundle, goal)
+
+
+def test_members_are_counted(
+    bundle: Path, goal: CacheConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle_module, "_MEMBERS_MAX", 10)
+    assert refusal(bundle, goal) == "it has more than 10 members"
+    monkeypatch.setattr(bundle_module, "_MEMBERS_MAX", 11)
+    assert take_in(bundle, goal).entries == 5
+
+
+def test_a_bundle_larger_than_the_cache_may_be_is_refused(bundle: Path, goal: CacheConfig) -> None:
+    size = bundle.stat().st_size
+    config = dataclasses.replace(goal, size_max_bytes=size - 1)
+    assert refusal(bundle, config) == (
+        f"it is larger than the cache may be, expected at most {size - 1} bytes, got {size} bytes; "
+        "hint: set CHONKLE_CACHE_MAX_SIZE"
+    )
+    assert take_in(bundle, dataclasses.replace(goal, size_max_bytes=size)).entries == 5
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path, goal: CacheConfig) -> None:
+    assert refusal(tmp_path / "missing.tar", goal) == "No such file or directory"
+    (tmp_path / "folder.tar").mkdir()
+    assert refusal(tmp_path / "folder.tar", goal) == "it is not a regular file"
+    (tmp_path / "compressed.tar").write_bytes(b"\x1f\x8b\x08" + bytes(4096))
+    assert "it is not a plain tar archive" in refusal(tmp_path / "compressed.tar", goal)
+
+
+@posix
+def test_nothing_is_imported_to_where_others_may_write(bundle: Path, goal: CacheConfig) -> None:
+    assert goal.root
+    goal.root.mkdir()
+    goal.root.chmod(0o777)
+    with pytest.raises(CacheError, match="may be written by others"):
+        take_in(bundle, goal)
+    assert list(goal.root.iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_to_is_said(bundle: Path, goal: CacheConfig) -> None:
+    assert goal.root
+    goal.root.write_bytes(b"a file")
+    with pytest.raises(CacheError, match="cannot write to the cache"):
+        take_in(bundle, goal)
+
+
+def test_a_bundle_that_changes_after_it_was_checked_is_not_believed(
+    bundle: Path, goal: CacheConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert goal.root
+    data = bundle.read_bytes()
+    position = data.index(b"inflate" * 10)
+
+    def change_it(*_: object) -> None:
+        CacheDirectory(goal.root or Path(), seal=PLAIN).create()
+        with bundle.open("r+b") as file:
+            file.seek(position)
+            file.write(b"explode")
+
+    monkeypatch.setattr(bundle_module, "demand_writable", change_it)
+    with pytest.raises(CacheError, match="the artifacts are not those of its record"):
+        take_in(bundle, goal)
+    assert not any(b"explode" in content for content in files_of(goal.root).values())
+    assert not any(ENTRIES[0][0].key in name for name in files_of(goal.root))
+
+
+def test_what_is_written_is_what_was_checked_last(
+    bundle: Path, goal: CacheConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert goal.root
+    position = bundle.read_bytes().index(b"inflate" * 10)
+    lock = CacheDirectory.lock
+
+    def change_it(directory: CacheDirectory, key: str, *, timeout_s: float) -> object:
+        with bundle.open("r+b") as file:
+            file.seek(position)
+            file.write(b"explode")
+        return lock(directory, key, timeout_s=timeout_s)
+
+    # The file changes between the last look at an entry and its being written.
+    first = min(KEYS)
+    monkeypatch.setattr(CacheDirectory, "lock", change_it)
+    if first == ENTRIES[0][0].key:
+        wanted = "it changed while it was read"
+    else:
+        wanted = "the artifacts are not those of its record"
+    with pytest.raises(CacheError, match=wanted):
+        take_in(bundle, goal)
+    assert not any(b"explode" in content for content in files_of(goal.root).values())
+
+
+def test_an_import_that_fails_half_way_leaves_whole_entries_and_can_be_done_again(
+    bundle: Path, goal: CacheConfig, source: CacheConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert goal.root
+    assert source.root
+    real = Path.replace
+    left = 6
+
+    def full(path: Path, new: Path) -> Path:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(28, "No space left on device", str(new))
+        return real(path, new)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        with pytest.raises(CacheError, match=rf"cannot import .*{goal.root}.*: No space left on"):
+            take_in(bundle, goal)
+    whole = select_entries(goal, machine=HERE)
+    assert whole.doubtful == 0
+    assert 0 < len(whole.entries) < 5
+    assert take_in(bundle, goal).kept == len(whole.entries)
+    assert files_of(goal.root) == files_of(source.root)
+
+
+def test_an_entry_that_somebody_writes_is_waited_for(
+    bundle: Path, goal: CacheConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle_module, "_LOCK_WAIT_S", 0.01)
+    fill(goal, [])
+    assert goal.root
+    own = CacheDirectory(goal.root, seal=goal.seal)
+    with (
+        own.lock(ENTRIES[2][0].key, timeout_s=10),
+        pytest.raises(CacheError, match="is locked by another process"),
+    ):
+        take_in(bundle, goal)
+
+
+@pytest.fixture(scope="module")
+def whole() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        config = config_of(Path(folder) / "source")
+        fill(config)
+        return exported(config)
+
+
+def try_out(bundle: bytes) -> Imported | None:
+    """Import a bundle that may be anything: it is refused, or gives true entries and no others."""
+    with tempfile.TemporaryDirectory() as folder:
+        path, goal = Path(folder) / "bundle.tar", config_of(Path(folder) / "goal")
+        path.write_bytes(bundle)
+        assert goal.root
+        imported, message = None, ""
+        try:
+            imported = take_in(path, goal)
+        except CacheError as failure:
+            message = str(failure)
+        if imported is None:
+            assert message.isprintable()
+            assert not goal.root.exists()
+            return None
+        wanted = config_of(Path(folder) / "wanted")
+        assert wanted.root
+        fill(wanted)
+        assert files_of(goal.root).items() <= files_of(wanted.root).items()
+        return imported
+
+
+@given(st.data())
+def test_one_flipped_bit_anywhere_refuses_all_of_it(whole: bytes, data: st.DataObject) -> None:
+    position = data.draw(st.integers(0, len(whole) - 1))
+    damaged = bytearray(whole)
+    damaged[position] ^= 1 << data.draw(st.integers(0, 7))
+    assert try_out(bytes(damaged)) is None
+
+
+@given(st.data())
+def test_a_bundle_that_is_cut_or_goes_on_is_refused(whole: bytes, data: st.DataObject) -> None:
+    length = data.draw(st.integers(0, len(whole) - 1))
+    assert try_out(whole[:length]) is None
+    assert try_out(whole + data.draw(st.binary(min_size=1, max_size=1100))) is None
+    assert try_out(whole + whole[: length + 1]) is None
+
+
+@given(st.data())
+def test_blocks_in_another_order_give_nothing_that_was_not_there(
+    whole: bytes, data: st.DataObject
+) -> None:
+    blocks = [whole[at : at + 512] for at in range(0, len(whole), 512)]
+    for _ in range(data.draw(st.integers(1, 3))):
+        one, other = (data.draw(st.integers(0, len(blocks) - 1)) for _ in range(2))
+        if data.draw(st.booleans()):
+            blocks[one], blocks[other] = blocks[other], blocks[one]
+        else:
+            blocks[one:other] = data.draw(st.sampled_from([[], blocks[other : other + 2]]))
+    try_out(b"".join(blocks))
+
+
+HOSTILE_NAMES = st.sampled_from(
+    ["../evil", "/evil", "a/../../evil", "bundle.toml", "aot-v1/x", "", *(CODE, f"../{CODE}")]
+) | st.text(st.characters(codec="latin-1", exclude_characters="\0"), max_size=100)
+
+
+@given(st.data())
+def test_members_that_were_swapped_renamed_or_lost_give_nothing_that_was_not_there(
+    whole: bytes, data: st.DataObject
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        members = members_of(whole, Path(folder))
+    for _ in range(data.draw(st.integers(1, 3))):
+        one, other = (data.draw(st.integers(0, len(members) - 1)) for _ in range(2))
+        name, content = members[one]
+        match data.draw(st.sampled_from(["move", "swap", "rename", "lose", "copy"])):
+            case "move":
+                members.insert(other, members.pop(one))
+            case "swap":
+                members[one] = name, members[other][1]
+                members[other] = members[other][0], content
+            case "rename":
+                members[one] = data.draw(HOSTILE_NAMES), content
+            case "lose" if len(members) > 1:
+                del members[one]
+            case _:
+                members.insert(other, members[one])
+    try_out(pack(members))
+
+
+def test_whole_entries_may_be_left_out(whole: bytes, tmp_path: Path) -> None:
+    members = members_of(whole, tmp_path)
+    for record, _ in ENTRIES:
+        rest = [member for member in members if record.key not in member[0]]
+        assert try_out(pack(rest)) == Imported(
+            entries=4,
+            size_bytes=sum(each.size_bytes for each, _ in ENTRIES) - record.size_bytes,
+            kept=0,
+        )
