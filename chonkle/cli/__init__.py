@@ -2,7 +2,9 @@
 
 import gc
 import sys
+from collections.abc import Mapping
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -21,14 +23,25 @@ _COMMANDS = {
 _INTERRUPTED = 130
 
 
-class _LazyGroup(click.Group):
-    """A group that knows its commands by name and imports the one that is asked for."""
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports the one that is asked for.
+
+    Args of the constructor:
+        places: command -> where it is, as `module:name`.
+        attributes: those of any group.
+    """
+
+    def __init__(self, *, places: Mapping[str, str], **attributes: Any) -> None:  # noqa: ANN401
+        super().__init__(**attributes)
+        self._places = places
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(_COMMANDS)
+        """Name the commands."""
+        return list(self._places)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        place = _COMMANDS.get(cmd_name)
+        """Import a command."""
+        place = self._places.get(cmd_name)
         if place is None:
             return None
         module, name = place.split(":")
@@ -38,12 +51,13 @@ class _LazyGroup(click.Group):
         command = getattr(import_module(module), name)
         gc.freeze()
         gc.enable()
-        assert isinstance(command, click.Command)  # noqa: S101 - the table above is ours
+        assert isinstance(command, click.Command)  # noqa: S101 - the tables are ours
         return command
 
 
 @click.group(
-    cls=_LazyGroup,
+    cls=LazyGroup,
+    places=_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="chonkle")
