@@ -101,7 +101,8 @@ class CacheDirectory:
         self.is_system = is_system
         self._entries = root / f"aot-v{FORMAT_VERSION}"
         # Who may own what is here.
-        self._owners = () if sys.platform == "win32" else (os.getuid(), *([0] if is_system else []))
+        own = () if sys.platform == "win32" else (os.geteuid(),)
+        self._owners = (*own, 0) if own and is_system else own
 
     def exists(self) -> bool:
         """Whether there is anything in the format that this version reads."""

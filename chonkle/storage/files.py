@@ -116,7 +116,7 @@ def read_secret(path: Path, *, size_max: int) -> bytes:
     Raises:
         OSError: when it cannot be read, is longer, or others may read it.
     """
-    owners = () if sys.platform == "win32" else (os.getuid(),)
+    owners = () if sys.platform == "win32" else (os.geteuid(),)
     with open_trusted(path, owners=owners) as file:
         mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
         if sys.platform != "win32" and mode & (stat.S_IRWXG | stat.S_IRWXO):
