@@ -4,8 +4,8 @@ Every Markdown file is played in an empty folder, from top to bottom. The first 
 says what a block is:
 
 - `python`: runs; all blocks of a file share their names;
-- `console`: commands behind `$`; each `chonkle` command runs, and prints what stands below it,
-  where `...` stands for anything;
+- `console`: commands behind `$`; each `chonkle` command runs, with the variables set before it, and
+  prints what stands below it, where `...` stands for anything;
 - `json`: is JSON; pipelines and signatures are valid ones;
 - `toml`: is TOML;
 - `sh`: `chonkle` commands in it exist, with these options, but are not run.
@@ -14,6 +14,7 @@ A second word names the file that a block is written to. Everything else is not 
 """
 
 import doctest
+import itertools
 import json
 import os
 import re
@@ -49,6 +50,7 @@ PAGES = [
 NAMES = [str(path.relative_to(ROOT)) for path in PAGES]
 
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+ASSIGNMENT = re.compile(r"[A-Z_]+=")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 INLINE_COMMAND = re.compile(r"`chonkle ([a-z][^`]*)`")
 # Not `-m chonkle.cli`: help and errors shall name the installed command.
@@ -83,15 +85,23 @@ def commands_of(block: Block) -> Iterator[tuple[str, str]]:
         yield command, printed
 
 
+def assigned(command: str) -> tuple[dict[str, str], list[str]]:
+    """Give the variables that a command line sets for a command, and the command's words."""
+    words = shlex.split(command)
+    variables = list(itertools.takewhile(ASSIGNMENT.match, words))
+    named = (each.partition("=") for each in variables)
+    return {name: value for name, _, value in named}, words[len(variables) :]
+
+
 def run_console(block: Block, folder: Path, where: str) -> None:
     checker = doctest.OutputChecker()
     for command, expected in commands_of(block):
-        program, *arguments = shlex.split(command)
+        variables, (program, *arguments) = assigned(command)
         assert program == "chonkle", f"{where}: only chonkle runs in a console block: {command}"
         result = subprocess.run(
             [sys.executable, "-c", PROGRAM, *arguments],
             cwd=folder,
-            env={**os.environ, "COLUMNS": "100", "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "COLUMNS": "100", "PYTHONPATH": str(ROOT), **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -164,7 +174,7 @@ def shown_commands(page: Path) -> Iterator[list[str]]:
             for line in block.text.replace("\\\n", " ").splitlines():
                 # Behind a pipe stands somebody else's program.
                 for part in line.removeprefix("$ ").partition("#")[0].split("|"):
-                    words = shlex.split(part) if "chonkle" in part else []
+                    words = assigned(part)[1] if "chonkle" in part else []
                     if words[:1] == ["chonkle"]:
                         yield words[1:]
     for match in INLINE_COMMAND.finditer(prose_of(page)):
@@ -173,15 +183,18 @@ def shown_commands(page: Path) -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_commands_and_options_exist(name: str) -> None:
-    context = click.Context(command_line)
     for words in shown_commands(ROOT / name):
-        if words[0].startswith("-"):
-            continue
-        command = command_line.get_command(context, words[0])
-        assert command is not None, f"{name}: no command `chonkle {words[0]}`"
-        known = {option for each in command.params for option in each.opts} | {"--help", "-h"}
-        used = {word.partition("=")[0] for word in words[1:] if word.startswith("--")}
-        assert used <= known, f"{name}: `chonkle {words[0]}` has no {', '.join(used - known)}"
+        command: click.Command = command_line
+        path = "chonkle"
+        while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+            path = f"{path} {words[0]}"
+            found = command.get_command(click.Context(command), words.pop(0))
+            assert found is not None, f"{name}: no command `{path}`"
+            command = found
+        known = {option for each in command.params for option in each.opts}
+        used = {word.partition("=")[0] for word in words if word.startswith("--")}
+        missing = used - known - {"--help"}
+        assert missing == set(), f"{name}: `{path}` has no {', '.join(missing)}"
 
 
 def slug(heading: str) -> str:
@@ -250,14 +263,23 @@ def test_every_error_is_described() -> None:
     assert {name for name in names if f"`{name}`" not in described} == set()
 
 
+def commands_below(group: click.Group, name: str) -> Iterator[tuple[str, click.Command]]:
+    """Give each command that does something, with the words that call it."""
+    context = click.Context(group)
+    for word in group.list_commands(context):
+        command = group.get_command(context, word)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from commands_below(command, f"{name} {word}")
+        else:
+            yield f"{name} {word}", command
+
+
 def test_every_command_and_option_is_described() -> None:
     described = (DOCS / "reference/cli.md").read_text("utf-8")
-    context = click.Context(command_line)
-    for name in command_line.list_commands(context):
-        assert f"## `chonkle {name}`" in described
-        section = described.partition(f"## `chonkle {name}`")[2].partition("\n## ")[0]
-        command = command_line.get_command(context, name)
-        assert command is not None
+    for name, command in commands_below(command_line, "chonkle"):
+        assert f"## `{name}`" in described
+        section = described.partition(f"## `{name}`")[2].partition("\n## ")[0]
         options = {option for each in command.params for option in each.opts if "--" in option}
         missing = {each for each in options if f"`{each}" not in section}
         if "picking codecs" in section:
