@@ -15,6 +15,9 @@ PROJECTS := pyproject.toml toolchain/pyproject.toml
 
 # How many processes pytest uses.
 WORKERS ?= 2
+# Where the compilers go that are no packages of Python.
+export CHONKLE_TOOLS_DIR ?= $(CURDIR)/.tools
+CODECS := codec-src --output codec --build-dir build/codecs
 # More arguments for pytest, or for a benchmark: make check ARGS="-k portmap"
 ARGS ?=
 
@@ -30,7 +33,7 @@ demo: $(VENV)/demo.stamp ## Decode a cloud-optimized GeoTIFF with the codecs in 
 .PHONY: test
 test: lint tools ## Everything that CI checks; installs compilers first
 	sh .ci/system-packages
-	$(PY) -m chonkle_toolchain build --check
+	$(BIN)/chonkle build $(CODECS) --check
 	$(PY) -m pytest -n $(WORKERS) $(ARGS)
 
 .PHONY: check
@@ -45,6 +48,10 @@ smoke: $(VENV)/dev.stamp ## The tests that need neither compilers nor a network,
 test-wasmtime: ## The tests with every version of wasmtime that is allowed
 	WORKERS=$(WORKERS) sh .ci/test-wasmtime $(ARGS)
 
+.PHONY: soak
+soak: $(VENV)/dev.stamp ## The cache under crashes, corruption, full disks and crowds: minutes
+	SOAK=full $(PY) -m pytest -q -n $(WORKERS) tests/soak $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/dev.stamp ## Lint, formatting and types
 	$(PY) -m ruff check
@@ -58,11 +65,11 @@ format: $(VENV)/dev.stamp ## Format the code and apply the fixes that ruff is su
 
 .PHONY: codecs
 codecs: $(VENV)/dev.stamp ## Build the codecs whose sources changed
-	$(PY) -m chonkle_toolchain build
+	$(BIN)/chonkle build $(CODECS)
 
 .PHONY: tools
 tools: $(VENV)/tools.stamp ## Install the compilers that building codecs needs
-	$(PY) -m chonkle_toolchain tools --install
+	$(BIN)/chonkle tools --install
 
 # make bench-startup runs tests/bench/startup.py
 bench-%: $(VENV)/dev.stamp ## Run one benchmark of tests/bench, as in `make bench-startup`

@@ -79,7 +79,7 @@ class Settings:
         store = variables.get("CHONKLE_CODEC_STORE")
         return cls(
             cache=_cache(variables),
-            codec_store=Path(store) if store else _data_home(variables) / "chonkle" / "codecs",
+            codec_store=Path(store) if store else data_home(variables) / "chonkle" / "codecs",
             force_download=_BOOLEANS[force],
             prepared_calls=_choice(variables, "CHONKLE_CALLS", ("prepared", "public"))
             == "prepared",
@@ -165,7 +165,15 @@ def _cache_home(variables: Mapping[str, str]) -> Path:
     return _xdg(variables, "XDG_CACHE_HOME", ".cache")
 
 
-def _data_home(variables: Mapping[str, str]) -> Path:
+def data_home(variables: Mapping[str, str]) -> Path:
+    """Give the directory of a user's data.
+
+    Args:
+        variables: the environment.
+
+    Raises:
+        ChonkleError: when the user has no home.
+    """
     if sys.platform == "win32":
         return _local_app_data(variables)
     if sys.platform == "darwin":

@@ -4,6 +4,7 @@ import gc
 import sys
 from collections.abc import Mapping
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import click
@@ -55,8 +56,46 @@ class LazyGroup(click.Group):
         return command
 
 
+class _OpenGroup(LazyGroup):
+    """chonkle's own commands, and those that other distributions add."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands, chonkle's own first."""
+        return [name for names in self._sections(ctx).values() for name in names]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; one of chonkle's own is not looked for elsewhere."""
+        return super().get_command(ctx, cmd_name) or _extensions().added_command(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a list for chonkle, and one for each distribution that adds commands."""
+        sections = self._sections(ctx)
+        width = max(len(name) for names in sections.values() for name in names)
+        for title, names in sections.items():
+            rows = []
+            for name in names:
+                command = self.get_command(ctx, name)
+                if command is not None:
+                    rows.append((name.ljust(width), command.get_short_help_str(formatter.width)))
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+    def _sections(self, ctx: click.Context) -> dict[str, list[str]]:
+        own = super().list_commands(ctx)
+        added = {
+            f"Commands of {distribution}": [name for name in names if name not in own]
+            for distribution, names in _extensions().added_names().items()
+        }
+        return {"Commands": own, **added}
+
+
+def _extensions() -> ModuleType:
+    # Late: reading what is installed takes longer than importing all of a small run.
+    return import_module("chonkle.cli.extensions")
+
+
 @click.group(
-    cls=LazyGroup,
+    cls=_OpenGroup,
     places=_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

@@ -60,7 +60,7 @@ def run_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
         if path is not None:
             environment["PATH"] = path
         return subprocess.run(
-            [sys.executable, "-m", "chonkle_toolchain", *map(str, arguments)],
+            [sys.executable, "-m", "chonkle.cli", *map(str, arguments)],
             capture_output=True,
             text=True,
             cwd=ROOT,

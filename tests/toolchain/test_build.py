@@ -156,15 +156,14 @@ def test_no_rust_is_said_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch)
 def test_the_command_line(
     folders: Folders, run_cli: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    paths = [f"--codec-src={folders.codec_src}", f"--output={folders.output}"]
-    paths.append(f"--build-dir={folders.build_dir}")
-    done = run_cli("build", *paths, "--json")
+    paths = (f"--output={folders.output}", f"--build-dir={folders.build_dir}")
+    done = run_cli("build", folders.codec_src, *paths, "--json")
     assert done.returncode == 0, done.stderr
     assert [item["state"] for item in json.loads(done.stdout)] == ["up to date"] * 4
     append(folders.codec_src / "identity-c" / "src" / "codec.c", "/* more */\n")
-    done = run_cli("build", *paths, "--check")
+    done = run_cli("build", folders.codec_src, *paths, "--check")
     assert (done.returncode, done.stderr.strip()) == (1, "1 stale, 3 up to date")
-    done = run_cli("build", "nothing", *paths)
+    done = run_cli("build", folders.codec_src, "nothing", *paths)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: no codec `nothing`")
     assert run_cli("build", "--nothing").returncode == 2

@@ -70,11 +70,12 @@ def test_no_path_of_the_building_machine_is_inside(name: str, abi: Abi) -> None:
 def test_a_clone_without_compilers_is_up_to_date(
     run_cli: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
-    done = run_cli("build", "--check", "--build-dir", tmp_path / "build", path=str(tmp_path))
+    build = ("build", ROOT / "codec-src", "--build-dir", tmp_path / "build")
+    done = run_cli(*build, "--output", OUTPUT, "--check", path=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("up to date") == len(RECIPES)
     copy = shutil.copytree(OUTPUT, tmp_path / "codec")
-    done = run_cli("build", "--output", copy, "--build-dir", tmp_path / "build", path=str(tmp_path))
+    done = run_cli(*build, "--output", copy, path=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert done.stderr.strip() == f"{len(RECIPES)} up to date"
 

@@ -108,7 +108,7 @@ RULES: Mapping[str, Rule] = {
 FACADE = Rule(layer=7, computed=True)
 
 # What the build side may use of the runtime: its lowest layers, the registry client to publish
-# with, and the front door to verify what it built.
+# with, the front door to verify what it built, and where a user's data go.
 BUILD_SIDE_USES = (
     "chonkle.errors",
     "chonkle.names",
@@ -120,6 +120,7 @@ BUILD_SIDE_USES = (
     "chonkle.oci",
     "chonkle.session",
     "chonkle.pipeline",
+    "chonkle.settings",
 )
 
 # What reads or changes the environment, as attributes of `os` and `os.path`.

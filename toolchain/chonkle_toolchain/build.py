@@ -15,6 +15,7 @@ from chonkle_toolchain.fingerprint import build_digest
 from chonkle_toolchain.lock import Artifact, Built, Lock, read_lock, write_lock
 from chonkle_toolchain.reactor import without_empty_initialize
 from chonkle_toolchain.recipe import Abi, Recipe, find_recipes
+from chonkle_toolchain.sdk import place_sdk
 from chonkle_toolchain.tools import Tools
 from chonkle_toolchain.vectors import verify
 from chonkle_toolchain.wrap import wrap
@@ -97,6 +98,7 @@ def build(
             folders.build_dir.mkdir(parents=True, exist_ok=True)
             # Two builds at once would lose each other's entries of the lock.
             stack.enter_context(_locked(folders.build_dir / ".lock"))
+            place_sdk(folders.sdk, folders.build_dir / "sdk")
         lock = read_lock(folders.output)
         outcomes = []
         for recipe in chosen.values():

@@ -6,7 +6,17 @@ from pathlib import Path
 
 from chonkle.errors import BuildError
 
-_SAID_LINES = 40
+
+class ToolError(BuildError):
+    """A tool that failed.
+
+    Attributes:
+        said: its own words, as it printed them.
+    """
+
+    def __init__(self, what: str, *, said: str) -> None:
+        super().__init__(what)
+        self.said = said
 
 
 def run(
@@ -30,9 +40,9 @@ def run(
         What it wrote to its standard output.
 
     Raises:
-        BuildError: when it cannot be started or exits with a failure.
+        BuildError: when it cannot be started.
+        ToolError: when it exits with a failure.
     """
-    program = Path(command[0]).name
     try:
         done = subprocess.run(
             [str(part) for part in command],
@@ -44,11 +54,11 @@ def run(
             check=False,
         )
     except OSError as failure:
+        program = Path(command[0]).name
         raise BuildError(f"{what}: `{program}` cannot be started: {failure.strerror}") from failure
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()[-_SAID_LINES:]
-        words = "".join(f"\n  {line}" for line in said)
-        raise BuildError(f"{what}: `{program}` failed with exit code {done.returncode}{words}")
+        said = done.stderr.decode(errors="replace").strip()
+        raise ToolError(f"{what} failed with exit code {done.returncode}", said=said)
     return done.stdout
 
 

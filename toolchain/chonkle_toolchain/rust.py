@@ -59,7 +59,7 @@ class Rust:
         raise BuildError(
             f"no Rust compiler for {TARGET}; it compiles Rust codecs",
             got=self.why_not,
-            hint=f"{self.hint}, or `python -m chonkle_toolchain tools --install`",
+            hint=f"{self.hint}, or `chonkle tools --install`",
         )
 
 

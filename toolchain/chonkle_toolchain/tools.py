@@ -13,7 +13,7 @@ from chonkle_toolchain.rust import RUST_MINIMUM, TARGET, Rust, find_rust
 ZIG_VERSION = "0.17.0"
 WASM_TOOLS_VERSION = "1.263.0"
 
-INSTALL_COMMAND = "python -m chonkle_toolchain tools --install"
+INSTALL_COMMAND = "chonkle tools --install"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,137 @@
+"""Commands that other distributions add to the command line."""
+
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from importlib.metadata import EntryPoints
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from chonkle.cli import chonkle, extensions
+from chonkle.errors import ChonkleError
+
+ROOT = Path(__file__).parents[3]
+MODULE = """
+import click
+
+@click.command(short_help="Say hello.")
+@click.option("--to", default="you")
+def hello(to):
+    click.echo(f"hello {to}")
+
+number = 1
+"""
+
+type Install = Callable[..., None]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Give a function that installs a distribution with commands."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def install(name: str, **commands: str) -> None:
+        module = name.replace("-", "_")
+        (tmp_path / f"{module}.py").write_text(MODULE)
+        metadata = tmp_path / f"{module}-1.0.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        lines = [f"{command} = {place}" for command, place in commands.items()]
+        (metadata / "entry_points.txt").write_text("\n".join(["[chonkle.commands]", *lines]))
+
+    return install
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(chonkle, [*arguments])
+
+
+def failure_of(*arguments: str) -> str:
+    failure = run(*arguments).exception
+    assert isinstance(failure, ChonkleError)
+    return str(failure)
+
+
+def test_a_command_of_another_distribution_runs(install: Install) -> None:
+    install("greetings", hello="greetings:hello")
+    result = run("hello", "--to", "her")
+    assert (result.exit_code, result.stdout) == (0, "hello her\n")
+
+
+def test_the_help_lists_it_under_its_distribution(install: Install) -> None:
+    install("greetings", hello="greetings:hello")
+    result = run("--help")
+    own, _, added = result.stdout.partition("\nCommands of greetings:\n")
+    assert "\n  run " in own
+    assert added.splitlines()[0].split(maxsplit=1) == ["hello", "Say hello."]
+    column = next(line for line in own.splitlines() if line.startswith("  run ")).index("Run a")
+    assert added.index("Say hello.") == column
+
+
+def test_a_command_of_chonkle_s_own_is_not_replaced(install: Install) -> None:
+    install("greetings", run="greetings:hello")
+    assert run("run", "--to", "her").exit_code == 2
+    assert "Say hello." not in run("--help").stdout
+
+
+def test_of_two_distributions_the_first_by_name_has_the_command(install: Install) -> None:
+    install("b-greetings", hello="nowhere:hello")
+    install("a-greetings", hello="a_greetings:hello")
+    assert run("hello").stdout == "hello you\n"
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("nowhere:hello", "ModuleNotFoundError: No module named 'nowhere'"),
+        ("greetings:goodbye", "AttributeError: module 'greetings' has no attribute 'goodbye'"),
+        ("greetings:number", "it is no click command"),
+    ],
+)
+def test_one_that_cannot_be_loaded_says_why_and_harms_no_other(
+    install: Install, place: str, said: str
+) -> None:
+    install("greetings", hello=place)
+    expected = f"`chonkle hello` of greetings cannot be loaded: {said}"
+    assert failure_of("hello", "--to", "her") == expected
+    assert failure_of("hello", "--help") == expected
+    listed = run("--help")
+    assert listed.exit_code == 0
+    assert "cannot be loaded" in listed.stdout
+    assert "\n  run " in listed.stdout
+
+
+def test_without_the_build_side_its_commands_say_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(extensions, "entry_points", lambda **_: EntryPoints())
+    said = failure_of("build", "there", "--json")
+    assert said.startswith("`chonkle build` is a command of chonkle-toolchain, which is not")
+    assert "; hint: `pip install 'chonkle-toolchain[c]'`" in said
+    assert "\n" not in said
+    assert "build" not in run("--help").stdout
+    nonsense = run("nonsense")
+    assert nonsense.exit_code == 2
+    assert "No such command" in nonsense.stderr
+
+
+def test_every_command_of_the_build_side_is_known_without_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    project = tomllib.loads((ROOT / "toolchain/pyproject.toml").read_text("utf-8"))["project"]
+    monkeypatch.setattr(extensions, "entry_points", lambda **_: EntryPoints())
+    for name in project["entry-points"]["chonkle.commands"]:
+        assert extensions.added_command(name) is not None, name
+
+
+def test_what_is_installed_is_not_read_for_a_command_of_chonkle_s_own() -> None:
+    code = (
+        "import sys\n"
+        "from chonkle.cli import chonkle\n"
+        "chonkle(['run', '--help'], standalone_mode=False)\n"
+        "assert 'importlib.metadata' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)

@@ -1,0 +1,1 @@
+"""What the build side adds to the command line `chonkle`: one file for each command."""

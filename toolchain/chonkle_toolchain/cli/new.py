@@ -1,0 +1,52 @@
+"""`chonkle new`: begin a codec."""
+
+import shlex
+from pathlib import Path
+
+import click
+
+from chonkle_toolchain.project import Project, default_codec_id, write_project
+from chonkle_toolchain.recipe import Language
+from chonkle_toolchain.sdk import sdk_folder
+
+
+@click.command(short_help="Begin a codec in C or Rust.")
+@click.argument("name")
+@click.option(
+    "--lang", required=True, type=click.Choice(["c", "rust"]), help="What it is written in."
+)
+@click.option(
+    "--codec-id", metavar="ID", help="What the codec does; NAME without `-c` or `-rs` if left out."
+)
+@click.option(
+    "--into",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    help="Where its folder goes; the current folder if left out.",
+)
+def new(name: str, lang: Language, codec_id: str | None, into: Path) -> None:
+    """Begin a codec: write a folder NAME with one that works, to be changed into yours.
+
+    It has a small filter with a parameter, a golden vector, and a pipeline that runs it. NAME is
+    the name of the implementation, such as `zlib-rs`.
+
+    \b
+    Examples:
+      chonkle new delta-rs --lang rust
+      chonkle new delta-c --lang c --codec-id my-delta
+    """
+    project = Project(name, lang, codec_id or default_codec_id(name, lang))
+    folder = write_project(project, into=into, sdk=sdk_folder())
+    shown = shlex.quote(folder.as_posix())
+    click.echo(f"""\
+{shown}: the codec `{project.codec_id}` in {project.shown_language}
+  its transform is {shown}/{project.source}
+
+next:
+  chonkle build {shown}
+  chonkle test {shown}
+  chonkle verify {shown}
+  chonkle run {shown}/pipeline.json --codec-store {shown}/codec \\
+      --override {project.codec_id}={project.implementation} \\
+      --direction encode --input bytes={shown}/README.md --output bytes=encoded.bin""")

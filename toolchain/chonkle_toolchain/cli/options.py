@@ -1,0 +1,39 @@
+"""Options that several commands share, and what they stand for."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from chonkle.settings import data_home
+from chonkle_toolchain.process import ToolError
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+tools_dir = click.option(
+    "--tools-dir",
+    type=FOLDER,
+    default=lambda: data_home(os.environ) / "chonkle" / "tools",
+    envvar="CHONKLE_TOOLS_DIR",
+    show_default="CHONKLE_TOOLS_DIR, or chonkle/tools among the user's data",
+    help="Where `chonkle tools --install` puts wasm-tools.",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def print_json(value: object) -> None:
+    """Print a JSON document."""
+    click.echo(json.dumps(value, indent=2))
+
+
+@contextlib.contextmanager
+def said_by_tools() -> Iterator[None]:
+    """Let a tool that fails speak for itself, before the failure is told."""
+    try:
+        yield
+    except ToolError as failure:
+        click.echo(failure.said, err=True)
+        raise

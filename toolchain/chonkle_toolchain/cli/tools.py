@@ -1,0 +1,38 @@
+"""`chonkle tools`: the compilers that building needs."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from chonkle_toolchain.cli import options
+from chonkle_toolchain.install import install_missing
+from chonkle_toolchain.report import tool_lines
+from chonkle_toolchain.tools import Tools
+
+
+@click.command(short_help="List the compilers that building needs, and install them.")
+@options.tools_dir
+@click.option("--install", is_flag=True, help="Install what is missing.")
+@options.as_json
+def tools(tools_dir: Path, *, install: bool, as_json: bool) -> None:
+    """List the tools that building needs, and install those that are missing.
+
+    \b
+    Examples:
+      chonkle tools
+      chonkle tools --install
+    """
+    found = Tools(tools_dir)
+    if install:
+        with options.said_by_tools():
+            install_missing(found, say=lambda line: click.echo(line, err=True))
+    listed = found.all()
+    if as_json:
+        options.print_json([asdict(tool) for tool in listed])
+    else:
+        for line in tool_lines(listed):
+            click.echo(line)
+    if not all(tool.found for tool in listed):
+        sys.exit(1)

@@ -1,0 +1,121 @@
+"""A new codec: a folder with everything that it takes to build and test one.
+
+What is written stands in `templates`: `common`, and a folder for each language. There,
+`{{implementation}}` and the like stand for what differs from one codec to the next.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+
+from chonkle.errors import BuildError
+from chonkle.names import CODEC_NAME_RULE, is_codec_name
+from chonkle_toolchain.recipe import Language
+from chonkle_toolchain.sdk import place_sdk
+
+# How implementations in a language are named, and where their source is.
+_SUFFIXES: dict[Language, str] = {"c": "-c", "rust": "-rs"}
+_SOURCES: dict[Language, str] = {"c": "src/codec.c", "rust": "src/lib.rs"}
+_LANGUAGES: dict[Language, str] = {"c": "C", "rust": "Rust"}
+_NOT_IN_CRATES = re.compile(r"[^A-Za-z0-9_-]")
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A codec that is to be.
+
+    Attributes:
+        implementation: its name, and its folder's.
+        language: what it is written in.
+        codec_id: what it does.
+    """
+
+    implementation: str
+    language: Language
+    codec_id: str
+
+    def __post_init__(self) -> None:
+        for what, name in (("name", self.implementation), ("codec id", self.codec_id)):
+            if not is_codec_name(name):
+                raise BuildError(f"bad {what} `{name}`", expected=CODEC_NAME_RULE)
+
+    @property
+    def shown_language(self) -> str:
+        """What it is written in, as people write it."""
+        return _LANGUAGES[self.language]
+
+    @property
+    def source(self) -> str:
+        """Where its transform is, relative to its folder."""
+        return _SOURCES[self.language]
+
+    @property
+    def words(self) -> dict[str, str]:
+        """What stands for itself in templates, and is replaced."""
+        return {
+            "implementation": self.implementation,
+            "codec_id": self.codec_id,
+            "language": self.shown_language,
+            "source": self.source,
+            # Cargo's names have fewer characters, do not begin with a digit, and are no keywords.
+            "crate": f"codec-{_NOT_IN_CRATES.sub('-', self.implementation)}",
+        }
+
+
+def default_codec_id(implementation: str, language: Language) -> str:
+    """Give the codec id that an implementation's name suggests: `zlib` for `zlib-rs`."""
+    return implementation.removesuffix(_SUFFIXES[language]) or implementation
+
+
+def write_project(project: Project, *, into: Path, sdk: Path) -> Path:
+    """Write a new codec's folder, whole or not at all.
+
+    Args:
+        project: the codec.
+        into: the folder that its folder goes into.
+        sdk: the SDK, of which it gets a copy for editors.
+
+    Returns:
+        The codec's folder.
+
+    Raises:
+        BuildError: when something else is there.
+        OSError: as the file system says.
+    """
+    folder = into / project.implementation
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise BuildError(f"`{folder}` is there already, and no folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise BuildError(f"`{folder}` is there already, with something in it")
+    with TemporaryDirectory(dir=into, prefix=f".{project.implementation[:32]}.") as temporary:
+        # Inside of the temporary folder, which is nobody else's: this one is as any other.
+        made = Path(temporary) / "project"
+        for kind in ("common", project.language):
+            for path, text in _templates(files(__package__) / "templates" / kind):
+                target = made / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(_filled(text, project.words), encoding="utf-8", newline="\n")
+        place_sdk(sdk, made / "build" / "sdk")
+        if folder.exists():
+            folder.rmdir()
+        made.rename(folder)
+    return folder
+
+
+def _filled(template: str, words: Mapping[str, str]) -> str:
+    for word, value in words.items():
+        template = template.replace(f"{{{{{word}}}}}", value)
+    return template
+
+
+def _templates(folder: Traversable) -> Iterator[tuple[PurePosixPath, str]]:
+    for entry in folder.iterdir():
+        if entry.is_file():
+            yield PurePosixPath(entry.name), entry.read_text(encoding="utf-8")
+        else:
+            for path, text in _templates(entry):
+                yield entry.name / path, text
