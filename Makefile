@@ -52,6 +52,10 @@ test-wasmtime: ## The tests with every version of wasmtime that is allowed
 soak: $(VENV)/dev.stamp ## The cache under crashes, corruption, full disks and crowds: minutes
 	SOAK=full $(PY) -m pytest -q -n $(WORKERS) tests/soak $(ARGS)
 
+.PHONY: soak
+soak: $(VENV)/dev.stamp ## The cache under crashes, corruption, full disks and crowds: minutes
+	SOAK=full $(PY) -m pytest -q -n $(WORKERS) tests/soak $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/dev.stamp ## Lint, formatting and types
 	$(PY) -m ruff check

@@ -235,16 +235,26 @@ class AotCache:
             return self._compile(job)[0]
         key = self.key(compiler.kind, digest)
         own = layers.own
+        doubt = None
         for directory in layers.readable:
-            # A doubt about an own entry is told below, when it is looked at again.
-            found = self._find(job, directory, key, is_final=directory is not own)
+            try:
+                found = self._load(job, directory, key)
+            except Doubt as reason:
+                if directory is own:
+                    # Another process may be mending it just now.
+                    doubt = reason
+                else:
+                    self._reject(job, reason)
+                continue
             if found is not None:
                 return found
         if layers.config.mode == "only":
             raise self._missing(job)
-        return self._compile(job)[0] if own is None else self._compile_once(job, own, key)
+        return self._compile(job)[0] if own is None else self._compile_once(job, own, key, doubt)
 
-    def _compile_once[T](self, job: "_Job[T]", own: CacheDirectory, key: str) -> T:
+    def _compile_once[T](
+        self, job: "_Job[T]", own: CacheDirectory, key: str, doubt: Doubt | None
+    ) -> T:
         """Compile, in one process at a time, and keep what that gave."""
         with ExitStack() as held:
             is_kept = True
@@ -262,9 +272,14 @@ class AotCache:
                     f"AOT cache: {_WITHOUT_LOCKS if is_kept else _NOT_KEPT}: {failure}"
                 )
             # Another process may have compiled it while this one waited.
-            found = self._find(job, own, key, is_final=True)
+            try:
+                found = self._load(job, own, key)
+            except Doubt as reason:
+                found, doubt = None, reason
             if found is not None:
                 return found
+            if doubt is not None:
+                self._reject(job, doubt)
             started = time.perf_counter()
             compiled, contents = self._compile(job)
             if is_kept:
@@ -339,23 +354,16 @@ class AotCache:
             hint=f"`CHONKLE_AOT=auto chonkle cache warm {job.label}` makes it",
         )
 
-    def _find[T](
-        self, job: "_Job[T]", directory: CacheDirectory, key: str, *, is_final: bool
-    ) -> T | None:
-        """Load an entry if it is there and believed; a doubt is logged once, by the final look."""
-        try:
-            return self._load(job, directory, key)
-        except Doubt as doubt:
-            if is_final:
-                self.counts.rejected += 1
-                warn(f"AOT cache entry of codec {job.label} not used: {doubt}")
-            return None
+    def _reject(self, job: "_Job[object]", doubt: Doubt) -> None:
+        self.counts.rejected += 1
+        warn(f"AOT cache entry of codec {job.label} not used: {doubt}")
 
     def _load[T](self, job: "_Job[T]", directory: CacheDirectory, key: str) -> T | None:
         record = directory.read(key)
         if record is None:
             return None
         try:
+            self._check(job, record)
             try:
                 paths = directory.checked_artifacts(record)
                 loaded = job.compiler.load(self.engine.wasmtime, paths)
@@ -364,13 +372,25 @@ class AotCache:
             except wasmtime.WasmtimeError as failure:
                 raise Doubt(f"wasmtime refuses it: {_reason(failure)}") from failure
         except Doubt:
-            # Somebody may have removed it meanwhile, which leaves nothing to doubt.
-            if directory.read(key) is None:
-                return None
-            raise
+            # Somebody may have removed it meanwhile, which leaves nothing to doubt, or written it
+            # again.
+            if directory.read(key) == record:
+                raise
+            return self._load(job, directory, key)
         self.counts.loaded += 1
         directory.count_use(key, now=self.layers.clock())
         return loaded
+
+    def _check(self, job: "_Job[object]", record: Record) -> None:
+        """Demand that an entry is of what is asked for, as its key says."""
+        about = record.about
+        for name, found, wanted in (
+            ("kind", about.kind, job.compiler.kind),
+            ("binary", about.wasm, str(job.digest)),
+            ("engine", about.engine, self.engine.fingerprint.hex),
+        ):
+            if found != wanted:
+                raise Doubt(f"the record is of another {name}")
 
     def _compile[T](self, job: "_Job[T]") -> tuple[T, list[bytes]]:
         try:

@@ -18,8 +18,9 @@ what is going away.
 
 import os
 import re
+import stat
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from io import BufferedReader
@@ -36,6 +37,7 @@ from chonkle.storage.files import (
     locked,
     make_private_directory,
     open_trusted,
+    remove_whatever,
     write_atomic,
 )
 
@@ -204,9 +206,9 @@ class CacheDirectory:
             TimeoutError: when another process keeps it longer.
             OSError: as the file system says.
         """
-        shard = self._shard(key)
-        make_private_directory(shard)
-        return locked(shard / f"{key}.lock", timeout_s=timeout_s)
+        path = self._make_shard(key) / f"{key}.lock"
+        self._make_way(path, is_right=stat.S_ISREG)
+        return locked(path, timeout_s=timeout_s)
 
     def write(self, record: Record, contents: Iterable[bytes]) -> None:
         """Write an entry, the record last.
@@ -218,11 +220,15 @@ class CacheDirectory:
         Raises:
             OSError: as the file system says.
         """
-        shard = self._shard(record.key)
-        make_private_directory(shard)
+        shard = self._make_shard(record.key)
+
+        def write(name: str, content: bytes) -> None:
+            self._make_way(shard / name, is_right=stat.S_ISREG)
+            write_atomic(shard / name, content)
+
         for artifact, content in zip(record.artifacts, contents, strict=True):
-            write_atomic(shard / artifact.name, content)
-        write_atomic(shard / f"{record.key}.toml", write_record(record, self.seal))
+            write(artifact.name, content)
+        write(f"{record.key}.toml", write_record(record, self.seal))
 
     def entries(self) -> Iterator[Entry]:
         """Give every entry, in the order of the keys, whether it can be believed or not."""
@@ -283,6 +289,20 @@ class CacheDirectory:
     def _shard(self, key: str) -> Path:
         return self._entries / key[:2]
 
+    def _make_shard(self, key: str) -> Path:
+        shard = self._shard(key)
+        self._make_way(shard, is_right=stat.S_ISDIR)
+        make_private_directory(shard)
+        return shard
+
+    def _make_way(self, path: Path, *, is_right: Callable[[int], bool]) -> None:
+        """Take away what nobody would believe, where something of ours is to be."""
+        with suppress(FileNotFoundError):
+            status = path.lstat()
+            reason = distrust_status(status, path, owners=self._owners)
+            if reason is not None or not is_right(status.st_mode):
+                remove_whatever(path)
+
     def _open(self, path: Path) -> BufferedReader:
         return open_trusted(path, owners=self._owners)
 
@@ -340,8 +360,7 @@ class CacheDirectory:
     def _unlink(self, key: str, files: _Files) -> int:
         shard = self._shard(key)
         for name in sorted(files, key=lambda name: not name.endswith(".toml")):
-            with suppress(FileNotFoundError):
-                (shard / name).unlink()
+            remove_whatever(shard / name)
         return _size(files)
 
 

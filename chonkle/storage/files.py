@@ -174,6 +174,23 @@ def make_private_directory(path: Path) -> None:
         directory.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
 
 
+def remove_whatever(path: Path) -> None:
+    """Remove what has a path: a file, a link, or a directory with all that is in it; or nothing.
+
+    Raises:
+        OSError: as the file system says.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        # Not every platform says that it is a directory.
+        if not path.is_dir():
+            raise
+        import shutil  # noqa: PLC0415 - slow to import, and hardly ever needed
+
+        shutil.rmtree(path)
+
+
 def distrust(directory: Path, *, owners: Sequence[int]) -> str | None:
     """Say why files in a directory may be somebody else's, or None where they cannot be.
 

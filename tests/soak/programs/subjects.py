@@ -1,0 +1,135 @@
+"""Codecs so small that compiling one takes a millisecond; what each answers is its own number.
+
+An answer that belongs to another entry, or was made of damaged code, is another number.
+"""
+
+import logging
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import wasmtime
+from wasmtime import component as wasm_component
+
+from chonkle.backends.base import Codec, Limits
+from chonkle.backends.calls import open_calls
+from chonkle.backends.component import FlattenedCodec, WholeCodec
+from chonkle.backends.component.compiler import FlatteningCompiler, WholeCompiler
+from chonkle.backends.component.flattened import FlattenedComponent
+from chonkle.cache.aot import AotCache, CacheConfig, CacheLayers, Compiler, ModuleCompiler
+from chonkle.digest import Digest
+from chonkle.engine import Engine
+from chonkle.formats.signature import Signature
+
+COMPILERS: dict[str, Compiler[Any]] = {
+    each.kind: each for each in (ModuleCompiler(), FlatteningCompiler(), WholeCompiler())
+}
+
+_CORE = """(module (func (export "run") (result i32) (i32.const {number})))"""
+# Two modules, so that an entry has three artifacts: a plan, and native code twice.
+_COMPONENT = """
+(component
+  (core module $library (func (export "number") (result i32) (i32.const {number})))
+  (core module $codec
+    (import "library" "number" (func $number (result i32)))
+    (memory (export "memory") 1)
+    (global $next (mut i32) (i32.const 1024))
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+      (local $start i32)
+      (local.set $start (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
+      (global.set $next (i32.add (local.get $start) (local.get 3)))
+      (local.get $start))
+    ;; At 16 `ok(list)`, at 32 its one row: a name at 64, and four bytes at 72.
+    (func (export "answer") (param i32 i32) (result i32)
+      (i32.store (i32.const 20) (i32.const 32))
+      (i32.store (i32.const 24) (i32.const 1))
+      (i32.store (i32.const 32) (i32.const 64))
+      (i32.store (i32.const 36) (i32.const 5))
+      (i32.store (i32.const 40) (i32.const 72))
+      (i32.store (i32.const 44) (i32.const 4))
+      (i32.store (i32.const 72) (call $number))
+      (i32.const 16))
+    (data (i32.const 64) "bytes"))
+  (core instance $library (instantiate $library))
+  (core instance $codec (instantiate $codec (with "library" (instance $library))))
+  (alias core export $codec "memory" (core memory $memory))
+  (alias core export $codec "realloc" (core func $realloc))
+  (alias core export $codec "answer" (core func $answer))
+  (type $port-map (list (tuple string (list u8))))
+  (type $transform (func (param "inputs" $port-map) (result (result $port-map (error string)))))
+  (func $encode (type $transform)
+    (canon lift (core func $answer) (memory $memory) (realloc $realloc)))
+  (func $decode (type $transform)
+    (canon lift (core func $answer) (memory $memory) (realloc $realloc)))
+  (instance $exported (export "encode" (func $encode)) (export "decode" (func $decode)))
+  (export "chonkle:codec/transform@0.1.0" (instance $exported)))
+"""
+_PORTS = {"bytes": {"type": "bytes"}}
+_SIGNATURE = Signature.from_json(
+    {"codec_id": "subject", "implementation": "subject-wat", "inputs": _PORTS, "outputs": _PORTS}
+)
+
+
+@cache
+def wasm_of(kind: str, number: int) -> bytes:
+    """Make the binary that answers a number."""
+    text = _CORE if kind == "core" else _COMPONENT
+    return bytes(wasmtime.wat2wasm(text.format(number=number)))
+
+
+def open_cache(
+    root: Path | None,
+    engine: Engine,
+    **settings: Any,  # noqa: ANN401 - those of CacheConfig
+) -> AotCache:
+    """Open a cache as a new process would."""
+    return AotCache(engine, CacheLayers(CacheConfig(root, **settings)))
+
+
+def ask(cache_: AotCache, kind: str, number: int) -> int:
+    """Have a subject from a cache, compiled or loaded, and give its answer."""
+    wasm = wasm_of(kind, number)
+    runs = cache_.get_or_compile(
+        COMPILERS[kind],
+        wasm,
+        digest=Digest.blake3(wasm),
+        codec_id="subject",
+        label=f"subject-{number}",
+    )
+    return _answer(runs, cache_.engine)
+
+
+def _answer(runs: object, engine: Engine) -> int:
+    if isinstance(runs, wasmtime.Module):
+        wasm_store = wasmtime.Store(engine.wasmtime)
+        run = wasmtime.Instance(wasm_store, runs, []).exports(wasm_store)["run"]
+        assert isinstance(run, wasmtime.Func)
+        answer = run(wasm_store)
+        assert isinstance(answer, int)
+        return answer
+    common: dict[str, Any] = {"signature": _SIGNATURE, "engine": engine, "limits": Limits()}
+    codec: Codec
+    if isinstance(runs, FlattenedComponent):
+        codec = FlattenedCodec(runs, calls=open_calls(prepared=True), **common)
+    else:
+        assert isinstance(runs, wasm_component.Component)
+        codec = WholeCodec(runs, **common)
+    with codec:
+        return int.from_bytes(codec.call("decode", {"bytes": b""})["bytes"], "little")
+
+
+class Heard(logging.Handler):
+    """Collects what chonkle logs as a warning or worse."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+        logging.getLogger().addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+    def take(self) -> list[str]:
+        """Give the messages since the last time."""
+        taken, self.messages = self.messages, []
+        return taken
