@@ -1,0 +1,35 @@
+"""With a cache key set, wasmtime is never handed native code that somebody without it wrote."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [
+    pytest.mark.soak,
+    pytest.mark.skipif(sys.platform == "win32", reason="files are mapped that are to be replaced"),
+]
+RIGHT, FORGED = 1234567, 666
+
+
+@pytest.mark.parametrize("kind", ["core", "component", "component-whole"])
+def test_a_forged_entry_does_not_reach_wasmtime(
+    report_of: Callable[..., Any],
+    record_property: Callable[[str, object], None],
+    tmp_path: Path,
+    kind: str,
+) -> None:
+    report = report_of("forge", kind, tmp_path)
+    genuine = report.pop("genuine")
+    assert (genuine["answer"], genuine["loaded"], genuine["messages"]) == (RIGHT, 1, 0)
+    assert genuine["asked wasmtime"] >= 1
+    for name, looked in report.items():
+        refused = {"answer": RIGHT, "asked wasmtime": 0, "messages": 1, "loaded": 0}
+        assert looked["with the key"] == refused, name
+    # What is refused above is a perfect forgery: without a key it is believed.
+    believed = report["a plain seal"]["without a key"]
+    assert believed == {**genuine, "answer": FORGED}
+    assert len(report) == 10
+    record_property("measured", f"{len(report)} forgeries, none reached wasmtime")
