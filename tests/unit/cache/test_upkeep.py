@@ -234,14 +234,21 @@ def test_clearing_leaves_what_somebody_is_writing(
 
 
 def test_what_cannot_be_removed_does_not_keep_the_rest(
-    directory: CacheDirectory, write_entry: WriteEntry
+    directory: CacheDirectory, write_entry: WriteEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = ["one", "two", "three"]
     for name in names:
         write_entry(name)
-    (directory.root / "aot-v1" / key_of("two")[:2] / f"{key_of('two')}.uses").mkdir()
+    remove = CacheDirectory.remove
+
+    def denied(own: CacheDirectory, key: str, *, timeout_s: float) -> int:
+        if key == key_of("two"):
+            raise PermissionError(13, "Permission denied", "two.toml")
+        return remove(own, key, timeout_s=timeout_s)
+
+    monkeypatch.setattr(CacheDirectory, "remove", denied)
     cleared = clear(directory)
     assert (cleared.removed.entries, cleared.busy) == (2, 0)
     (failure,) = cleared.failures
-    assert str(failure.filename).endswith(".uses")
+    assert failure.filename == "two.toml"
     assert remaining(directory, names) == {"two"}
