@@ -54,8 +54,9 @@ def demand_trust(directory: CacheDirectory) -> None:
     """
     reason = distrust_of(directory)
     if reason is not None:
+        which = "system's cache" if directory.is_system else "cache"
         raise CacheError(
-            f"the {layer_name(directory)} cache is not used: {reason}",
+            f"the {which} is not used: {reason}",
             hint="nobody but its owner may be able to write to it",
         )
 

@@ -147,8 +147,8 @@ def test_a_look_writes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("is_system", [True, False])
 def test_a_directory_that_others_may_write_is_refused(tmp_path: Path, *, is_system: bool) -> None:
     tmp_path.chmod(0o777)
-    name = "system" if is_system else "own"
-    message = f"the {name} cache is not used: .* may be written by others .*; hint: nobody but"
+    name = "system's cache" if is_system else "cache"
+    message = f"the {name} is not used: .* may be written by others .*; hint: nobody but"
     with pytest.raises(CacheError, match=message):
         demand_trust(CacheDirectory(tmp_path, seal=Seal(), is_system=is_system))
 
