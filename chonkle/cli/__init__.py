@@ -19,6 +19,7 @@ _COMMANDS = {
     "codecs": "chonkle.cli.codecs:codecs",
     "inspect": "chonkle.cli.inspect:inspect",
     "embed-signature": "chonkle.cli.embed_signature:embed_signature",
+    "cache": "chonkle.cli.cache:cache",
 }
 # What a shell gives a process that was interrupted: 128 + SIGINT.
 _INTERRUPTED = 130

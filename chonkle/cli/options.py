@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from chonkle.dag.plan import Composite
-from chonkle.errors import ResolveError, StoreError
+from chonkle.errors import ChonkleError, ResolveError, StoreError
 from chonkle.resolver import Resolver
+from chonkle.settings import parse_size
 
-_SIZE = re.compile(r"(\d{1,15})\s*(B|[KMG]i?B?)?", re.IGNORECASE)
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_AGE = re.compile(r"([0-9]{1,9})(min|h|d|w)")
+_SECONDS = {"min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
 class Assignment(click.ParamType[tuple[str, str]]):
@@ -52,11 +53,29 @@ class Size(click.ParamType[int]):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> int:
-        """Read a number with an optional unit; K, M and G are powers of 1024."""
-        match = _SIZE.fullmatch(str(value).strip())
-        if match is None:
+        """Read a number with an optional unit; K, M, G and T are powers of 1024."""
+        try:
+            return parse_size(str(value), what="size")
+        except ChonkleError:
             self.fail(f"`{value}` is not a size such as 65536, 64KiB or 2GiB", param, ctx)
-        return int(match[1]) * _UNITS[(match[2] or "").upper().removesuffix("B").removesuffix("I")]
+
+
+class Age(click.ParamType[float]):
+    """A number of seconds, such as `30d`."""
+
+    name = "age"
+
+    def convert(
+        self,
+        value: object,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        """Read a number with its unit."""
+        match = _AGE.fullmatch(str(value).strip())
+        if match is None:
+            self.fail(f"`{value}` is not an age such as 45min, 12h, 30d or 8w", param, ctx)
+        return int(match[1]) * _SECONDS[match[2]]
 
 
 def to_mapping(pairs: tuple[tuple[str, str], ...], option: str) -> dict[str, str]:
@@ -91,13 +110,15 @@ codec_store_option = click.option(
     help="Directory of installed codecs, instead of CHONKLE_CODEC_STORE.",
 )
 
+preference_option = click.option(
+    "--preference",
+    metavar="LIST",
+    help="Backends, best first: native,core,component. Those left out come after.",
+)
+
 _RESOLVER_OPTIONS = (
     codec_store_option,
-    click.option(
-        "--preference",
-        metavar="LIST",
-        help="Backends, best first: native,core,component. Those left out come after.",
-    ),
+    preference_option,
     click.option(
         "--override",
         "overrides",
@@ -150,13 +171,17 @@ def check_used(resolver: Resolver, composite: Composite) -> None:
                 )
 
 
+def to_preference(text: str | None) -> list[str]:
+    """Split what `--preference` was given."""
+    names = [name.strip() for name in (text or "").split(",")]
+    return [name for name in names if name]
+
+
 def resolver_of(options: dict[str, Any]) -> Resolver:
     """Make a resolver of the options that `resolver_options` added."""
-    preference = options["preference"]
-    names = [name.strip() for name in preference.split(",")] if preference else []
     return Resolver(
         codec_store=options["codec_store"],
-        preference=[name for name in names if name],
+        preference=to_preference(options["preference"]),
         overrides=to_mapping(options["overrides"], "--override"),
         force_sources=to_mapping(options["force_sources"], "--source"),
         paths=to_mapping(options["paths"], "--codec-path"),

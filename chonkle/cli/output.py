@@ -8,6 +8,7 @@ import click
 from chonkle.errors import printable
 
 _KIB = 1024
+_TIMES = (("d", 86400), ("h", 3600), ("min", 60))
 
 
 def print_json(value: object) -> None:
@@ -43,3 +44,16 @@ def shown_size(size_bytes: int) -> str:
         if value >= _KIB:
             value, unit = value / _KIB, larger
     return f"{value:.1f} {unit}"
+
+
+def shown_entries(count: int) -> str:
+    """Write a number of cache entries for people."""
+    return "1 entry" if count == 1 else f"{count} entries"
+
+
+def shown_time(seconds: float) -> str:
+    """Write a time for people, in the largest unit of which there are two: `36 h`, `340 ms`."""
+    for unit, length in _TIMES:
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{max(seconds, 0) * 1e3:.0f} ms"

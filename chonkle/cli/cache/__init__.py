@@ -1,0 +1,36 @@
+"""`chonkle cache`: the native code that is kept. One file for each command, as above."""
+
+from importlib.util import find_spec
+
+import click
+
+from chonkle.cli import LazyGroup
+
+_COMMANDS = {
+    "info": "chonkle.cli.cache.info:info",
+    "list": "chonkle.cli.cache.listing:listing",
+    "warm": "chonkle.cli.cache.warm:warm",
+    "verify": "chonkle.cli.cache.verify:verify",
+    "prune": "chonkle.cli.cache.prune:prune",
+    "clear": "chonkle.cli.cache.clear:clear",
+    "export": "chonkle.cli.cache.export:export",
+    "import": "chonkle.cli.cache.import_:import_",
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    places={name: place for name, place in _COMMANDS.items() if find_spec(place.partition(":")[0])},
+    short_help="Look after the cache of native code.",
+)
+def cache() -> None:
+    """Look at the cache of native code, fill it, check it and empty it.
+
+    A codec is compiled the first time that it is used, and loaded from the cache after that.
+
+    \b
+    Examples:
+      chonkle cache info
+      chonkle cache warm tile.json
+      chonkle cache prune --max-size 500M
+    """

@@ -1,0 +1,39 @@
+"""`chonkle cache clear`: remove everything."""
+
+import click
+
+from chonkle.cache.upkeep import Cleared, Removed
+from chonkle.cache.upkeep import clear as clear_directory
+from chonkle.cli.cache.layers import own_layer
+from chonkle.cli.output import print_json, shown_entries, shown_size
+from chonkle.errors import CacheError
+from chonkle.settings import Settings
+
+
+@click.command(short_help="Remove everything.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def clear(*, as_json: bool) -> None:
+    """Remove every entry of your own cache, except those that are being written.
+
+    \b
+    Examples:
+      chonkle cache clear
+    """
+    own = own_layer(Settings.from_environment().cache)
+    cleared = Cleared(Removed(0, 0), 0, ()) if own is None else clear_directory(own)
+    removed = cleared.removed
+    if as_json:
+        print_json(
+            {
+                "removed": removed.entries,
+                "freed_bytes": removed.freed_bytes,
+                "left": cleared.busy + len(cleared.failures),
+            }
+        )
+    elif own is not None:
+        click.echo(f"removed {shown_entries(removed.entries)}, {shown_size(removed.freed_bytes)}")
+    if cleared.busy:
+        click.echo(f"left {shown_entries(cleared.busy)} that somebody is writing", err=True)
+    if cleared.failures:
+        count = shown_entries(len(cleared.failures))
+        raise CacheError(f"{count} could not be removed: {cleared.failures[0]}")

@@ -1,0 +1,38 @@
+"""The directories that a command works on, where there are any."""
+
+from collections.abc import Iterable, Iterator
+
+import click
+
+from chonkle.cache.aot import CacheConfig
+from chonkle.cache.directory import CacheDirectory
+from chonkle.cache.survey import demand_trust, directories
+from chonkle.errors import printable
+
+
+def layers(config: CacheConfig) -> list[CacheDirectory]:
+    """Give the directories that exist, and say which of those that are named do not.
+
+    Raises:
+        CacheError: when others could have put native code into one.
+    """
+    return list(_existing(directories(config)))
+
+
+def own_layer(config: CacheConfig) -> CacheDirectory | None:
+    """Give the user's own directory, or say that there is none.
+
+    Raises:
+        CacheError: when others could have put native code there.
+    """
+    found = _existing(each for each in directories(config) if not each.is_system)
+    return next(found, None)
+
+
+def _existing(named: Iterable[CacheDirectory]) -> Iterator[CacheDirectory]:
+    for directory in named:
+        demand_trust(directory)
+        if directory.exists():
+            yield directory
+        else:
+            click.echo(f"there is no cache in {printable(str(directory.root))}", err=True)

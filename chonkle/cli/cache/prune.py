@@ -1,0 +1,65 @@
+"""`chonkle cache prune`: remove what is stale, old or too much."""
+
+import time
+
+import click
+
+from chonkle.cache.upkeep import Removed
+from chonkle.cache.upkeep import prune as prune_directory
+from chonkle.cli.cache.layers import own_layer
+from chonkle.cli.options import Age, Size
+from chonkle.cli.output import print_json, shown_entries, shown_size
+from chonkle.engine import wasmtime_version
+from chonkle.settings import Settings
+
+
+@click.command(short_help="Remove what is stale, old or too much.")
+@click.option(
+    "--max-size",
+    type=Size(),
+    metavar="SIZE",
+    help="What all entries may take together, such as 500M.  [default: CHONKLE_CACHE_MAX_SIZE]",
+)
+@click.option(
+    "--older-than",
+    type=Age(),
+    metavar="AGE",
+    help="Remove also what was not used for so long, such as 12h or 30d.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def prune(*, max_size: int | None, older_than: float | None, as_json: bool) -> None:
+    """Remove what died writers left, stale entries, and the least recently used beyond a size.
+
+    Stale is code for another version of wasmtime that nobody used for 30 days.
+
+    \b
+    Examples:
+      chonkle cache prune
+      chonkle cache prune --max-size 500M --older-than 30d
+    """
+    config = Settings.from_environment().cache
+    own = own_layer(config)
+    removed = Removed(0, 0)
+    if own is not None:
+        removed = prune_directory(
+            own,
+            size_max_bytes=config.size_max_bytes if max_size is None else max_size,
+            wasmtime=wasmtime_version(),
+            now=time.time(),
+            unused_s=older_than,
+        )
+    left = list(own.entries()) if own is not None else []
+    size_bytes = sum(entry.size_bytes for entry in left)
+    if as_json:
+        print_json(
+            {
+                "removed": removed.entries,
+                "freed_bytes": removed.freed_bytes,
+                "left": len(left),
+                "left_bytes": size_bytes,
+            }
+        )
+    elif own is not None:
+        freed = shown_size(removed.freed_bytes)
+        click.echo(f"removed {shown_entries(removed.entries)}, {freed}")
+        click.echo(f"left {shown_entries(len(left))}, {shown_size(size_bytes)}")

@@ -1,0 +1,138 @@
+"""Which codecs a command line names: by name, by file, or all that there are."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from chonkle.errors import ResolveError
+from chonkle.names import is_codec_name
+from chonkle.pipeline import define, load
+from chonkle.resolver import Resolution, Resolver
+from chonkle.settings import Settings
+from chonkle.storage.store import BadFile, CodecStore, WasmCodec, bundled_store
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What was named.
+
+    Attributes:
+        codecs: each codec once.
+        bad_files: files of a codec store that are none, each with the codec that it stands for.
+    """
+
+    codecs: Sequence[Resolution]
+    bad_files: Sequence[tuple[str, BadFile]]
+
+    @classmethod
+    def union(cls, parts: Iterable["Selection"]) -> "Selection":
+        """Put selections together."""
+        codecs: dict[str, Resolution] = {}
+        bad_files: dict[Path, tuple[str, BadFile]] = {}
+        for part in parts:
+            for each in part.codecs:
+                codecs.setdefault(each.label if each.wasm is None else str(each.wasm.digest), each)
+            for codec_id, bad in part.bad_files:
+                bad_files.setdefault(bad.path, (codec_id, bad))
+        return cls(list(codecs.values()), list(bad_files.values()))
+
+    def named(self, name: str) -> "Selection":
+        """Give what a codec id, an implementation, or an implementation@version names in it."""
+        return Selection(
+            [each for each in self.codecs if name in _names_of(each)],
+            [(codec_id, bad) for codec_id, bad in self.bad_files if name == codec_id],
+        )
+
+
+def installed_codecs(store: Path) -> Selection:
+    """Give every wasm codec that is installed or shipped.
+
+    Args:
+        store: directory of installed codecs.
+
+    Raises:
+        StoreError: when the store cannot be read.
+    """
+    ids = {*CodecStore(store).codec_ids(), *bundled_store().codec_ids()}
+    resolver = Resolver(codec_store=store)
+    parts = []
+    for codec_id in sorted(filter(is_codec_name, ids)):
+        found, bad_files = resolver.survey(codec_id, backends=("core", "component"))
+        parts.append(Selection(found, [(codec_id, bad) for bad in bad_files]))
+    return Selection.union(parts)
+
+
+def select_codecs(names: Sequence[str], *, resolver: Resolver, settings: Settings) -> Selection:
+    """Give what is named on a command line, in that order; everything where nothing is.
+
+    Args:
+        names: pipelines, codec ids, implementations, wasm files, and directories of codecs.
+        resolver: how the steps of pipelines are picked.
+        settings: where codecs are installed.
+
+    Raises:
+        ResolveError: when a name names nothing.
+        ChonkleError: when a file is not what it should be.
+    """
+    installed = installed_codecs(settings.codec_store)
+    if not names:
+        return installed
+
+    def parts() -> Iterator[Selection]:
+        for name in names:
+            found = Selection([], []) if _is_path(name) else installed.named(name)
+            if found.codecs or found.bad_files:
+                yield found
+            elif _is_path(name) or Path(name).exists():
+                yield _from_path(Path(name), resolver, settings)
+            else:
+                raise _unknown(name, installed)
+
+    return Selection.union(parts())
+
+
+def _is_path(name: str) -> bool:
+    """Whether a word can only be a path; any other is one where there is no such codec."""
+    return "/" in name or "\\" in name or name.endswith((".json", ".wasm"))
+
+
+def _from_path(path: Path, resolver: Resolver, settings: Settings) -> Selection:
+    if path.is_dir():
+        return _from_directory(path)
+    if path.suffix == ".wasm":
+        return Selection([_resolution(WasmCodec.from_file(path))], [])
+    _, resolutions = define(load(path), resolver, settings)
+    return Selection(list(resolutions.values()), [])
+
+
+def _from_directory(path: Path) -> Selection:
+    store = CodecStore(path)
+    surveys = {codec_id: store.survey(codec_id) for codec_id in store.codec_ids()}
+    if not surveys:
+        raise ResolveError(
+            f"no codecs in {path}",
+            expected="files as <codec_id>/<implementation>@<version>.<core|component>.wasm",
+        )
+    return Selection(
+        [_resolution(codec) for codecs, _ in surveys.values() for codec in codecs],
+        [(codec_id, bad) for codec_id, (_, group) in surveys.items() for bad in group],
+    )
+
+
+def _resolution(codec: WasmCodec) -> Resolution:
+    return Resolution(codec.kind, codec.signature, codec.origin, codec)
+
+
+def _names_of(found: Resolution) -> tuple[str, str, str]:
+    signature = found.signature
+    return signature.codec_id, signature.implementation, signature.label
+
+
+def _unknown(name: str, installed: Selection) -> ResolveError:
+    known = {each for found in installed.codecs for each in _names_of(found)}
+    similar = ", ".join(f"`{each}`" for each in get_close_matches(name, sorted(known)))
+    return ResolveError(
+        f"no codec, implementation or file `{name}`",
+        hint=f"did you mean {similar}?" if similar else "`chonkle codecs` lists what there is",
+    )

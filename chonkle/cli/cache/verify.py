@@ -1,0 +1,163 @@
+"""`chonkle cache verify`: whether the entries of the cache are what was written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import click
+
+from chonkle.backends.component.compiler import FlatteningCompiler, WholeCompiler
+from chonkle.backends.desk import desk_module
+from chonkle.cache.aot import ModuleCompiler
+from chonkle.cache.directory import CacheDirectory, Entry
+from chonkle.cache.record import Doubt
+from chonkle.cache.survey import layer_name
+from chonkle.cache.verify import IncomparableError, Recompiler, check_entry
+from chonkle.cli.cache.layers import layers
+from chonkle.cli.cache.parallel import work_through
+from chonkle.cli.cache.selection import installed_codecs
+from chonkle.cli.output import print_json, shown_entries, table
+from chonkle.errors import CacheError
+from chonkle.settings import Settings
+
+
+@click.command(short_help="Check what is in the cache.")
+@click.option(
+    "--recompile",
+    is_flag=True,
+    help="Also compile what is installed and shipped again, and compare.",
+)
+@click.option("--remove", is_flag=True, help="Remove bad entries, except those of the system.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def verify(*, recompile: bool, remove: bool, as_json: bool) -> None:
+    """Read every entry of the cache and check its digests; nothing of it is run.
+
+    Fails where an entry is bad, also where it was removed.
+
+    \b
+    Examples:
+      chonkle cache verify
+      chonkle cache verify --recompile
+      chonkle cache verify --remove
+    """
+    settings = Settings.from_environment()
+    directories = layers(settings.cache)
+    found = [
+        (directory, entry)
+        for directory in directories
+        for entry in directory.entries()
+        if entry.record or entry.doubt
+    ]
+    recompiler = _recompiler(settings) if recompile else None
+    checked = work_through(found, partial(_check, recompiler), label="checking")
+    bad = [each for each in checked if each.problem is not None]
+    removed = [each for each in bad if remove and _remove(each)]
+    if as_json:
+        print_json([_document(each, is_removed=each in removed) for each in checked])
+    elif checked:
+        _print(checked, bad, removed, is_compared=recompile)
+    elif directories:
+        click.echo("the cache is empty", err=True)
+    if bad:
+        raise _failure(bad, removed, of=len(checked), is_removing=remove)
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What became of one entry.
+
+    Attributes:
+        directory: where it is.
+        entry: the entry.
+        problem: what is wrong with it.
+        not_compared: why compiling it again was not tried.
+    """
+
+    directory: CacheDirectory
+    entry: Entry
+    problem: str | None = None
+    not_compared: str | None = None
+
+
+def _recompiler(settings: Settings) -> Recompiler:
+    installed = installed_codecs(settings.codec_store).codecs
+    binaries = [found.wasm.wasm for found in installed if found.wasm]
+    return Recompiler(
+        compilers=(ModuleCompiler(), FlatteningCompiler(), WholeCompiler()),
+        # What chonkle compiles for itself is no codec.
+        binaries=[*binaries, desk_module()],
+    )
+
+
+def _check(recompiler: Recompiler | None, found: tuple[CacheDirectory, Entry]) -> _Checked:
+    directory, entry = found
+    try:
+        check_entry(directory, entry)
+        if recompiler is not None and entry.record is not None:
+            recompiler.compare(entry.record)
+    except Doubt as doubt:
+        return _Checked(directory, entry, problem=str(doubt))
+    except IncomparableError as reason:
+        return _Checked(directory, entry, not_compared=str(reason))
+    return _Checked(directory, entry)
+
+
+def _remove(bad: _Checked) -> bool:
+    """Remove an entry, and say whether it went."""
+    if bad.directory.is_system:
+        return False
+    try:
+        bad.directory.remove(bad.entry.key)
+        return bad.directory.read(bad.entry.key) is None
+    except (OSError, Doubt):
+        return False
+
+
+def _print(
+    checked: Sequence[_Checked],
+    bad: Sequence[_Checked],
+    removed: Sequence[_Checked],
+    *,
+    is_compared: bool,
+) -> None:
+    skipped = [each for each in checked if each.not_compared is not None]
+    rows = [(_place(each), f"bad: {each.problem}{', removed' * (each in removed)}") for each in bad]
+    rows += [(_place(each), f"not compared: {each.not_compared}") for each in skipped]
+    if rows:
+        click.echo(table([(*place, note) for place, note in rows]))
+    good = len(checked) - len(bad)
+    click.echo(f"{good} of {shown_entries(len(checked))} as written")
+    if is_compared:
+        click.echo(f"{good - len(skipped)} of {shown_entries(len(checked))} as compiling gives")
+
+
+def _place(checked: _Checked) -> tuple[str, str, str]:
+    record, key = checked.entry.record, checked.entry.key
+    layer = layer_name(checked.directory)
+    if record is None:
+        return layer, "-", key
+    return layer, record.about.codec_id or "-", f"{record.about.label} ({record.about.kind})"
+
+
+def _document(checked: _Checked, *, is_removed: bool) -> dict[str, object]:
+    record = checked.entry.record
+    return {
+        "layer": layer_name(checked.directory),
+        "key": checked.entry.key,
+        "codec_id": record.about.codec_id or None if record else None,
+        "implementation": record.about.label if record else None,
+        "kind": record.about.kind if record else None,
+        "problem": checked.problem,
+        "not_compared": checked.not_compared,
+        "removed": is_removed,
+    }
+
+
+def _failure(
+    bad: Sequence[_Checked], removed: Sequence[_Checked], *, of: int, is_removing: bool
+) -> CacheError:
+    what, left = f"{len(bad)} of {shown_entries(of)} bad", len(bad) - len(removed)
+    if is_removing:
+        what += f", and {left} could not be removed" if left else ", and were removed"
+        return CacheError(what)
+    return CacheError(what, hint="`--remove` removes those of your own cache")

@@ -1,0 +1,141 @@
+"""`chonkle cache warm`: compile codecs before they are needed."""
+
+import time
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from chonkle.backends.base import Backend, Limits
+from chonkle.cache.survey import EngineName, demand_writable
+from chonkle.cli.cache.parallel import work_through
+from chonkle.cli.cache.selection import select_codecs
+from chonkle.cli.options import codec_store_option, preference_option, to_preference
+from chonkle.cli.output import print_json, shown_time, table
+from chonkle.errors import CacheError, ChonkleError
+from chonkle.resolver import Resolution, Resolver
+from chonkle.session import Session
+from chonkle.settings import Settings
+
+# Any time limit makes code that can be interrupted, and it is the same code for all of them.
+_LIMITS: dict[EngineName, Limits] = {"default": Limits(), "interruptible": Limits(timeout_s=1.0)}
+
+type Result = Literal["compiled", "present", "native", "failed"]
+
+
+@click.command(short_help="Compile codecs before they are needed.")
+@click.argument("names", nargs=-1, metavar="[PIPELINE|CODEC|DIR]...")
+@codec_store_option
+@preference_option
+@click.option(
+    "--interruptible",
+    is_flag=True,
+    help="Also make the code that `chonkle run --timeout` runs.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def warm(
+    names: tuple[str, ...],
+    *,
+    codec_store: Path | None,
+    preference: str | None,
+    interruptible: bool,
+    as_json: bool,
+) -> None:
+    """Compile codecs into the cache, several at once; without arguments all that are wasm.
+
+    An argument is a pipeline file, a codec, an implementation with or without its version, a wasm
+    file, or a directory laid out like the codec store.
+
+    \b
+    Examples:
+      chonkle cache warm
+      chonkle cache warm tile.json --interruptible
+      chonkle cache warm zlib tiff-predictor-2-c@1.0.0 ./mystery.wasm
+    """
+    settings = Settings.from_environment()
+    settings = replace(settings, codec_store=codec_store or settings.codec_store)
+    resolver = Resolver(preference=to_preference(preference))
+    selection = select_codecs(names, resolver=resolver, settings=settings)
+    demand_writable(settings.cache)
+    engines: list[EngineName] = ["default", "interruptible"] if interruptible else ["default"]
+    jobs = [
+        (found, engine)
+        for found in selection.codecs
+        for engine in (engines if found.wasm else engines[:1])
+    ]
+    warmed = [
+        _Warmed(codec_id=codec_id, problem=str(bad.failure))
+        for codec_id, bad in selection.bad_files
+    ]
+    warmed += work_through(jobs, partial(_warm, settings), label="compiling")
+    if as_json:
+        print_json([asdict(each) for each in warmed])
+    else:
+        header = ("codec", "implementation", "backend", "engine", "result")
+        click.echo(table([_row(each) for each in warmed], header=header))
+    failed = sum(each.result == "failed" for each in warmed)
+    if failed:
+        raise CacheError(f"{failed} of {len(warmed)} could not be compiled and kept")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Warmed:
+    """What became of one codec.
+
+    Attributes:
+        codec_id: what it does.
+        implementation: who made it, and its version; None for a file that is no codec.
+        backend: what runs it.
+        engine: which engine the code is for.
+        result: `compiled`, `present`, `failed`, or `native`, which needs no compiling.
+        seconds: how long it took.
+        problem: why it failed.
+    """
+
+    codec_id: str
+    implementation: str | None = None
+    backend: Backend | None = None
+    engine: EngineName | None = None
+    result: Result = "failed"
+    seconds: float | None = None
+    problem: str | None = None
+
+
+def _warm(settings: Settings, job: tuple[Resolution, EngineName]) -> _Warmed:
+    found, engine = job
+    signature = found.signature
+    codec = _Warmed(
+        codec_id=signature.codec_id, implementation=signature.label, backend=found.backend
+    )
+    if found.wasm is None:
+        return replace(codec, result="native")
+    codec = replace(codec, engine=engine)
+    started = time.perf_counter()
+    try:
+        # One of its own, for a session compiles under a lock.
+        with Session(
+            cache=settings.cache,
+            prepared_calls=settings.prepared_calls,
+            flatten_components=settings.flatten_components,
+        ) as session:
+            session.warm(found, _LIMITS[engine])
+            counts = session.counts
+    except ChonkleError as failure:
+        return replace(codec, problem=str(failure))
+    if counts.kept < counts.compiled:
+        return replace(codec, problem=f"compiled, and not kept in {settings.cache.root}")
+    result: Result = "compiled" if counts.compiled else "present"
+    return replace(codec, result=result, seconds=round(time.perf_counter() - started, 4))
+
+
+def _row(warmed: _Warmed) -> tuple[str, ...]:
+    words = {
+        "compiled": f"compiled in {shown_time(warmed.seconds or 0)}",
+        "present": "already there",
+        "native": "nothing to compile",
+        "failed": f"failed: {warmed.problem}",
+    }
+    known = (warmed.implementation, warmed.backend, warmed.engine)
+    return (warmed.codec_id, *(each or "-" for each in known), words[warmed.result])
