@@ -10,6 +10,7 @@ doubt is a logged miss, and whatever goes wrong with the files, work goes on wit
 """
 
 import errno
+import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -34,6 +35,7 @@ SIZE_MAX_BYTES = 2 << 30
 # be busy. Who waits longer compiles for itself.
 _WAIT_S = 30.0
 _WAIT_S_PER_BYTE = 5e-6
+_NUMBERED = re.compile(r"^[0-9]+: ")
 _NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
 _WITHOUT_LOCKS = "no locks, so that several processes may compile the same"
 _NOT_KEPT = "codecs are compiled in memory and not kept"
@@ -344,6 +346,7 @@ class AotCache:
             and about.engine != self.engine.fingerprint.hex
         }
         found = [f"{each} with other settings" if each == own else each for each in sorted(others)]
+        option = "--interruptible " * self.engine.config.interruptible
         places = (self.layers.config.system, self.layers.config.root)
         where = " and ".join(str(place) for place in places if place is not None) or "no cache"
         return CacheError(
@@ -351,7 +354,7 @@ class AotCache:
             f"compile it",
             expected=f"an entry for {own} in {where}",
             got=f"code for {', '.join(found)}" if found else "none",
-            hint=f"`CHONKLE_AOT=auto chonkle cache warm {job.label}` makes it",
+            hint=f"`CHONKLE_AOT=auto chonkle cache warm {option}{job.label}` makes it",
         )
 
     def _reject(self, job: "_Job[object]", doubt: Doubt) -> None:
@@ -427,8 +430,8 @@ def entry_key(kind: str, digest: Digest, fingerprint: Digest) -> str:
 
 
 def _reason(failure: Exception) -> str:
-    # wasmtime prints a chain of causes, the innermost last.
-    return str(failure).strip().rsplit("\n", 1)[-1].strip()
+    # wasmtime prints a chain of causes, the innermost last, and numbers those of a long one.
+    return _NUMBERED.sub("", str(failure).strip().rsplit("\n", 1)[-1].strip())
 
 
 def warn(message: str) -> None:

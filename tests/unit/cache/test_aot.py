@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -519,8 +519,10 @@ def test_code_for_other_settings_is_said_to_be_that(open_cache: Callable[..., Ao
     run(open_cache(), ONE)
     cache = open_cache(mode="only", config=EngineConfig(interruptible=True))
     wasmtime_here = f"wasmtime {wasmtime_version()} on {target()}"
-    with pytest.raises(CacheError, match=f"got code for {wasmtime_here} with other settings; hint"):
+    with pytest.raises(CacheError) as caught:
         get(cache, ONE)
+    assert f", got code for {wasmtime_here} with other settings; hint: " in str(caught.value)
+    assert "chonkle cache warm --interruptible test`" in str(caught.value)
 
 
 @pytest.mark.parametrize("settings", [{"root": None}, {}], ids=["none named", "none made"])
@@ -704,6 +706,29 @@ def test_an_entry_that_goes_while_it_is_read_is_no_doubt(
     cache = open_cache()
     assert run(cache, ONE) == 1
     assert counts(cache) == (0, 1, 0)
+
+
+class RefusingCompiler(ModuleCompiler):
+    """Loads nothing, with the words of wasmtime where files may not be executed."""
+
+    def load(self, engine: wasmtime.Engine, paths: Sequence[Path]) -> wasmtime.Module:
+        assert engine
+        raise wasmtime.WasmtimeError(
+            f"failed to load code for: {paths[0]}\n\nCaused by:\n"
+            "    0: failed to make memory executable\n"
+            "    1: Permission denied (os error 13)\n"
+        )
+
+
+def test_why_wasmtime_refuses_is_said_in_one_line(
+    open_cache: Callable[..., AotCache], caplog: pytest.LogCaptureFixture
+) -> None:
+    run(open_cache(), ONE)
+    open_cache().get_or_compile(
+        RefusingCompiler(), ONE, digest=Digest.blake3(ONE), codec_id="x", label="test"
+    )
+    (message,) = caplog.messages
+    assert message.endswith("not used: wasmtime refuses it: Permission denied (os error 13)")
 
 
 def test_code_that_wasmtime_refuses_is_a_doubt(
