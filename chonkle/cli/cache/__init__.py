@@ -1,7 +1,5 @@
 """`chonkle cache`: the native code that is kept. One file for each command, as above."""
 
-from importlib.util import find_spec
-
 import click
 
 from chonkle.cli import LazyGroup
@@ -20,7 +18,7 @@ _COMMANDS = {
 
 @click.group(
     cls=LazyGroup,
-    places={name: place for name, place in _COMMANDS.items() if find_spec(place.partition(":")[0])},
+    places=_COMMANDS,
     short_help="Look after the cache of native code.",
 )
 def cache() -> None:

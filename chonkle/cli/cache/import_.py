@@ -1,0 +1,52 @@
+"""`chonkle cache import`: native code that was taken along."""
+
+from pathlib import Path
+
+import click
+
+from chonkle.cache.bundle import import_bundle
+from chonkle.cache.survey import Machine
+from chonkle.cli.output import print_json, shown_size
+from chonkle.errors import printable
+from chonkle.settings import Settings
+
+
+@click.command("import", short_help="Read cache entries from a file that export wrote.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--allow-unauthenticated",
+    is_flag=True,
+    help="Accept entries that no cache key vouches for: whoever made them can run code as you.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def import_(file: Path, *, allow_unauthenticated: bool, as_json: bool) -> None:
+    """Write the entries of FILE, made by `chonkle cache export`, into the user's own cache.
+
+    All of them are checked before the first is written; entries that are there already stay. Where
+    CHONKLE_CACHE_KEY is set, they must be sealed with that key.
+
+    \b
+    Examples:
+      chonkle cache import codecs.tar
+      chonkle cache import codecs.tar --allow-unauthenticated
+    """
+    imported = import_bundle(
+        file,
+        Settings.from_environment().cache,
+        machine=Machine.here(),
+        allow_unauthenticated=allow_unauthenticated,
+    )
+    if as_json:
+        print_json(
+            {
+                "file": str(file),
+                "entries": imported.entries,
+                "size_bytes": imported.size_bytes,
+                "kept": imported.kept,
+            }
+        )
+        return
+    kept = f"; {imported.kept} were there already" if imported.kept else ""
+    size = shown_size(imported.size_bytes)
+    name = printable(str(file))
+    click.echo(f"{name}: imported {imported.entries} entries, {size}{kept}", err=True)

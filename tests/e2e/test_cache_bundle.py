@@ -1,0 +1,263 @@
+"""Native code that is carried from one cache to another, by processes."""
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+type Environment = Mapping[str, str]
+
+
+class Tile(Protocol):
+    pipeline: dict[str, Any]
+    pixels: bytes
+    encoded: bytes
+
+
+KEY = "5e" * 32
+ALLOW = "--allow-unauthenticated"
+
+
+@pytest.fixture
+def command(tmp_path: Path, tile: Tile) -> list[str]:
+    (tmp_path / "tile.json").write_text(json.dumps(tile.pipeline))
+    (tmp_path / "tile.bin").write_bytes(tile.encoded)
+    return ["tile.json", "--preference", "core", "--input", "bytes=tile.bin"]
+
+
+@pytest.fixture
+def warm(tmp_path: Path, command: list[str], chonkle: Callable[..., Any]) -> Environment:
+    """Give a cache that has run the tile, with and without a timeout."""
+    environment = {"CHONKLE_CACHE_DIR": str(tmp_path / "warm")}
+    for more in ((), ("--timeout", "60")):
+        chonkle("run", *command, "--output", "bytes=warm.raw", *more, environment=environment)
+    return environment
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, warm: Environment, chonkle: Callable[..., Any]) -> Path:
+    chonkle("cache", "export", "codecs.tar", environment=warm)
+    return tmp_path / "codecs.tar"
+
+
+def only(root: Path, **more: str) -> Environment:
+    return {"CHONKLE_CACHE_DIR": str(root), "CHONKLE_AOT": "only", **more}
+
+
+def check_run(
+    chonkle: Callable[..., Any], command: list[str], tile: Tile, environment: Environment
+) -> None:
+    """Run the tile as the code that was carried says, and compile nothing."""
+    for more in ((), ("--timeout", "60")):
+        done = chonkle(
+            *("run", *command, "--output", "bytes=-", "--explain", *more), environment=environment
+        )
+        assert done.stdout == tile.pixels
+        assert b"2 loaded from the cache, 0 compiled, 0 cached and rejected" in done.stderr
+
+
+def test_what_one_machine_compiled_another_runs(
+    *,
+    tmp_path: Path,
+    tile: Tile,
+    command: list[str],
+    bundle: Path,
+    warm: Environment,
+    chonkle: Callable[..., Any],
+    error_of: Callable[..., str],
+) -> None:
+    cold = only(tmp_path / "cold")
+    assert "CHONKLE_AOT=only" in error_of("run", *command, "--output", "bytes=-", environment=cold)
+    there = {"CHONKLE_CACHE_DIR": str(tmp_path / "cold")}
+    done = chonkle("cache", "import", "codecs.tar", ALLOW, "--json", environment=there)
+    exported = json.loads(
+        chonkle("cache", "export", "again.tar", "--json", environment=warm).stdout
+    )
+    assert (tmp_path / "again.tar").read_bytes() == bundle.read_bytes()
+    # Two codecs, for two engines.
+    assert (exported["entries"], exported["stale"], exported["doubtful"]) == (4, 0, 0)
+    assert json.loads(done.stdout) == {
+        "file": "codecs.tar",
+        "entries": 4,
+        "size_bytes": exported["size_bytes"],
+        "kept": 0,
+    }
+    check_run(chonkle, command, tile, cold)
+    done = chonkle("cache", "import", "codecs.tar", ALLOW, environment=there)
+    assert done.stderr.decode() == "codecs.tar: imported 0 entries, 0 B; 4 were there already\n"
+    assert done.stdout == b""
+
+
+def test_a_bundle_goes_through_a_pipe(
+    bundle: Path, warm: Environment, chonkle: Callable[..., Any]
+) -> None:
+    done = chonkle("cache", "export", "-", environment=warm)
+    assert done.stdout == bundle.read_bytes()
+    assert done.stderr.startswith(b"-: 4 entries, ")
+
+
+def test_json_and_a_bundle_do_not_mix(
+    tmp_path: Path, warm: Environment, chonkle_done: Callable[..., Any]
+) -> None:
+    done = chonkle_done("cache", "export", "-", "--json", cwd=tmp_path, environment=warm)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"cannot both go to standard output" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file modes are POSIX")
+def test_an_unpacked_bundle_is_a_cache_of_the_system(
+    tmp_path: Path, tile: Tile, command: list[str], bundle: Path, chonkle: Callable[..., Any]
+) -> None:
+    entries = tmp_path / "system" / "aot-v1"
+    entries.mkdir(parents=True)
+    old = os.umask(0o022)
+    try:
+        with tarfile.open(bundle, "r:") as archive:
+            archive.extractall(entries, filter="data")
+    finally:
+        os.umask(old)
+    for path in (tmp_path / "system").rglob("*"):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    system = {"CHONKLE_CACHE_SYSTEM": str(tmp_path / "system")}
+    check_run(chonkle, command, tile, only(tmp_path / "none", **system))
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_key_vouches_for_a_bundle(
+    tmp_path: Path, tile: Tile, command: list[str], bundle: Path, chonkle: Callable[..., Any]
+) -> None:
+    keyed = {"CHONKLE_CACHE_DIR": str(tmp_path / "keyed"), "CHONKLE_CACHE_KEY": KEY}
+    # As whoever looked at the bundle decides; from here on the key speaks for it.
+    chonkle("cache", "import", bundle, ALLOW, environment=keyed)
+    chonkle("cache", "export", "sealed.tar", environment=keyed)
+    goal = only(tmp_path / "goal", CHONKLE_CACHE_KEY=KEY)
+    chonkle("cache", "import", "sealed.tar", environment={**goal, "CHONKLE_AOT": "auto"})
+    check_run(chonkle, command, tile, goal)
+
+
+@pytest.fixture
+def loose(tmp_path: Path) -> Path:
+    """Give a directory that others may write to."""
+    folder = tmp_path / "loose"
+    folder.mkdir()
+    folder.chmod(0o777)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "words"),
+    [
+        pytest.param(
+            ("import", "codecs.tar"),
+            {},
+            f"it is not authenticated, and whoever made it could run code as you; hint: set "
+            f"CHONKLE_CACHE_KEY to one key for export and import, or give {ALLOW} if you trust",
+            id="not-authenticated",
+        ),
+        pytest.param(
+            ("import", "codecs.tar"),
+            {"CHONKLE_CACHE_KEY": KEY},
+            "cannot import codecs.tar: it is not authenticated",
+            id="not-authenticated-with-a-key",
+        ),
+        pytest.param(
+            ("import", "cut.tar", ALLOW), {}, "cannot import cut.tar: it is truncated", id="cut"
+        ),
+        pytest.param(
+            ("import", "missing.tar", ALLOW),
+            {},
+            "cannot import missing.tar: No such file or directory",
+            id="missing",
+        ),
+        pytest.param(
+            ("import", "codecs.tar", ALLOW),
+            {"CHONKLE_AOT": "only"},
+            "CHONKLE_AOT=only: nothing is written to the cache",
+            id="only",
+        ),
+        pytest.param(
+            ("import", "codecs.tar", ALLOW),
+            {"CHONKLE_AOT": "off"},
+            "CHONKLE_AOT=off: nothing is written to the cache",
+            id="off",
+        ),
+        pytest.param(
+            ("import", "codecs.tar", ALLOW),
+            {"CHONKLE_CACHE_DIR": "loose"},
+            "may be written by others",
+            id="untrusted",
+        ),
+        pytest.param(
+            ("export", "new.tar"), {}, "nothing to export; hint: `chonkle cache warm`", id="nothing"
+        ),
+        pytest.param(
+            ("export", "none/new.tar"),
+            {"CHONKLE_CACHE_DIR": "warm"},
+            "cannot write none/new.tar: No such file or directory",
+            id="no-folder",
+        ),
+        pytest.param(
+            ("export", "new.tar", "zip"),
+            {"CHONKLE_CACHE_DIR": "warm"},
+            "nothing to export of codec `zip`",
+            id="no-codec",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("loose")
+def test_what_cannot_be_done_is_one_line(
+    bundle: Path,
+    error_of: Callable[..., str],
+    *,
+    arguments: tuple[str, ...],
+    environment: Environment,
+    words: str,
+) -> None:
+    bundle.with_name("cut.tar").write_bytes(bundle.read_bytes()[:-1000])
+    assert words in error_of(
+        "cache", *arguments, environment={"CHONKLE_CACHE_DIR": "cold", **environment}
+    )
+
+
+def test_a_bundle_of_another_wasmtime_is_refused_by_name(
+    tmp_path: Path, bundle: Path, error_of: Callable[..., str]
+) -> None:
+    with tarfile.open(bundle, "r:") as archive:
+        manifest = archive.extractfile("bundle.toml")
+        assert manifest is not None
+        text = manifest.read()
+    name, value = next(line.split(b" = ") for line in text.splitlines() if b"wasmtime" in line)
+    other = value[:1] + b"1" * (len(value) - 2) + value[-1:]
+    data = bundle.read_bytes().replace(name + b" = " + value, name + b" = " + other)
+    bundle.write_bytes(data)
+    message = error_of(
+        *("cache", "import", bundle, ALLOW),
+        environment={"CHONKLE_CACHE_DIR": str(tmp_path / "cold")},
+    )
+    assert "its native code is for another engine" in message
+    assert f"wasmtime {value.decode()[1:-1]} on " in message
+    assert f"got wasmtime {other.decode()[1:-1]} on " in message
+
+
+def test_processes_that_import_at_once_agree(
+    tmp_path: Path, tile: Tile, command: list[str], bundle: Path, chonkle: Callable[..., Any]
+) -> None:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "chonkle.cli", "cache", "import", bundle, ALLOW, "--json"],
+            cwd=tmp_path,
+            env={**os.environ, "CHONKLE_CACHE_DIR": str(tmp_path / "cold")},
+            stdout=subprocess.PIPE,
+        )
+        for _ in range(4)
+    ]
+    told = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
+    assert sum(each["entries"] for each in told) == 4
+    assert [each["entries"] + each["kept"] for each in told] == [4] * 4
+    check_run(chonkle, command, tile, only(tmp_path / "cold"))
