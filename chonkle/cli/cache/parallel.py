@@ -2,10 +2,15 @@
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import click
+
+# What a process begins with nearly everywhere. Some systems give further threads a hundredth of it,
+# and a compiler that meets deep code there ends the process.
+_STACK_BYTES = 8 << 20
 
 
 def work_through[T, R](things: Sequence[T], work: Callable[[T], R], *, label: str) -> list[R]:
@@ -23,6 +28,7 @@ def work_through[T, R](things: Sequence[T], work: Callable[[T], R], *, label: st
     """
     is_watched = sys.stderr is not None and sys.stderr.isatty()
     executor = ThreadPoolExecutor(os.process_cpu_count() or 1)
+    stack_bytes = threading.stack_size(_STACK_BYTES)
     try:
         futures = [executor.submit(work, thing) for thing in things]
         with click.progressbar(
@@ -34,3 +40,4 @@ def work_through[T, R](things: Sequence[T], work: Callable[[T], R], *, label: st
     finally:
         # What has begun cannot be stopped; what has not, nobody waits for any more.
         executor.shutdown(cancel_futures=True)
+        threading.stack_size(stack_bytes)
