@@ -86,12 +86,14 @@ class Source:
     def _read(self) -> bytes:
         if self.scheme == "file":
             return _read_file(self.uri)
-        # oras takes a quarter of a second to import; only who downloads waits for it.
-        from chonkle.oci.client import download, pull_wasm  # noqa: PLC0415
+        # What speaks HTTP takes a quarter of a second to import; only who downloads waits for it.
+        if self.scheme == "https":
+            from chonkle.oci.transport import download  # noqa: PLC0415
+
+            return download(self.uri, size_max=SIZE_MAX_BYTES)
+        from chonkle.oci.client import pull_wasm  # noqa: PLC0415
         from chonkle.oci.model import Reference  # noqa: PLC0415
 
-        if self.scheme == "https":
-            return download(self.uri, size_max=SIZE_MAX_BYTES)
         return pull_wasm(Reference.parse(self.uri), size_max=SIZE_MAX_BYTES)
 
 

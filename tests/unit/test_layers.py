@@ -4,7 +4,7 @@
 L6  pipeline  settings  cli                  what users touch
 L5  resolver  executor  session              choosing and running
 L4  backends                                 a codec, however it is made
-L3  oci.client  fetch                        bytes from elsewhere
+L3  oci  fetch                               bytes from elsewhere
 L2  cache  storage  engine                   bytes at rest, and the compiler
 L1  formats  dag  oci.model                  what documents mean
 L0  errors  names  digest  closing  version  words
@@ -80,6 +80,7 @@ RULES: Mapping[str, Rule] = {
     "chonkle.cache.bundle": rule(2, "blake3", "tomli_w"),
     "chonkle.cache.aot": rule(2, "blake3", "wasmtime", beside="engine"),
     "chonkle.engine": rule(2, "wasmtime"),
+    "chonkle.oci.transport": rule(3, "requests"),
     "chonkle.oci.client": rule(3, "oras", "requests"),
     "chonkle.fetch": rule(3, beside="oci"),
     "chonkle.backends.base": rule(4, never="cache storage engine oci fetch"),
