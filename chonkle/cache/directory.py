@@ -118,8 +118,12 @@ class CacheDirectory:
         """
         make_private_directory(self.root)
         if self.distrust() is None:
+            # Written in place, since nothing collects here what a writer that died leaves. It comes
+            # first: until the rest is there, the next process writes it again.
+            tag = self.root / "CACHEDIR.TAG"
+            tag.touch(mode=PRIVATE_FILE)
+            tag.write_bytes(CACHEDIR_TAG)
             make_private_directory(self._entries)
-            write_atomic(self.root / "CACHEDIR.TAG", CACHEDIR_TAG)
 
     def distrust(self) -> str | None:
         """Say why others could have put native code here, or None where they cannot.
