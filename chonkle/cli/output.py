@@ -57,3 +57,8 @@ def shown_time(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.1f} s" if seconds >= 1 else f"{max(seconds, 0) * 1e3:.0f} ms"
+
+
+def shown_age(seconds: float) -> str:
+    """Write for people how long ago something was, of which nobody counts milliseconds."""
+    return shown_time(seconds) if seconds >= _TIMES[-1][1] * 2 else f"{max(seconds, 0):.0f} s"

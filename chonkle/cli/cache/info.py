@@ -8,7 +8,7 @@ import click
 
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.survey import Machine, Totals, directories, distrust_of, layer_name, survey
-from chonkle.cli.output import print_json, shown_size, shown_time, table
+from chonkle.cli.output import print_json, shown_age, shown_size, shown_time, table
 from chonkle.settings import Settings
 
 
@@ -106,5 +106,5 @@ def _rows(layer: _Layer, *, size_max_bytes: int) -> Iterator[tuple[str, str]]:
     yield "  uses", f"{totals.uses}{saved}"
     if not directory.is_system:
         trimmed = directory.last_trimmed()
-        ago = "never" if trimmed is None else f"{shown_time(time.time() - trimmed)} ago"
+        ago = "never" if trimmed is None else f"{shown_age(time.time() - trimmed)} ago"
         yield "  upkeep", ago

@@ -7,7 +7,7 @@ import click
 from chonkle.cache.record import About
 from chonkle.cache.survey import Machine, Surveyed, layer_name, survey
 from chonkle.cli.cache.layers import layers
-from chonkle.cli.output import print_json, shown_size, shown_time, table
+from chonkle.cli.output import print_json, shown_age, shown_size, shown_time, table
 from chonkle.settings import Settings
 
 _HEADER = (
@@ -74,13 +74,13 @@ def _document(each: Surveyed) -> dict[str, object]:
 
 def _row(each: Surveyed, *, now: float) -> tuple[str, ...]:
     entry = each.entry
-    used = shown_time(now - entry.used_at) if entry.uses else _UNKNOWN
+    used = shown_age(now - entry.used_at) if entry.uses else _UNKNOWN
     what = (_UNKNOWN, entry.key[:16], _UNKNOWN, _UNKNOWN)
     age = _UNKNOWN
     if entry.record is not None:
         about = entry.record.about
         what = (about.codec_id or _UNKNOWN, about.label, about.kind, about.wasmtime)
-        age = shown_time(now - about.created)
+        age = shown_age(now - about.created)
     saved = shown_time(each.saved_s) if each.saved_s else _UNKNOWN
     return (*what, shown_size(entry.size_bytes), age, used, str(entry.uses), saved, _note(each))
 
