@@ -71,19 +71,23 @@ class Source:
         is_pinned = pin is not None or (scheme == "oci" and "@sha256:" in uri)
         return cls(uri, scheme, pin, is_pinned)
 
-    def fetch(self) -> bytes:
+    def fetch(self, *, docker_config: Path | None = None) -> bytes:
         """Fetch the bytes and check them against the pin.
+
+        Args:
+            docker_config: docker's directory, which has credentials for registries; None for
+                everybody's access.
 
         Raises:
             FetchError: when they cannot be had.
             DigestMismatchError: when they are others than the pin promised.
         """
-        data = self._read()
+        data = self._read(docker_config)
         if self.pin is not None:
             self.pin.check(data, what=self.uri)
         return data
 
-    def _read(self) -> bytes:
+    def _read(self, docker_config: Path | None) -> bytes:
         if self.scheme == "file":
             return _read_file(self.uri)
         # What speaks HTTP takes a quarter of a second to import; only who downloads waits for it.
@@ -94,7 +98,9 @@ class Source:
         from chonkle.oci.client import pull_wasm  # noqa: PLC0415
         from chonkle.oci.model import Reference  # noqa: PLC0415
 
-        return pull_wasm(Reference.parse(self.uri), size_max=SIZE_MAX_BYTES)
+        return pull_wasm(
+            Reference.parse(self.uri), size_max=SIZE_MAX_BYTES, docker_config=docker_config
+        )
 
 
 def _read_file(uri: str) -> bytes:

@@ -16,6 +16,7 @@ Nothing is compiled or instantiated here, and identity comes only from embedded 
 from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from chonkle.backends.base import BACKENDS, Backend
@@ -90,6 +91,8 @@ class Resolver:
         pipeline_sources: codec id to source URI; fetched where nothing is installed.
         paths: codec id to a wasm or pipeline file.
         force_download: fetch from sources even what is installed.
+        docker_config: docker's directory, which has credentials for registries; None leaves it to
+            the environment.
     """
 
     codec_store: str | Path | None = None
@@ -99,6 +102,7 @@ class Resolver:
     pipeline_sources: Mapping[str, str] = field(default_factory=dict)
     paths: Mapping[str, str | Path] = field(default_factory=dict)
     force_download: bool = False
+    docker_config: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse a preference that names no backend.
@@ -245,13 +249,14 @@ class Resolver:
             install: make it a candidate for every pipeline; only where there was none.
         """
         source = Source.parse(uri)
+        fetch = partial(source.fetch, docker_config=self.docker_config)
         store = self._store() if source.is_pinned or install else None
         reason = f"{why} {uri}"
         if store is None or not source.is_pinned:
-            found = self._identified(codec_id, source.fetch(), reason)
+            found = self._identified(codec_id, fetch(), reason)
         else:
             kept = None if self.force_download else store.recall(uri)
-            data = source.fetch() if kept is None else kept
+            data = fetch() if kept is None else kept
             found = self._identified(codec_id, data, reason if kept is None else f"{reason}, kept")
             if kept is None:
                 store.keep(uri, data)

@@ -12,6 +12,7 @@
 | `CHONKLE_AOT` | `auto` (default), `only` (never compile) or `off` (keep nothing) |
 | `CHONKLE_CALLS` | `prepared` (default) or `public`: how guests are called |
 | `CHONKLE_COMPONENT` | `flatten` (default) or `fallback`: how components are run |
+| `DOCKER_CONFIG` | directory of docker's `config.json`, which has credentials for registries |
 """
 
 import os
@@ -52,6 +53,7 @@ class Settings:
         force_download: fetch from sources even what is installed.
         prepared_calls: call guests through wasmtime's C API, where that works.
         flatten_components: run components as fast as core modules, where that can be done.
+        docker_config: docker's directory, which has credentials for registries; None for none.
     """
 
     cache: CacheConfig
@@ -59,6 +61,7 @@ class Settings:
     force_download: bool = False
     prepared_calls: bool = True
     flatten_components: bool = True
+    docker_config: Path | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -85,6 +88,7 @@ class Settings:
             == "prepared",
             flatten_components=_choice(variables, "CHONKLE_COMPONENT", ("flatten", "fallback"))
             == "flatten",
+            docker_config=_docker_config(variables),
         )
 
 
@@ -144,6 +148,16 @@ def _choice(variables: Mapping[str, str], name: str, choices: tuple[str, ...]) -
         allowed = ", ".join(f"`{choice}`" for choice in choices)
         raise ChonkleError(f"bad {name}", expected=allowed, got=shown(value))
     return value
+
+
+def _docker_config(variables: Mapping[str, str]) -> Path | None:
+    directory = variables.get("DOCKER_CONFIG")
+    if directory:
+        return Path(directory)
+    try:
+        return _home() / ".docker"
+    except ChonkleError:
+        return None  # nobody to log in as
 
 
 def _home() -> Path:

@@ -1,12 +1,14 @@
 """Codecs from OCI registries: a real one, and one that lies."""
 
+import base64
 import hashlib
 import json
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +28,7 @@ CONFIG_TYPE = "application/vnd.wasm.config.v0+json"
 WASM_TYPE = "application/wasm"
 STORE = ("--codec-store", "store")
 NAME = "codecs/guest"
+SECRET = base64.b64encode(b"me:secret").decode()
 
 
 def sha256(data: bytes) -> str:
@@ -65,10 +68,12 @@ class Registry:
     Attributes:
         address: host and port.
         process: the program.
+        authorization: who speaks to it, where it wants to know.
     """
 
     address: str
     process: "subprocess.Popen[bytes]"
+    authorization: str = ""
 
     def request(
         self, method: str, url: str, body: bytes = b"", content_type: str = ""
@@ -77,7 +82,8 @@ class Registry:
         connection = HTTPConnection(self.address, timeout=30)
         try:
             path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-            connection.request(method, path, body, {"Content-Type": content_type})
+            headers = {"Content-Type": content_type, "Authorization": self.authorization}
+            connection.request(method, path, body, headers)
             answer = connection.getresponse()
             answer.read()
             return answer.status, answer.getheader("Location", "")
@@ -107,23 +113,25 @@ def free_port() -> int:
         return port
 
 
-@pytest.fixture
-def registry(tmp_path_factory: pytest.TempPathFactory, registry_program: str) -> Iterator[Registry]:
-    folder = tmp_path_factory.mktemp("registry")
+@contextmanager
+def started(
+    folder: Path, program: str, authorization: str = "", **settings: Mapping[str, object]
+) -> Iterator[Registry]:
     address = f"127.0.0.1:{free_port()}"
-    settings = {
+    document = {
         "version": 0.1,
         "log": {"level": "error"},
         "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
         "http": {"addr": address},
+        **settings,
     }
     # JSON is YAML too.
-    (folder / "config.yml").write_text(json.dumps(settings))
+    (folder / "config.yml").write_text(json.dumps(document))
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [registry_program, "serve", str(folder / "config.yml")], stdout=log, stderr=log
+            [program, "serve", str(folder / "config.yml")], stdout=log, stderr=log
         )
-    found = Registry(address, process)
+    found = Registry(address, process, authorization)
     try:
         deadline = time.monotonic() + 20
         while True:
@@ -139,6 +147,25 @@ def registry(tmp_path_factory: pytest.TempPathFactory, registry_program: str) ->
     finally:
         process.terminate()
         process.wait(timeout=20)
+
+
+@pytest.fixture
+def registry(tmp_path_factory: pytest.TempPathFactory, registry_program: str) -> Iterator[Registry]:
+    with started(tmp_path_factory.mktemp("registry"), registry_program) as found:
+        yield found
+
+
+@pytest.fixture
+def private_registry(
+    tmp_path_factory: pytest.TempPathFactory, registry_program: str
+) -> Iterator[Registry]:
+    """Start a registry that knows only `me`, whose password is `secret`."""
+    folder = tmp_path_factory.mktemp("registry")
+    users = folder / "htpasswd"
+    users.write_text("me:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n")
+    auth = {"htpasswd": {"realm": "codecs", "path": str(users)}}
+    with started(folder, registry_program, f"Basic {SECRET}", auth=auth) as found:
+        yield found
 
 
 @pytest.mark.parametrize("pinned", [False, True])
@@ -183,6 +210,27 @@ def test_nobody_listens(error_of: ErrorOf) -> None:
     source = f"guest=oci://127.0.0.1:{free_port()}/{NAME}:1"
     message = error_of("run", "pipeline.json", *STORE, "--explain", "--source", source)
     assert "cannot connect" in message
+
+
+def test_credentials_are_where_docker_has_them(
+    *,
+    tmp_path: Path,
+    explain: Explain,
+    error_of: ErrorOf,
+    private_registry: Registry,
+    wasm: bytes,
+) -> None:
+    private_registry.push(NAME, "1.0.0", wasm)
+    source = f"guest=oci://{private_registry.address}/{NAME}:1.0.0"
+    arguments = ("pipeline.json", *STORE, "--source", source)
+    message = error_of("run", *arguments, "--explain")
+    assert "the server answered 401 Unauthorized; hint: check the name, and log in" in message
+
+    (tmp_path / "docker").mkdir()
+    auths = {private_registry.address: {"auth": SECRET}}
+    (tmp_path / "docker/config.json").write_text(json.dumps({"auths": auths}))
+    found = explain(*arguments, environment={"DOCKER_CONFIG": "docker"})
+    assert found["steps"][0]["implementation"] == "guest-wat@1.0.0"
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,7 @@ RULES: Mapping[str, Rule] = {
     "chonkle.cache.bundle": rule(2, "blake3", "tomli_w"),
     "chonkle.cache.aot": rule(2, "blake3", "wasmtime", beside="engine"),
     "chonkle.engine": rule(2, "wasmtime"),
+    "chonkle.oci.credentials": rule(3),
     "chonkle.oci.transport": rule(3, "requests"),
     "chonkle.oci.client": rule(3, "oras", "requests"),
     "chonkle.fetch": rule(3, beside="oci"),

@@ -98,6 +98,19 @@ def test_the_cache_has_three_modes(mode: str) -> None:
     assert Settings.from_environment({"CHONKLE_AOT": mode}).cache.mode == mode
 
 
+@pytest.mark.parametrize(
+    ("variables", "directory"),
+    [
+        ({}, HOME / ".docker"),
+        ({"DOCKER_CONFIG": ""}, HOME / ".docker"),
+        ({"DOCKER_CONFIG": "/run/secrets"}, Path("/run/secrets")),
+        ({"DOCKER_CONFIG": "here"}, Path("here")),
+    ],
+)
+def test_docker_says_where_credentials_are(variables: dict[str, str], directory: Path) -> None:
+    assert Settings.from_environment(variables).docker_config == directory
+
+
 @pytest.mark.parametrize(("value", "prepared"), [("prepared", True), ("public", False), ("", True)])
 def test_guests_are_called_in_one_of_two_ways(value: str, prepared: bool) -> None:  # noqa: FBT001 - a column of the table
     assert Settings.from_environment({"CHONKLE_CALLS": value}).prepared_calls is prepared
@@ -134,7 +147,8 @@ def test_a_user_without_a_home_needs_none_when_both_directories_are_set(
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(Path, "home", staticmethod(homeless))
-    Settings.from_environment({"CHONKLE_CACHE_DIR": "/a", "CHONKLE_CODEC_STORE": "/b"})
+    settings = Settings.from_environment({"CHONKLE_CACHE_DIR": "/a", "CHONKLE_CODEC_STORE": "/b"})
+    assert settings.docker_config is None
     with pytest.raises(ChonkleError, match="no home directory; hint: set CHONKLE_CACHE_DIR and"):
         Settings.from_environment({})
 
