@@ -148,5 +148,13 @@ class Codec(Closing, ABC):
         """
         return self.answer(direction, port_map).take()
 
+    def memory_bytes(self) -> int | None:
+        """Say how large the memories of the instances are that wait for a call.
+
+        Returns:
+            Bytes, or None where the backend does not see them.
+        """
+        return None
+
     def close(self) -> None:
         """Free what the codec holds. Idempotent."""

@@ -233,6 +233,10 @@ class CoreCodec(Codec):
         data = portmap.only_data(output, name, len(output) - overhead)
         return {name: data} if data is not None else _ports(output)
 
+    def memory_bytes(self) -> int:
+        """Say how large the memories of the waiting instances are."""
+        return sum(instance.memory.size() for instance in self._pool.waiting())
+
     def close(self) -> None:
         """Free the instances."""
         self._pool.clear()

@@ -22,6 +22,9 @@ _INSTANCES_MAX = 256
 _TABLES_MAX = 16
 _MEMORIES_MAX = 3
 
+# What is reported of a refusal that says nothing.
+WORDLESS = "the codec failed without a word"
+
 
 class LinearMemory:
     """A guest's memory, looked at in place and never past its end.
@@ -142,6 +145,10 @@ class InstancePool[I]:
         except IndexError:
             return self._start()
 
+    def waiting(self) -> tuple[I, ...]:
+        """Give the instances that wait, which stay where they are."""
+        return tuple(self._idle)
+
     def clear(self) -> None:
         """Forget the instances that wait."""
         self._idle.clear()
@@ -181,7 +188,7 @@ def refusal(text: str) -> CodecError | LimitExceeded:
     words = one_line(text)
     if words.startswith("out of memory"):
         return LimitExceeded(words, hint="raise the memory limit, if the input is to be trusted")
-    return CodecError(words or "the codec failed without a word")
+    return CodecError(words or WORDLESS)
 
 
 def one_line(text: str) -> str:

@@ -218,6 +218,10 @@ class _Instance:
             self._memories[item] = found
         return found
 
+    def memory_bytes(self) -> int:
+        """Say how large the memories are that were looked at."""
+        return sum(memory.size() for memory in self._memories.values())
+
     def _stub(self, item: LoweredImport, type_: wasmtime.FuncType) -> wasmtime.Func:
         """Make what answers an imported function: WASI that tells nothing, or a trap."""
         masks = [_MASKS[str(parameter)] for parameter in type_.params]
@@ -330,6 +334,10 @@ class FlattenedCodec(Codec):
             return self._lend(instance, transform, pointer, ports, direction)
         except (ChonkleError, wasmtime.Trap, wasmtime.WasmtimeError, RefusedError) as failure:
             raise self._failure(failure, instance, direction) from failure
+
+    def memory_bytes(self) -> int:
+        """Say how large the memories of the waiting instances are that their functions use."""
+        return sum(instance.memory_bytes() for instance in self._pool.waiting())
 
     def close(self) -> None:
         """Free the instances."""

@@ -357,6 +357,17 @@ def test_time_is_limited_on_the_desk(open_guest: OpenGuest, write_guest: WriteGu
         codec.call("decode", {"bytes": b"x"})
 
 
+def test_the_memory_of_waiting_instances_can_be_seen(
+    open_guest: OpenGuest, write_guest: WriteGuest
+) -> None:
+    codec = open_guest(write_guest(encode=f"(drop (memory.grow (i32.const 2))) {ECHO}"))
+    assert codec.memory_bytes() == 0
+    codec.call("decode", {"bytes": b"x"})
+    assert codec.memory_bytes() == 65536
+    codec.call("encode", {"bytes": b"x"})
+    assert codec.memory_bytes() == 3 * 65536
+
+
 def test_a_guest_has_few_memories_and_exports(
     open_guest: OpenGuest, write_guest: WriteGuest
 ) -> None:

@@ -146,6 +146,17 @@ def test_memory_may_grow_while_the_input_is_lowered(open_component: OpenComponen
     assert codec.call("decode", ports) == ports
 
 
+def test_the_memory_of_waiting_instances_can_be_seen_where_it_is_flattened(
+    open_component: OpenComponent,
+) -> None:
+    codec = open_component(component(decode=f"(drop (memory.grow (i32.const 2))) {ECHO}"))
+    seen = []
+    for direction in ("encode", "decode"):
+        codec.call(direction, {"bytes": b"x"})
+        seen.append(codec.memory_bytes())
+    assert seen == ([65536, 3 * 65536] if isinstance(codec, FlattenedCodec) else [None, None])
+
+
 def test_no_ports_at_all(open_component: OpenComponent) -> None:
     assert open_component(component()).call("decode", {}) == {}
 
