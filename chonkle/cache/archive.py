@@ -106,7 +106,7 @@ def read_members(file: BinaryIO) -> Iterator[Member]:
         file.seek(start - len(padding))
         if file.read(len(padding)) != padding:
             raise Doubt(f"there is something behind the member `{member.name}`")
-    if length != start + len(END) or file.read() != END[_BLOCK_BYTES:]:
+    if file.read(_BLOCK_BYTES + 1) != END[_BLOCK_BYTES:]:
         raise Doubt("it does not end where its members end")
 
 
