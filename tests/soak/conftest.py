@@ -10,10 +10,12 @@ import random
 import signal
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -50,6 +52,16 @@ def kept_bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("bytecode")))
         yield
+
+
+@pytest.fixture(scope="session")
+def tile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    """Make a tile for the pipeline of the demonstration: its file, and the pixels in it."""
+    rows = np.random.default_rng(7).integers(0, 1 << 16, (12, 1024), np.uint16)
+    differences = np.diff(rows, axis=1, prepend=np.zeros((len(rows), 1), np.uint16))
+    path = tmp_path_factory.mktemp("tile") / "tile.bin"
+    path.write_bytes(zlib.compress(differences.astype("<u2").tobytes()))
+    return path, rows.astype("<u2").tobytes()
 
 
 @pytest.fixture(scope="session")
