@@ -340,8 +340,7 @@ class AotCache:
             for directory in self.layers.readable
             for entry in directory.entries()
             if entry.record is not None
-            and (about := entry.record.about).kind == job.compiler.kind
-            and about.wasm == str(job.digest)
+            and (about := entry.record.about).wasm == str(job.digest)
             # What is for this engine was just doubted, and the log says why.
             and about.engine != self.engine.fingerprint.hex
         }

@@ -251,7 +251,16 @@ def test_a_key_is_read_from_hexadecimal_digits() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "ab" * 31, "ab" * 33, "zz" * 32, "ab " * 21 + "a", "ab" * 31 + " a", "٣" * 64],
+    [
+        "",
+        "ab" * 31,
+        "ab" * 33,
+        "zz" * 32,
+        "ab " * 21 + "a",
+        "ab" * 31 + " a",
+        f"{'ab' * 16} {'ab' * 16}",
+        "٣" * 64,
+    ],
 )
 def test_what_is_no_key_is_refused_and_not_shown(text: str) -> None:
     with pytest.raises(CacheError) as caught:
