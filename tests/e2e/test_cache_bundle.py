@@ -261,3 +261,28 @@ def test_processes_that_import_at_once_agree(
     assert sum(each["entries"] for each in told) == 4
     assert [each["entries"] + each["kept"] for each in told] == [4] * 4
     check_run(chonkle, command, tile, only(tmp_path / "cold"))
+
+
+def test_an_import_that_is_killed_leaves_whole_entries_and_can_be_done_again(
+    tmp_path: Path, chonkle: Callable[..., Any], chonkle_process: Callable[..., Any]
+) -> None:
+    warm, cold = ({"CHONKLE_CACHE_DIR": str(tmp_path / name)} for name in ("warm", "cold"))
+    chonkle("cache", "warm", "--interruptible", environment=warm)
+    chonkle("cache", "export", "codecs.tar", environment=warm)
+    with chonkle_process(
+        *("cache", "import", "codecs.tar", ALLOW), cwd=tmp_path, environment=cold
+    ) as process:
+        while process.poll() is None and not any((tmp_path / "cold").rglob("*.toml")):
+            pass
+        process.kill()
+    there = json.loads(chonkle("cache", "list", "--json", environment=cold).stdout)
+    whole = [each for each in there if each["status"] == "usable"]
+    assert whole
+    assert {each["status"] for each in there} <= {"usable", "unfinished"}
+    chonkle("cache", "verify", environment=cold)
+    done = json.loads(
+        chonkle("cache", "import", "codecs.tar", ALLOW, "--json", environment=cold).stdout
+    )
+    assert done["kept"] == len(whole)
+    chonkle("cache", "export", "again.tar", environment=cold)
+    assert (tmp_path / "again.tar").read_bytes() == (tmp_path / "codecs.tar").read_bytes()
