@@ -141,6 +141,25 @@ def test_a_directory_below_one_that_others_write_to_is_not_trusted(tmp_path: Pat
     assert distrust(path, owners=ME) is None
 
 
+@posix
+def test_a_directory_below_another_users_is_not_trusted_unless_that_is_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = tmp_path / "a"
+    path = parent / "b"
+    path.mkdir(parents=True)
+    stat_of, owner = Path.stat, 12345
+
+    def stat_with_owner(of: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        found = stat_of(of, follow_symlinks=follow_symlinks)
+        return os.stat_result((*found[:4], owner, *found[5:])) if of == parent else found
+
+    monkeypatch.setattr(Path, "stat", stat_with_owner)
+    assert distrust(path, owners=ME) == f"{parent}, above it, belongs to user 12345"
+    owner = 0
+    assert distrust(path, owners=ME) is None
+
+
 def test_a_link_is_judged_by_where_it_leads(tmp_path: Path) -> None:
     real, link = tmp_path / "real", tmp_path / "link"
     real.mkdir()
