@@ -1,0 +1,29 @@
+"""Vectors of `tiff-predictor-2`."""
+
+from collections.abc import Iterator
+
+import imagecodecs
+import numpy as np
+from golden_vector import Vector, smooth
+
+
+def vectors() -> Iterator[Vector]:
+    """Give the vectors."""
+    made_by = (
+        f"imagecodecs {imagecodecs.__version__}, delta_encode(axis=1) of NumPy {np.__version__}"
+    )
+    for dtype, samples in (("u1", 1), ("u1", 3), ("<u2", 1), ("<u2", 5), ("<u4", 1), ("<u8", 2)):
+        rows = smooth(np.dtype(dtype), (5, 37, samples))
+        yield Vector(
+            implementation="tiff-predictor-2-c",
+            case=f"{rows.dtype.name}-{samples}",
+            made_by=made_by,
+            directions=("decode", "encode"),
+            inputs={
+                "bytes": imagecodecs.delta_encode(rows, axis=1).tobytes(),
+                "bytes_per_sample": rows.itemsize,
+                "width": rows.shape[1],
+                "samples_per_pixel": samples,
+            },
+            outputs={"bytes": rows.tobytes()},
+        )
