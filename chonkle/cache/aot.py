@@ -13,7 +13,7 @@ import errno
 import re
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -33,7 +33,7 @@ SIZE_MAX_BYTES = 2 << 30
 
 # Compiling takes milliseconds for a small codec and seconds for a large one, on a machine that may
 # be busy. Who waits longer compiles for itself.
-_WAIT_S = 30.0
+WAIT_S = 30.0
 _WAIT_S_PER_BYTE = 5e-6
 _NUMBERED = re.compile(r"^[0-9]+: ")
 _NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
@@ -167,29 +167,33 @@ class CacheLayers:
             return opened
         if config.system is not None:
             system = CacheDirectory(config.system, seal=config.seal, is_system=True)
-            reason = _unusable(system, is_to_exist=True)
+            reason = _unusable(system, is_needed=True)
             if reason is None:
                 opened.append(system)
             else:
                 warn(f"AOT cache of the system not used: {reason}")
         if config.root is not None:
             own = CacheDirectory(config.root, seal=config.seal)
-            reason = _unusable(own, is_to_exist=config.mode == "only")
+            reason = _unusable(own, is_made=config.mode == "auto")
             if reason is None:
                 opened.append(own)
                 self._own = own if config.mode == "auto" else None
-            elif config.mode == "auto" or own.exists():
-                self.warn_once(f"AOT cache not used, codecs are compiled in memory: {reason}")
+            else:
+                instead = ", codecs are compiled in memory" * (config.mode == "auto")
+                self.warn_once(f"AOT cache not used{instead}: {reason}")
         return opened
 
 
-def _unusable(directory: CacheDirectory, *, is_to_exist: bool) -> str | None:
-    """Say why a directory cannot be used, making it first where it need not exist."""
+def _unusable(
+    directory: CacheDirectory, *, is_needed: bool = False, is_made: bool = False
+) -> str | None:
+    """Say why a directory cannot be used; one that is missing is a reason, is made, or is empty."""
     try:
         if not directory.exists():
-            if is_to_exist:
+            if is_needed:
                 return f"there is no cache in {directory.root}"
-            directory.create()
+            if is_made:
+                directory.create()
         return directory.distrust()
     except OSError as failure:
         return str(failure)
@@ -203,11 +207,14 @@ class AotCache:
         engine: the engine that compiles, and that loads what was compiled.
         layers: where it is kept.
         counts: what happened so far.
+        wait_s: how long to wait for another process that compiles the same, besides what its size
+            may take.
     """
 
     engine: Engine
     layers: CacheLayers
     counts: CacheCounts = field(default_factory=CacheCounts)
+    wait_s: float = WAIT_S
 
     def key(self, kind: str, digest: Digest) -> str:
         """Give the key of an entry, as 64 hexadecimal digits."""
@@ -262,7 +269,7 @@ class AotCache:
             is_kept = True
             try:
                 held.enter_context(
-                    own.lock(key, timeout_s=_WAIT_S + len(job.wasm) * _WAIT_S_PER_BYTE)
+                    own.lock(key, timeout_s=self.wait_s + len(job.wasm) * _WAIT_S_PER_BYTE)
                 )
             except TimeoutError:
                 # Somebody else will write it.
@@ -335,15 +342,18 @@ class AotCache:
     def _missing(self, job: "_Job[object]") -> CacheError:
         """Say that there is no native code, and whether there is some for another engine."""
         own = f"wasmtime {wasmtime_version()} on {target()}"
-        others = {
-            f"wasmtime {about.wasmtime} on {about.target}"
-            for directory in self.layers.readable
-            for entry in directory.entries()
-            if entry.record is not None
-            and (about := entry.record.about).wasm == str(job.digest)
-            # What is for this engine was just doubted, and the log says why.
-            and about.engine != self.engine.fingerprint.hex
-        }
+        others: set[str] = set()
+        for directory in self.layers.readable:
+            # Where nobody may look, there is nothing to tell of.
+            with suppress(OSError):
+                others.update(
+                    f"wasmtime {about.wasmtime} on {about.target}"
+                    for entry in directory.entries()
+                    if entry.record is not None
+                    and (about := entry.record.about).wasm == str(job.digest)
+                    # What is for this engine was just doubted, and the log says why.
+                    and about.engine != self.engine.fingerprint.hex
+                )
         found = [f"{each} with other settings" if each == own else each for each in sorted(others)]
         option = "--interruptible " * self.engine.config.interruptible
         places = (self.layers.config.system, self.layers.config.root)

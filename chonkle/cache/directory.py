@@ -107,8 +107,16 @@ class CacheDirectory:
         self._owners = (*own, 0) if own and is_system else own
 
     def exists(self) -> bool:
-        """Whether there is anything in the format that this version reads."""
-        return self._entries.is_dir()
+        """Whether there is anything in the format that this version reads.
+
+        Raises:
+            OSError: when that cannot be told.
+        """
+        # `Path.is_dir` says no, in some versions of Python, where nobody may look.
+        try:
+            return stat.S_ISDIR(self._entries.stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def create(self) -> None:
         """Make the directory, private to its owner.

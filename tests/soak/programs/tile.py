@@ -1,14 +1,14 @@
 """Decodes a tile with the pipeline of the demonstration, once it is told to begin.
 
-tile.py PREFERENCE TILE [WASMTIME]
-
-It says `ready`, waits until its standard input ends, and reports as JSON what came of it. Where a
-version of wasmtime is named, it takes the one that is installed for that.
+It says `ready`, waits until its standard input ends, and reports as JSON what came of it.
 """
 
+import argparse
 import hashlib
 import json
+import os
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import chonkle.engine
 from chonkle.errors import ChonkleError
 from chonkle.pipeline import prepare
 from chonkle.resolver import Resolver
+from chonkle.settings import Settings
 
 PIPELINE = Path(__file__).parents[3] / "docs/examples/demo/tile.json"
 # The second call is the first that a desk is set up for.
@@ -51,10 +52,22 @@ def pretend(version: str) -> None:
         setattr(module, "wasmtime_version", lambda: version)  # noqa: B010 - mypy forbids the other
 
 
-def decode(preference: str, tile: bytes) -> dict[str, object]:
+def become(user: int, preference: str, tile: bytes) -> None:
+    """Go on as another user, who may not be able to read what Python has yet to import."""
+    with tempfile.TemporaryDirectory() as folder:
+        assert "error" not in decode(
+            preference, tile, Settings.from_environment({"CHONKLE_CACHE_DIR": folder})
+        )
+    os.setgroups([])
+    os.setgid(user)
+    os.setuid(user)
+
+
+def decode(preference: str, tile: bytes, settings: Settings) -> dict[str, object]:
     """Decode a tile, and give what came of it."""
+    resolver = Resolver(preference=[preference])
     try:
-        with prepare(PIPELINE, resolver=Resolver(preference=[preference])) as prepared:
+        with prepare(PIPELINE, resolver=resolver, settings=settings) as prepared:
             pixels = {prepared.run({"bytes": tile})["bytes"] for _ in range(CALLS)}
             counts = prepared.session.counts
     except ChonkleError as failure:
@@ -66,14 +79,23 @@ def decode(preference: str, tile: bytes) -> dict[str, object]:
 
 
 def main() -> None:
-    preference, path, *version = sys.argv[1:]
-    compiled, heard, tile = count_compiled(), Heard(), Path(path).read_bytes()
-    for each in version:
-        pretend(each)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("preference")
+    parser.add_argument("tile", type=Path)
+    parser.add_argument("--wasmtime", help="take the wasmtime that is installed for this version")
+    parser.add_argument("--become", type=int, help="the id of a user to go on as")
+    told = parser.parse_args()
+    heard, tile = Heard(), told.tile.read_bytes()
+    if told.become:
+        become(told.become, told.preference, tile)
+        heard.take()
+    if told.wasmtime:
+        pretend(told.wasmtime)
+    compiled = count_compiled()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.read()
-    report = decode(preference, tile)
+    report = decode(told.preference, tile, Settings.from_environment())
     json.dump({**report, "compiled": compiled, "messages": heard.take()}, sys.stdout)
 
 
