@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from chonkle.backends.base import Limits
 from chonkle.errors import CodecError
 from chonkle.formats.component_binary import read_interface
 from chonkle.formats.signature import read_signature
@@ -120,9 +121,9 @@ def test_zlib_out_of_memory_has_words() -> None:
     wasm = artifact("zlib-rs", "core")
     bomb = zlib.compress(bytes(1 << 27), 9)
     with pytest.raises(CodecError, match="out of memory"):
-        call(wasm, "decode", {"bytes": bomb}, memory_bytes=1 << 24)
+        call(wasm, "decode", {"bytes": bomb}, limits=Limits(memory_bytes=1 << 24))
     with pytest.raises(CodecError, match="out of memory"):
-        call(wasm, "encode", {"bytes": bytes(600_000)}, memory_bytes=1 << 20)
+        call(wasm, "encode", {"bytes": bytes(600_000)}, limits=Limits(memory_bytes=1 << 20))
 
 
 samples = st.sampled_from(["u1", "<u2", "<u4", "<u8"]).flatmap(

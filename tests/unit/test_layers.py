@@ -110,7 +110,7 @@ RULES: Mapping[str, Rule] = {
 FACADE = Rule(layer=7, computed=True)
 
 # What the build side may use of the runtime: its lowest layers, the registry client to publish
-# with, the front door to verify what it built, and where a user's data go.
+# with, what opens and calls codecs, to verify them, and where a user's data go.
 BUILD_SIDE_USES = (
     "chonkle.errors",
     "chonkle.names",
@@ -120,6 +120,9 @@ BUILD_SIDE_USES = (
     "chonkle.storage",
     "chonkle.engine",
     "chonkle.oci",
+    "chonkle.closing",
+    "chonkle.backends",
+    "chonkle.resolver",
     "chonkle.session",
     "chonkle.pipeline",
     "chonkle.settings",

@@ -1,32 +1,34 @@
-"""Running a codec just built, in the plainest way that wasmtime has, to see that it works.
+"""Running a codec in the plainest way that wasmtime has, to see that it works.
 
 This is no runtime: an instance lives for one call, and nothing of it is fast. That is the point of
 it: a codec that fails here is broken, whatever the runtime does.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import wasmtime
-from wasmtime import component
+from wasmtime import component as wasm_component
 
+from chonkle.backends.base import Limits
+from chonkle.backends.guest import limited_store, trap_error
+from chonkle.engine import Engine, EngineConfig
 from chonkle.errors import CodecError, CodecTrap, PortMapError, WasmFormatError
 from chonkle.formats import portmap
 from chonkle.formats.signature import Direction
 from chonkle.formats.wasm_binary import binary_kind
 
 _INTERFACE = "chonkle:codec/transform@0.1.0"
-_MEMORY_BYTES = 1 << 30
+_LIMITS = Limits()
 _U32 = 0xFFFF_FFFF
 _U64 = 0xFFFF_FFFF_FFFF_FFFF
 
+type Code = wasmtime.Module | wasm_component.Component
+
 
 def call(
-    wasm: bytes,
-    direction: Direction,
-    ports: Mapping[str, bytes],
-    *,
-    memory_bytes: int = _MEMORY_BYTES,
+    wasm: bytes, direction: Direction, ports: Mapping[str, bytes], *, limits: Limits = _LIMITS
 ) -> dict[str, bytes]:
     """Run one direction of a codec once.
 
@@ -34,7 +36,7 @@ def call(
         wasm: a core module or component.
         direction: which of its two functions.
         ports: the inputs.
-        memory_bytes: how far its memory may grow.
+        limits: what it may take.
 
     Returns:
         The outputs.
@@ -42,10 +44,12 @@ def call(
     Raises:
         CodecError: when it fails, with its words.
         CodecTrap: when it traps, or answers with what is no port-map.
+        LimitExceeded: when it asks for more than it may.
+        WasmFormatError: when it lacks an export of its ABI.
     """
     if binary_kind(wasm) == "component":
-        return _call_component(wasm, direction, ports, memory_bytes)
-    answer = call_raw(wasm, direction, portmap.encode(ports), memory_bytes=memory_bytes)
+        return _call_component(wasm, direction, ports, limits)
+    answer = call_raw(wasm, direction, portmap.encode(ports), limits=limits)
     try:
         return portmap.decode(answer)
     except PortMapError as failure:
@@ -53,7 +57,7 @@ def call(
 
 
 def call_raw(
-    wasm: bytes, direction: Direction, request: bytes, *, memory_bytes: int = _MEMORY_BYTES
+    wasm: bytes, direction: Direction, request: bytes, *, limits: Limits = _LIMITS
 ) -> bytes:
     """Run a core module once on bytes that may be no port-map.
 
@@ -61,78 +65,158 @@ def call_raw(
         wasm: a core module.
         direction: which of its two functions.
         request: what is written into its memory.
-        memory_bytes: how far its memory may grow.
+        limits: what it may take.
 
     Returns:
         The encoded outputs.
 
     Raises:
-        CodecError: when it fails, with its words.
-        CodecTrap: when it traps.
+        CodecError: when it fails, with its words if it has any.
+        CodecTrap: when it traps, or points outside of its memory.
+        LimitExceeded: when it asks for more than it may.
         WasmFormatError: when it lacks an export of the core ABI.
     """
-    engine, module = _compiled(wasm)
-    store = wasmtime.Store(engine)
-    store.set_limits(memory_size=memory_bytes)
-    exports = wasmtime.Instance(store, module, []).exports(store)
-    memory = _exported(exports, "memory", wasmtime.Memory)
+    started = start(wasm, limits=limits)
+    store, memory = started.wasm_store, started.exported("memory", wasmtime.Memory)
 
     def run(name: str, *arguments: int) -> int:
-        function = _exported(exports, name, wasmtime.Func)
-        try:
-            result = function(store, *arguments)
-        except wasmtime.Trap as failure:
-            raise CodecTrap(f"`{name}` trapped: {failure}") from failure
+        function = started.exported(name, wasmtime.Func)
+        result = started.run(lambda: function(store, *arguments))
         return int(result) & _U64 if result is not None else 0
 
+    def within(address: int, size: int) -> slice:
+        if address + size > memory.data_len(store):
+            raise CodecTrap(f"{size} bytes at {address} lie outside of its memory")
+        return slice(address, address + size)
+
     def read(packed: int) -> bytes:
-        start, size = packed >> 32, packed & _U32
-        return bytes(memory.read(store, start, start + size))
+        place = within(packed >> 32, packed & _U32)
+        return bytes(memory.read(store, place.start, place.stop))
 
     address = run("alloc", len(request)) & _U32
     if not address:
         raise CodecError(f"out of memory for an input of {len(request)} bytes")
-    memory.write(store, request, address)
+    memory.write(store, request, within(address, len(request)).start)
     packed = run(direction, address, len(request))
     if not packed:
-        raise CodecError(read(run("last_error")).decode())
+        said = read(run("last_error")) if "last_error" in started.exports else b""
+        raise CodecError(said.decode(errors="replace"))
     answer = read(packed)
     run("dealloc", packed >> 32, packed & _U32)
     return answer
 
 
+@dataclass(frozen=True, slots=True)
+class Started:
+    """An instance of a codec that has called nothing yet, but what it calls by itself.
+
+    Attributes:
+        engine: its engine.
+        limits: what each of its calls may take.
+        wasm_store: its store.
+        exports: what it exports, if it is a core module.
+        component: the instance, if it is a component.
+    """
+
+    engine: Engine
+    limits: Limits
+    wasm_store: wasmtime.Store
+    exports: Mapping[str, object]
+    component: wasm_component.Instance | None = None
+
+    def exported[T](self, name: str, kind: type[T]) -> T:
+        """Give an export of a core module, or fail where it is not of a kind."""
+        found = self.exports.get(name)
+        if not isinstance(found, kind):
+            raise WasmFormatError(f"no export `{name}` of the right kind")
+        return found
+
+    def run[T](self, guest: Callable[[], T]) -> T:
+        """Run something of the guest within its time, and say in chonkle's words what broke."""
+        return _run(guest, self.engine, self.wasm_store, self.limits)
+
+
+def start(wasm: bytes, *, limits: Limits = _LIMITS) -> Started:
+    """Instantiate a codec, and run what it wants to run before all else.
+
+    Args:
+        wasm: a core module or component; what it imports traps when it is called.
+        limits: what it may take, now and in each call.
+
+    Raises:
+        WasmFormatError: when it is not valid.
+        CodecTrap: when it traps while it starts.
+        LimitExceeded: when it asks for more than it may.
+    """
+    engine, code = compiled(wasm)
+    store = limited_store(engine, limits)
+    if isinstance(code, wasm_component.Component):
+        whole = code
+        linker = wasm_component.Linker(engine.wasmtime)
+        linker.define_unknown_imports_as_traps(whole)
+        instance = _run(lambda: linker.instantiate(store, whole), engine, store, limits)
+        return Started(engine, limits, store, {}, instance)
+    module, core_linker = code, wasmtime.Linker(engine.wasmtime)
+    core_linker.define_unknown_imports_as_traps(module)
+    core = _run(lambda: core_linker.instantiate(store, module), engine, store, limits)
+    started = Started(engine, limits, store, dict(core.exports(store)))
+    if "_initialize" in started.exports:
+        initialize = started.exported("_initialize", wasmtime.Func)
+        started.run(lambda: initialize(store))
+    return started
+
+
 # Vectors and tests call one codec many times, and compiling takes longer than the calls.
 @lru_cache(maxsize=16)
-def _compiled(wasm: bytes) -> tuple[wasmtime.Engine, wasmtime.Module]:
-    engine = wasmtime.Engine()
-    return engine, wasmtime.Module(engine, wasm)
+def compiled(wasm: bytes) -> tuple[Engine, Code]:
+    """Validate and compile a codec.
+
+    Args:
+        wasm: a core module or component.
+
+    Returns:
+        The code, and the engine that it runs in; its calls can be stopped.
+
+    Raises:
+        WasmFormatError: when it is not valid.
+    """
+    kind = binary_kind(wasm)
+    engine = Engine(EngineConfig(interruptible=True))
+    try:
+        if kind == "component":
+            return engine, wasm_component.Component(engine.wasmtime, wasm)
+        return engine, wasmtime.Module(engine.wasmtime, wasm)
+    except wasmtime.WasmtimeError as failure:
+        reason = str(failure).strip().splitlines()
+        raise WasmFormatError(f"not a valid {kind} binary: {reason[-1].strip()}") from failure
 
 
-def _exported[T](exports: Mapping[str, object], name: str, kind: type[T]) -> T:
-    found = exports.get(name)
-    if not isinstance(found, kind):
-        raise WasmFormatError(f"no export `{name}` of the right kind")
-    return found
+def _run[T](guest: Callable[[], T], engine: Engine, store: wasmtime.Store, limits: Limits) -> T:
+    try:
+        with engine.deadline(store, limits.timeout_s):
+            return guest()
+    except (wasmtime.Trap, wasmtime.WasmtimeError) as failure:
+        raise trap_error(failure, limits) from failure
 
 
 def _call_component(
-    wasm: bytes, direction: Direction, ports: Mapping[str, bytes], memory_bytes: int
+    wasm: bytes, direction: Direction, ports: Mapping[str, bytes], limits: Limits
 ) -> dict[str, bytes]:
-    engine = wasmtime.Engine()
-    store = wasmtime.Store(engine)
-    store.set_limits(memory_size=memory_bytes)
-    compiled = component.Component(engine, wasm)
-    instance = component.Linker(engine).instantiate(store, compiled)
+    started = start(wasm, limits=limits)
+    store, instance = started.wasm_store, started.component
+    assert instance is not None  # noqa: S101 - it is a component
     interface = instance.get_export_index(store, _INTERFACE)
     index = instance.get_export_index(store, direction, interface) if interface else None
     function = instance.get_func(store, index) if index else None
     if function is None:
         raise WasmFormatError(f"no function `{direction}` in `{_INTERFACE}`")
-    try:
-        result = function(store, list(ports.items()))
+
+    def transform() -> str | Sequence[tuple[str, bytes]]:
+        result: str | Sequence[tuple[str, bytes]] = function(store, list(ports.items()))
         function.post_return(store)
-    except wasmtime.Trap as failure:
-        raise CodecTrap(f"`{direction}` trapped: {failure}") from failure
+        return result
+
+    result = started.run(transform)
     # wasmtime gives the payload of `ok` and `err` without saying which; here the types differ.
     if isinstance(result, str):
         raise CodecError(result)

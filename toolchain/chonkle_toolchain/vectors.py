@@ -9,18 +9,20 @@ A vector is a JSON file in the codec's folder, `vectors/<case>.json`:
 """
 
 import base64
-import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import cast
 
-from chonkle.errors import BuildError, CodecError, CodecTrap
+from chonkle.errors import BuildError, CodecError, CodecTrap, LimitExceeded, offer
 from chonkle.formats.json_text import parse_json
-from chonkle.formats.signature import Direction, Signature
+from chonkle.formats.signature import DIRECTIONS, Direction, Signature
 from chonkle.formats.values import encode_scalar
 from chonkle_toolchain.guest import call
 from chonkle_toolchain.recipe import Recipe
+
+type Call = Callable[[Direction, Mapping[str, bytes]], Mapping[str, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,43 @@ class Vector:
     def expected(self, direction: Direction, signature: Signature) -> dict[str, bytes]:
         """Give what must come out, in a direction."""
         known = self.outputs if direction == "decode" else self.inputs
-        return {name: known[name] for name in signature.gives(direction)}
+        return {name: known[name] for name in signature.gives(direction) if name in known}
+
+    def check(self, direction: Direction, signature: Signature, call: Call) -> None:
+        """Demand what the vector says of a codec.
+
+        Args:
+            direction: in which of its directions.
+            signature: the codec's.
+            call: runs the codec.
+
+        Raises:
+            BuildError: when it gives something else, or fails.
+        """
+        for side, ports, known in (
+            ("input", self.inputs, signature.inputs),
+            ("output", self.outputs, signature.outputs),
+        ):
+            unknown = sorted(ports.keys() - known.keys())
+            if unknown:
+                raise BuildError(
+                    f"golden vector `{self.case}`: `{signature.implementation}` has no {side} port"
+                    f" `{unknown[0]}`",
+                    hint=offer(known),
+                )
+        what = f"`{signature.implementation}` fails its golden vector `{self.case}`, to {direction}"
+        try:
+            found = call(direction, self.given(direction, signature))
+        except (CodecError, CodecTrap, LimitExceeded) as failure:
+            raise BuildError(what, got=f"the failure: {failure}") from failure
+        expected = self.expected(direction, signature)
+        if found != expected:
+            raise BuildError(
+                what,
+                expected=shown_ports(expected),
+                got=shown_ports(found),
+                hint="mend the codec, or give it another version; do not renew the vector",
+            )
 
 
 def read_vectors(recipe: Recipe) -> list[Vector]:
@@ -69,7 +107,22 @@ def read_vectors(recipe: Recipe) -> list[Vector]:
     Raises:
         BuildError: when one is malformed.
     """
-    return [_read(path) for path in sorted((recipe.folder / "vectors").glob("*.json"))]
+    return read_vector_files(recipe.folder / "vectors")
+
+
+def read_vector_files(folder: Path) -> list[Vector]:
+    """Read the golden vectors in a folder.
+
+    Args:
+        folder: where they are; it need not exist.
+
+    Returns:
+        The vectors, sorted by case.
+
+    Raises:
+        BuildError: when one is malformed.
+    """
+    return [_read(path) for path in sorted(folder.glob("*.json"))]
 
 
 def verify(recipe: Recipe, wasm: bytes) -> int:
@@ -88,44 +141,41 @@ def verify(recipe: Recipe, wasm: bytes) -> int:
     compared = 0
     for vector in read_vectors(recipe):
         for direction in vector.directions:
-            what = f"`{recipe.name}` fails its golden vector `{vector.case}`, to {direction}"
-            try:
-                found = call(wasm, direction, vector.given(direction, recipe.signature))
-            except (CodecError, CodecTrap) as failure:
-                raise BuildError(what, got=f"the failure: {failure}") from failure
-            expected = vector.expected(direction, recipe.signature)
-            if found != expected:
-                raise BuildError(
-                    what,
-                    expected=_shown(expected),
-                    got=_shown(found),
-                    hint="mend the codec, or give it another version; do not renew the vector",
-                )
+            vector.check(direction, recipe.signature, partial(call, wasm))
             compared += 1
     return compared
 
 
-def _shown(ports: Mapping[str, bytes]) -> str:
-    return ", ".join(
-        f"`{name}` of {len(data)} bytes beginning {data[:8].hex(' ')}"
+def shown_ports(ports: Mapping[str, bytes]) -> str:
+    """Write ports for a message: names, sizes and first bytes."""
+    shown = (
+        f"`{name}` of {len(data)} bytes{f' beginning {data[:8].hex(" ")}' if data else ''}"
         for name, data in ports.items()
     )
+    return ", ".join(shown) or "no ports"
 
 
 def _read(path: Path) -> Vector:
     document = parse_json(path.read_bytes(), what=str(path), error=BuildError)
     try:
         fields = cast("dict[str, object]", document)
-        directions = cast("list[Direction]", fields["directions"])
-        return Vector(
+        vector = Vector(
             case=path.stem,
             made_by=str(fields["made_by"]),
-            directions=tuple(directions),
+            directions=_directions(fields["directions"]),
             inputs=_ports(fields["inputs"]),
             outputs=_ports(fields["outputs"]),
         )
-    except (KeyError, TypeError, AttributeError, binascii.Error) as failure:
+    except (KeyError, TypeError, AttributeError, ValueError) as failure:
         raise BuildError(f"{path}: malformed golden vector: {failure}") from failure
+    return vector
+
+
+def _directions(document: object) -> tuple[Direction, ...]:
+    directions = cast("list[Direction]", document)
+    if not isinstance(document, list) or not all(name in DIRECTIONS for name in directions):
+        raise ValueError("`directions` lists something else than `decode` and `encode`")
+    return tuple(directions)
 
 
 def _ports(document: object) -> dict[str, bytes]:

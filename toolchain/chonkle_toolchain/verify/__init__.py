@@ -1,0 +1,20 @@
+"""Verifying codecs: is a wasm file what it says it is, and does it behave?
+
+structure   what can be said before it is called: valid, imports, exports, signature
+examples    finding calls that it answers
+ports       whether the signature tells the truth
+data        golden vectors, round trips, the same bytes again and from the other form
+hostile     bad input, and memory that grows
+wasm        all of that for one file
+folder      for the files in a folder
+report      what was found
+
+Nothing of a codec is trusted. What a file holds, however wrong, is an outcome in the report.
+"""
+
+from chonkle_toolchain.verify.bench import LIMITS
+from chonkle_toolchain.verify.folder import verify_file, verify_folder
+from chonkle_toolchain.verify.report import Check, Report
+from chonkle_toolchain.verify.wasm import verify_wasm
+
+__all__ = ["LIMITS", "Check", "Report", "verify_file", "verify_folder", "verify_wasm"]

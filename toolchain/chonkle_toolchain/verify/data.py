@@ -1,0 +1,182 @@
+"""Whether a codec gives the right bytes, gives them again, and gives them in both of its forms."""
+
+from collections.abc import Iterable, Mapping
+
+from chonkle.errors import CodecError
+from chonkle.formats.signature import Direction
+from chonkle.storage.store import WasmCodec
+from chonkle_toolchain.vectors import shown_ports
+from chonkle_toolchain.verify.bench import OpenCodec, Ports, Refusal, Reply, doing
+from chonkle_toolchain.verify.examples import (
+    Setting,
+    Trip,
+    decode_again,
+    loss,
+    settings,
+    travel,
+)
+from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
+from chonkle_toolchain.verify.samples import CONTENTS
+from chonkle_toolchain.verify.subject import Subject, Tried, outcome_of
+
+# Of which every kind of data is tried; nothing differs in how no byte, or one, are made.
+_SIZES = (1021, 4096)
+_SIZES_OF_ANY_CONTENT = (0, 1)
+_LARGE = 1 << 20
+# wasmtime's own support for components takes a second for each megabyte.
+_LARGE_WHEN_SLOW = 1 << 14
+# A lossy codec may change data once, and not for ever.
+_TRIPS_MAX = 8
+
+
+def check_golden_vectors(subject: Subject) -> str:
+    """Demand what the golden vectors say."""
+    if not subject.vectors:
+        raise NotApplicable("no golden vectors were given")
+
+    def call(direction: Direction, ports: Ports) -> Ports:
+        reply = subject.call(direction, ports)
+        if isinstance(reply, Refusal):
+            raise CodecError(reply.words)
+        return reply
+
+    compared = 0
+    for vector in subject.vectors:
+        for direction in vector.directions:
+            vector.check(direction, subject.signature, call)
+            compared += 1
+    return f"{compared} answers to {len(subject.vectors)} vectors"
+
+
+def check_round_trip(subject: Subject) -> str:
+    """Demand that decoding gives back what was encoded."""
+    if set(subject.directions) != {"encode", "decode"}:
+        raise NotApplicable("the signature offers one direction only")
+    found = [trip for trip in _trips(subject) if not isinstance(trip.encoded, Refusal)]
+    guessed = 0
+    for trip in found:
+        lost = loss(subject, trip)
+        if lost and trip.is_guessed:
+            guessed += 1
+        elif lost:
+            if subject.signature.document.get("lossless", True) is not False:
+                raise CheckFailed(
+                    f"decoding what encoding {shown_ports(trip.given)} gave: {lost}",
+                    hint="if the codec is to lose something, its signature says `lossless: false`",
+                )
+            _demand_to_settle(subject, trip, lost)
+    if not found:
+        raise NotApplicable("encoding refuses whatever is tried")
+    if guessed == len(found):
+        raise NotApplicable(
+            "decoding takes a value that encoding does not give, and none was found"
+        )
+    return f"{len(found) - guessed} times"
+
+
+def check_determinism(subject: Subject) -> str:
+    """Demand the same answers again, from the same instance and from a fresh one."""
+    if not subject.tried:
+        raise NotApplicable("no call was answered or refused")
+    if subject.signature.document.get("deterministic") is False:
+        raise NotApplicable("the signature says that it is not deterministic")
+    for example in subject.examples:
+        for _ in range(2):
+            reply = subject.opened.call(example.direction, example.ports, what="again")
+            if reply != example.answer:
+                raise CheckFailed(
+                    f"{doing(example.direction, '')} the same again gives another answer",
+                    expected=shown_ports(example.answer),
+                    got=_shown(reply),
+                )
+    fresh = subject.bench.open(subject.file)
+    # Backwards, so that what was left behind in memory is something else at each call.
+    for call, reply in _replayed(reversed(subject.tried), fresh):
+        raise CheckFailed(
+            f"{doing(call.direction, '')} {shown_ports(call.ports)} gives another answer in a fresh"
+            " instance",
+            got=_shown(reply),
+        )
+    return f"{len(subject.tried)} calls"
+
+
+def check_both_forms(subject: Subject) -> str:
+    """Demand that core module and component give the same for everything that was tried."""
+    if subject.partner is None:
+        raise NotApplicable("no other form was given")
+    partner = WasmCodec.from_bytes(subject.partner, "the other form")
+    if partner.kind == subject.file.kind:
+        raise CheckFailed(f"the other form is no other: it is a {partner.kind} binary too")
+    if partner.signature.to_json() != subject.signature.to_json():
+        raise CheckFailed(f"the signature differs from that of the {partner.kind} form")
+    if not subject.tried:
+        raise NotApplicable("no call was answered or refused")
+    other = subject.bench.open(partner)
+    for call, reply in _replayed(subject.tried, other):
+        own = subject.opened.call(call.direction, call.ports)
+        raise CheckFailed(
+            f"the two forms differ, {doing(call.direction, '')} {shown_ports(call.ports)}",
+            expected=f"as the {subject.file.kind} form, {_shown(own)}",
+            got=f"of the {partner.kind} form, {_shown(reply)}",
+        )
+    return f"{len(subject.tried)} calls"
+
+
+def _trips(subject: Subject) -> Iterable[Trip]:
+    """Encode and decode the golden vectors' data, and generated data of many sizes."""
+    signature = subject.signature
+    for vector in subject.vectors:
+        given = vector.given("encode", signature)
+        encoded = subject.call("encode", given, what=f"the golden vector `{vector.case}`")
+        if isinstance(encoded, Refusal):
+            continue
+        known = vector.given("decode", signature)
+        yield decode_again(subject, given, encoded, known=known)
+    for index, setting in enumerate(settings(subject)):
+        yield from _trips_of(subject, setting, is_first=index == 0)
+
+
+def _trips_of(subject: Subject, setting: Setting, *, is_first: bool) -> Iterable[Trip]:
+    for size in _SIZES_OF_ANY_CONTENT:
+        yield travel(subject, setting, content="random", size=size)
+    for content in CONTENTS:
+        for size in _SIZES:
+            yield travel(subject, setting, content=content, size=size)
+        if is_first:
+            is_slow = subject.opened.memory_bytes() is None
+            large = _LARGE_WHEN_SLOW if is_slow else _LARGE
+            yield travel(subject, setting, content=content, size=large)
+
+
+def _demand_to_settle(subject: Subject, trip: Trip, lost: str) -> None:
+    """Demand that a lossy codec, given what it gave, soon loses nothing more."""
+    for _ in range(_TRIPS_MAX):
+        if trip.decoded is None or isinstance(trip.decoded, Refusal):
+            break
+        given = {**trip.given, **trip.decoded}
+        encoded = subject.call("encode", given, what="what decoding gave")
+        if isinstance(encoded, Refusal):
+            break
+        trip = decode_again(subject, given, encoded)
+        if not loss(subject, trip):
+            return
+    raise CheckFailed(
+        f"what is decoded and encoded again is not the same after {_TRIPS_MAX} times; at first,"
+        f" {lost}",
+        expected="a lossy codec to lose something once",
+    )
+
+
+def _replayed(
+    calls: Iterable[Tried], codec: OpenCodec
+) -> Iterable[tuple[Tried, Mapping[str, bytes] | Refusal]]:
+    """Make calls again, and give those whose outcome differs."""
+    for call in calls:
+        reply = codec.call(call.direction, call.ports, what="again")
+        outcome = outcome_of(reply)
+        if outcome != call.outcome and outcome is not None and call.outcome is not None:
+            yield call, reply
+
+
+def _shown(reply: Reply) -> str:
+    return f"the refusal: {reply.words}" if isinstance(reply, Refusal) else shown_ports(reply)

@@ -1,0 +1,278 @@
+"""Finding calls that a codec answers: out of its golden vectors, its defaults, and by trying.
+
+Encoding takes data and values. Data can be generated; values, of parameters and of whatever else is
+not bytes, stand in golden vectors, or are found by trying those that most codecs are content with.
+What encoding gives is what decoding takes. Only a value that decoding alone takes, a length say, is
+in neither: it is tried until decoding gives back what went in.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice, product
+
+from chonkle.formats.signature import Direction, Port, Signature
+from chonkle.formats.values import check_scalar, encode_scalar, shown
+from chonkle_toolchain.verify.bench import Ports, Refusal, Reply, doing
+from chonkle_toolchain.verify.report import CheckFailed
+from chonkle_toolchain.verify.samples import CONTENTS, Content, generated, values
+from chonkle_toolchain.verify.subject import Example, Subject
+
+SIZE = 4096
+
+_SETTINGS_MAX = 4
+_TRIES_MAX = 256
+_VECTOR_EXAMPLES_MAX = 4
+_VECTOR_BYTES_MAX = 1 << 16
+_SHOWN_WORDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Values for whatever is not data.
+
+    Attributes:
+        values: parameters, and outputs that are not bytes.
+        units: for each port of data, a size that goes with the values: that of a golden vector.
+    """
+
+    values: Ports
+    units: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """Data that were encoded, and what came out of that decoded again.
+
+    Attributes:
+        given: what went into encoding.
+        encoded: what came out of it.
+        taken: what went into decoding; empty where encoding refused.
+        decoded: what came out of that.
+        is_guessed: whether decoding takes values that encoding does not give.
+    """
+
+    given: Ports
+    encoded: Reply
+    taken: Ports = field(default_factory=dict)
+    decoded: Reply | None = None
+    is_guessed: bool = False
+
+
+def find_examples(subject: Subject) -> str:
+    """Find calls that the codec answers, for the other checks to start from.
+
+    Returns:
+        How many were found, in words.
+
+    Raises:
+        CheckFailed: when none is found in a direction that the codec offers.
+    """
+    refusals: dict[Direction, list[str]] = {direction: [] for direction in subject.directions}
+    for direction, ports, reply in _first_calls(subject):
+        if isinstance(reply, Refusal):
+            refusals[direction].append(reply.words or "(without a word)")
+        else:
+            subject.examples.append(Example(direction, ports, reply))
+    for direction in subject.directions:
+        if not subject.examples_of(direction):
+            raise CheckFailed(
+                f"{doing(direction, '')} refuses whatever is tried",
+                got=_said(refusals[direction]),
+                hint="does the signature name every port? A golden vector shows how it is called",
+            )
+    return ", ".join(
+        f"{len(subject.examples_of(direction))} calls of {direction}"
+        for direction in subject.directions
+    )
+
+
+def _first_calls(subject: Subject) -> Iterator[tuple[Direction, Ports, Reply]]:
+    """Call the codec as its golden vectors say, and with generated data."""
+    small = [vector for vector in subject.vectors if _size(vector.outputs) <= _VECTOR_BYTES_MAX]
+    for direction in subject.directions:
+        for vector in small[:_VECTOR_EXAMPLES_MAX]:
+            ports = vector.given(direction, subject.signature)
+            what = f"the golden vector `{vector.case}`"
+            yield direction, ports, subject.call(direction, ports, what=what)
+    if "encode" in subject.directions:
+        for setting in settings(subject):
+            for content in CONTENTS:
+                trip = travel(subject, setting, content=content, size=SIZE)
+                yield "encode", trip.given, trip.encoded
+                if trip.decoded is not None:
+                    yield "decode", trip.taken, trip.decoded
+
+
+def settings(subject: Subject) -> list[Setting]:
+    """Find values with which the codec encodes: those of golden vectors, or those that work.
+
+    Args:
+        subject: the codec.
+
+    Returns:
+        A few; one that does not work where nothing else was found.
+    """
+    signature = subject.signature
+    data = data_ports(signature)
+    required = {name for name, port in signature.takes("encode").items() if port.required}
+    found: dict[tuple[tuple[str, bytes], ...], Setting] = {}
+    for vector in subject.vectors:
+        given = vector.given("encode", signature)
+        if required <= given.keys():
+            chosen = {name: value for name, value in given.items() if name not in data}
+            units = {name: len(given[name]) for name in data if name in given}
+            found.setdefault(tuple(chosen.items()), Setting(chosen, units))
+    if found:
+        return list(found.values())[:_SETTINGS_MAX]
+    wanted = [name for name in signature.takes("encode") if name in required - data.keys()]
+    tried = Setting({})
+    for combination in _combinations(subject, wanted):
+        tried = Setting(combination)
+        for size in (SIZE, 64, 0):
+            ports = {**data_of(signature, "random", size), **combination}
+            if not isinstance(subject.call("encode", ports, what="generated data"), Refusal):
+                return [tried]
+    return [tried]
+
+
+def travel(subject: Subject, setting: Setting, *, content: Content, size: int) -> Trip:
+    """Encode generated data, and decode what came out.
+
+    Where the codec refuses the size, one that goes with the setting is tried as well: it may want
+    whole rows.
+
+    Args:
+        subject: the codec.
+        setting: its parameters.
+        content: the kind of data.
+        size: how much of it.
+    """
+    signature, units = subject.signature, [unit for unit in setting.units.values() if unit]
+    sizes = [size, *(max(1, size // unit) * unit for unit in units)]
+    trip = Trip({}, Refusal("nothing was tried"))
+    for data in (
+        *(data_of(signature, content, each) for each in sizes),
+        # Ports of one length each.
+        data_of(signature, content, size, alike=True),
+    ):
+        given = {**data, **setting.values}
+        encoded = subject.call("encode", given, what=f"{size} bytes of {content} data")
+        if not isinstance(encoded, Refusal):
+            return decode_again(subject, given, encoded)
+        trip = Trip(given, encoded)
+    return trip
+
+
+def decode_again(
+    subject: Subject, given: Ports, encoded: Ports, *, known: Ports | None = None
+) -> Trip:
+    """Decode what encoding gave.
+
+    Args:
+        subject: the codec.
+        given: what went into encoding.
+        encoded: what came out.
+        known: values that decoding takes and encoding does not, if they are known.
+    """
+    if "decode" not in subject.directions:
+        return Trip(given, encoded)
+    takes = subject.signature.takes("decode")
+    shared = {name: value for name, value in given.items() if name in takes}
+    taken = {**shared, **(known or {}), **encoded}
+    missing = [name for name, port in takes.items() if port.required and name not in taken]
+    what = "what encoding gave"
+    if not missing:
+        return Trip(given, encoded, taken, subject.call("decode", taken, what=what))
+    best: Trip | None = None
+    lengths = [encode_scalar(len(given[name])) for name in data_ports(subject.signature)]
+    for combination in _combinations(subject, missing, first=lengths):
+        ports = {**taken, **combination}
+        trip = Trip(
+            given, encoded, ports, subject.call("decode", ports, what=what), is_guessed=True
+        )
+        if loss(subject, trip) == "":
+            return trip
+        if best is None or isinstance(best.decoded, Refusal):
+            best = trip
+    return best or Trip(given, encoded)
+
+
+def loss(subject: Subject, trip: Trip) -> str:
+    """Say how what was decoded differs from what was encoded; nothing where it does not."""
+    if trip.decoded is None or isinstance(trip.decoded, Refusal):
+        return "" if trip.decoded is None else f"it is refused: {trip.decoded.words}"
+    for name, port in subject.signature.gives("decode").items():
+        before, after = trip.given.get(name), trip.decoded.get(name)
+        if before is None or before == after:
+            continue
+        if after is None:
+            return f"`{name}` does not come back"
+        if port.type == "bytes":
+            return f"`{name}`, {len(before)} bytes, comes back as {_difference(before, after)}"
+        # One value may be written in several ways.
+        values_ = [check_scalar(text, port.type, what=f"`{name}`") for text in (before, after)]
+        if values_[0] != values_[1]:
+            return f"`{name}`, {shown(values_[0])}, comes back as {shown(values_[1])}"
+    return ""
+
+
+def data_ports(signature: Signature) -> dict[str, Port]:
+    """Give the ports of bytes that encoding takes, parameters excluded."""
+    return {
+        name: port
+        for name, port in signature.takes("encode").items()
+        if port.type == "bytes" and not port.parameter
+    }
+
+
+def data_of(
+    signature: Signature, content: Content, size: int, *, alike: bool = False
+) -> dict[str, bytes]:
+    """Generate the decoded form.
+
+    Args:
+        signature: whose data ports it is for.
+        content: the kind of data.
+        size: of the first port.
+        alike: whether the others have that size too, and not smaller ones.
+    """
+    return {
+        name: generated(content, size if alike else size // (index + 1), seed=name)
+        for index, name in enumerate(data_ports(signature))
+    }
+
+
+def choices(subject: Subject, name: str, port: Port) -> list[bytes]:
+    """Give values to try for a port: of golden vectors, its default, and some of its type."""
+    sides = [(vector.inputs, vector.outputs) for vector in subject.vectors]
+    known = [side[name] for both in sides for side in both if name in side]
+    default = [] if port.default is None else [encode_scalar(port.default)]
+    return list(dict.fromkeys((*known[:_SETTINGS_MAX], *default, *values(port.type))))
+
+
+def _combinations(
+    subject: Subject, names: list[str], *, first: list[bytes] | None = None
+) -> Iterator[dict[str, bytes]]:
+    """Give values for several ports, `first` being tried before all others."""
+    ports = {**subject.signature.outputs, **subject.signature.inputs}
+    tried = [
+        list(dict.fromkeys((*(first or []), *choices(subject, name, ports[name]))))
+        for name in names
+    ]
+    for combination in islice(product(*tried), _TRIES_MAX):
+        yield dict(zip(names, combination, strict=True))
+
+
+def _difference(before: bytes, after: bytes) -> str:
+    if len(before) != len(after):
+        return f"{len(after)} bytes"
+    at = next(index for index, byte in enumerate(before) if byte != after[index])
+    return f"others, from byte {at} on"
+
+
+def _said(words: list[str]) -> str:
+    return "; ".join(list(dict.fromkeys(words))[:_SHOWN_WORDS])
+
+
+def _size(ports: Ports) -> int:
+    return sum(map(len, ports.values()))

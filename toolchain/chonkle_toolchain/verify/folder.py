@@ -1,0 +1,246 @@
+"""Verifying files: one, those of a codec store, or those of the folder that an author works in."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from chonkle.backends.base import Limits
+from chonkle.errors import BuildError, ChonkleError
+from chonkle.formats.wasm_binary import SIZE_MAX_BYTES, Kind
+from chonkle.storage.files import read_file
+from chonkle.storage.store import WasmCodec
+from chonkle_toolchain.lock import LOCK_FILE, Artifact, read_lock
+from chonkle_toolchain.recipe import RECIPE_FILE, Abi, Recipe, find_recipes
+from chonkle_toolchain.vectors import Vector, read_vectors
+from chonkle_toolchain.verify.bench import LIMITS
+from chonkle_toolchain.verify.report import (
+    Check,
+    CheckFailed,
+    NotApplicable,
+    Report,
+    carry_out,
+)
+from chonkle_toolchain.verify.wasm import verify_wasm
+
+_OTHER: Mapping[Kind, Kind] = {"core": "component", "component": "core"}
+_ABIS: tuple[Abi, ...] = ("core", "component")
+# Where `chonkle build` puts what it builds of a folder.
+_BUILT = "codec"
+
+
+def verify_file(
+    path: Path,
+    *,
+    vectors: Sequence[Vector] = (),
+    allowed_imports: Iterable[str] = (),
+    limits: Limits = LIMITS,
+) -> Report:
+    """Verify one file, and compare it with its other form where that lies beside it.
+
+    Args:
+        path: the file; the other form of `NAME.core.wasm` is `NAME.component.wasm`.
+        vectors: the codec's golden vectors.
+        allowed_imports: what it may import; names, or patterns with `*`.
+        limits: what one call may take.
+
+    Raises:
+        BuildError: when it cannot be read.
+    """
+    return verify_wasm(
+        _read(path),
+        file=str(path),
+        vectors=vectors,
+        allowed_imports=allowed_imports,
+        partner=_partner_of(path),
+        limits=limits,
+    )
+
+
+def verify_folder(
+    folder: Path,
+    *,
+    codec_src: Path | None = None,
+    allowed_imports: Iterable[str] = (),
+    limits: Limits = LIMITS,
+    report: Callable[[Report], None] = lambda _: None,
+) -> list[Report]:
+    """Verify every codec in a folder.
+
+    Args:
+        folder: a codec store; or a codec's folder, or a folder with several of those, of which
+            what `chonkle build` has put into `codec` is verified.
+        codec_src: for a codec store, where the codecs' folders are, with the golden vectors.
+        allowed_imports: what they may import; names, or patterns with `*`.
+        limits: what one call may take.
+        report: told of each file as soon as it is done.
+
+    Returns:
+        A report on the folder, and one on each file.
+
+    Raises:
+        BuildError: when there is no codec, a recipe or a golden vector is malformed, or a folder
+            cannot be read.
+    """
+    is_source = (folder / RECIPE_FILE).is_file() or any(folder.glob(f"*/{RECIPE_FILE}"))
+    store, sources = (folder / _BUILT, folder) if is_source else (folder, codec_src)
+    recipes = {} if sources is None else find_recipes(sources)
+    paths = sorted(path for path in store.glob("*/*.wasm") if not path.parent.name.startswith("."))
+    if not paths:
+        raise BuildError(
+            f"no codec in `{store}`",
+            expected="files such as `zlib/zlib-rs@1.0.0.core.wasm`",
+            hint=f"`chonkle build {folder}` builds them" if is_source else "",
+        )
+    listed, about_lock = _read_listed(store)
+    reports = []
+
+    def done(found: Report) -> None:
+        report(found)
+        reports.append(found)
+
+    done(_about_folder(store, about_lock, listed, recipes))
+    vectors = {name: read_vectors(recipe) for name, recipe in recipes.items()}
+    # Shared, so that what is compiled of a file is there when its other form is compared with it.
+    with TemporaryDirectory(prefix="chonkle-verify-", ignore_cleanup_errors=True) as cache:
+        for path in paths:
+            place = _Place(store, path.relative_to(store).as_posix(), listed)
+            done(
+                _verify_in_place(
+                    place,
+                    vectors=vectors,
+                    allowed_imports=tuple(allowed_imports),
+                    limits=limits,
+                    cache=Path(cache),
+                )
+            )
+    return reports
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A file in a store.
+
+    Attributes:
+        store: the folder.
+        file: the file, relative to it, with `/` between.
+        listed: what the lock lists, by file; None where there is none.
+    """
+
+    store: Path
+    file: str
+    listed: Mapping[str, Artifact] | None
+
+
+def _verify_in_place(
+    place: _Place,
+    *,
+    vectors: Mapping[str, Sequence[Vector]],
+    allowed_imports: tuple[str, ...],
+    limits: Limits,
+    cache: Path,
+) -> Report:
+    path = place.store / place.file
+    try:
+        wasm = _read(path)
+    except BuildError as failure:
+        return Report(place.file, "", (Check("valid", "failed", str(failure)),))
+    try:
+        codec = WasmCodec.from_bytes(wasm, place.file)
+    except ChonkleError:
+        codec = None
+    found = verify_wasm(
+        wasm,
+        file=place.file,
+        vectors=() if codec is None else vectors.get(codec.signature.implementation, ()),
+        allowed_imports=allowed_imports,
+        partner=_partner_of(path),
+        limits=limits,
+        cache=cache,
+    )
+    checks = (
+        carry_out("digest", lambda: _check_digest(place, wasm)),
+        carry_out("place", lambda: _check_place(place, codec)),
+    )
+    return replace(found, checks=(*checks, *found.checks))
+
+
+def _check_digest(place: _Place, wasm: bytes) -> str:
+    if place.listed is None:
+        raise NotApplicable(f"there is no {LOCK_FILE}")
+    wanted = place.listed.get(place.file)
+    if wanted is None:
+        raise CheckFailed(f"{LOCK_FILE} does not list it")
+    found = Artifact.of(place.file, wasm)
+    if found != wanted:
+        raise CheckFailed(
+            f"other bytes than {LOCK_FILE} says",
+            expected=f"{wanted.size_bytes} bytes with blake3 {wanted.blake3}",
+            got=f"{found.size_bytes} bytes with blake3 {found.blake3}",
+            hint="build it again, or take the file from where it was published",
+        )
+    return f"blake3 {found.blake3}"
+
+
+def _check_place(place: _Place, codec: WasmCodec | None) -> str:
+    if codec is None:
+        raise NotApplicable("it does not say what it is")
+    wanted = f"{codec.signature.codec_id}/{codec.file_name}"
+    if place.file != wanted:
+        raise CheckFailed("wrong place in the folder", expected=wanted, got=place.file)
+    return wanted
+
+
+def _about_folder(
+    store: Path,
+    about_lock: Check,
+    listed: Mapping[str, Artifact] | None,
+    recipes: Mapping[str, Recipe],
+) -> Report:
+    def check_files() -> str:
+        wanted = {recipe.artifact(abi) for recipe in recipes.values() for abi in _ABIS}
+        missing = sorted(
+            file for file in wanted | (listed or {}).keys() if not (store / file).is_file()
+        )
+        if missing:
+            raise CheckFailed(f"`{missing[0]}` is not there", hint="`chonkle build` builds it")
+        if listed is None and not recipes:
+            raise NotApplicable("nothing says which files should be there")
+        return f"{len(wanted | (listed or {}).keys())} files"
+
+    return Report(str(store), "", (about_lock, carry_out("files", check_files)))
+
+
+def _read_listed(store: Path) -> tuple[Mapping[str, Artifact] | None, Check]:
+    """Read what the lock lists, by file; and what is to be said of the lock itself."""
+    if not (store / LOCK_FILE).exists():
+        return None, Check("lock", "not applicable", f"there is no {LOCK_FILE}")
+    try:
+        lock = read_lock(store)
+    except BuildError as failure:
+        # Nothing is listed in it, so that no file is taken for one that is.
+        return {}, Check("lock", "failed", str(failure))
+    listed = {
+        built.artifact(abi).file: built.artifact(abi)
+        for built in lock.codecs.values()
+        for abi in _ABIS
+    }
+    return listed, Check("lock", "passed", f"{len(lock.codecs)} codecs")
+
+
+def _partner_of(path: Path) -> bytes | None:
+    for kind, other in _OTHER.items():
+        ending = f".{kind}.wasm"
+        if path.name.endswith(ending):
+            partner = path.with_name(f"{path.name.removesuffix(ending)}.{other}.wasm")
+            return _read(partner) if partner.is_file() else None
+    return None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.exists() and not path.is_file():
+            raise BuildError(f"{path}: not a file")
+        return read_file(path, size_max=SIZE_MAX_BYTES)
+    except OSError as failure:
+        raise BuildError(f"{path}: cannot be read: {failure.strerror}") from failure

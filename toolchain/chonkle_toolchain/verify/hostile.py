@@ -1,0 +1,144 @@
+"""Whether a codec stands what it should never get, and whether it gives its memory back."""
+
+import struct
+from collections.abc import Iterator
+
+from chonkle.errors import CodecError, CodecTrap, LimitExceeded
+from chonkle.formats import portmap
+from chonkle.formats.signature import Direction
+from chonkle_toolchain.guest import call_raw
+from chonkle_toolchain.verify.bench import Ports, doing
+from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
+from chonkle_toolchain.verify.samples import damaged, extremes
+from chonkle_toolchain.verify.subject import Example, Subject
+
+CALLS = 1000
+
+_WARM_UP_CALLS = 64
+_EXAMPLES_MAX = 3
+# Of refused calls, as many as give different reasons.
+_REFUSALS_MAX = 3
+
+
+def check_bad_input(subject: Subject) -> str:
+    """Demand an answer or words for data that were damaged, and for extreme values."""
+    if not subject.examples:
+        raise NotApplicable("no call is known that it answers")
+    calls = 0
+    for direction in subject.directions:
+        takes = subject.signature.takes(direction)
+        for example in _spread(subject.examples_of(direction), _EXAMPLES_MAX):
+            for name, data in example.ports.items():
+                if name in takes and takes[name].type == "bytes":
+                    for what, wrong in damaged(data):
+                        ports = example.with_port(name, wrong)
+                        subject.call(direction, ports, what=f"with `{name}` {what}")
+                        calls += 1
+        for example in subject.examples_of(direction)[:1]:
+            for name, port in takes.items():
+                for wrong in extremes(port.type):
+                    shown = wrong[:40].decode(errors="replace")
+                    what = f"with `{name}` at `{shown}`"
+                    subject.call(direction, example.with_port(name, wrong), what=what)
+                    calls += 1
+    return f"{calls} calls"
+
+
+def check_bad_port_maps(subject: Subject) -> str:
+    """Demand that a core module refuses what is no port-map."""
+    if subject.file.kind == "component":
+        raise NotApplicable("the port-maps of a component are made by its host")
+    calls = 0
+    for direction in subject.directions:
+        for example in subject.examples_of(direction)[:1]:
+            for what, request in _bad_port_maps(example):
+                _demand_raw_refusal(subject, direction, request, what=f"a port-map {what}")
+                calls += 1
+    if not calls:
+        raise NotApplicable("no call is known that it answers")
+    return f"{calls} port-maps"
+
+
+def check_memory(subject: Subject) -> str:
+    """Demand that calls, answered and refused, leave memory as large as it was."""
+    kinds = list(_kinds_of_calls(subject))
+    if not kinds:
+        raise NotApplicable("no call is known that it answers")
+    codec = subject.bench.open(subject.file)
+    for _ in range(_WARM_UP_CALLS):
+        for direction, ports, what in kinds:
+            codec.call(direction, ports, what=what)
+    before = codec.memory_bytes()
+    if before is None:
+        raise NotApplicable(
+            "its memory cannot be seen: it runs through wasmtime's own support for components"
+        )
+    for direction, ports, what in kinds:
+        for _ in range(CALLS):
+            codec.call(direction, ports, what=what)
+        after = codec.memory_bytes() or 0
+        if after > before:
+            raise CheckFailed(
+                f"it leaks: its memory grows over {CALLS} calls, {doing(direction, what)}",
+                expected=f"{before} bytes, as after the first {_WARM_UP_CALLS}",
+                got=f"{after} bytes",
+            )
+    return f"{before} bytes, before and after {CALLS * len(kinds)} calls"
+
+
+def _bad_port_maps(example: Example) -> Iterator[tuple[str, bytes]]:
+    good = portmap.encode(example.ports)
+    name, data = next(iter(example.ports.items()))
+    encoded = name.encode()
+    only = struct.pack("<I", len(encoded)) + encoded
+    for kept in sorted({0, 1, 3, 4, 7, 8, len(good) // 2, len(good) - 1}):
+        yield f"cut to {kept} of {len(good)} bytes", good[:kept]
+    yield "with a byte after its end", good + b"\0"
+    yield "with a name longer than it is", struct.pack("<II", 1, 0xFFFF_FFFF)
+    yield "with data longer than it is", struct.pack("<I", 1) + only + struct.pack("<I", 2**32 - 1)
+    yield "that counts ports that are not there", struct.pack("<I", 0xFFFF_FFFF) + good[4:]
+    twice = (only + struct.pack("<I", len(data)) + data) * 2
+    yield "with a port twice", struct.pack("<I", 2) + twice
+
+
+def _demand_raw_refusal(
+    subject: Subject, direction: Direction, request: bytes, *, what: str
+) -> None:
+    said = None
+    try:
+        with subject.bench.on_the_clock():
+            call_raw(subject.file.wasm, direction, request, limits=subject.bench.limits)
+    except CodecError as failure:
+        said = str(failure)
+    except (CodecTrap, LimitExceeded) as failure:
+        raise CheckFailed(f"{doing(direction, what)}: {failure}") from failure
+    if said is None:
+        raise CheckFailed(f"{doing(direction, what)} gives an answer", expected="a refusal")
+    if not said and subject.has_words:
+        raise CheckFailed(f"{doing(direction, what)}: refused without a word")
+
+
+def _kinds_of_calls(subject: Subject) -> Iterator[tuple[Direction, Ports, str]]:
+    """Give calls that are answered, and calls that are refused, of both directions."""
+    for direction in subject.directions:
+        examples = sorted(subject.examples_of(direction), key=lambda each: _size(each.ports))
+        for example in _spread(examples, 2):
+            yield direction, example.ports, "what it answers"
+        refused = [
+            call.ports
+            for call in subject.tried
+            if call.direction == direction and call.outcome == "refusal"
+        ]
+        for ports in _spread(refused, _REFUSALS_MAX):
+            yield direction, ports, "what it refuses"
+
+
+def _spread[T](items: list[T], count: int) -> list[T]:
+    """Take some of many, from all over."""
+    if len(items) <= count:
+        return items
+    return [items[index * (len(items) - 1) // (count - 1)] for index in range(count)]
+
+
+def _size(ports: Ports) -> int:
+    return sum(map(len, ports.values()))

@@ -1,0 +1,208 @@
+"""Whether a signature tells the truth about its ports.
+
+Each check starts from calls that the codec answers, changes one port, and looks at what that does.
+"""
+
+from chonkle.formats.signature import Direction, Port
+from chonkle.formats.values import check_scalar, encode_scalar, shown
+from chonkle_toolchain.verify.bench import Refusal, Reply, doing
+from chonkle_toolchain.verify.examples import choices
+from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
+from chonkle_toolchain.verify.samples import no_values
+from chonkle_toolchain.verify.subject import Example, Subject, identified, outcome_of
+
+# A name that no codec has, and that a port may have.
+_UNKNOWN = "chonkle-verify-unknown"
+
+
+def check_outputs(subject: Subject) -> str:
+    """Demand that what comes out is what the signature names, with values of its types."""
+    if not subject.examples:
+        raise NotApplicable("no call is known that it answers")
+    for example in subject.examples:
+        gives = subject.signature.gives(example.direction)
+        did = doing(example.direction, "")
+        for name in example.answer.keys() - gives.keys():
+            raise CheckFailed(f"{did} gives a port `{name}` that the signature does not name")
+        for name, port in gives.items():
+            if name not in example.answer:
+                if port.required:
+                    raise CheckFailed(f"{did} does not give `{name}`, which the signature names")
+            elif port.type != "bytes":
+                check_scalar(example.answer[name], port.type, what=f"{did} gives `{name}`")
+    return f"in {len(subject.examples)} answers"
+
+
+def check_required(subject: Subject) -> str:
+    """Demand that a call without a required port is refused in words."""
+    names = []
+    for examples, name, port in subject.ports_taken():
+        if port.required:
+            names.append(name)
+            subject.demand_refusal(
+                examples[0].direction,
+                examples[0].without(name),
+                what=f"without `{name}`",
+                because="the signature says that it is required",
+            )
+    return _listed(names, none="no port is required")
+
+
+def check_optional(subject: Subject) -> str:
+    """Demand that an optional port may be left out, and may be given."""
+    names, not_given = [], []
+    for examples, name, port in subject.ports_taken():
+        if port.required:
+            continue
+        names.append(name)
+        direction = examples[0].direction
+        refusal = _refused_by_all(
+            subject, direction, [example.without(name) for example in examples], f"without `{name}`"
+        )
+        if refusal is not None:
+            raise CheckFailed(
+                f"{doing(direction, f'without `{name}`')} is refused, although the signature says"
+                " that it is optional",
+                got=refusal.words,
+            )
+        refusal = _refused_by_all(
+            subject,
+            direction,
+            [
+                example.with_port(name, value)
+                for example in examples
+                for value in _given_first(example, name, choices(subject, name, port))
+            ],
+            f"with `{name}`",
+        )
+        if refusal is not None:
+            if port.default is not None:
+                raise CheckFailed(
+                    f"{doing(direction, f'with `{name}`')} is refused, even with its default",
+                    got=refusal.words,
+                )
+            not_given.append(name)
+    if not_given:
+        return f"{_listed(names)}; no value was found for {_listed(not_given)}"
+    return _listed(names, none="no port is optional")
+
+
+def check_defaults(subject: Subject) -> str:
+    """Demand that leaving a port out is the same as giving its default."""
+    names = []
+    for examples, name, port in subject.ports_taken():
+        if port.required or port.default is None:
+            continue
+        direction, default = examples[0].direction, encode_scalar(port.default)
+        compared = 0
+        for example in examples:
+            left_out = subject.call(direction, example.without(name), what=f"without `{name}`")
+            given = subject.call(
+                direction, example.with_port(name, default), what=f"with `{name}` at its default"
+            )
+            if outcome_of(left_out) != outcome_of(given):
+                raise CheckFailed(
+                    f"{doing(direction, f'without `{name}`')} is not the same as with"
+                    f" {shown(port.default)}, which the signature gives as its default"
+                )
+            compared += not isinstance(left_out, Refusal)
+        if compared:
+            names.append(name)
+    return _listed(names, none="no port has a default")
+
+
+def check_directions(subject: Subject) -> str:
+    """Demand that a port of the other direction makes no difference, or is refused."""
+    names = []
+    if not subject.examples:
+        raise NotApplicable("no call is known that it answers")
+    for direction in subject.directions:
+        examples = subject.examples_of(direction)
+        for name, port in _ports_of_the_other(subject, direction).items():
+            names.append(name)
+            for example in examples:
+                for value in choices(subject, name, port):
+                    what = f"with `{name}`"
+                    reply = subject.call(direction, example.with_port(name, value), what=what)
+                    if not _same_or_refused(example, reply):
+                        raise CheckFailed(
+                            f"{doing(direction, what)} at {_value(value)} changes the answer,"
+                            " although the signature says that the port does not exist then"
+                        )
+    return _listed(names, none="every port exists in both directions")
+
+
+def check_types(subject: Subject) -> str:
+    """Demand that what is no value of a port's type is refused in words."""
+    names = []
+    for examples, name, port in subject.ports_taken():
+        for wrong in no_values(port.type):
+            names.append(name)
+            subject.demand_refusal(
+                examples[0].direction,
+                examples[0].with_port(name, wrong),
+                what=f"with `{name}` at {_value(wrong)}",
+                because=f"that is no value of its type, `{port.type}`",
+            )
+    return _listed(names, none="every port is bytes")
+
+
+def check_unknown_ports(subject: Subject) -> str:
+    """Demand that a port that the signature does not name is ignored always, or refused always."""
+    if not subject.examples:
+        raise NotApplicable("no call is known that it answers")
+    ignores: dict[bool, Direction] = {}
+    for direction in subject.directions:
+        for example in subject.examples_of(direction)[:1]:
+            ports = example.with_port(_UNKNOWN, b"1")
+            reply = subject.call(direction, ports, what="with an unknown port")
+            if not _same_or_refused(example, reply):
+                raise CheckFailed(
+                    f"{doing(direction, 'with an unknown port')} gives another answer",
+                    got=f"a difference made by `{_UNKNOWN}`",
+                )
+            ignores[not isinstance(reply, Refusal)] = direction
+    if len(ignores) > 1:
+        raise CheckFailed(
+            f"a port that the signature does not name is ignored when {doing(ignores[True], '')},"
+            f" and refused when {doing(ignores[False], '')}",
+            expected="the same in both directions",
+        )
+    return "ignored" if True in ignores else "refused"
+
+
+def _ports_of_the_other(subject: Subject, direction: Direction) -> dict[str, Port]:
+    """Give the ports that go in, in the other direction only."""
+    ports = subject.signature.wireable(direction)
+    return {name: port for name, port in ports.items() if not port.exists(direction)}
+
+
+def _refused_by_all(
+    subject: Subject, direction: Direction, calls: list[dict[str, bytes]], what: str
+) -> Refusal | None:
+    """Make calls until one is answered; give the first refusal where none is."""
+    first = None
+    for ports in calls:
+        reply = subject.call(direction, ports, what=what)
+        if not isinstance(reply, Refusal):
+            return None
+        first = first or reply
+    return first
+
+
+def _given_first(example: Example, name: str, values: list[bytes]) -> list[bytes]:
+    return [example.ports[name], *values] if name in example.ports else values
+
+
+def _same_or_refused(example: Example, reply: Reply) -> bool:
+    return isinstance(reply, Refusal) or identified(reply) == identified(example.answer)
+
+
+def _value(text: bytes) -> str:
+    return f"`{text.decode(errors='replace')}`"
+
+
+def _listed(names: list[str], *, none: str = "") -> str:
+    if not names and none:
+        raise NotApplicable(none)
+    return ", ".join(f"`{name}`" for name in dict.fromkeys(names))

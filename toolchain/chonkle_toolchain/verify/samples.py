@@ -1,0 +1,118 @@
+"""What codecs are tried with: generated data, values by type, and what is no value at all.
+
+Everything here is the same in every run.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from random import Random
+from typing import Literal, get_args
+
+from chonkle.formats.values import PortType, encode_scalar
+
+type Content = Literal["constant", "ramp", "random", "text"]
+CONTENTS: tuple[Content, ...] = get_args(Content.__value__)
+
+_WORDS = b"the codec gives back what it was given or says in words why it cannot".split()
+_SMALL_INTEGERS = (1, 2, 4, 8, 0, 16)
+
+# By type, what a parameter may want; first what most are content with.
+_VALUES: Mapping[PortType, tuple[object, ...]] = {
+    "int": (*_SMALL_INTEGERS, -1),
+    "uint": _SMALL_INTEGERS,
+    "float": (1, 0.5, 2, 0, -1),
+    "bool": (False, True),
+    "string": ("", "a", "<u2"),
+    "uint[]": ([], [1], [4096], [64, 64]),
+    "dtype_desc": ("|u1", "<u2", "<f4", "<f8", "|b1", "|S4"),
+}
+# By type, what no codec may take for a value of it.
+_NO_VALUES: Mapping[PortType, tuple[object, ...]] = {
+    "int": ("1", 1.5, [1]),
+    "uint": ("1", 1.5, -1),
+    "float": ("1", [1], True),
+    "bool": (1, "true"),
+    "string": (1, ["a"]),
+    "uint[]": (1, ["a"], [-1]),
+    "dtype_desc": (1, True),
+}
+_NO_JSON = (b"", b"nothing", b"\xff")
+# By type, values and texts at the edge of what can be written, and beyond.
+_INTEGER_TEXTS = tuple(
+    str(value).encode()
+    for value in (0, -1, 2**31 - 1, 2**31, 2**32, 2**63 - 1, -(2**63), 2**64 - 1, 10**30)
+)
+_EXTREMES: Mapping[PortType, tuple[bytes, ...]] = {
+    "int": (*_INTEGER_TEXTS, b"-0", b"1e400"),
+    "uint": (*_INTEGER_TEXTS, b"-0", b"1e400"),
+    "float": (*_INTEGER_TEXTS, b"1e308", b"-1e308", b"5e-324", b"-0.0", b"1e400"),
+    "bool": (b"true", b"false", b"truefalse"),
+    "string": (b'"\\u0000"', b'"\\ud800"', b'"' + b"a" * 100_000 + b'"', b'"a'),
+    "uint[]": (b"[" + b",".join([b"1"] * 10_000) + b"]", b"[18446744073709551615]", b"[1", b"[1,]"),
+    "dtype_desc": (b'"|V4294967295"', b'"<f99"', b'""', b"[]", b"[[]]", b'"' + b"<" * 5000 + b'"'),
+}
+
+
+@lru_cache(maxsize=64)
+def generated(content: Content, size: int, *, seed: str = "") -> bytes:
+    """Give data of a kind and size.
+
+    Args:
+        content: the kind.
+        size: in bytes.
+        seed: random data of different seeds differ.
+    """
+    if content == "constant":
+        return b"\xa5" * size
+    if content == "ramp":
+        return (bytes(range(256)) * (size // 256 + 1))[:size]
+    random = Random(f"{seed} {size}")  # noqa: S311 - data to compress, and nothing secret
+    if content == "random":
+        return random.randbytes(size)
+    return b" ".join(random.choices(_WORDS, k=size // 3 + 1))[:size]
+
+
+def values(port_type: PortType) -> tuple[bytes, ...]:
+    """Give values that a parameter may want, as they travel."""
+    if port_type == "bytes":
+        return b"", b"chonkle"
+    return tuple(map(encode_scalar, _VALUES[port_type]))
+
+
+def no_values(port_type: PortType) -> tuple[bytes, ...]:
+    """Give what may not be taken for a value; nothing for bytes, which may be anything."""
+    if port_type == "bytes":
+        return ()
+    return (*map(encode_scalar, _NO_VALUES[port_type]), *_NO_JSON)
+
+
+def extremes(port_type: PortType) -> tuple[bytes, ...]:
+    """Give values at the edges of a type, and some that are none; nothing for bytes."""
+    return _EXTREMES.get(port_type, ())
+
+
+def damaged(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Give wrong versions of an encoded form.
+
+    Args:
+        data: the right one.
+
+    Yields:
+        What was done, in words behind the port's name, and the data.
+    """
+    size = len(data)
+    random = Random(size)  # noqa: S311 - as above
+    for kept in sorted(
+        {*range(min(size, 24)), *(size * part // 16 for part in range(16))} - {size}
+    ):
+        yield f"cut to {kept} of {size} bytes", data[:kept]
+    for more in (b"\0", b"\xff", data[:64], random.randbytes(300)):
+        yield f"with {len(more)} bytes after its end", data + more
+    for at in sorted({*range(min(size, 24)), *random.sample(range(size), min(size, 40))}):
+        bit = random.randrange(8)
+        flipped = bytes([data[at] ^ 1 << bit])
+        yield f"with bit {bit} of byte {at} flipped", data[:at] + flipped + data[at + 1 :]
+    for length in (1, 2, 3, 5, 8, 13, 64, 1000):
+        yield f"replaced by {length} random bytes", random.randbytes(length)
+        yield f"replaced by {length} bytes 0xff", b"\xff" * length
+        yield f"replaced by {length} bytes 0x00", bytes(length)

@@ -1,0 +1,81 @@
+"""What can be said of a wasm file before it is called."""
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+from wasmtime import component as wasm_component
+
+from chonkle.backends import core
+from chonkle.backends.base import Limits
+from chonkle.backends.component import interface as component_interface
+from chonkle.errors import SignatureError
+from chonkle.formats.component_binary import read_interface
+from chonkle.formats.signature import read_signature
+from chonkle.formats.wasm_binary import read_core_interface
+from chonkle_toolchain.guest import compiled, start
+from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
+
+_SHOWN_IMPORTS = 3
+
+
+def check_valid(wasm: bytes) -> str:
+    """Demand a file that wasmtime takes for valid WebAssembly."""
+    _, code = compiled(wasm)
+    kind = "component" if isinstance(code, wasm_component.Component) else "core module"
+    return f"a {kind} of {len(wasm)} bytes"
+
+
+def check_imports(wasm: bytes, allowed: Iterable[str]) -> str:
+    """Demand that nothing is imported but what is allowed.
+
+    Args:
+        wasm: a valid core module or component.
+        allowed: names, or patterns with `*`: `module.name` for a core module, the name of the
+            interface for a component.
+    """
+    patterns = tuple(allowed)
+    imports = read_interface(wasm).imports
+    wrong = [
+        item.name
+        for item in imports
+        if not any(fnmatchcase(item.name, pattern) for pattern in patterns)
+    ]
+    if wrong:
+        more = f" and {len(wrong) - _SHOWN_IMPORTS} more" if len(wrong) > _SHOWN_IMPORTS else ""
+        shown = ", ".join(f"`{name}`" for name in wrong[:_SHOWN_IMPORTS])
+        raise CheckFailed(
+            f"it imports {shown}{more}",
+            expected=f"nothing but {', '.join(patterns)}" if patterns else "no import at all",
+        )
+    return f"{len(imports)}, all allowed" if imports else "none"
+
+
+def check_exports(wasm: bytes) -> str:
+    """Demand the exports of one of the two ABIs, with exactly their types."""
+    engine, code = compiled(wasm)
+    if isinstance(code, wasm_component.Component):
+        component_interface.check_interface(code, engine.wasmtime)
+        return f"`{component_interface.INTERFACE}`"
+    found = read_core_interface(wasm)
+    core.check_interface(found, what="core module")
+    names = {item.name for item in found.exports}
+    known = {**core.REQUIRED_EXPORTS, **core.OPTIONAL_EXPORTS}
+    return ", ".join(f"`{name}`" for name in known if name in names)
+
+
+def check_start(wasm: bytes, limits: Limits) -> str:
+    """Demand that what runs by itself, before the first call, comes to an end."""
+    if read_interface(wasm).imports:
+        # Some of WASI is answered, but by the runtime.
+        raise NotApplicable("what it imports is there when it is called, and not before")
+    start(wasm, limits=limits)
+    return "an instance starts"
+
+
+def check_signature(wasm: bytes) -> str:
+    """Demand a signature that the format allows; whether it is true, other checks say."""
+    try:
+        signature = read_signature(wasm, what="signature")
+    except SignatureError as failure:
+        raise CheckFailed(str(failure).removeprefix("signature: ")) from failure
+    return f"`{signature.codec_id}`, {signature.label}"

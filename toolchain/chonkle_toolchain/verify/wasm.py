@@ -1,0 +1,109 @@
+"""Verifying one wasm file: every check, in an order in which each may rest on those before it."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from chonkle.backends.base import Limits
+from chonkle.storage.store import WasmCodec
+from chonkle_toolchain.vectors import Vector
+from chonkle_toolchain.verify import data, hostile, ports, structure
+from chonkle_toolchain.verify.bench import BUDGET_S, LIMITS, Bench
+from chonkle_toolchain.verify.examples import find_examples
+from chonkle_toolchain.verify.report import Check, Report, carry_out
+from chonkle_toolchain.verify.subject import Subject
+
+# What calls the codec. The last ones repeat all that those before them tried.
+_CALLING: tuple[tuple[str, Callable[[Subject], str]], ...] = (
+    ("answers", find_examples),
+    ("outputs", ports.check_outputs),
+    ("required-ports", ports.check_required),
+    ("optional-ports", ports.check_optional),
+    ("defaults", ports.check_defaults),
+    ("directions", ports.check_directions),
+    ("types", ports.check_types),
+    ("unknown-ports", ports.check_unknown_ports),
+    ("golden-vectors", data.check_golden_vectors),
+    ("round-trip", data.check_round_trip),
+    ("bad-input", hostile.check_bad_input),
+    ("bad-port-maps", hostile.check_bad_port_maps),
+    ("memory", hostile.check_memory),
+    ("determinism", data.check_determinism),
+    ("both-forms", data.check_both_forms),
+)
+
+_IF_VALID = ("valid",)
+# An import that is not allowed traps when it is called, and hides nothing before.
+_BEFORE_CALLS = ("valid", "exports", "start", "signature")
+
+
+def verify_wasm(
+    wasm: bytes,
+    *,
+    file: str = "codec.wasm",
+    vectors: Sequence[Vector] = (),
+    allowed_imports: Iterable[str] = (),
+    partner: bytes | None = None,
+    limits: Limits = LIMITS,
+    budget_s: float = BUDGET_S,
+    cache: Path | None = None,
+) -> Report:
+    """Verify one codec. Nothing that is in the file makes this fail: it is all in the report.
+
+    Args:
+        wasm: a core module or component, or what should be one.
+        file: what to call it in the report.
+        vectors: its golden vectors.
+        allowed_imports: what it may import; names, or patterns with `*`.
+        partner: its other form: the component of a core module, or the core module of a component.
+        limits: what one call may take.
+        budget_s: how long all calls together may take.
+        cache: where its native code goes, so that verifying its partner compiles nothing; a folder
+            of nobody else's. Thrown away when left out.
+
+    Returns:
+        The checks; those that need what an earlier one found wrong are not applicable.
+    """
+    started = time.monotonic()
+    checks = _Checks()
+    codec = None
+    with (
+        # A codec that is still mapped cannot be deleted everywhere.
+        TemporaryDirectory(prefix="chonkle-verify-", ignore_cleanup_errors=True) as folder,
+        Bench(cache or Path(folder), limits=limits, budget_s=budget_s) as bench,
+    ):
+        checks.add("valid", lambda: structure.check_valid(wasm))
+        checks.add("imports", lambda: structure.check_imports(wasm, allowed_imports), _IF_VALID)
+        checks.add("exports", lambda: structure.check_exports(wasm), _IF_VALID)
+        checks.add("start", lambda: structure.check_start(wasm, limits), (*_IF_VALID, "exports"))
+        checks.add("signature", lambda: structure.check_signature(wasm), _IF_VALID)
+        if checks.all_right(_BEFORE_CALLS):
+            codec = WasmCodec.from_bytes(wasm, file)
+            subject = Subject(codec, bench=bench, vectors=tuple(vectors), partner=partner)
+            for check_name, check in _CALLING:
+                checks.add(check_name, partial(check, subject))
+        else:
+            for check_name, _ in _CALLING:
+                checks.add(check_name, str, _BEFORE_CALLS)
+    label = "" if codec is None else f"{codec.signature.label} ({codec.kind})"
+    return Report(file, label, tuple(checks.done.values()), time.monotonic() - started)
+
+
+class _Checks:
+    """Checks as they are carried out; those that rest on one that failed are not applicable."""
+
+    def __init__(self) -> None:
+        self.done: dict[str, Check] = {}
+
+    def add(self, name: str, check: Callable[[], str], needs: Sequence[str] = ()) -> None:
+        wrong = next((need for need in needs if self.done[need].outcome == "failed"), None)
+        if wrong is None:
+            self.done[name] = carry_out(name, check)
+        else:
+            reason = f"not looked at, because `{wrong}` failed"
+            self.done[name] = Check(name, "not applicable", reason)
+
+    def all_right(self, names: Sequence[str]) -> bool:
+        return all(self.done[name].outcome != "failed" for name in names)
