@@ -2,8 +2,11 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +21,7 @@ from chonkle.formats.signature import Signature, embed_signature
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 120
+INSTALL_TIMEOUT_S = 300
 
 # A codec whose transforms echo their input, unless told otherwise, with an allocator that only ever
 # moves on.
@@ -198,6 +202,89 @@ def error_of(tmp_path: Path) -> Callable[..., str]:
         return message.removeprefix("error: ").rstrip()
 
     return run
+
+
+def run_elsewhere(
+    *command: str | Path,
+    cwd: Path,
+    stdin: bytes = b"",
+    environment: Mapping[str, str] | None = None,
+) -> bytes:
+    """Run a program with nothing in its environment that leads back to the repository."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
+    }
+    pip = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    done = subprocess.run(
+        [*map(str, command)],
+        cwd=cwd,
+        env={**inherited, **pip, **(environment or {})},
+        input=stdin,
+        capture_output=True,
+        check=False,
+        timeout=INSTALL_TIMEOUT_S,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def call() -> Callable[..., bytes]:
+    """Run a program that is installed elsewhere, and demand that it succeeds."""
+    return run_elsewhere
+
+
+@pytest.fixture(scope="session")
+def copy_sources(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Copy what a distribution is built from, so that a working tree stays as it is."""
+
+    def copy(*names: str) -> Path:
+        folder = tmp_path_factory.mktemp("source")
+        for name in names:
+            source = ROOT / name
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                skipped = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(source, folder / name, ignore=skipped)
+            else:
+                shutil.copy(source, folder / name)
+        return folder
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def install_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Install wheels into an environment of their own, and give the command `chonkle` there."""
+
+    def install(*wheels: Path) -> Path:
+        environment = tmp_path_factory.mktemp("environment")
+        venv.create(environment, with_pip=False, symlinks=os.name != "nt")
+        scheme = {"base": str(environment), "platbase": str(environment)}
+        programs = Path(sysconfig.get_path("scripts", "venv", scheme))
+        libraries = Path(sysconfig.get_path("purelib", "venv", scheme))
+        # The dependencies come from where the tests run, as files and not as installed packages, so
+        # that nothing is downloaded. What stands there for chonkle itself is left out.
+        here = Path(sysconfig.get_path("purelib"))
+        (libraries / "dependencies.pth").write_text(f"{here}\n")
+        python = programs / Path(sys.executable).name
+        run_elsewhere(
+            *(sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps"),
+            "--ignore-installed",
+            *wheels,
+            cwd=environment,
+        )
+        where = run_elsewhere(
+            python, "-c", "import chonkle; print(chonkle.__file__)", cwd=environment
+        )
+        assert Path(where.decode().strip()).is_relative_to(environment)
+        command = shutil.which("chonkle", path=programs)
+        assert command is not None
+        return Path(command)
+
+    return install
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,10 @@
 """A wheel, installed elsewhere: what a user of `pip install` has."""
 
 import json
-import os
-import shutil
-import subprocess
 import sys
-import sysconfig
 import tarfile
 import tomllib
-import venv
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 from zipfile import ZipFile
@@ -20,8 +16,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 CODECS = ROOT / "codec"
 LICENSES = CODECS / "THIRD-PARTY-LICENSES.txt"
-TIMEOUT_S = 300
-# What the build reads; a copy of it is built, so that a working tree stays as it is.
+# What the build reads.
 SOURCES = ("chonkle", "codec", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md")
 
 
@@ -33,69 +28,25 @@ class Tile(Protocol):
     def undo(self, encoded: bytes) -> bytes: ...
 
 
-def call(*command: str | Path, cwd: Path, stdin: bytes = b"") -> bytes:
-    """Run a program with nothing in its environment that leads back to the repository."""
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
-    }
-    done = subprocess.run(
-        [*map(str, command)],
-        cwd=cwd,
-        env={**environment, "PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
-        input=stdin,
-        capture_output=True,
-        check=False,
-        timeout=TIMEOUT_S,
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout
+type Call = Callable[..., bytes]
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("source")
-    for name in SOURCES:
-        source = ROOT / name
-        if source.is_dir():
-            skipped = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(source, folder / name, ignore=skipped)
-        else:
-            shutil.copy(source, folder)
-    return folder
+def source(copy_sources: Callable[..., Path]) -> Path:
+    return copy_sources(*SOURCES)
 
 
 @pytest.fixture(scope="module")
-def wheel(source: Path) -> Path:
+def wheel(source: Path, call: Call) -> Path:
     call(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", "dist", cwd=source)
     (found,) = (source / "dist").glob("*.whl")
     return found
 
 
 @pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the wheel into an environment of its own, and give the command that it brings."""
-    environment = tmp_path_factory.mktemp("environment")
-    venv.create(environment, with_pip=False, symlinks=os.name != "nt")
-    scheme = {"base": str(environment), "platbase": str(environment)}
-    programs = Path(sysconfig.get_path("scripts", "venv", scheme))
-    libraries = Path(sysconfig.get_path("purelib", "venv", scheme))
-    # The dependencies come from where the tests run, as files and not as installed packages, so
-    # that nothing is downloaded. What stands there for chonkle itself is left out.
-    here = Path(sysconfig.get_path("purelib"))
-    (libraries / "dependencies.pth").write_text(f"{here}\n")
-    python = programs / Path(sys.executable).name
-    call(
-        *(sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps"),
-        *("--ignore-installed", wheel),
-        cwd=environment,
-    )
-    where = call(python, "-c", "import chonkle; print(chonkle.__file__)", cwd=environment)
-    assert Path(where.decode().strip()).is_relative_to(environment)
-    command = shutil.which("chonkle", path=programs)
-    assert command is not None
-    return Path(command)
+def installed(wheel: Path, install_elsewhere: Callable[..., Path]) -> Path:
+    """Give the command that the wheel brings."""
+    return install_elsewhere(wheel)
 
 
 def test_the_wheel_carries_the_codecs_and_nothing_foreign(wheel: Path) -> None:
@@ -138,7 +89,7 @@ def signatures() -> list[dict[str, Any]]:
 
 
 def test_a_source_distribution_makes_the_same_wheel(
-    source: Path, wheel: Path, tmp_path: Path
+    source: Path, wheel: Path, tmp_path: Path, call: Call
 ) -> None:
     call(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", tmp_path, cwd=source)
     (archive,) = tmp_path.glob("*.tar.gz")
@@ -170,14 +121,16 @@ def wasm_files() -> list[Path]:
     return sorted(CODECS.rglob("*.wasm"))
 
 
-def test_the_installed_command_lists_what_is_shipped(installed: Path, tmp_path: Path) -> None:
+def test_the_installed_command_lists_what_is_shipped(
+    installed: Path, tmp_path: Path, call: Call
+) -> None:
     listed = json.loads(call(installed, "codecs", "--json", cwd=tmp_path))
     shipped = [Path(each["path"]) for each in listed if each["origin"] == "shipped"]
     assert {path.name for path in shipped} == {path.name for path in wasm_files()}
     assert all(path.is_relative_to(installed.parents[1]) for path in shipped)
 
 
-def test_the_demo_pipeline_runs(installed: Path, tmp_path: Path, tile: Tile) -> None:
+def test_the_demo_pipeline_runs(installed: Path, tmp_path: Path, tile: Tile, call: Call) -> None:
     (tmp_path / "tile.json").write_text(json.dumps(tile.pipeline))
     command = (installed, "run", "tile.json", "--preference", "core")
     ports = ("--input", "bytes=-", "--output", "bytes=-")
@@ -186,7 +139,9 @@ def test_the_demo_pipeline_runs(installed: Path, tmp_path: Path, tile: Tile) -> 
     assert tile.undo(encoded) == tile.pixels
 
 
-def test_the_installed_command_knows_its_version(installed: Path, tmp_path: Path) -> None:
+def test_the_installed_command_knows_its_version(
+    installed: Path, tmp_path: Path, call: Call
+) -> None:
     import chonkle  # noqa: PLC0415
 
     shown = call(installed, "--version", cwd=tmp_path).decode()

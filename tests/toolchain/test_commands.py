@@ -2,17 +2,23 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import wasmtime
+from chonkle_toolchain.lock import Lock, read_lock, write_lock
 from chonkle_toolchain.project import Project, write_project
 from chonkle_toolchain.recipe import Language
 from chonkle_toolchain.sdk import sdk_folder
 from chonkle_toolchain.tools import WASM_TOOLS_VERSION, Tools
+
+ROOT = Path(__file__).parents[2]
 
 type RunCli = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -37,7 +43,7 @@ def error_of(done: subprocess.CompletedProcess[str]) -> str:
     return line.removeprefix("error: ")
 
 
-@pytest.mark.parametrize("command", ["build"])
+@pytest.mark.parametrize("command", ["build", "test"])
 def test_a_folder_without_a_codec_is_refused_and_left_alone(
     command: str, run_cli: RunCli, tmp_path: Path
 ) -> None:
@@ -86,6 +92,100 @@ def test_the_tools_are_listed(run_cli: RunCli, tmp_path: Path) -> None:
     assert "cargo install" in listed["wasm-tools"]["hint"]
     shown = run_cli("tools", "--tools-dir", tmp_path, path=str(tmp_path)).stdout
     assert "hint: `cargo install" in shown
+
+
+def built_identity(tmp_path: Path) -> Path:
+    """Give a copy of one codec that is shipped, laid out as a store with its lock."""
+    store = tmp_path / "codec"
+    shutil.copytree(ROOT / "codec" / "identity", store / "identity")
+    codecs = read_lock(ROOT / "codec").codecs
+    write_lock(store, Lock({"identity-c": codecs["identity-c"]}))
+    return store
+
+
+def failed_checks(reports: list[dict[str, Any]]) -> set[str]:
+    return {
+        check["name"]
+        for report in reports
+        for check in report["checks"]
+        if check["outcome"] == "failed"
+    }
+
+
+def test_a_good_file_and_a_good_folder_are_verified(run_cli: RunCli, tmp_path: Path) -> None:
+    store = built_identity(tmp_path)
+    (core,) = store.glob("identity/*.core.wasm")
+    vectors = ROOT / "codec-src/identity-c/vectors"
+    done = run_cli("verify", core, "--vectors", vectors, "--json")
+    assert done.returncode == 0, done.stdout
+    (report,) = json.loads(done.stdout)
+    outcomes = {check["name"]: check["outcome"] for check in report["checks"]}
+    assert outcomes["golden-vectors"] == outcomes["both-forms"] == "passed"
+    done = run_cli("verify", store)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["passed"] * 3
+
+
+def test_a_tampered_file_fails_and_the_reason_is_shown(run_cli: RunCli, tmp_path: Path) -> None:
+    store = built_identity(tmp_path)
+    (core,) = store.glob("identity/*.core.wasm")
+    # An empty custom section: the code is as before.
+    core.write_bytes(core.read_bytes() + b"\0\1\0")
+    done = run_cli("verify", store)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "other bytes than codecs.lock says" in done.stdout
+    done = run_cli("verify", store, "--json")
+    assert done.returncode == 1
+    assert failed_checks(json.loads(done.stdout)) == {"digest"}
+    core.write_bytes(b"nonsense")
+    assert failed_checks(json.loads(run_cli("verify", core, "--json").stdout)) == {"valid"}
+
+
+def test_what_cannot_be_verified_is_said(run_cli: RunCli, tmp_path: Path) -> None:
+    assert error_of(run_cli("verify", tmp_path)).startswith(f"no codec in `{tmp_path}`")
+    folder = new(tmp_path)
+    said = error_of(run_cli("verify", folder))
+    assert said.startswith(f"no codec in `{folder / 'codec'}`")
+    assert said.endswith(f"hint: `chonkle build {folder}` builds them")
+    assert run_cli("verify", tmp_path / "nowhere").returncode == 2
+    assert run_cli("verify", folder, "--vectors", folder / "vectors").returncode == 2
+    file = folder / "signature.json"
+    assert run_cli("verify", file, "--codec-src", folder).returncode == 2
+
+
+def test_an_import_is_allowed_by_name(run_cli: RunCli, tmp_path: Path) -> None:
+    file = tmp_path / "a.wasm"
+    file.write_bytes(bytes(wasmtime.wat2wasm('(module (import "env" "now" (func)))')))
+    for options, expected in (((), "failed"), (("--allow-import", "env.*"), "passed")):
+        (report,) = json.loads(run_cli("verify", file, *options, "--json").stdout)
+        found = {check["name"]: check["outcome"] for check in report["checks"]}
+        assert found["imports"] == expected
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize("language", ["c", "rust"])
+def test_a_new_codec_passes_its_tests_and_a_broken_one_does_not(
+    language: Language, run_cli: RunCli, tmp_path: Path, tools: Tools
+) -> None:
+    folder = new(tmp_path, language)
+    command = ("test", folder, "--tools-dir", tools.folder)
+    done = run_cli(*command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "  passed          golden-vectors" in done.stdout
+    assert run_cli("verify", folder).returncode == 0
+    source = folder / {"c": "src/codec.c", "rust": "src/lib.rs"}[language]
+    old, wrong = {
+        "c": ("i < bytes->size", "i < bytes->size - (bytes->size > 9)"),
+        "rust": ("in distance..bytes.len()", "in distance..bytes.len().min(9)"),
+    }[language]
+    text = source.read_text("utf-8")
+    assert old in text
+    source.write_text(text.replace(old, wrong), encoding="utf-8")
+    done = run_cli(*command, "--json")
+    assert done.returncode == 1, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert [outcome["state"] for outcome in found["built"]] == ["built"]
+    assert "round-trip" in failed_checks(found["tested"])
 
 
 @pytest.mark.toolchain

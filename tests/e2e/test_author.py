@@ -1,0 +1,133 @@
+"""The way of an author, from an empty folder to a pipeline, with nothing but what is installed."""
+
+import json
+import os
+import re
+import shlex
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+GUIDE = ROOT / "docs/guides/write-a-codec.md"
+RUNTIME = ("chonkle", "codec", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md")
+BUILD_SIDE = ("toolchain", "codec-src/sdk")
+SDK = ROOT / "codec-src/sdk"
+
+type Call = Callable[..., bytes]
+type CopySources = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def runtime_wheel(copy_sources: CopySources, call: Call) -> Path:
+    source = copy_sources(*RUNTIME)
+    call(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", "dist", cwd=source)
+    (found,) = (source / "dist").glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def build_side(copy_sources: CopySources, call: Call) -> Path:
+    """Give a folder with the wheel and the source distribution of the build side."""
+    source = copy_sources(*BUILD_SIDE)
+    call(sys.executable, "-m", "hatchling", "build", "-d", source, cwd=source / "toolchain")
+    return source
+
+
+@pytest.fixture(scope="module")
+def build_side_wheel(build_side: Path) -> Path:
+    (found,) = build_side.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def installed(
+    runtime_wheel: Path, build_side_wheel: Path, install_elsewhere: Callable[..., Path]
+) -> Path:
+    return install_elsewhere(runtime_wheel, build_side_wheel)
+
+
+def contents(wheel: Path) -> dict[str, int]:
+    """Give the checksum of each file, except of the list of files, whose order is no matter."""
+    with ZipFile(wheel) as archive:
+        found = {each.filename: each.CRC for each in archive.infolist()}
+    return {name: checksum for name, checksum in found.items() if not name.endswith("/RECORD")}
+
+
+def sdk_files() -> set[str]:
+    return {
+        path.relative_to(SDK).as_posix()
+        for part in ("c", "rust", "wit")
+        for path in (SDK / part).rglob("*")
+        if path.is_file() and "target" not in path.parts
+    }
+
+
+def test_the_wheel_carries_the_sdk_and_the_templates(build_side_wheel: Path) -> None:
+    names = contents(build_side_wheel).keys()
+    inside = "chonkle_toolchain/sdk/"
+    assert {name.removeprefix(inside) for name in names if name.startswith(inside)} == sdk_files()
+    templates = ROOT / "toolchain/chonkle_toolchain/templates"
+    wanted = {path.relative_to(templates) for path in templates.rglob("*") if path.is_file()}
+    assert {f"chonkle_toolchain/templates/{path.as_posix()}" for path in wanted} <= names
+
+
+def test_a_source_distribution_makes_the_same_wheel(
+    build_side: Path, build_side_wheel: Path, tmp_path: Path, call: Call
+) -> None:
+    (archive,) = build_side.glob("*.tar.gz")
+    with tarfile.open(archive) as packed:
+        packed.extractall(tmp_path, filter="data")
+    folder = tmp_path / archive.name.removesuffix(".tar.gz")
+    call(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", "dist", cwd=folder)
+    (again,) = (folder / "dist").glob("*.whl")
+    assert contents(again) == contents(build_side_wheel)
+
+
+def commands_of_the_guide(language: str) -> list[list[str]]:
+    """Read the commands from `chonkle new` to `chonkle run` that the guide shows."""
+    page = GUIDE.read_text("utf-8").replace("\\\n", " ")
+    (begin,) = re.findall(r"^\$ (chonkle new .*)$", page, re.MULTILINE)
+    (then,) = re.findall(r"```sh\n(chonkle build [^`]*)```", page)
+    shown = f"{begin}\n{then}"
+    if language == "rust":
+        shown = shown.replace("--lang c", "--lang rust").replace("delta-c", "delta-rs")
+    return [shlex.split(line) for line in shown.splitlines()]
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize("language", ["c", "rust"])
+def test_five_commands_lead_from_an_empty_folder_to_a_pipeline(
+    language: str, installed: Path, tmp_path: Path, call: Call
+) -> None:
+    tools = {"CHONKLE_TOOLS_DIR": os.environ.get("CHONKLE_TOOLS_DIR", str(ROOT / ".tools"))}
+    commands = commands_of_the_guide(language)
+    assert [command[1] for command in commands] == ["new", "build", "test", "verify", "run"]
+    for program, *arguments in commands:
+        assert program == "chonkle"
+        call(installed, *arguments, cwd=tmp_path, environment=tools)
+    (project,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    decoded = np.frombuffer((project / "README.md").read_bytes(), "u1")
+    encoded = decoded.copy()
+    encoded[2:] -= decoded[:-2]
+    assert (tmp_path / "encoded.bin").read_bytes() == encoded.tobytes()
+
+
+def test_what_the_guide_shows_is_what_is_written(
+    installed: Path, tmp_path: Path, call: Call
+) -> None:
+    page = GUIDE.read_text("utf-8")
+    for language in ("c", "rust"):
+        (name,) = (word for word in commands_of_the_guide(language)[0] if "delta" in word)
+        call(installed, "new", name, "--lang", language, cwd=tmp_path)
+        source = {"c": "src/codec.c", "rust": "src/lib.rs"}[language]
+        assert (tmp_path / name / source).read_text("utf-8") in page
+    for block in re.findall(r"```json (\S+)\n(.*?)```", page, re.DOTALL):
+        assert json.loads((tmp_path / block[0]).read_text("utf-8")) == json.loads(block[1])

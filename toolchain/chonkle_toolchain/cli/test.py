@@ -1,0 +1,48 @@
+"""`chonkle test`: build what is not up to date, then every check."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from chonkle_toolchain.build import build
+from chonkle_toolchain.cli import options
+from chonkle_toolchain.cli.build import folders_of
+from chonkle_toolchain.report import outcome_line
+from chonkle_toolchain.tools import Tools
+from chonkle_toolchain.verify import Report, verify_folder
+
+
+@click.command(short_help="Build and test the codec in a folder.")
+@click.argument("folder", type=options.FOLDER, default=Path(), metavar="[DIR]")
+@options.tools_dir
+@options.as_json
+def test(folder: Path, tools_dir: Path, *, as_json: bool) -> None:
+    """Build the codecs in DIR that are not up to date, and test all of them.
+
+    Golden vectors, round trips on generated data, bad input, and whether core module and component
+    give the same bytes: what `chonkle verify` checks, with a line about each check.
+
+    \b
+    Examples:
+      chonkle test
+      chonkle test delta-c --json
+    """
+
+    def show(report: Report) -> None:
+        if not as_json:
+            click.echo("\n".join(report.lines(every=True)))
+
+    with options.said_by_tools():
+        outcomes = build(
+            folders_of(folder),
+            tools=Tools(tools_dir),
+            report=lambda outcome: None if as_json else click.echo(outcome_line(outcome)),
+        )
+    reports = verify_folder(folder, report=show)
+    if as_json:
+        built = [asdict(outcome) for outcome in outcomes]
+        options.print_json({"built": built, "tested": [report.to_json() for report in reports]})
+    if not all(report.passed for report in reports):
+        sys.exit(1)
