@@ -4,11 +4,14 @@ What each failure must be like is in the fixture `error_of`.
 """
 
 import json
+import os
+import signal
+import sys
 import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
+from subprocess import CompletedProcess, Popen
 from typing import Any
 
 import pytest
@@ -143,6 +146,35 @@ def test_a_bomb_is_stopped_at_the_limit(
         *("--input", "bytes=bomb.bin", "--output", "bytes=out.bin"),
     )
     assert message.startswith("step `only`: ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
+def test_a_compiler_that_is_kept_busy_can_be_ended(
+    tmp_path: Path,
+    chonkle_process: Callable[..., Popen[bytes]],
+    make_codec: Callable[..., bytes],
+    pipeline_of: Callable[..., dict[str, Any]],
+) -> None:
+    # Loops in loops that each change some of many locals take the compiler more than a minute.
+    depth, count = 3000, 1000
+    begin = [
+        f"loop (local.set {i * 7 % count} (i32.add (local.get {i % count}) (i32.const 1)))"
+        for i in range(depth)
+    ]
+    end = [f"(br_if 0 (local.get {i % count})) end" for i in range(depth)]
+    busy = f"(func (local {'i32 ' * count}) {' '.join(begin + end)})"
+    wasm = make_codec(more=busy)
+    (tmp_path / "pipeline.json").write_text(json.dumps(pipeline_of()))
+    os.mkfifo(tmp_path / "guest.wasm")
+    command = ("run", "pipeline.json", "--codec-path", "guest=guest.wasm", "--explain")
+    with chonkle_process(*command, cwd=tmp_path) as process:
+        try:
+            # A pipe, so that this goes on when the file was read.
+            (tmp_path / "guest.wasm").write_bytes(wasm)
+            process.terminate()
+            assert process.wait(timeout=20) == -signal.SIGTERM
+        finally:
+            process.kill()
 
 
 def test_a_healthy_guest_is_run(
