@@ -9,7 +9,6 @@ wasmtime does not notice a flipped bit, so that every byte is checked before it 
 doubt is a logged miss, and whatever goes wrong with the files, work goes on without them.
 """
 
-import errno
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ from typing import Literal, Protocol
 import wasmtime
 from blake3 import blake3
 
-from chonkle.cache.directory import FORMAT_VERSION, CacheDirectory
+from chonkle.cache.directory import FORMAT_VERSION, NO_LOCKS, CacheDirectory
 from chonkle.cache.record import About, Artifact, Doubt, Record, Seal
 from chonkle.digest import Digest
 from chonkle.engine import Engine, target, wasmtime_version
@@ -36,7 +35,6 @@ SIZE_MAX_BYTES = 2 << 30
 WAIT_S = 30.0
 _WAIT_S_PER_BYTE = 5e-6
 _NUMBERED = re.compile(r"^[0-9]+: ")
-_NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
 _WITHOUT_LOCKS = "no locks, so that several processes may compile the same"
 _NOT_KEPT = "codecs are compiled in memory and not kept"
 
@@ -276,7 +274,7 @@ class AotCache:
                 is_kept = False
             except OSError as failure:
                 # Where there are no locks, several may compile it, and write the same.
-                is_kept = failure.errno in _NO_LOCKS
+                is_kept = failure.errno in NO_LOCKS
                 self.layers.warn_once(
                     f"AOT cache: {_WITHOUT_LOCKS if is_kept else _NOT_KEPT}: {failure}"
                 )

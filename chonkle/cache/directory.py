@@ -16,12 +16,13 @@ Reading takes no lock. Whatever is removed is removed record first, so that nobo
 what is going away.
 """
 
+import errno
 import os
 import re
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -47,6 +48,8 @@ CACHEDIR_TAG = (
     b"# This directory holds native code that chonkle compiled; it may be deleted at any time.\n"
     b"# See https://bford.info/cachedir/\n"
 )
+# What a file system says that has no locks.
+NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK})
 
 _RECORD_MAX_BYTES = 256 * 1024
 _SHARD = re.compile(r"[0-9a-f]{2}")
@@ -238,9 +241,15 @@ class CacheDirectory:
             self._make_way(shard / name, is_right=stat.S_ISREG)
             write_atomic(shard / name, content)
 
-        for artifact, content in zip(record.artifacts, contents, strict=True):
-            write(artifact.name, content)
-        write(f"{record.key}.toml", write_record(record, self.seal))
+        try:
+            for artifact, content in zip(record.artifacts, contents, strict=True):
+                write(artifact.name, content)
+            write(f"{record.key}.toml", write_record(record, self.seal))
+        except OSError:
+            # On a full disk, what is of no use is only in the way.
+            with suppress(OSError):
+                self._unlink(record.key, self._leftovers(record.key))
+            raise
 
     def entries(self) -> Iterator[Entry]:
         """Give every entry, in the order of the keys, whether it can be believed or not."""
@@ -260,11 +269,16 @@ class CacheDirectory:
         Raises:
             OSError: as the file system says.
         """
-        try:
-            with self.lock(key, timeout_s=timeout_s):
-                return self._unlink(key, self._files_of(key))
-        except TimeoutError:
-            return 0
+        with ExitStack() as held:
+            try:
+                held.enter_context(self.lock(key, timeout_s=timeout_s))
+            except TimeoutError:
+                return 0
+            except OSError as failure:
+                # Without locks, what is removed while somebody writes it is a miss.
+                if failure.errno not in NO_LOCKS:
+                    raise
+            return self._unlink(key, self._files_of(key))
 
     def collect(self, *, now: float) -> int:
         """Remove what writers that died left behind: unfinished files, artifacts with no record.
@@ -334,6 +348,13 @@ class CacheDirectory:
     def _files_of(self, key: str) -> _Files:
         return dict(self._files([self._shard(key)])).get(key, {})
 
+    def _leftovers(self, key: str) -> _Files:
+        """Give what no record commits, for who holds the lock."""
+        files = self._files_of(key)
+        if f"{key}.toml" in files:
+            files = {name: files[name] for name in files if _is_unfinished(name)}
+        return files
+
     def _entry(self, key: str, files: _Files) -> Entry:
         record, doubt = None, None
         try:
@@ -355,10 +376,7 @@ class CacheDirectory:
         try:
             # Whoever writes holds the lock; who died does not.
             with self.lock(key, timeout_s=0):
-                files = self._files_of(key)
-                if f"{key}.toml" in files:
-                    files = {name: files[name] for name in files if _is_unfinished(name)}
-                return self._unlink(key, files)
+                return self._unlink(key, self._leftovers(key))
         except TimeoutError:
             return 0
         except OSError:

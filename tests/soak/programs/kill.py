@@ -21,7 +21,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from subjects import Heard, ask, open_cache, wasm_of
+from subjects import Heard, ask, leftovers, open_cache, wasm_of
 
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.record import Seal
@@ -100,9 +100,9 @@ class Scene:
         shutil.rmtree(tidied, ignore_errors=True)
         if self.root.exists():
             shutil.copytree(self.root, tidied)
-            self.left.update({Path(name).suffix for name in self._unowned(tidied)})
+            self.left.update({Path(name).suffix for name in leftovers(tidied)})
             self.prune(tidied)
-            left = sorted(self._unowned(tidied))
+            left = sorted(leftovers(tidied))
             if left:
                 self.wrong.append(f"{when}: left after upkeep: {left}")
         for root in (tidied, self.root):
@@ -116,15 +116,6 @@ class Scene:
         heard = self._heard.take()
         if answer != number or heard or cache.counts.rejected:
             self.wrong.append(f"{when}: {kind} {number} in {root.name}: {answer}, {heard}")
-
-    def _unowned(self, root: Path) -> set[str]:
-        """Give every file that is no part of a whole entry."""
-        owned = {"CACHEDIR.TAG", "trimmed"}
-        for entry in self.directory(root).entries():
-            if entry.record is not None:
-                owned |= {artifact.name for artifact in entry.record.artifacts}
-                owned |= {f"{entry.key}{ending}" for ending in (".toml", ".uses", ".lock")}
-        return {path.name for path in root.rglob("*") if path.is_file()} - owned
 
 
 def start(act: Callable[[], object]) -> int:

@@ -17,6 +17,8 @@ from chonkle.backends.component import FlattenedCodec, WholeCodec
 from chonkle.backends.component.compiler import FlatteningCompiler, WholeCompiler
 from chonkle.backends.component.flattened import FlattenedComponent
 from chonkle.cache.aot import AotCache, CacheConfig, CacheLayers, Compiler, ModuleCompiler
+from chonkle.cache.directory import CacheDirectory
+from chonkle.cache.record import Seal
 from chonkle.digest import Digest
 from chonkle.engine import Engine
 from chonkle.formats.signature import Signature
@@ -116,6 +118,16 @@ def _answer(runs: object, engine: Engine) -> int:
         codec = WholeCodec(runs, **common)
     with codec:
         return int.from_bytes(codec.call("decode", {"bytes": b""})["bytes"], "little")
+
+
+def leftovers(root: Path) -> set[str]:
+    """Give the names of all files of a cache that are no part of a whole entry."""
+    owned = {"CACHEDIR.TAG", "trimmed"}
+    for entry in CacheDirectory(root, seal=Seal()).entries():
+        if entry.record is not None:
+            owned |= {artifact.name for artifact in entry.record.artifacts}
+            owned |= {f"{entry.key}{ending}" for ending in (".toml", ".uses", ".lock")}
+    return {path.name for path in root.rglob("*") if path.is_file()} - owned
 
 
 class Heard(logging.Handler):
