@@ -42,6 +42,31 @@ def test_a_good_recipe(folder: Path) -> None:
     assert recipe.artifact("core") == "double/double-c@1.2.3.core.wasm"
 
 
+def test_defaults_are_those_of_ports_that_may_be_left_out(tmp_path: Path) -> None:
+    inputs = {
+        "bytes": {"type": "bytes"},
+        "level": {"type": "int", "required": False, "default": 0},
+        "shape": {"type": "uint[]", "required": False, "default": [3, 4]},
+        "text": {"type": "string", "required": False, "default": '"é\n'},
+        "strict": {"type": "bool", "required": False, "default": False},
+        "optional": {"type": "int", "required": False},
+        "none": {"type": "int", "required": False, "default": None},
+        "required": {"type": "int", "default": 1},
+    }
+    outputs = {
+        "bytes": {"type": "bytes"},
+        "count": {"type": "uint", "required": False, "default": 7},
+    }
+    folder = write_codec(tmp_path, "defaults-c", inputs=inputs, outputs=outputs)
+    assert read_recipe(folder).defaults.splitlines() == [
+        "count 7",
+        "level 0",
+        "shape [3,4]",
+        r'text "\"\u00e9\n"',
+        "strict false",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -4,6 +4,8 @@ recipe      codec.toml and signature.json, parsed and checked
 tools       the compilers and wasm-tools: found, or missing with words
 compile_c   C sources to a linked module, through Zig's compiler
 compile_rust   a Rust crate to a linked module, through Cargo
+functions   the functions of a linked module, by name
+compact     a linked module, its numbers written short
 wrap        module to component; strip, validate, embed the signature
 fingerprint what a build depends on, as one digest
 lock        codecs.lock: what was built from what

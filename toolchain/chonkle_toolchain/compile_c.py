@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from chonkle_toolchain.compact import compact
 from chonkle_toolchain.process import run
 from chonkle_toolchain.recipe import Abi, Recipe
 
@@ -21,13 +22,8 @@ C_FLAGS = (
     "-g0",
 )
 
-_SDK_COMMON = (
-    "chonkle_block.c",
-    "chonkle_call.c",
-    "chonkle_error.c",
-    "chonkle_scalar.c",
-    "chonkle_text.c",
-)
+# Beside the codec's own: includes the parts of the SDK.
+_SDK_SOURCE = "chonkle_sdk.c"
 
 
 def compile_c(recipe: Recipe, *, abi: Abi, sdk: Path, zig: Sequence[str], build_dir: Path) -> bytes:
@@ -50,8 +46,7 @@ def compile_c(recipe: Recipe, *, abi: Abi, sdk: Path, zig: Sequence[str], build_
     """
     output = build_dir.resolve() / f"{recipe.name}.{abi}.linked.wasm"
     folder, sdk = recipe.folder.resolve(), sdk.resolve()
-    sources = [sdk / name for name in (*_SDK_COMMON, f"chonkle_{abi}_abi.c")]
-    sources.extend(folder / name for name in recipe.sources)
+    sources = [sdk / _SDK_SOURCE, *(folder / name for name in recipe.sources)]
     command = [
         *zig,
         "cc",
@@ -59,6 +54,8 @@ def compile_c(recipe: Recipe, *, abi: Abi, sdk: Path, zig: Sequence[str], build_
         f"-ffile-prefix-map={folder}=.",
         f"-ffile-prefix-map={sdk}=sdk",
         f"-Wl,-z,stack-size={recipe.stack_size_bytes}",
+        f"-DCHONKLE_{abi.upper()}_ABI",
+        f"-DCHONKLE_DEFAULTS={_c_string(recipe.defaults)}",
         "-I",
         str(sdk),
         *(part for name in recipe.include for part in ("-I", str(folder / name))),
@@ -68,4 +65,10 @@ def compile_c(recipe: Recipe, *, abi: Abi, sdk: Path, zig: Sequence[str], build_
         str(output),
     ]
     run(command, what=f"compiling `{recipe.name}` for the {abi} ABI", cwd=folder)
-    return output.read_bytes()
+    return compact(output.read_bytes())
+
+
+def _c_string(text: str) -> str:
+    """Write ASCII text as C does."""
+    escaped = text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return f'"{escaped}"'

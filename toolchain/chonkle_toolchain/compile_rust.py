@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 from chonkle.errors import BuildError
+from chonkle_toolchain.compact import compact
 from chonkle_toolchain.exports import without_exports
 from chonkle_toolchain.process import run
 from chonkle_toolchain.recipe import Abi, Recipe, source_files
@@ -19,7 +20,8 @@ RUST_PROFILE = (
     "profile.release.lto='fat'",
     "profile.release.codegen-units=1",
     "profile.release.panic='abort'",
-    "profile.release.strip=true",
+    # Names of functions stay until the module is wrapped.
+    "profile.release.strip='debuginfo'",
     "profile.release.debug=false",
     "profile.release.incremental=false",
 )
@@ -79,7 +81,7 @@ def compile_rust(recipe: Recipe, *, abi: Abi, sdk: Path, rust: Rust, build_dir: 
             expected="one",
             hint='`crate-type = ["cdylib"]` in the `[lib]` table of Cargo.toml',
         )
-    return without_exports(modules[0].read_bytes(), _LINKER_EXPORTS)
+    return compact(without_exports(modules[0].read_bytes(), _LINKER_EXPORTS))
 
 
 def _stage(recipe: Recipe, sdk: Path, build_dir: Path) -> Path:
@@ -156,6 +158,7 @@ def _environment(recipe: Recipe, rust: Rust, workspace: Path, build_dir: Path) -
     # This form of the flags may hold paths with spaces.
     kept["CARGO_ENCODED_RUSTFLAGS"] = "\x1f".join(flags)
     kept["RUSTC"] = rust.rustc
+    kept["CHONKLE_DEFAULTS"] = recipe.defaults
     if recipe.c_in_crates:
         kept.update(write_launchers(build_dir))
         kept["CFLAGS_wasm32_unknown_unknown"] = " ".join(C_FLAGS_IN_CRATES)

@@ -17,7 +17,7 @@ from chonkle_toolchain.recipe import Recipe, source_files
 from chonkle_toolchain.tools import WASM_TOOLS_VERSION, ZIG_VERSION
 
 # Raised when the toolchain itself makes other bytes of the same inputs.
-_BUILD_VERSION = "1"
+_BUILD_VERSION = "2"
 
 
 def build_digest(recipe: Recipe, *, sdk: Path) -> str:

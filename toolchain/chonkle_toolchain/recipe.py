@@ -8,6 +8,7 @@ from typing import Literal
 
 from chonkle.errors import BuildError, SignatureError
 from chonkle.formats.signature import Signature, parse_signature
+from chonkle.formats.values import encode_scalar
 
 Language = Literal["c", "rust"]
 Abi = Literal["core", "component"]
@@ -54,6 +55,16 @@ class Recipe:
     def name(self) -> str:
         """The implementation's name, which is also the folder's."""
         return self.signature.implementation
+
+    @property
+    def defaults(self) -> str:
+        """What the SDK gives for scalars that a call leaves out: lines of `name text`."""
+        ports = {**self.signature.outputs, **self.signature.inputs}
+        return "".join(
+            f"{name} {encode_scalar(port.default).decode()}\n"
+            for name, port in ports.items()
+            if not port.required and port.default is not None
+        )
 
     def artifact(self, abi: Abi) -> str:
         """Where the built file goes, relative to the output folder, with `/` between."""

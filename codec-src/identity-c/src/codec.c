@@ -3,7 +3,7 @@
 
 static bool pass(chonkle_call *call) {
     chonkle_port *bytes = chonkle_input(call, "bytes");
-    return bytes && chonkle_output_in_place(call, "bytes", bytes, bytes->size);
+    return bytes && chonkle_output_in_place(call, "bytes", bytes->data, bytes->size);
 }
 
 bool chonkle_encode(chonkle_call *call) { return pass(call); }

@@ -9,8 +9,8 @@
 bool chonkle_decode(chonkle_call *call) {
     uint64_t rep_size, def_size;
     chonkle_port *bytes = chonkle_input(call, "bytes");
-    if (!bytes || !chonkle_uint(call, "rep_levels_length", UINT32_MAX, &rep_size) ||
-        !chonkle_uint(call, "def_levels_length", UINT32_MAX, &def_size))
+    if (!bytes || !chonkle_uint(call, "rep_levels_length", 0, UINT32_MAX, &rep_size) ||
+        !chonkle_uint(call, "def_levels_length", 0, UINT32_MAX, &def_size))
         return false;
     if (rep_size + def_size > bytes->size)
         return chonkle_fail(call, "port `bytes`: expected at least %llu bytes of levels, got %zu",

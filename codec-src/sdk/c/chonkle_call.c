@@ -1,37 +1,32 @@
 /* A call: its inputs by name, and its outputs, written where the host will read them. */
-#include <string.h>
-
 #include "chonkle_internal.h"
 
-uint32_t chonkle_read_u32(const uint8_t *from) {
+static uint32_t chonkle_read_u32(const uint8_t *from) {
     uint32_t value;
     memcpy(&value, from, sizeof value); /* wasm is little-endian */
     return value;
 }
 
-void chonkle_write_u32(uint8_t *to, size_t value) {
+static void chonkle_write_u32(uint8_t *to, size_t value) {
     uint32_t written = (uint32_t)value;
     memcpy(to, &written, sizeof written);
 }
 
-static bool is_named(const chonkle_port *port, const char *name, size_t name_size) {
-    return port->name_size == name_size && memcmp(port->name, name, name_size) == 0;
-}
+/* ---- inputs -------------------------------------------------------------------------------- */
 
 static chonkle_port *find(chonkle_call *call, const char *name, size_t name_size) {
-    for (size_t i = 0; i < call->input_count; i++)
-        if (is_named(&call->inputs[i], name, name_size)) return &call->inputs[i];
+    for (chonkle_port *port = call->inputs; port != call->inputs + call->input_count; port++)
+        if (port->name_size == name_size && !memcmp(port->name, name, name_size)) return port;
     return NULL;
 }
 
-bool chonkle_add_input(chonkle_call *call, const char *name, size_t name_size, uint8_t *data,
+/* Add an input; a failure when there are too many or the name stands there already. */
+static bool chonkle_add_input(chonkle_call *call, const char *name, size_t name_size, uint8_t *data,
                        size_t size) {
+    if (find(call, name, name_size))
+        return chonkle_fail(call, "port `%.*s` occurs twice", (int)name_size, name);
     if (call->input_count == CHONKLE_PORTS_MAX)
-        return chonkle_fail(call, "too many ports, expected at most %d", CHONKLE_PORTS_MAX);
-    if (find(call, name, name_size)) {
-        char shown[CHONKLE_SHOWN_MAX];
-        return chonkle_fail(call, "port `%s` occurs twice", chonkle_shown(shown, name, name_size));
-    }
+        return chonkle_fail(call, "too many ports, expected at most 64");
     call->inputs[call->input_count++] = (chonkle_port){name, name_size, data, size};
     return true;
 }
@@ -46,28 +41,36 @@ chonkle_port *chonkle_input(chonkle_call *call, const char *name) {
     return port;
 }
 
-/* Make room for the output port-map to become `size` bytes long. */
-static bool reserve(chonkle_call *call, uint64_t size) {
+chonkle_port *chonkle_items(chonkle_call *call, const char *name, size_t item_size) {
+    chonkle_port *port = chonkle_input(call, name);
+    if (!port || (item_size && port->size % item_size == 0)) return port;
+    chonkle_fail(call, "port `%s`: expected whole items of %zu bytes, got %zu bytes", name,
+                 item_size, port->size);
+    return NULL;
+}
+
+bool chonkle_end(chonkle_call *call, const chonkle_port *input, size_t used) {
+    return used >= input->size ||
+           chonkle_fail(call, "port `%.*s`: %zu bytes after the end of the stream",
+                        (int)input->name_size, input->name, input->size - used);
+}
+
+/* ---- outputs ------------------------------------------------------------------------------- */
+
+/* Make room for the output port-map to become `size` bytes long; if there is memory, for
+ * `generous` bytes. */
+static bool reserve(chonkle_call *call, uint64_t size, uint64_t generous) {
     if (size <= call->output_capacity) return true;
     /* Lengths of a port-map are 32-bit, and so are addresses. */
     if (size > UINT32_MAX)
-        return chonkle_fail(call, "output too large, expected at most %llu bytes, got %llu",
-                            (unsigned long long)UINT32_MAX, (unsigned long long)size);
-    void *moved = call->output ? chonkle_block_resize(call->output, (size_t)size)
-                               : chonkle_block_allocate((size_t)size);
+        return chonkle_fail(call, "output too large, expected at most %u bytes, got %llu",
+                            UINT32_MAX, size);
+    if (generous < size || generous > UINT32_MAX) generous = size;
+    void *moved = chonkle_block_resize(call->output, (size_t)generous);
+    if (!moved) moved = chonkle_block_resize(call->output, (size_t)(generous = size));
     if (!moved) return chonkle_fail_memory(call, (size_t)size);
     call->output = moved;
-    call->output_capacity = (size_t)size;
-    return true;
-}
-
-static uint64_t entry_size(const char *name, size_t size) {
-    return (uint64_t)CHONKLE_U32 + strlen(name) + CHONKLE_U32 + size;
-}
-
-static bool may_begin(chonkle_call *call) {
-    if (call->kept) return chonkle_fail(call, "an output in place stands alone");
-    if (!call->output) call->output_size = CHONKLE_U32; /* the count, written at the end */
+    call->output_capacity = (size_t)generous;
     return true;
 }
 
@@ -80,58 +83,84 @@ static uint8_t *begin(chonkle_call *call, const char *name, size_t size) {
     chonkle_write_u32(entry + CHONKLE_U32 + name_size, size);
     call->last_data = call->output_size + CHONKLE_U32 + name_size + CHONKLE_U32;
     call->output_size = call->last_data + size;
-    call->output_count++;
-    chonkle_write_u32(call->output, call->output_count);
-    return call->output + call->last_data;
-}
-
-uint8_t *chonkle_output(chonkle_call *call, const char *name, size_t size) {
-    if (!may_begin(call) || !reserve(call, call->output_size + entry_size(name, size))) return NULL;
-    return begin(call, name, size);
-}
-
-uint8_t *chonkle_output_resize(chonkle_call *call, size_t size) {
-    if (!call->output_count) {
-        chonkle_fail(call, "no output to resize");
-        return NULL;
-    }
-    if (!reserve(call, (uint64_t)call->last_data + size)) return NULL;
-    chonkle_write_u32(call->output + call->last_data - CHONKLE_U32, size);
-    call->output_size = call->last_data + size;
+    chonkle_write_u32(call->output, ++call->output_count);
     return call->output + call->last_data;
 }
 
 bool chonkle_outputs(chonkle_call *call, chonkle_port *outputs, size_t count) {
-    if (!may_begin(call)) return false;
+    if (call->kept) return chonkle_fail(call, "an output in place stands alone");
     uint64_t total = call->output_size;
-    for (size_t i = 0; i < count; i++) {
-        total += entry_size(outputs[i].name, outputs[i].size);
-        if (total > UINT32_MAX) break; /* reserve() says so; a longer sum could wrap around */
-    }
-    if (!reserve(call, total)) return false;
+    for (size_t i = 0; i < count && total <= UINT32_MAX; i++)
+        total += CHONKLE_U32 + strlen(outputs[i].name) + CHONKLE_U32 + (uint64_t)outputs[i].size;
+    if (!reserve(call, total, 0)) return false;
     for (size_t i = 0; i < count; i++)
         outputs[i].data = begin(call, outputs[i].name, outputs[i].size);
     return true;
 }
 
-bool chonkle_output_in_place(chonkle_call *call, const char *name, chonkle_port *input,
-                             size_t size) {
-    if (call->output_count || call->kept)
-        return chonkle_fail(call, "an output in place stands alone");
-    if (size > input->size)
-        return chonkle_fail(call, "output `%s` larger than its input, expected at most %zu bytes, "
-                            "got %zu", name, input->size, size);
-    call->kept = input;
-    call->kept_name = name;
-    call->kept_size = size;
+uint8_t *chonkle_output(chonkle_call *call, const char *name, size_t size) {
+    chonkle_port output = {.name = name, .size = size};
+    return chonkle_outputs(call, &output, 1) ? output.data : NULL;
+}
+
+uint8_t *chonkle_output_resize(chonkle_call *call, size_t size) {
+    if (!call->output) {
+        chonkle_fail(call, "no output to resize");
+        return NULL;
+    }
+    if (!reserve(call, (uint64_t)call->last_data + size, 2 * (uint64_t)call->output_capacity))
+        return NULL;
+    chonkle_write_u32(call->output + call->last_data - CHONKLE_U32, size);
+    call->output_size = call->last_data + size;
+    return call->output + call->last_data;
+}
+
+uint8_t *chonkle_output_grow(chonkle_call *call, size_t *size, size_t bound) {
+    enum { LEAST = 4096, MOST_TIMES = 8, LEAST_TIMES = 2 };
+    uint64_t now = call->output_size - call->last_data;
+    uint8_t *data = NULL;
+    if (now >= bound) chonkle_fail(call, "output larger than %zu bytes", bound);
+    for (int times = MOST_TIMES; now < bound && times >= LEAST_TIMES && !data; times /= 2) {
+        uint64_t wished = now * (uint64_t)times < LEAST ? LEAST : now * (uint64_t)times;
+        *size = wished > bound ? bound : (size_t)wished;
+        data = chonkle_output_resize(call, *size);
+    }
+    return data;
+}
+
+bool chonkle_output_in_place(chonkle_call *call, const char *name, uint8_t *data, size_t size) {
+    if (call->output_count++) return chonkle_fail(call, "an output in place stands alone");
+    for (size_t i = 0; i < call->input_count; i++) {
+        chonkle_port *input = &call->inputs[i];
+        size_t before = (size_t)(data - input->data);
+        if (before <= input->size && size <= input->size - before) {
+            call->kept = input;
+            call->kept_name = name;
+            call->kept_data = data;
+            call->kept_size = size;
+            return true;
+        }
+    }
+    return chonkle_fail(call, "an output in place lies outside of the inputs");
+}
+
+/* ---- the call ------------------------------------------------------------------------------ */
+
+/* Begin a call: no inputs, no outputs, nothing failed. */
+static void chonkle_begin(chonkle_call *call) {
+    call->input_count = call->output_count = call->output_capacity = 0;
+    call->output = NULL;
+    call->output_size = call->last_data = CHONKLE_U32; /* behind the count */
+    call->kept = NULL;
+    chonkle_error_size = 0;
+}
+
+/* Run a transform on a call whose inputs are set, and see that it left an output or an error. */
+static bool chonkle_run(chonkle_call *call, bool is_encoding) {
+    if (!(is_encoding ? chonkle_encode(call) : chonkle_decode(call)))
+        return chonkle_error_size ? false : chonkle_fail(call, "the codec failed without a reason");
+    if (!call->output_count) return chonkle_fail(call, "the codec gave no output");
+    chonkle_error_size = 0; /* of what was tried in vain */
     return true;
 }
 
-bool chonkle_run(chonkle_call *call, chonkle_transform transform) {
-    if (!transform(call)) {
-        if (!chonkle_error_size) chonkle_fail(call, "the codec failed without a reason");
-        return false;
-    }
-    if (!call->output_count && !call->kept) return chonkle_fail(call, "the codec gave no output");
-    return true;
-}

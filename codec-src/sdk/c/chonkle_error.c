@@ -1,36 +1,72 @@
 /* Failure in words, without the size of a whole printf. */
-#include <stdarg.h>
-#include <string.h>
-
 #include "chonkle_internal.h"
 
-char chonkle_error_text[CHONKLE_ERROR_MAX];
-size_t chonkle_error_size;
+/* The text of the last failure; empty after a call that succeeded. One byte more than it may have
+ * tells whether the last character is whole. */
+static char chonkle_error_text[CHONKLE_ERROR_MAX + 1];
+static size_t chonkle_error_size;
 
-void chonkle_clear_error(void) { chonkle_error_size = 0; }
+/* It has many callers, and in each it would be larger than the call. */
+static __attribute__((noinline)) void put(char byte) {
+    if (chonkle_error_size <= CHONKLE_ERROR_MAX) chonkle_error_text[chonkle_error_size++] = byte;
+}
 
-static void append(const char *text, size_t size) {
-    size_t room = CHONKLE_ERROR_MAX - chonkle_error_size;
-    if (size > room) {
-        /* A cut text stays UTF-8: step back over continuation bytes (10xxxxxx). */
-        for (size = room; size && ((uint8_t)text[size] & 0xC0) == 0x80; size--) {
+static void put_text(const char *text) {
+    while (*text) put(*text++);
+}
+
+static void put_number(uint64_t number) {
+    if (number > 9) put_number(number / 10);
+    put((char)('0' + number % 10));
+}
+
+/* Somebody's bytes: printable ASCII, cut to a readable length. */
+static void put_shown(const char *data, size_t size) {
+    const char *end = data + (size < CHONKLE_SHOWN_MAX ? size : CHONKLE_SHOWN_MAX);
+    for (; data < end; data++) put(*data >= 0x20 && *data < 0x7F ? *data : '?');
+    if (size > CHONKLE_SHOWN_MAX) put_text("...");
+}
+
+/* %s %d %u %zu %lld %llu %% and %.*s: chonkle_codec.h allows no others. */
+static void put_formatted(const char *format, va_list arguments) {
+    for (char letter; (letter = *format++);) {
+        if (letter != '%') {
+            put(letter);
+            continue;
+        }
+        int longs = 0;
+        while ((letter = *format++) == 'l' || letter == 'z') longs += letter == 'l';
+        if (!letter) break;
+        if (letter == '.') {
+            size_t size = va_arg(arguments, size_t);
+            put_shown(va_arg(arguments, const char *), size);
+            format += 2;
+        } else if (letter == 's') {
+            put_text(va_arg(arguments, const char *));
+        } else if (letter == '%') {
+            put('%');
+        } else {
+            bool is_signed = letter == 'd', is_wide = longs == 2;
+            int64_t number = is_wide ? va_arg(arguments, int64_t) : va_arg(arguments, int32_t);
+            if (is_signed && number < 0) {
+                put('-');
+                number = -number;
+            }
+            put_number(is_signed || is_wide ? (uint64_t)number : (uint32_t)number);
         }
     }
-    memcpy(chonkle_error_text + chonkle_error_size, text, size);
-    chonkle_error_size += size;
+    /* A cut text ends between characters: 10xxxxxx continues one. */
+    if (chonkle_error_size > CHONKLE_ERROR_MAX)
+        while (--chonkle_error_size && (chonkle_error_text[chonkle_error_size] & 0xC0) == 0x80) {
+        }
 }
 
-static void append_uint(unsigned long long value) {
-    char digits[20];
-    size_t at = sizeof digits;
-    do digits[--at] = (char)('0' + value % 10);
-    while (value /= 10);
-    append(digits + at, sizeof digits - at);
-}
-
-static void append_int(long long value) {
-    if (value < 0) append("-", 1);
-    append_uint(value < 0 ? 0 - (unsigned long long)value : (unsigned long long)value);
+/* Add to the text of a failure that was recorded. */
+static void chonkle_fail_more(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    put_formatted(format, arguments);
+    va_end(arguments);
 }
 
 bool chonkle_fail(chonkle_call *call, const char *format, ...) {
@@ -38,45 +74,11 @@ bool chonkle_fail(chonkle_call *call, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     chonkle_error_size = 0;
-    while (*format) {
-        size_t plain = strcspn(format, "%");
-        append(format, plain);
-        format += plain;
-        if (!*format) break;
-        if (strncmp(format, "%s", 2) == 0) {
-            const char *text = va_arg(arguments, const char *);
-            append(text, strlen(text));
-            format += 2;
-        } else if (strncmp(format, "%d", 2) == 0) {
-            append_int(va_arg(arguments, int));
-            format += 2;
-        } else if (strncmp(format, "%lld", 4) == 0) {
-            append_int(va_arg(arguments, long long));
-            format += 4;
-        } else if (strncmp(format, "%llu", 4) == 0) {
-            append_uint(va_arg(arguments, unsigned long long));
-            format += 4;
-        } else if (strncmp(format, "%zu", 3) == 0) {
-            append_uint(va_arg(arguments, size_t));
-            format += 3;
-        } else {
-            append("%", 1);
-            format += format[1] == '%' ? 2 : 1;
-        }
-    }
+    put_formatted(format, arguments);
     va_end(arguments);
     return false;
 }
 
 bool chonkle_fail_memory(chonkle_call *call, size_t size) {
     return chonkle_fail(call, "out of memory, wanted %zu bytes", size);
-}
-
-const char *chonkle_shown(char shown[CHONKLE_SHOWN_MAX], const void *data, size_t size) {
-    const uint8_t *bytes = data;
-    size_t kept = size < CHONKLE_SHOWN_MAX ? size : CHONKLE_SHOWN_MAX - 4;
-    for (size_t i = 0; i < kept; i++)
-        shown[i] = bytes[i] >= 0x20 && bytes[i] < 0x7F ? (char)bytes[i] : '?';
-    strcpy(shown + kept, kept < size ? "..." : "");
-    return shown;
 }

@@ -1,12 +1,18 @@
-/* What the SDK's own files share; not for codecs. */
+/* What the parts of the SDK share; not for codecs. */
 #ifndef CHONKLE_INTERNAL_H
 #define CHONKLE_INTERNAL_H
 
 #include "chonkle_codec.h"
 
+#ifndef CHONKLE_DEFAULTS
+#error "the toolchain defines CHONKLE_DEFAULTS, from signature.json"
+#endif
+
 enum {
     CHONKLE_PORTS_MAX = 64,  /* far above any signature; keeps a call in a fixed size */
     CHONKLE_ERROR_MAX = 500, /* bytes of error text */
+    CHONKLE_SHOWN_MAX = 44,  /* bytes of somebody's data in it */
+    CHONKLE_STRING_MAX = 64, /* bytes of a string out of a few, with its terminator */
     CHONKLE_U32 = 4          /* bytes of a length in a port-map */
 };
 
@@ -16,45 +22,35 @@ enum {
  *
  * Both ABIs use it: the core ABI returns it as it is, the component ABI points its rows into it. */
 struct chonkle_call {
-    chonkle_port inputs[CHONKLE_PORTS_MAX];
     size_t input_count;
     uint8_t *output; /* from chonkle_block_allocate(), NULL before the first output */
     size_t output_size;
     size_t output_capacity;
-    size_t output_count;
-    size_t last_data; /* offset of the data of the output that was begun last */
-    chonkle_port *kept; /* the input that is handed back in place, or NULL */
+    size_t output_count; /* one in place is counted, too */
+    size_t last_data;    /* offset of the data of the output that was begun last */
+    const chonkle_port *kept; /* the input that the output in place lies in, or NULL */
     const char *kept_name;
+    uint8_t *kept_data;
     size_t kept_size;
+    chonkle_port inputs[CHONKLE_PORTS_MAX]; /* the first input_count of them are set */
 };
 
-typedef bool (*chonkle_transform)(chonkle_call *call);
+/* Before memory that goes to and comes from the host; chonkle_block.c has a drawing. */
+typedef struct chonkle_block {
+    uint32_t mark;
+    uint32_t size;
+    struct chonkle_block *next; /* in the list of results that begin inside their block */
+    void *result;
+} chonkle_block;
 
-/* Add an input; a failure when there are too many or the name stands there already. */
-bool chonkle_add_input(chonkle_call *call, const char *name, size_t name_size, uint8_t *data,
-                       size_t size);
+_Static_assert(sizeof(chonkle_block) == 16, "data behind the header must stay 16-byte aligned");
 
-/* Run a transform on a call whose inputs are set, and see that it left an output or an error. */
-bool chonkle_run(chonkle_call *call, chonkle_transform transform);
-
-/* The text of the last failure; empty after a call that succeeded. */
-extern char chonkle_error_text[CHONKLE_ERROR_MAX];
-extern size_t chonkle_error_size;
-
-/* Begin a call: nothing failed yet. */
-void chonkle_clear_error(void);
-
-/* Memory blocks that know their size, are 16-byte aligned and can be handed to the host. */
-void *chonkle_block_allocate(size_t size);
-void *chonkle_block_resize(void *data, size_t size);
-void chonkle_block_free(void *data);
-bool chonkle_block_holds(const void *data, size_t size);
-
-/* Copy bytes of an input for an error text: printable ASCII, cut, terminated. */
-enum { CHONKLE_SHOWN_MAX = 48 };
-const char *chonkle_shown(char shown[CHONKLE_SHOWN_MAX], const void *data, size_t size);
-
-uint32_t chonkle_read_u32(const uint8_t *from);
-void chonkle_write_u32(uint8_t *to, size_t value);
+/* A cursor over the JSON text of a scalar port. */
+typedef struct {
+    const char *name; /* of the port, terminated */
+    const char *text; /* all of it */
+    const char *at;
+    const char *end;
+} chonkle_json;
 
 #endif

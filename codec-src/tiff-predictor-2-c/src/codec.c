@@ -17,7 +17,7 @@ static bool read_tile(chonkle_call *call, tile *found) {
     chonkle_port *bytes = chonkle_input(call, "bytes");
     if (!bytes || !chonkle_int(call, "bytes_per_sample", 1, 8, &sample) ||
         !chonkle_int(call, "width", 1, INT32_MAX, &width) ||
-        !chonkle_int_or(call, "samples_per_pixel", 1, 1, UINT16_MAX, &samples))
+        !chonkle_int(call, "samples_per_pixel", 1, UINT16_MAX, &samples))
         return false;
     if (sample & (sample - 1))
         return chonkle_fail(call, "port `bytes_per_sample`: expected 1, 2, 4 or 8, got %lld",
@@ -38,7 +38,7 @@ static bool each_row(chonkle_call *call, difference_row *(*kernel_for)(size_t)) 
     uint8_t *end = found.bytes->data + found.bytes->size;
     for (uint8_t *row = found.bytes->data; row != end; row += found.row)
         kernel(row, found.row, found.pixel);
-    return chonkle_output_in_place(call, "bytes", found.bytes, found.bytes->size);
+    return chonkle_output_in_place(call, "bytes", found.bytes->data, found.bytes->size);
 }
 
 bool chonkle_encode(chonkle_call *call) { return each_row(call, difference_encoder); }

@@ -7,15 +7,14 @@ mod libdeflate;
 
 use std::cell::Cell;
 
-use chonkle_codec::{Error, Inputs, Output, Outputs, Transform};
+use chonkle_codec::{Inputs, Outputs, Result, Transform};
 
 use libdeflate::{Compressor, Decompressor, Refusal};
 
 /// The longest match is 258 bytes and takes 2 bits at least: no stream grows more.
 const RATIO_MAX: usize = 1032;
-/// Room for a first try, and for each further one, in sizes of what was too little.
+/// Room for a first try, in sizes of the stream.
 const RATIO_FIRST: usize = 4;
-const GROWTH: usize = 8;
 /// What `-1` stands for in zlib.
 const LEVEL_DEFAULT: i64 = 6;
 
@@ -28,7 +27,7 @@ thread_local! {
 struct Zlib;
 
 impl Transform for Zlib {
-    fn decode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result<(), Error> {
+    fn decode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
         let encoded = inputs.bytes("bytes")?;
         let mut state = Decompressor::new()?;
         let bound = encoded.len().saturating_mul(RATIO_MAX);
@@ -39,7 +38,7 @@ impl Transform for Zlib {
             match state.zlib(encoded, output.spare()) {
                 Ok(sizes) => break sizes,
                 Err(Refusal::TooLittleRoom) if output.spare().len() < bound => {
-                    grow(&mut output, bound)?;
+                    output.grow(bound)?
                 }
                 Err(_) => {
                     return Err(
@@ -48,21 +47,16 @@ impl Transform for Zlib {
                 }
             }
         };
-        if taken < encoded.len() {
-            return Err(Error::new(format_args!(
-                "port `bytes`: {} bytes after the end of the zlib stream",
-                encoded.len() - taken
-            )));
-        }
+        inputs.end("bytes", taken)?;
         LAST_SIZE.set(given);
         // SAFETY: libdeflate wrote so many bytes to the spare room.
         unsafe { output.advance(given) };
         Ok(())
     }
 
-    fn encode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result<(), Error> {
+    fn encode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
         let decoded = inputs.bytes("bytes")?;
-        let level = match inputs.or("level", 1, |inputs, name| inputs.int(name, -1, 9))? {
+        let level = match inputs.int("level", -1..=9)? {
             -1 => LEVEL_DEFAULT,
             level => level,
         };
@@ -73,13 +67,6 @@ impl Transform for Zlib {
         unsafe { output.advance(size) };
         Ok(())
     }
-}
-
-/// Makes much more room; where there is no memory for that, some more.
-fn grow(output: &mut Output, bound: usize) -> Result<(), Error> {
-    let room = output.spare().len().max(1);
-    let wished = room.saturating_mul(GROWTH).min(bound);
-    output.reserve(wished).or_else(|_| output.reserve(room.saturating_mul(2).min(bound)))
 }
 
 chonkle_codec::export!(Zlib);

@@ -48,8 +48,9 @@ impl Block {
     ///
     /// # Safety
     ///
-    /// `data` came from this module and was not freed.
-    pub unsafe fn resize(data: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
+    /// `data` came from this module and was not freed, or is null.
+    pub unsafe fn resize(data: *mut u8, size: usize) -> Option<NonNull<u8>> {
+        let Some(data) = NonNull::new(data) else { return Self::allocate(size) };
         let new = Self::layout(size)?;
         let stored = u32::try_from(size).ok()?;
         // SAFETY: the caller's promise; the old layout is the one that was allocated with.
@@ -70,7 +71,7 @@ impl Block {
     /// Memory before `data` may be read, or `data` is null or lies outside of memory.
     pub unsafe fn of(data: *mut u8) -> Option<NonNull<Self>> {
         let address = data.addr();
-        if address < HEADER || address % ALIGN != 0 || !is_inside(address) {
+        if address < HEADER || !address.is_multiple_of(ALIGN) || !is_inside(address) {
             return None;
         }
         let block = NonNull::new(data.cast::<Self>().wrapping_sub(1))?;

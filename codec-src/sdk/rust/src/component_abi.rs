@@ -3,7 +3,7 @@
 //! A port-map is a list of rows; every name and every data is an allocation of its own, made by the
 //! host through `cabi_realloc` and freed here. The result stands until the post-return call.
 
-use std::alloc::{Layout, alloc, dealloc, realloc};
+use std::alloc::{Layout, alloc, dealloc};
 use std::ptr;
 use std::slice;
 
@@ -11,7 +11,7 @@ use crate::block::Block;
 use crate::error::Error;
 use crate::inputs::Inputs;
 use crate::outputs::{Outputs, U32};
-use crate::{Run, Single};
+use crate::{Result, Run, Single};
 
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -28,8 +28,10 @@ pub struct Answer {
     failed: u8,
     data: *const u8,
     size: usize,
-    rows: Vec<Row>,
+    /// Blocks: the rows of the result, and the data that they point to.
+    rows: *mut u8,
     output: *mut u8,
+    /// An input that was handed back, with its size.
     kept: (*mut u8, usize),
     error: Option<Error>,
 }
@@ -42,13 +44,16 @@ impl Answer {
             failed: 0,
             data: ptr::null(),
             size: 0,
-            rows: Vec::new(),
+            rows: ptr::null_mut(),
             output: ptr::null_mut(),
             kept: (ptr::null_mut(), 0),
             error: None,
         }
     }
 }
+
+/// All allocations of the host have it: rows need so much, names and data less.
+const ALIGN: usize = align_of::<Row>();
 
 /// # Safety
 ///
@@ -57,17 +62,17 @@ pub unsafe fn cabi_realloc(old: *mut u8, old_size: usize, align: usize, size: us
     if size == 0 {
         return ptr::without_provenance_mut(align);
     }
-    // SAFETY: sizes and alignment are those of the allocation, and not zero.
-    let data = unsafe {
-        if old_size == 0 {
-            alloc(Layout::from_size_align_unchecked(size, align))
-        } else {
-            realloc(old, Layout::from_size_align_unchecked(old_size, align), size)
-        }
-    };
+    let layout = Layout::from_size_align(size, ALIGN);
+    // SAFETY: the size is not zero.
+    let data = layout.map_or(ptr::null_mut(), |layout| unsafe { alloc(layout) });
     if data.is_null() {
         // The canonical ABI knows no failure here: the host would write to address 0.
         unreachable();
+    }
+    // SAFETY: both have so many bytes, and the old ones are not used any more.
+    unsafe {
+        data.copy_from_nonoverlapping(old, old_size.min(size));
+        release(old, old_size);
     }
     data
 }
@@ -82,12 +87,11 @@ fn unreachable() -> ! {
     std::process::abort()
 }
 
-/// Frees a name or data; the host allocates byte lists with alignment 1.
-unsafe fn release(data: *mut u8, size: usize, align: usize) {
-    // An empty string or list has no allocation.
+/// Frees what `cabi_realloc` gave; an empty string or list has no allocation.
+unsafe fn release(data: *mut u8, size: usize) {
     if size > 0 {
-        // SAFETY: allocated by `cabi_realloc` with this size and alignment.
-        unsafe { dealloc(data, Layout::from_size_align_unchecked(size, align)) }
+        // SAFETY: allocated with this size and alignment.
+        unsafe { dealloc(data, Layout::from_size_align_unchecked(size, ALIGN)) }
     }
 }
 
@@ -103,7 +107,6 @@ pub unsafe fn run(rows: *mut Row, count: usize, transform: Run) -> *mut Answer {
         if count == 0 { &[] } else { unsafe { slice::from_raw_parts(rows, count) } };
     // SAFETY: each row is ours until it is released below.
     if let Err(error) = unsafe { run_in(given, transform, answer) } {
-        *answer = Answer::empty();
         answer.failed = 1;
         let text = answer.error.insert(error).as_str();
         (answer.data, answer.size) = (text.as_ptr(), text.len());
@@ -112,18 +115,19 @@ pub unsafe fn run(rows: *mut Row, count: usize, transform: Run) -> *mut Answer {
         // SAFETY: what the host allocated for this call; nothing points to it any more, except to
         // data that is handed back.
         unsafe {
-            release(row.name, row.name_size, 1);
+            release(row.name, row.name_size);
             if answer.kept.0 != row.data {
-                release(row.data, row.data_size, 1);
+                release(row.data, row.data_size);
             }
         }
     }
     // SAFETY: as above.
-    unsafe { release(rows.cast(), size_of_val(given), align_of::<Row>()) };
+    unsafe { release(rows.cast(), size_of_val(given)) };
     answer
 }
 
-unsafe fn run_in(given: &[Row], transform: Run, answer: &mut Answer) -> Result<(), Error> {
+/// Runs a transform; where that fails, the answer is as it was.
+unsafe fn run_in(given: &[Row], transform: Run, answer: &mut Answer) -> Result {
     let mut inputs = Inputs::new();
     for row in given {
         // SAFETY: the host's allocations, none of which overlap.
@@ -134,31 +138,28 @@ unsafe fn run_in(given: &[Row], transform: Run, answer: &mut Answer) -> Result<(
     }
     let mut outputs = Outputs::new();
     transform(&mut inputs, &mut outputs)?;
-    let count = if outputs.kept().is_some() { 1 } else { outputs.count() };
+    let count = outputs.count();
     if count == 0 {
         return Err("the codec gave no output".into());
     }
-    let rows = &mut answer.rows;
-    rows.try_reserve_exact(count).map_err(|_| Error::out_of_memory(count * size_of::<Row>()))?;
+    let size = count * size_of::<Row>();
+    let rows = Block::allocate(size).ok_or_else(|| Error::out_of_memory(size))?.cast::<Row>();
+    answer.rows = rows.as_ptr().cast();
+    (answer.data, answer.size) = (answer.rows, count);
     if let Some(kept) = outputs.kept() {
-        rows.push(Row {
-            name: kept.name.as_ptr().cast_mut(),
-            name_size: kept.name.len(),
-            data: kept.data,
-            data_size: kept.size,
-        });
-        // The output may be shorter than the allocation.
-        let size = given.iter().find(|row| row.data == kept.data).map_or(0, |row| row.data_size);
+        let (name, name_size) = (kept.name.as_ptr().cast_mut(), kept.name.len());
+        // SAFETY: a row of memory.
+        unsafe { rows.write(Row { name, name_size, data: kept.data, data_size: kept.size }) };
+        // The output may be a part of the allocation.
+        let size = given.iter().find(|row| row.data == kept.start).map_or(0, |row| row.data_size);
         if size > 0 {
-            answer.kept = (kept.data, size);
+            answer.kept = (kept.start, size);
         }
     } else {
-        let (block, _) = outputs.into_block();
-        answer.output = block;
-        // SAFETY: an encoded port-map with `count` entries.
-        unsafe { point_into(block, count, rows) };
+        (answer.output, _) = outputs.into_block();
+        // SAFETY: an encoded port-map with `count` entries, and so many rows.
+        unsafe { point_into(answer.output, count, rows.as_ptr()) };
     }
-    (answer.data, answer.size) = (rows.as_ptr().cast(), count);
     Ok(())
 }
 
@@ -168,7 +169,7 @@ fn not_null(data: *mut u8) -> *mut u8 {
 }
 
 /// Makes a row for each entry of an encoded port-map.
-unsafe fn point_into(block: *mut u8, count: usize, rows: &mut Vec<Row>) {
+unsafe fn point_into(block: *mut u8, count: usize, rows: *mut Row) {
     let mut at = U32;
     let mut part = || {
         // SAFETY: the port-map is complete, as `Outputs` wrote it.
@@ -179,10 +180,11 @@ unsafe fn point_into(block: *mut u8, count: usize, rows: &mut Vec<Row>) {
             (data, size)
         }
     };
-    for _ in 0..count {
+    for index in 0..count {
         let (name, name_size) = part();
         let (data, data_size) = part();
-        rows.push(Row { name, name_size, data, data_size });
+        // SAFETY: the caller's promise.
+        unsafe { rows.add(index).write(Row { name, name_size, data, data_size }) };
     }
 }
 
@@ -192,10 +194,11 @@ unsafe fn point_into(block: *mut u8, count: usize, rows: &mut Vec<Row>) {
 pub unsafe fn finish() {
     // SAFETY: one call at a time.
     let answer = unsafe { ANSWER.get() };
-    // SAFETY: both were allocated for this answer.
+    // SAFETY: all were allocated for this answer.
     unsafe {
+        Block::free(answer.rows);
         Block::free(answer.output);
-        release(answer.kept.0, answer.kept.1, 1);
+        release(answer.kept.0, answer.kept.1);
     }
     *answer = Answer::empty();
 }

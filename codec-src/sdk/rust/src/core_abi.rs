@@ -12,10 +12,10 @@ use std::ptr;
 use std::slice;
 
 use crate::block::Block;
-use crate::error::Error;
+use crate::error::{Error, error};
 use crate::inputs::Inputs;
 use crate::outputs::{Kept, Outputs, U32};
-use crate::{Run, Single};
+use crate::{Result, Run, Single};
 
 struct State {
     error: Option<Error>,
@@ -60,34 +60,33 @@ pub fn last_error() -> u64 {
 /// # Safety
 ///
 /// Nobody else uses the memory of the inputs.
-pub unsafe fn run(address: *mut u8, size: usize, transform: Run) -> u64 {
+pub unsafe fn run(input: *mut u8, size: usize, transform: Run) -> u64 {
+    // SAFETY: any address may be asked for, and a block is valid until it is freed.
+    let is_inside = unsafe { Block::of(input).is_some_and(|block| size <= block.as_ref().size()) };
+    let done = if is_inside {
+        // SAFETY: inside of one block, which is ours until it is freed or handed back.
+        unsafe { run_in(input, size, transform) }
+    } else {
+        Err("the input does not lie in memory that `alloc` gave".into())
+    };
     // SAFETY: one call at a time.
     let state = unsafe { STATE.get() };
-    // SAFETY: any address may be asked for.
-    let block = unsafe { Block::of(address) };
-    // SAFETY: a block is valid until it is freed.
-    if block.is_none_or(|block| size > unsafe { block.as_ref() }.size()) {
-        state.error = Some("the input does not lie in memory that `alloc` gave".into());
-        return 0;
-    }
-    // SAFETY: inside of one block, which is ours until it is freed or handed back.
-    let done = unsafe { run_in(address, size, transform) };
-    if !matches!(done, Ok(Done::InPlace(..))) {
+    let is_in_place = done.as_ref().is_ok_and(|done| done.is_in_place);
+    if is_inside && !is_in_place {
         // SAFETY: everything that pointed into it is gone.
-        unsafe { Block::free(address) };
+        unsafe { Block::free(input) };
     }
-    state.error = None;
     match done {
-        Ok(Done::Block(data, size)) => packed(data, size),
-        Ok(Done::InPlace(data, size)) => {
-            if data != address {
-                // SAFETY: the input's block, which was just checked.
-                let block = unsafe { &mut *address.cast::<Block>().sub(1) };
-                block.result = data;
+        Ok(done) => {
+            if is_in_place && done.data != input {
+                // SAFETY: the input's block, which was checked above.
+                let block = unsafe { &mut *input.cast::<Block>().sub(1) };
+                block.result = done.data;
                 block.next = state.inside;
                 state.inside = block;
             }
-            packed(data, size)
+            state.error = None;
+            packed(done.data, done.size)
         }
         Err(error) => {
             state.error = Some(error);
@@ -100,90 +99,99 @@ fn packed(data: *const u8, size: usize) -> u64 {
     (data.addr() as u64) << 32 | size as u64
 }
 
-enum Done {
-    Block(*mut u8, usize),
-    InPlace(*mut u8, usize),
+/// An encoded port-map.
+struct Done {
+    data: *mut u8,
+    size: usize,
+    /// Whether it stands in the input's block.
+    is_in_place: bool,
 }
 
-unsafe fn run_in(address: *mut u8, size: usize, transform: Run) -> Result<Done, Error> {
+unsafe fn run_in(input: *mut u8, size: usize, transform: Run) -> Result<Done> {
     let mut inputs = Inputs::new();
     // SAFETY: the caller's promise.
-    unsafe { read(&mut inputs, address, size)? };
+    unsafe { read(&mut inputs, input, size)? };
     let mut outputs = Outputs::new();
     transform(&mut inputs, &mut outputs)?;
     if let Some(kept) = outputs.kept() {
-        // SAFETY: it stands in the input's block, behind the name of its port at least.
-        if let Some((data, size)) = unsafe { in_place(address, kept) } {
-            return Ok(Done::InPlace(data, size));
-        }
-        outputs.forget_kept();
-        // SAFETY: as before.
-        outputs.write_all(kept.name, unsafe { slice::from_raw_parts(kept.data, kept.size) })?;
+        // SAFETY: it stands in the input's block.
+        return unsafe { result_in_place(input, kept) };
     }
     if outputs.count() == 0 {
         return Err("the codec gave no output".into());
     }
     let (data, size) = outputs.into_block();
-    Ok(Done::Block(data, size))
+    Ok(Done { data, size, is_in_place: false })
 }
 
 /// Reads a port-map: `u32 count, { u32 name_len, name, u32 data_len, data }*`.
-unsafe fn read(inputs: &mut Inputs<'_>, start: *mut u8, size: usize) -> Result<(), Error> {
+unsafe fn read(inputs: &mut Inputs<'_>, start: *mut u8, size: usize) -> Result {
     let mut at = 0;
-    let truncated = |at| Err(Error::new(format_args!("port-map truncated at byte {at} of {size}")));
-    // SAFETY: below, nothing beyond `size` is read.
-    let length = |at: usize| unsafe { start.add(at).cast::<u32>().read_unaligned() } as usize;
-    if size < U32 {
-        return truncated(0);
-    }
-    let count = length(at);
-    at += U32;
-    for _ in 0..count {
-        let mut parts = [(ptr::null_mut(), 0); 2];
-        for part in &mut parts {
-            if size - at < U32 {
-                return truncated(at);
+    let mut name: &[u8] = &[];
+    // The count first, then for each port two parts with their sizes in front.
+    let mut parts = 1;
+    let mut part = 0u64;
+    while part < parts {
+        let left = size - at;
+        if left < U32 {
+            return Err(truncated(at, size));
+        }
+        // SAFETY: so much is left.
+        let data = unsafe { start.add(at) };
+        // SAFETY: as before.
+        let part_size = unsafe { data.cast::<u32>().read_unaligned() } as usize;
+        at += U32;
+        if part == 0 {
+            parts += 2 * part_size as u64;
+        } else if part_size > left - U32 {
+            return Err(truncated(at, size));
+        } else {
+            // SAFETY: inside of the block, and no two parts overlap.
+            unsafe {
+                let data = data.add(U32);
+                if part % 2 == 1 {
+                    name = slice::from_raw_parts(data, part_size);
+                } else {
+                    inputs.add(name, data, part_size)?;
+                }
             }
-            let part_size = length(at);
-            at += U32;
-            if size - at < part_size {
-                return truncated(at);
-            }
-            // SAFETY: just checked to lie inside.
-            *part = (unsafe { start.add(at) }, part_size);
             at += part_size;
         }
-        let [(name, name_size), (data, data_size)] = parts;
-        // SAFETY: inside of the block, and no two parts overlap.
-        unsafe { inputs.add(slice::from_raw_parts(name, name_size), data, data_size)? };
+        part += 1;
     }
-    if at != size {
-        return Err(Error::new(format_args!(
-            "{} bytes after the last port of a port-map",
-            size - at
-        )));
+    match size - at {
+        0 => Ok(()),
+        rest => Err(error!(rest, " bytes after the last port of a port-map")),
     }
-    Ok(())
 }
 
-/// Writes the header of a port-map right before data that stands in the input's block already;
-/// None where a longer name than the input's leaves no room for it.
-unsafe fn in_place(input: *mut u8, kept: Kept) -> Option<(*mut u8, usize)> {
+fn truncated(at: usize, size: usize) -> Error {
+    error!("port-map truncated at byte ", at, " of ", size)
+}
+
+/// Writes the header of a port-map right before data that stands in the input's block already.
+unsafe fn result_in_place(input: *mut u8, kept: Kept) -> Result<Done> {
     let header = U32 + U32 + kept.name.len() + U32;
-    if kept.data.addr() - input.addr() < header {
-        return None;
-    }
-    // SAFETY: the header ends where the data begins and starts inside of the block.
+    let size = header + kept.size;
+    let is_in_place = kept.data.addr() - input.addr() >= header;
+    // SAFETY: the header ends where the data begins, in the input's block or in one that is made,
+    // for there is no room for a longer name than the input's.
     unsafe {
-        let result = kept.data.sub(header);
+        let data = if is_in_place {
+            kept.data.sub(header)
+        } else {
+            let made = Block::allocate(size).ok_or_else(|| Error::out_of_memory(size))?.as_ptr();
+            made.add(header).copy_from_nonoverlapping(kept.data, kept.size);
+            made
+        };
         let number = |at: usize, value: usize| {
-            result.add(at).cast::<u32>().write_unaligned(value as u32);
+            data.add(at).cast::<u32>().write_unaligned(value as u32);
         };
         number(0, 1);
         number(U32, kept.name.len());
-        result.add(2 * U32).copy_from(kept.name.as_ptr(), kept.name.len());
+        data.add(2 * U32).copy_from(kept.name.as_ptr(), kept.name.len());
         number(header - U32, kept.size);
-        Some((result, header + kept.size))
+        Ok(Done { data, size, is_in_place })
     }
 }
 

@@ -1,7 +1,10 @@
 //! Failure in words.
 
-use std::borrow::Cow;
 use std::fmt::{self, Write};
+use std::ptr::NonNull;
+use std::{slice, str};
+
+use crate::block::Block;
 
 /// Bytes of text that an [`Error`] keeps at most.
 const TEXT_MAX: usize = 500;
@@ -9,79 +12,190 @@ const TEXT_MAX: usize = 500;
 const SHOWN_MAX: usize = 44;
 
 /// Why a call failed: one line, begun in lower case, without a full stop.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Error(Cow<'static, str>);
+pub struct Error(Text);
+
+enum Text {
+    Fixed(&'static str),
+    /// In a [`Block`] of its own.
+    Made(NonNull<u8>, usize),
+}
 
 impl Error {
     /// Makes an error of formatted text: `Error::new(format_args!("bad level {level}"))`.
     ///
     /// Text beyond 500 bytes is cut. Where there is no memory for it, the error says that instead.
     pub fn new(text: fmt::Arguments<'_>) -> Self {
-        if let Some(fixed) = text.as_str() {
-            return Self(Cow::Borrowed(fixed));
+        match text.as_str() {
+            Some(fixed) => fixed.into(),
+            // The sink fails when it is full, and then the text stands cut.
+            None => Self::write(|sink| _ = sink.write_fmt(text)),
         }
-        let mut sink = Sink(String::new());
-        if sink.0.try_reserve_exact(TEXT_MAX).is_err() {
-            return Self(Cow::Borrowed("out of memory"));
-        }
-        // The sink fails when it is full, and then the text stands cut.
-        let _ = sink.write_fmt(text);
-        Self(Cow::Owned(sink.0))
     }
 
     /// Makes an error that says that `size` bytes could not be allocated.
     pub fn out_of_memory(size: usize) -> Self {
-        Self::new(format_args!("out of memory, wanted {size} bytes"))
+        error!("out of memory, wanted ", size, " bytes")
+    }
+
+    /// Makes an error of what a function writes.
+    pub(crate) fn write(write: impl FnOnce(&mut Sink)) -> Self {
+        let Some(data) = Block::allocate(TEXT_MAX) else { return "out of memory".into() };
+        let mut sink = Sink { data, size: 0 };
+        write(&mut sink);
+        Self(Text::Made(data, sink.size))
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        match self.0 {
+            Text::Fixed(text) => text,
+            // SAFETY: so many bytes of whole characters are in the block.
+            Text::Made(data, size) => unsafe {
+                str::from_utf8_unchecked(slice::from_raw_parts(data.as_ptr(), size))
+            },
+        }
+    }
+}
+
+impl Drop for Error {
+    fn drop(&mut self) {
+        if let Text::Made(data, _) = self.0 {
+            // SAFETY: the block is ours.
+            unsafe { Block::free(data.as_ptr()) }
+        }
     }
 }
 
 impl From<&'static str> for Error {
     fn from(text: &'static str) -> Self {
-        Self(Cow::Borrowed(text))
+        Self(Text::Fixed(text))
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        formatter.write_str(self.as_str())
     }
 }
 
 impl std::error::Error for Error {}
 
-/// A string that never allocates: what does not fit is left out.
-struct Sink(String);
+/// Makes an [`Error`] of pieces, one after the other.
+///
+/// The SDK's own errors are made like this: formatting by `core::fmt` adds more to a codec than all
+/// the rest of the SDK. Codecs that use [`Error::new`] pay for it, once.
+macro_rules! error {
+    ($($piece:expr),+ $(,)?) => {
+        $crate::error::Error::write(|sink| {
+            for piece in [$($crate::error::Piece::from($piece)),+] {
+                sink.put(piece);
+            }
+        })
+    };
+}
+pub(crate) use error;
 
-impl Write for Sink {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = TEXT_MAX - self.0.len();
-        if text.len() <= room {
-            self.0.push_str(text);
-            return Ok(());
-        }
-        let end = (0..=room).rev().find(|&end| text.is_char_boundary(end));
-        self.0.push_str(&text[..end.unwrap_or(0)]);
-        Err(fmt::Error)
+/// A piece of an error's text.
+#[derive(Clone, Copy)]
+pub(crate) enum Piece<'a> {
+    Text(&'a str),
+    Int(i64),
+    Uint(u64),
+    Shown(Shown<'a>),
+}
+
+/// Somebody's bytes in an error's text: printable ASCII, cut to a readable length.
+#[derive(Clone, Copy)]
+pub(crate) struct Shown<'a>(pub &'a [u8]);
+
+impl<'a> From<&'a str> for Piece<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text)
     }
 }
 
-/// Somebody's bytes in an error text: printable ASCII, cut to a readable length.
-pub(crate) struct Shown<'a>(pub &'a [u8]);
+impl From<i64> for Piece<'_> {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
 
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for &byte in self.0.iter().take(SHOWN_MAX) {
-            let shown = byte.is_ascii_graphic() || byte == b' ';
-            formatter.write_char(if shown { byte.into() } else { '?' })?;
+impl From<u64> for Piece<'_> {
+    fn from(number: u64) -> Self {
+        Self::Uint(number)
+    }
+}
+
+impl From<usize> for Piece<'_> {
+    fn from(number: usize) -> Self {
+        Self::Uint(number as u64)
+    }
+}
+
+impl<'a> From<Shown<'a>> for Piece<'a> {
+    fn from(shown: Shown<'a>) -> Self {
+        Self::Shown(shown)
+    }
+}
+
+/// A text in a block of memory, cut between characters where that is full.
+pub(crate) struct Sink {
+    data: NonNull<u8>,
+    size: usize,
+}
+
+impl Sink {
+    pub fn put(&mut self, piece: Piece<'_>) {
+        match piece {
+            Piece::Text(text) => _ = self.put_bytes(text.as_bytes()),
+            Piece::Uint(number) => self.put_number(number),
+            Piece::Int(number) => {
+                if number < 0 {
+                    self.put_bytes(b"-");
+                }
+                self.put_number(number.unsigned_abs());
+            }
+            Piece::Shown(Shown(data)) => {
+                for byte in data.iter().take(SHOWN_MAX) {
+                    self.put_bytes(&[if matches!(byte, b' '..=b'~') { *byte } else { b'?' }]);
+                }
+                if data.len() > SHOWN_MAX {
+                    self.put_bytes(b"...");
+                }
+            }
         }
-        if self.0.len() > SHOWN_MAX {
-            formatter.write_str("...")?;
+    }
+
+    fn put_number(&mut self, number: u64) {
+        if number > 9 {
+            self.put_number(number / 10);
         }
-        Ok(())
+        self.put_bytes(&[b'0' + (number % 10) as u8]);
+    }
+
+    /// Appends bytes; false when they were cut.
+    fn put_bytes(&mut self, bytes: &[u8]) -> bool {
+        let mut size = bytes.len().min(TEXT_MAX - self.size);
+        // What continues a character, 10xxxxxx, does not stand without its beginning.
+        while bytes.get(size).is_some_and(|byte| byte & 0xC0 == 0x80) {
+            size -= 1;
+        }
+        let from = NonNull::from(bytes).cast();
+        // SAFETY: so many bytes are there, and there is room for them.
+        unsafe { self.data.add(self.size).copy_from_nonoverlapping(from, size) }
+        self.size += size;
+        size == bytes.len()
+    }
+}
+
+impl Write for Sink {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.put_bytes(text.as_bytes()) { Ok(()) } else { Err(fmt::Error) }
     }
 }

@@ -1,14 +1,22 @@
 //! The inputs of a call, by name.
 
-use std::marker::PhantomData;
-use std::ops::{Deref, DerefMut};
-use std::slice;
+use std::mem::MaybeUninit;
+use std::ops::RangeInclusive;
+use std::{ptr, slice};
 
-use crate::error::{Error, Shown};
-use crate::json;
+use crate::buffer::Buffer;
+use crate::dtype::Dtype;
+use crate::error::{Error, Shown, error};
+use crate::{Result, json};
 
 /// Far above any signature; keeps the inputs in a fixed size.
 const PORTS_MAX: usize = 64;
+
+/// What the signature says of ports that a call leaves out: lines of `name text`.
+#[cfg(any(feature = "core-abi", feature = "component-abi"))]
+const DEFAULTS: &str = env!("CHONKLE_DEFAULTS", "the toolchain sets it, from signature.json");
+#[cfg(not(any(feature = "core-abi", feature = "component-abi")))]
+const DEFAULTS: &str = "";
 
 /// One port: its name and its bytes, both in memory that outlives the call.
 #[derive(Clone, Copy)]
@@ -19,14 +27,18 @@ struct Port<'a> {
 }
 
 /// The inputs of a call.
+///
+/// Scalars are JSON text. A reader of a scalar gives its value; where the call leaves the port out,
+/// that of the default that stands in the signature. A port that has no default is missing then,
+/// which is an error: ask for it with [`Inputs::has`] first if it may be left out.
 pub struct Inputs<'a> {
-    ports: [Option<Port<'a>>; PORTS_MAX],
+    ports: [MaybeUninit<Port<'a>>; PORTS_MAX],
     count: usize,
 }
 
 impl<'a> Inputs<'a> {
     pub(crate) fn new() -> Self {
-        Self { ports: [None; PORTS_MAX], count: 0 }
+        Self { ports: [const { MaybeUninit::uninit() }; PORTS_MAX], count: 0 }
     }
 
     /// Adds a port.
@@ -34,150 +46,211 @@ impl<'a> Inputs<'a> {
     /// # Safety
     ///
     /// `size` bytes at `data` may be read and written while 'a lasts, and belong to no other port.
-    pub(crate) unsafe fn add(
-        &mut self,
-        name: &'a [u8],
-        data: *mut u8,
-        size: usize,
-    ) -> Result<(), Error> {
-        if self.position(name).is_some() {
-            return Err(Error::new(format_args!("port `{}` occurs twice", Shown(name))));
+    pub(crate) unsafe fn add(&mut self, name: &'a [u8], data: *mut u8, size: usize) -> Result {
+        if self.find(name).is_some() {
+            return Err(error!("port `", Shown(name), "` occurs twice"));
         }
         let Some(free) = self.ports.get_mut(self.count) else {
-            return Err(Error::new(format_args!("too many ports, expected at most {PORTS_MAX}")));
+            return Err("too many ports, expected at most 64".into());
         };
-        *free = Some(Port { name, data, size });
+        free.write(Port { name, data, size });
         self.count += 1;
         Ok(())
     }
 
-    fn position(&self, name: &[u8]) -> Option<usize> {
-        self.ports[..self.count].iter().position(|port| port.is_some_and(|port| port.name == name))
+    fn ports(&mut self) -> &mut [Port<'a>] {
+        // SAFETY: the first `count` were written.
+        unsafe { slice::from_raw_parts_mut(self.ports.as_mut_ptr().cast(), self.count) }
     }
 
-    /// Tells whether the call has a port.
+    fn find(&self, name: &[u8]) -> Option<Port<'a>> {
+        // SAFETY: the first `count` were written.
+        let ports = unsafe { slice::from_raw_parts(self.ports.as_ptr().cast(), self.count) };
+        ports.iter().copied().find(|port: &Port<'a>| port.name == name && !port.data.is_null())
+    }
+
+    fn port(&self, name: &str) -> Result<Port<'a>> {
+        self.find(name.as_bytes()).ok_or_else(|| missing(name))
+    }
+
+    /// A port's bytes, or its default.
+    fn text(&self, name: &str) -> Result<&[u8]> {
+        match self.find(name.as_bytes()) {
+            // SAFETY: promised to `add`; a port that was taken is not found any more.
+            Some(port) => Ok(unsafe { slice::from_raw_parts(port.data, port.size) }),
+            None => default(name).ok_or_else(|| missing(name)),
+        }
+    }
+
+    /// Tells whether the call has a port; one that was taken is there no more.
     pub fn has(&self, name: &str) -> bool {
-        self.position(name.as_bytes()).is_some()
+        self.find(name.as_bytes()).is_some()
     }
 
     /// Gives a port's bytes.
-    pub fn bytes(&self, name: &str) -> Result<&[u8], Error> {
-        let port = self.position(name.as_bytes()).and_then(|index| self.ports[index]);
-        match port {
-            // SAFETY: promised to `add`; a port that was taken is not in `ports` any more.
-            Some(port) => Ok(unsafe { slice::from_raw_parts(port.data, port.size) }),
-            None => Err(Error::new(format_args!("missing port `{name}`"))),
-        }
+    pub fn bytes(&self, name: &str) -> Result<&[u8]> {
+        let port = self.port(name)?;
+        // SAFETY: promised to `add`; a port that was taken is not found any more.
+        Ok(unsafe { slice::from_raw_parts(port.data, port.size) })
+    }
+
+    /// Gives a port's bytes, which must be whole items of `item_size` bytes.
+    pub fn items(&self, name: &str, item_size: usize) -> Result<&[u8]> {
+        let bytes = self.bytes(name)?;
+        expect_whole(name, bytes.len(), item_size)?;
+        Ok(bytes)
     }
 
     /// Takes a port's bytes out of the inputs, to change them in place.
-    pub fn take(&mut self, name: &str) -> Result<Buffer<'a>, Error> {
-        let port = self.position(name.as_bytes()).and_then(|index| self.ports[index].take());
-        match port {
-            Some(Port { data, size, .. }) => Ok(Buffer { data, size, lifetime: PhantomData }),
-            None => Err(Error::new(format_args!("missing port `{name}`"))),
+    pub fn take(&mut self, name: &str) -> Result<Buffer<'a>> {
+        let Port { name, data, size } = self.port(name)?;
+        for port in self.ports() {
+            if ptr::eq(port.name, name) {
+                port.data = ptr::null_mut();
+            }
+        }
+        // SAFETY: promised to `add`; nobody else gets at these bytes any more.
+        Ok(unsafe { Buffer::new(data, size) })
+    }
+
+    /// Takes a port's bytes, which must be whole items of `item_size` bytes.
+    pub fn take_items(&mut self, name: &str, item_size: usize) -> Result<Buffer<'a>> {
+        expect_whole(name, self.bytes(name)?.len(), item_size)?;
+        self.take(name)
+    }
+
+    /// Demands that `used` bytes were all that a port has: nothing may stand behind a stream.
+    pub fn end(&self, name: &str, used: usize) -> Result {
+        match self.bytes(name)?.len().saturating_sub(used) {
+            0 => Ok(()),
+            rest => Err(error!("port `", name, "`: ", rest, " bytes after the end of the stream")),
         }
     }
 
-    /// Gives an integer between `minimum` and `maximum`, both included.
+    /// Gives an integer in a range: `inputs.int("level", -1..=9)`.
     ///
     /// It is JSON text without fraction or exponent: `2.0` and `2e0` are errors.
-    pub fn int(&self, name: &str, minimum: i64, maximum: i64) -> Result<i64, Error> {
-        let text = self.bytes(name)?;
-        match json::int(text) {
-            Some(value) if (minimum..=maximum).contains(&value) => Ok(value),
-            _ => Err(Error::new(format_args!(
-                "port `{name}`: expected an int from {minimum} to {maximum}, got `{}`",
-                Shown(text)
-            ))),
-        }
+    pub fn int(&self, name: &str, range: RangeInclusive<i64>) -> Result<i64> {
+        let text = self.text(name)?;
+        json::int(text).filter(|value| range.contains(value)).ok_or_else(|| {
+            let (first, last) = (*range.start(), *range.end());
+            error!(
+                "port `",
+                name,
+                "`: expected an int from ",
+                first,
+                " to ",
+                last,
+                ", got `",
+                Shown(text),
+                "`"
+            )
+        })
     }
 
-    /// Gives an unsigned integer up to `maximum`, included.
-    pub fn uint(&self, name: &str, maximum: u64) -> Result<u64, Error> {
-        let text = self.bytes(name)?;
-        match json::uint(text) {
-            Some(value) if value <= maximum => Ok(value),
-            _ => Err(Error::new(format_args!(
-                "port `{name}`: expected a uint from 0 to {maximum}, got `{}`",
-                Shown(text)
-            ))),
-        }
+    /// Gives an unsigned integer in a range: `inputs.uint("width", 1..=65535)`.
+    pub fn uint(&self, name: &str, range: RangeInclusive<u64>) -> Result<u64> {
+        let text = self.text(name)?;
+        json::uint(text).filter(|value| range.contains(value)).ok_or_else(|| {
+            let (first, last) = (*range.start(), *range.end());
+            error!(
+                "port `",
+                name,
+                "`: expected a uint from ",
+                first,
+                " to ",
+                last,
+                ", got `",
+                Shown(text),
+                "`"
+            )
+        })
     }
 
     /// Gives a finite number.
-    pub fn float(&self, name: &str) -> Result<f64, Error> {
+    pub fn float(&self, name: &str) -> Result<f64> {
         self.parsed(name, json::float, "a finite number")
     }
 
     /// Gives a boolean.
-    pub fn bool(&self, name: &str) -> Result<bool, Error> {
+    pub fn bool(&self, name: &str) -> Result<bool> {
         self.parsed(name, json::boolean, "`true` or `false`")
     }
 
     /// Gives a string, escapes resolved.
-    pub fn string(&self, name: &str) -> Result<String, Error> {
+    pub fn string(&self, name: &str) -> Result<String> {
         self.parsed(name, json::string, "a JSON string")
     }
 
-    /// Gives a list of unsigned integers.
-    pub fn uint_list(&self, name: &str) -> Result<Vec<u64>, Error> {
+    /// Gives the position of a string among those that it may be: of
+    /// `inputs.choice("endian", &["little", "big"])`, 1 is big.
+    pub fn choice(&self, name: &str, choices: &[&str]) -> Result<usize> {
+        let text = self.text(name)?;
+        let value = json::string(text);
+        let found = choices.iter().position(|choice| value.as_deref() == Some(choice));
+        found.ok_or_else(|| {
+            Error::write(|sink| {
+                let mut put = |text: &str| sink.put(text.into());
+                put("port `");
+                put(name);
+                put("`: expected ");
+                for (index, choice) in choices.iter().enumerate() {
+                    put(match choices.len() - index {
+                        _ if index == 0 => "`\"",
+                        1 => " or `\"",
+                        _ => ", `\"",
+                    });
+                    put(choice);
+                    put("\"`");
+                }
+                put(", got `");
+                sink.put(Shown(text).into());
+                sink.put("`".into());
+            })
+        })
+    }
+
+    /// Gives a list of unsigned integers, such as a shape. Their product may be too large for any
+    /// integer: multiply with `checked_mul`.
+    pub fn uint_list(&self, name: &str) -> Result<Vec<u64>> {
         self.parsed(name, json::uint_list, "a list of uints")
     }
 
-    /// Gives a value that may be left out, through one of the functions above.
+    /// Gives the type of elements from a NumPy type string, such as `"<u2"`.
     ///
-    /// `inputs.or("level", 1, |inputs, name| inputs.int(name, 0, 9))`
-    pub fn or<T>(
-        &self,
-        name: &str,
-        fallback: T,
-        read: impl FnOnce(&Self, &str) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        if self.has(name) { read(self, name) } else { Ok(fallback) }
+    /// `kinds` are those that the codec takes, such as `"iuf"`; see [`Dtype::kind`].
+    pub fn dtype(&self, name: &str, kinds: &str) -> Result<Dtype> {
+        let text = self.text(name)?;
+        let found = json::string(text).and_then(|text| Dtype::parse(text.as_bytes(), kinds));
+        found.ok_or_else(|| {
+            let expected = "`: expected a NumPy type of a kind in `";
+            error!("port `", name, expected, kinds, "`, got `", Shown(text), "`")
+        })
     }
 
-    fn parsed<T>(
-        &self,
-        name: &str,
-        parse: fn(&[u8]) -> Option<T>,
-        expected: &str,
-    ) -> Result<T, Error> {
-        let text = self.bytes(name)?;
+    fn parsed<T>(&self, name: &str, parse: fn(&[u8]) -> Option<T>, expected: &str) -> Result<T> {
+        let text = self.text(name)?;
         parse(text).ok_or_else(|| {
-            Error::new(format_args!("port `{name}`: expected {expected}, got `{}`", Shown(text)))
+            error!("port `", name, "`: expected ", expected, ", got `", Shown(text), "`")
         })
     }
 }
 
-/// A port's bytes, to be changed in place and handed back as the output.
-///
-/// They are not aligned.
-pub struct Buffer<'a> {
-    data: *mut u8,
-    size: usize,
-    lifetime: PhantomData<&'a mut [u8]>,
+fn default(name: &str) -> Option<&'static [u8]> {
+    let line = |line: &'static str| line.strip_prefix(name)?.strip_prefix(' ');
+    DEFAULTS.split('\n').find_map(line).map(str::as_bytes)
 }
 
-impl Buffer<'_> {
-    /// Keeps only the first `size` bytes.
-    pub fn truncate(&mut self, size: usize) {
-        self.size = self.size.min(size);
-    }
+fn missing(name: &str) -> Error {
+    error!("missing port `", name, "`")
 }
 
-impl Deref for Buffer<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        // SAFETY: promised to `Inputs::add`, and taken out of the inputs since.
-        unsafe { slice::from_raw_parts(self.data, self.size) }
+fn expect_whole(name: &str, size: usize, item_size: usize) -> Result {
+    if size.checked_rem(item_size) == Some(0) {
+        return Ok(());
     }
-}
-
-impl DerefMut for Buffer<'_> {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: promised to `Inputs::add`, and taken out of the inputs since.
-        unsafe { slice::from_raw_parts_mut(self.data, self.size) }
-    }
+    Err(error!(
+        "port `",
+        name, "`: expected whole items of ", item_size, " bytes, got ", size, " bytes"
+    ))
 }

@@ -1,23 +1,32 @@
 //! Scalars as JSON text (RFC 8259). Every function gives None for what is not of its type.
 
+use crate::float;
+
 /// An integer without fraction or exponent.
 pub(crate) fn int(text: &[u8]) -> Option<i64> {
-    let text = trim(text);
-    let digits = text.strip_prefix(b"-").unwrap_or(text);
-    is_magnitude(digits).then(|| str::from_utf8(text).ok()?.parse().ok())?
+    match trim(text).strip_prefix(b"-") {
+        Some(digits) => 0i64.checked_sub_unsigned(magnitude(digits)?),
+        None => magnitude(trim(text))?.try_into().ok(),
+    }
 }
 
 /// An integer that is not negative, without fraction or exponent.
 pub(crate) fn uint(text: &[u8]) -> Option<u64> {
-    let text = trim(text);
-    is_magnitude(text).then(|| str::from_utf8(text).ok()?.parse().ok())?
+    magnitude(trim(text))
+}
+
+fn magnitude(digits: &[u8]) -> Option<u64> {
+    let add = |value: u64, digit: &u8| value.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
+    is_magnitude(digits).then(|| digits.iter().try_fold(0, add))?
 }
 
 /// `0`, or digits that do not begin with 0.
 fn is_magnitude(digits: &[u8]) -> bool {
-    !digits.is_empty()
-        && digits.iter().all(u8::is_ascii_digit)
-        && (digits[0] != b'0' || digits.len() == 1)
+    digits.iter().all(u8::is_ascii_digit)
+        && match digits {
+            [] => false,
+            [first, rest @ ..] => *first != b'0' || rest.is_empty(),
+        }
 }
 
 pub(crate) fn boolean(text: &[u8]) -> Option<bool> {
@@ -30,38 +39,7 @@ pub(crate) fn boolean(text: &[u8]) -> Option<bool> {
 
 /// A number that is finite as a double.
 pub(crate) fn float(text: &[u8]) -> Option<f64> {
-    let text = trim(text);
-    // The grammar of RFC 8259, section 6; `parse` alone would also take `inf` and `.5`.
-    let rest = text.strip_prefix(b"-").unwrap_or(text);
-    let (whole, rest) = split_digits(rest);
-    if !is_magnitude(whole) {
-        return None;
-    }
-    let rest = match rest.strip_prefix(b".") {
-        None => rest,
-        Some(rest) => after_digits(rest)?,
-    };
-    let rest = match rest.strip_prefix(b"e").or_else(|| rest.strip_prefix(b"E")) {
-        None => rest,
-        Some(rest) => {
-            let signed = rest.strip_prefix(b"-").or_else(|| rest.strip_prefix(b"+"));
-            after_digits(signed.unwrap_or(rest))?
-        }
-    };
-    if !rest.is_empty() {
-        return None;
-    }
-    let value: f64 = str::from_utf8(text).ok()?.parse().ok()?;
-    value.is_finite().then_some(value)
-}
-
-fn split_digits(text: &[u8]) -> (&[u8], &[u8]) {
-    text.split_at(text.iter().take_while(|byte| byte.is_ascii_digit()).count())
-}
-
-fn after_digits(text: &[u8]) -> Option<&[u8]> {
-    let (digits, rest) = split_digits(text);
-    (!digits.is_empty()).then_some(rest)
+    float::parse(trim(text))
 }
 
 /// A list of integers that are not negative.
@@ -73,7 +51,7 @@ pub(crate) fn uint_list(text: &[u8]) -> Option<Vec<u64>> {
     }
     values.try_reserve_exact(inner.iter().filter(|&&byte| byte == b',').count() + 1).ok()?;
     for item in inner.split(|&byte| byte == b',') {
-        values.push(uint(item)?);
+        push(&mut values, uint(item)?)?;
     }
     Some(values)
 }
@@ -81,18 +59,30 @@ pub(crate) fn uint_list(text: &[u8]) -> Option<Vec<u64>> {
 /// A string (section 7) without a NUL in it.
 pub(crate) fn string(text: &[u8]) -> Option<String> {
     let inner = str::from_utf8(trim(text).strip_prefix(b"\"")?.strip_suffix(b"\"")?).ok()?;
-    let mut value = String::new();
+    let mut value = Vec::new();
     // Resolving an escape only ever makes the text shorter.
     value.try_reserve_exact(inner.len()).ok()?;
     let mut characters = inner.chars();
     while let Some(character) = characters.next() {
-        match character {
-            '\\' => value.push(escape(&mut characters)?),
+        let character = match character {
+            '\\' => escape(&mut characters)?,
             '"' | '\0'..'\x20' => return None,
-            other => value.push(other),
+            other => other,
+        };
+        for &byte in character.encode_utf8(&mut [0; 4]).as_bytes() {
+            push(&mut value, byte)?;
         }
     }
-    Some(value)
+    // SAFETY: made of characters.
+    Some(unsafe { String::from_utf8_unchecked(value) })
+}
+
+/// Appends to a vector that has room. `Vec::push` would bring along what growing it needs.
+fn push<T>(values: &mut Vec<T>, value: T) -> Option<()> {
+    values.spare_capacity_mut().first_mut()?.write(value);
+    // SAFETY: just written.
+    unsafe { values.set_len(values.len() + 1) };
+    Some(())
 }
 
 /// What stands behind a backslash. A character beyond U+FFFF comes as two surrogates.
@@ -127,9 +117,11 @@ fn hex(characters: &mut std::str::Chars<'_>) -> Option<u32> {
 }
 
 /// JSON's white space, which has no form feed.
-fn trim(text: &[u8]) -> &[u8] {
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
-    let start = text.iter().take_while(|byte| is_space(byte)).count();
-    let end = text[start..].iter().rev().take_while(|byte| is_space(byte)).count();
-    &text[start..text.len() - end]
+fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..]
+    | [rest @ .., b' ' | b'\t' | b'\n' | b'\r'] = text
+    {
+        text = rest;
+    }
+    text
 }

@@ -3,16 +3,16 @@
 //! An author implements [`Transform`] and names the type in [`export!`], and that is all:
 //!
 //! ```
-//! use chonkle_codec::{Error, Inputs, Outputs, Transform};
+//! use chonkle_codec::{Inputs, Outputs, Result, Transform};
 //!
 //! struct Identity;
 //!
 //! impl Transform for Identity {
-//!     fn encode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result<(), Error> {
+//!     fn encode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
 //!         outputs.hand_back("bytes", inputs.take("bytes")?)
 //!     }
 //!
-//!     fn decode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result<(), Error> {
+//!     fn decode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
 //!         Self::encode(inputs, outputs)
 //!     }
 //! }
@@ -20,17 +20,33 @@
 //! chonkle_codec::export!(Identity);
 //! ```
 //!
-//! Inputs come from strangers: everything here checks what it reads and says in an [`Error`] what
-//! is wrong with it. A panic is a trap, which loses the words and the instance; whatever an input
-//! holds, a codec should get to `Ok` or `Err`. That includes memory: allocate with `try_reserve`.
+//! Which ports there are, of which types, and what is assumed of a scalar that a call leaves out,
+//! stands in the codec's `signature.json`, and only there: of `"level": {"type": "int", "required":
+//! false, "default": 1}`, `inputs.int("level", -1..=9)?` gives 1 when the call has none.
 //!
-//! The feature `core-abi` or `component-abi` chooses what [`export!`] exports.
+//! Inputs come from strangers: any port may be missing, empty, or hold anything. Everything here
+//! checks what it reads and says in an [`Error`] what is wrong with it, and a codec checks what it
+//! computes from that: `isize` holds the length of any port, but not every product, nor a number
+//! that an input holds. A panic is a trap, which loses the words and the instance; whatever an input
+//! holds, a codec gets to `Ok` or `Err`. That includes memory: allocate with `try_reserve`. An
+//! adversary who breaks a codec reaches its memory and no further; but data of the caller's next
+//! calls stands in that memory.
+//!
+//! One call at a time runs in an instance. What stays from one call to the next, in a `static`, may
+//! not change what a call gives.
+//!
+//! The feature `core-abi` or `component-abi` chooses what [`export!`] exports; the toolchain turns
+//! on one after the other.
 
-// Without an ABI nobody drives a call; the public part still type-checks for editors.
-#![cfg_attr(not(any(feature = "core-abi", feature = "component-abi")), allow(dead_code))]
+// Without an ABI nobody drives a call, and the core ABI alone needs less than the component's; the
+// public part still type-checks for editors.
+#![cfg_attr(not(feature = "component-abi"), allow(dead_code))]
 
 mod block;
+mod buffer;
+mod dtype;
 mod error;
+mod float;
 mod inputs;
 mod json;
 mod outputs;
@@ -42,28 +58,36 @@ pub mod component_abi;
 #[doc(hidden)]
 pub mod core_abi;
 
+pub use buffer::Buffer;
+pub use dtype::Dtype;
 pub use error::Error;
-pub use inputs::{Buffer, Inputs};
+pub use inputs::Inputs;
 pub use outputs::{Output, Outputs};
 
+/// What the functions of the SDK and a transform return: by itself, nothing or an [`Error`].
+pub type Result<T = (), E = Error> = core::result::Result<T, E>;
+
 /// A codec: both directions between the encoded form and the decoded one.
-///
-/// Which ports there are, and of which types, stands in the codec's `signature.json`.
 pub trait Transform {
     /// Turns the decoded form into the encoded one.
-    fn encode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result<(), Error>;
+    fn encode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result;
 
     /// Turns the encoded form into the decoded one.
-    fn decode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result<(), Error>;
+    fn decode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result;
 }
 
 /// Either direction of a [`Transform`].
-type Run = fn(&mut Inputs, &mut Outputs) -> Result<(), Error>;
+type Run = fn(&mut Inputs, &mut Outputs) -> Result;
 
 /// Makes a [`Transform`] the codec of this crate.
 #[macro_export]
 macro_rules! export {
     ($codec:ty) => {
+        // Editors choose no ABI: without this, they would take the codec for unused.
+        const _: () = {
+            let _ = <$codec as $crate::Transform>::encode;
+            let _ = <$codec as $crate::Transform>::decode;
+        };
         $crate::export_core_abi!($codec);
         $crate::export_component_abi!($codec);
     };

@@ -1,22 +1,30 @@
 //! The outputs of a call, written where the host reads them.
 
 use std::mem::MaybeUninit;
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::slice;
 
+use crate::Result;
 use crate::block::Block;
-use crate::error::Error;
-use crate::inputs::Buffer;
+use crate::buffer::Buffer;
+use crate::error::{Error, error};
 
 /// Bytes of a length in a port-map.
 pub(crate) const U32: usize = 4;
 
-/// An input that goes back as the output.
+/// What an output grows to at least.
+const ROOM_LEAST: usize = 4096;
+
+const ALONE: &str = "an output in place stands alone";
+
+/// An input, or a part of one, that goes back as the output.
 #[derive(Clone, Copy)]
 pub(crate) struct Kept {
     pub name: &'static str,
     pub data: *mut u8,
     pub size: usize,
+    /// Where the input began.
+    pub start: *mut u8,
 }
 
 /// The outputs of a call.
@@ -27,54 +35,60 @@ pub(crate) struct Kept {
 /// u32 count, { u32 name_len, name, u32 data_len, data }*        little-endian, unpadded
 /// ```
 ///
-/// The core ABI returns it as it is, the component ABI points its rows into it.
+/// The core ABI returns it as it is, the component ABI points its rows into it. Nothing that is
+/// written to an output is copied again.
 pub struct Outputs {
-    block: Option<NonNull<u8>>,
+    block: *mut u8,
     size: usize,
     capacity: usize,
-    count: u32,
+    count: usize,
     last_data: usize,
     kept: Option<Kept>,
 }
 
 impl Outputs {
     pub(crate) fn new() -> Self {
-        Self { block: None, size: U32, capacity: 0, count: 0, last_data: 0, kept: None }
+        Self { block: ptr::null_mut(), size: U32, capacity: 0, count: 0, last_data: 0, kept: None }
     }
 
     /// Begins an output with room for `capacity` bytes; it is complete when the next one begins or
     /// the transform returns.
     ///
     /// Beginning or growing an output may move those before it.
-    pub fn begin(&mut self, name: &str, capacity: usize) -> Result<Output<'_>, Error> {
+    pub fn begin(&mut self, name: &str, capacity: usize) -> Result<Output<'_>> {
         if self.kept.is_some() {
-            return Err("an output in place stands alone".into());
+            return Err(ALONE.into());
         }
-        let header = U32 + name.len() + U32;
-        let data = self.size.saturating_add(header);
-        self.reserve(data.saturating_add(capacity))?;
+        let data = self.size.saturating_add(U32 + name.len() + U32);
+        self.reserve(data.saturating_add(capacity), 0)?;
         self.write_u32(self.size, name.len());
         self.write(self.size + U32, name.as_bytes());
         self.write_u32(data - U32, 0);
         self.count += 1;
-        self.write_u32(0, self.count as usize);
+        self.write_u32(0, self.count);
         self.last_data = data;
         self.size = data;
         Ok(Output { outputs: self })
     }
 
     /// Writes an output whole.
-    pub fn write_all(&mut self, name: &str, data: &[u8]) -> Result<(), Error> {
+    pub fn write_all(&mut self, name: &str, data: &[u8]) -> Result {
         self.begin(name, data.len())?.extend(data)
     }
 
+    /// Makes an output of `size` zeros and gives them to be written over.
+    pub fn zeroed(&mut self, name: &str, size: usize) -> Result<&mut [u8]> {
+        self.begin(name, size)?.into_zeroed(size)
+    }
+
     /// Gives an input's memory back as the one output, after it was changed in place.
-    pub fn hand_back(&mut self, name: &'static str, buffer: Buffer<'_>) -> Result<(), Error> {
-        if self.count > 0 || self.kept.is_some() {
-            return Err("an output in place stands alone".into());
+    pub fn hand_back(&mut self, name: &'static str, mut buffer: Buffer<'_>) -> Result {
+        if self.count > 0 {
+            return Err(ALONE.into());
         }
-        let mut buffer = buffer;
-        self.kept = Some(Kept { name, data: buffer.as_mut_ptr(), size: buffer.len() });
+        let (data, size, start) = (buffer.as_mut_ptr(), buffer.len(), buffer.start);
+        self.kept = Some(Kept { name, data, size, start });
+        self.count = 1;
         Ok(())
     }
 
@@ -82,42 +96,40 @@ impl Outputs {
         self.kept
     }
 
-    pub(crate) fn forget_kept(&mut self) {
-        self.kept = None;
-    }
-
     pub(crate) fn count(&self) -> usize {
-        self.count as usize
+        self.count
     }
 
     /// Gives the encoded port-map away; the receiver frees it.
-    pub(crate) fn into_block(mut self) -> (*mut u8, usize) {
-        let block = self.block.take();
-        (block.map_or(ptr::null_mut(), NonNull::as_ptr), self.size)
+    pub(crate) fn into_block(self) -> (*mut u8, usize) {
+        let given = (self.block, self.size);
+        std::mem::forget(self);
+        given
     }
 
-    fn reserve(&mut self, size: usize) -> Result<(), Error> {
+    /// Makes room for `size` bytes; if there is memory, for `generous` bytes.
+    fn reserve(&mut self, size: usize, generous: usize) -> Result {
         if size <= self.capacity {
             return Ok(());
         }
-        let block = match self.block {
-            None => Block::allocate(size),
+        for wished in [generous, size] {
+            if wished < size {
+                continue;
+            }
             // SAFETY: the block is ours.
-            Some(block) => unsafe { Block::resize(block, size) },
-        };
-        self.block = Some(block.ok_or_else(|| Error::out_of_memory(size))?);
-        self.capacity = size;
-        Ok(())
+            if let Some(block) = unsafe { Block::resize(self.block, wished) } {
+                self.block = block.as_ptr();
+                self.capacity = wished;
+                return Ok(());
+            }
+        }
+        Err(Error::out_of_memory(size))
     }
 
     fn write(&mut self, at: usize, bytes: &[u8]) {
         debug_assert!(at + bytes.len() <= self.capacity);
-        if let Some(block) = self.block {
-            // SAFETY: callers have reserved the room.
-            unsafe {
-                block.add(at).copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len())
-            }
-        }
+        // SAFETY: callers have reserved the room.
+        unsafe { self.block.add(at).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) }
     }
 
     fn write_u32(&mut self, at: usize, value: usize) {
@@ -128,10 +140,8 @@ impl Outputs {
 
 impl Drop for Outputs {
     fn drop(&mut self) {
-        if let Some(block) = self.block {
-            // SAFETY: the block is ours, and nobody else got it.
-            unsafe { Block::free(block.as_ptr()) }
-        }
+        // SAFETY: the block is ours, and nobody else got it; null is none.
+        unsafe { Block::free(self.block) }
     }
 }
 
@@ -142,7 +152,7 @@ pub struct Output<'a> {
     outputs: &'a mut Outputs,
 }
 
-impl Output<'_> {
+impl<'a> Output<'a> {
     /// How many bytes were written.
     pub fn len(&self) -> usize {
         self.outputs.size - self.outputs.last_data
@@ -155,32 +165,44 @@ impl Output<'_> {
 
     /// What was written.
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        let (size, last_data) = (self.len(), self.outputs.last_data);
-        match self.outputs.block {
-            // SAFETY: these bytes were written.
-            Some(block) => unsafe {
-                slice::from_raw_parts_mut(block.add(last_data).as_ptr(), size)
-            },
-            None => &mut [],
+        // SAFETY: these bytes were written; an output that was begun has a block.
+        unsafe {
+            slice::from_raw_parts_mut(self.outputs.block.add(self.outputs.last_data), self.len())
         }
     }
 
-    /// Makes room for `additional` bytes more than were written. To grow an output of unknown
-    /// size, at least double it: that keeps the copying linear.
-    pub fn reserve(&mut self, additional: usize) -> Result<(), Error> {
-        self.outputs.reserve(self.outputs.size.saturating_add(additional))
+    /// Makes room for `additional` bytes more than were written.
+    ///
+    /// Memory at least doubles when it is not enough, so that writing little by little costs no
+    /// more than copying everything once or twice.
+    pub fn reserve(&mut self, additional: usize) -> Result {
+        let doubled = self.outputs.capacity.saturating_mul(2);
+        self.outputs.reserve(self.outputs.size.saturating_add(additional), doubled)
+    }
+
+    /// Makes eight times the room there is in all, or twice where memory is short, for decoders
+    /// that have to begin again when their room was too little.
+    ///
+    /// There will be room for no more than `bound` bytes in all; it is an error when there is room
+    /// for so many already.
+    pub fn grow(&mut self, bound: usize) -> Result {
+        let room = self.outputs.capacity - self.outputs.last_data;
+        if room >= bound {
+            return Err(error!("output larger than ", bound, " bytes"));
+        }
+        let sized = |times: usize| {
+            let wished = room.saturating_mul(times).max(ROOM_LEAST).min(bound);
+            self.outputs.last_data.saturating_add(wished)
+        };
+        let (size, generous) = (sized(2), sized(8));
+        self.outputs.reserve(size, generous)
     }
 
     /// The room behind what was written.
     pub fn spare(&mut self) -> &mut [MaybeUninit<u8>] {
         let (at, room) = (self.outputs.size, self.outputs.capacity - self.outputs.size);
-        match self.outputs.block {
-            // SAFETY: reserved and ours.
-            Some(block) => unsafe {
-                slice::from_raw_parts_mut(block.add(at).as_ptr().cast(), room)
-            },
-            None => &mut [],
-        }
+        // SAFETY: reserved and ours; an output that was begun has a block.
+        unsafe { slice::from_raw_parts_mut(self.outputs.block.add(at).cast(), room) }
     }
 
     /// Says that the first `count` bytes of [`Output::spare`] were written.
@@ -196,7 +218,7 @@ impl Output<'_> {
     }
 
     /// Appends bytes.
-    pub fn extend(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    pub fn extend(&mut self, bytes: &[u8]) -> Result {
         self.reserve(bytes.len())?;
         self.outputs.write(self.outputs.size, bytes);
         // SAFETY: just written.
@@ -205,12 +227,18 @@ impl Output<'_> {
     }
 
     /// Appends `count` zeros and gives them to be written over.
-    pub fn extend_zeroed(&mut self, count: usize) -> Result<&mut [u8], Error> {
+    pub fn extend_zeroed(&mut self, count: usize) -> Result<&mut [u8]> {
+        Output { outputs: self.outputs }.into_zeroed(count)
+    }
+
+    fn into_zeroed(mut self, count: usize) -> Result<&'a mut [u8]> {
         self.reserve(count)?;
-        let start = self.len();
-        self.spare()[..count].fill(MaybeUninit::new(0));
-        // SAFETY: just written.
-        unsafe { self.advance(count) };
-        Ok(&mut self.as_mut_slice()[start..])
+        // SAFETY: reserved, and written right here.
+        unsafe {
+            let start = self.outputs.block.add(self.outputs.size);
+            start.write_bytes(0, count);
+            self.advance(count);
+            Ok(slice::from_raw_parts_mut(start, count))
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 static bool read_ports(chonkle_call *call, chonkle_port **bytes, int64_t *distance) {
     *bytes = chonkle_input(call, "bytes");
-    return *bytes && chonkle_int_or(call, "distance", 1, 1, INT32_MAX, distance);
+    return *bytes && chonkle_int(call, "distance", 1, INT32_MAX, distance);
 }
 
 bool chonkle_encode(chonkle_call *call) {
@@ -15,7 +15,7 @@ bool chonkle_encode(chonkle_call *call) {
     /* From the end, so that what is subtracted is not changed yet. */
     for (size_t i = bytes->size; i-- > (size_t)distance;)
         bytes->data[i] -= bytes->data[i - distance];
-    return chonkle_output_in_place(call, "bytes", bytes, bytes->size);
+    return chonkle_output_in_place(call, "bytes", bytes->data, bytes->size);
 }
 
 bool chonkle_decode(chonkle_call *call) {
@@ -24,5 +24,5 @@ bool chonkle_decode(chonkle_call *call) {
     if (!read_ports(call, &bytes, &distance)) return false;
     for (size_t i = distance; i < bytes->size; i++)
         bytes->data[i] += bytes->data[i - distance];
-    return chonkle_output_in_place(call, "bytes", bytes, bytes->size);
+    return chonkle_output_in_place(call, "bytes", bytes->data, bytes->size);
 }

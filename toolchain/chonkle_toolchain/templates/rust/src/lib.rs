@@ -2,12 +2,12 @@
 //!
 //! Both directions change their input in place and hand it back as the output.
 
-use chonkle_codec::{Error, Inputs, Outputs, Transform};
+use chonkle_codec::{Inputs, Outputs, Result, Transform};
 
 struct Codec;
 
 impl Transform for Codec {
-    fn encode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result<(), Error> {
+    fn encode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
         let distance = distance(inputs)?;
         let mut bytes = inputs.take("bytes")?;
         // From the end, so that what is subtracted is not changed yet.
@@ -17,7 +17,7 @@ impl Transform for Codec {
         outputs.hand_back("bytes", bytes)
     }
 
-    fn decode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result<(), Error> {
+    fn decode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
         let distance = distance(inputs)?;
         let mut bytes = inputs.take("bytes")?;
         for i in distance..bytes.len() {
@@ -27,9 +27,8 @@ impl Transform for Codec {
     }
 }
 
-fn distance(inputs: &Inputs) -> Result<usize, Error> {
-    let distance = inputs.or("distance", 1, |inputs, name| inputs.int(name, 1, i32::MAX.into()))?;
-    Ok(distance as usize)
+fn distance(inputs: &Inputs) -> Result<usize> {
+    Ok(inputs.int("distance", 1..=i32::MAX.into())? as usize)
 }
 
 chonkle_codec::export!(Codec);

@@ -1,0 +1,54 @@
+/* Ports of type `dtype_desc`: a NumPy type string, such as "<u2".
+ *
+ * numpy.org/doc/stable/reference/arrays.interface.html, `typestr`. */
+#include "chonkle_internal.h"
+
+/* Whether a kind has elements of so many bytes; those of text have any number. */
+static bool has_size(char kind, uint32_t size) {
+    switch (kind) {
+        case 'b': return size == 1;
+        case 'i':
+        case 'u': return size == 1 || size == 2 || size == 4 || size == 8;
+        case 'f': return size == 2 || size == 4 || size == 8;
+        case 'c': return size == 8 || size == 16;
+        case 'm':
+        case 'M': return size == 8;
+        default: return size > 0;
+    }
+}
+
+static bool is_one_of(char character, const char *characters) {
+    while (*characters && *characters != character) characters++;
+    return *characters;
+}
+
+/* Order, kind, size and, behind dates and durations, a unit: `<u2`, `|b1`, `<M8[ns]`. */
+static bool parse(const char *text, const char *kinds, chonkle_type *type) {
+    enum { SIZE_MOST = 1 << 24, BYTES_OF_CHARACTER = 4 };
+    char order = is_one_of(*text, "<>|=") ? *text++ : '=';
+    char kind = *text;
+    uint32_t size = 0;
+    if (!is_one_of(kind, kinds)) return false;
+    for (text++; *text >= '0' && *text <= '9' && size <= SIZE_MOST; text++)
+        size = size * 10 + (uint32_t)(*text - '0');
+    if ((kind == 'm' || kind == 'M') && *text == '[') {
+        while (*text && *text != ']') text++;
+        if (!*text++) return false;
+    }
+    if (*text || !has_size(kind, size) || size > SIZE_MOST) return false;
+    if (kind == 'U') size *= BYTES_OF_CHARACTER;
+    *type = (chonkle_type){kind, order == '>' && size > 1, size};
+    return true;
+}
+
+bool chonkle_dtype(chonkle_call *call, const char *name, const char *kinds, chonkle_type *type) {
+    char value[CHONKLE_STRING_MAX];
+    chonkle_json json;
+    size_t size;
+    if (!chonkle_json_of(call, name, &json)) return false;
+    if (chonkle_json_string(&json, value, sizeof value, &size) && parse(value, kinds, type))
+        return true;
+    return chonkle_fail(call, "port `%s`: expected a NumPy type of a kind in `%s`, got `%.*s`", name,
+                        kinds, (int)(json.end - json.text), json.text);
+}
+

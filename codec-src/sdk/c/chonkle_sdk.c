@@ -1,0 +1,31 @@
+/* The whole SDK, for one ABI, as one translation unit.
+ *
+ * It runs for some hundred instructions in a call, whatever the data. So it is compiled for size,
+ * which a codec's own flags are not, and in one piece: what is used once is put where it is used. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chonkle_internal.h"
+
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
+#include "chonkle_block.c"
+#include "chonkle_error.c"
+#include "chonkle_call.c"
+#include "chonkle_json.c"
+#include "chonkle_scalar.c"
+#include "chonkle_float.c"
+#include "chonkle_text.c"
+#include "chonkle_dtype.c"
+
+#if defined CHONKLE_CORE_ABI
+#include "chonkle_core_abi.c"
+#elif defined CHONKLE_COMPONENT_ABI
+#include "chonkle_component_abi.c"
+#else
+#error "the toolchain defines one of CHONKLE_CORE_ABI and CHONKLE_COMPONENT_ABI"
+#endif
+
+#pragma clang attribute pop

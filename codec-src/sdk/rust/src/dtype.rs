@@ -1,0 +1,60 @@
+//! Element types: NumPy's type strings.
+
+/// The type of an array's elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dtype {
+    /// What the elements are, as NumPy names it: `b'b'` boolean, `b'i'` integer, `b'u'` unsigned
+    /// integer, `b'f'` floating point, `b'c'` complex, `b'm'` duration, `b'M'` date, `b'S'` bytes,
+    /// `b'U'` text, `b'V'` anything.
+    pub kind: u8,
+    /// Bytes of an element, at least 1.
+    pub size: usize,
+    /// Whether the most significant byte comes first; false where elements are single bytes.
+    pub is_big_endian: bool,
+}
+
+/// No element is larger; sizes are then far from any overflow.
+const SIZE_MAX: usize = 1 << 24;
+
+impl Dtype {
+    /// Parses order, kind, size and, behind dates and durations, a unit: `<u2`, `|b1`, `<M8[ns]`.
+    ///
+    /// numpy.org/doc/stable/reference/arrays.interface.html, `typestr`.
+    pub(crate) fn parse(text: &[u8], kinds: &str) -> Option<Self> {
+        let (is_big_endian, text) = match text.split_first()? {
+            (b'>', rest) => (true, rest),
+            (b'<' | b'|' | b'=', rest) => (false, rest),
+            _ => (false, text),
+        };
+        let (&kind, digits) = text.split_first()?;
+        let mut size = 0;
+        let mut rest = digits;
+        while let Some((digit @ b'0'..=b'9', behind)) = rest.split_first() {
+            size = (size * 10 + usize::from(digit - b'0')).min(SIZE_MAX + 1);
+            rest = behind;
+        }
+        let is_whole = match rest.split_first() {
+            None => true,
+            Some((b'[', unit)) => {
+                matches!(kind, b'm' | b'M')
+                    && unit.strip_suffix(b"]").is_some_and(|unit| !unit.contains(&b']'))
+            }
+            Some(_) => false,
+        };
+        let has_size = match kind {
+            b'b' => size == 1,
+            b'i' | b'u' => matches!(size, 1 | 2 | 4 | 8),
+            b'f' => matches!(size, 2 | 4 | 8),
+            b'c' => matches!(size, 8 | 16),
+            b'm' | b'M' => size == 8,
+            _ => matches!(size, 1..=SIZE_MAX),
+        };
+        let is_taken = kinds.as_bytes().contains(&kind);
+        let characters = if kind == b'U' { 4 } else { 1 };
+        (is_whole && has_size && is_taken).then_some(Self {
+            kind,
+            size: size * characters,
+            is_big_endian: is_big_endian && size > 1,
+        })
+    }
+}
