@@ -187,8 +187,9 @@ def compiled(wasm: bytes) -> tuple[Engine, Code]:
             return engine, wasm_component.Component(engine.wasmtime, wasm)
         return engine, wasmtime.Module(engine.wasmtime, wasm)
     except wasmtime.WasmtimeError as failure:
-        reason = str(failure).strip().splitlines()
-        raise WasmFormatError(f"not a valid {kind} binary: {reason[-1].strip()}") from failure
+        # wasmtime prints a chain of causes, numbered; the last one is the reason.
+        reason = str(failure).strip().splitlines()[-1].strip().lstrip("0123456789: ")
+        raise WasmFormatError(f"not a valid {kind} binary: {reason}") from failure
 
 
 def _run[T](guest: Callable[[], T], engine: Engine, store: wasmtime.Store, limits: Limits) -> T:

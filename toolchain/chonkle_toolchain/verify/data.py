@@ -14,16 +14,16 @@ from chonkle_toolchain.verify.examples import (
     loss,
     settings,
     travel,
+    usual_size,
 )
 from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
 from chonkle_toolchain.verify.samples import CONTENTS
 from chonkle_toolchain.verify.subject import Subject, Tried, outcome_of
 
-# Of which every kind of data is tried; nothing differs in how no byte, or one, are made.
-_SIZES = (1021, 4096)
-_SIZES_OF_ANY_CONTENT = (0, 1)
+# No byte, and one, are the same in every kind of data.
+_SMALL = (0, 1)
+_ODD = 1021
 _LARGE = 1 << 20
-# wasmtime's own support for components takes a second for each megabyte.
 _LARGE_WHEN_SLOW = 1 << 14
 # A lossy codec may change data once, and not for ever.
 _TRIPS_MAX = 8
@@ -116,8 +116,8 @@ def check_both_forms(subject: Subject) -> str:
         own = subject.opened.call(call.direction, call.ports)
         raise CheckFailed(
             f"the two forms differ, {doing(call.direction, '')} {shown_ports(call.ports)}",
-            expected=f"as the {subject.file.kind} form, {_shown(own)}",
-            got=f"of the {partner.kind} form, {_shown(reply)}",
+            expected=f"{_shown(own)}, as from the {subject.file.kind} form",
+            got=f"{_shown(reply)}, from the {partner.kind} form",
         )
     return f"{len(subject.tried)} calls"
 
@@ -137,15 +137,12 @@ def _trips(subject: Subject) -> Iterable[Trip]:
 
 
 def _trips_of(subject: Subject, setting: Setting, *, is_first: bool) -> Iterable[Trip]:
-    for size in _SIZES_OF_ANY_CONTENT:
+    for size in _SMALL:
         yield travel(subject, setting, content="random", size=size)
+    large = _LARGE_WHEN_SLOW if subject.is_slow else _LARGE
     for content in CONTENTS:
-        for size in _SIZES:
+        for size in (_ODD, usual_size(subject), *([large] if is_first else [])):
             yield travel(subject, setting, content=content, size=size)
-        if is_first:
-            is_slow = subject.opened.memory_bytes() is None
-            large = _LARGE_WHEN_SLOW if is_slow else _LARGE
-            yield travel(subject, setting, content=content, size=large)
 
 
 def _demand_to_settle(subject: Subject, trip: Trip, lost: str) -> None:

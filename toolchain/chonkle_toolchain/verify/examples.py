@@ -17,8 +17,8 @@ from chonkle_toolchain.verify.report import CheckFailed
 from chonkle_toolchain.verify.samples import CONTENTS, Content, generated, values
 from chonkle_toolchain.verify.subject import Example, Subject
 
-SIZE = 4096
-
+_SIZE = 4096
+_SIZE_WHEN_SLOW = 256
 _SETTINGS_MAX = 4
 _TRIES_MAX = 256
 _VECTOR_EXAMPLES_MAX = 4
@@ -97,10 +97,15 @@ def _first_calls(subject: Subject) -> Iterator[tuple[Direction, Ports, Reply]]:
     if "encode" in subject.directions:
         for setting in settings(subject):
             for content in CONTENTS:
-                trip = travel(subject, setting, content=content, size=SIZE)
+                trip = travel(subject, setting, content=content, size=usual_size(subject))
                 yield "encode", trip.given, trip.encoded
                 if trip.decoded is not None:
                     yield "decode", trip.taken, trip.decoded
+
+
+def usual_size(subject: Subject) -> int:
+    """Give a size of data in which there is something to encode, and which does not take long."""
+    return _SIZE_WHEN_SLOW if subject.is_slow else _SIZE
 
 
 def settings(subject: Subject) -> list[Setting]:
@@ -128,7 +133,7 @@ def settings(subject: Subject) -> list[Setting]:
     tried = Setting({})
     for combination in _combinations(subject, wanted):
         tried = Setting(combination)
-        for size in (SIZE, 64, 0):
+        for size in (usual_size(subject), 64, 0):
             ports = {**data_of(signature, "random", size), **combination}
             if not isinstance(subject.call("encode", ports, what="generated data"), Refusal):
                 return [tried]

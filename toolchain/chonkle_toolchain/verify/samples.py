@@ -106,8 +106,10 @@ def damaged(data: bytes) -> Iterator[tuple[str, bytes]]:
         {*range(min(size, 24)), *(size * part // 16 for part in range(16))} - {size}
     ):
         yield f"cut to {kept} of {size} bytes", data[:kept]
-    for more in (b"\0", b"\xff", data[:64], random.randbytes(300)):
-        yield f"with {len(more)} bytes after its end", data + more
+    for what, more in (("0x00", b"\0"), ("0xff", b"\xff"), ("random", random.randbytes(300))):
+        yield f"with {len(more)} bytes {what} after its end", data + more
+    if data:
+        yield "with itself after its end", data + data
     for at in sorted({*range(min(size, 24)), *random.sample(range(size), min(size, 40))}):
         bit = random.randrange(8)
         flipped = bytes([data[at] ^ 1 << bit])

@@ -6,8 +6,8 @@ from functools import cached_property
 
 from chonkle.digest import Digest
 from chonkle.formats import portmap
-from chonkle.formats.component_binary import read_interface
 from chonkle.formats.signature import DIRECTIONS, Direction, Port, Signature
+from chonkle.formats.wasm_binary import read_core_interface
 from chonkle.storage.store import WasmCodec
 from chonkle_toolchain.vectors import Vector
 from chonkle_toolchain.verify.bench import Bench, OpenCodec, Ports, Refusal, Reply, doing
@@ -101,10 +101,16 @@ class Subject:
         return self.bench.open(self.file)
 
     @cached_property
+    def is_slow(self) -> bool:
+        """Whether it takes a second for each megabyte, through wasmtime's own component support."""
+        return self.opened.memory_bytes() is None
+
+    @cached_property
     def has_words(self) -> bool:
         """Whether the codec's ABI lets it say why it refuses."""
-        exports = {item.name for item in read_interface(self.file.wasm).exports}
-        return self.file.kind == "component" or "last_error" in exports
+        return self.file.kind == "component" or any(
+            export.name == "last_error" for export in read_core_interface(self.file.wasm).exports
+        )
 
     def call(self, direction: Direction, ports: Ports, *, what: str = "") -> Reply:
         """Call the codec, and note the call.
