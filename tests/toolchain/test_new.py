@@ -111,6 +111,19 @@ def test_editors_find_a_copy_of_the_sdk(language: Language, tmp_path: Path) -> N
         assert (path / "Cargo.toml").is_file()
 
 
+@pytest.mark.toolchain
+def test_what_an_editor_runs_on_a_new_crate_warns_of_nothing(tmp_path: Path, tools: Tools) -> None:
+    done = subprocess.run(
+        [tools.rust().need().cargo, "check", "--locked", "--offline"],
+        cwd=written(tmp_path, "rust"),
+        env={**os.environ, "RUSTC": tools.rust().rustc, "RUSTFLAGS": "-Dwarnings"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_copy_of_the_sdk_is_brought_up_to_date_and_otherwise_left_alone(tmp_path: Path) -> None:
     place_sdk(sdk_folder(), tmp_path)
     header, crate = tmp_path / "c/chonkle_codec.h", tmp_path / "rust/src/lib.rs"
