@@ -67,6 +67,10 @@ format: $(VENV)/dev.stamp ## Format the code and apply the fixes that ruff is su
 codecs: $(VENV)/dev.stamp ## Build the codecs whose sources changed
 	$(BIN)/chonkle build $(CODECS)
 
+.PHONY: verify-codecs
+verify-codecs: $(VENV)/dev.stamp ## Check that the built codecs are what they say, and stand what they get
+	$(BIN)/chonkle verify codec --codec-src codec-src
+
 .PHONY: tools
 tools: $(VENV)/tools.stamp ## Install the compilers that building codecs needs
 	$(BIN)/chonkle tools --install
@@ -74,9 +78,9 @@ tools: $(VENV)/tools.stamp ## Install the compilers that building codecs needs
 # It compares with codecs that nothing else needs, which may go into the same environment.
 bench-codecs: $(VENV)/bench.stamp
 
-# make bench-startup runs tests/bench/startup.py
+# make bench-startup runs tests/bench/startup.py, which finds its neighbours as modules
 bench-%: $(VENV)/dev.stamp ## Run one benchmark of tests/bench, as in `make bench-startup`
-	$(PY) tests/bench/$(subst -,_,$*).py $(ARGS)
+	$(PY) -m tests.bench.$(subst -,_,$*) $(ARGS)
 
 .PHONY: wheel
 wheel: $(VENV)/dev.stamp ## Build the distributions of chonkle and chonkle-toolchain into dist/

@@ -130,14 +130,16 @@ def settings(subject: Subject) -> list[Setting]:
     if found:
         return list(found.values())[:_SETTINGS_MAX]
     wanted = [name for name in signature.takes("encode") if name in required - data.keys()]
-    tried = Setting({})
-    for combination in _combinations(subject, wanted):
-        tried = Setting(combination)
-        for size in (usual_size(subject), 64, 0):
-            ports = {**data_of(signature, "random", size), **combination}
-            if not isinstance(subject.call("encode", ports, what="generated data"), Refusal):
-                return [tried]
-    return [tried]
+    accepted = (Setting(each) for each in _combinations(subject, wanted) if _works(subject, each))
+    return list(islice(accepted, _SETTINGS_MAX)) or [Setting(next(_combinations(subject, wanted)))]
+
+
+def _works(subject: Subject, combination: Ports) -> bool:
+    for size in (usual_size(subject), 64, 0):
+        ports = {**data_of(subject.signature, "random", size), **combination}
+        if not isinstance(subject.call("encode", ports, what="generated data"), Refusal):
+            return True
+    return False
 
 
 def travel(subject: Subject, setting: Setting, *, content: Content, size: int) -> Trip:
@@ -258,14 +260,19 @@ def choices(subject: Subject, name: str, port: Port) -> list[bytes]:
 def _combinations(
     subject: Subject, names: list[str], *, first: list[bytes] | None = None
 ) -> Iterator[dict[str, bytes]]:
-    """Give values for several ports, `first` being tried before all others."""
+    """Give values for several ports, `first` being tried before all others.
+
+    The first of each come first, then the second of each, and so on: few of them, and they differ
+    in every port.
+    """
     ports = {**subject.signature.outputs, **subject.signature.inputs}
     tried = [
         list(dict.fromkeys((*(first or []), *choices(subject, name, ports[name]))))
         for name in names
     ]
-    for combination in islice(product(*tried), _TRIES_MAX):
-        yield dict(zip(names, combination, strict=True))
+    rows = dict.fromkeys((*zip(*tried, strict=False), *islice(product(*tried), _TRIES_MAX)))
+    for row in rows:
+        yield dict(zip(names, row, strict=True))
 
 
 def _difference(before: bytes, after: bytes) -> str:

@@ -1,0 +1,126 @@
+"""Golden vectors: read from files that people write, and compared with what a codec gives."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chonkle_toolchain.vectors import Vector, read_vector_files
+
+from chonkle.errors import BuildError, CodecTrap
+from chonkle.formats.signature import Direction, Signature
+
+SIGNATURE = Signature.from_json(
+    {
+        "codec_id": "add",
+        "implementation": "add-test",
+        "inputs": {
+            "bytes": {"type": "bytes"},
+            "amount": {"type": "int"},
+            "level": {"type": "int", "required": False, "encode_only": True},
+        },
+        "outputs": {"bytes": {"type": "bytes"}, "count": {"type": "uint", "required": False}},
+    }
+)
+DOCUMENT: Mapping[str, Any] = {
+    "made_by": "pencil and paper",
+    "directions": ["decode", "encode"],
+    "inputs": {"bytes": {"base64": "AgM="}, "amount": {"json": 1}, "level": {"json": 9}},
+    "outputs": {"bytes": {"base64": "AQI="}},
+}
+
+
+def read(folder: Path, changes: Mapping[str, Any]) -> Vector:
+    (folder / "case.json").write_text(json.dumps({**DOCUMENT, **changes}))
+    (vector,) = read_vector_files(folder)
+    return vector
+
+
+def test_a_vector_serves_both_directions(tmp_path: Path) -> None:
+    vector = read(tmp_path, {})
+    assert (vector.case, vector.made_by) == ("case", "pencil and paper")
+    assert vector.given("decode", SIGNATURE) == {"bytes": b"\2\3", "amount": b"1"}
+    assert vector.expected("decode", SIGNATURE) == {"bytes": b"\1\2"}
+    assert vector.given("encode", SIGNATURE) == {"bytes": b"\1\2", "amount": b"1", "level": b"9"}
+    assert vector.expected("encode", SIGNATURE) == {"bytes": b"\2\3"}
+
+
+def test_a_folder_without_vectors_has_none(tmp_path: Path) -> None:
+    assert read_vector_files(tmp_path / "vectors") == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"directions": "decode"},
+        {"directions": ["decoding"]},
+        {"directions": [["decode"]]},
+        {"inputs": []},
+        {"inputs": {"bytes": "AgM="}},
+        {"inputs": {"bytes": {"base64": "not base64"}}},
+        {"inputs": {"bytes": {"base64": 5}}},
+        {"inputs": {"bytes": {"hex": "00"}}},
+        {"outputs": {"bytes": None}},
+    ],
+    ids=str,
+)
+def test_a_malformed_vector_is_named(tmp_path: Path, changes: Mapping[str, Any]) -> None:
+    with pytest.raises(BuildError, match=r"case\.json: malformed golden vector: "):
+        read(tmp_path, changes)
+
+
+def test_a_vector_that_is_no_object_is_named(tmp_path: Path) -> None:
+    for text in ("[]", "5", "{}"):
+        (tmp_path / "case.json").write_text(text)
+        with pytest.raises(BuildError, match=r"case\.json: malformed golden vector: "):
+            read_vector_files(tmp_path)
+
+
+def call(amount: int) -> Any:  # noqa: ANN401 - the type of a call
+    def add(direction: Direction, ports: Mapping[str, bytes]) -> dict[str, bytes]:
+        sign = 1 if direction == "encode" else -1
+        return {"bytes": bytes(byte + sign * amount for byte in ports["bytes"])}
+
+    return add
+
+
+def test_a_codec_keeps_a_vector_or_fails_it(tmp_path: Path) -> None:
+    vector = read(tmp_path, {})
+    for direction in vector.directions:
+        vector.check(direction, SIGNATURE, call(1))
+    with pytest.raises(BuildError) as caught:
+        vector.check("decode", SIGNATURE, call(2))
+    assert str(caught.value) == (
+        "`add-test` fails its golden vector `case`, to decode,"
+        " expected `bytes` of 2 bytes beginning 01 02, got `bytes` of 2 bytes beginning 00 01;"
+        " hint: mend the codec, or give it another version; do not renew the vector"
+    )
+
+    def trap(direction: Direction, ports: Mapping[str, bytes]) -> dict[str, bytes]:
+        raise CodecTrap(f"{direction} of {len(ports)} ports trapped")
+
+    with pytest.raises(BuildError, match="got the failure: encode of 3 ports trapped"):
+        vector.check("encode", SIGNATURE, trap)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"outputs": {"pixels": {"base64": ""}}}, "has no output port `pixels`; hint: there is `b"),
+        (
+            {"inputs": {"byte": {"base64": ""}}},
+            "has no input port `byte`; hint: there is `bytes`",
+        ),
+    ],
+)
+def test_a_port_that_the_codec_does_not_have_is_named(
+    tmp_path: Path, changes: Mapping[str, Any], words: str
+) -> None:
+    with pytest.raises(BuildError, match=words):
+        read(tmp_path, changes).check("decode", SIGNATURE, call(1))
+
+
+def test_what_a_vector_leaves_out_is_missed(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match="expected no ports, got `bytes` of 2 bytes"):
+        read(tmp_path, {"outputs": {}}).check("decode", SIGNATURE, call(1))
