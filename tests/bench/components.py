@@ -14,14 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from matplotlib import cbook
 
 import chonkle
+from tests.bench.sample import SIDE, elevation_tile
 
-SIDE = 1024
 KIB, MIB = 1 << 10, 1 << 20
 
 
@@ -59,17 +55,6 @@ def main() -> None:
             compare(cases, flat, whole, divisor=10 if quick else 1)
             call_costs(flat, repeats=2000 if quick else 20000)
             two_threads(encoded, flat, repeats=10 if quick else 60)
-
-
-def elevation_tile() -> np.ndarray:
-    """Give 1024 x 1024 elevations as little-endian uint16, resampled from matplotlib's sample."""
-    sample: Any = cbook.get_sample_data("jacksboro_fault_dem.npz")
-    elevation = sample["elevation"].astype("f8")
-    rows = np.linspace(0, elevation.shape[0] - 1, SIDE)
-    columns = np.linspace(0, elevation.shape[1] - 1, SIDE)
-    across = np.stack([np.interp(columns, range(elevation.shape[1]), row) for row in elevation])
-    both = np.stack([np.interp(rows, range(elevation.shape[0]), column) for column in across.T])
-    return np.ascontiguousarray(both.T * 10).astype("<u2")
 
 
 def pipeline(codec_id: str, parameters: Mapping[str, int]) -> dict[str, object]:

@@ -1,0 +1,100 @@
+"""Our side: a codec prepared with the parameters of a case, on both ABIs and in both directions."""
+
+from collections.abc import Mapping
+from functools import partial
+
+import chonkle
+from chonkle.formats.signature import DIRECTIONS, Direction, Signature
+from chonkle.formats.values import encode_scalar
+from tests.bench.codec_speed.case import Case
+from tests.bench.codec_speed.timing import Call
+from tests.bench.sample import Chunk
+
+# A run of a one-step pipeline on the core module, which is what is compared with others; the bare
+# call; and a run on the component.
+RUN, CALL, COMPONENT = "run", "call", "component"
+
+type Ports = Mapping[str, bytes]
+
+
+class Ours:
+    """A codec of ours, ready for one chunk."""
+
+    def __init__(
+        self, signature: Signature, case: Case, chunk: Chunk, session: chonkle.Session
+    ) -> None:
+        """Prepare it in every way.
+
+        Args:
+            signature: of one implementation.
+            case: its parameters.
+            chunk: the data, which says more of them.
+            session: opens it.
+        """
+        known = {**chunk.facts, **case.settings}
+        settings = {
+            name: {"type": port.type, "value": known[name]}
+            for name, port in signature.inputs.items()
+            if port.parameter and name in known
+        }
+        document = one_step(signature, settings)
+        self._parameters = {name: encode_scalar(known[name]) for name in settings}
+        self._prepared = {
+            (kind, direction): chonkle.prepare(
+                document,
+                direction=direction,
+                resolver=chonkle.Resolver(
+                    preference=[kind], overrides={signature.codec_id: signature.label}
+                ),
+                session=session,
+            )
+            for kind in ("core", "component")
+            for direction in DIRECTIONS
+        }
+
+    def run(self, direction: Direction, ports: Ports) -> dict[str, bytes]:
+        """Run it once, and demand that the component gives the same."""
+        core, component = (
+            self._prepared[kind, direction].run(ports) for kind in ("core", "component")
+        )
+        if core != component:
+            raise AssertionError("core module and component give different bytes")
+        return core
+
+    def calls(self, direction: Direction, ports: Ports) -> dict[str, Call]:
+        """Give what is measured of ours."""
+        core, component = (self._prepared[kind, direction] for kind in ("core", "component"))
+        (codec,) = core.codecs
+        takes = codec.signature().takes(direction)
+        parameters = {name: text for name, text in self._parameters.items() if name in takes}
+        return {
+            RUN: partial(chonkle.run, core, ports),
+            CALL: partial(codec.call, direction, {**ports, **parameters}),
+            COMPONENT: partial(chonkle.run, component, ports),
+        }
+
+
+def one_step(signature: Signature, settings: Mapping[str, object]) -> dict[str, object]:
+    """Write a pipeline of one step.
+
+    Args:
+        signature: of the codec.
+        settings: its parameters, as constants of a pipeline.
+    """
+    data = {name: port for name, port in signature.inputs.items() if not port.parameter}
+    return {
+        "codec_id": "bench",
+        "direction": "decode",
+        "inputs": {name: {"type": port.type} for name, port in data.items()},
+        "constants": dict(settings),
+        "outputs": {name: f"step.{name}" for name in signature.outputs},
+        "steps": {
+            "step": {
+                "codec_id": signature.codec_id,
+                "inputs": {
+                    **{name: f"input.{name}" for name in data},
+                    **{name: f"constant.{name}" for name in settings},
+                },
+            }
+        },
+    }

@@ -1,0 +1,98 @@
+"""What our codecs are meant to reach: how many times as fast as somebody else's, at least."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+
+from chonkle.formats.signature import Direction
+from tests.bench.codec_speed.case import SIZES
+from tests.bench.codec_speed.measure import Row
+
+SMALL, MIDDLE, LARGE = SIZES
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A ratio that a case is meant to reach.
+
+    Attributes:
+        name: the case, or the codec for all of its cases.
+        direction: which way.
+        rival: compared with whom.
+        wanted: the least ratio, for each size that has one.
+    """
+
+    name: str
+    direction: Direction
+    rival: str
+    wanted: Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a target.
+
+    Attributes:
+        words: what was measured.
+        found: the ratio.
+        wanted: the least it was meant to be.
+    """
+
+    words: str
+    found: float
+    wanted: float
+
+    @property
+    def held(self) -> bool:
+        """Whether it was reached."""
+        return self.found >= self.wanted
+
+    def to_json(self) -> dict[str, object]:
+        """Write it."""
+        return {**asdict(self), "found": round(self.found, 3), "held": self.held}
+
+    def __str__(self) -> str:
+        """Write it for people."""
+        word = "held" if self.held else "MISSED"
+        return f"{word:<7}{self.words:<76}{self.found:6.2f}, wanted {self.wanted:.2f}"
+
+
+def from_middle(ratio: float) -> dict[int, float]:
+    """Want the same of all chunks but those where the call is what takes the time."""
+    return {MIDDLE: ratio, LARGE: ratio}
+
+
+NUMCODECS = "numcodecs"
+IMAGECODECS = "imagecodecs"
+TARGETS = [
+    Target("zlib", "decode", NUMCODECS, {SMALL: 1.1, MIDDLE: 1.6, LARGE: 1.6}),
+    Target("zlib level 1", "encode", NUMCODECS, from_middle(1.5)),
+    Target("zlib level 6", "encode", NUMCODECS, from_middle(1.25)),
+    # libdeflate may take a third less time.
+    Target("zlib", "decode", IMAGECODECS, from_middle(1 / 1.35)),
+    Target("zlib", "encode", IMAGECODECS, from_middle(1 / 1.35)),
+    Target("zstd", "decode", NUMCODECS, {SMALL: 1.5, MIDDLE: 0.75, LARGE: 0.62}),
+    Target("zstd", "encode", NUMCODECS, from_middle(0.6)),
+    Target("lz4", "decode", NUMCODECS, from_middle(0.55)),
+    Target("lz4", "encode", NUMCODECS, from_middle(0.7)),
+    Target("blosc zstd, shuffle", "decode", NUMCODECS, {MIDDLE: 1.2, LARGE: 0.85}),
+    Target("shuffle", "decode", NUMCODECS, from_middle(2)),
+    Target("shuffle", "encode", NUMCODECS, from_middle(2)),
+    Target("bitround", "encode", NUMCODECS, from_middle(1.3)),
+    Target("tiff-predictor-2 uint16", "decode", IMAGECODECS, from_middle(1.1)),
+    Target("tiff-predictor-2 uint8", "decode", IMAGECODECS, from_middle(2)),
+    Target("tiff-predictor-3", "decode", IMAGECODECS, from_middle(5)),
+]
+
+
+def outcomes(rows: Iterable[Row]) -> Iterator[Outcome]:
+    """Hold what was measured against the targets."""
+    for row in rows:
+        for target in TARGETS:
+            if (
+                target.name in {row.name, row.codec_id}
+                and target.direction == row.direction
+                and target.rival in row.ratio
+                and row.size_bytes in target.wanted
+            ):
+                words = f"{row.name}, {row.direction}, {row.size}, as fast as {target.rival}"
+                yield Outcome(words, row.ratio[target.rival], target.wanted[row.size_bytes])
