@@ -93,7 +93,7 @@ def test_a_cache_that_is_emptied_all_the_time_only_misses(
     tmp_path: Path,
     seed: int,
 ) -> None:
-    root, size, rounds = tmp_path / "cache", amount(10, CROWD), amount(40, 1000)
+    root, size, rounds = tmp_path / "cache", amount(8, CROWD), amount(40, 1000)
     users = [program("crowd", "use", rounds, seed + number, root) for number in range(size)]
     with ExitStack() as held:
         emptying = start([program("crowd", "empty", root)] * 2, held)

@@ -17,7 +17,8 @@ from collections import Counter
 from pathlib import Path
 
 from damage import HIT, MISS, Damage, Outcome, Target, put, read_table, ways
-from subjects import COMPILERS, Heard, ask, open_cache, wasm_of
+from heard import Heard
+from subjects import COMPILERS, ask, open_cache, wasm_of
 
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.record import Seal

@@ -14,7 +14,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from subjects import Heard, ask, open_cache
+from heard import Heard
+from subjects import ask, open_cache
 
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.record import Seal

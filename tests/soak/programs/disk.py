@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from subjects import Heard, ask, leftovers, open_cache
+from heard import Heard
+from subjects import ask, leftovers, open_cache
 
 from chonkle.engine import Engine
 

@@ -17,7 +17,8 @@ from typing import Any
 import tomli_w
 import wasmtime
 from damage import put, read_table
-from subjects import COMPILERS, Heard, ask, open_cache, wasm_of
+from heard import Heard
+from subjects import COMPILERS, ask, open_cache, wasm_of
 from wasmtime import component as wasm_component
 
 from chonkle.cache.record import Artifact, Seal

@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from subjects import COMPILERS, Heard, ask, open_cache
+from heard import Heard
+from subjects import COMPILERS, ask, open_cache
 
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.record import Seal

@@ -3,7 +3,6 @@
 An answer that belongs to another entry, or was made of damaged code, is another number.
 """
 
-import logging
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -128,20 +127,3 @@ def leftovers(root: Path) -> set[str]:
             owned |= {artifact.name for artifact in entry.record.artifacts}
             owned |= {f"{entry.key}{ending}" for ending in (".toml", ".uses", ".lock")}
     return {path.name for path in root.rglob("*") if path.is_file()} - owned
-
-
-class Heard(logging.Handler):
-    """Collects what chonkle logs as a warning or worse."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.messages: list[str] = []
-        logging.getLogger().addHandler(self)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.messages.append(record.getMessage())
-
-    def take(self) -> list[str]:
-        """Give the messages since the last time."""
-        taken, self.messages = self.messages, []
-        return taken

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import wasmtime
-from subjects import Heard
+from heard import Heard
 from wasmtime import component as wasm_component
 
 import chonkle.cache.aot
