@@ -43,7 +43,9 @@ def main() -> None:
     parser.add_argument("--codec", action="append", help="only this one; may be repeated")
     parser.add_argument("--quick", action="store_true", help="far less time, for a first look")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured here")
-    parser.add_argument("--markdown", action="store_true", help="write docs/reference/performance")
+    parser.add_argument(
+        "--markdown", action="store_true", help="write the pages of docs/reference with figures"
+    )
     options = parser.parse_args()
     effort = QUICK if options.quick else FULL
     chunks = CHUNKS_QUICK if options.quick else CHUNKS_FULL
@@ -70,7 +72,8 @@ def main() -> None:
         write_report(options.json, rows=rows, targets=targets, memory=memory)
     if options.markdown:
         write_report(REPORT, rows=rows, targets=targets, memory=memory)
-        runpy.run_path(str(REPORT.with_name("make_performance.py")), run_name="__main__")
+        for maker in ("make_performance.py", "make_codecs.py"):
+            runpy.run_path(str(REPORT.with_name(maker)), run_name="__main__")
 
 
 def printed[T](items: Iterable[T]) -> Iterator[T]:
