@@ -8,6 +8,8 @@ import pytest
 import wasmtime
 from chonkle_toolchain.vectors import Vector
 from chonkle_toolchain.verify import Report, verify_wasm
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chonkle.backends.base import Limits
 from chonkle.formats.signature import SECTION_NAME
@@ -70,6 +72,14 @@ def test_what_is_no_wasm_is_one_reason_and_nothing_else_is_looked_at(wasm: bytes
 def test_a_module_that_is_not_valid(make_core: Make) -> None:
     reason = failures_of(make_core(more="(func (result i32))"))["valid"]
     assert reason.startswith("not a valid core binary: Invalid input WebAssembly code")
+
+
+@settings(max_examples=30)
+@given(at=st.integers(8, 4000), byte=st.integers(0, 255))
+def test_whatever_a_file_holds_is_in_the_report(make_core: Make, at: int, byte: int) -> None:
+    wasm = bytearray(make_core())
+    wasm[at % len(wasm)] = byte
+    failures_of(bytes(wasm), limits=QUICK, budget_s=10)
 
 
 IMPORTS = '(import "env" "now" (func)) (import "env" "evil\\1b[31m\\n" (func))'

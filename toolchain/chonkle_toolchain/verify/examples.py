@@ -184,7 +184,7 @@ def decode_again(
     if "decode" not in subject.directions:
         return Trip(given, encoded)
     takes = subject.signature.takes("decode")
-    shared = {name: value for name, value in given.items() if name in takes}
+    shared = {name: given[name] for name, port in takes.items() if port.parameter and name in given}
     taken = {**shared, **(known or {}), **encoded}
     missing = [name for name, port in takes.items() if port.required and name not in taken]
     what = "what encoding gave"

@@ -93,6 +93,7 @@ def verify_folder(
             hint=f"`chonkle build {folder}` builds them" if is_source else "",
         )
     listed, about_lock = _read_listed(store)
+    patterns = tuple(allowed_imports)
     reports = []
 
     def done(found: Report) -> None:
@@ -109,7 +110,7 @@ def verify_folder(
                 _verify_in_place(
                     place,
                     vectors=vectors,
-                    allowed_imports=tuple(allowed_imports),
+                    allowed_imports=patterns,
                     limits=limits,
                     cache=Path(cache),
                 )
