@@ -363,7 +363,9 @@ def _beside() -> Iterator[Way]:
 
     for name, place in PLACES.items():
         yield f"uses: {name}", HIT, uses(place)
-        yield f"lock: {name}, and an empty artifact", DOUBT, lock(place)
+        # Who may not open a lock is told that as well.
+        if name != "not readable":
+            yield f"lock: {name}, and an empty artifact", DOUBT, lock(place)
     yield "shard: a link to a copy", DOUBT, shard(lambda path, moved: path.symlink_to(moved))
     yield "shard: a file", DOUBT, shard(lambda path, _: path.touch())
     yield "shard: a FIFO", DOUBT, shard(lambda path, _: os.mkfifo(path))
