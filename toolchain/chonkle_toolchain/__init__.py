@@ -10,6 +10,9 @@ wrap        module to component; strip, validate, embed the signature
 fingerprint what a build depends on, as one digest
 lock        codecs.lock: what was built from what
 build       all of it, for the codecs that are not up to date
+guest       a built codec, called in the plainest way
+vectors     golden vectors, and whether a codec keeps them
+verify      whether a codec is what it says it is, and stands what it gets
 sdk         what codecs are written with: found, and copied for editors
 project     a new codec, out of templates
 cli         the commands that all this adds to `chonkle`

@@ -191,7 +191,8 @@ def decode_again(
     if not missing:
         return Trip(given, encoded, taken, subject.call("decode", taken, what=what))
     best: Trip | None = None
-    lengths = [encode_scalar(len(given[name])) for name in data_ports(subject.signature)]
+    data = data_ports(subject.signature).keys() & given.keys()
+    lengths = [encode_scalar(len(given[name])) for name in given if name in data]
     for combination in _combinations(subject, missing, first=lengths):
         ports = {**taken, **combination}
         trip = Trip(
