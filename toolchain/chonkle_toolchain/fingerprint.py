@@ -40,6 +40,7 @@ def build_digest(recipe: Recipe, *, sdk: Path) -> str:
         ("codec", recipe.folder),
         ("sdk", sdk / recipe.language),
         ("wit", sdk / "wit"),
+        *((name, recipe.folder / name) for name in recipe.shared),
     ):
         if not folder.is_dir():
             raise BuildError(f"no folder `{folder}`")

@@ -36,7 +36,8 @@ class Recipe:
         language: what it is written in.
         signature: what it is.
         sources: C files to compile, relative to the folder; empty for Rust.
-        include: C header folders, relative to the folder; empty for Rust.
+        include: C header folders, relative to the folder; those beside it are shared by several
+            codecs. Empty for Rust.
         flags: further flags for the C compiler.
         c_in_crates: a crate that the Rust codec depends on compiles C.
         stack_size_bytes: the guest's stack.
@@ -64,6 +65,14 @@ class Recipe:
             f"{name} {encode_scalar(port.default).decode()}\n"
             for name, port in ports.items()
             if not port.required and port.default is not None
+        )
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """The header folders that lie outside of the codec's own."""
+        root = self.folder.resolve()
+        return tuple(
+            name for name in self.include if not (root / name).resolve().is_relative_to(root)
         )
 
     def artifact(self, abi: Abi) -> str:
@@ -218,10 +227,16 @@ def _check_files(recipe: Recipe, path: Path) -> None:
         raise BuildError(f"{path}: no `sources`", expected="the C files to compile")
     needed = recipe.sources if recipe.language == "c" else CARGO_FILES
     root = recipe.folder.resolve()
-    for name in (*needed, *recipe.include):
+    for name in needed:
         found = (root / name).resolve()
         if not found.is_relative_to(root):
             raise BuildError(f"{path}: `{name}` lies outside of the codec's folder")
         if not found.exists():
             hint = "run `cargo generate-lockfile`, and commit it" if name == "Cargo.lock" else ""
             raise BuildError(f"{path}: no file `{name}` in the codec's folder", hint=hint)
+    for name in recipe.include:
+        found = (root / name).resolve()
+        if root.parent not in found.parents:
+            raise BuildError(f"{path}: `{name}` lies neither in the codec's folder nor beside it")
+        if not found.is_dir():
+            raise BuildError(f"{path}: no folder `{name}`, relative to the codec's")

@@ -1,0 +1,68 @@
+"""Vectors of the filters: numcodecs' answers."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numcodecs
+import numpy as np
+from golden_vector import Value, Vector, smooth
+
+MADE_BY = f"numcodecs {numcodecs.__version__} with NumPy {np.__version__}"
+
+
+def filtered(
+    codec_id: str, case: str, array: np.ndarray[Any, Any], *, lossy: bool = False, **config: Value
+) -> Vector:
+    """Give the vector of an array.
+
+    Args:
+        codec_id: the codec.
+        case: what the vector shows.
+        array: what is encoded.
+        lossy: whether decoding gives something else than `array`, so that only encoding is exact.
+        config: parameters, of which `dtype` is the array's where numcodecs does not take it.
+    """
+    theirs = {name: value for name, value in config.items() if (codec_id, name) not in DESCRIBING}
+    encoded = numcodecs.get_codec({"id": codec_id, **theirs}).encode(array)
+    return Vector(
+        implementation=f"{codec_id}-c",
+        case=case,
+        made_by=MADE_BY,
+        directions=("encode",) if lossy else ("decode", "encode"),
+        inputs={"bytes": np.asarray(encoded).tobytes(), **config},
+        outputs={"bytes": array.tobytes()},
+    )
+
+
+# Parameters of ours that numcodecs sees from the array.
+DESCRIBING = {("bitround", "dtype")}
+
+
+def vectors() -> Iterator[Vector]:
+    """Give the vectors."""
+    yield from shuffle_vectors()
+    yield from bitround_vectors()
+
+
+def shuffle_vectors() -> Iterator[Vector]:
+    """Give those of `shuffle`, of sizes that are done in different ways."""
+    data = smooth(np.dtype("u1"), (40, 24)).ravel()
+    for size in (1, 2, 3, 4, 7, 8, 12, 16, 20):
+        whole = data[: data.size // size * size]
+        yield filtered("shuffle", f"elements-of-{size}", whole, elementsize=size)
+
+
+def bitround_vectors() -> Iterator[Vector]:
+    """Give those of `bitround`."""
+    values = np.linspace(-7, 1e4, 75)
+    values[:4] = np.inf, -np.inf, 0.0, -0.0
+    for dtype, keepbits in (("<f2", 3), ("<f4", 0), ("<f4", 12), ("<f4", 23), ("<f8", 31)):
+        array = values.astype(dtype)
+        yield filtered(
+            "bitround",
+            f"{array.dtype.name}-{keepbits}",
+            array,
+            lossy=True,
+            keepbits=keepbits,
+            dtype=dtype,
+        )

@@ -1,0 +1,101 @@
+"""Our filters against those of numcodecs and imagecodecs, over types, parameters and sizes."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chonkle.backends.base import Codec, Limits
+from chonkle.backends.native.codec import NativeCodec
+from chonkle.errors import CodecError
+from chonkle.formats.signature import DIRECTIONS, Direction
+from chonkle.resolver import Resolution, Resolver
+from chonkle.session import Session
+
+ROOT = Path(__file__).parents[3]
+# More than any vector loop does at once, and less than makes a test slow.
+SIZE_MAX = 700
+
+type OpenFilter = Callable[[str], Codec]
+
+
+@pytest.fixture(scope="module")
+def ours(open_session: Callable[..., Session]) -> Iterator[OpenFilter]:
+    """Give a function that opens a filter of ours by its codec id."""
+    with open_session(cache=None) as session:
+
+        def open_(codec_id: str) -> Codec:
+            resolver = Resolver(
+                codec_store=ROOT / "codec",
+                preference=["core"],
+                overrides={codec_id: f"{codec_id}-c"},
+            )
+            found = resolver.resolve(codec_id)
+            assert isinstance(found, Resolution)
+            return session.open(found, Limits())
+
+        yield open_
+
+
+def ports(data: bytes, **parameters: object) -> dict[str, bytes]:
+    """Write the ports of a call."""
+    return {"bytes": data, **{name: json.dumps(v).encode() for name, v in parameters.items()}}
+
+
+def agree(
+    ours: OpenFilter, codec_id: str, direction: Direction, call: dict[str, bytes]
+) -> bytes | None:
+    """Demand that ours gives what numcodecs gives, or refuses what that refuses."""
+    try:
+        expected = bytes(NativeCodec.of(codec_id).call(direction, call)["bytes"])
+    except CodecError:
+        with pytest.raises(CodecError):
+            ours(codec_id).call(direction, call)
+        return None
+    assert ours(codec_id).call(direction, call) == {"bytes": expected}
+    return expected
+
+
+@given(
+    data=st.binary(max_size=SIZE_MAX),
+    size=st.integers(1, 40),
+    whole=st.booleans(),
+    direction=st.sampled_from(DIRECTIONS),
+)
+def test_shuffle(
+    ours: OpenFilter, *, data: bytes, size: int, whole: bool, direction: Direction
+) -> None:
+    data = data[: len(data) // size * size] if whole else data
+    agree(ours, "shuffle", direction, ports(data, elementsize=size))
+
+
+@pytest.mark.parametrize("size", range(1, 36))
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 33, 1000])
+def test_shuffle_of_every_size(ours: OpenFilter, size: int, count: int) -> None:
+    data = np.random.default_rng(size).bytes(size * count)
+    encoded = agree(ours, "shuffle", "encode", ports(data, elementsize=size))
+    assert encoded is not None
+    assert agree(ours, "shuffle", "decode", ports(encoded, elementsize=size)) == data
+
+
+@given(
+    data=st.binary(max_size=SIZE_MAX),
+    dtype=st.sampled_from(["<f2", "<f4", "<f8", ">f2", ">f4", ">f8", "<i4", "|u1"]),
+    keepbits=st.integers(0, 53),
+    direction=st.sampled_from(DIRECTIONS),
+)
+def test_bitround(
+    ours: OpenFilter, data: bytes, dtype: str, keepbits: int, direction: Direction
+) -> None:
+    size = np.dtype(dtype).itemsize
+    call = ports(data[: len(data) // size * size], dtype=dtype)
+    if direction == "encode":
+        call |= ports(call["bytes"], keepbits=keepbits)
+    elif dtype[1] != "f":
+        # Decoding changes nothing, and numcodecs lets any type through.
+        return
+    agree(ours, "bitround", direction, call)
