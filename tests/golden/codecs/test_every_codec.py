@@ -1,0 +1,243 @@
+"""What holds of every shipped codec, whatever it is given: an answer or words, and nothing worse.
+
+What is damaged are golden vectors, so that a codec which is put into `codec/` is tested by that
+alone.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import pytest
+from chonkle_toolchain.recipe import find_recipes
+from chonkle_toolchain.vectors import Vector, read_vectors
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chonkle.backends.base import Codec, Limits
+from chonkle.errors import CodecError, LimitExceeded
+from chonkle.formats.signature import DIRECTIONS, Direction, Signature
+from chonkle.resolver import Resolution, Resolver
+from chonkle.session import Session
+
+ROOT = Path(__file__).parents[3]
+CODECS = ROOT / "codec"
+VECTORS = {
+    name: read_vectors(recipe)
+    for name, recipe in find_recipes(ROOT / "codec-src").items()
+    if (CODECS / recipe.artifact("core")).exists()
+}
+SIGNATURES = {
+    name: recipe.signature
+    for name, recipe in find_recipes(ROOT / "codec-src").items()
+    if name in VECTORS
+}
+
+TREE_MAX_BYTES = 8_000_000
+# Far less than the sizes that data may claim, and far more time than any of it needs: a codec that
+# believes the one, or loops over the other, is found out on any machine.
+LIMITS = Limits(memory_bytes=24 << 20, timeout_s=60)
+CLAIMS = [b"\xff" * 8, b"\xff\xff\xff\x7f", b"\x7f\xff\xff\xff", b"\x00" * 4, b"\x00\x00\x00\x40"]
+# In which sizes and offsets stand, where a format has any.
+HEADER_BYTES = 48
+LARGE_BYTES = 400_000
+
+scalars = st.sampled_from(
+    [b"0", b"1", b"-1", b"3", b"8", b"255", b"65536", b"2147483647", b"-2147483648", b"4294967295",
+     b"9223372036854775807", b"18446744073709551615", b"1e300", b"-0.0", b"null", b"true", b"[]",
+     b"[0,0]", b"[4294967295,4294967295]", b'""', b'"<u2"', b'">f8"', b'"|V65535"', b'"end"', b"{"]
+)  # fmt: skip
+
+FORMS = ("core", "component")
+
+type Outcome = dict[str, bytes] | str
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A shipped codec, opened in both forms with little memory."""
+
+    signature: Signature
+    vectors: list[Vector]
+    core: Codec
+    component: Codec
+
+    def outcome(self, direction: Direction, ports: dict[str, bytes]) -> Outcome:
+        """Run both forms, and demand that they do the same."""
+        found = outcome_of(self.core, direction, ports)
+        assert outcome_of(self.component, direction, ports) == found
+        return found
+
+    def is_unharmed(self, vector: Vector) -> None:
+        """Demand of the instances that were used that they still do what they should."""
+        for direction in vector.directions:
+            given_ports = vector.given(direction, self.signature)
+            wanted = vector.expected(direction, self.signature)
+            assert self.outcome(direction, given_ports) == wanted
+
+
+def outcome_of(codec: Codec, direction: Direction, ports: dict[str, bytes]) -> Outcome:
+    """Give the answer of a codec, or its words; a trap is raised."""
+    try:
+        return codec.call(direction, ports)
+    except (CodecError, LimitExceeded) as failure:
+        # Behind the name of the codec, which names the form too.
+        words = str(failure).partition(f", {direction}: ")[2]
+        assert words
+        assert "\n" not in words
+        assert not words.endswith(".")
+        assert not words.startswith("ran longer")
+        return words
+
+
+@pytest.fixture(scope="module")
+def subjects(open_session: Callable[..., Session]) -> Iterator[Callable[[str], Subject]]:
+    """Give a function that opens a codec, once."""
+    opened: dict[str, Subject] = {}
+    with open_session(cache=None) as session:
+
+        def open_(name: str) -> Subject:
+            if name not in opened:
+                forms = [open_form(session, SIGNATURES[name], form) for form in FORMS]
+                opened[name] = Subject(SIGNATURES[name], VECTORS[name], *forms)
+            return opened[name]
+
+        yield open_
+
+
+def open_form(session: Session, signature: Signature, form: str) -> Codec:
+    resolver = Resolver(
+        codec_store=CODECS, preference=[form], overrides={signature.codec_id: signature.label}
+    )
+    found = resolver.resolve(signature.codec_id)
+    assert isinstance(found, Resolution)
+    return session.open(found, LIMITS)
+
+
+def damaged(data: bytes) -> st.SearchStrategy[bytes]:
+    """Give data that are cut, extended, flipped in bits, overwritten, or something else."""
+    size = len(data)
+    places = st.integers(0, max(size - 1, 0))
+    flips = st.lists(st.tuples(places, st.integers(0, 7)), min_size=1, max_size=4)
+    return st.one_of(
+        st.integers(0, size).map(lambda end: data[:end]),
+        st.integers(0, size).map(lambda start: data[start:]),
+        st.binary(min_size=1, max_size=40).map(lambda more: data + more),
+        flips.map(lambda bits: flipped(data, bits)),
+        st.tuples(places, st.one_of(st.sampled_from(CLAIMS), st.binary(max_size=8))).map(
+            lambda patch: patched(data, *patch)
+        ),
+        st.just(data + data),
+        st.just(b""),
+        st.binary(max_size=400),
+    )
+
+
+def flipped(data: bytes, bits: list[tuple[int, int]]) -> bytes:
+    changed = bytearray(data)
+    for place, bit in bits if data else ():
+        changed[place] ^= 1 << bit
+    return bytes(changed)
+
+
+def patched(data: bytes, place: int, patch: bytes) -> bytes:
+    return data[:place] + patch + data[place + len(patch) :]
+
+
+@st.composite
+def hostile_calls(draw: st.DrawFn, subject: Subject) -> tuple[Direction, dict[str, bytes], Vector]:
+    """Give a call of a golden vector with something wrong in it."""
+    vector = draw(st.sampled_from(subject.vectors))
+    direction = draw(st.sampled_from(DIRECTIONS))
+    ports = vector.given(direction, subject.signature)
+    takes = subject.signature.takes(direction)
+    for name in draw(st.lists(st.sampled_from(sorted(takes)), min_size=1, max_size=2)):
+        if takes[name].type == "bytes":
+            ports[name] = draw(damaged(ports.get(name, b"")))
+        else:
+            ports[name] = draw(scalars)
+    return direction, ports, vector
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_hostile_calls(name: str, subjects: Callable[[str], Subject]) -> None:
+    look_for_harm(subjects(name), examples=80)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", VECTORS)
+def test_many_hostile_calls(name: str, subjects: Callable[[str], Subject]) -> None:
+    look_for_harm(subjects(name), examples=500)
+
+
+def look_for_harm(subject: Subject, *, examples: int) -> None:
+    @settings(max_examples=examples)
+    @given(call=hostile_calls(subject))
+    def stands(call: tuple[Direction, dict[str, bytes], Vector]) -> None:
+        direction, ports, vector = call
+        subject.outcome(direction, ports)
+        subject.is_unharmed(vector)
+
+    stands()
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_claims_in_headers(name: str, subjects: Callable[[str], Subject]) -> None:
+    subject = subjects(name)
+    for vector in subject.vectors:
+        ports = vector.given("decode", subject.signature)
+        for port, data in vector.inputs.items():
+            if subject.signature.inputs[port].type == "bytes":
+                for place in range(min(len(data), HEADER_BYTES)):
+                    for claim in CLAIMS:
+                        subject.outcome("decode", {**ports, port: patched(data, place, claim)})
+        subject.is_unharmed(vector)
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_every_cut(name: str, subjects: Callable[[str], Subject]) -> None:
+    subject = subjects(name)
+    vector = min(subject.vectors, key=lambda each: (not any(each.outputs.values()), sizes(each)))
+    ports = vector.given("decode", subject.signature)
+    for port, data in vector.inputs.items():
+        if subject.signature.inputs[port].type == "bytes":
+            for end in range(len(data)):
+                subject.outcome("decode", {**ports, port: data[:end]})
+    subject.is_unharmed(vector)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", VECTORS)
+def test_damaged_data_of_many_blocks(name: str, subjects: Callable[[str], Subject]) -> None:
+    subject = subjects(name)
+    random = Random(name)  # noqa: S311 - the same damage each time
+    for vector in subject.vectors:
+        ports = vector.given("encode", subject.signature)
+        data = {port: value for port, value in vector.outputs.items() if len(value) > 1}
+        ports |= {port: value * (LARGE_BYTES // len(value)) for port, value in data.items()}
+        encoded = subject.outcome("encode", ports)
+        # Some codecs are told the shape of the data, which is another one now.
+        if data and not isinstance(encoded, str):
+            given_ports = {**vector.given("decode", subject.signature), **encoded}
+            for _ in range(40):
+                damaged_ports = {port: spoiled(value, random) for port, value in encoded.items()}
+                subject.outcome("decode", {**given_ports, **damaged_ports})
+            subject.is_unharmed(vector)
+
+
+def spoiled(data: bytes, random: Random) -> bytes:
+    """Change some bytes anywhere, and sometimes cut."""
+    for _ in range(random.randint(0, 3)):
+        patch = random.choice([*CLAIMS, random.randbytes(random.randint(1, 300))])
+        data = patched(data, random.randrange(len(data)), patch)
+    return data[: random.randrange(len(data))] if random.random() < 1 / 3 else data
+
+
+def sizes(vector: Vector) -> int:
+    return sum(map(len, vector.inputs.values()))
+
+
+def test_the_codecs_are_small() -> None:
+    """They are in the repository and in every wheel."""
+    assert sum(path.stat().st_size for path in CODECS.rglob("*.wasm")) < TREE_MAX_BYTES
