@@ -1,4 +1,4 @@
-/* Bytes of elements to planes of equal significance, and back: a transposition of a matrix of bytes.
+/* Bytes of elements to planes of equal significance, and back: transposing a matrix of bytes.
  *
  *     elements   a0 a1 a2 a3  b0 b1 b2 b3  c0 ...      `count` elements of `size` bytes
  *     planes     a0 b0 c0 ...  a1 b1 c1 ...            `size` planes of `count` bytes
@@ -67,12 +67,13 @@ TRANSPOSE_INLINE v128_t transpose_together(size_t size, size_t power) {
 
 /* How many elements at the end must be left alone, so that whole vectors stay within the data. */
 TRANSPOSE_INLINE size_t transpose_margin(size_t size, size_t power) {
-    return size == power ? 0 : (TRANSPOSE_VECTOR - TRANSPOSE_VECTOR / power * size + size - 1) / size;
+    size_t used = TRANSPOSE_VECTOR / power * size;
+    return (TRANSPOSE_VECTOR - used + size - 1) / size;
 }
 
 /* This, and what follows, gives how many elements were done. */
 TRANSPOSE_INLINE size_t transpose_split_small(const uint8_t *elements, uint8_t *planes,
-                                              size_t count, size_t stride, size_t size,
+                                              size_t count, ptrdiff_t stride, size_t size,
                                               size_t power) {
     const v128_t apart = transpose_apart(size, power);
     const size_t step = TRANSPOSE_VECTOR / power * size, margin = transpose_margin(size, power);
@@ -87,13 +88,13 @@ TRANSPOSE_INLINE size_t transpose_split_small(const uint8_t *elements, uint8_t *
         transpose_shuffle(vectors, power, 4);
 #pragma clang loop unroll(full)
         for (size_t i = 0; i < power; i++)
-            if (i < size) wasm_v128_store(planes + i * stride + at, vectors[i]);
+            if (i < size) wasm_v128_store(planes + (ptrdiff_t)i * stride + at, vectors[i]);
     }
     return at;
 }
 
 TRANSPOSE_INLINE size_t transpose_join_small(const uint8_t *planes, uint8_t *elements,
-                                             size_t count, size_t stride, size_t size,
+                                             size_t count, ptrdiff_t stride, size_t size,
                                              size_t power) {
     const v128_t together = transpose_together(size, power);
     const size_t step = TRANSPOSE_VECTOR / power * size, margin = transpose_margin(size, power);
@@ -103,7 +104,7 @@ TRANSPOSE_INLINE size_t transpose_join_small(const uint8_t *planes, uint8_t *ele
     for (; at + TRANSPOSE_VECTOR + margin <= count; at += TRANSPOSE_VECTOR) {
 #pragma clang loop unroll(full)
         for (size_t i = 0; i < power; i++)
-            vectors[i] = i < size ? wasm_v128_load(planes + i * stride + at)
+            vectors[i] = i < size ? wasm_v128_load(planes + (ptrdiff_t)i * stride + at)
                                   : wasm_i64x2_const(0, 0);
         transpose_shuffle(vectors, power, times);
         /* In this order, the next vector overwrites what is behind the elements of one. */
@@ -119,7 +120,7 @@ TRANSPOSE_INLINE size_t transpose_join_small(const uint8_t *planes, uint8_t *ele
 /* Elements of at least 16 bytes: a tile is 16 bytes of each of 16 elements, and the last one of an
  * element begins early enough to end with it. */
 TRANSPOSE_INLINE size_t transpose_split_large(const uint8_t *elements, uint8_t *planes,
-                                              size_t count, size_t stride, size_t size) {
+                                              size_t count, ptrdiff_t stride, size_t size) {
     v128_t tile[TRANSPOSE_VECTOR];
     const size_t last = size - TRANSPOSE_VECTOR;
     size_t at = 0;
@@ -127,31 +128,31 @@ TRANSPOSE_INLINE size_t transpose_split_large(const uint8_t *elements, uint8_t *
         for (size_t done = 0; done < size; done += TRANSPOSE_VECTOR) {
             size_t column = done < last ? done : last;
             const uint8_t *from = elements + at * size + column;
-            uint8_t *to = planes + column * stride + at;
+            uint8_t *to = planes + (ptrdiff_t)column * stride + at;
 #pragma clang loop unroll(full)
             for (size_t i = 0; i < TRANSPOSE_VECTOR; i++)
                 tile[i] = wasm_v128_load(from + i * size);
             transpose_shuffle(tile, TRANSPOSE_VECTOR, 4);
 #pragma clang loop unroll(full)
             for (size_t i = 0; i < TRANSPOSE_VECTOR; i++)
-                wasm_v128_store(to + i * stride, tile[i]);
+                wasm_v128_store(to + (ptrdiff_t)i * stride, tile[i]);
         }
     return at;
 }
 
 TRANSPOSE_INLINE size_t transpose_join_large(const uint8_t *planes, uint8_t *elements,
-                                             size_t count, size_t stride, size_t size) {
+                                             size_t count, ptrdiff_t stride, size_t size) {
     v128_t tile[TRANSPOSE_VECTOR];
     const size_t last = size - TRANSPOSE_VECTOR;
     size_t at = 0;
     for (; at + TRANSPOSE_VECTOR <= count; at += TRANSPOSE_VECTOR)
         for (size_t done = 0; done < size; done += TRANSPOSE_VECTOR) {
             size_t column = done < last ? done : last;
-            const uint8_t *from = planes + column * stride + at;
+            const uint8_t *from = planes + (ptrdiff_t)column * stride + at;
             uint8_t *to = elements + at * size + column;
 #pragma clang loop unroll(full)
             for (size_t i = 0; i < TRANSPOSE_VECTOR; i++)
-                tile[i] = wasm_v128_load(from + i * stride);
+                tile[i] = wasm_v128_load(from + (ptrdiff_t)i * stride);
             transpose_shuffle(tile, TRANSPOSE_VECTOR, 4);
 #pragma clang loop unroll(full)
             for (size_t i = 0; i < TRANSPOSE_VECTOR; i++) wasm_v128_store(to + i * size, tile[i]);
@@ -161,9 +162,9 @@ TRANSPOSE_INLINE size_t transpose_join_large(const uint8_t *planes, uint8_t *ele
 
 /* Elements to planes, which do not overlap.
  *   count:  elements, of `size` bytes each, at least 1.
- *   stride: from plane to plane, at least `count`. */
+ *   stride: from plane to plane, `count` or more, in either direction. */
 TRANSPOSE_INLINE void transpose_split(const uint8_t *elements, uint8_t *planes, size_t count,
-                                      size_t stride, size_t size) {
+                                      ptrdiff_t stride, size_t size) {
     size_t at;
     switch (size) {
         case 1: memcpy(planes, elements, count); return;
@@ -180,12 +181,13 @@ TRANSPOSE_INLINE void transpose_split(const uint8_t *elements, uint8_t *planes, 
                      : transpose_split_large(elements, planes, count, stride, size);
     }
     for (; at < count; at++)
-        for (size_t i = 0; i < size; i++) planes[i * stride + at] = elements[at * size + i];
+        for (size_t i = 0; i < size; i++)
+            planes[(ptrdiff_t)i * stride + at] = elements[at * size + i];
 }
 
 /* Planes to elements; the same in the other direction. */
 TRANSPOSE_INLINE void transpose_join(const uint8_t *planes, uint8_t *elements, size_t count,
-                                     size_t stride, size_t size) {
+                                     ptrdiff_t stride, size_t size) {
     size_t at;
     switch (size) {
         case 1: memcpy(elements, planes, count); return;
@@ -202,7 +204,8 @@ TRANSPOSE_INLINE void transpose_join(const uint8_t *planes, uint8_t *elements, s
                      : transpose_join_large(planes, elements, count, stride, size);
     }
     for (; at < count; at++)
-        for (size_t i = 0; i < size; i++) elements[at * size + i] = planes[i * stride + at];
+        for (size_t i = 0; i < size; i++)
+            elements[at * size + i] = planes[(ptrdiff_t)i * stride + at];
 }
 
 #endif

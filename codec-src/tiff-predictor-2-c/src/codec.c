@@ -3,6 +3,7 @@
  * Each sample is replaced by its difference to the same sample of the pixel on its left, modulo
  * 2^bits. A row stands alone: its first pixel is stored as it is. Samples are little-endian,
  * interleaved (PlanarConfiguration 1); a tile of one plane has samples_per_pixel 1. */
+#include "chonkle_codec.h"
 #include "difference.h"
 
 typedef struct {
@@ -31,16 +32,36 @@ static bool read_tile(chonkle_call *call, tile *found) {
     return true;
 }
 
-static bool each_row(chonkle_call *call, difference_row *(*kernel_for)(size_t)) {
+typedef void row_kernel(uint8_t *row, size_t size, size_t pixel);
+
+#define KERNELS(sample)                                                                       \
+    static void encode_##sample(uint8_t *row, size_t size, size_t pixel) {                    \
+        diff_encode(row, size, pixel, sample);                                                \
+    }                                                                                         \
+    static void decode_##sample(uint8_t *row, size_t size, size_t pixel) {                    \
+        diff_decode(row, size, pixel, sample);                                                \
+    }
+
+KERNELS(1)
+KERNELS(2)
+KERNELS(4)
+KERNELS(8)
+
+/* kernels: for samples of 1, 2, 4 and 8 bytes. */
+static bool each_row(chonkle_call *call, row_kernel *const *kernels) {
     tile found;
     if (!read_tile(call, &found)) return false;
-    difference_row *kernel = kernel_for(found.sample);
+    row_kernel *kernel = kernels[__builtin_ctz(found.sample)];
     uint8_t *end = found.bytes->data + found.bytes->size;
     for (uint8_t *row = found.bytes->data; row != end; row += found.row)
         kernel(row, found.row, found.pixel);
     return chonkle_output_in_place(call, "bytes", found.bytes->data, found.bytes->size);
 }
 
-bool chonkle_encode(chonkle_call *call) { return each_row(call, difference_encoder); }
+bool chonkle_encode(chonkle_call *call) {
+    return each_row(call, (row_kernel *const[]){encode_1, encode_2, encode_4, encode_8});
+}
 
-bool chonkle_decode(chonkle_call *call) { return each_row(call, difference_decoder); }
+bool chonkle_decode(chonkle_call *call) {
+    return each_row(call, (row_kernel *const[]){decode_1, decode_2, decode_4, decode_8});
+}

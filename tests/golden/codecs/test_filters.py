@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 from hypothesis import given
@@ -99,3 +100,40 @@ def test_bitround(
         # Decoding changes nothing, and numcodecs lets any type through.
         return
     agree(ours, "bitround", direction, call)
+
+
+@given(
+    dtype=st.sampled_from(["<f2", "<f4", "<f8"]),
+    shape=st.tuples(st.integers(0, 3), st.integers(1, 70), st.integers(1, 20)),
+    seed=st.integers(0, 1 << 32),
+)
+def test_floating_point_predictor(
+    ours: OpenFilter, dtype: str, shape: tuple[int, int, int], seed: int
+) -> None:
+    # Any bits are a float, and imagecodecs looks at nothing else.
+    size = np.dtype(dtype).itemsize
+    data = np.random.default_rng(seed).bytes(int(np.prod(shape)) * size)
+    rows = np.frombuffer(data, dtype).reshape(shape)
+    encoded = b"" if not data else imagecodecs.floatpred_encode(rows, axis=1).tobytes()
+    layout = {"bytes_per_sample": size, "width": shape[1], "samples_per_pixel": shape[2]}
+    codec = ours("tiff-predictor-3")
+    assert codec.call("encode", ports(data, **layout)) == {"bytes": encoded}
+    assert codec.call("decode", ports(encoded, **layout)) == {"bytes": data}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"bytes_per_sample": 3}, "`bytes_per_sample`: expected 2, 4 or 8, got 3"),
+        ({"bytes_per_sample": 1}, "expected an int from 2 to 8, got `1`"),
+        ({"width": 0}, "`width`: expected an int from 1 to 2147483647, got `0`"),
+        ({"width": 2147483647, "samples_per_pixel": 65535}, "whole rows of"),
+    ],
+)
+def test_floating_point_predictor_refuses_in_words(
+    ours: OpenFilter, changes: dict[str, int], said: str
+) -> None:
+    layout = {"bytes_per_sample": 4, "width": 2, **changes}
+    for direction in DIRECTIONS:
+        with pytest.raises(CodecError, match=said):
+            ours("tiff-predictor-3").call(direction, ports(bytes(40), **layout))
