@@ -79,6 +79,13 @@ def test_a_shared_header_makes_those_that_include_it_stale(
     assert "page-split-c" not in found
 
 
+def test_a_shared_crate_makes_those_that_depend_on_it_stale(
+    folders: Folders, no_tools: Tools
+) -> None:
+    append(folders.codec_src / "kernels" / "deflate" / "src" / "lib.rs", "// more\n")
+    assert stale(folders, no_tools) == {"deflate-rs", "gzip-rs", "zlib-rs"}
+
+
 def test_the_wit_makes_every_codec_stale(folders: Folders, no_tools: Tools) -> None:
     append(folders.sdk / "wit" / "codec.wit", "// more\n")
     assert stale(folders, no_tools) == find_recipes(folders.codec_src).keys()

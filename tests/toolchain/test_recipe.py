@@ -98,6 +98,48 @@ def test_a_bad_recipe(folder: Path, text: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("../../shared", "neither in the codec's folder nor beside it"),
+        ("..", "neither in the codec's folder nor beside it"),
+        ("../missing", "no folder `../missing`"),
+    ],
+)
+def test_a_bad_crate(folder: Path, path: str, said: str) -> None:
+    write_crate(folder, f"[dependencies]\nshared = {{ path = '{path}' }}")
+    with pytest.raises(BuildError, match=said):
+        read_recipe(folder)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "crates"),
+    [
+        ("", ()),
+        ("dependencies = 1", ()),
+        ("[dependencies]\nother = '1'\nanother = { version = '1' }\nodd = { path = 1 }", ()),
+        ("[dependencies]\nchonkle-codec = { path = '../../sdk' }\nown = { path = 'own' }", ()),
+        ("[dependencies]\nshared = { path = '../shared' }", ("../shared",)),
+    ],
+)
+def test_shared_crates(folder: Path, manifest: str, crates: tuple[str, ...]) -> None:
+    (folder.parent / "shared").mkdir()
+    write_crate(folder, manifest)
+    assert read_recipe(folder).shared == crates
+
+
+def test_a_malformed_manifest(folder: Path) -> None:
+    write_crate(folder, "[")
+    with pytest.raises(BuildError, match=r"Cargo\.toml: malformed TOML"):
+        read_recipe(folder)
+
+
+def write_crate(folder: Path, manifest: str) -> None:
+    (folder / "codec.toml").write_text('language = "rust"')
+    (folder / "Cargo.toml").write_text(manifest)
+    (folder / "Cargo.lock").write_text("")
+
+
+@pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"version": ""}, "no `version`"),

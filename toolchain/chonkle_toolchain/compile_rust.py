@@ -9,7 +9,7 @@ from chonkle.errors import BuildError
 from chonkle_toolchain.compact import compact
 from chonkle_toolchain.exports import without_exports
 from chonkle_toolchain.process import run
-from chonkle_toolchain.recipe import Abi, Recipe, source_files
+from chonkle_toolchain.recipe import SDK_CRATE, Abi, Recipe, source_files
 from chonkle_toolchain.rust import TARGET, Rust
 from chonkle_toolchain.zig_cc import write_launchers
 
@@ -29,7 +29,6 @@ RUST_PROFILE = (
 # For C inside of crates. Debug information and macros with dates would carry this machine's paths.
 C_FLAGS_IN_CRATES = ("-O3", "-g0", "-DNDEBUG", "-msimd128", "-mbulk-memory", "-fvisibility=hidden")
 
-_SDK_CRATE = "chonkle-codec"
 # rustc asks the linker for them in every module.
 _LINKER_EXPORTS = frozenset({"__data_end", "__heap_base"})
 _BUILD_STD = ("-Zbuild-std=core,alloc,std,panic_abort",)
@@ -90,7 +89,7 @@ def _stage(recipe: Recipe, sdk: Path, build_dir: Path) -> Path:
     Cargo names a crate outside of the workspace by its absolute path, and that name goes into
     symbols and so into the order of functions: the same source would give other bytes elsewhere.
     The SDK goes to where the crate names it, so that editors, which read the crate where it is, can
-    find a copy there too.
+    find a copy there too; crates that several codecs share go to where it names them.
     """
     workspace = build_dir / "stage" / recipe.name
     shutil.rmtree(workspace, ignore_errors=True)
@@ -104,10 +103,12 @@ def _stage(recipe: Recipe, sdk: Path, build_dir: Path) -> Path:
     place = Path(os.path.normpath(crate / _sdk_path(recipe.folder / "Cargo.toml")))
     if not place.is_relative_to(workspace):
         raise BuildError(
-            f"{recipe.folder / 'Cargo.toml'}: bad path of `{_SDK_CRATE}`",
+            f"{recipe.folder / 'Cargo.toml'}: bad path of `{SDK_CRATE}`",
             expected="one in the codec's folder or beside it, such as `build/sdk/rust`",
         )
     _copy_sources(sdk, place)
+    for name in recipe.crates:
+        _copy_sources(recipe.folder / name, Path(os.path.normpath(crate / name)))
     return workspace
 
 
@@ -127,8 +128,8 @@ def _sdk_path(manifest: Path) -> str:
         case {"dependencies": {"chonkle-codec": {"path": str(path)}}}:
             return path
     raise BuildError(
-        f"{manifest}: no `{_SDK_CRATE}` with a path among the dependencies",
-        hint=f'`{_SDK_CRATE} = {{ path = "build/sdk/rust" }}` in `[dependencies]`',
+        f"{manifest}: no `{SDK_CRATE}` with a path among the dependencies",
+        hint=f'`{SDK_CRATE} = {{ path = "build/sdk/rust" }}` in `[dependencies]`',
     )
 
 

@@ -16,6 +16,7 @@ Abi = Literal["core", "component"]
 RECIPE_FILE = "codec.toml"
 SIGNATURE_FILE = "signature.json"
 CARGO_FILES = ("Cargo.toml", "Cargo.lock")
+SDK_CRATE = "chonkle-codec"
 
 _FIELDS = {
     "c": {"language", "sources", "include", "flags", "stack_size_bytes"},
@@ -38,6 +39,8 @@ class Recipe:
         sources: C files to compile, relative to the folder; empty for Rust.
         include: C header folders, relative to the folder; those beside it are shared by several
             codecs. Empty for Rust.
+        crates: for Rust, crates outside of the folder that it depends on, relative to it, but for
+            the SDK's: they are shared by several codecs.
         flags: further flags for the C compiler.
         c_in_crates: a crate that the Rust codec depends on compiles C.
         stack_size_bytes: the guest's stack.
@@ -48,6 +51,7 @@ class Recipe:
     signature: Signature
     sources: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
+    crates: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     c_in_crates: bool = False
     stack_size_bytes: int = _STACK_SIZE_BYTES
@@ -69,11 +73,9 @@ class Recipe:
 
     @property
     def shared(self) -> tuple[str, ...]:
-        """The header folders that lie outside of the codec's own."""
-        root = self.folder.resolve()
-        return tuple(
-            name for name in self.include if not (root / name).resolve().is_relative_to(root)
-        )
+        """The folders of headers or crates that lie outside of the codec's own."""
+        headers = (name for name in self.include if _lies_outside(self.folder, name))
+        return (*headers, *self.crates)
 
     def artifact(self, abi: Abi) -> str:
         """Where the built file goes, relative to the output folder, with `/` between."""
@@ -150,6 +152,7 @@ def read_recipe(folder: Path) -> Recipe:
         signature=_signature(folder),
         sources=_texts(document, "sources", path),
         include=_texts(document, "include", path),
+        crates=_crates(folder) if language == "rust" else (),
         flags=_texts(document, "flags", path),
         c_in_crates=_flag(document, "c_in_crates", path),
         stack_size_bytes=_stack_size(document, path),
@@ -204,6 +207,29 @@ def _texts(document: Mapping[str, object], name: str, path: Path) -> tuple[str, 
     return tuple(value)
 
 
+def _crates(folder: Path) -> tuple[str, ...]:
+    manifest = folder / "Cargo.toml"
+    if not manifest.exists():
+        return ()
+    try:
+        document = tomllib.loads(_read(manifest))
+    except tomllib.TOMLDecodeError as failure:
+        raise BuildError(f"{manifest}: malformed TOML: {failure}") from failure
+    # What else may be wrong with it is Cargo's to say.
+    dependencies = document.get("dependencies")
+    paths = (
+        dependency.get("path")
+        for name, dependency in (dependencies.items() if isinstance(dependencies, dict) else ())
+        if name != SDK_CRATE and isinstance(dependency, dict)
+    )
+    return tuple(path for path in paths if isinstance(path, str) and _lies_outside(folder, path))
+
+
+def _lies_outside(folder: Path, name: str) -> bool:
+    root = folder.resolve()
+    return not (root / name).resolve().is_relative_to(root)
+
+
 def _flag(document: Mapping[str, object], name: str, path: Path) -> bool:
     value = document.get(name, False)
     if not isinstance(value, bool):
@@ -234,7 +260,7 @@ def _check_files(recipe: Recipe, path: Path) -> None:
         if not found.exists():
             hint = "run `cargo generate-lockfile`, and commit it" if name == "Cargo.lock" else ""
             raise BuildError(f"{path}: no file `{name}` in the codec's folder", hint=hint)
-    for name in recipe.include:
+    for name in (*recipe.include, *recipe.crates):
         found = (root / name).resolve()
         if root.parent not in found.parents:
             raise BuildError(f"{path}: `{name}` lies neither in the codec's folder nor beside it")

@@ -1,30 +1,59 @@
-"""Vectors of `zlib`."""
+"""Vectors of `zlib`, `gzip` and `deflate`."""
 
+import gzip
 import platform
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from golden_vector import Vector, smooth
+
+MADE_BY = f"zlib {zlib.ZLIB_RUNTIME_VERSION} of Python {platform.python_version()}"
+# zlib's window bits of a stream with nothing around it.
+RAW_WBITS = -15
+
+
+def member(plain: bytes, level: int) -> bytes:
+    """Give a gzip member of a fixed time."""
+    return gzip.compress(plain, level, mtime=1)
+
+
+def raw(plain: bytes, level: int) -> bytes:
+    """Give a bare deflate stream."""
+    return zlib.compress(plain, level, RAW_WBITS)
+
+
+ENCODERS: dict[str, Callable[[bytes, int], bytes]] = {
+    "zlib-rs": zlib.compress,
+    "gzip-rs": member,
+    "deflate-rs": raw,
+}
 
 
 def vectors() -> Iterator[Vector]:
     """Give the vectors."""
     data = smooth(np.dtype("<u2"), (16, 64)).tobytes()
-    for case, plain, level in (
-        ("empty", b"", 6),
-        ("stored", data[:512], 0),
-        ("fixed-codes", b"chonkle chonkle", 9),
-        ("level-1", data, 1),
-        ("level-6", data, 6),
-        ("level-9-runs", bytes(4096) + data, 9),
-    ):
-        yield Vector(
-            implementation="zlib-rs",
-            case=case,
-            made_by=f"zlib {zlib.ZLIB_RUNTIME_VERSION} of Python {platform.python_version()}",
-            # Encoders differ in their choices, so only decoding is exact.
-            directions=("decode",),
-            inputs={"bytes": zlib.compress(plain, level)},
-            outputs={"bytes": plain},
-        )
+    for implementation, encode in ENCODERS.items():
+        for case, plain, level in (
+            ("empty", b"", 6),
+            ("stored", data[:512], 0),
+            ("fixed-codes", b"chonkle chonkle", 9),
+            ("level-1", data, 1),
+            ("level-6", data, 6),
+            ("level-9-runs", bytes(4096) + data, 9),
+        ):
+            yield decoding(implementation, case, encode(plain, level), plain)
+    two = member(data[:99], 1) + member(b"", 6) + member(data[99:400], 9)
+    yield decoding("gzip-rs", "members-and-padding", two + bytes(7), data[:400])
+
+
+def decoding(implementation: str, case: str, encoded: bytes, plain: bytes) -> Vector:
+    """Give a vector: encoders differ in their choices, so only decoding is exact."""
+    return Vector(
+        implementation=implementation,
+        case=case,
+        made_by=MADE_BY,
+        directions=("decode",),
+        inputs={"bytes": encoded},
+        outputs={"bytes": plain},
+    )

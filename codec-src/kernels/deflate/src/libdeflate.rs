@@ -46,9 +46,60 @@ const OPTIONS: sys::libdeflate_options = sys::libdeflate_options {
     free_func: Some(free),
 };
 
+type Decompress = unsafe extern "C" fn(
+    *mut sys::libdeflate_decompressor,
+    *const c_void,
+    usize,
+    *mut c_void,
+    usize,
+    *mut usize,
+    *mut usize,
+) -> sys::libdeflate_result;
+type Compress = unsafe extern "C" fn(
+    *mut sys::libdeflate_compressor,
+    *const c_void,
+    usize,
+    *mut c_void,
+    usize,
+) -> usize;
+type Bound = unsafe extern "C" fn(*mut sys::libdeflate_compressor, usize) -> usize;
+
+/// What stands around DEFLATE; functions, so that a codec links only those of its own format.
+pub struct Format {
+    decompress: Decompress,
+    compress: Compress,
+    bound: Bound,
+    /// What is said of a stream that is not of this format.
+    pub refusal: &'static str,
+}
+
+/// Nothing.
+pub const RAW: Format = Format {
+    decompress: sys::libdeflate_deflate_decompress_ex,
+    compress: sys::libdeflate_deflate_compress,
+    bound: sys::libdeflate_deflate_compress_bound,
+    refusal: "port `bytes`: bad or truncated deflate stream",
+};
+
+/// A header and Adler-32, RFC 1950.
+pub const ZLIB: Format = Format {
+    decompress: sys::libdeflate_zlib_decompress_ex,
+    compress: sys::libdeflate_zlib_compress,
+    bound: sys::libdeflate_zlib_compress_bound,
+    refusal: "port `bytes`: bad or truncated zlib stream, or wrong checksum",
+};
+
+/// A header, CRC-32 and the size, RFC 1952: one member of a file.
+pub const GZIP: Format = Format {
+    decompress: sys::libdeflate_gzip_decompress_ex,
+    compress: sys::libdeflate_gzip_compress,
+    bound: sys::libdeflate_gzip_compress_bound,
+    refusal: "port `bytes`: bad or truncated gzip member, or wrong checksum or size",
+};
+
 /// Why a stream could not be decompressed into the room it was given.
 pub enum Refusal {
-    /// It is no zlib stream, is truncated, or its checksum is wrong.
+    /// It is no stream of the format, is truncated, or its checksum is wrong.
     Bad,
     /// It decompresses to more.
     TooLittleRoom,
@@ -64,11 +115,12 @@ impl Decompressor {
         NonNull::new(state).map(Self).ok_or_else(|| "out of memory for decompression".into())
     }
 
-    /// Decompresses one zlib stream (RFC 1950) at the start of `input`.
+    /// Decompresses the stream at the start of `input`.
     ///
     /// Returns how much of the input it took, and how much output it gave.
-    pub fn zlib(
+    pub fn decompress(
         &mut self,
+        format: &Format,
         input: &[u8],
         output: &mut [MaybeUninit<u8>],
     ) -> Result<(usize, usize), Refusal> {
@@ -76,7 +128,7 @@ impl Decompressor {
         // SAFETY: both slices are valid for their lengths; libdeflate reads no output byte that it
         // has not written.
         let result = unsafe {
-            sys::libdeflate_zlib_decompress_ex(
+            (format.decompress)(
                 self.0.as_ptr(),
                 input.as_ptr().cast(),
                 input.len(),
@@ -102,28 +154,42 @@ impl Drop for Decompressor {
 }
 
 /// The state of compression at one level.
-pub struct Compressor(NonNull<sys::libdeflate_compressor>);
+pub struct Compressor {
+    state: NonNull<sys::libdeflate_compressor>,
+    level: i32,
+}
 
 impl Compressor {
     /// Makes a state for a level from 0 (stored) to 12.
     pub fn new(level: i32) -> Result<Self, Error> {
         // SAFETY: the options are complete; a bad level gives null.
         let state = unsafe { sys::libdeflate_alloc_compressor_ex(level, &OPTIONS) };
-        NonNull::new(state).map(Self).ok_or_else(|| "out of memory for compression".into())
+        let state = NonNull::new(state).ok_or("out of memory for compression")?;
+        Ok(Self { state, level })
+    }
+
+    /// The level it was made for.
+    pub fn level(&self) -> i32 {
+        self.level
     }
 
     /// How many bytes `size` bytes become at most.
-    pub fn zlib_bound(&mut self, size: usize) -> usize {
+    pub fn bound(&mut self, format: &Format, size: usize) -> usize {
         // SAFETY: the state is valid.
-        unsafe { sys::libdeflate_zlib_compress_bound(self.0.as_ptr(), size) }
+        unsafe { (format.bound)(self.state.as_ptr(), size) }
     }
 
-    /// Compresses into a zlib stream; None when the room is too little.
-    pub fn zlib(&mut self, input: &[u8], output: &mut [MaybeUninit<u8>]) -> Option<usize> {
+    /// Compresses into a stream; None when the room is too little.
+    pub fn compress(
+        &mut self,
+        format: &Format,
+        input: &[u8],
+        output: &mut [MaybeUninit<u8>],
+    ) -> Option<usize> {
         // SAFETY: both slices are valid for their lengths.
         let size = unsafe {
-            sys::libdeflate_zlib_compress(
-                self.0.as_ptr(),
+            (format.compress)(
+                self.state.as_ptr(),
                 input.as_ptr().cast(),
                 input.len(),
                 output.as_mut_ptr().cast(),
@@ -137,6 +203,6 @@ impl Compressor {
 impl Drop for Compressor {
     fn drop(&mut self) {
         // SAFETY: allocated by `new`.
-        unsafe { sys::libdeflate_free_compressor(self.0.as_ptr()) }
+        unsafe { sys::libdeflate_free_compressor(self.state.as_ptr()) }
     }
 }

@@ -1,0 +1,35 @@
+//! gzip: DEFLATE (RFC 1951) in members of the gzip format (RFC 1952), on libdeflate.
+
+use chonkle_codec::{Inputs, Outputs, Result, Transform};
+use deflate_kernel::{GZIP, decompress, encode_stream};
+
+/// The last bytes of a member: the size of what it decompresses to, modulo 2^32.
+const SIZE_BYTES: usize = 4;
+
+struct Gzip;
+
+impl Transform for Gzip {
+    fn decode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
+        let encoded = inputs.bytes("bytes")?;
+        // Most files have one member, whose size is the last thing in them.
+        let expected = encoded.last_chunk::<SIZE_BYTES>().map_or(0, |size| u32::from_le_bytes(*size));
+        let mut output = outputs.begin("bytes", 0)?;
+        let mut used = 0;
+        loop {
+            used += decompress(&GZIP, &encoded[used..], &mut output, expected as usize)?;
+            // Zeros may pad the end, as on tapes.
+            if encoded[used..].first().is_none_or(|byte| *byte == 0) {
+                break;
+            }
+        }
+        used += encoded[used..].iter().take_while(|byte| **byte == 0).count();
+        inputs.end("bytes", used)
+    }
+
+    fn encode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
+        // libdeflate writes no time and no name into the header.
+        encode_stream(&GZIP, inputs, outputs)
+    }
+}
+
+chonkle_codec::export!(Gzip);

@@ -1,0 +1,118 @@
+"""`zlib`, `gzip` and `deflate` against numcodecs, and against zlib where that has none."""
+
+import gzip
+import json
+import zlib
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chonkle.backends.base import Codec
+from chonkle.backends.native.codec import NativeCodec
+from chonkle.errors import CodecError
+
+FORMATS = ("zlib", "gzip", "deflate")
+RAW_WBITS = -15
+LEVELS = st.integers(-1, 9)
+
+type Shipped = Callable[[str], Codec]
+
+# Runs and noise of all lengths: what compresses a thousand times, and what does not at all.
+chunks = st.lists(
+    st.one_of(
+        st.binary(max_size=600),
+        st.tuples(st.binary(min_size=1, max_size=4), st.integers(1, 30_000)).map(
+            lambda run: run[0] * run[1]
+        ),
+    ),
+    max_size=5,
+).map(b"".join)
+
+
+def encoded_by_them(codec_id: str, plain: bytes, level: int) -> bytes:
+    """Encode as the reference does."""
+    if codec_id == "deflate":
+        return zlib.compress(plain, level, RAW_WBITS)
+    call = {"bytes": plain, "level": json.dumps(level).encode()}
+    return bytes(NativeCodec.of(codec_id).call("encode", call)["bytes"])
+
+
+def decoded_by_them(codec_id: str, encoded: bytes) -> bytes:
+    """Decode as the reference does."""
+    if codec_id == "deflate":
+        return zlib.decompress(encoded, RAW_WBITS)
+    return bytes(NativeCodec.of(codec_id).call("decode", {"bytes": encoded})["bytes"])
+
+
+@pytest.mark.parametrize("codec_id", FORMATS)
+@given(plain=chunks, level=LEVELS)
+def test_ours_decodes_theirs(shipped: Shipped, codec_id: str, plain: bytes, level: int) -> None:
+    encoded = encoded_by_them(codec_id, plain, level)
+    assert shipped(f"{codec_id}-rs").call("decode", {"bytes": encoded}) == {"bytes": plain}
+
+
+@pytest.mark.parametrize("codec_id", FORMATS)
+@given(plain=chunks, levels=st.lists(LEVELS, min_size=1, max_size=3))
+def test_theirs_decodes_ours(
+    shipped: Shipped, codec_id: str, plain: bytes, levels: list[int]
+) -> None:
+    codec = shipped(f"{codec_id}-rs")
+    for level in levels:
+        call = {"bytes": plain, "level": str(level).encode()}
+        encoded = codec.call("encode", call)["bytes"]
+        assert decoded_by_them(codec_id, bytes(encoded)) == plain
+
+
+@pytest.mark.parametrize("codec_id", FORMATS)
+def test_calls_before_change_nothing(shipped: Shipped, codec_id: str) -> None:
+    """States are kept between calls; what they hold must not show."""
+    plain = bytes(range(256)) * 40 + bytes(3000)
+
+    def encoded(codec: Codec, level: int, data: bytes = plain) -> bytes:
+        return bytes(codec.call("encode", {"bytes": data, "level": str(level).encode()})["bytes"])
+
+    fresh = {level: encoded(shipped(f"{codec_id}-rs"), level) for level in range(10)}
+    codec = shipped(f"{codec_id}-rs")
+    for level in (1, 1, 6, 9, 6, 0, 1):
+        encoded(codec, level, plain[::-1] * 3)
+        assert encoded(codec, level) == fresh[level]
+        with pytest.raises(CodecError):
+            codec.call("decode", {"bytes": fresh[level][:-5]})
+        assert codec.call("decode", {"bytes": fresh[level]}) == {"bytes": plain}
+
+
+@pytest.mark.parametrize("level", [-2, 10])
+@pytest.mark.parametrize("codec_id", FORMATS)
+def test_levels_that_there_are_not(shipped: Shipped, codec_id: str, level: int) -> None:
+    call = {"bytes": b"some", "level": str(level).encode()}
+    with pytest.raises(CodecError, match="port `level`: expected an int from -1 to 9"):
+        shipped(f"{codec_id}-rs").call("encode", call)
+
+
+@given(members=st.lists(chunks, min_size=1, max_size=4), padding=st.integers(0, 9))
+def test_members_of_gzip(shipped: Shipped, members: list[bytes], padding: int) -> None:
+    encoded = b"".join(map(gzip.compress, members)) + bytes(padding)
+    assert shipped("gzip-rs").call("decode", {"bytes": encoded}) == {"bytes": b"".join(members)}
+
+
+def test_gzip_without_a_time(shipped: Shipped) -> None:
+    encoded = bytes(shipped("gzip-rs").call("encode", {"bytes": b"some"})["bytes"])
+    assert encoded[4:8] == bytes(4)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda whole: whole[:-8] + b"\1" + whole[-7:], "wrong checksum"),
+        (lambda whole: whole[:-1] + b"\1", "wrong checksum or size"),
+        (lambda whole: whole + b"\0x", "1 bytes after the end"),
+        (lambda whole: whole + whole[:9], "bad or truncated gzip member"),
+        (lambda _: b"", "bad or truncated gzip member"),
+        (lambda _: bytes(20), "bad or truncated gzip member"),
+    ],
+)
+def test_damaged_gzip(shipped: Shipped, damage: Callable[[bytes], bytes], words: str) -> None:
+    with pytest.raises(CodecError, match=words):
+        shipped("gzip-rs").call("decode", {"bytes": damage(gzip.compress(b"some"))})
