@@ -137,3 +137,52 @@ def test_floating_point_predictor_refuses_in_words(
     for direction in DIRECTIONS:
         with pytest.raises(CodecError, match=said):
             ours("tiff-predictor-3").call(direction, ports(bytes(40), **layout))
+
+
+INTEGERS = ["|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", ">i2", ">u4", ">i8"]
+FLOATS = ["<f2", "<f4", "<f8", ">f2", ">f4", ">f8"]
+
+
+def array_bytes(draw: st.DrawFn, dtype: str) -> bytes:
+    """Draw elements: any integers, or floats that stay finite when they are summed."""
+    size = np.dtype(dtype).itemsize
+    count, seed = draw(st.integers(0, SIZE_MAX // size)), draw(st.integers(0, 1 << 32))
+    random = np.random.default_rng(seed)
+    if dtype[1] in "iu":
+        return random.bytes(count * size)
+    return (random.standard_normal(count) * draw(st.sampled_from([1e-3, 1, 100]))).astype(
+        dtype
+    ).tobytes()  # fmt: skip
+
+
+@st.composite
+def delta_calls(draw: st.DrawFn) -> tuple[Direction, dict[str, bytes]]:
+    """Give calls of `delta` with two types of a kind, or with one."""
+    direction = draw(st.sampled_from(DIRECTIONS))
+    dtype, astype = draw(
+        st.one_of(*(st.tuples(*[st.sampled_from(kind)] * 2) for kind in (INTEGERS, FLOATS)))
+    )
+    data = array_bytes(draw, dtype if direction == "encode" else astype)
+    if draw(st.booleans()) and direction == "encode":
+        return direction, ports(data, dtype=dtype)
+    return direction, ports(data, dtype=dtype, astype=astype)
+
+
+@given(call=delta_calls())
+def test_delta(ours: OpenFilter, call: tuple[Direction, dict[str, bytes]]) -> None:
+    direction, given_ports = call
+    # NumPy sums signed and unsigned integers of 64 bits as floats, and loses their low bits.
+    types = {
+        given_ports[name].decode()[2:-1] for name in ("dtype", "astype") if name in given_ports
+    }
+    if direction == "decode" and any(
+        np.promote_types(a, b).kind == "f" and a[0] != "f" for a in types for b in types
+    ):
+        return
+    agree(ours, "delta", direction, given_ports)
+
+
+def test_delta_refuses_a_float_stored_as_an_integer(ours: OpenFilter) -> None:
+    for direction in DIRECTIONS:
+        with pytest.raises(CodecError, match="`astype`: expected a float, like `dtype`"):
+            ours("delta").call(direction, ports(bytes(8), dtype="<f8", astype="<i4"))

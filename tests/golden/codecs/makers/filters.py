@@ -42,6 +42,7 @@ def vectors() -> Iterator[Vector]:
     """Give the vectors."""
     yield from shuffle_vectors()
     yield from bitround_vectors()
+    yield from delta_vectors()
 
 
 def shuffle_vectors() -> Iterator[Vector]:
@@ -66,3 +67,23 @@ def bitround_vectors() -> Iterator[Vector]:
             keepbits=keepbits,
             dtype=dtype,
         )
+
+
+def delta_vectors() -> Iterator[Vector]:
+    """Give those of `delta`."""
+    values = smooth(np.dtype("u1"), (70, 1)).ravel()
+    for dtype, astype in (
+        ("|u1", "|u1"),
+        ("<i2", "|i1"),
+        ("<u2", "<u2"),
+        ("<i4", "<i8"),
+        (">i4", ">i4"),
+        ("<u8", "<u8"),
+        ("<f2", "<f2"),
+        ("<f4", "<f4"),
+        ("<f8", "<f4"),
+        (">f8", "<f8"),
+    ):
+        array = (values // 2).astype(dtype)
+        case = f"{dtype}-to-{astype}".translate(str.maketrans({"<": "", "|": "", ">": "big-"}))
+        yield filtered("delta", case, array, dtype=dtype, astype=astype)
