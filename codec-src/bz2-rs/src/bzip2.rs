@@ -1,0 +1,129 @@
+//! libbz2's two streams, safe to use: each lives for one call, and is ended whatever comes of it.
+
+use std::ffi::c_int;
+use std::ptr;
+
+use chonkle_codec::{Output, Result};
+use libbz2_rs_sys as sys;
+
+const QUIET: c_int = 0;
+/// Faster, with more memory.
+const FAST: c_int = 0;
+/// When repetitive data are sorted in another way: the library's own choice.
+const WORK_FACTOR: c_int = 0;
+
+const BAD: &str = "port `bytes`: bad or truncated bzip2 stream, or wrong checksum";
+const NO_MEMORY: &str = "out of memory for bzip2's tables";
+
+/// How many bytes `size` bytes become at most.
+pub fn bound(size: usize) -> usize {
+    size.saturating_add(size / 100 + 600)
+}
+
+/// Decompresses the stream at the start of `encoded`, behind what `output` has already; gives what
+/// stands behind that stream.
+pub fn decompress<'a>(encoded: &'a [u8], output: &mut Output) -> Result<&'a [u8]> {
+    let mut stream = empty();
+    // SAFETY: the stream does not move before its end, which is that of the guard.
+    let started = unsafe { sys::BZ2_bzDecompressInit(&mut stream, QUIET, FAST) };
+    let mut guard = Guard { stream: &mut stream, end: sys::BZ2_bzDecompressEnd };
+    expect(started, sys::BZ_OK)?;
+    guard.feed(encoded);
+    loop {
+        // SAFETY: the stream points to what is left of `encoded` and to room that is ours.
+        match guard.step(output, |stream| unsafe { sys::BZ2_bzDecompress(stream) }) {
+            (sys::BZ_STREAM_END, _) => return Ok(guard.left(encoded)),
+            // It wants more of the input than there is.
+            (sys::BZ_OK, 1..) => return Err(BAD.into()),
+            (sys::BZ_OK, 0) => output.reserve(1)?,
+            (code, _) => expect(code, sys::BZ_OK)?,
+        }
+    }
+}
+
+/// Compresses into a stream behind what `output` has already, at a level from 1 to 9.
+pub fn compress(decoded: &[u8], level: c_int, output: &mut Output) -> Result {
+    let mut stream = empty();
+    // SAFETY: the stream does not move before its end, which is that of the guard.
+    let started = unsafe { sys::BZ2_bzCompressInit(&mut stream, level, QUIET, WORK_FACTOR) };
+    let mut guard = Guard { stream: &mut stream, end: sys::BZ2_bzCompressEnd };
+    expect(started, sys::BZ_OK)?;
+    guard.feed(decoded);
+    loop {
+        // SAFETY: the stream points to what is left of `decoded` and to room that is ours.
+        match guard.step(output, |stream| unsafe { sys::BZ2_bzCompress(stream, sys::BZ_FINISH) }) {
+            (sys::BZ_STREAM_END, _) => return Ok(()),
+            (sys::BZ_FINISH_OK, _) => output.reserve(1)?,
+            (code, _) => expect(code, sys::BZ_STREAM_END)?,
+        }
+    }
+}
+
+fn expect(code: c_int, wanted: c_int) -> Result {
+    match code {
+        code if code == wanted => Ok(()),
+        sys::BZ_MEM_ERROR => Err(NO_MEMORY.into()),
+        _ => Err(BAD.into()),
+    }
+}
+
+fn empty() -> sys::bz_stream {
+    sys::bz_stream {
+        next_in: ptr::null(),
+        avail_in: 0,
+        total_in_lo32: 0,
+        total_in_hi32: 0,
+        next_out: ptr::null_mut(),
+        avail_out: 0,
+        total_out_lo32: 0,
+        total_out_hi32: 0,
+        state: ptr::null_mut(),
+        bzalloc: None,
+        bzfree: None,
+        opaque: ptr::null_mut(),
+    }
+}
+
+type End = unsafe extern "C" fn(*mut sys::bz_stream) -> c_int;
+
+/// A stream that was begun, and its end.
+struct Guard<'a> {
+    stream: &'a mut sys::bz_stream,
+    end: End,
+}
+
+impl Guard<'_> {
+    fn feed(&mut self, input: &[u8]) {
+        self.stream.next_in = input.as_ptr().cast();
+        self.stream.avail_in = input.len() as u32;
+    }
+
+    /// Gives what was not taken of an input.
+    fn left<'i>(&self, input: &'i [u8]) -> &'i [u8] {
+        &input[input.len() - self.stream.avail_in as usize..]
+    }
+
+    /// Does what can be done in the room that there is; gives the answer, and how much room is left.
+    fn step(
+        &mut self,
+        output: &mut Output,
+        run: impl FnOnce(*mut sys::bz_stream) -> c_int,
+    ) -> (c_int, u32) {
+        let room = output.spare();
+        let size = room.len();
+        self.stream.next_out = room.as_mut_ptr().cast();
+        self.stream.avail_out = size as u32;
+        let code = run(self.stream);
+        let left = self.stream.avail_out;
+        // SAFETY: the library wrote what it counted.
+        unsafe { output.advance(size - left as usize) };
+        (code, left)
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        // SAFETY: a stream; one that did not begin is refused.
+        unsafe { (self.end)(self.stream) };
+    }
+}

@@ -1,0 +1,73 @@
+"""`bz2` against numcodecs."""
+
+import bz2
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chonkle.backends.base import Codec
+from chonkle.backends.native.codec import NativeCodec
+from chonkle.errors import CodecError
+
+IMPLEMENTATION = "bz2-rs"
+LEVELS = st.integers(1, 9)
+
+type Shipped = Callable[[str], Codec]
+
+# Runs and noise of all lengths: what compresses a thousand times, and what does not at all.
+chunks = st.lists(
+    st.one_of(
+        st.binary(max_size=600),
+        st.tuples(st.binary(min_size=1, max_size=4), st.integers(1, 30_000)).map(
+            lambda run: run[0] * run[1]
+        ),
+    ),
+    max_size=5,
+).map(b"".join)
+
+
+@given(streams=st.lists(st.tuples(chunks, LEVELS), min_size=1, max_size=3))
+def test_ours_decodes_theirs(shipped: Shipped, streams: list[tuple[bytes, int]]) -> None:
+    encoded = b"".join(bz2.compress(plain, level) for plain, level in streams)
+    plain = b"".join(plain for plain, _ in streams)
+    assert shipped(IMPLEMENTATION).call("decode", {"bytes": encoded}) == {"bytes": plain}
+
+
+@given(plain=chunks, level=LEVELS)
+def test_ours_gives_the_bytes_of_theirs(shipped: Shipped, plain: bytes, level: int) -> None:
+    call = {"bytes": plain, "level": str(level).encode()}
+    expected = NativeCodec.of("bz2").call("encode", call)
+    assert shipped(IMPLEMENTATION).call("encode", call) == {"bytes": bytes(expected["bytes"])}
+
+
+@pytest.mark.parametrize("level", [-1, 0, 10])
+def test_levels_that_there_are_not(shipped: Shipped, level: int) -> None:
+    call = {"bytes": b"some", "level": str(level).encode()}
+    with pytest.raises(CodecError, match="port `level`: expected an int from 1 to 9"):
+        shipped(IMPLEMENTATION).call("encode", call)
+
+
+def test_a_small_stream_of_much(shipped: Shipped) -> None:
+    plain = bytes(40_000_000)
+    encoded = bz2.compress(plain)
+    assert len(encoded) < 100 * 46
+    assert shipped(IMPLEMENTATION).call("decode", {"bytes": encoded}) == {"bytes": plain}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: b"",
+        lambda whole: whole[:-1],
+        lambda whole: whole[:12] + b"\0" + whole[13:],
+        lambda whole: whole[:-2] + bytes(2),
+        lambda whole: whole + b"x",
+        lambda whole: whole + whole[:-1],
+    ],
+)
+def test_damage(shipped: Shipped, damage: Callable[[bytes], bytes]) -> None:
+    damaged = damage(bz2.compress(b"some"))
+    with pytest.raises(CodecError, match="port `bytes`: bad or truncated bzip2 stream"):
+        shipped(IMPLEMENTATION).call("decode", {"bytes": damaged})
