@@ -41,7 +41,7 @@ def _write_parts(path: Path, parts: Iterable[bytes], *, mode: int) -> None:
     """
     # Made like this rather than by `tempfile`, which takes longer to import than all of this file,
     # and which cannot be told the permissions.
-    temporary = path.with_name(f".{path.name[:64]}.{os.urandom(8).hex()}{TEMPORARY_SUFFIX}")
+    temporary = path.with_name(f"{_temporary_prefix(path)}{os.urandom(8).hex()}{TEMPORARY_SUFFIX}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -55,6 +55,25 @@ def _write_parts(path: Path, parts: Iterable[bytes], *, mode: int) -> None:
             temporary.unlink()
         raise
     _sync_directory(path.parent)
+
+
+def _temporary_prefix(path: Path) -> str:
+    return f".{path.name[:64]}."
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what is left of writing a file where the writer was killed.
+
+    Args:
+        path: the file, which nobody may be writing now.
+
+    Raises:
+        OSError: as the file system says.
+    """
+    prefix = _temporary_prefix(path)
+    for other in path.parent.iterdir():
+        if other.name.startswith(prefix) and other.name.endswith(TEMPORARY_SUFFIX):
+            other.unlink()
 
 
 def replace_file(path: Path, data: bytes) -> None:

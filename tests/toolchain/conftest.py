@@ -13,7 +13,7 @@ from chonkle_toolchain.sdk import sdk_folder
 from chonkle_toolchain.tools import Tools
 
 ROOT = Path(__file__).parents[2]
-IGNORED = shutil.ignore_patterns("target", "vectors")
+IGNORED = shutil.ignore_patterns("target")
 
 
 @pytest.fixture(scope="session")

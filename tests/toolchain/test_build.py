@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 from chonkle_toolchain.build import Folders, Outcome, build
-from chonkle_toolchain.fingerprint import build_digest
 from chonkle_toolchain.lock import read_lock
-from chonkle_toolchain.recipe import find_recipes, read_recipe
-from chonkle_toolchain.rust import Rust, find_rust
+from chonkle_toolchain.recipe import find_recipes
 from chonkle_toolchain.tools import Tools
 
 from chonkle.errors import BuildError
@@ -42,6 +40,11 @@ def stale(folders: Folders, tools: Tools) -> set[str]:
     return {o.name for o in build(folders, tools=tools, check=True) if o.state == "stale"}
 
 
+def contents(folder: Path) -> dict[Path, bytes]:
+    """Give the bytes of all files but the locks between processes."""
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != ".lock"}
+
+
 def append(path: Path, text: str) -> None:
     path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
 
@@ -49,87 +52,6 @@ def append(path: Path, text: str) -> None:
 def test_nothing_is_stale_in_a_copy(folders: Folders, no_tools: Tools) -> None:
     assert stale(folders, no_tools) == set()
     assert set(states(build(folders, tools=no_tools)).values()) == {"up to date"}
-
-
-def test_a_source_makes_its_own_codec_stale(folders: Folders, no_tools: Tools) -> None:
-    append(folders.codec_src / "page-split-c" / "src" / "codec.c", "/* more */\n")
-    assert stale(folders, no_tools) == {"page-split-c"}
-
-
-def test_a_signature_makes_its_own_codec_stale(folders: Folders, no_tools: Tools) -> None:
-    append(folders.codec_src / "zlib-rs" / "signature.json", "\n")
-    assert stale(folders, no_tools) == {"zlib-rs"}
-
-
-def test_an_sdk_makes_the_codecs_of_its_language_stale(folders: Folders, no_tools: Tools) -> None:
-    recipes = find_recipes(folders.codec_src)
-    in_c = {name for name, recipe in recipes.items() if recipe.language == "c"}
-    append(folders.sdk / "c" / "chonkle_codec.h", "/* more */\n")
-    assert stale(folders, no_tools) == in_c
-    append(folders.sdk / "rust" / "src" / "lib.rs", "// more\n")
-    assert stale(folders, no_tools) == recipes.keys()
-
-
-def test_a_shared_header_makes_those_that_include_it_stale(
-    folders: Folders, no_tools: Tools
-) -> None:
-    append(folders.codec_src / "kernels" / "byteorder" / "byteorder.h", "/* more */\n")
-    found = stale(folders, no_tools)
-    assert "bitround-c" in found
-    assert "page-split-c" not in found
-
-
-def test_a_shared_crate_makes_those_that_depend_on_it_stale(
-    folders: Folders, no_tools: Tools
-) -> None:
-    append(folders.codec_src / "kernels" / "deflate" / "src" / "lib.rs", "// more\n")
-    assert stale(folders, no_tools) == {"deflate-rs", "gzip-rs", "zlib-rs"}
-
-
-def test_the_wit_makes_every_codec_stale(folders: Folders, no_tools: Tools) -> None:
-    append(folders.sdk / "wit" / "codec.wit", "// more\n")
-    assert stale(folders, no_tools) == find_recipes(folders.codec_src).keys()
-
-
-def test_vectors_hidden_files_and_line_ends_make_nothing_stale(
-    folders: Folders, no_tools: Tools
-) -> None:
-    codec = folders.codec_src / "identity-c"
-    (codec / "vectors").mkdir()
-    (codec / "vectors" / "more.json").write_text("{}")
-    (codec / ".swap").write_text("")
-    source = codec / "src" / "codec.c"
-    source.write_bytes(source.read_bytes().replace(b"\n", b"\r\n"))
-    assert stale(folders, no_tools) == set()
-
-
-@pytest.mark.parametrize("damage", [b"", b"x"])
-def test_a_damaged_file_is_stale(folders: Folders, no_tools: Tools, damage: bytes) -> None:
-    path = folders.output / "identity" / "identity-c@1.0.0.core.wasm"
-    path.write_bytes(path.read_bytes() + b"x" if damage else b"")
-    assert stale(folders, no_tools) == {"identity-c"}
-    path.unlink()
-    assert stale(folders, no_tools) == {"identity-c"}
-
-
-def test_a_file_that_moves_to_another_name_changes_the_digest(folders: Folders) -> None:
-    recipe = read_recipe(folders.codec_src / "identity-c")
-    before = build_digest(recipe, sdk=folders.sdk)
-    (recipe.folder / "src" / "other.h").write_text("")
-    between = build_digest(recipe, sdk=folders.sdk)
-    (recipe.folder / "src" / "other.h").rename(recipe.folder / "src" / "another.h")
-    assert len({before, between, build_digest(recipe, sdk=folders.sdk)}) == 3
-
-
-def test_a_codec_without_a_recipe_is_removed(folders: Folders, no_tools: Tools) -> None:
-    shutil.rmtree(folders.codec_src / "page-split-c")
-    assert stale(folders, no_tools) == {"page-split-c"}
-    assert states(build(folders, tools=no_tools, names=["identity-c"])) == {
-        "identity-c": "up to date"
-    }
-    assert states(build(folders, tools=no_tools))["page-split-c"] == "removed"
-    assert not (folders.output / "page-split").exists()
-    assert "page-split-c" not in read_lock(folders.output).codecs
 
 
 def test_a_lock_that_names_files_elsewhere_deletes_none(
@@ -146,29 +68,27 @@ def test_a_lock_that_names_files_elsewhere_deletes_none(
 
 
 def test_an_unknown_name_and_a_missing_sdk(folders: Folders, no_tools: Tools) -> None:
-    with pytest.raises(BuildError, match="no codec `zlib`, expected one of identity-c, "):
+    with pytest.raises(BuildError, match=r"no codec `zlib`, expected one of .*identity-c, "):
         build(folders, tools=no_tools, names=["zlib"])
     shutil.rmtree(folders.sdk / "wit")
     with pytest.raises(BuildError, match="no folder"):
         build(folders, tools=no_tools)
 
 
-def test_a_missing_tool_is_named_with_the_way_to_get_it(folders: Folders, no_tools: Tools) -> None:
+def test_tools_that_are_missing_are_named_before_anything_is_built(
+    folders: Folders, no_tools: Tools
+) -> None:
+    before = contents(folders.output)
     append(folders.codec_src / "identity-c" / "src" / "codec.c", "/* more */\n")
-    with pytest.raises(BuildError, match=r"`wasm-tools` .* is missing.*hint: `cargo install"):
+    append(folders.codec_src / "zlib-rs" / "src" / "lib.rs", "// more\n")
+    with pytest.raises(BuildError) as caught:
         build(folders, tools=no_tools)
-    # Nothing was touched.
-    assert stale(folders, no_tools) == {"identity-c"}
-    assert len(list(folders.output.rglob("*.wasm"))) == 8
-
-
-def test_no_rust_is_said_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
-    rust = find_rust()
-    assert not rust.found
-    with pytest.raises(BuildError, match=r"no Rust compiler for wasm32.*hint: install Rust with"):
-        rust.need()
-    assert Rust(cargo="cargo").need().cargo == "cargo"
+    said = str(caught.value)
+    assert said.startswith("`rust` >=1.87 is missing, it compiles Rust")
+    assert "; `wasm-tools` " in said
+    assert said.endswith("or `chonkle tools --install`")
+    assert contents(folders.output) == before
+    assert stale(folders, no_tools) == {"identity-c", "zlib-rs"}
 
 
 def test_the_command_line(
@@ -177,10 +97,12 @@ def test_the_command_line(
     paths = (f"--output={folders.output}", f"--build-dir={folders.build_dir}")
     done = run_cli("build", folders.codec_src, *paths, "--json")
     assert done.returncode == 0, done.stderr
-    assert [item["state"] for item in json.loads(done.stdout)] == ["up to date"] * 4
+    codecs = json.loads(done.stdout)
+    assert {codec["state"] for codec in codecs} == {"up to date"}
     append(folders.codec_src / "identity-c" / "src" / "codec.c", "/* more */\n")
     done = run_cli("build", folders.codec_src, *paths, "--check")
-    assert (done.returncode, done.stderr.strip()) == (1, "1 stale, 3 up to date")
+    counted = sorted(done.stderr.strip().split(", "))
+    assert (done.returncode, counted) == (1, ["1 stale", f"{len(codecs) - 1} up to date"])
     done = run_cli("build", folders.codec_src, "nothing", *paths)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: no codec `nothing`")
@@ -194,36 +116,15 @@ def test_only_an_edited_codec_is_built_again(
     folders = replace(folders, build_dir=build_dir)
     before = read_lock(folders.output)
     append(folders.codec_src / "tiff-predictor-2-c" / "src" / "codec.c", "/* more */\n")
-    outcomes = states(build(folders, tools=tools))
-    assert outcomes.pop("tiff-predictor-2-c") == "built"
+    # Another Rust compiler than the recorded one is a reason of its own.
+    names = [r.name for r in find_recipes(folders.codec_src).values() if r.language == "c"]
+    outcomes = states(build(folders, tools=tools, names=names))
+    assert outcomes.pop("tiff-predictor-2-c") == "rebuilt"
     assert set(outcomes.values()) == {"up to date"}
-    assert set(states(build(folders, tools=tools)).values()) == {"up to date"}
+    assert set(states(build(folders, tools=tools, names=names)).values()) == {"up to date"}
     after = read_lock(folders.output)
     changed = {name for name in after.codecs if after.codecs[name] != before.codecs[name]}
     assert changed == {"tiff-predictor-2-c"}
-
-
-@pytest.mark.toolchain
-@pytest.mark.parametrize("name", ["identity-c", "page-split-c", "tiff-predictor-2-c"])
-def test_a_c_build_elsewhere_gives_the_committed_bytes(
-    name: str, sources: Path, tmp_path: Path, tools: Tools, build_dir: Path
-) -> None:
-    folders = Folders(sources, tmp_path / "elsewhere", build_dir, sources / "sdk")
-    build(folders, tools=tools, names=[name])
-    built = read_lock(folders.output).codecs[name]
-    assert built == read_lock(ROOT / "codec").codecs[name]
-
-
-@pytest.mark.toolchain
-def test_a_new_version_takes_the_place_of_the_old(
-    folders: Folders, tools: Tools, build_dir: Path
-) -> None:
-    folders = replace(folders, build_dir=build_dir)
-    signature = folders.codec_src / "identity-c" / "signature.json"
-    signature.write_text(signature.read_text().replace('"1.0.0"', '"1.1.0"'))
-    build(folders, tools=tools, names=["identity-c"])
-    names = {path.name for path in (folders.output / "identity").iterdir()}
-    assert names == {"identity-c@1.1.0.core.wasm", "identity-c@1.1.0.component.wasm"}
 
 
 @pytest.mark.toolchain
@@ -231,11 +132,11 @@ def test_a_compiler_error_keeps_what_was_built(
     folders: Folders, tools: Tools, build_dir: Path
 ) -> None:
     folders = replace(folders, build_dir=build_dir)
-    before = sorted(path.read_bytes() for path in folders.output.rglob("*.wasm"))
+    before = contents(folders.output)
     append(folders.codec_src / "identity-c" / "src" / "codec.c", "nonsense\n")
     with pytest.raises(BuildError, match="compiling `identity-c` for the core ABI"):
-        build(folders, tools=tools)
-    assert sorted(path.read_bytes() for path in folders.output.rglob("*.wasm")) == before
+        build(folders, tools=tools, names=["identity-c"])
+    assert contents(folders.output) == before
 
 
 @pytest.mark.toolchain
@@ -244,7 +145,6 @@ def test_a_codec_that_fails_its_vector_is_not_written(
 ) -> None:
     folders = replace(folders, build_dir=build_dir)
     name = "page-split-c"
-    shutil.copytree(ROOT / "codec-src" / name / "vectors", folders.codec_src / name / "vectors")
     source = folders.codec_src / name / "src" / "codec.c"
     wrong = source.read_text().replace("bytes->data + levels,", "bytes->data,")
     source.write_text(wrong)

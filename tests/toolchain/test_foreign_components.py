@@ -79,9 +79,10 @@ def build(name: str, tools: Tools, make_folder: Callable[[str], Path]) -> bytes:
     if name == "python":
         program = Path(sysconfig.get_path("scripts")) / "componentize-py"
         return build_python_component(make_folder("python"), componentize_py=str(program))
-    adapter = find_adapter(make_folder("adapter"), cargo=tools.rust().need().cargo)
+    commands = tools.need({"zig", "rust", "wasm-tools"})
+    adapter = find_adapter(make_folder("adapter"), cargo=commands.rust.cargo)
     return build_c_component(
-        make_folder("c"), zig=tools.need_zig(), wasm_tools=tools.need_wasm_tools(), adapter=adapter
+        make_folder("c"), zig=commands.zig, wasm_tools=commands.wasm_tools, adapter=adapter
     )
 
 

@@ -114,7 +114,7 @@ def test_editors_find_a_copy_of_the_sdk(language: Language, tmp_path: Path) -> N
 @pytest.mark.toolchain
 def test_what_an_editor_runs_on_a_new_crate_warns_of_nothing(tmp_path: Path, tools: Tools) -> None:
     done = subprocess.run(
-        [tools.rust().need().cargo, "check", "--locked", "--offline"],
+        [tools.need({"rust"}).rust.cargo, "check", "--locked", "--offline"],
         cwd=written(tmp_path, "rust"),
         env={**os.environ, "RUSTC": tools.rust().rustc, "RUSTFLAGS": "-Dwarnings"},
         capture_output=True,

@@ -53,10 +53,11 @@ def test_what_the_sdk_adds_to_a_codec(
     """
     recipe, sdk = read_recipe(IDENTITY[language]), sdk_folder() / language
     if language == "c":
-        module = compile_c(recipe, abi=abi, sdk=sdk, zig=tools.need_zig(), build_dir=build_dir)
+        zig = tools.need({"zig"}).zig
+        module = compile_c(recipe, abi=abi, sdk=sdk, zig=zig, build_dir=build_dir)
     else:
-        rust = tools.rust().need()
-        module = compile_rust(recipe, abi=abi, sdk=sdk, rust=rust, build_dir=build_dir)
+        rust = tools.need({"rust"}).rust
+        module = compile_rust(recipe, abi=abi, sdk=sdk, rust=rust, zig=(), build_dir=build_dir)
     total = HEADER_SIZE + sum(
         section.end - section.start for section in sections(module) if section.id != CUSTOM
     )

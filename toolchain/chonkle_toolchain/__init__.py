@@ -2,13 +2,16 @@
 
 recipe      codec.toml and signature.json, parsed and checked
 tools       the compilers and wasm-tools: found, or missing with words
+environment what compilers see of this process's environment
 compile_c   C sources to a linked module, through Zig's compiler
 compile_rust   a Rust crate to a linked module, through Cargo
 functions   the functions of a linked module, by name
 compact     a linked module, its numbers written short
 wrap        module to component; strip, validate, embed the signature
+make        both artifacts of one codec
 fingerprint what a build depends on, as one digest
 lock        codecs.lock: what was built from what
+compare     what is not up to date, and why
 build       all of it, for the codecs that are not up to date
 guest       a built codec, called in the plainest way
 vectors     golden vectors, and whether a codec keeps them

@@ -3,29 +3,30 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from chonkle.errors import BuildError
-from chonkle.storage.files import locked, write_atomic
-from chonkle_toolchain.compile_c import compile_c
-from chonkle_toolchain.compile_rust import compile_rust
-from chonkle_toolchain.fingerprint import build_digest
-from chonkle_toolchain.lock import Artifact, Built, Lock, read_lock, write_lock
-from chonkle_toolchain.reactor import without_empty_initialize
-from chonkle_toolchain.recipe import Abi, Recipe, find_recipes
+from chonkle.storage.files import locked
+from chonkle_toolchain.compare import Task, compare
+from chonkle_toolchain.lock import (
+    Artifact,
+    Built,
+    Lock,
+    read_lock,
+    write_lock,
+    write_published,
+)
+from chonkle_toolchain.make import ABIS, Workshop, make_artifacts
+from chonkle_toolchain.recipe import Recipe, find_recipes
 from chonkle_toolchain.sdk import place_sdk
-from chonkle_toolchain.tools import Tools
+from chonkle_toolchain.tools import Tools, tools_for
 from chonkle_toolchain.vectors import verify
-from chonkle_toolchain.wrap import wrap
 
-State = Literal["built", "up to date", "stale", "removed"]
+State = Literal["built", "rebuilt", "verified", "up to date", "stale", "removed"]
 
-_ABIS: tuple[Abi, ...] = ("core", "component")
 _LOCK_TIMEOUT_S = 1800.0
-# Artifacts are published, unlike what else is written through temporary files.
-_FILE_MODE = 0o644
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +52,19 @@ class Outcome:
 
     Attributes:
         name: its implementation.
-        state: what was done.
-        reason: why it was not up to date; empty when it was.
-        core: the core module; None where nothing was built.
-        component: the component; None where nothing was built.
+        state: what was done. A codec is `verified` when only its golden vectors changed: what was
+            built of it gives what they say.
+        reasons: why it was not up to date, one clause for each thing that changed.
+        note: what else is to be known of it, or empty.
+        core: the core module; None where there is none.
+        component: the component; None where there is none.
         seconds: how long it took.
     """
 
     name: str
     state: State
-    reason: str = ""
+    reasons: tuple[str, ...] = ()
+    note: str = ""
     core: Artifact | None = None
     component: Artifact | None = None
     seconds: float = 0.0
@@ -73,15 +77,17 @@ def build(
     names: Iterable[str] = (),
     check: bool = False,
     report: Callable[[Outcome], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[Outcome]:
     """Bring the artifacts of codecs up to date.
 
     Args:
         folders: where to read and write.
-        tools: the compilers; looked for only when something has to be built.
+        tools: the compilers; needed only when something has to be built.
         names: which codecs; all when empty.
         check: only tell what is stale, and change nothing.
         report: told of each codec as soon as it is done.
+        say: told when another build is waited for.
 
     Returns:
         What came of each codec, sorted by name.
@@ -91,30 +97,43 @@ def build(
             that were built before stay built.
     """
     recipes = find_recipes(folders.codec_src)
-    chosen = _chosen(recipes, names)
-    with contextlib.ExitStack() as stack:
-        if not check:
-            folders.output.mkdir(parents=True, exist_ok=True)
-            folders.build_dir.mkdir(parents=True, exist_ok=True)
-            # Two builds at once would lose each other's entries of the lock.
-            stack.enter_context(_locked(folders.build_dir / ".lock"))
-            place_sdk(folders.sdk, folders.build_dir / "sdk")
+    chosen = choose(recipes, names)
+    outcomes = []
+    with contextlib.nullcontext() if check else _alone(folders, say=say):
         lock = read_lock(folders.output)
-        outcomes = []
-        for recipe in chosen.values():
-            outcome, lock = _bring_up_to_date(recipe, lock, folders, tools, check=check)
+        tasks = list(
+            compare(
+                chosen.values(),
+                lock,
+                output=folders.output,
+                sdk=folders.sdk,
+                tools=tools,
+                check=check,
+            )
+        )
+        workshop = None if check else _workshop(folders, tasks, tools)
+        for task in tasks:
+            outcome, lock = _bring_up_to_date(task, lock, folders.output, workshop)
             report(outcome)
             outcomes.append(outcome)
-        for name in sorted(lock.codecs.keys() - recipes.keys()):
-            if chosen.keys() != recipes.keys():
-                break
-            outcome, lock = _drop(name, lock, folders, check=check)
+        gone = lock.codecs.keys() - recipes.keys() if chosen.keys() == recipes.keys() else set()
+        for name in sorted(gone):
+            outcome, lock = _drop(name, lock, folders.output, check=check)
             report(outcome)
             outcomes.append(outcome)
     return outcomes
 
 
-def _chosen(recipes: dict[str, Recipe], names: Iterable[str]) -> dict[str, Recipe]:
+def choose(recipes: dict[str, Recipe], names: Iterable[str]) -> dict[str, Recipe]:
+    """Choose among recipes by name.
+
+    Args:
+        recipes: what there is, by name.
+        names: which; all when empty.
+
+    Raises:
+        BuildError: when there is no recipe of a name.
+    """
     wanted = tuple(names)
     for name in wanted:
         if name not in recipes:
@@ -125,97 +144,95 @@ def _chosen(recipes: dict[str, Recipe], names: Iterable[str]) -> dict[str, Recip
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    try:
-        with locked(path, timeout_s=_LOCK_TIMEOUT_S):
-            yield
-    except TimeoutError as failure:
-        raise BuildError(str(failure), hint="another build is running") from failure
+def _alone(folders: Folders, *, say: Callable[[str], None]) -> Iterator[None]:
+    """Make the folders, and keep other builds out of them."""
+    with contextlib.ExitStack() as stack:
+        # In one order for all builds, or two could wait for each other.
+        for folder in sorted({folders.output.resolve(), folders.build_dir.resolve()}):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = folder / ".lock"
+            try:
+                stack.enter_context(locked(lock, timeout_s=0))
+            except TimeoutError:
+                say(f"waiting for another build in {folder}")
+                try:
+                    stack.enter_context(locked(lock, timeout_s=_LOCK_TIMEOUT_S))
+                except TimeoutError as failure:
+                    raise BuildError(str(failure), hint="another build is running") from failure
+            # While it is held: who waits for it notices, and makes another.
+            stack.callback(_remove, lock)
+        yield
+
+
+def _remove(path: Path) -> None:
+    # Windows removes nothing that is open.
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def _workshop(folders: Folders, tasks: Iterable[Task], tools: Tools) -> Workshop:
+    """Demand every tool that the tasks take, before any of them is begun."""
+    place_sdk(folders.sdk, folders.build_dir / "sdk")
+    needed = {name for task in tasks if task.reasons for name in tools_for(task.recipe)}
+    workshop = Workshop(tools.need(needed), sdk=folders.sdk, build_dir=folders.build_dir)
+    workshop.tidy()
+    return workshop
 
 
 def _bring_up_to_date(
-    recipe: Recipe, lock: Lock, folders: Folders, tools: Tools, *, check: bool
+    task: Task, lock: Lock, output: Path, workshop: Workshop | None
 ) -> tuple[Outcome, Lock]:
-    digest = build_digest(recipe, sdk=folders.sdk)
-    before = lock.codecs.get(recipe.name)
-    reason = _why_stale(recipe, before, digest, folders.output)
-    if before is not None and not reason:
-        return Outcome(recipe.name, "up to date", "", before.core, before.component), lock
-    if check:
-        return Outcome(recipe.name, "stale", reason), lock
+    """Do what a task takes; without a workshop only tell."""
     started = time.monotonic()
-    built = _build_one(recipe, digest, folders, tools)
-    if before is not None:
-        kept = {built.core.file, built.component.file}
-        _delete(folders.output, {before.core.file, before.component.file} - kept)
-    lock = Lock({**lock.codecs, recipe.name: built})
-    write_lock(folders.output, lock)
+    name, before = task.recipe.name, task.before
+    if task.reasons or before is None:
+        if workshop is None:
+            return Outcome(name, "stale", task.reasons, task.note), lock
+        state: State = "rebuilt" if before else "built"
+        built, reasons = _rebuild(task, output, workshop), task.reasons
+    elif task.vectors != before.vectors:
+        for abi in ABIS:
+            verify(task.recipe, (output / before.artifact(abi).file).read_bytes())
+        state, reasons = "verified", ("golden vectors changed",)
+        built = replace(before, vectors=task.vectors)
+    else:
+        state, reasons, built = "up to date", (), before
+    if workshop is not None and built is not before:
+        lock = Lock({**lock.codecs, name: built})
+        write_lock(output, lock)
     seconds = time.monotonic() - started
-    return Outcome(recipe.name, "built", reason, built.core, built.component, seconds), lock
+    return Outcome(name, state, reasons, task.note, built.core, built.component, seconds), lock
 
 
-def _why_stale(recipe: Recipe, built: Built | None, digest: str, output: Path) -> str:
-    if built is None:
-        return "never built"
-    if built.build != digest:
-        return "its sources, the SDK or the toolset changed"
-    for abi in _ABIS:
-        artifact = built.artifact(abi)
-        if artifact.file != recipe.artifact(abi) or not artifact.is_intact(output):
-            return f"its {abi} file is missing or has other bytes than in the lock"
-    return ""
-
-
-def _build_one(recipe: Recipe, digest: str, folders: Folders, tools: Tools) -> Built:
-    wasm_tools = tools.need_wasm_tools()
-    toolset = {"wasm-tools": tools.wasm_tools().version}
-    artifacts: dict[Abi, bytes] = {}
-    for abi in _ABIS:
-        if recipe.language == "c":
-            zig = tools.need_zig()
-            toolset["zig"] = tools.zig().version
-            module = without_empty_initialize(
-                compile_c(
-                    recipe, abi=abi, sdk=folders.sdk / "c", zig=zig, build_dir=folders.build_dir
-                )
-            )
-        else:
-            rust = tools.rust().need()
-            toolset["rustc"] = rust.version
-            if recipe.c_in_crates:
-                tools.need_zig()
-                toolset["zig"] = tools.zig().version
-            module = compile_rust(
-                recipe, abi=abi, sdk=folders.sdk / "rust", rust=rust, build_dir=folders.build_dir
-            )
-        artifacts[abi] = wrap(
-            module, recipe=recipe, abi=abi, wit=folders.sdk / "wit", wasm_tools=wasm_tools
-        )
-        verify(recipe, artifacts[abi])
+def _rebuild(task: Task, output: Path, workshop: Workshop) -> Built:
+    recipe = task.recipe
+    artifacts = make_artifacts(recipe, workshop)
     # Only when both are good does either replace what was there.
     for abi, data in artifacts.items():
-        path = folders.output / recipe.artifact(abi)
+        path = output / recipe.artifact(abi)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, data)
-        path.chmod(_FILE_MODE)
+        write_published(path, data)
+    if task.before is not None:
+        kept = {recipe.artifact(abi) for abi in ABIS}
+        _delete(output, {task.before.artifact(abi).file for abi in ABIS} - kept)
     return Built(
         codec_id=recipe.signature.codec_id,
         version=recipe.signature.version,
-        build=digest,
-        toolset=toolset,
+        build=task.fingerprint.digest,
+        fingerprint=task.fingerprint,
+        vectors=task.vectors,
         core=Artifact.of(recipe.artifact("core"), artifacts["core"]),
         component=Artifact.of(recipe.artifact("component"), artifacts["component"]),
     )
 
 
-def _drop(name: str, lock: Lock, folders: Folders, *, check: bool) -> tuple[Outcome, Lock]:
-    outcome = Outcome(name, "stale" if check else "removed", "it has no recipe any more")
+def _drop(name: str, lock: Lock, output: Path, *, check: bool) -> tuple[Outcome, Lock]:
+    outcome = Outcome(name, "stale" if check else "removed", ("it has no recipe any more",))
     if check:
         return outcome, lock
-    gone = lock.codecs[name]
-    _delete(folders.output, {gone.core.file, gone.component.file})
+    _delete(output, {lock.codecs[name].artifact(abi).file for abi in ABIS})
     lock = Lock({other: built for other, built in lock.codecs.items() if other != name})
-    write_lock(folders.output, lock)
+    write_lock(output, lock)
     return outcome, lock
 
 

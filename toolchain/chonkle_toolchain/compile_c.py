@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chonkle_toolchain.compact import compact
+from chonkle_toolchain.environment import build_environment
 from chonkle_toolchain.process import run
 from chonkle_toolchain.recipe import Abi, Recipe
 
-# What every C codec is compiled with; part of a build's fingerprint.
+# What every C codec is compiled with.
 C_FLAGS = (
     "--target=wasm32-wasi",
     "-mexec-model=reactor",
@@ -24,6 +25,11 @@ C_FLAGS = (
 
 # Beside the codec's own: includes the parts of the SDK.
 _SDK_SOURCE = "chonkle_sdk.c"
+
+
+def c_flags(recipe: Recipe) -> tuple[str, ...]:
+    """Give the flags of a codec's compiler, as far as they are the same on every machine."""
+    return (*C_FLAGS, f"-Wl,-z,stack-size={recipe.stack_size_bytes}", *recipe.flags)
 
 
 def compile_c(recipe: Recipe, *, abi: Abi, sdk: Path, zig: Sequence[str], build_dir: Path) -> bytes:
@@ -50,21 +56,20 @@ def compile_c(recipe: Recipe, *, abi: Abi, sdk: Path, zig: Sequence[str], build_
     command = [
         *zig,
         "cc",
-        *C_FLAGS,
+        *c_flags(recipe),
         f"-ffile-prefix-map={folder}=.",
         f"-ffile-prefix-map={sdk}=sdk",
-        f"-Wl,-z,stack-size={recipe.stack_size_bytes}",
         f"-DCHONKLE_{abi.upper()}_ABI",
         f"-DCHONKLE_DEFAULTS={_c_string(recipe.defaults)}",
         "-I",
         str(sdk),
         *(part for name in recipe.include for part in ("-I", str(folder / name))),
-        *recipe.flags,
         *map(str, sources),
         "-o",
         str(output),
     ]
-    run(command, what=f"compiling `{recipe.name}` for the {abi} ABI", cwd=folder)
+    what = f"compiling `{recipe.name}` for the {abi} ABI"
+    run(command, what=what, cwd=folder, environment=build_environment())
     return compact(output.read_bytes())
 
 

@@ -1,19 +1,22 @@
 """A Rust crate to a linked module, through Cargo."""
 
+import json
 import os
 import shutil
 import tomllib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from chonkle.errors import BuildError
 from chonkle_toolchain.compact import compact
+from chonkle_toolchain.environment import build_environment
 from chonkle_toolchain.exports import without_exports
 from chonkle_toolchain.process import run
 from chonkle_toolchain.recipe import SDK_CRATE, Abi, Recipe, source_files
 from chonkle_toolchain.rust import TARGET, Rust
 from chonkle_toolchain.zig_cc import write_launchers
 
-# What every Rust codec is compiled with; part of a build's fingerprint.
+# What every Rust codec is compiled with.
 RUST_FLAGS = ("-Ctarget-feature=+simd128,+bulk-memory", "-Cpanic=abort")
 RUST_PROFILE = (
     "profile.release.opt-level=3",
@@ -34,7 +37,15 @@ _LINKER_EXPORTS = frozenset({"__data_end", "__heap_base"})
 _BUILD_STD = ("-Zbuild-std=core,alloc,std,panic_abort",)
 
 
-def compile_rust(recipe: Recipe, *, abi: Abi, sdk: Path, rust: Rust, build_dir: Path) -> bytes:
+def crate_flags(recipe: Recipe) -> tuple[str, ...]:
+    """Give what a codec's compilers are told, as far as it is the same on every machine."""
+    in_crates = C_FLAGS_IN_CRATES if recipe.c_in_crates else ()
+    return (*_rustc_flags(recipe), *RUST_PROFILE, *in_crates)
+
+
+def compile_rust(
+    recipe: Recipe, *, abi: Abi, sdk: Path, rust: Rust, zig: Sequence[str], build_dir: Path
+) -> bytes:
     """Compile and link one codec for one ABI.
 
     Args:
@@ -42,6 +53,7 @@ def compile_rust(recipe: Recipe, *, abi: Abi, sdk: Path, rust: Rust, build_dir: 
         abi: which of the two ABIs the module exports.
         sdk: the folder of the Rust SDK.
         rust: the compiler.
+        zig: how to run Zig, which compiles C in crates.
         build_dir: where Cargo keeps what it makes; shared by all codecs.
 
     Returns:
@@ -52,28 +64,26 @@ def compile_rust(recipe: Recipe, *, abi: Abi, sdk: Path, rust: Rust, build_dir: 
     """
     workspace = _stage(recipe, sdk, build_dir.resolve())
     target_dir = (build_dir / "cargo").resolve()
-    # With --target, Cargo leaves this file here whatever the crate is called.
-    release = target_dir / TARGET / "release"
-    for old in release.glob("*.wasm"):
-        old.unlink()
     command = [
         rust.cargo,
         "build",
         "--release",
         "--locked",
+        # What it makes is told on its standard output; faults are still shown as people read them.
+        "--message-format=json-render-diagnostics",
         f"--target={TARGET}",
         f"--target-dir={target_dir}",
         f"--features=chonkle-codec/{abi}-abi",
         *(part for setting in RUST_PROFILE for part in ("--config", setting)),
         *(_BUILD_STD if rust.build_std else ()),
     ]
-    run(
+    said = run(
         command,
         what=f"compiling `{recipe.name}` for the {abi} ABI",
         cwd=workspace / recipe.name,
-        environment=_environment(recipe, rust, workspace, build_dir),
+        environment=_environment(recipe, rust, zig, workspace, build_dir),
     )
-    modules = list(release.glob("*.wasm"))
+    modules = list(_modules(said, workspace / recipe.name))
     if len(modules) != 1:
         raise BuildError(
             f"{recipe.folder}: the crate made {len(modules)} modules",
@@ -81,6 +91,19 @@ def compile_rust(recipe: Recipe, *, abi: Abi, sdk: Path, rust: Rust, build_dir: 
             hint='`crate-type = ["cdylib"]` in the `[lib]` table of Cargo.toml',
         )
     return compact(without_exports(modules[0].read_bytes(), _LINKER_EXPORTS))
+
+
+def _rustc_flags(recipe: Recipe) -> tuple[str, ...]:
+    return (*RUST_FLAGS, f"-Clink-arg=-zstack-size={recipe.stack_size_bytes}")
+
+
+def _modules(said: bytes, crate: Path) -> Iterator[Path]:
+    """Read which modules Cargo made of a crate, new or as they were."""
+    for line in said.splitlines():
+        match json.loads(line):
+            case {"reason": "compiler-artifact", "manifest_path": str(path), "filenames": files}:
+                if Path(path).parent == crate:
+                    yield from (Path(file) for file in files if file.endswith(".wasm"))
 
 
 def _stage(recipe: Recipe, sdk: Path, build_dir: Path) -> Path:
@@ -133,38 +156,30 @@ def _sdk_path(manifest: Path) -> str:
     )
 
 
-def _environment(recipe: Recipe, rust: Rust, workspace: Path, build_dir: Path) -> dict[str, str]:
-    # RUSTFLAGS and the like, set for other builds, would change the bytes.
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(
-            ("CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_", "CC_", "CFLAGS_")
-        )
-        and not name.endswith("RUSTFLAGS")
-        and name not in ("AR", "CC", "CFLAGS", "RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER")
-    }
-    cargo_home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo").resolve()
-    source = Path(rust.sysroot) / "lib" / "rustlib" / "src" / "rust"
+def _environment(
+    recipe: Recipe, rust: Rust, zig: Sequence[str], workspace: Path, build_dir: Path
+) -> dict[str, str]:
+    environment = build_environment()
+    cargo_home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo").absolute()
+    library = Path(rust.sysroot) / "lib" / "rustlib" / "src" / "rust"
+    # As they are called, and as they are called where no link is.
+    named = {workspace.parent: "codec-src", cargo_home: "cargo", library: "rust"}
+    named |= {path.resolve(): name for path, name in named.items()}
     flags = [
-        *RUST_FLAGS,
-        f"-Clink-arg=-zstack-size={recipe.stack_size_bytes}",
+        *_rustc_flags(recipe),
         # Panic messages carry file names. The flags are the same for every codec, because Cargo
         # builds everything again, the standard library too, when they change.
-        f"--remap-path-prefix={workspace.parent}=codec-src",
-        f"--remap-path-prefix={cargo_home}=cargo",
-        f"--remap-path-prefix={source}=rust",
-        f"--remap-path-prefix={source.resolve()}=rust",
+        *(f"--remap-path-prefix={path}={name}" for path, name in named.items()),
     ]
+    environment["CHONKLE_DEFAULTS"] = recipe.defaults
     # This form of the flags may hold paths with spaces.
-    kept["CARGO_ENCODED_RUSTFLAGS"] = "\x1f".join(flags)
-    kept["RUSTC"] = rust.rustc
-    kept["CHONKLE_DEFAULTS"] = recipe.defaults
+    environment["CARGO_ENCODED_RUSTFLAGS"] = "\x1f".join(flags)
+    environment["RUSTC"] = rust.rustc
     if recipe.c_in_crates:
-        kept.update(write_launchers(build_dir))
-        kept["CFLAGS_wasm32_unknown_unknown"] = " ".join(C_FLAGS_IN_CRATES)
+        environment.update(write_launchers(build_dir, zig))
+        environment["CFLAGS_wasm32_unknown_unknown"] = " ".join(C_FLAGS_IN_CRATES)
     if rust.linker:
-        kept["CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER"] = rust.linker
+        environment["CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER"] = rust.linker
     if rust.build_std:
-        kept["RUSTC_BOOTSTRAP"] = "1"
-    return kept
+        environment["RUSTC_BOOTSTRAP"] = "1"
+    return environment

@@ -1,61 +1,151 @@
-"""What a build depends on, as one digest.
+"""What a codec's build depends on: all that can change its artifacts' bytes, and nothing else.
 
-Everything that can change an artifact's bytes is in it: the recipe, the signature, the sources, the
-SDK of that language, the WIT world, the flags and the pinned versions of the tools. It is computed
-from files alone, so that a clone without a compiler can tell what is up to date. The Rust compiler
-is not in it: it cannot be pinned on every machine; `codecs.lock` records the one that was used.
+    sources    the files of the codec's folder that a build may read, its signature among them
+    parts      recipe    what codec.toml says, but for its flags
+               flags     all that the compilers are told that is the same on every machine
+               c-sdk or rust-sdk, and wit
+    toolset    the version of each tool that the build runs, and of the toolchain's own steps
+
+One digest over all of this names the build. What it is made of is kept beside it, in `codecs.lock`,
+so that a build can say what changed. Golden vectors are no part of it: they change no byte.
 """
 
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from blake3 import blake3
 
 from chonkle.errors import BuildError
-from chonkle_toolchain.compile_c import C_FLAGS
-from chonkle_toolchain.compile_rust import C_FLAGS_IN_CRATES, RUST_FLAGS, RUST_PROFILE
-from chonkle_toolchain.recipe import Recipe, source_files
-from chonkle_toolchain.tools import WASM_TOOLS_VERSION, ZIG_VERSION
+from chonkle_toolchain.compile_c import c_flags
+from chonkle_toolchain.compile_rust import crate_flags
+from chonkle_toolchain.recipe import RECIPE_FILE, Recipe, source_files
+from chonkle_toolchain.tools import WASM_TOOLS_VERSION, ZIG_VERSION, tools_for
 
 # Raised when the toolchain itself makes other bytes of the same inputs.
-_BUILD_VERSION = "2"
+TOOLCHAIN_VERSION = "2"
+
+# How messages call the parts.
+_SHOWN = {
+    "recipe": RECIPE_FILE,
+    "c-sdk": "the C SDK",
+    "rust-sdk": "the Rust SDK",
+    "wit": "the WIT",
+}
 
 
-def build_digest(recipe: Recipe, *, sdk: Path) -> str:
-    """Hash everything that a codec's build depends on.
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What one build depends on.
+
+    Attributes:
+        sources: the digest of each file of the codec, by its path in the folder.
+        parts: the digest of each other thing that files say.
+        toolset: the version of each tool.
+    """
+
+    sources: Mapping[str, str]
+    parts: Mapping[str, str]
+    toolset: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """All of it as one digest: `blake3:` and 64 hexadecimal digits."""
+        return f"blake3:{_digest([_json(asdict(self))])}"
+
+    def changes_since(self, before: "Fingerprint") -> tuple[str, ...]:
+        """Say what is different from another build, one clause for each thing."""
+        sources = _changes(self.sources, before.sources)
+        parts = _changes(self.parts, before.parts)
+        return (
+            *(f"{file} {_verb(was, now)}" for file, was, now in sources),
+            *(f"{_SHOWN.get(part, part)} {_verb(was, now)}" for part, was, now in parts),
+            *self.tools_since(before),
+        )
+
+    def tools_since(self, before: "Fingerprint") -> tuple[str, ...]:
+        """Say which tools are different from another build's."""
+        tools = _changes(self.toolset, before.toolset)
+        return tuple(f"{tool} {was or 'none'} -> {now or 'none'}" for tool, was, now in tools)
+
+
+def fingerprint(recipe: Recipe, *, sdk: Path, rust: str = "") -> Fingerprint:
+    """Find what a codec's build depends on.
 
     Args:
         recipe: the codec.
         sdk: the SDK's folder, with `wit`, `c` and `rust` in it.
-
-    Returns:
-        `blake3:` and 64 hexadecimal digits.
+        rust: the Rust compiler; the other tools are pinned.
 
     Raises:
         BuildError: when the SDK is not there or a file cannot be read.
     """
-    hasher = blake3()
-    for item in (*_toolset(recipe), str(recipe.stack_size_bytes)):
-        _add(hasher, item.encode())
-    for label, folder in (
-        ("codec", recipe.folder),
-        ("sdk", sdk / recipe.language),
-        ("wit", sdk / "wit"),
-        *((name, recipe.folder / name) for name in recipe.shared),
-    ):
-        if not folder.is_dir():
-            raise BuildError(f"no folder `{folder}`")
-        for path in source_files(folder):
-            _add(hasher, f"{label}/{path.as_posix()}".encode())
-            _add(hasher, _content(folder / path))
-    return f"blake3:{hasher.hexdigest()}"
+    said = [recipe.language, recipe.sources, recipe.include, recipe.c_in_crates]
+    flags = c_flags(recipe) if recipe.language == "c" else crate_flags(recipe)
+    versions = {"zig": ZIG_VERSION, "wasm-tools": WASM_TOOLS_VERSION, "rust": rust}
+    return Fingerprint(
+        sources={
+            path.as_posix(): _digest([_content(recipe.folder / path)])
+            for folder in (".", *recipe.shared)
+            for path in _files(recipe.folder, folder)
+            if path.as_posix() != RECIPE_FILE
+        },
+        parts={
+            "recipe": _digest([_json(said)]),
+            "flags": _digest([_json(flags)]),
+            f"{recipe.language}-sdk": _folder_digest(sdk / recipe.language),
+            "wit": _folder_digest(sdk / "wit"),
+        },
+        toolset={
+            "toolchain": TOOLCHAIN_VERSION,
+            **{tool: versions[tool] for tool in tools_for(recipe)},
+        },
+    )
 
 
-def _toolset(recipe: Recipe) -> tuple[str, ...]:
-    common = (_BUILD_VERSION, recipe.language, WASM_TOOLS_VERSION)
-    if recipe.language == "c":
-        return (*common, ZIG_VERSION, *C_FLAGS)
-    rust = (*common, *RUST_FLAGS, *RUST_PROFILE)
-    return (*rust, ZIG_VERSION, *C_FLAGS_IN_CRATES) if recipe.c_in_crates else rust
+def vectors_digest(recipe: Recipe) -> str:
+    """Hash a codec's golden vectors; none at all are the empty text.
+
+    Raises:
+        BuildError: when one cannot be read.
+    """
+    folder = recipe.folder / "vectors"
+    return _folder_digest(folder) if folder.is_dir() else ""
+
+
+def _folder_digest(folder: Path) -> str:
+    files = _files(folder, ".")
+    return _digest(item for path in files for item in (_name(path), _content(folder / path)))
+
+
+def _files(base: Path, folder: str) -> Iterator[Path]:
+    """Give the sources in a folder, relative to another one."""
+    if not (base / folder).is_dir():
+        raise BuildError(f"no folder `{base / folder}`")
+    return (Path(folder, path) for path in source_files(base / folder))
+
+
+def _changes(
+    now: Mapping[str, str], before: Mapping[str, str]
+) -> Iterator[tuple[str, str | None, str | None]]:
+    for name in sorted({*now, *before}):
+        if now.get(name) != before.get(name):
+            yield name, before.get(name), now.get(name)
+
+
+def _verb(was: str | None, now: str | None) -> str:
+    if was is None:
+        return "is new"
+    return "changed" if now is not None else "is gone"
+
+
+def _name(path: Path) -> bytes:
+    return path.as_posix().encode()
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True).encode()
 
 
 def _content(path: Path) -> bytes:
@@ -67,7 +157,10 @@ def _content(path: Path) -> bytes:
     return data.replace(b"\r\n", b"\n")
 
 
-def _add(hasher: blake3, item: bytes) -> None:
-    # The length in front keeps two items from being taken for one.
-    hasher.update(len(item).to_bytes(8, "little"))
-    hasher.update(item)
+def _digest(items: Iterable[bytes]) -> str:
+    hasher = blake3()
+    for item in items:
+        # The length in front keeps two items from being taken for one.
+        hasher.update(len(item).to_bytes(8, "little"))
+        hasher.update(item)
+    return hasher.hexdigest()

@@ -1,12 +1,12 @@
 """Installing the tools that are missing, through the package registries' own clients."""
 
-import sys
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterable
 
 from chonkle.errors import BuildError
 from chonkle_toolchain.process import run
-from chonkle_toolchain.rust import install_commands
-from chonkle_toolchain.tools import ZIG_VERSION, Tools, wasm_tools_install
+from chonkle_toolchain.rust import RUST_VERSION, RUSTUP_INSTALL, Rust, install_commands
+from chonkle_toolchain.tools import Tools, wasm_tools_install, zig_install
 
 
 def install_missing(tools: Tools, *, say: Callable[[str], None]) -> None:
@@ -20,23 +20,30 @@ def install_missing(tools: Tools, *, say: Callable[[str], None]) -> None:
         BuildError: when an installation fails or does not give the tool.
     """
     if not tools.zig().found:
-        wanted = f"ziglang=={ZIG_VERSION}"
-        pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", wanted]
-        # An environment that uv made has no pip.
-        uv = ["uv", "pip", "install", "--python", sys.executable, wanted]
-        _install([[pip], [uv]], what="zig", say=say)
+        _install([[command] for command in zig_install()], what="zig", say=say)
     # Before wasm-tools, which is compiled with it.
-    if not tools.rust().found:
-        ways = install_commands()
-        if not ways:
-            raise BuildError("Rust cannot be installed from here", hint=tools.rust().hint)
-        _install(ways, what="Rust", say=say)
+    _install_rust(tools.rust(), say=say)
     if not tools.wasm_tools().found:
         say("compiling wasm-tools, a few minutes, once")
-        _install([[list(wasm_tools_install(tools.folder))]], what="wasm-tools", say=say)
+        _install([[wasm_tools_install(tools.folder)]], what="wasm-tools", say=say)
 
 
-def _install(ways: list[list[list[str]]], *, what: str, say: Callable[[str], None]) -> None:
+def _install_rust(rust: Rust, *, say: Callable[[str], None]) -> None:
+    if not rust.found:
+        ways = install_commands()
+        if not ways:
+            raise BuildError("Rust cannot be installed from here", hint=rust.hint)
+        _install(ways, what="Rust", say=say)
+    elif rust.version != RUST_VERSION and shutil.which("rustup"):
+        try:
+            _install([[RUSTUP_INSTALL]], what=f"Rust {RUST_VERSION}", say=say)
+        except BuildError as failure:
+            say(f"going on with Rust {rust.version}: {failure}")
+
+
+def _install(
+    ways: Iterable[Iterable[tuple[str, ...]]], *, what: str, say: Callable[[str], None]
+) -> None:
     """Try one way after the other, each a list of commands, until one succeeds."""
     failure = BuildError(f"no way to install {what}")
     for commands in ways:

@@ -1,6 +1,10 @@
 """Running other programs: their failure is a `BuildError` with what they said."""
 
+import contextlib
+import os
+import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -44,22 +48,39 @@ def run(
         ToolError: when it exits with a failure.
     """
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             [str(part) for part in command],
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             cwd=cwd,
             env=environment,
-            check=False,
+            # Compilers start others: all of them end together.
+            process_group=0,
         )
     except OSError as failure:
         program = Path(command[0]).name
         raise BuildError(f"{what}: `{program}` cannot be started: {failure.strerror}") from failure
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip()
-        raise ToolError(f"{what} failed with exit code {done.returncode}", said=said)
-    return done.stdout
+    with process:
+        try:
+            stdout, stderr = process.communicate(stdin)
+        except BaseException:
+            _end(process)
+            raise
+    if process.returncode:
+        said = stderr.decode(errors="replace").strip()
+        raise ToolError(f"{what} failed with exit code {process.returncode}", said=said)
+    return stdout
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a program with all that it started."""
+    if sys.platform == "win32":
+        process.kill()
+    elif process.poll() is None:
+        # It may just have ended by itself.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def first_line(command: Sequence[str | Path]) -> str | None:

@@ -24,8 +24,12 @@ _FIELDS = {
 }
 _STACK_SIZE_BYTES = 256 * 1024
 _STACK_UNIT = 16
-# What stands in a codec's folder beside its source: tests, and what builds leave there.
-_NO_SOURCES = frozenset({"vectors", "tests", "target", "build", "codec"})
+# What stands in a codec's folder beside its source: tests, words, and what builds leave there.
+_NO_SOURCES = frozenset({
+    "vectors", "tests", "pipeline.json",
+    "README.md", "CHANGELOG.md", "LICENSE",
+    "compile_flags.txt", "target", "build", "codec",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +168,8 @@ def read_recipe(folder: Path) -> Recipe:
 def source_files(folder: Path) -> Iterator[Path]:
     """Give the files of a codec, or of the SDK, that a build may read.
 
-    Hidden files are none, nor is what stands beside the source: golden vectors, other tests, and
-    what builds leave.
+    Hidden files are none, nor is what stands beside the source: golden vectors, other tests, what
+    is written for people, and what builds leave.
 
     Args:
         folder: where they are.

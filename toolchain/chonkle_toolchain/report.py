@@ -6,19 +6,27 @@ from chonkle_toolchain.build import Outcome
 from chonkle_toolchain.tools import Tool
 
 _KIB = 1024
+# What is shown of a change of everything.
+_REASONS_MAX = 4
 
 
 def outcome_line(outcome: Outcome) -> str:
     """Write one line about one codec."""
-    parts = [f"{outcome.name:<24} {outcome.state:<11}"]
-    for abi, artifact in (("core", outcome.core), ("component", outcome.component)):
-        if artifact is not None:
-            parts.append(f"{abi} {artifact.size_bytes / _KIB:7.1f} KiB")
-    if outcome.state == "built":
-        parts.append(f"{outcome.seconds:5.1f} s")
-    if outcome.reason:
-        parts.append(f"({outcome.reason})")
-    return "  ".join(parts).rstrip()
+    what = f"{outcome.state} {outcome.name}"
+    if outcome.reasons:
+        hidden = len(outcome.reasons) - _REASONS_MAX
+        more = [f"{hidden} more"] if hidden > 0 else []
+        what += f": {', '.join([*outcome.reasons[:_REASONS_MAX], *more])}"
+    facts = [
+        f"{abi} {artifact.size_bytes / _KIB:.1f} KiB"
+        for abi, artifact in (("core", outcome.core), ("component", outcome.component))
+        if artifact is not None
+    ]
+    if outcome.state in ("built", "rebuilt"):
+        facts.append(f"{outcome.seconds:.1f} s")
+    if outcome.note:
+        facts.append(outcome.note)
+    return f"{what} ({', '.join(facts)})" if facts else what
 
 
 def summary_line(outcomes: Iterable[Outcome]) -> str:

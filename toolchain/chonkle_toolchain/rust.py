@@ -1,9 +1,10 @@
 """Finding a Rust compiler that can build for wasm32-unknown-unknown.
 
-Two kinds of machine occur. Where rustup manages Rust, the target's standard library is installed
-with `rustup target add`. A distribution's Rust has none; but where it packages the library's source
-and a linker, the library can be built along (`-Zbuild-std`, which asks for RUSTC_BOOTSTRAP=1 on a
-release compiler).
+Two kinds of machine occur. Where rustup manages Rust, it has a version that is pinned here, so that
+everybody makes the same bytes, with the target's standard library. A distribution's Rust has one
+version, and no such library; but where it packages the library's source and a linker, the library
+can be built along (`-Zbuild-std`, which asks for RUSTC_BOOTSTRAP=1 on a release compiler). Any
+compiler that is recent enough can build; what it is goes into the build's fingerprint.
 """
 
 import os
@@ -12,13 +13,18 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from chonkle.errors import BuildError
 from chonkle_toolchain.process import first_line
 
 TARGET = "wasm32-unknown-unknown"
+# The one that is preferred, and that `chonkle tools --install` asks rustup for.
+RUST_VERSION = "1.95.0"
 # What the SDK's crate says in `rust-version`.
 RUST_MINIMUM = (1, 87)
 
+RUSTUP_INSTALL: tuple[str, ...] = (
+    "rustup", "toolchain", "install", RUST_VERSION, "--profile", "minimal", "--target", TARGET,
+)  # fmt: skip
+_APT: tuple[str, ...] = ("apt-get", "install", "--yes")
 _DEBIAN_PACKAGES = ("rustc-web", "cargo-web", "rust-web-src", "lld-19")
 _WASM_LINKERS = ("wasm-ld", *(f"wasm-ld-{major}" for major in range(25, 16, -1)))
 
@@ -30,7 +36,9 @@ class Rust:
     Attributes:
         cargo: the path of cargo; empty when nothing fitting was found.
         rustc: the path of rustc.
-        version: what rustc calls itself.
+        version: its number.
+        label: all that tells its output from another's: its number, commit and packager, and
+            whether it builds the standard library and links with a linker of this machine.
         sysroot: where rustc's libraries are.
         linker: a linker to name, where rustc brings none of its own.
         build_std: whether the standard library has to be built along.
@@ -41,6 +49,7 @@ class Rust:
     cargo: str = ""
     rustc: str = ""
     version: str = ""
+    label: str = ""
     sysroot: str = ""
     linker: str = ""
     build_std: bool = False
@@ -52,55 +61,62 @@ class Rust:
         """Whether it can build."""
         return bool(self.cargo)
 
-    def need(self) -> "Rust":
-        """Give itself, or fail with the way to get it."""
-        if self.found:
-            return self
-        raise BuildError(
-            f"no Rust compiler for {TARGET}; it compiles Rust codecs",
-            got=self.why_not,
-            hint=f"{self.hint}, or `chonkle tools --install`",
-        )
-
 
 def find_rust() -> Rust:
-    """Look at every rustc of this machine and take the first that can build.
+    """Look at every rustc of this machine and take the best that can build.
 
-    One with the target installed is preferred to one that has to build the standard library.
+    The pinned version is preferred, then one with the target installed to one that has to build the
+    standard library, then the first of the search path.
     """
-    looked = [_look_at(Path(folder)) for folder in _folders()]
-    fitting = sorted((rust for rust in looked if rust.found), key=lambda rust: rust.build_std)
+    looked = [_look_at(folder) for folder in (*_pinned_folders(), *_folders())]
+    fitting = [rust for rust in looked if rust.found]
     if fitting:
-        return fitting[0]
-    reasons = [rust.why_not for rust in looked if rust.why_not]
+        return min(fitting, key=lambda rust: (rust.version != RUST_VERSION, rust.build_std))
+    reasons = dict.fromkeys(rust.why_not for rust in looked if rust.why_not)
     return Rust(why_not="; ".join(reasons) or "no rustc and cargo", hint=install_hint())
 
 
-def install_commands() -> list[list[list[str]]]:
-    """Give the ways to install what is missing on this machine.
+def install_commands() -> list[list[tuple[str, ...]]]:
+    """Give the ways to install Rust on this machine, best first.
 
     Returns:
         Each way is a list of commands; the first way that succeeds is enough.
     """
-    ways = []
-    if shutil.which("rustup"):
-        ways.append([["rustup", "target", "add", TARGET]])
-    if _is_debian_root():
-        update = ["apt-get", "update"]
-        ways.append([update, ["apt-get", "install", "--yes", *_DEBIAN_PACKAGES]])
+    ways = [[RUSTUP_INSTALL]] if shutil.which("rustup") else []
+    if _has_apt() and os.geteuid() == 0:
+        update = ("apt-get", "update")
+        if not ways:
+            ways.append([update, (*_APT, "rustup"), RUSTUP_INSTALL])
+        ways.append([update, (*_APT, *_DEBIAN_PACKAGES)])
     return ways
 
 
 def install_hint() -> str:
     """Give the way to get a fitting Rust on this machine, for messages."""
     ways = [f"`{' && '.join(' '.join(command) for command in way)}`" for way in install_commands()]
-    return " or ".join(ways) or f"install Rust with rustup, then `rustup target add {TARGET}`"
+    if ways:
+        return " or ".join(ways)
+    if _has_apt():
+        get_rustup = f"as root `{' '.join(_APT)} rustup`"
+    elif sys.platform == "darwin":
+        get_rustup = "`brew install rustup`, whose folder has to be added to PATH"
+    elif sys.platform == "win32":
+        get_rustup = "`winget install Rustlang.Rustup`"
+    else:
+        get_rustup = "install rustup"
+    return f"{get_rustup}, then `{' '.join(RUSTUP_INSTALL)}`"
 
 
-def _is_debian_root() -> bool:
-    if sys.platform != "linux" or shutil.which("apt-get") is None:
-        return False
-    return os.geteuid() == 0
+def _has_apt() -> bool:
+    return sys.platform == "linux" and shutil.which("apt-get") is not None
+
+
+def _pinned_folders() -> list[str]:
+    """The folder of the pinned version, where rustup has it."""
+    rustup = shutil.which("rustup")
+    which = [rustup, "which", "--toolchain", RUST_VERSION, "rustc"] if rustup else None
+    rustc = first_line(which) if which else None
+    return [str(Path(rustc).parent)] if rustc else []
 
 
 def _folders() -> list[str]:
@@ -116,17 +132,20 @@ def _folders() -> list[str]:
     ]
 
 
-def _look_at(folder: Path) -> Rust:
+def _look_at(folder: str) -> Rust:
     rustc = shutil.which("rustc", path=folder)
     cargo = shutil.which("cargo", path=folder)
     said = first_line([rustc, "--version"]) if rustc and cargo else None
     if not rustc or not cargo or not said or len(said.split()) < 2:  # noqa: PLR2004 - name, number
         return Rust()
-    version = said.split()[1]
+    label = said.partition(" ")[2]
+    version = label.split()[0]
     if not _is_recent(version):
         wanted = ".".join(map(str, RUST_MINIMUM))
         return Rust(why_not=f"rustc {version}, older than {wanted}")
-    sysroot = first_line([rustc, "--print", "sysroot"]) or ""
+    sysroot = first_line([rustc, "--print", "sysroot"])
+    if not sysroot:
+        return Rust(why_not=f"rustc {version} without a sysroot")
     libraries = Path(sysroot) / "lib" / "rustlib"
     own_linker = any(libraries.glob("*/bin/rust-lld*"))
     linker = "" if own_linker else next((n for n in _WASM_LINKERS if shutil.which(n)), "")
@@ -135,10 +154,13 @@ def _look_at(folder: Path) -> Rust:
     has_target = any((libraries / TARGET / "lib").glob("libstd-*.rlib"))
     if not has_target and not (libraries / "src" / "rust" / "library" / "Cargo.lock").exists():
         return Rust(why_not=f"rustc {version} without the target {TARGET}")
+    # rustup's programs choose a compiler anew in each folder: name the one that was looked at.
+    own = str(Path(sysroot) / "bin")
     return Rust(
-        cargo=cargo,
-        rustc=rustc,
+        cargo=shutil.which("cargo", path=own) or cargo,
+        rustc=shutil.which("rustc", path=own) or rustc,
         version=version,
+        label=" ".join([label, *(["-Zbuild-std"] if not has_target else []), linker]).strip(),
         sysroot=sysroot,
         linker=linker,
         build_std=not has_target,

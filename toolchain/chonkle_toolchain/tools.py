@@ -2,16 +2,29 @@
 
 import shutil
 import sys
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 from chonkle.errors import BuildError
 from chonkle_toolchain.process import first_line
-from chonkle_toolchain.rust import RUST_MINIMUM, TARGET, Rust, find_rust
+from chonkle_toolchain.recipe import Recipe
+from chonkle_toolchain.rust import (
+    RUST_MINIMUM,
+    RUST_VERSION,
+    TARGET,
+    Rust,
+    find_rust,
+    install_hint,
+)
 
 # Pinned: another version gives other bytes for the same source.
 ZIG_VERSION = "0.17.0"
 WASM_TOOLS_VERSION = "1.263.0"
+
+ToolName = Literal["zig", "rust", "wasm-tools"]
 
 INSTALL_COMMAND = "chonkle tools --install"
 
@@ -58,7 +71,7 @@ class Tools:
             name="zig",
             purpose="compiles C",
             wanted=ZIG_VERSION,
-            hint=f"`{sys.executable} -m pip install ziglang=={ZIG_VERSION}`",
+            hint=f"`{' '.join(zig_install()[0])}`",
         )
         return _first_of([(sys.executable, "-m", "ziglang"), ("zig",)], ("version",), wanted)
 
@@ -68,7 +81,7 @@ class Tools:
             name="wasm-tools",
             purpose="makes and checks components",
             wanted=WASM_TOOLS_VERSION,
-            hint=f"`{' '.join(wasm_tools_install(self.folder))}`",
+            hint=f"`{' '.join(wasm_tools_install(self.folder))}`{_cargo_hint()}",
         )
         program = "wasm-tools.exe" if sys.platform == "win32" else "wasm-tools"
         own = self.folder / "bin" / program
@@ -80,24 +93,64 @@ class Tools:
 
     def all(self) -> list[Tool]:
         """Look for every tool."""
-        rust = self.rust()
-        shown = Tool(
-            name="rust",
-            purpose=f"compiles Rust to {TARGET}",
-            wanted=f">={'.'.join(map(str, RUST_MINIMUM))}",
-            command=(rust.cargo,) if rust.found else (),
-            version=rust.version,
-            hint=rust.hint,
-        )
-        return [self.zig(), shown, self.wasm_tools()]
+        return [self.zig(), _tool_of(self.rust()), self.wasm_tools()]
 
-    def need_zig(self) -> tuple[str, ...]:
-        """Give the command for Zig, or fail with the way to get it."""
-        return _needed(self.zig())
+    def need(self, names: Collection[ToolName]) -> "Commands":
+        """Give the commands of tools, or fail once with the ways to get all that are missing.
 
-    def need_wasm_tools(self) -> tuple[str, ...]:
-        """Give the command for wasm-tools, or fail with the way to get it."""
-        return _needed(self.wasm_tools())
+        Args:
+            names: the tools.
+
+        Raises:
+            BuildError: naming each tool that is missing.
+        """
+        rust = self.rust() if "rust" in names else Rust()
+        looks: dict[ToolName, Callable[[], Tool]] = {
+            "zig": self.zig,
+            "rust": lambda: _tool_of(rust),
+            "wasm-tools": self.wasm_tools,
+        }
+        found = {name: look() for name, look in looks.items() if name in names}
+        missing = [tool for tool in found.values() if not tool.found]
+        if missing:
+            others = [f"{tool.name} {tool.version}" for tool in missing if tool.version]
+            raise BuildError(
+                "; ".join(f"`{t.name}` {t.wanted} is missing, it {t.purpose}" for t in missing),
+                got="; ".join([*others, *([rust.why_not] if rust.why_not else [])]),
+                hint=f"{'; '.join(t.hint for t in missing)}; or `{INSTALL_COMMAND}`",
+            )
+        command = {name: tool.command for name, tool in found.items()}
+        return Commands(command.get("zig", ()), command.get("wasm-tools", ()), rust)
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """How to run the tools that a build asked for; what it did not ask for is empty.
+
+    Attributes:
+        zig: how to run Zig.
+        wasm_tools: how to run wasm-tools.
+        rust: the Rust compiler.
+    """
+
+    zig: tuple[str, ...]
+    wasm_tools: tuple[str, ...]
+    rust: Rust
+
+
+def tools_for(recipe: Recipe) -> frozenset[ToolName]:
+    """Tell which tools it takes to make a codec."""
+    names: set[ToolName] = {"wasm-tools", "zig" if recipe.language == "c" else "rust"}
+    return frozenset(names | {"zig"} if recipe.c_in_crates else names)
+
+
+def zig_install() -> list[tuple[str, ...]]:
+    """Give the commands that install the pinned Zig beside this Python; one is enough."""
+    package = f"ziglang=={ZIG_VERSION}"
+    pip = (sys.executable, "-m", "pip", "install", "--disable-pip-version-check", package)
+    uv = ("uv", "pip", "install", "--python", sys.executable, package)
+    # An environment that uv made has no pip.
+    return [pip, uv] if find_spec("pip") else [uv, pip]
 
 
 def wasm_tools_install(folder: Path) -> tuple[str, ...]:
@@ -124,11 +177,16 @@ def _first_of(commands: list[tuple[str, ...]], arguments: tuple[str, ...], wante
     return Tool(wanted.name, wanted.purpose, wanted.wanted, (), ", ".join(others), wanted.hint)
 
 
-def _needed(tool: Tool) -> tuple[str, ...]:
-    if not tool.found:
-        raise BuildError(
-            f"`{tool.name}` {tool.wanted} is missing; it {tool.purpose}",
-            got=f"version {tool.version}" if tool.version else "",
-            hint=f"{tool.hint}, or `{INSTALL_COMMAND}`",
-        )
-    return tool.command
+def _cargo_hint() -> str:
+    return "" if shutil.which("cargo") else f" with cargo, which comes with Rust: {install_hint()}"
+
+
+def _tool_of(rust: Rust) -> Tool:
+    return Tool(
+        name="rust",
+        purpose=f"compiles Rust to {TARGET}, best in {RUST_VERSION}",
+        wanted=f">={'.'.join(map(str, RUST_MINIMUM))}",
+        command=(rust.cargo,) if rust.found else (),
+        version=rust.version,
+        hint=rust.hint,
+    )

@@ -3,33 +3,38 @@
 `cc` runs one program with arguments of its own choice; one of them names the target
 `wasm32-unknown-unknown`, which Zig does not know. So a small launcher is put beside the build, and
 this file, run by it, translates the arguments. It imports nothing of the package.
+
+    zig-cc = PYTHON zig_cc.py ZIG... -- cc ARGUMENT...
 """
 
 import stat
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 _TARGET = "--target=wasm32-wasi"
 
 
-def write_launchers(folder: Path) -> dict[str, str]:
+def write_launchers(folder: Path, zig: Sequence[str]) -> dict[str, str]:
     """Write launchers for the compiler and the archiver.
 
     Args:
         folder: where they go.
+        zig: how to run Zig.
 
     Returns:
         The environment variables that make the `cc` crate use them.
     """
     paths = {}
+    command = " ".join(f'"{part}"' for part in (sys.executable, __file__, *zig))
     for tool in ("cc", "ar"):
         if sys.platform == "win32":
             path = folder / f"zig-{tool}.cmd"
-            text = f'@"{sys.executable}" "{__file__}" {tool} %*\r\n'
+            text = f"@{command} -- {tool} %*\r\n"
         else:
             path = folder / f"zig-{tool}"
-            text = f'#!/bin/sh\nexec "{sys.executable}" "{__file__}" {tool} "$@"\n'
+            text = f'#!/bin/sh\nexec {command} -- {tool} "$@"\n'
         path.write_text(text, encoding="utf-8")
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
         paths[tool] = str(path.resolve())
@@ -45,9 +50,11 @@ def translate(arguments: list[str]) -> list[str]:
     if tool != "cc":
         return arguments
     kept = [argument for argument in rest if not argument.startswith("--target=")]
-    return [tool, _TARGET, *kept]
+    # Run in the crate's folder, which is somewhere else on every machine.
+    return [tool, _TARGET, f"-ffile-prefix-map={Path.cwd()}=.", *kept]
 
 
 if __name__ == "__main__":
-    command = [sys.executable, "-m", "ziglang", *translate(sys.argv[1:])]
-    sys.exit(subprocess.run(command, check=False).returncode)
+    end = sys.argv.index("--")
+    run = [*sys.argv[1:end], *translate(sys.argv[end + 1 :])]
+    sys.exit(subprocess.run(run, check=False).returncode)

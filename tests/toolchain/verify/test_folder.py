@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from chonkle_toolchain.fingerprint import Fingerprint
 from chonkle_toolchain.lock import Artifact, Built, Lock, write_lock
 from chonkle_toolchain.verify import Report, verify_file, verify_folder
 
@@ -46,7 +47,9 @@ def store(tmp_path: Path, make_core: Make, make_component: Make) -> Path:
 def locked_store(store: Path) -> Path:
     """Give the same store with a lock."""
     core, component = (Artifact.of(file, (store / file).read_bytes()) for file in (CORE, COMPONENT))
-    write_lock(store, Lock({"mask-wat": Built("mask", "1.0.0", "", {}, core, component)}))
+    nothing = Fingerprint(sources={}, parts={}, toolset={})
+    built = Built("mask", "1.0.0", nothing.digest, nothing, "", core, component)
+    write_lock(store, Lock({"mask-wat": built}))
     return store
 
 

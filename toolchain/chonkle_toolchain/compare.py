@@ -1,0 +1,90 @@
+"""Comparing codecs with what the lock says was built of them: what has to be built, and why."""
+
+import functools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from chonkle_toolchain.fingerprint import Fingerprint, fingerprint, vectors_digest
+from chonkle_toolchain.lock import LOCK_FILE, Built, Lock
+from chonkle_toolchain.make import ABIS
+from chonkle_toolchain.recipe import Recipe
+from chonkle_toolchain.tools import Tools
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One codec, compared with what was built of it.
+
+    Attributes:
+        recipe: the codec.
+        fingerprint: what a build of it depends on now.
+        vectors: the digest of its golden vectors now.
+        before: what the lock says of its last build; None when there was none.
+        reasons: why it has to be built, one clause for each thing that changed; empty when it does
+            not have to be.
+        note: what else is to be known of it, or empty.
+    """
+
+    recipe: Recipe
+    fingerprint: Fingerprint
+    vectors: str
+    before: Built | None
+    reasons: tuple[str, ...]
+    note: str = ""
+
+
+def compare(
+    recipes: Iterable[Recipe], lock: Lock, *, output: Path, sdk: Path, tools: Tools, check: bool
+) -> Iterator[Task]:
+    """Compare codecs with what was built of them.
+
+    Zig and wasm-tools are pinned. The Rust compiler is not the same everywhere: a build asks for
+    the one that is here, and where there is none for the one in the lock, so that a clone without
+    compilers is up to date. A check asks for the one in the lock, whichever is here.
+
+    Args:
+        recipes: the codecs.
+        lock: what was built.
+        output: where that is.
+        sdk: the codec SDK.
+        tools: the compilers.
+        check: whether nothing is going to be built.
+
+    Yields:
+        A task for each codec.
+
+    Raises:
+        BuildError: when a file cannot be read.
+    """
+    # Asking takes a moment, and there may be no codec in Rust.
+    rust_here = functools.cache(lambda: tools.rust().label)
+    for recipe in recipes:
+        before = lock.codecs.get(recipe.name)
+        rust = note = ""
+        if recipe.language == "rust":
+            here = rust_here()
+            recorded = before.fingerprint.toolset.get("rust", "") if before else ""
+            rust = (recorded or here) if check else (here or recorded)
+            if here not in ("", rust):
+                note = f"built with rust {rust}, here is {here}"
+        now = fingerprint(recipe, sdk=sdk, rust=rust)
+        reasons = tuple(_reasons(recipe, now, before, output))
+        yield Task(recipe, now, vectors_digest(recipe), before, reasons, note)
+
+
+def _reasons(recipe: Recipe, now: Fingerprint, before: Built | None, output: Path) -> Iterator[str]:
+    if before is None:
+        yield "never built"
+        return
+    if before.build != now.digest:
+        changes = now.changes_since(before.fingerprint)
+        yield from changes or (f"{LOCK_FILE} was edited",)
+    for abi in ABIS:
+        artifact = before.artifact(abi)
+        if artifact.file != recipe.artifact(abi):
+            continue  # its signature changed
+        if not (output / artifact.file).exists():
+            yield f"its {abi} file is missing"
+        elif not artifact.is_intact(output):
+            yield f"its {abi} file has other bytes than in {LOCK_FILE}"

@@ -1,0 +1,88 @@
+"""Making the two artifacts of one codec, with commands that are there."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from chonkle_toolchain.compile_c import compile_c
+from chonkle_toolchain.compile_rust import compile_rust
+from chonkle_toolchain.reactor import without_empty_initialize
+from chonkle_toolchain.recipe import Abi, Recipe
+from chonkle_toolchain.tools import Commands
+from chonkle_toolchain.vectors import verify
+from chonkle_toolchain.wrap import wrap
+
+ABIS: tuple[Abi, ...] = ("core", "component")
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What codecs are made with, and where.
+
+    Attributes:
+        commands: the compilers.
+        sdk: the codec SDK.
+        build_dir: what compilers leave behind; nobody else works in it.
+    """
+
+    commands: Commands
+    sdk: Path
+    build_dir: Path
+
+    @property
+    def work(self) -> Path:
+        """Where what is of no use later goes."""
+        return self.build_dir / "work"
+
+    def tidy(self) -> None:
+        """Remove what a build that was killed left, and make room."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.work.mkdir(parents=True, exist_ok=True)
+
+
+def make_artifacts(recipe: Recipe, workshop: Workshop) -> dict[Abi, bytes]:
+    """Compile a codec for both ABIs, and make of each what ships.
+
+    Args:
+        recipe: the codec.
+        workshop: what to make it with.
+
+    Returns:
+        The artifacts, which have given what the golden vectors say.
+
+    Raises:
+        BuildError: when the codec does not compile, imports anything, exports something else than
+            its ABI, or fails a golden vector.
+    """
+    artifacts: dict[Abi, bytes] = {}
+    for abi in ABIS:
+        module = _compile(recipe, abi, workshop)
+        artifacts[abi] = wrap(
+            module,
+            recipe=recipe,
+            abi=abi,
+            wit=workshop.sdk / "wit",
+            wasm_tools=workshop.commands.wasm_tools,
+        )
+        verify(recipe, artifacts[abi])
+    return artifacts
+
+
+def _compile(recipe: Recipe, abi: Abi, workshop: Workshop) -> bytes:
+    commands = workshop.commands
+    if recipe.language == "rust":
+        return compile_rust(
+            recipe,
+            abi=abi,
+            sdk=workshop.sdk / "rust",
+            rust=commands.rust,
+            zig=commands.zig,
+            build_dir=workshop.build_dir,
+        )
+    # A folder of its own: the compiler of a build that was killed may still be writing to another.
+    with TemporaryDirectory(dir=workshop.work, ignore_cleanup_errors=True) as folder:
+        module = compile_c(
+            recipe, abi=abi, sdk=workshop.sdk / "c", zig=commands.zig, build_dir=Path(folder)
+        )
+    return without_empty_initialize(module)
