@@ -186,3 +186,77 @@ def test_delta_refuses_a_float_stored_as_an_integer(ours: OpenFilter) -> None:
     for direction in DIRECTIONS:
         with pytest.raises(CodecError, match="`astype`: expected a float, like `dtype`"):
             ours("delta").call(direction, ports(bytes(8), dtype="<f8", astype="<i4"))
+
+
+NUMBERS = INTEGERS + FLOATS
+
+
+def some(dtype: str, count: int, seed: int) -> bytes:
+    """Give elements from 0 to 50, with fractions where there are any."""
+    return (np.random.default_rng(seed).random(count) * 50).astype(dtype).tobytes()
+
+
+# No more elements than twice what is done at once.
+counts = st.one_of(st.integers(0, 40), st.integers(500, 1100))
+
+
+@given(
+    types=st.tuples(st.sampled_from(NUMBERS), st.sampled_from(NUMBERS)),
+    count=counts,
+    seed=st.integers(0, 1 << 32),
+    offset=st.floats(0, 10),
+    scale=st.sampled_from([0.5, 1.0, 1.7, 2.0]),
+    direction=st.sampled_from(DIRECTIONS),
+)
+def test_fixedscaleoffset(
+    ours: OpenFilter,
+    *,
+    types: tuple[str, str],
+    count: int,
+    seed: int,
+    offset: float,
+    scale: float,
+    direction: Direction,
+) -> None:
+    dtype, astype = types
+    # What every integer has room for: beyond that, numcodecs' answer is the processor's.
+    data = some(dtype if direction == "encode" else astype, count, seed)
+    offset = -offset if direction == "encode" else offset
+    call = ports(data, offset=offset, scale=scale, dtype=dtype, astype=astype)
+    agree(ours, "fixedscaleoffset", direction, call)
+
+
+def test_fixedscaleoffset_refuses_a_scale_of_zero(ours: OpenFilter) -> None:
+    call = ports(bytes(8), offset=0.0, scale=0.0, dtype="<f4")
+    assert agree(ours, "fixedscaleoffset", "encode", call) is None
+
+
+@given(
+    types=st.tuples(st.sampled_from(FLOATS), st.sampled_from(FLOATS)),
+    count=counts,
+    seed=st.integers(0, 1 << 32),
+    digits=st.integers(-2, 2),
+    direction=st.sampled_from(DIRECTIONS),
+)
+def test_quantize(
+    ours: OpenFilter,
+    *,
+    types: tuple[str, str],
+    count: int,
+    seed: int,
+    digits: int,
+    direction: Direction,
+) -> None:
+    dtype, astype = types
+    data = some(dtype if direction == "encode" else astype, count, seed)
+    call = ports(data, dtype=dtype, astype=astype)
+    if direction == "encode":
+        call |= ports(data, digits=digits)
+    agree(ours, "quantize", direction, call)
+
+
+@pytest.mark.parametrize("digits", range(-308, 308))
+def test_quantize_with_every_number_of_digits(ours: OpenFilter, digits: int) -> None:
+    data = np.array([0.0, 1.5, 12345.678, 5e-324, 7e-308]).tobytes()
+    with np.errstate(all="ignore"):
+        agree(ours, "quantize", "encode", ports(data, dtype="<f8", digits=digits))

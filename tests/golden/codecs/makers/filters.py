@@ -34,6 +34,12 @@ def filtered(
     )
 
 
+def between(dtype: str, astype: str) -> str:
+    """Name the case of two types."""
+    names = (name.strip("<|").replace(">", "big-") for name in (dtype, astype))
+    return "-to-".join(names)
+
+
 # Parameters of ours that numcodecs sees from the array.
 DESCRIBING = {("bitround", "dtype")}
 
@@ -43,6 +49,8 @@ def vectors() -> Iterator[Vector]:
     yield from shuffle_vectors()
     yield from bitround_vectors()
     yield from delta_vectors()
+    yield from fixedscaleoffset_vectors()
+    yield from quantize_vectors()
 
 
 def shuffle_vectors() -> Iterator[Vector]:
@@ -85,5 +93,49 @@ def delta_vectors() -> Iterator[Vector]:
         (">f8", "<f8"),
     ):
         array = (values // 2).astype(dtype)
-        case = f"{dtype}-to-{astype}".translate(str.maketrans({"<": "", "|": "", ">": "big-"}))
-        yield filtered("delta", case, array, dtype=dtype, astype=astype)
+        yield filtered("delta", between(dtype, astype), array, dtype=dtype, astype=astype)
+
+
+def fixedscaleoffset_vectors() -> Iterator[Vector]:
+    """Give those of `fixedscaleoffset`, with ties among what is rounded."""
+    for dtype, astype in (
+        ("<f4", "<i2"),
+        ("<f8", "|u1"),
+        ("<f8", "<i8"),
+        ("<f2", "<i2"),
+        ("<f4", "<f4"),
+        ("<i2", "<u4"),
+        (">f4", ">i2"),
+    ):
+        array = (np.arange(75) * 0.625 + 1000).astype(dtype)
+        yield filtered(
+            "fixedscaleoffset",
+            between(dtype, astype),
+            array,
+            lossy=True,
+            offset=1000.0,
+            scale=4.0,
+            dtype=dtype,
+            astype=astype,
+        )
+
+
+def quantize_vectors() -> Iterator[Vector]:
+    """Give those of `quantize`."""
+    for digits, dtype, astype in (
+        (2, "<f4", "<f4"),
+        (-1, "<f8", "<f8"),
+        (3, "<f8", "<f4"),
+        (1, "<f2", "<f2"),
+        (2, ">f4", "<f8"),
+    ):
+        array = np.linspace(-40, 40, 75).astype(dtype)
+        yield filtered(
+            "quantize",
+            f"{between(dtype, astype)}-{digits}".replace("--", "-minus-"),
+            array,
+            lossy=True,
+            digits=digits,
+            dtype=dtype,
+            astype=astype,
+        )

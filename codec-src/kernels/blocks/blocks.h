@@ -1,0 +1,163 @@
+/* Arithmetic on elements of any type: a block of them at a time is read as floats, changed, and
+ * written as elements of another type, in memory that stays in the cache.
+ *
+ * Floats are computed with as they are, half floats as floats, integers as doubles. That is what
+ * NumPy does with an array and a Python float (NEP 50). */
+#ifndef BLOCKS_H
+#define BLOCKS_H
+
+#include <string.h>
+
+#include "byteorder.h"
+#include "chonkle_codec.h"
+#include "scalars.h"
+
+enum { BLOCK_COUNT = 512 };
+
+typedef union {
+    f4 single[BLOCK_COUNT]; /* of f2 and f4 */
+    f8 wide[BLOCK_COUNT];   /* of everything else */
+} block;
+
+/* What is done with the first `count` values of a block. */
+typedef void block_change(block *values, size_t count, const void *parameters);
+
+/* NumPy leaves to the processor what becomes of a float that the integer has no room for. This is
+ * what x86-64 does: the least integer of 32 or 64 bits, of which the low bits are taken. */
+static inline int32_t block_i4(f8 value) {
+    int32_t found = __builtin_wasm_trunc_saturate_s_i32_f64(value);
+    return value < 0x1p31 ? found : INT32_MIN;
+}
+
+static inline int64_t block_i8(f8 value) {
+    int64_t found = __builtin_wasm_trunc_saturate_s_i64_f64(value);
+    return value < 0x1p63 ? found : INT64_MIN;
+}
+
+static inline int32_t block_i4_of_single(f4 value) {
+    int32_t found = __builtin_wasm_trunc_saturate_s_i32_f32(value);
+    return value < 0x1p31f ? found : INT32_MIN;
+}
+
+static inline uint64_t block_u8(f8 value) {
+    if (value >= 0x1p63) return (uint64_t)block_i8(value - 0x1p63) ^ (uint64_t)1 << 63;
+    return (uint64_t)block_i8(value);
+}
+
+#define BLOCK_EACH(target, source, expression)                                                  \
+    for (size_t i = 0; i < count; i++) {                                                        \
+        __typeof__(*(source)) value = (source)[i];                                              \
+        (target)[i] = expression;                                                               \
+    }                                                                                           \
+    break
+
+/* By kind and size of a type, one number. */
+enum { BLOCK_I1 = 'i' << 4 | 1, BLOCK_I2 = 'i' << 4 | 2, BLOCK_I4 = 'i' << 4 | 4,
+       BLOCK_I8 = 'i' << 4 | 8, BLOCK_U1 = 'u' << 4 | 1, BLOCK_U2 = 'u' << 4 | 2,
+       BLOCK_U4 = 'u' << 4 | 4, BLOCK_U8 = 'u' << 4 | 8, BLOCK_F2 = 'f' << 4 | 2,
+       BLOCK_F4 = 'f' << 4 | 4, BLOCK_F8 = 'f' << 4 | 8 };
+
+static inline int block_type(const chonkle_type *type) {
+    return type->kind << 4 | (int)type->size;
+}
+
+static bool block_is_single(const chonkle_type *type) {
+    return type->kind == 'f' && type->size < sizeof(f8);
+}
+
+static void block_read(const uint8_t *restrict from, int type, block *restrict values,
+                       size_t count) {
+    switch (type) {
+        case BLOCK_F2: BLOCK_EACH(values->single, (const f2 *)from, value);
+        case BLOCK_F4: memcpy(values, from, count * sizeof(f4)); break;
+        case BLOCK_F8: memcpy(values, from, count * sizeof(f8)); break;
+        case BLOCK_I1: BLOCK_EACH(values->wide, (const i1 *)from, value);
+        case BLOCK_I2: BLOCK_EACH(values->wide, (const i2 *)from, value);
+        case BLOCK_I4: BLOCK_EACH(values->wide, (const i4 *)from, value);
+        case BLOCK_I8: BLOCK_EACH(values->wide, (const i8 *)from, value);
+        case BLOCK_U1: BLOCK_EACH(values->wide, (const u1 *)from, value);
+        case BLOCK_U2: BLOCK_EACH(values->wide, (const u2 *)from, value);
+        case BLOCK_U4: BLOCK_EACH(values->wide, (const u4 *)from, value);
+        default: BLOCK_EACH(values->wide, (const u8 *)from, value);
+    }
+}
+
+static void block_write_single(const f4 *restrict values, uint8_t *restrict to, int type,
+                               size_t count) {
+    switch (type) {
+        case BLOCK_F2: BLOCK_EACH((f2 *)to, values, value);
+        case BLOCK_F4: memcpy(to, values, count * sizeof(f4)); break;
+        case BLOCK_F8: BLOCK_EACH((f8 *)to, values, value);
+        case BLOCK_I1:
+        case BLOCK_U1: BLOCK_EACH((u1 *)to, values, (uint8_t)block_i4_of_single(value));
+        case BLOCK_I2:
+        case BLOCK_U2: BLOCK_EACH((u2 *)to, values, (uint16_t)block_i4_of_single(value));
+        case BLOCK_I4: BLOCK_EACH((i4 *)to, values, block_i4_of_single(value));
+        case BLOCK_U4: BLOCK_EACH((u4 *)to, values, (uint32_t)block_i8((f8)value));
+        case BLOCK_I8: BLOCK_EACH((i8 *)to, values, block_i8((f8)value));
+        default: BLOCK_EACH((u8 *)to, values, block_u8((f8)value));
+    }
+}
+
+static void block_write_wide(const f8 *restrict values, uint8_t *restrict to, int type,
+                             size_t count) {
+    switch (type) {
+        case BLOCK_F2: BLOCK_EACH((f2 *)to, values, value);
+        case BLOCK_F4: BLOCK_EACH((f4 *)to, values, (f4)value);
+        case BLOCK_F8: memcpy(to, values, count * sizeof(f8)); break;
+        case BLOCK_I1:
+        case BLOCK_U1: BLOCK_EACH((u1 *)to, values, (uint8_t)block_i4(value));
+        case BLOCK_I2:
+        case BLOCK_U2: BLOCK_EACH((u2 *)to, values, (uint16_t)block_i4(value));
+        case BLOCK_I4: BLOCK_EACH((i4 *)to, values, block_i4(value));
+        case BLOCK_U4: BLOCK_EACH((u4 *)to, values, (uint32_t)block_i8(value));
+        case BLOCK_I8: BLOCK_EACH((i8 *)to, values, block_i8(value));
+        default: BLOCK_EACH((u8 *)to, values, block_u8(value));
+    }
+}
+
+/* Change all elements of a port and give them as the output `bytes`, in place where there is room.
+ *   change: what is done with the values; NULL for nothing but another type. */
+static bool blocks_map(chonkle_call *call, const chonkle_port *bytes, const chonkle_type *from,
+                       const chonkle_type *to, block_change *change, const void *parameters) {
+    size_t count = bytes->size / from->size;
+    if (count > INT32_MAX / to->size)
+        return chonkle_fail(call, "port `bytes`: %zu elements of %zu bytes need more than 2 GiB",
+                            count, to->size);
+    bool in_place = to->size <= from->size;
+    uint8_t *output = in_place ? bytes->data : chonkle_output(call, "bytes", count * to->size);
+    if (!output) return false;
+    block values;
+    uint8_t swapped[BLOCK_COUNT * sizeof(f8)];
+    for (size_t at = 0; at < count; at += BLOCK_COUNT) {
+        size_t here = count - at < BLOCK_COUNT ? count - at : BLOCK_COUNT;
+        const uint8_t *source = bytes->data + at * from->size;
+        uint8_t *target = output + at * to->size;
+        if (from->is_big_endian) {
+            memcpy(swapped, source, here * from->size);
+            byteorder_swap_all(swapped, here * from->size, from->size);
+            source = swapped;
+        }
+        block_read(source, block_type(from), &values, here);
+        if (change) change(&values, here, parameters);
+        if (block_is_single(from))
+            block_write_single(values.single, target, block_type(to), here);
+        else
+            block_write_wide(values.wide, target, block_type(to), here);
+        if (to->is_big_endian) byteorder_swap_all(target, here * to->size, to->size);
+    }
+    return !in_place || chonkle_output_in_place(call, "bytes", output, count * to->size);
+}
+
+/* Read the ports `dtype`, `astype` and `bytes`.
+ *   kinds: of elements that the codec takes.
+ *   Gives NULL after a failure. */
+static chonkle_port *blocks_of(chonkle_call *call, const char *kinds, bool is_encoding,
+                               chonkle_type *decoded, chonkle_type *encoded) {
+    if (!chonkle_dtype(call, "dtype", kinds, decoded)) return NULL;
+    *encoded = *decoded;
+    if (chonkle_find(call, "astype") && !chonkle_dtype(call, "astype", kinds, encoded)) return NULL;
+    return chonkle_items(call, "bytes", is_encoding ? decoded->size : encoded->size);
+}
+
+#endif
