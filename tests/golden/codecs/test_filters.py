@@ -260,3 +260,46 @@ def test_quantize_with_every_number_of_digits(ours: OpenFilter, digits: int) -> 
     data = np.array([0.0, 1.5, 12345.678, 5e-324, 7e-308]).tobytes()
     with np.errstate(all="ignore"):
         agree(ours, "quantize", "encode", ports(data, dtype="<f8", digits=digits))
+
+
+@given(data=st.binary(max_size=SIZE_MAX), direction=st.sampled_from(DIRECTIONS))
+def test_packbits(ours: OpenFilter, data: bytes, direction: Direction) -> None:
+    agree(ours, "packbits", direction, ports(data))
+
+
+@given(flags=st.lists(st.booleans(), max_size=SIZE_MAX))
+def test_packbits_gives_back_every_number_of_booleans(ours: OpenFilter, flags: list[bool]) -> None:
+    encoded = agree(ours, "packbits", "encode", ports(bytes(flags)))
+    assert encoded is not None
+    assert agree(ours, "packbits", "decode", ports(encoded)) == bytes(flags)
+
+
+@given(
+    size=st.integers(1, 20),
+    count=st.integers(0, 600),
+    block=st.sampled_from([0, 8, 16, 24, 64, 128, 1 << 30]),
+    seed=st.integers(0, 1 << 32),
+)
+def test_bitshuffle(ours: OpenFilter, size: int, count: int, block: int, seed: int) -> None:
+    data = np.random.default_rng(seed).bytes(size * count)
+    # The library asks for memory for a whole block, however little there is.
+    theirs = min(block, 4096)
+    encoded = bytes(imagecodecs.bitshuffle_encode(data, itemsize=size, blocksize=theirs))
+    parameters = {"elementsize": size, "blocksize": block}
+    codec = ours("bitshuffle")
+    assert codec.call("encode", ports(data, **parameters)) == {"bytes": encoded}
+    assert codec.call("decode", ports(encoded, **parameters)) == {"bytes": data}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"elementsize": 0}, "`elementsize`: expected a uint from 1 to 2147483647, got `0`"),
+        ({"elementsize": 3}, "`bytes`: "),
+        ({"blocksize": 12}, "`blocksize`: expected a multiple of 8, got 12"),
+    ],
+)
+def test_bitshuffle_refuses_in_words(ours: OpenFilter, changes: dict[str, int], said: str) -> None:
+    for direction in DIRECTIONS:
+        with pytest.raises(CodecError, match=said):
+            ours("bitshuffle").call(direction, ports(bytes(40), **changes))

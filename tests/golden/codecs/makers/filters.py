@@ -1,8 +1,9 @@
-"""Vectors of the filters: numcodecs' answers."""
+"""Vectors of the filters: numcodecs' answers, and imagecodecs' where numcodecs has none."""
 
 from collections.abc import Iterator
 from typing import Any
 
+import imagecodecs
 import numcodecs
 import numpy as np
 from golden_vector import Value, Vector, smooth
@@ -51,6 +52,8 @@ def vectors() -> Iterator[Vector]:
     yield from delta_vectors()
     yield from fixedscaleoffset_vectors()
     yield from quantize_vectors()
+    yield from packbits_vectors()
+    yield from bitshuffle_vectors()
 
 
 def shuffle_vectors() -> Iterator[Vector]:
@@ -138,4 +141,32 @@ def quantize_vectors() -> Iterator[Vector]:
             digits=digits,
             dtype=dtype,
             astype=astype,
+        )
+
+
+def packbits_vectors() -> Iterator[Vector]:
+    """Give those of `packbits`, with and without padding."""
+    flags = smooth(np.dtype("u1"), (75, 1)).ravel() % 3 == 0
+    for count in (0, 1, 8, 20, 75):
+        yield filtered("packbits", f"{count}-booleans", flags[:count])
+
+
+def bitshuffle_vectors() -> Iterator[Vector]:
+    """Give those of `bitshuffle`: several blocks, the last smaller, and elements left behind it."""
+    data = smooth(np.dtype("u1"), (300, 8)).tobytes()
+    for size, count, block in ((1, 300, 0), (2, 300, 64), (4, 7, 0), (4, 299, 0), (8, 44, 16)):
+        plain = data[: size * count]
+        yield Vector(
+            implementation="bitshuffle-c",
+            case=f"elements-of-{size}-blocks-of-{block}-{count}",
+            made_by=f"imagecodecs {imagecodecs.__version__}, {imagecodecs.bitshuffle_version()}",
+            directions=("decode", "encode"),
+            inputs={
+                "bytes": bytes(
+                    imagecodecs.bitshuffle_encode(plain, itemsize=size, blocksize=block)
+                ),
+                "elementsize": size,
+                "blocksize": block,
+            },
+            outputs={"bytes": plain},
         )
