@@ -12,7 +12,8 @@ impl Transform for Gzip {
     fn decode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
         let encoded = inputs.bytes("bytes")?;
         // Most files have one member, whose size is the last thing in them.
-        let expected = encoded.last_chunk::<SIZE_BYTES>().map_or(0, |size| u32::from_le_bytes(*size));
+        let expected =
+            encoded.last_chunk::<SIZE_BYTES>().map_or(0, |size| u32::from_le_bytes(*size));
         let mut output = outputs.begin("bytes", 0)?;
         let mut used = 0;
         loop {

@@ -1,0 +1,94 @@
+//! The chunks of a standalone file, read without believing what they claim.
+//!
+//! ```text
+//! chunk  number type: u8, count - 1: u24, metadata, page       little-endian
+//! end    0: u8
+//! ```
+//!
+//! pco allocates what the metadata demand, and a failure to is a trap; so its own reader of chunks
+//! is not used, and what it would allocate is looked at first.
+
+use std::mem::MaybeUninit;
+use std::slice;
+
+use chonkle_codec::{Output, Result};
+use pco::data_types::{Number, NumberType};
+use pco::metadata::{DeltaEncoding, FormatVersion};
+use pco::wrapped::FileDecompressor;
+
+pub const BAD: &str = "port `bytes`: bad or truncated pcodec file";
+
+/// Numbers at a time: some batches of pco's, little enough to stay in a processor's first cache.
+const COUNT: usize = 8 * pco::FULL_BATCH_N;
+const END: u8 = 0;
+const COUNT_BYTES: usize = 3;
+
+/// A mode in the first 4 bits of the metadata, and the size of its dictionary in 25 bits.
+const DICTIONARY: u32 = 4;
+const MODE_BITS: u32 = 4;
+const DICTIONARY_SIZE_BITS: u32 = 25;
+/// The window for repetitions has at most so many bits; pco writes 15 at most.
+const WINDOW_BITS: u32 = 18;
+
+/// Appends the numbers of all chunks; gives how many bytes stand behind the file.
+pub fn read_chunks<T: Number>(
+    version: &FormatVersion,
+    mut chunks: &[u8],
+    output: &mut Output,
+) -> Result<usize> {
+    let version = [version.major, version.minor];
+    let (file, _) = FileDecompressor::new(version.as_slice()).map_err(|_| BAD)?;
+    let kind = NumberType::new::<T>() as u8;
+    loop {
+        let (&found, rest) = chunks.split_first().ok_or(BAD)?;
+        if found == END {
+            return Ok(rest.len());
+        }
+        let (count, rest) = rest.split_first_chunk::<COUNT_BYTES>().ok_or(BAD)?;
+        let [low, middle, high] = *count;
+        let count = u32::from_le_bytes([low, middle, high, 0]) as usize + 1;
+        if found != kind || !has_its_dictionary(rest, size_of::<T>()) {
+            return Err(BAD.into());
+        }
+        chunks = read_chunk::<T>(&file, count, rest, output)?;
+    }
+}
+
+/// Tells whether a dictionary, if there is one, is no larger than what follows.
+fn has_its_dictionary(metadata: &[u8], item_size: usize) -> bool {
+    let Some(first) = metadata.first_chunk() else { return !metadata.is_empty() };
+    let bits = u32::from_le_bytes(*first);
+    let size = bits >> MODE_BITS & ((1 << DICTIONARY_SIZE_BITS) - 1);
+    bits & ((1 << MODE_BITS) - 1) != DICTIONARY || size as usize <= metadata.len() / item_size
+}
+
+fn read_chunk<'a, T: Number>(
+    file: &FileDecompressor,
+    count: usize,
+    metadata: &'a [u8],
+    output: &mut Output,
+) -> Result<&'a [u8]> {
+    let (mut chunk, page) = file.chunk_decompressor::<T, _>(metadata).map_err(|_| BAD)?;
+    match chunk.meta().delta_encoding {
+        DeltaEncoding::Lookback { config, .. } if config.window_n_log > WINDOW_BITS => {
+            return Err("port `bytes`: window of more than 2^18 numbers".into());
+        }
+        _ => {}
+    }
+    let mut page = chunk.page_decompressor(page, count).map_err(|_| BAD)?;
+    // An output is not aligned, as numbers have to be.
+    let mut numbers = [const { MaybeUninit::<T>::uninit() }; COUNT];
+    let mut left = count;
+    while left > 0 {
+        let read = page.read_uninit(&mut numbers).map_err(|_| BAD)?.n_processed;
+        if read == 0 {
+            return Err(BAD.into());
+        }
+        // SAFETY: so many were written.
+        let bytes =
+            unsafe { slice::from_raw_parts(numbers.as_ptr().cast(), read * size_of::<T>()) };
+        output.extend(bytes)?;
+        left = left.saturating_sub(read);
+    }
+    Ok(page.into_src())
+}
