@@ -17,7 +17,7 @@ def vectors() -> Iterator[Vector]:
     for dtype in ("<u2", "<i2", "<f2", "<u4", "<i4", "<f4", "<u8", "<i8", "<f8"):
         values = smooth(np.dtype(dtype), (12, 40)).ravel()
         yield encoding(np.dtype(dtype).name, values)
-    walk = smooth(np.dtype("<i4"), (24, 40)).ravel().cumsum(dtype="<i4")
+    walk = smooth(np.dtype("<u4"), (24, 40)).view("<i4").ravel().cumsum(dtype="<i4")
     yield encoding("empty", walk[:0])
     yield encoding("constant", np.full(3000, 7, "<i8"), level=0)
     yield encoding("pages", walk, level=4, equal_pages_up_to=300)
