@@ -16,6 +16,7 @@ from tests.bench.codec_speed.rivals import (
     images,
     in_wasm,
     native,
+    pcodec_images,
     transposition,
 )
 
@@ -109,7 +110,18 @@ CASES = [
     Compressor(
         codec_id="pcodec",
         kind="float32",
-        rivals=[native("pcodec")],
+        rivals=[
+            native("pcodec", level=8),
+            pcodec_images,
+            in_wasm(
+                "numcodecs_wasm_pco",
+                "Pco",
+                level=8,
+                mode="auto",
+                delta="auto",
+                paging="equal-pages-up-to",
+            ),
+        ],
     ),
     *(
         Filter(

@@ -120,6 +120,13 @@ def bitshuffle_images(chunk: Chunk) -> Rival:
     )
 
 
+def pcodec_images(chunk: Chunk) -> Rival:
+    """Compare with pcodec in imagecodecs."""
+    data = chunk.array.ravel()
+    decode = partial(imagecodecs.pcodec_decode, shape=data.shape, dtype=data.dtype)
+    return Rival("imagecodecs", partial(imagecodecs.pcodec_encode, data, level=8), decode)
+
+
 def byte_swap(chunk: Chunk) -> Rival:
     """Compare with NumPy turning bytes around."""
     swapped = chunk.array.dtype.newbyteorder(">")
