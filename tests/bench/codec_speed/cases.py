@@ -47,28 +47,21 @@ def page(decoded: bytes) -> Mapping[str, bytes]:
 CASES = [
     *(
         Compressor(
-            codec_id="zlib",
-            label=f"level {level}",
-            settings={"level": level},
-            rivals=[
-                native("zlib", level=level),
-                images("deflate", level=level),
-                in_wasm("numcodecs_wasm_zlib", "Zlib", level=level),
-            ],
+            codec_id=codec_id, label=f"level {level}", settings={"level": level}, rivals=rivals
         )
         for level in (1, 6)
-    ),
-    Compressor(
-        codec_id="gzip",
-        label="level 6",
-        settings={"level": 6},
-        rivals=[native("gzip", level=6), images("gzip", level=6)],
-    ),
-    Compressor(
-        codec_id="deflate",
-        label="level 6",
-        settings={"level": 6},
-        rivals=[images("deflate", level=6, raw=True)],
+        for codec_id, rivals in (
+            (
+                "zlib",
+                [
+                    native("zlib", level=level),
+                    images("deflate", level=level),
+                    in_wasm("numcodecs_wasm_zlib", "Zlib", level=level),
+                ],
+            ),
+            ("gzip", [native("gzip", level=level), images("gzip", level=level)]),
+            ("deflate", [images("deflate", level=level, raw=True)]),
+        )
     ),
     *(
         Compressor(
