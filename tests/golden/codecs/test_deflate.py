@@ -91,6 +91,25 @@ def test_levels_that_there_are_not(shipped: Shipped, codec_id: str, level: int) 
         shipped(f"{codec_id}-rs").call("encode", call)
 
 
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 5551, 5552, 5553, 5568, 11_104, 100_003])
+@pytest.mark.parametrize("byte", [b"\0", b"\x01", b"\xff"])
+def test_checksums_of_zlib(shipped: Shipped, size: int, byte: bytes) -> None:
+    """Sizes about which its loops differ, of bytes with the greatest sums."""
+    encoded = zlib.compress(byte * size)
+    codec = shipped("zlib-rs")
+    assert codec.call("decode", {"bytes": encoded}) == {"bytes": byte * size}
+    with pytest.raises(CodecError, match="wrong checksum"):
+        codec.call("decode", {"bytes": encoded[:-1] + bytes([encoded[-1] ^ 1])})
+
+
+@pytest.mark.parametrize(
+    "header", [b"", b"x", b"\x78\x9d", b"\x79\x9c", b"\x88\x98", b"\x78\xbb", b"\x77\x85"]
+)
+def test_headers_of_zlib(shipped: Shipped, header: bytes) -> None:
+    with pytest.raises(CodecError, match="bad or truncated zlib stream"):
+        shipped("zlib-rs").call("decode", {"bytes": header + zlib.compress(b"some")[2:]})
+
+
 @given(members=st.lists(chunks, min_size=1, max_size=4), padding=st.integers(0, 9))
 def test_members_of_gzip(shipped: Shipped, members: list[bytes], padding: int) -> None:
     encoded = b"".join(map(gzip.compress, members)) + bytes(padding)

@@ -3,7 +3,9 @@
 //! The zlib-rs crate was measured in its place: on a satellite tile it decodes 18 % slower, and at
 //! level 1 compresses to 1.22 where libdeflate gets 1.77 at the same speed.
 
+mod adler32;
 mod libdeflate;
+mod zlib;
 
 use std::cell::Cell;
 
@@ -11,6 +13,7 @@ use chonkle_codec::{Inputs, Output, Outputs, Result};
 
 use libdeflate::{Compressor, Decompressor, Refusal};
 pub use libdeflate::{Format, GZIP, RAW, ZLIB};
+pub use zlib::decode_zlib;
 
 /// The longest match is 258 bytes and takes 2 bits at least: no stream grows more.
 const RATIO_MAX: usize = 1032;

@@ -66,9 +66,9 @@ type Bound = unsafe extern "C" fn(*mut sys::libdeflate_compressor, usize) -> usi
 
 /// What stands around DEFLATE; functions, so that a codec links only those of its own format.
 pub struct Format {
-    decompress: Decompress,
-    compress: Compress,
-    bound: Bound,
+    pub(crate) decompress: Decompress,
+    pub(crate) compress: Compress,
+    pub(crate) bound: Bound,
     /// What is said of a stream that is not of this format.
     pub refusal: &'static str,
 }
