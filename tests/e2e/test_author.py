@@ -98,7 +98,7 @@ def commands_of_the_guide(language: str) -> list[list[str]]:
     (then,) = re.findall(r"```sh\n(chonkle build [^`]*)```", page)
     shown = f"{begin}\n{then}"
     if language == "rust":
-        shown = shown.replace("--lang c", "--lang rust").replace("delta-c", "delta-rs")
+        shown = shown.replace("--lang c", "--lang rust").replace("stride-c", "stride-rs")
     return [shlex.split(line) for line in shown.splitlines()]
 
 
@@ -125,7 +125,7 @@ def test_what_the_guide_shows_is_what_is_written(
 ) -> None:
     page = GUIDE.read_text("utf-8")
     for language in ("c", "rust"):
-        (name,) = (word for word in commands_of_the_guide(language)[0] if "delta" in word)
+        (name,) = (word for word in commands_of_the_guide(language)[0] if "stride" in word)
         call(installed, "new", name, "--lang", language, cwd=tmp_path)
         source = {"c": "src/codec.c", "rust": "src/lib.rs"}[language]
         assert (tmp_path / name / source).read_text("utf-8") in page
