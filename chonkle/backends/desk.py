@@ -11,7 +11,6 @@ that lies on the desk, or one of the two codes below.
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
 from threading import Lock
 from typing import Any, Final
 
@@ -21,7 +20,6 @@ from chonkle.backends.calls import Calls
 from chonkle.backends.guest import GuestFunctions
 from chonkle.cache.aot import AotCache, ModuleCompiler
 from chonkle.digest import Digest
-from chonkle.errors import CacheError
 
 DESK_BYTES: Final = 65536
 ON_DESK: Final = -(1 << 32)
@@ -85,14 +83,13 @@ class DeskOpener:
         with self._lock:
             if not self._is_open:
                 wasm = desk_module()
-                with suppress(CacheError):
-                    self._module = self._cache.get_or_compile(
-                        ModuleCompiler(),
-                        wasm,
-                        digest=Digest.blake3(wasm),
-                        codec_id="",
-                        label="chonkle's desk",
-                    )
+                self._module = self._cache.find_or_compile(
+                    ModuleCompiler(),
+                    wasm,
+                    digest=Digest.blake3(wasm),
+                    codec_id="",
+                    label="chonkle's desk",
+                )
                 self._is_open = True
             return self._module
 

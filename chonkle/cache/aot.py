@@ -33,6 +33,9 @@ SIZE_MAX_BYTES = 2 << 30
 # Compiling takes milliseconds for a small codec and seconds for a large one, on a machine that may
 # be busy. Who waits longer compiles for itself.
 WAIT_S = 30.0
+# How many entries of a directory are read to say why something is missing: each takes most of a
+# millisecond, and the message is no worse for the rest.
+EXPLAIN_MAX = 1000
 _WAIT_S_PER_BYTE = 5e-6
 _NUMBERED = re.compile(r"^[0-9]+: ")
 _WITHOUT_LOCKS = "no locks, so that several processes may compile the same"
@@ -235,12 +238,34 @@ class AotCache:
             CacheError: in mode `only`, when the cache does not have it.
         """
         job = _Job(compiler, wasm, digest, codec_id, label)
+        found = self._find_or_compile(job)
+        if found is None:
+            raise self._missing(job)
+        return found
+
+    def find_or_compile[T](
+        self, compiler: Compiler[T], wasm: bytes, *, digest: Digest, codec_id: str, label: str
+    ) -> T | None:
+        """Give what `get_or_compile` gives, or None in mode `only` when the cache lacks it.
+
+        Args:
+            compiler: what compiles and loads this kind of binary.
+            wasm: the binary.
+            digest: its BLAKE3 digest.
+            codec_id: what the codec does, for the record.
+            label: its implementation and version, for messages and the record.
+
+        Raises:
+            WasmFormatError: when the binary is not valid.
+        """
+        return self._find_or_compile(_Job(compiler, wasm, digest, codec_id, label))
+
+    def _find_or_compile[T](self, job: "_Job[T]") -> T | None:
         layers = self.layers
+        is_compiled = layers.config.mode != "only"
         if not layers.readable:
-            if layers.config.mode == "only":
-                raise self._missing(job)
-            return self._compile(job)[0]
-        key = self.key(compiler.kind, digest)
+            return self._compile(job)[0] if is_compiled else None
+        key = self.key(job.compiler.kind, job.digest)
         own = layers.own
         doubt = None
         for directory in layers.readable:
@@ -255,8 +280,8 @@ class AotCache:
                 continue
             if found is not None:
                 return found
-        if layers.config.mode == "only":
-            raise self._missing(job)
+        if not is_compiled:
+            return None
         return self._compile(job)[0] if own is None else self._compile_once(job, own, key, doubt)
 
     def _compile_once[T](
@@ -341,26 +366,31 @@ class AotCache:
         """Say that there is no native code, and whether there is some for another engine."""
         own = f"wasmtime {wasmtime_version()} on {target()}"
         others: set[str] = set()
+        is_cut = False
         for directory in self.layers.readable:
             # Where nobody may look, there is nothing to tell of.
             with suppress(OSError):
-                others.update(
-                    f"wasmtime {about.wasmtime} on {about.target}"
-                    for entry in directory.entries()
-                    if entry.record is not None
-                    and (about := entry.record.about).wasm == str(job.digest)
-                    # What is for this engine was just doubted, and the log says why.
-                    and about.engine != self.engine.fingerprint.hex
-                )
+                for number, entry in enumerate(directory.entries()):
+                    if number == EXPLAIN_MAX:
+                        is_cut = True
+                        break
+                    if (
+                        entry.record is not None
+                        and (about := entry.record.about).wasm == str(job.digest)
+                        # What is for this engine was just doubted, and the log says why.
+                        and about.engine != self.engine.fingerprint.hex
+                    ):
+                        others.add(f"wasmtime {about.wasmtime} on {about.target}")
         found = [f"{each} with other settings" if each == own else each for each in sorted(others)]
         option = "--interruptible " * self.engine.config.interruptible
         places = (self.layers.config.system, self.layers.config.root)
+        unfound = f"none, as far as {EXPLAIN_MAX} entries tell" if is_cut else "none"
         where = " and ".join(str(place) for place in places if place is not None) or "no cache"
         return CacheError(
             f"no native code for codec {job.label} ({job.digest}), and CHONKLE_AOT=only forbids to "
             f"compile it",
             expected=f"an entry for {own} in {where}",
-            got=f"code for {', '.join(found)}" if found else "none",
+            got=f"code for {', '.join(found)}" if found else unfound,
             hint=f"`CHONKLE_AOT=auto chonkle cache warm {option}{job.label}` makes it",
         )
 

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 import wasmtime
 
-from chonkle.cache.aot import AotCache, CacheConfig, CacheLayers, ModuleCompiler
+from chonkle.backends.desk import DeskOpener
+from chonkle.cache.aot import EXPLAIN_MAX, AotCache, CacheConfig, CacheLayers, ModuleCompiler
 from chonkle.cache.directory import CacheDirectory, Entry
 from chonkle.cache.record import Artifact, Record, Seal
 from chonkle.cache.upkeep import DAY_S
@@ -544,6 +545,35 @@ def test_only_survives_that_somebody_deletes_the_cache(
     shutil.rmtree(tmp_path / "cache")
     with pytest.raises(CacheError, match="got none"):
         run(cache, TWO)
+
+
+def test_what_is_optional_is_not_explained(
+    open_cache: Callable[..., AotCache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(open_cache(), ONE)
+    cache = open_cache(mode="only")
+    monkeypatch.delattr(CacheDirectory, "entries")
+    asked = {"digest": Digest.blake3(TWO), "codec_id": "x", "label": "test"}
+    assert cache.find_or_compile(ModuleCompiler(), TWO, **asked) is None  # type: ignore[arg-type]
+    assert DeskOpener(cache)() is None
+
+
+def test_an_explanation_reads_so_many_entries_and_no_more(
+    open_cache: Callable[..., AotCache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(open_cache(), ONE)
+    given = 0
+
+    def entries(_: CacheDirectory) -> Iterator[Entry]:
+        nonlocal given
+        while True:
+            given += 1
+            yield Entry("0" * 64, None, None, 0, 0.0, 0)
+
+    monkeypatch.setattr(CacheDirectory, "entries", entries)
+    with pytest.raises(CacheError, match=f"got none, as far as {EXPLAIN_MAX} entries tell"):
+        run(open_cache(mode="only"), TWO)
+    assert given == EXPLAIN_MAX + 1
 
 
 def test_a_cache_that_somebody_deletes_is_made_again(
