@@ -69,3 +69,20 @@ def run_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture
+def start_build(tools: Tools) -> Callable[..., subprocess.Popen[str]]:
+    """Give a function that starts `chonkle build` in a process of its own."""
+
+    def start(*arguments: object, tools_dir: Path = tools.folder) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "chonkle.cli", "build", "--tools-dir", tools_dir]
+        return subprocess.Popen(
+            list(map(str, [*command, *arguments])),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+
+    return start

@@ -126,6 +126,8 @@ BUILD_SIDE_USES = (
     "chonkle.session",
     "chonkle.pipeline",
     "chonkle.settings",
+    # How a command ends that was told to.
+    "chonkle.cli.files",
 )
 
 # What reads or changes the environment, as attributes of `os` and `os.path`.

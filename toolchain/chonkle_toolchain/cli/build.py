@@ -46,13 +46,14 @@ def build(
       chonkle build codecs zlib-rs --output built
       chonkle build --check
     """
-    with options.said_by_tools():
+    with options.running_tools():
         outcomes = build_codecs(
             folders_of(folder, output=output, build_dir=build_dir),
             tools=Tools(tools_dir),
             names=names,
             check=check,
             report=lambda outcome: None if as_json else click.echo(outcome_line(outcome)),
+            say=lambda line: click.echo(line, err=True),
         )
     if as_json:
         options.print_json([asdict(outcome) for outcome in outcomes])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from chonkle.cli.files import terminable
 from chonkle.settings import data_home
 from chonkle_toolchain.process import ToolError
 
@@ -30,10 +31,11 @@ def print_json(value: object) -> None:
 
 
 @contextlib.contextmanager
-def said_by_tools() -> Iterator[None]:
-    """Let a tool that fails speak for itself, before the failure is told."""
-    try:
-        yield
-    except ToolError as failure:
-        click.echo(failure.said, err=True)
-        raise
+def running_tools() -> Iterator[None]:
+    """Let a tool that fails speak for itself, and end tools with the command that runs them."""
+    with terminable():
+        try:
+            yield
+        except ToolError as failure:
+            click.echo(failure.said, err=True)
+            raise

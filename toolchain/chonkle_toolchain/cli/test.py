@@ -34,11 +34,12 @@ def test(folder: Path, tools_dir: Path, *, as_json: bool) -> None:
         if not as_json:
             click.echo("\n".join(report.lines(every=True)))
 
-    with options.said_by_tools():
+    with options.running_tools():
         outcomes = build(
             folders_of(folder),
             tools=Tools(tools_dir),
             report=lambda outcome: None if as_json else click.echo(outcome_line(outcome)),
+            say=lambda line: click.echo(line, err=True),
         )
     reports = verify_folder(folder, report=show)
     if as_json:

@@ -26,7 +26,7 @@ def tools(tools_dir: Path, *, install: bool, as_json: bool) -> None:
     """
     found = Tools(tools_dir)
     if install:
-        with options.said_by_tools():
+        with options.running_tools():
             install_missing(found, say=lambda line: click.echo(line, err=True))
     listed = found.all()
     if as_json:
