@@ -1,0 +1,244 @@
+"""Finding tools, choosing a Rust compiler, and saying how to get what is missing."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from chonkle_toolchain import install
+from chonkle_toolchain.environment import build_environment
+from chonkle_toolchain.rust import RUST_VERSION, TARGET, Rust, find_rust, install_hint
+from chonkle_toolchain.tools import WASM_TOOLS_VERSION, ZIG_VERSION, Tool, Tools
+
+from chonkle.errors import BuildError
+
+RUSTUP = f"rustup toolchain install {RUST_VERSION} --profile minimal --target {TARGET}"
+BOOKWORM = "apt-get update && apt-get install --yes rustc-web cargo-web rust-web-src lld-19"
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="played programs are shell scripts")
+
+
+def write_program(path: Path, script: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+def write_rust(folder: Path, version: str, *, target: bool = True, lld: bool = True) -> Path:
+    """Write programs that play a Rust compiler, and give their folder."""
+    libraries = folder / "lib" / "rustlib"
+    if target:
+        (libraries / TARGET / "lib").mkdir(parents=True)
+        (libraries / TARGET / "lib" / "libstd-0.rlib").touch()
+    else:
+        (libraries / "src" / "rust" / "library").mkdir(parents=True)
+        (libraries / "src" / "rust" / "library" / "Cargo.lock").touch()
+    if lld:
+        (libraries / "host" / "bin").mkdir(parents=True)
+        (libraries / "host" / "bin" / "rust-lld").touch()
+    says = f'"rustc {version} (0123 played)"'
+    write_program(folder / "bin" / "cargo", "true")
+    script = f'if [ "$1" = --version ]; then echo {says}; else echo {folder}; fi'
+    return write_program(folder / "bin" / "rustc", script).parent
+
+
+@pytest.fixture
+def set_path(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Give a function that sets the search path, and hides the programs of this machine."""
+    which = shutil.which
+
+    def hide(name: str, path: str | None = None) -> str | None:
+        return None if path == "/usr/bin" else which(name, path=path)
+
+    def set_to(*folders: Path) -> None:
+        monkeypatch.setenv("PATH", os.pathsep.join(map(str, folders)))
+        monkeypatch.setattr("shutil.which", hide)
+
+    return set_to
+
+
+@posix
+def test_the_pinned_rust_is_taken_wherever_rustup_has_it(
+    tmp_path: Path, set_path: Callable[..., None]
+) -> None:
+    newer = write_rust(tmp_path / "newer", "1.99.0")
+    pinned = write_rust(tmp_path / "pinned", RUST_VERSION)
+    set_path(newer)
+    assert find_rust().version == "1.99.0"
+    which = f'if [ "$3" = {RUST_VERSION} ]; then echo {pinned}/rustc; fi'
+    write_program(newer / "rustup", which)
+    found = find_rust()
+    assert (found.version, found.rustc) == (RUST_VERSION, str(pinned / "rustc"))
+    assert found.label == f"{RUST_VERSION} (0123 played)"
+
+
+@posix
+def test_a_rust_with_the_target_is_taken_before_one_that_builds_the_library(
+    tmp_path: Path, set_path: Callable[..., None]
+) -> None:
+    source = write_rust(tmp_path / "source", "1.98.0", target=False, lld=False)
+    set_path(source)
+    assert find_rust().why_not == "rustc 1.98.0 without a linker for wasm"
+    write_program(source / "wasm-ld-19", "true")
+    found = find_rust()
+    assert (found.build_std, found.label) == (True, "1.98.0 (0123 played) -Zbuild-std wasm-ld-19")
+    set_path(source, write_rust(tmp_path / "target", "1.97.0"))
+    assert find_rust().version == "1.97.0"
+
+
+@posix
+def test_a_proxy_is_asked_once_which_compiler_it_stands_for(
+    tmp_path: Path, set_path: Callable[..., None]
+) -> None:
+    real = write_rust(tmp_path / "real", "1.97.0")
+    for name in ("rustc", "cargo"):
+        write_program(tmp_path / "proxy" / name, f'exec {real / name} "$@"')
+    set_path(tmp_path / "proxy")
+    found = find_rust()
+    assert (found.rustc, found.cargo) == (str(real / "rustc"), str(real / "cargo"))
+
+
+@posix
+@pytest.mark.parametrize(
+    ("version", "why_not"),
+    [("1.63.0", "rustc 1.63.0, older than 1.87"), ("nonsense", "rustc nonsense, older than 1.87")],
+)
+def test_a_rust_that_cannot_build_is_named(
+    version: str, why_not: str, tmp_path: Path, set_path: Callable[..., None]
+) -> None:
+    set_path(write_rust(tmp_path / "old", version))
+    with pytest.raises(BuildError, match=f"`rust` >=1.87 is missing.*, got {why_not}; hint: "):
+        Tools(tmp_path).need({"rust"})
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A kind of machine, as far as getting Rust is concerned."""
+
+    platform: str
+    programs: tuple[str, ...] = ()
+    user: int = 1000
+
+
+@pytest.mark.parametrize(
+    ("machine", "hint"),
+    [
+        (Machine("linux", ("rustup", "apt-get")), f"`{RUSTUP}`"),
+        (
+            Machine("linux", ("apt-get",)),
+            f"as root `apt-get install --yes rustup`, then `{RUSTUP}`",
+        ),
+        (
+            Machine("linux", ("apt-get",), user=0),
+            f"`apt-get update && apt-get install --yes rustup && {RUSTUP}` or `{BOOKWORM}`",
+        ),
+        (
+            Machine("darwin"),
+            f"`brew install rustup`, whose folder has to be added to PATH, then `{RUSTUP}`",
+        ),
+        (Machine("win32"), f"`winget install Rustlang.Rustup`, then `{RUSTUP}`"),
+        (Machine("freebsd14"), f"install rustup, then `{RUSTUP}`"),
+    ],
+)
+def test_the_way_to_get_rust_is_that_of_the_machine(
+    machine: Machine, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = machine.programs
+    monkeypatch.setattr("shutil.which", lambda name, **_: f"/bin/{name}" if name in there else None)
+    monkeypatch.setattr("sys.platform", machine.platform)
+    monkeypatch.setattr("os.geteuid", lambda: machine.user, raising=False)
+    assert install_hint() == hint
+
+
+def test_all_that_is_missing_is_said_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    with pytest.raises(BuildError) as caught:
+        Tools(tmp_path).need({"zig", "rust", "wasm-tools"})
+    said = str(caught.value)
+    for tool in (f"`zig` {ZIG_VERSION}", "`rust` >=1.87", f"`wasm-tools` {WASM_TOOLS_VERSION}"):
+        assert f"{tool} is missing, it " in said
+    assert f"-m pip install --disable-pip-version-check ziglang=={ZIG_VERSION}`" in said
+    assert "` with cargo, which comes with Rust: " in said
+    assert said.endswith("; or `chonkle tools --install`")
+
+
+@posix
+def test_a_tool_of_another_version_is_missing(
+    tmp_path: Path, set_path: Callable[..., None]
+) -> None:
+    write_program(tmp_path / "programs" / "wasm-tools", 'echo "wasm-tools 1.0.0"')
+    set_path(tmp_path / "programs")
+    with pytest.raises(BuildError, match=r"is missing.*, got wasm-tools 1\.0\.0; hint: "):
+        Tools(tmp_path).need({"wasm-tools"})
+
+
+@dataclass(frozen=True)
+class PlayedTools(Tools):
+    """Zig and wasm-tools are there; of Rust what one says."""
+
+    found: Rust
+
+    def zig(self) -> Tool:
+        return Tool("zig", "", "", command=("zig",))
+
+    def wasm_tools(self) -> Tool:
+        return Tool("wasm-tools", "", "", command=("wasm-tools",))
+
+    def rust(self) -> Rust:
+        return self.found
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Play a machine with rustup and without a network; give the commands that fail."""
+    commands: list[str] = []
+
+    def refuse(command: Sequence[str], *, what: str) -> bytes:
+        commands.append(" ".join(command))
+        raise BuildError(f"{what} failed with exit code 1")
+
+    monkeypatch.setattr("shutil.which", lambda name, **_: name if name == "rustup" else None)
+    monkeypatch.setattr(install, "run", refuse)
+    return commands
+
+
+def test_a_rust_that_cannot_be_had_is_done_without_where_there_is_another(
+    tmp_path: Path, refused: list[str]
+) -> None:
+    said: list[str] = []
+    other = Rust(cargo="cargo", version="1.90.0")
+    install.install_missing(PlayedTools(tmp_path, found=other), say=said.append)
+    assert refused == [RUSTUP]
+    assert said[-1].startswith("going on with Rust 1.90.0: installing Rust ")
+    with pytest.raises(BuildError, match="installing Rust failed"):
+        install.install_missing(PlayedTools(tmp_path, found=Rust()), say=said.append)
+
+
+def test_what_is_there_is_not_installed(tmp_path: Path, refused: list[str]) -> None:
+    pinned = Rust(cargo="cargo", version=RUST_VERSION)
+    install.install_missing(PlayedTools(tmp_path, found=pinned), say=lambda _: None)
+    assert refused == []
+
+
+def test_what_is_meant_for_other_builds_is_kept_from_the_compilers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    others = (
+        "CFLAGS", "CPATH", "C_INCLUDE_PATH", "CC_wasm32_unknown_unknown", "TARGET_CFLAGS",
+        "HOST_CC", "AR", "CRATE_CC_NO_DEFAULTS", "CCC_OVERRIDE_OPTIONS", "ZIG_LIB_DIR",
+        "NIX_CFLAGS_COMPILE", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER",
+        "CARGO_BUILD_TARGET", "CARGO_PROFILE_RELEASE_LTO", "CARGO_TARGET_DIR", "SOURCE_DATE_EPOCH",
+    )  # fmt: skip
+    own = ("CARGO_BUILD_JOBS", "CARGO_HOME", "CARGO_NET_OFFLINE", "HTTPS_PROXY", "TMPDIR",
+           "ZIG_GLOBAL_CACHE_DIR", "CCACHE_DIR")  # fmt: skip
+    for name in (*others, *own):
+        monkeypatch.setenv(name, "x")
+    environment = build_environment()
+    assert not environment.keys() & set(others)
+    assert environment.keys() >= set(own)
