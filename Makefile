@@ -31,7 +31,7 @@ demo: $(VENV)/demo.stamp ## Decode a cloud-optimized GeoTIFF with the codecs in 
 	$(PY) docs/examples/demo/demo.py $(ARGS)
 
 .PHONY: test
-test: lint tools ## Everything that CI checks; installs compilers first
+test: lint tools ## Every test that CI runs; installs compilers first
 	sh .ci/system-packages
 	$(BIN)/chonkle build $(CODECS) --check
 	$(PY) -m pytest -n $(WORKERS) $(ARGS)
@@ -66,6 +66,10 @@ format: $(VENV)/dev.stamp ## Format the code and apply the fixes that ruff is su
 .PHONY: codecs
 codecs: $(VENV)/dev.stamp ## Build the codecs whose sources changed
 	$(BIN)/chonkle build $(CODECS)
+
+.PHONY: reproduce
+reproduce: tools ## Build every codec twice from clean, and compare the bytes: minutes
+	$(BIN)/chonkle reproduce $(CODECS) $(ARGS)
 
 .PHONY: verify-codecs
 verify-codecs: $(VENV)/dev.stamp ## Check that the built codecs are what they say, and stand what they get

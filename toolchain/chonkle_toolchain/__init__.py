@@ -13,6 +13,8 @@ fingerprint what a build depends on, as one digest
 lock        codecs.lock: what was built from what
 compare     what is not up to date, and why
 build       all of it, for the codecs that are not up to date
+reproduce   all of it twice, from clean
+difference  where two built files differ, in words
 guest       a built codec, called in the plainest way
 vectors     golden vectors, and whether a codec keeps them
 verify      whether a codec is what it says it is, and stands what it gets

@@ -23,7 +23,8 @@ from chonkle_toolchain.compile_rust import crate_flags
 from chonkle_toolchain.recipe import RECIPE_FILE, Recipe, source_files
 from chonkle_toolchain.tools import WASM_TOOLS_VERSION, ZIG_VERSION, tools_for
 
-# Raised when the toolchain itself makes other bytes of the same inputs.
+# Raised when the toolchain itself makes other bytes of the same inputs. Where that was forgotten,
+# `make reproduce` finds files that are not what comes out any more.
 TOOLCHAIN_VERSION = "2"
 
 # How messages call the parts.

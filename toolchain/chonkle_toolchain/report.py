@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from chonkle_toolchain.build import Outcome
+from chonkle_toolchain.reproduce import Reproduction
 from chonkle_toolchain.tools import Tool
 
 _KIB = 1024
@@ -45,3 +46,14 @@ def tool_lines(tools: Iterable[Tool]) -> Iterator[str]:
         yield f"{tool.name:<12} {state:<8} {version:<10} wants {tool.wanted:<10} {tool.purpose}"
         if not tool.found:
             yield f"{'':<12} hint: {tool.hint}"
+
+
+def reproduction_lines(found: Reproduction) -> Iterator[str]:
+    """Write what came of building one codec twice."""
+    if found.differences:
+        yield f"different {found.name}"
+        yield from (f"  {difference}" for difference in found.differences)
+    else:
+        yield f"same {found.name}: twice{'' if found.note else ', and as it was'}"
+    if found.note:
+        yield f"  {found.note}"

@@ -1,0 +1,237 @@
+"""Building codecs twice from clean, to see that their bytes depend on the fingerprint alone.
+
+The two builds run at the same time. They share the compilers and what Cargo downloaded:
+
+    first/          codec-src, build, zig, codec           as this process is
+    second/.../     the same; toolchain with the SDK,      another time zone, locale, mask and
+                    cargo and tmp at other paths           number of jobs, and settings that are
+                                                           meant for other builds
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from chonkle_toolchain.build import Folders, choose
+from chonkle_toolchain.difference import first_difference
+from chonkle_toolchain.lock import Built, read_lock
+from chonkle_toolchain.make import ABIS
+from chonkle_toolchain.process import ToolError
+from chonkle_toolchain.recipe import Abi, Recipe, find_recipes, source_files
+from chonkle_toolchain.sdk import SDK_PARTS
+from chonkle_toolchain.tools import Tools, tools_for
+
+# With a space and a letter that is not ASCII, as users' folders have.
+_SECOND = Path("second", "somewhere else", "étage")
+_SECOND_UMASK = 0o077
+_SAME_UMASK = -1
+_ELSEWHERE = {
+    "TZ": "Pacific/Kiritimati",
+    "LANG": "C.UTF-8",
+    "LC_ALL": "C.UTF-8",
+    "PYTHONHASHSEED": "1",
+    "CARGO_BUILD_JOBS": "1",
+    "CARGO_PROFILE_RELEASE_OPT_LEVEL": "0",
+    "RUSTFLAGS": "-Cdebug-assertions=on",
+    "CFLAGS": "-O0 -DELSEWHERE",
+    "SOURCE_DATE_EPOCH": "1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduction:
+    """What came of building one codec twice.
+
+    Attributes:
+        name: its implementation.
+        differences: what is not equal, and where; one clause for each artifact.
+        note: why it was not compared with what is there, or empty.
+    """
+
+    name: str
+    differences: tuple[str, ...]
+    note: str
+
+
+def reproduce(
+    folders: Folders,
+    *,
+    tools: Tools,
+    names: Iterable[str] = (),
+    say: Callable[[str], None] = lambda _: None,
+) -> list[Reproduction]:
+    """Build codecs twice, and compare what comes out of both, and what is there.
+
+    What is there is compared if the same tools built it. When anything differs, both builds stay in
+    `reproduce` in the build folder.
+
+    Args:
+        folders: where the codecs are, and what is there of them. Only the build folder changes.
+        tools: the compilers.
+        names: which codecs; all when empty.
+        say: told what both builds say.
+
+    Returns:
+        What came of each codec, sorted by name.
+
+    Raises:
+        BuildError: when a recipe is bad, a tool is missing, or a codec does not build.
+    """
+    recipes = choose(find_recipes(folders.codec_src), names).values()
+    tools.need({name for recipe in recipes for name in tools_for(recipe)})
+    rooms = folders.build_dir / "reproduce"
+    rooms.mkdir(parents=True, exist_ok=True)
+    room = Path(tempfile.mkdtemp(dir=rooms.resolve()))
+    places = room / "first", room / _SECOND
+    with contextlib.ExitStack() as cleanup:
+        cleanup.callback(shutil.rmtree, room, ignore_errors=True)
+        for place in places:
+            for recipe in recipes:
+                _copy_codec(recipe, place / "codec-src" / recipe.name)
+        _build_both(*places, folders.sdk, tools, say)
+        one, other = (place / "codec" for place in places)
+        found = [compare_builds(recipe.name, one, other, folders.output) for recipe in recipes]
+        if any(reproduction.differences for reproduction in found):
+            cleanup.pop_all()
+    return found
+
+
+def compare_builds(name: str, first: Path, second: Path, output: Path) -> Reproduction:
+    """Compare what came out of two builds of a codec, and what is there.
+
+    Args:
+        name: the codec.
+        first: the folder of files that one build made.
+        second: that of the other.
+        output: that of what is there.
+
+    Raises:
+        BuildError: when a lock cannot be read.
+    """
+    one, other = (read_lock(folder).codecs[name] for folder in (first, second))
+    bytes_of_one = _artifacts(first, one)
+    differences = [
+        *_differences("the two builds", bytes_of_one, _artifacts(second, other)),
+        *(
+            f"the two builds: {change}"
+            for change in other.fingerprint.changes_since(one.fingerprint)
+        ),
+    ]
+    there = read_lock(output).codecs.get(name)
+    if there is None:
+        note = f"not compared with {output}, where it was never built"
+    elif tools := one.fingerprint.tools_since(there.fingerprint):
+        note = f"not compared with {output}, built with other tools: {', '.join(tools)}"
+    else:
+        note = ""
+        differences += _differences(str(output), bytes_of_one, _artifacts(output, there))
+        differences += (
+            f"{output}: {change}" for change in one.fingerprint.changes_since(there.fingerprint)
+        )
+    return Reproduction(name, tuple(differences), note)
+
+
+def _copy_codec(recipe: Recipe, target: Path) -> None:
+    for folder in (".", *recipe.shared):
+        for path in source_files(recipe.folder / folder):
+            # Several codecs may share a folder, and bring it along each.
+            copy = Path(os.path.normpath(target / folder / path))
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(recipe.folder / folder / path, copy)
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copytree(recipe.folder / "vectors", target / "vectors")
+
+
+def _build_both(
+    first: Path, second: Path, sdk: Path, tools: Tools, say: Callable[[str], None]
+) -> None:
+    with ThreadPoolExecutor() as readers, contextlib.ExitStack() as stack:
+        running = {
+            "first": _started(first, tools, {}, umask=_SAME_UMASK),
+            "second": _started(second, tools, _elsewhere(second, sdk), umask=_SECOND_UMASK),
+        }
+        for process in running.values():
+            # Ends it too, when this ends before it.
+            stack.enter_context(process)
+            stack.callback(process.terminate)
+        said = {
+            which: readers.submit(_relay, process, which, say) for which, process in running.items()
+        }
+        for which, process in running.items():
+            lines = said[which].result()
+            if process.wait():
+                raise ToolError(f"the {which} of the two builds failed", said="\n".join(lines))
+
+
+def _started(
+    place: Path, tools: Tools, changes: Mapping[str, str], *, umask: int
+) -> subprocess.Popen[str]:
+    command: list[str | Path] = [
+        # Without `-P` what stands in the current folder would be taken for what is installed.
+        *(sys.executable, "-P", "-m", "chonkle.cli", "build", place / "codec-src"),
+        *("--output", place / "codec", "--build-dir", place / "build"),
+        *("--tools-dir", tools.folder.resolve()),
+    ]
+    # Zig's cache would give the second build what the first one compiled.
+    zig = {f"ZIG_{kind}_CACHE_DIR": str(place / "zig" / kind) for kind in ("GLOBAL", "LOCAL")}
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        env={**os.environ, **zig, **changes},
+        umask=umask,
+    )
+
+
+def _relay(process: subprocess.Popen[str], which: str, say: Callable[[str], None]) -> list[str]:
+    """Say what a build says, until it ends."""
+    lines = []
+    for line in process.stdout or ():
+        lines.append(line.rstrip())
+        say(f"{which}: {lines[-1]}")
+    return lines
+
+
+def _elsewhere(place: Path, sdk: Path) -> dict[str, str]:
+    """Put what a build needs beside it, and give the environment that makes it use that."""
+    package = Path(__file__).parent
+    toolchain = place / "toolchain"
+    ignored = shutil.ignore_patterns("__pycache__", "sdk", "target")
+    shutil.copytree(package, toolchain / package.name, ignore=ignored)
+    for part in SDK_PARTS:
+        shutil.copytree(sdk / part, toolchain / package.name / "sdk" / part, ignore=ignored)
+    downloads = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo").absolute()
+    downloads.mkdir(parents=True, exist_ok=True)
+    (place / "cargo").symlink_to(downloads, target_is_directory=True)
+    (place / "tmp").mkdir()
+    (place / "include").mkdir()
+    (place / "include" / "stdint.h").write_text("#error a header for other builds\n")
+    paths = [str(toolchain), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {
+        **_ELSEWHERE,
+        "CARGO_HOME": str(place / "cargo"),
+        "CARGO_TARGET_DIR": str(place / "target"),
+        "CPATH": str(place / "include"),
+        "PYTHONPATH": os.pathsep.join(paths),
+        "TMPDIR": str(place / "tmp"),
+    }
+
+
+def _artifacts(folder: Path, built: Built) -> dict[Abi, bytes]:
+    files = {abi: folder / built.artifact(abi).file for abi in ABIS}
+    return {abi: file.read_bytes() if file.exists() else b"" for abi, file in files.items()}
+
+
+def _differences(where: str, one: Mapping[Abi, bytes], other: Mapping[Abi, bytes]) -> Iterator[str]:
+    for abi in ABIS:
+        if difference := first_difference(one[abi], other[abi]):
+            yield f"{where}: {abi} differs {difference}"
