@@ -16,6 +16,7 @@ PUBLIC_FILE = 0o666
 TEMPORARY_SUFFIX = ".tmp"
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_LINKS_MAX = 40  # as in Linux
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> None:
@@ -213,29 +214,57 @@ def remove_whatever(path: Path) -> None:
 def distrust(directory: Path, *, owners: Sequence[int]) -> str | None:
     """Say why files in a directory may be somebody else's, or None where they cannot be.
 
-    The directory must belong to an owner and nobody else may write to it; every directory above it
-    must belong to an owner or to root, and be closed to writers or sticky, because whoever may
-    rename a parent may replace everything below.
+    The directory must belong to an owner and nobody else may write to it. Everything that is passed
+    on the way to it, each directory and each link, must belong to an owner or to root, and the
+    directories must be closed to other writers or sticky: whoever may rename a parent, or owns a
+    link, may replace everything behind it.
 
     Args:
         directory: an existing directory.
         owners: ids of the users who may own it.
+
+    Raises:
+        OSError: as the file system says, also for links that lead round in a circle.
     """
     if sys.platform == "win32":
         # Profile directories are closed to other users by their inherited access list.
         return None
-    real = Path(os.path.realpath(directory))
-    status = real.stat()
+    passed = list(_passed(directory))
+    real, status = passed.pop()
     if not stat.S_ISDIR(status.st_mode):
         return f"{real} is not a directory"
     reason = distrust_status(status, real, owners=owners)
-    for parent in real.parents if reason is None else ():
-        status = parent.stat()
+    for path, status in passed if reason is None else ():
+        is_link = stat.S_ISLNK(status.st_mode)
+        where = f"{path}, {'a link on the way to' if is_link else 'above'} it,"
         if status.st_uid not in (*owners, 0):
-            return f"{parent}, above it, belongs to user {status.st_uid}"
-        if status.st_mode & _OTHERS_WRITE and not status.st_mode & stat.S_ISVTX:
-            return f"{parent}, above it, may be written by others"
+            return f"{where} belongs to user {status.st_uid}"
+        # The mode of a link says nothing.
+        if not is_link and status.st_mode & _OTHERS_WRITE and not status.st_mode & stat.S_ISVTX:
+            return f"{where} may be written by others"
     return reason
+
+
+def _passed(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Give what is passed when a path is resolved, links included; where it leads comes last."""
+    todo = list(reversed(path.absolute().parts))
+    here, links = Path(todo.pop()), 0
+    while todo:
+        yield here, here.stat()
+        name = todo.pop()
+        here = here.parent if name == os.pardir else here / name
+        status = here.lstat()
+        if stat.S_ISLNK(status.st_mode):
+            yield here, status
+            links += 1
+            if links > _LINKS_MAX:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+            to = here.readlink()
+            todo.extend(reversed(to.parts))
+            here = here.parent
+            if to.is_absolute():
+                here = Path(todo.pop())
+    yield here, here.stat()
 
 
 def distrust_status(status: os.stat_result, path: Path, *, owners: Sequence[int]) -> str | None:

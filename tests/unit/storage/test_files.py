@@ -169,6 +169,55 @@ def test_a_link_is_judged_by_where_it_leads(tmp_path: Path) -> None:
     assert str(real) in str(distrust(link, owners=ME))
 
 
+@posix
+@pytest.mark.parametrize("target", ["../real", "{}/real"])
+def test_every_link_on_the_way_must_be_an_owners_and_in_a_closed_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    shared, real = tmp_path / "shared", tmp_path / "real"
+    shared.mkdir()
+    (real / "below").mkdir(parents=True)
+    link = shared / "link"
+    link.symlink_to(target.format(tmp_path))
+    (shared / "other").symlink_to("./link")
+    given = [link, link / "below", shared / "other", shared / "other" / ".." / "real"]
+    assert [distrust(path, owners=ME) for path in given] == [None] * 4
+    shared.chmod(0o777)
+    for path in given:
+        assert distrust(path, owners=ME) == f"{shared}, above it, may be written by others"
+    shared.chmod(0o1777)
+    assert [distrust(path, owners=ME) for path in given] == [None] * 4
+    stat_of = Path.lstat
+
+    def stat_with_owner(of: Path) -> os.stat_result:
+        found = stat_of(of)
+        return os.stat_result((*found[:4], 12345, *found[5:])) if of == link else found
+
+    # In a sticky directory, anybody may make a link that leads to what the victim trusts.
+    monkeypatch.setattr(Path, "lstat", stat_with_owner)
+    for path in given:
+        assert distrust(path, owners=ME) == (
+            f"{link}, a link on the way to it, belongs to user 12345"
+        )
+
+
+@posix
+def test_links_may_lead_to_the_top_or_nowhere_but_not_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, link, ring = tmp_path / "real", tmp_path / "link", tmp_path / "ring"
+    real.mkdir()
+    (real / "here").symlink_to(".")
+    assert distrust(real / "here" / "here", owners=ME) is None
+    link.symlink_to("/")
+    assert distrust(link, owners=[*ME, 0]) is None
+    monkeypatch.chdir(real)
+    assert distrust(Path(), owners=ME) is None
+    ring.symlink_to(ring)
+    with pytest.raises(OSError, match="symbolic links"):
+        distrust(ring, owners=ME)
+
+
 def test_a_file_is_no_directory_and_another_users_is_not_trusted(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     assert "is not a directory" in str(distrust(tmp_path / "file", owners=ME))
