@@ -66,8 +66,9 @@ def version_key(version: str) -> tuple[object, ...]:
     if match is None:
         return (-1, -1, -1, (0,))
     major, minor, patch, pre = match.group(1, 2, 3, 4)
-    # Numeric identifiers sort before alphanumeric ones, and a release after its pre-releases.
+    # Numeric identifiers sort before alphanumeric ones, and a release after its pre-releases. They
+    # have no leading zeros, so that the longer is the larger, and may be too long for an `int`.
     rank: tuple[object, ...] = (1,)
     if pre is not None:
-        rank = (0, *((0, int(i), "") if i.isdigit() else (1, 0, i) for i in pre.split(".")))
+        rank = (0, *((0, len(i), i) if i.isdigit() else (1, 0, i) for i in pre.split(".")))
     return (int(major), int(minor), int(patch), rank)

@@ -158,6 +158,11 @@ def test_versions_sort_as_the_specification_says() -> None:
     # Semantic Versioning 2.0.0, section 11, with what has no version before everything.
     ordered = [
         "",
+        "1.0.0-9",
+        "1.0.0-10",
+        # Longer than Python makes a number of.
+        "1.0.0-1" + "0" * 5000,
+        "1.0.0-1" + "0" * 4999 + "1",
         "1.0.0-alpha",
         "1.0.0-alpha.1",
         "1.0.0-alpha.beta",
