@@ -11,7 +11,6 @@ only then is anything written, and what is written is checked again.
 
 import re
 import stat
-import tomllib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,7 +22,18 @@ from blake3 import blake3
 from chonkle.cache.aot import CacheConfig
 from chonkle.cache.archive import END, Member, member_header, member_padding, read_members
 from chonkle.cache.directory import CacheDirectory
-from chonkle.cache.record import About, Artifact, Doubt, Record, Seal, parse_record, write_record
+from chonkle.cache.record import (
+    RECORD_MAX_BYTES,
+    About,
+    Artifact,
+    Doubt,
+    Record,
+    Seal,
+    parse_record,
+    parse_table,
+    unseal,
+    write_record,
+)
 from chonkle.cache.survey import Machine, Status, demand_trust, demand_writable, directories, survey
 from chonkle.cache.verify import check_key
 from chonkle.errors import CacheError
@@ -33,7 +43,7 @@ _MANIFEST = "bundle.toml"
 _MEMBER = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{62})(\.toml|-[0-9a-f]{16}\.cwasm)")
 _RECORD_SUFFIX = ".toml"
 _MEMBERS_MAX = 1 << 18
-_TEXT_MAX_BYTES = 256 * 1024
+_MANIFEST_MAX_BYTES = 4096
 _CHUNK_BYTES = 1 << 20
 _LOCK_WAIT_S = 30.0
 
@@ -195,7 +205,7 @@ class _Check:
             previous = member.name
             _, key, suffix = match.groups()
             if suffix == _RECORD_SUFFIX:
-                text = _read_text(member, file)
+                text = _read_text(member, file, size_max=RECORD_MAX_BYTES)
                 try:
                     record = self._record(text, key, artifacts)
                 except Doubt as doubt:
@@ -211,7 +221,9 @@ class _Check:
     def _manifest(self, member: Member | None, file: BinaryIO) -> None:
         if member is None or member.name != _MANIFEST:
             raise Doubt("it does not begin with its manifest")
-        found, wanted = _parse_manifest(_read_text(member, file)), _manifest(self.machine)
+        text = _read_text(member, file, size_max=_MANIFEST_MAX_BYTES)
+        found = parse_table(text, what="its manifest", size_max=_MANIFEST_MAX_BYTES)
+        wanted = _manifest(self.machine)
         if found.get("format") != _FORMAT_VERSION:
             raise Doubt(f"it is not of format {_FORMAT_VERSION}, the only one that is read here")
         if any(found.get(name) != value for name, value in wanted.items()):
@@ -234,11 +246,11 @@ class _Check:
 
     def _sealed_record(self, text: bytes, key: str) -> Record:
         try:
-            record = parse_record(text, key, Seal())
+            unseal(text, Seal())
         except Doubt:
             return parse_record(text, key, self.seal)
         if self.allow_unauthenticated:
-            return record
+            return parse_record(text, key, Seal())
         raise CacheError(
             "it is not authenticated, and whoever made it could run code as you",
             hint="set CHONKLE_CACHE_KEY to one key for export and import, or give "
@@ -332,13 +344,6 @@ def _manifest(machine: Machine) -> dict[str, object]:
     return {"format": _FORMAT_VERSION, **asdict(machine)}
 
 
-def _parse_manifest(text: bytes) -> dict[str, object]:
-    try:
-        return tomllib.loads(text.decode())
-    except (ValueError, RecursionError) as failure:
-        raise Doubt(f"its manifest is not TOML: {failure}") from failure
-
-
 def _words(manifest: Mapping[str, object]) -> str:
     """Name the machine of a manifest, which may hold anything."""
     listed = manifest.get("engines")
@@ -361,9 +366,9 @@ def _open_bundle(path: Path, *, size_max: int) -> BinaryIO:
     return path.open("rb")
 
 
-def _read_text(member: Member, file: BinaryIO) -> bytes:
-    if member.size > _TEXT_MAX_BYTES:
-        raise Doubt(f"the member `{member.name}` is longer than {_TEXT_MAX_BYTES} bytes")
+def _read_text(member: Member, file: BinaryIO, *, size_max: int) -> bytes:
+    if member.size > size_max:
+        raise Doubt(f"the member `{member.name}` is longer than {size_max} bytes")
     return file.read(member.size)
 
 

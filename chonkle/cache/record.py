@@ -29,6 +29,13 @@ _ALGORITHM, _KEYED_ALGORITHM = "blake3", "blake3-keyed"
 _KEY_DIGITS = 64
 # Beyond any size, time and date, and still exact as a float.
 _NUMBER_MAX = 1 << 53
+# What 256 artifacts need, which is 55 kB, with room for the rest.
+RECORD_MAX_BYTES = 64 * 1024
+_LINE_MAX_BYTES = 1024
+# What chonkle writes of TOML: tables, and bare keys without dots whose values are text or numbers.
+_LINE = re.compile(
+    rb"""\[[\w-]+\]|\[\[[\w-]+\]\]|[\w-]+ = (?:"(?:[^"\\]|\\.)*+"|[\w.:+-]{1,32})|"""
+)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -199,16 +206,8 @@ def parse_record(text: bytes, key: str, seal: Seal) -> Record:
     Raises:
         Doubt: when it is not the record that chonkle wrote for this entry.
     """
-    first, _, body = text.partition(b"\n")
-    line = first.decode(errors="replace")
-    if not line.startswith(f'{_SEAL}"') or not line.endswith('"'):
-        raise Doubt("the record's seal is broken")
-    seal.check(body, line.removeprefix(f'{_SEAL}"').removesuffix('"'))
-    try:
-        table = tomllib.loads(body.decode())
-    # Not every number that Python refuses is said to be no TOML.
-    except (ValueError, RecursionError) as failure:
-        raise Doubt(f"the record is not TOML: {failure}") from failure
+    body = unseal(text, seal)
+    table = parse_table(body, what="the record", size_max=RECORD_MAX_BYTES)
     if table.get("key") != key:
         raise Doubt("the record belongs to another entry")
     listed = table.get("artifacts")
@@ -217,11 +216,55 @@ def parse_record(text: bytes, key: str, seal: Seal) -> Record:
     return Record(key, tuple(_artifact(each, key) for each in listed), _about(table))
 
 
+def unseal(text: bytes, seal: Seal) -> bytes:
+    """Give what the seal of a record covers, unread.
+
+    Args:
+        text: the file.
+        seal: the seal that it must have.
+
+    Raises:
+        Doubt: when it has another one, or none.
+    """
+    first, _, body = text.partition(b"\n")
+    line = first.decode(errors="replace")
+    if not line.startswith(f'{_SEAL}"') or not line.endswith('"'):
+        raise Doubt("the record's seal is broken")
+    seal.check(body, line.removeprefix(f'{_SEAL}"').removesuffix('"'))
+    return body
+
+
+def parse_table(text: bytes, *, what: str, size_max: int) -> dict[str, object]:
+    """Read the little of TOML that chonkle writes, in time and memory that grow with the text.
+
+    Anybody can have written it, and all of TOML costs more: a key of n dotted parts costs n * n.
+
+    Args:
+        text: what to read.
+        what: what it is, for the doubt.
+        size_max: how long it may be.
+
+    Raises:
+        Doubt: when it is longer, or something else.
+    """
+    if len(text) > size_max:
+        raise Doubt(f"{what} is longer than {size_max} bytes")
+    for number, line in enumerate(text.split(b"\n"), 1):
+        if len(line) > _LINE_MAX_BYTES or _LINE.fullmatch(line) is None:
+            raise Doubt(f"{what} is not TOML: chonkle writes no such line as its line {number}")
+    try:
+        return tomllib.loads(text.decode())
+    except ValueError as failure:
+        raise Doubt(f"{what} is not TOML: {failure}") from failure
+
+
 def _artifact(listed: object, key: str) -> Artifact:
     table = listed if isinstance(listed, dict) else {}
     name, size, digest = (table.get(field) for field in ("name", "size", "blake3"))
-    if not (isinstance(name, str) and isinstance(size, int) and isinstance(digest, str)):
+    if not (isinstance(name, str) and type(size) is int and isinstance(digest, str)):
         raise Doubt("the record lacks a field")
+    if not 0 <= size <= _NUMBER_MAX:
+        raise Doubt("the record's field `size` is out of range")
     # So that no record leads out of its directory.
     if _DIGEST.fullmatch(digest) is None or name != artifact_name(key, digest):
         raise Doubt("the record names a file that is not its own")

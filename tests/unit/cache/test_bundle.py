@@ -441,17 +441,23 @@ CODE = f"{RECORD.key[:2]}/{RECORD.artifacts[0].name}"
         pytest.param(lambda m: [m[1], m[0], *m[2:]], "does not begin", id="manifest-later"),
         pytest.param(manifest(b"\xff"), "its manifest is not TOML", id="no-utf-8"),
         pytest.param(manifest(b"format = "), "its manifest is not TOML", id="no-toml"),
-        pytest.param(manifest(b"a = " + b"9" * 5000), "is not TOML", id="long-number"),
-        pytest.param(manifest(b"a = " + b"[" * 20_000), "is not TOML", id="deep"),
+        pytest.param(manifest(b"a = " + b"9" * 300), "is not TOML", id="long-number"),
+        pytest.param(manifest(b"a = " + b"[" * 2000), "is not TOML", id="deep"),
         pytest.param(manifest(b""), "it is not of format 1", id="no-format"),
         pytest.param(manifest(b"format = 2"), "it is not of format 1", id="format-2"),
         pytest.param(manifest(b"format = 1"), "for another engine", id="no-fields"),
         pytest.param(
-            manifest(b"format = 1\nengines = 5\nwasmtime = [1]\ntarget = 1979-05-27"),
-            "got wasmtime [1] on 1979-05-27 (engines 5)",
+            manifest(b"format = 1\nengines = 5\nwasmtime = 0x1f\ntarget = 1979-05-27"),
+            "got wasmtime 31 on 1979-05-27 (engines 5)",
             id="odd-fields",
         ),
-        pytest.param(manifest(b"#" * 300_000), "is longer than", id="long-manifest"),
+        pytest.param(
+            manifest(b"wasmtime = 0x" + b"f" * 4000), "is not TOML", id="hexadecimal-number"
+        ),
+        pytest.param(
+            manifest(b"wasmtime" + b".a" * 2000 + b" = 1"), "is not TOML", id="dotted-key"
+        ),
+        pytest.param(manifest(b"#" * 4097), "is longer than 4096 bytes", id="long-manifest"),
         pytest.param(lambda m: [*m, m[-1]], "is not in its order", id="twice"),
         pytest.param(backwards, "is not in its order", id="entries-backwards"),
         pytest.param(lambda m: [m[0], *m[2:]], "the artifacts are not", id="no-artifact"),
@@ -537,6 +543,18 @@ def test_what_is_no_file_is_refused(tmp_path: Path, goal: CacheConfig) -> None:
     assert refusal(tmp_path / "folder.tar", goal) == "it is not a regular file"
     (tmp_path / "compressed.tar").write_bytes(b"\x1f\x8b\x08" + bytes(4096))
     assert "it is not a plain tar archive" in refusal(tmp_path / "compressed.tar", goal)
+
+
+@pytest.mark.parametrize("seal", [PLAIN, KEYED])
+def test_the_seal_is_looked_at_before_what_it_covers(
+    bundle: Path, goal: CacheConfig, seal: Seal
+) -> None:
+    manifest, *_, (name, _) = members_of(bundle.read_bytes(), bundle.parent)
+    body = b"no TOML"
+    bundle.write_bytes(pack([manifest, (name, f'seal = "{PLAIN.of(body)}"\n'.encode() + body)]))
+    goal = dataclasses.replace(goal, seal=seal)
+    assert refusal(bundle, goal, allow=False).startswith("it is not authenticated")
+    assert "the record is not TOML" in refusal(bundle, goal, allow=True)
 
 
 @posix

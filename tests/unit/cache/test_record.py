@@ -2,6 +2,7 @@
 
 import dataclasses
 import tomllib
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chonkle.cache.record import (
+    RECORD_MAX_BYTES,
     About,
     Artifact,
     Doubt,
@@ -147,17 +149,68 @@ def test_a_body_that_is_no_record_is_a_doubt_though_its_seal_is_right(body: byte
 @pytest.mark.parametrize(
     "body",
     [
-        b"a = " + b"[" * 100_000,
+        b"a = " + b"[" * 60_000,
         b"a = " + b"9" * 10_000,
         b"a = 2026-13-45",
         b"\xff",
+        b'a = "\xff"',
         b"a = 1\na = 2",
+        b"a.b = 1",
+        b"[a.b]",
+        b"a = {b.c = 1}",
+        b'a = """\nb"""',
+        b'a = "' + b"b" * 1024 + b'"',
     ],
-    ids=["deep", "long number", "no date", "no text", "twice"],
+    ids=[
+        "deep",
+        "long number",
+        "no date",
+        "no line",
+        "no text",
+        "twice",
+        "dots",
+        "dots of a table",
+        "table in a line",
+        "lines",
+        "long line",
+    ],
 )
 def test_what_is_not_toml_is_a_doubt(body: bytes) -> None:
     with pytest.raises(Doubt, match="the record is not TOML: "):
         parse_record(sealed(body), KEY, PLAIN)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b".".join([b"a"] * 10_000) + b" = 1",
+        b"[" + b".".join([b"a"] * 10_000) + b"]",
+        b"wasmtime = 0x" + b"f" * 60_000,
+        b"\n".join(b"[a%d]" % i for i in range(7_000)),
+        b"\n".join(b"[[a]]" for _ in range(10_000)),
+        b"\n".join(b"a%d = 1" % i for i in range(6_000)),
+        b'a = "' + b"\\u00e9" * 10_000,
+        b"a" * 300_000,
+    ],
+    ids=["key", "table", "number", "tables", "array", "keys", "text", "long"],
+)
+def test_no_record_takes_much_more_memory_than_it_is_long(body: bytes) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(Doubt):
+            parse_record(sealed(body), KEY, PLAIN)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 16 << 20
+
+
+def test_a_record_of_as_many_artifacts_as_there_may_be_is_read() -> None:
+    artifacts = tuple(Artifact.of(KEY, str(number).encode()) for number in range(256))
+    record = Record(KEY, artifacts, ABOUT)
+    text = write_record(record, KEYED)
+    assert RECORD_MAX_BYTES * 3 // 4 < len(text) < RECORD_MAX_BYTES
+    assert parse_record(text, KEY, KEYED) == record
 
 
 def with_body(change: Callable[[str], str]) -> bytes:
@@ -173,7 +226,7 @@ def test_a_record_of_another_entry_is_a_doubt() -> None:
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(About)])
-@pytest.mark.parametrize("value", [None, "[]", "true", "{}"])
+@pytest.mark.parametrize("value", [None, "true", "1979-05-27"])
 def test_every_field_is_demanded_with_its_type(field: str, value: str | None) -> None:
     def change(body: str) -> str:
         lines = body.splitlines(keepends=True)
@@ -192,7 +245,7 @@ def test_every_field_is_demanded_with_its_type(field: str, value: str | None) ->
         ("compile_seconds", "inf"),
         ("compile_seconds", "-0.5"),
         ("created", "-1"),
-        ("created", "1" + "0" * 400),
+        ("created", "1" + "0" * 30),
         ("wasm_size", "-1"),
     ],
 )
@@ -212,7 +265,7 @@ def body_with(artifacts: object) -> bytes:
     )
 
 
-@pytest.mark.parametrize("artifacts", ["none", 1, [], [1] * 257, {"name": "a"}])
+@pytest.mark.parametrize("artifacts", ["none", 1, [{"name": "a" * 100}] * 257, {"name": "a"}])
 def test_a_record_names_a_few_artifacts(artifacts: object) -> None:
     with pytest.raises(Doubt, match="the record names no artifacts"):
         parse_record(body_with(artifacts), KEY, PLAIN)
@@ -220,11 +273,23 @@ def test_a_record_names_a_few_artifacts(artifacts: object) -> None:
 
 @pytest.mark.parametrize(
     "artifact",
-    [1, {}, {"name": 1, "size": 1, "blake3": "0" * 64}, {"name": "a", "blake3": "0" * 64}],
+    [
+        {"other": "a" * 100},
+        {"name": 1, "size": 1, "blake3": "0" * 90},
+        {"name": "a" * 40, "blake3": "0" * 64},
+        {"name": "a" * 40, "size": True, "blake3": "0" * 64},
+    ],
 )
 def test_an_artifact_has_a_name_a_size_and_a_digest(artifact: object) -> None:
     with pytest.raises(Doubt, match="the record lacks a field"):
         parse_record(body_with([artifact]), KEY, PLAIN)
+
+
+@pytest.mark.parametrize("size", [-1, 1 << 54, 10**31])
+def test_a_size_that_no_file_has_is_a_doubt(size: int) -> None:
+    listed = {"name": artifact_name(KEY, "0" * 64), "size": size, "blake3": "0" * 64}
+    with pytest.raises(Doubt, match="the record's field `size` is out of range"):
+        parse_record(body_with([listed]), KEY, PLAIN)
 
 
 @pytest.mark.parametrize(
