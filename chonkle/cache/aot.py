@@ -69,6 +69,36 @@ class Compiler[T](Protocol):
         """
 
 
+class Native[T](Protocol):
+    """A type of wasmtime's that can be had of native code."""
+
+    def deserialize_file(self, engine: wasmtime.Engine, path: str, /) -> T:
+        """Map a file of native code."""
+
+    def deserialize(self, engine: wasmtime.Engine, encoded: bytes, /) -> T:
+        """Copy native code from memory."""
+
+
+def load_native[T](native: Native[T], engine: wasmtime.Engine, path: Path) -> T:
+    """Map a file of native code, or read it where it cannot be mapped.
+
+    Args:
+        native: what it is to become.
+        engine: the engine that it is for.
+        path: the file, whose digest was checked.
+
+    Raises:
+        OSError: as the file system says.
+        wasmtime.WasmtimeError: when wasmtime does not want it.
+    """
+    try:
+        return native.deserialize_file(engine, str(path))
+    except (UnicodeEncodeError, wasmtime.WasmtimeError):
+        # wasmtime takes no path that is not UTF-8, and some file systems are mounted so that
+        # nothing on them may be executed. What is wrong with the code itself is said again.
+        return native.deserialize(engine, path.read_bytes())
+
+
 class ModuleCompiler:
     """Compiles core modules."""
 
@@ -82,7 +112,7 @@ class ModuleCompiler:
     def load(self, engine: wasmtime.Engine, paths: Sequence[Path]) -> wasmtime.Module:
         """Map a compiled core module."""
         (path,) = paths
-        return wasmtime.Module.deserialize_file(engine, str(path))
+        return load_native(wasmtime.Module, engine, path)
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from chonkle.backends.component.flatten import plan_component
 from chonkle.backends.component.flattened import FlattenedComponent
 from chonkle.backends.component.interface import INTERFACE, check_interface
 from chonkle.backends.component.plan import ComponentPlan
+from chonkle.cache.aot import load_native
 from chonkle.engine import EngineConfig
 from chonkle.errors import WasmFormatError
 from chonkle.formats.component_binary import Unsupported
@@ -50,7 +51,7 @@ class FlatteningCompiler:
         if isinstance(reason, str):
             return reason
         plan = ComponentPlan.from_json(fields.get("plan"))
-        modules = [wasmtime.Module.deserialize_file(engine, str(path)) for path in paths[1:]]
+        modules = [load_native(wasmtime.Module, engine, path) for path in paths[1:]]
         if len(modules) != len(plan.modules):
             raise WasmFormatError("a plan with another number of modules")
         return FlattenedComponent(plan, modules)
@@ -72,7 +73,7 @@ class WholeCompiler:
     def load(self, engine: wasmtime.Engine, paths: Sequence[Path]) -> wasm_component.Component:
         """Map a compiled component."""
         (path,) = paths
-        return wasm_component.Component.deserialize_file(engine, str(path))
+        return load_native(wasm_component.Component, engine, path)
 
 
 def _validate(wasm: bytes) -> None:

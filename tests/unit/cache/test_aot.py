@@ -15,9 +15,17 @@ from typing import Any
 
 import pytest
 import wasmtime
+from wasmtime import component as wasm_component
 
 from chonkle.backends.desk import DeskOpener
-from chonkle.cache.aot import EXPLAIN_MAX, AotCache, CacheConfig, CacheLayers, ModuleCompiler
+from chonkle.cache.aot import (
+    EXPLAIN_MAX,
+    AotCache,
+    CacheConfig,
+    CacheLayers,
+    ModuleCompiler,
+    load_native,
+)
 from chonkle.cache.directory import CacheDirectory, Entry
 from chonkle.cache.record import Artifact, Record, Seal
 from chonkle.cache.upkeep import DAY_S
@@ -261,6 +269,39 @@ def test_only_loads_and_never_compiles(open_cache: Callable[..., AotCache], tmp_
     cache = open_cache(mode="only")
     assert run(cache, ONE) == 1
     assert counts(cache) == (1, 0, 0)
+
+
+@posix
+def test_a_path_that_is_not_utf8_is_as_good(
+    open_cache: Callable[..., AotCache], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / os.fsdecode(b"caf\xe9")
+    try:
+        root.mkdir(mode=0o700)
+    except OSError:
+        pytest.skip("the file system wants UTF-8")
+    run(open_cache(root=root), ONE)
+    cache = open_cache(root=root)
+    assert run(cache, ONE) == 1
+    assert counts(cache) == (1, 0, 0)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("native", [wasmtime.Module, wasm_component.Component])
+def test_what_may_not_be_mapped_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, native: type[wasmtime.Module]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise wasmtime.WasmtimeError("unable to make memory executable")
+
+    engine, path = wasmtime.Engine(), tmp_path / "native"
+    text = "(module)" if native is wasmtime.Module else "(component)"
+    path.write_bytes(native(engine, text).serialize())
+    monkeypatch.setattr(native, "deserialize_file", refuse)
+    assert isinstance(load_native(native, engine, path), native)
+    path.write_bytes(b"nonsense")
+    with pytest.raises(wasmtime.WasmtimeError):
+        load_native(native, engine, path)
 
 
 def test_off_keeps_nothing(open_cache: Callable[..., AotCache], tmp_path: Path) -> None:
