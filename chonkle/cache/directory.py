@@ -104,7 +104,9 @@ class CacheDirectory:
         self.root = root
         self.seal = seal
         self.is_system = is_system
-        self._entries = root / f"aot-v{FORMAT_VERSION}"
+        # So that it stays the same where the process goes elsewhere.
+        self._given = root.absolute()
+        self._entries = self._given / f"aot-v{FORMAT_VERSION}"
         # Who may own what is here.
         own = () if sys.platform == "win32" else (os.geteuid(),)
         self._owners = (*own, 0) if own and is_system else own
@@ -127,13 +129,13 @@ class CacheDirectory:
         Raises:
             OSError: as the file system says.
         """
-        make_private_directory(self.root)
+        make_private_directory(self._given)
         if self.distrust() is None:
             # Written in place, since nothing collects here what a writer that died leaves. It comes
             # first: until the rest is there, the next process writes it again.
-            tag = self.root / "CACHEDIR.TAG"
-            tag.touch(mode=PRIVATE_FILE)
-            tag.write_bytes(CACHEDIR_TAG)
+            with os.fdopen(_open_own(self._entries.parent / "CACHEDIR.TAG"), "wb") as tag:
+                tag.truncate()
+                tag.write(CACHEDIR_TAG)
             make_private_directory(self._entries)
 
     def distrust(self) -> str | None:
@@ -143,7 +145,9 @@ class CacheDirectory:
             OSError: as the file system says.
         """
         try:
-            reason = distrust(self.root, owners=self._owners)
+            reason = distrust(self._given, owners=self._owners)
+            # What was judged is what is used, wherever a link on the way leads later.
+            self._entries = Path(os.path.realpath(self._given), self._entries.name)
             # What is above it was just looked at; below the root, nothing may be a link.
             return reason or distrust_status(
                 self._entries.lstat(), self._entries, owners=self._owners
@@ -200,12 +204,9 @@ class CacheDirectory:
         """
         if self.is_system:
             return
-        # Without waiting, for what looks like a file may be a pipe that nobody ever reads.
-        careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-        flags = os.O_WRONLY | os.O_CREAT | careful
         with suppress(OSError):
             path = self._shard(key) / f"{key}.uses"
-            handle = os.open(path, flags, PRIVATE_FILE)
+            handle = _open_own(path)
             try:
                 # A file of holes takes no room, and there is nothing in it that could be torn. Two
                 # processes in the same microsecond may count as one.
@@ -309,7 +310,7 @@ class CacheDirectory:
             OSError: as the file system says.
         """
         path = self._entries / "trimmed"
-        path.touch(mode=PRIVATE_FILE)
+        os.close(_open_own(path))
         os.utime(path, (now, now))
 
     def _shard(self, key: str) -> Path:
@@ -401,6 +402,14 @@ def _is_unfinished(name: str) -> bool:
 def _size(files: _Files) -> int:
     # What counts uses is long and takes no room.
     return sum(files[name].st_size for name in files if not name.endswith(".uses"))
+
+
+def _open_own(path: Path) -> int:
+    """Open a file to write into it, made where there is none; a link is refused."""
+    # Without waiting, for what looks like a file may be a pipe that nobody ever reads.
+    careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0) | careful
+    return os.open(path, flags, PRIVATE_FILE)
 
 
 def _hash(file: BufferedReader) -> str:

@@ -6,6 +6,7 @@ import stat
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -92,6 +93,52 @@ def test_the_root_may_be_a_link_and_what_is_in_it_may_not(
     entries = directory.root / "aot-v1"
     entries.symlink_to(entries.rename(tmp_path / "real"))
     assert directory.distrust() == f"{entries} is a link"
+
+
+@posix
+def test_a_link_that_leads_elsewhere_later_is_not_followed(
+    tmp_path: Path, directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    link, other = tmp_path / "link", CacheDirectory(tmp_path / "other", seal=Seal())
+    other.create()
+    link.symlink_to(directory.root)
+    linked = CacheDirectory(link, seal=Seal())
+    linked.create()
+    link.unlink()
+    link.symlink_to(other.root)
+    record = write_entry(into=linked)
+    assert directory.read(record.key) == record
+    assert other.read(record.key) is None
+
+
+def test_a_relative_root_stays_where_it_was(
+    tmp_path: Path, write_entry: WriteEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    relative = CacheDirectory(Path("relative"), seal=Seal())
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    relative.create()
+    record = write_entry(into=relative)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert CacheDirectory(tmp_path / "relative", seal=Seal()).read(record.key) == record
+
+
+@posix
+@pytest.mark.parametrize("name", ["CACHEDIR.TAG", "aot-v1/trimmed"])
+def test_nothing_is_written_through_a_link(
+    tmp_path: Path, directory: CacheDirectory, name: str
+) -> None:
+    target, link = tmp_path / "target", directory.root / name
+    target.write_bytes(b"theirs")
+    before = target.stat().st_mtime_ns
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)
+    write = directory.create if name == "CACHEDIR.TAG" else partial(directory.note_trimmed, now=NOW)
+    with pytest.raises(OSError, match="symbolic links"):
+        write()
+    assert target.read_bytes() == b"theirs"
+    assert target.stat().st_mtime_ns == before
 
 
 @posix
