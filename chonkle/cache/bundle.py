@@ -9,6 +9,7 @@ also be unpacked there. A bundle comes from elsewhere, and is hostile until all 
 only then is anything written, and what is written is checked again.
 """
 
+import os
 import re
 import stat
 from collections import Counter
@@ -352,7 +353,18 @@ def _words(manifest: Mapping[str, object]) -> str:
 
 
 def _open_bundle(path: Path, *, size_max: int) -> BinaryIO:
-    status = path.stat()
+    # Without waiting, for what looks like a file may be a pipe that nobody ever writes to.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    handle = os.open(path, flags)
+    try:
+        _demand_file(os.fstat(handle), size_max=size_max)
+    except CacheError:
+        os.close(handle)
+        raise
+    return os.fdopen(handle, "rb")
+
+
+def _demand_file(status: os.stat_result, *, size_max: int) -> None:
     # It is read twice, which a pipe cannot be.
     if not stat.S_ISREG(status.st_mode):
         raise CacheError("it is not a regular file")
@@ -363,7 +375,6 @@ def _open_bundle(path: Path, *, size_max: int) -> BinaryIO:
             got=f"{status.st_size} bytes",
             hint="set CHONKLE_CACHE_MAX_SIZE",
         )
-    return path.open("rb")
 
 
 def _read_text(member: Member, file: BinaryIO, *, size_max: int) -> bytes:

@@ -1,6 +1,7 @@
 """Bundles: what goes in comes out, and what did not go in never does."""
 
 import dataclasses
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -543,6 +544,21 @@ def test_what_is_no_file_is_refused(tmp_path: Path, goal: CacheConfig) -> None:
     assert refusal(tmp_path / "folder.tar", goal) == "it is not a regular file"
     (tmp_path / "compressed.tar").write_bytes(b"\x1f\x8b\x08" + bytes(4096))
     assert "it is not a plain tar archive" in refusal(tmp_path / "compressed.tar", goal)
+
+
+@posix
+def test_a_bundle_that_a_pipe_takes_the_place_of_is_not_waited_for(
+    bundle: Path, goal: CacheConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = bundle.stat()
+    bundle.unlink()
+    os.mkfifo(bundle)
+    # Whoever asks by name is told what was there before.
+    monkeypatch.setattr(Path, "stat", lambda *_, **__: status)
+    before = len(list(Path("/dev/fd").iterdir()))
+    with pytest.raises(CacheError, match="it is not a regular file"):
+        take_in(bundle, goal)
+    assert len(list(Path("/dev/fd").iterdir())) == before
 
 
 @pytest.mark.parametrize("seal", [PLAIN, KEYED])
