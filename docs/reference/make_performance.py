@@ -122,6 +122,7 @@ def page(figures: Mapping[str, Any]) -> str:
         HEAD,
         f"\nMeasured on {figures['machine']}, with {versions}.\n",
         "\n![How many times as fast as its reference each codec is](performance.png)\n",
+        "\nThe reference is numcodecs, or what stands in brackets.\n",
     ]
     for family in FAMILIES:
         lines = [
