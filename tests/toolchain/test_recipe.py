@@ -127,6 +127,26 @@ def test_shared_crates(folder: Path, manifest: str, crates: tuple[str, ...]) -> 
     assert read_recipe(folder).shared == crates
 
 
+def test_crates_of_shared_crates(folder: Path) -> None:
+    manifests = {
+        "one": "[dependencies]\nchonkle-codec = { path = '../sdk' }\n"
+        "[build-dependencies]\ntwo = { path = '../two' }",
+        "two": "[dependencies]\none = { path = '../one' }",
+    }
+    for name, manifest in manifests.items():
+        (folder.parent / name).mkdir()
+        (folder.parent / name / "Cargo.toml").write_text(manifest)
+    write_crate(folder, "[dependencies]\none = { path = '../one' }")
+    assert read_recipe(folder).shared == ("../one", "../two")
+
+
+def test_headers_of_a_crate(folder: Path) -> None:
+    (folder.parent / "headers").mkdir()
+    write_crate(folder, "")
+    (folder / "codec.toml").write_text('language = "rust"\ninclude = ["../headers"]')
+    assert read_recipe(folder).shared == ("../headers",)
+
+
 def test_a_malformed_manifest(folder: Path) -> None:
     write_crate(folder, "[")
     with pytest.raises(BuildError, match=r"Cargo\.toml: malformed TOML"):

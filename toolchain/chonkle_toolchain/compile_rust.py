@@ -112,7 +112,7 @@ def _stage(recipe: Recipe, sdk: Path, build_dir: Path) -> Path:
     Cargo names a crate outside of the workspace by its absolute path, and that name goes into
     symbols and so into the order of functions: the same source would give other bytes elsewhere.
     The SDK goes to where the crate names it, so that editors, which read the crate where it is, can
-    find a copy there too; crates that several codecs share go to where it names them.
+    find a copy there too; headers and crates that several codecs share go to where it names them.
     """
     workspace = build_dir / "stage" / recipe.name
     shutil.rmtree(workspace, ignore_errors=True)
@@ -130,7 +130,7 @@ def _stage(recipe: Recipe, sdk: Path, build_dir: Path) -> Path:
             expected="one in the codec's folder or beside it, such as `build/sdk/rust`",
         )
     _copy_sources(sdk, place)
-    for name in recipe.crates:
+    for name in recipe.shared:
         _copy_sources(recipe.folder / name, Path(os.path.normpath(crate / name)))
     return workspace
 

@@ -1,5 +1,6 @@
 """A codec's recipe: the `codec.toml` and `signature.json` in its folder."""
 
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ SDK_CRATE = "chonkle-codec"
 
 _FIELDS = {
     "c": {"language", "sources", "include", "flags", "stack_size_bytes"},
-    "rust": {"language", "c_in_crates", "stack_size_bytes"},
+    "rust": {"language", "include", "c_in_crates", "stack_size_bytes"},
 }
 _STACK_SIZE_BYTES = 256 * 1024
 _STACK_UNIT = 16
@@ -42,9 +43,9 @@ class Recipe:
         signature: what it is.
         sources: C files to compile, relative to the folder; empty for Rust.
         include: C header folders, relative to the folder; those beside it are shared by several
-            codecs. Empty for Rust.
-        crates: for Rust, crates outside of the folder that it depends on, relative to it, but for
-            the SDK's: they are shared by several codecs.
+            codecs. For Rust, its build script names them to the C compiler.
+        crates: for Rust, crates outside of the folder that it depends on, or they do, relative to
+            it, but for the SDK's: they are shared by several codecs.
         flags: further flags for the C compiler.
         c_in_crates: a crate that the Rust codec depends on compiles C.
         stack_size_bytes: the guest's stack.
@@ -212,21 +213,31 @@ def _texts(document: Mapping[str, object], name: str, path: Path) -> tuple[str, 
 
 
 def _crates(folder: Path) -> tuple[str, ...]:
-    manifest = folder / "Cargo.toml"
+    """Find the crates outside of the folder that the one in it depends on, and what those do."""
+    found = ["."]
+    for crate in found:
+        # They are gone through as well.
+        found += sorted({*_dependencies(folder, crate)} - {*found})
+    return tuple(found[1:])
+
+
+def _dependencies(folder: Path, crate: str) -> Iterator[str]:
+    manifest = folder / crate / "Cargo.toml"
     if not manifest.exists():
-        return ()
+        return
     try:
         document = tomllib.loads(_read(manifest))
     except tomllib.TOMLDecodeError as failure:
         raise BuildError(f"{manifest}: malformed TOML: {failure}") from failure
-    # What else may be wrong with it is Cargo's to say.
-    dependencies = document.get("dependencies")
-    paths = (
-        dependency.get("path")
-        for name, dependency in (dependencies.items() if isinstance(dependencies, dict) else ())
-        if name != SDK_CRATE and isinstance(dependency, dict)
-    )
-    return tuple(path for path in paths if isinstance(path, str) and _lies_outside(folder, path))
+    for table in ("dependencies", "build-dependencies"):
+        # What else may be wrong with them is Cargo's to say.
+        dependencies = document.get(table)
+        for name, dependency in dependencies.items() if isinstance(dependencies, dict) else ():
+            path = dependency.get("path") if isinstance(dependency, dict) else None
+            if name != SDK_CRATE and isinstance(path, str):
+                other = Path(os.path.normpath(Path(crate, path))).as_posix()
+                if _lies_outside(folder, other):
+                    yield other
 
 
 def _lies_outside(folder: Path, name: str) -> bool:
