@@ -1,6 +1,7 @@
 """Reproducing builds: equal bytes are told from others, and where those differ."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,19 +13,43 @@ from chonkle_toolchain.lock import LOCK_FILE
 from chonkle_toolchain.make import ABIS
 from chonkle_toolchain.reproduce import compare_builds
 from chonkle_toolchain.tools import Tools
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from chonkle.formats.wasm_binary import sections, with_custom_section
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "codec"
-# What it does depends on what stands beside the folder that it is built in.
-NOSY = """
-#if __has_include("../../../toolchain/chonkle_toolchain/sdk/wit/codec.wit")
-bool chonkle_decode(chonkle_call *call) { return chonkle_fail(call, "not here"); }
-#else
-bool chonkle_decode(chonkle_call *call) { return pass(call); }
-#endif
+# Plays the compilers of both builds: read by every Python that finds it in its path. What comes out
+# of `nosy-c` depends on where it is built, and each build leaves behind what was around it.
+PLAYED = f"""
+import json, os
+from pathlib import Path
+
+import chonkle_toolchain
+from chonkle.errors import BuildError
+from chonkle.formats.signature import embed_signature
+from chonkle.formats.wasm_binary import with_custom_section
+from chonkle_toolchain import build
+from chonkle_toolchain.make import ABIS
+
+def make(recipe, workshop):
+    umask = os.umask(0)
+    os.umask(umask)
+    around = {{**os.environ, "umask": umask, "toolchain": chonkle_toolchain.__file__}}
+    folder = workshop.build_dir.parent
+    (folder / "around.json").write_text(json.dumps(around))
+    if recipe.name == "bad-c":
+        raise BuildError("nonsense in line 1")
+    made = {{
+        abi: Path({str(SHIPPED)!r}, f"identity/identity-c@1.0.0.{{abi}}.wasm").read_bytes()
+        for abi in ABIS
+    }}
+    if recipe.name == "nosy-c":
+        seen = folder.name.encode()
+        made = {{abi: with_custom_section(data, "seen", seen) for abi, data in made.items()}}
+    return {{abi: embed_signature(data, recipe.signature) for abi, data in made.items()}}
+
+build.make_artifacts = make
 """
 
 
@@ -100,30 +125,68 @@ def test_a_difference_is_found_in_the_section_that_it_is_in() -> None:
     assert first_difference(core, core) == ""
 
 
-@pytest.mark.slow
+@pytest.fixture
+def play(
+    tmp_path: Path, sources: Path, tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Result]:
+    """Give a function that reproduces codecs in `project` with compilers that are played."""
+    played = tmp_path / "played"
+    played.mkdir()
+    (played / "sitecustomize.py").write_text(PLAYED, "utf-8")
+    paths = [str(played), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+
+    def run(*names: str) -> Result:
+        project = tmp_path / "project"
+        for name in names:
+            signature = shutil.copytree(sources / "identity-c", project / name) / "signature.json"
+            signature.write_text(signature.read_text("utf-8").replace("identity-c", name), "utf-8")
+        arguments = [project, "--output", SHIPPED, "--tools-dir", tools.folder, "--json"]
+        return CliRunner().invoke(command, list(map(str, arguments)))
+
+    return run
+
+
 @pytest.mark.toolchain
 def test_codecs_that_look_around_are_told_from_those_that_do_not(
-    sources: Path, tmp_path: Path, tools: Tools
+    play: Callable[..., Result], tmp_path: Path
 ) -> None:
-    project = tmp_path / "project"
-    shutil.copytree(sources / "identity-c", project / "identity-c")
-    nosy = Path(shutil.copytree(sources / "identity-c", project / "nosy-c"))
-    shutil.rmtree(nosy / "vectors")
-    signature, source = nosy / "signature.json", nosy / "src" / "codec.c"
-    signature.write_text(signature.read_text("utf-8").replace("identity-c", "nosy-c"), "utf-8")
-    kept, decode, _ = source.read_text("utf-8").partition("bool chonkle_decode")
-    assert decode
-    source.write_text(kept + NOSY, "utf-8")
-    arguments = [project, "--output", SHIPPED, "--tools-dir", tools.folder, "--json"]
-    done = CliRunner().invoke(command, list(map(str, arguments)), catch_exceptions=False)
+    done = play("identity-c", "nosy-c")
     assert done.exit_code == 1
-    identity, found = json.loads(done.stdout)
+    identity, nosy = json.loads(done.stdout)
     assert identity == {"name": "identity-c", "differences": [], "note": ""}
-    assert [line.partition(" from ")[0] for line in found["differences"]] == [
+    assert [line.partition(" from ")[0] for line in nosy["differences"]] == [
         "the two builds: core differs",
         "the two builds: component differs",
     ]
-    assert "(`code`)" in found["differences"][0]
+    assert all("(`seen`)" in line for line in nosy["differences"])
     # Both are kept, to be looked at.
-    (room,) = (project / "build" / "reproduce").iterdir()
-    assert len(list(room.rglob("nosy-c@1.0.0.core.wasm"))) == 2
+    rooms = tmp_path / "project" / "build" / "reproduce"
+    first, second = (
+        json.loads(path.read_text("utf-8")) for path in sorted(rooms.rglob("around.json"))
+    )
+    equal = {name for name in second if first.get(name) == second[name]}
+    assert not equal & {
+        "toolchain", "umask", "TZ", "LC_ALL", "TMPDIR", "CARGO_HOME", "CARGO_BUILD_JOBS",
+        "CARGO_TARGET_DIR", "CFLAGS", "CPATH", "RUSTFLAGS", "ZIG_GLOBAL_CACHE_DIR",
+    }  # fmt: skip
+
+
+@pytest.mark.toolchain
+def test_a_codec_that_does_not_build_is_told_with_the_words_of_the_build(
+    play: Callable[..., Result], tmp_path: Path
+) -> None:
+    done = play("bad-c")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "first: error: nonsense in line 1" in done.stderr
+    assert str(done.exception) == "the first of the two builds failed"
+    assert not any((tmp_path / "project" / "build" / "reproduce").iterdir())
+
+
+@pytest.mark.toolchain
+def test_codecs_that_are_reproduced_leave_nothing(
+    play: Callable[..., Result], tmp_path: Path
+) -> None:
+    done = play("identity-c")
+    assert done.exit_code == 0, done.stderr
+    assert not any((tmp_path / "project" / "build" / "reproduce").iterdir())

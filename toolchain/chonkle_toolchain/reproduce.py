@@ -19,11 +19,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from chonkle.errors import BuildError
 from chonkle_toolchain.build import Folders, choose
 from chonkle_toolchain.difference import first_difference
 from chonkle_toolchain.lock import Built, read_lock
 from chonkle_toolchain.make import ABIS
-from chonkle_toolchain.process import ToolError
 from chonkle_toolchain.recipe import Abi, Recipe, find_recipes, source_files
 from chonkle_toolchain.sdk import SDK_PARTS
 from chonkle_toolchain.tools import Tools, tools_for
@@ -165,9 +165,9 @@ def _build_both(
             which: readers.submit(_relay, process, which, say) for which, process in running.items()
         }
         for which, process in running.items():
-            lines = said[which].result()
+            said[which].result()
             if process.wait():
-                raise ToolError(f"the {which} of the two builds failed", said="\n".join(lines))
+                raise BuildError(f"the {which} of the two builds failed")
 
 
 def _started(
@@ -192,13 +192,10 @@ def _started(
     )
 
 
-def _relay(process: subprocess.Popen[str], which: str, say: Callable[[str], None]) -> list[str]:
+def _relay(process: subprocess.Popen[str], which: str, say: Callable[[str], None]) -> None:
     """Say what a build says, until it ends."""
-    lines = []
     for line in process.stdout or ():
-        lines.append(line.rstrip())
-        say(f"{which}: {lines[-1]}")
-    return lines
+        say(f"{which}: {line.rstrip()}")
 
 
 def _elsewhere(place: Path, sdk: Path) -> dict[str, str]:
