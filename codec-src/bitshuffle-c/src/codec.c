@@ -8,68 +8,10 @@
  * its lowest bit. */
 #include <stdlib.h>
 
+#include "bits.h"
 #include "chonkle_codec.h"
-#include "transpose.h"
 
-enum { BITS = 8, VECTOR = 16, BLOCK_TARGET = 8192, BLOCK_LEAST = 128 };
-
-/* One plane of `count` bytes to its eight rows of bits. */
-static void rows_of_plane(const uint8_t *plane, uint8_t *rows, size_t count) {
-    const size_t row = count / BITS;
-    size_t at = 0;
-    for (; at + VECTOR <= count; at += VECTOR) {
-        v128_t bytes = wasm_v128_load(plane + at);
-        for (size_t bit = BITS; bit--; bytes = wasm_i8x16_add(bytes, bytes)) {
-            uint16_t mask = (uint16_t)wasm_i8x16_bitmask(bytes);
-            memcpy(rows + bit * row + at / BITS, &mask, sizeof mask);
-        }
-    }
-    if (at == count) return;
-    v128_t bytes = wasm_v128_load64_zero(plane + at);
-    for (size_t bit = BITS; bit--; bytes = wasm_i8x16_add(bytes, bytes))
-        rows[bit * row + at / BITS] = (uint8_t)wasm_i8x16_bitmask(bytes);
-}
-
-/* Transpose two matrices of 8 x 8 bits, each of them 8 bytes (H. S. Warren: Hacker's Delight,
- * section 7-3). */
-static inline v128_t transposed_bits(v128_t bits) {
-    const v128_t of_1 = wasm_i64x2_splat(0x00AA00AA00AA00AA);
-    const v128_t of_2 = wasm_i64x2_splat(0x0000CCCC0000CCCC);
-    const v128_t of_4 = wasm_i64x2_splat(0x00000000F0F0F0F0);
-    v128_t moved = wasm_v128_and(wasm_v128_xor(bits, wasm_u64x2_shr(bits, 7)), of_1);
-    bits = wasm_v128_xor(bits, wasm_v128_xor(moved, wasm_i64x2_shl(moved, 7)));
-    moved = wasm_v128_and(wasm_v128_xor(bits, wasm_u64x2_shr(bits, 14)), of_2);
-    bits = wasm_v128_xor(bits, wasm_v128_xor(moved, wasm_i64x2_shl(moved, 14)));
-    moved = wasm_v128_and(wasm_v128_xor(bits, wasm_u64x2_shr(bits, 28)), of_4);
-    return wasm_v128_xor(bits, wasm_v128_xor(moved, wasm_i64x2_shl(moved, 28)));
-}
-
-/* Eight rows of bits to a plane: put the bytes of the rows next to each other, and transpose. */
-static void plane_of_rows(const uint8_t *rows, uint8_t *plane, size_t count) {
-    const size_t row = count / BITS;
-    transpose_join(rows, plane, row, (ptrdiff_t)row, BITS);
-    size_t at = 0;
-    for (; at + VECTOR <= count; at += VECTOR)
-        wasm_v128_store(plane + at, transposed_bits(wasm_v128_load(plane + at)));
-    if (at == count) return;
-    v128_t last = transposed_bits(wasm_v128_load64_zero(plane + at));
-    wasm_v128_store64_lane(plane + at, last, 0);
-}
-
-/* Planes are `scratch`; elements of one byte are a plane already. */
-static void encode_block(const uint8_t *from, uint8_t *to, uint8_t *scratch, size_t count,
-                         size_t size) {
-    if (size > 1) transpose_split(from, scratch, count, (ptrdiff_t)count, size);
-    const uint8_t *planes = size > 1 ? scratch : from;
-    for (size_t i = 0; i < size; i++) rows_of_plane(planes + i * count, to + i * count, count);
-}
-
-static void decode_block(const uint8_t *from, uint8_t *to, uint8_t *scratch, size_t count,
-                         size_t size) {
-    uint8_t *planes = size > 1 ? scratch : to;
-    for (size_t i = 0; i < size; i++) plane_of_rows(from + i * count, planes + i * count, count);
-    if (size > 1) transpose_join(scratch, to, count, (ptrdiff_t)count, size);
-}
+enum { BITS = 8, BLOCK_TARGET = 8192, BLOCK_LEAST = 128 };
 
 /* The library's own choice: 8 KiB, but at least 128 elements. */
 static uint64_t default_block(uint64_t size) {
@@ -106,6 +48,6 @@ static bool each_block(chonkle_call *call, block_kernel *kernel) {
     return true;
 }
 
-bool chonkle_encode(chonkle_call *call) { return each_block(call, encode_block); }
+bool chonkle_encode(chonkle_call *call) { return each_block(call, bits_split); }
 
-bool chonkle_decode(chonkle_call *call) { return each_block(call, decode_block); }
+bool chonkle_decode(chonkle_call *call) { return each_block(call, bits_join); }

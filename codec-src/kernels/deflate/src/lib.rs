@@ -8,6 +8,7 @@ mod libdeflate;
 mod zlib;
 
 use std::cell::Cell;
+use std::mem::MaybeUninit;
 
 use chonkle_codec::{Inputs, Output, Outputs, Result};
 
@@ -47,10 +48,7 @@ pub fn decompress(
     let first = encoded.len().saturating_mul(RATIO_FIRST);
     let wished = first.max(expected).max(LAST_SIZE.get()).min(bound);
     output.reserve(wished).or_else(|_| output.reserve(first))?;
-    let mut state = match DECOMPRESSOR.take() {
-        Some(state) => state,
-        None => Decompressor::new()?,
-    };
+    let mut state = take_decompressor()?;
     let result = loop {
         match state.decompress(format, encoded, output.spare()) {
             Err(Refusal::TooLittleRoom) if output.spare().len() < bound => {
@@ -67,6 +65,14 @@ pub fn decompress(
     Ok(taken)
 }
 
+/// Decompresses a stream that fills the room; false when it does not.
+pub fn fill(format: &Format, encoded: &[u8], room: &mut [MaybeUninit<u8>]) -> Result<bool> {
+    let mut state = take_decompressor()?;
+    let result = state.decompress(format, encoded, room);
+    DECOMPRESSOR.set(Some(state));
+    Ok(result.is_ok_and(|(_, given)| given == room.len()))
+}
+
 /// Decodes the port `bytes` when it is one stream, with nothing behind it.
 pub fn decode_stream(format: &Format, inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
     let mut output = outputs.begin("bytes", 0)?;
@@ -81,15 +87,39 @@ pub fn encode_stream(format: &Format, inputs: &mut Inputs, outputs: &mut Outputs
         -1 => LEVEL_DEFAULT as i32,
         level => level as i32,
     };
-    let mut state = match COMPRESSOR.take() {
-        Some(state) if state.level() == level => state,
-        // What there is of another level is freed before.
-        _ => Compressor::new(level)?,
-    };
+    let mut state = take_compressor(level)?;
     let mut output = outputs.begin("bytes", state.bound(format, decoded.len()))?;
     let size = state.compress(format, decoded, output.spare());
     COMPRESSOR.set(Some(state));
     // SAFETY: libdeflate wrote so many bytes to the spare room.
     unsafe { output.advance(size.ok_or("libdeflate broke its own bound")?) };
     Ok(())
+}
+
+/// Compresses to a stream, and gives how many bytes it wrote; None where the room was too little.
+pub fn compress(
+    format: &Format,
+    level: i32,
+    decoded: &[u8],
+    room: &mut [MaybeUninit<u8>],
+) -> Result<Option<usize>> {
+    let mut state = take_compressor(level)?;
+    let size = state.compress(format, decoded, room);
+    COMPRESSOR.set(Some(state));
+    Ok(size)
+}
+
+fn take_decompressor() -> Result<Decompressor> {
+    match DECOMPRESSOR.take() {
+        Some(state) => Ok(state),
+        None => Decompressor::new(),
+    }
+}
+
+fn take_compressor(level: i32) -> Result<Compressor> {
+    match COMPRESSOR.take() {
+        Some(state) if state.level() == level => Ok(state),
+        // What there is of another level is freed before.
+        _ => Compressor::new(level),
+    }
 }

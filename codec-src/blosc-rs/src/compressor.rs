@@ -1,0 +1,95 @@
+//! The compressors that a chunk can be made with.
+
+use std::mem::MaybeUninit;
+
+use chonkle_codec::Result;
+use deflate_kernel::ZLIB;
+use lz4_kernel::Effort;
+
+use crate::blosclz;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Compressor {
+    BloscLz,
+    Lz4,
+    Lz4Hc,
+    Zlib,
+    Zstd,
+}
+
+/// The longest match of DEFLATE is 258 bytes and takes 2 bits at least.
+const DEFLATE_RATIO_MAX: usize = 1032;
+/// A block of zstd holds 128 KiB at most, and takes 4 bytes at least.
+const ZSTD_RATIO_MAX: usize = (128 << 10) / 4;
+
+impl Compressor {
+    pub const ALL: [Self; 5] = [Self::BloscLz, Self::Lz4, Self::Lz4Hc, Self::Zlib, Self::Zstd];
+    /// The names of all, in the same order.
+    pub const NAMES: [&str; 5] = ["blosclz", "lz4", "lz4hc", "zlib", "zstd"];
+
+    /// The number that stands for the format in a header; 2 is Snappy.
+    pub fn format(self) -> u8 {
+        match self {
+            Self::BloscLz => 0,
+            Self::Lz4 | Self::Lz4Hc => 1,
+            Self::Zlib => 3,
+            Self::Zstd => 4,
+        }
+    }
+
+    pub fn of_format(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|compressor| compressor.format() == number)
+    }
+
+    /// Whether it is for ratio more than for speed: its blocks are larger.
+    pub fn is_slow(self) -> bool {
+        matches!(self, Self::Lz4Hc | Self::Zlib | Self::Zstd)
+    }
+
+    /// Whether blocks are split before it.
+    pub fn splits(self) -> bool {
+        self != Self::Zstd
+    }
+
+    /// No stream grows more than so many times.
+    pub fn ratio_max(self) -> usize {
+        match self {
+            Self::BloscLz | Self::Lz4 | Self::Lz4Hc => lz4_kernel::RATIO_MAX,
+            Self::Zlib => DEFLATE_RATIO_MAX,
+            Self::Zstd => ZSTD_RATIO_MAX,
+        }
+    }
+
+    /// Decompresses a stream, which must fill the room; false when it does not.
+    pub fn decompress(self, stream: &[u8], room: &mut [MaybeUninit<u8>]) -> Result<bool> {
+        Ok(match self {
+            Self::BloscLz => blosclz::decompress(stream, room),
+            Self::Lz4 | Self::Lz4Hc => lz4_kernel::decompress(stream, room),
+            Self::Zlib => deflate_kernel::fill(&ZLIB, stream, room)?,
+            Self::Zstd => zstd_kernel::decompress(stream, room) == Ok(room.len()),
+        })
+    }
+
+    /// Compresses a part of a block, at a level from 1 to 9; None where the room was too little.
+    pub fn compress(
+        self,
+        level: i32,
+        is_split: bool,
+        part: &[u8],
+        room: &mut [MaybeUninit<u8>],
+    ) -> Result<Option<usize>> {
+        Ok(match self {
+            Self::BloscLz => blosclz::compress(level, is_split, part, room),
+            Self::Lz4 => lz4_kernel::compress(Effort::Acceleration(10 - level), part, room)?,
+            Self::Lz4Hc => lz4_kernel::compress(Effort::Level(level), part, room)?,
+            Self::Zlib => deflate_kernel::compress(&ZLIB, level, part, room)?,
+            Self::Zstd => {
+                let level = if level < 9 { 2 * level - 1 } else { zstd_kernel::level_max() };
+                match zstd_kernel::compress(level, false, part, room) {
+                    Err(failure) if failure.is_out_of_memory() => return Err(failure.into()),
+                    result => result.ok(),
+                }
+            }
+        })
+    }
+}

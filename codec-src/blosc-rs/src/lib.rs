@@ -1,0 +1,81 @@
+//! blosc: chunks of Blosc 1, as c-blosc's README_CHUNK_FORMAT describes them.
+//!
+//! c-blosc itself was left aside: it wants threads, and never learns how long a chunk is. What it
+//! compresses with is compiled in; the container and the shuffling are ours.
+
+mod block;
+mod blosclz;
+mod compressor;
+mod filter;
+mod header;
+
+use chonkle_codec::{Inputs, Output, Outputs, Result, Transform};
+
+use block::Blocks;
+use compressor::Compressor;
+use filter::Filter;
+use header::{HEADER, Header, SIZE_MAX, STORED_MAX};
+
+struct Blosc;
+
+impl Transform for Blosc {
+    fn decode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
+        let chunk = inputs.bytes("bytes")?;
+        let header = Header::read(chunk)?;
+        if header.is_stored {
+            let mut stored = inputs.take("bytes")?;
+            stored.drop_front(HEADER);
+            return outputs.hand_back("bytes", stored);
+        }
+        let mut output = outputs.begin("bytes", header.size)?;
+        let mut blocks = Blocks::new(&header)?;
+        blocks.decode(chunk, &mut output.spare()[..header.size])?;
+        // SAFETY: every block was written whole.
+        unsafe { output.advance(header.size) };
+        Ok(())
+    }
+
+    fn encode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
+        let decoded = inputs.bytes("bytes")?;
+        let level = inputs.int("clevel", 0..=9)? as i32;
+        let compressor = Compressor::ALL[inputs.choice("cname", &Compressor::NAMES)?];
+        let element = match inputs.has("typesize") {
+            true => inputs.uint("typesize", 1..=255)? as usize,
+            false => 1,
+        };
+        let filter = match inputs.int("shuffle", -1..=2)? {
+            0 => Filter::None,
+            2 => Filter::Bits,
+            -1 if element == 1 => Filter::Bits,
+            _ => Filter::Bytes,
+        };
+        let block = inputs.uint("blocksize", 0..=i32::MAX as u64)? as usize;
+        if decoded.len() > SIZE_MAX {
+            return Err("port `bytes`: more than the 2147483631 bytes that a chunk may hold".into());
+        }
+        let mut output = outputs.begin("bytes", HEADER + decoded.len())?;
+        let mut header = Header::new(compressor, level, filter, element, decoded.len(), block);
+        if level > 0 && decoded.len() > STORED_MAX {
+            let room = &mut output.spare()[..HEADER + decoded.len()];
+            if let Some(size) = Blocks::new(&header)?.encode(level, decoded, room)? {
+                header.write(size, room);
+                // SAFETY: that, and all behind it.
+                unsafe { output.advance(size) };
+                return Ok(());
+            }
+        }
+        header.is_stored = true;
+        store(&header, decoded, &mut output)
+    }
+}
+
+/// Writes a chunk that holds the bytes as they are.
+fn store(header: &Header, decoded: &[u8], output: &mut Output) -> Result {
+    let size = HEADER + decoded.len();
+    header.write(size, output.spare());
+    // SAFETY: the header was written.
+    unsafe { output.advance(HEADER) };
+    output.extend(decoded)
+}
+
+chonkle_codec::export!(Blosc);

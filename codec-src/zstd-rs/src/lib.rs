@@ -1,0 +1,54 @@
+//! zstd: Zstandard frames (RFC 8878).
+
+use chonkle_codec::{Error, Inputs, Outputs, Result, Transform};
+use zstd_kernel::Failure;
+
+/// Room for a first try, in sizes of the frames, where those do not say how much they hold.
+const RATIO_FIRST: usize = 64;
+const ROOM_FIRST: usize = 1 << 20;
+
+struct Zstd;
+
+impl Transform for Zstd {
+    fn decode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
+        let encoded = inputs.bytes("bytes")?;
+        if encoded.is_empty() {
+            return Err("port `bytes`: expected a Zstandard frame, got no bytes".into());
+        }
+        let (size, is_exact) = zstd_kernel::claim(encoded).map_err(refused)?;
+        let bound = usize::try_from(size).unwrap_or(usize::MAX);
+        let first = match is_exact {
+            true => bound,
+            false => encoded.len().saturating_mul(RATIO_FIRST).max(ROOM_FIRST).min(bound),
+        };
+        let mut output = outputs.begin("bytes", first)?;
+        let size = loop {
+            match zstd_kernel::decompress(encoded, output.spare()) {
+                Err(Failure::TOO_LITTLE_ROOM) if output.spare().len() < bound => {
+                    output.grow(bound)?;
+                }
+                result => break result.map_err(refused)?,
+            }
+        };
+        // SAFETY: zstd wrote so many bytes to the spare room.
+        unsafe { output.advance(size) };
+        Ok(())
+    }
+
+    fn encode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
+        let decoded = inputs.bytes("bytes")?;
+        let level = inputs.int("level", -131072..=22)? as i32;
+        let checksum = inputs.bool("checksum")?;
+        let mut output = outputs.begin("bytes", zstd_kernel::bound(decoded.len()))?;
+        let size = zstd_kernel::compress(level, checksum, decoded, output.spare())?;
+        // SAFETY: zstd wrote so many bytes to the spare room.
+        unsafe { output.advance(size) };
+        Ok(())
+    }
+}
+
+fn refused(failure: Failure) -> Error {
+    Error::new(format_args!("port `bytes`: zstd refuses it: {}", failure.words()))
+}
+
+chonkle_codec::export!(Zstd);
