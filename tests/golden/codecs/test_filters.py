@@ -36,7 +36,9 @@ def agree(
 ) -> bytes | None:
     """Demand that ours gives what numcodecs gives, or refuses what that refuses."""
     try:
-        expected = bytes(NativeCodec.of(codec_id).call(direction, call)["bytes"])
+        # An overflow is a result, and no warning to be made an error of.
+        with np.errstate(all="ignore"):
+            expected = bytes(NativeCodec.of(codec_id).call(direction, call)["bytes"])
     except CodecError:
         with pytest.raises(CodecError):
             ours(codec_id).call(direction, call)
