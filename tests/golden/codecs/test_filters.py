@@ -39,7 +39,10 @@ def agree(
         # An overflow is a result, and no warning to be made an error of.
         with np.errstate(all="ignore"):
             expected = bytes(NativeCodec.of(codec_id).call(direction, call)["bytes"])
-    except CodecError:
+    except CodecError as refusal:
+        if "out of bounds" in str(refusal):
+            # NumPy takes a Python integer only where it fits; ours wraps it like all others.
+            return None
         with pytest.raises(CodecError):
             ours(codec_id).call(direction, call)
         return None
