@@ -1,6 +1,7 @@
 """Vectors of `blosc`."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numcodecs
 import numpy as np
@@ -13,7 +14,7 @@ def vectors() -> Iterator[Vector]:
     numbers = smooth(np.dtype("<u4"), (24, 64)).ravel()
     odd = np.frombuffer(numbers.tobytes()[: 3 * 777], "V3")
     short, long = numbers[:31], np.tile(numbers, 3)
-    for case, array, settings in (
+    cases: list[tuple[str, np.ndarray, dict[str, Any]]] = [
         *(
             (cname, numbers, {"cname": cname})
             for cname in ("blosclz", "lz4", "lz4hc", "zlib", "zstd")
@@ -27,7 +28,8 @@ def vectors() -> Iterator[Vector]:
         ("stored", short, {"cname": "lz4"}),
         ("level-0", numbers[:99], {"cname": "zstd", "clevel": 0}),
         ("empty", numbers[:0], {}),
-    ):
+    ]
+    for case, array, settings in cases:
         yield Vector(
             implementation="blosc-rs",
             case=case,
