@@ -342,3 +342,17 @@ def test_a_codec_without_a_recipe_is_removed(world: World) -> None:
     assert world.lines()["left-c"] == "removed left-c: it has no recipe any more"
     assert not list(world.output.rglob("left-c*"))
     assert "left-c" not in read_lock(world.output).codecs
+
+
+def test_a_codec_that_is_not_ready_stops_none_but_itself(world: World) -> None:
+    (world.codecs / "one-rs" / "Cargo.lock").unlink()
+    (world.codecs / "left-c" / "codec.toml").write_text("language = ")
+    world.append("codec-src/right-c/src/codec.c", "/* more */")
+    assert world.built("right-c", "two-rs") == {"right-c": ["src/codec.c changed"]}
+    assert {"one-rs", "left-c"} <= read_lock(world.output).codecs.keys()
+    with pytest.raises(BuildError, match=r"one-rs/codec\.toml: no file `Cargo\.lock` .*hint: run"):
+        world.run("two-rs", "one-rs")
+    with pytest.raises(BuildError, match=r"left-c/codec\.toml: malformed TOML"):
+        world.run()
+    with pytest.raises(BuildError, match=r"no codec `none`, expected one of left-c, one-rs, "):
+        world.run("none")

@@ -19,7 +19,7 @@ from chonkle_toolchain.lock import (
     write_published,
 )
 from chonkle_toolchain.make import ABIS, Workshop, make_artifacts
-from chonkle_toolchain.recipe import Recipe, find_recipes
+from chonkle_toolchain.recipe import find_recipes
 from chonkle_toolchain.sdk import place_sdk
 from chonkle_toolchain.tools import Tools, tools_for
 from chonkle_toolchain.vectors import verify
@@ -96,14 +96,14 @@ def build(
         BuildError: when a recipe is bad, a tool is missing, or a codec does not build. Codecs
             that were built before stay built.
     """
-    recipes = find_recipes(folders.codec_src)
-    chosen = choose(recipes, names)
+    chosen = tuple(names)
+    recipes = find_recipes(folders.codec_src, names=chosen)
     outcomes = []
     with contextlib.nullcontext() if check else _alone(folders, say=say):
         lock = read_lock(folders.output)
         tasks = list(
             compare(
-                chosen.values(),
+                recipes.values(),
                 lock,
                 output=folders.output,
                 sdk=folders.sdk,
@@ -116,31 +116,12 @@ def build(
             outcome, lock = _bring_up_to_date(task, lock, folders.output, workshop)
             report(outcome)
             outcomes.append(outcome)
-        gone = lock.codecs.keys() - recipes.keys() if chosen.keys() == recipes.keys() else set()
+        gone = set() if chosen else lock.codecs.keys() - recipes.keys()
         for name in sorted(gone):
             outcome, lock = _drop(name, lock, folders.output, check=check)
             report(outcome)
             outcomes.append(outcome)
     return outcomes
-
-
-def choose(recipes: dict[str, Recipe], names: Iterable[str]) -> dict[str, Recipe]:
-    """Choose among recipes by name.
-
-    Args:
-        recipes: what there is, by name.
-        names: which; all when empty.
-
-    Raises:
-        BuildError: when there is no recipe of a name.
-    """
-    wanted = tuple(names)
-    for name in wanted:
-        if name not in recipes:
-            raise BuildError(
-                f"no codec `{name}`", expected=f"one of {', '.join(recipes) or 'none'}"
-            )
-    return {name: recipes[name] for name in sorted(wanted)} if wanted else recipes
 
 
 @contextlib.contextmanager

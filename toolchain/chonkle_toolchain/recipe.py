@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -87,45 +87,53 @@ class Recipe:
         return f"{self.signature.codec_id}/{self.signature.label}.{abi}.wasm"
 
 
-def find_recipes(codec_src: Path) -> dict[str, Recipe]:
-    """Read a codec's recipe, or those of all codecs in a folder.
+def find_recipes(codec_src: Path, *, names: Iterable[str] = ()) -> dict[str, Recipe]:
+    """Read a codec's recipe, or those of codecs in a folder.
 
     Args:
         codec_src: a codec's folder, or a folder with one folder for each codec.
+        names: which codecs; all when empty. What is wrong with others is no matter then.
 
     Returns:
         The recipes by name, sorted.
 
     Raises:
-        BuildError: when there is no such folder, or a recipe in it is bad.
+        BuildError: when there is no such folder, no codec of a name, or a recipe is bad.
     """
     if not codec_src.is_dir():
         raise BuildError(f"no folder `{codec_src}`")
+    wanted = sorted({*names})
     if (codec_src / RECIPE_FILE).exists():
         recipe = read_recipe(codec_src)
+        _demand_names(wanted, [recipe.name])
         return {recipe.name: recipe}
-    found = {}
-    for path in sorted(codec_src.glob(f"*/{RECIPE_FILE}")):
-        recipe = read_recipe(path.parent)
-        if recipe.name != path.parent.name:
-            raise BuildError(
-                f"{path.parent / SIGNATURE_FILE}: `implementation` differs from the folder's name",
-                expected=f"`{path.parent.name}`",
-                got=f"`{recipe.name}`",
-            )
-        found[recipe.name] = recipe
-    if not found:
+    folders = {path.parent.name: path.parent for path in codec_src.glob(f"*/{RECIPE_FILE}")}
+    if not folders:
         raise BuildError(
             f"no codec in `{codec_src}`",
             expected=f"{RECIPE_FILE} in it, or in folders in it",
             hint="`chonkle new` begins one",
         )
-    artifacts: dict[str, str] = {}
-    for recipe in found.values():
-        other = artifacts.setdefault(recipe.artifact("core"), recipe.name)
-        if other != recipe.name:
-            raise BuildError(f"`{other}` and `{recipe.name}` build the same file")
-    return found
+    _demand_names(wanted, sorted(folders))
+    return {name: _read_named(folders[name]) for name in wanted or sorted(folders)}
+
+
+def _demand_names(wanted: Iterable[str], there: Sequence[str]) -> None:
+    for name in wanted:
+        if name not in there:
+            raise BuildError(f"no codec `{name}`", expected=f"one of {', '.join(there)}")
+
+
+def _read_named(folder: Path) -> Recipe:
+    """Read the recipe of a codec whose folder has to have its name."""
+    recipe = read_recipe(folder)
+    if recipe.name != folder.name:
+        raise BuildError(
+            f"{folder / SIGNATURE_FILE}: `implementation` differs from the folder's name",
+            expected=f"`{folder.name}`",
+            got=f"`{recipe.name}`",
+        )
+    return recipe
 
 
 def read_recipe(folder: Path) -> Recipe:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chonkle.errors import BuildError
-from chonkle_toolchain.build import Folders, choose
+from chonkle_toolchain.build import Folders
 from chonkle_toolchain.difference import first_difference
 from chonkle_toolchain.lock import Built, read_lock
 from chonkle_toolchain.make import ABIS
@@ -84,7 +84,7 @@ def reproduce(
     Raises:
         BuildError: when a recipe is bad, a tool is missing, or a codec does not build.
     """
-    recipes = choose(find_recipes(folders.codec_src), names).values()
+    recipes = find_recipes(folders.codec_src, names=names).values()
     tools.need({name for recipe in recipes for name in tools_for(recipe)})
     rooms = folders.build_dir / "reproduce"
     rooms.mkdir(parents=True, exist_ok=True)
