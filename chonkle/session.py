@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 
 from chonkle.backends.base import Codec, Limits
 from chonkle.backends.calls import open_calls
@@ -19,6 +18,7 @@ from chonkle.closing import Closing
 from chonkle.engine import Engine, EngineConfig
 from chonkle.errors import PipelineError
 from chonkle.formats.wasm_binary import read_core_interface
+from chonkle.locking import ForkableLock
 from chonkle.resolver import Resolution
 
 
@@ -34,8 +34,9 @@ class _CodecKey:
 class Session(Closing):
     """Opens codecs, each once, and owns what they share.
 
-    A session may be used by several threads. Pipelines prepared with the same session share their
-    compiled codecs and idle instances; it must outlive them.
+    A session may be used by several threads, and by the processes that they fork. Pipelines
+    prepared with the same session share their compiled codecs and idle instances; it must outlive
+    them.
 
     Attributes:
         counts: what the AOT cache did for this session.
@@ -60,7 +61,7 @@ class Session(Closing):
         self._caches: dict[EngineConfig, AotCache] = {}
         self._codecs: dict[_CodecKey, Codec] = {}
         self._desks: dict[EngineConfig, DeskOpener] = {}
-        self._lock = Lock()
+        self._lock = ForkableLock()
         self._calls = open_calls(prepared=prepared_calls)
         self._flatten = flatten_components
         self._closed = False

@@ -11,7 +11,6 @@ that lies on the desk, or one of the two codes below.
 """
 
 from collections.abc import Mapping
-from threading import Lock
 from typing import Any, Final
 
 import wasmtime
@@ -20,6 +19,7 @@ from chonkle.backends.calls import Calls
 from chonkle.backends.guest import GuestFunctions
 from chonkle.cache.aot import AotCache, ModuleCompiler
 from chonkle.digest import Digest
+from chonkle.locking import ForkableLock
 
 DESK_BYTES: Final = 65536
 ON_DESK: Final = -(1 << 32)
@@ -74,7 +74,7 @@ class DeskOpener:
     def __init__(self, cache: AotCache) -> None:
         # With counts of its own: what a session counts are codecs.
         self._cache = AotCache(cache.engine, cache.layers)
-        self._lock = Lock()
+        self._lock = ForkableLock()
         self._module: wasmtime.Module | None = None
         self._is_open = False
 

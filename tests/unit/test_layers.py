@@ -7,7 +7,7 @@ L4  backends                                 a codec, however it is made
 L3  oci  fetch                               bytes from elsewhere
 L2  cache  storage  engine                   bytes at rest, and the compiler
 L1  formats  dag  oci.model                  what documents mean
-L0  errors  names  digest  closing  version  words
+L0  errors  names  digest  closing  locking  version  words
 ```
 
 An import inside a function or under `TYPE_CHECKING` counts like any other: it is a dependency all
@@ -61,6 +61,7 @@ def rule(layer: int, *third_party: str, beside: str = "", never: str = "") -> Ru
 RULES: Mapping[str, Rule] = {
     "chonkle.version": rule(0),
     "chonkle.closing": rule(0),
+    "chonkle.locking": rule(0),
     "chonkle.errors": rule(0),
     "chonkle.names": rule(0, beside="errors"),
     "chonkle.digest": rule(0, "blake3", beside="errors names"),
@@ -71,6 +72,7 @@ RULES: Mapping[str, Rule] = {
     "chonkle.storage.store": rule(2),
     # Records are sealed, artifacts are hashed while they are read, and entries are keyed.
     "chonkle.cache.record": rule(2, "blake3", "tomli_w"),
+    "chonkle.cache.listing": rule(2, beside="storage"),
     "chonkle.cache.directory": rule(2, "blake3", beside="storage"),
     "chonkle.cache.upkeep": rule(2),
     # An engine's fingerprint says whether an entry is of use here.
