@@ -1,0 +1,91 @@
+"""What one thread holds while another forks is free in the child."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chonkle.locking import ForkableLock
+
+type MakeCodec = Callable[..., bytes]
+
+# A thread compiles for ever, holding the lock of a session or of its desk, while another forks.
+FORK = """
+import os, signal, sys, threading
+from pathlib import Path
+from chonkle.backends.base import Limits
+from chonkle.backends.desk import desk_module
+from chonkle.cache.aot import ModuleCompiler
+from chonkle.resolver import Resolution
+from chonkle.session import Session
+from chonkle.storage.store import WasmCodec
+
+codec = WasmCodec.from_file(Path(sys.argv[1]))
+resolution = Resolution("core", codec.signature, "test", codec)
+stuck = {"session": codec.wasm, "desk": desk_module()}[sys.argv[2]]
+compile, parent, is_stuck = ModuleCompiler.compile, os.getpid(), threading.Event()
+
+
+def compile_or_wait(self, engine, wasm):
+    if wasm == stuck and os.getpid() == parent:
+        is_stuck.set()
+        threading.Event().wait()
+    return compile(self, engine, wasm)
+
+
+ModuleCompiler.compile = compile_or_wait
+session = Session(cache=None)
+threading.Thread(target=session.warm, args=(resolution, Limits()), daemon=True).start()
+is_stuck.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    session.warm(resolution, Limits())
+    opened = session.open(resolution, Limits())
+    os._exit(opened.call("encode", {"bytes": b"x"}) != {"bytes": b"x"})
+_, status = os.waitpid(child, 0)
+print(os.waitstatus_to_exitcode(status))
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.parametrize("held", ["session", "desk"])
+def test_a_child_opens_codecs_whatever_threads_of_its_parent_do(
+    tmp_path: Path, make_codec: MakeCodec, held: str
+) -> None:
+    path = tmp_path / "echo@1.0.0.core.wasm"
+    path.write_bytes(make_codec())
+    code = [sys.executable, "-W", "ignore", "-c", FORK, str(path), held]
+    done = subprocess.run(code, stdout=subprocess.PIPE, timeout=60, check=True)
+    assert done.stdout == b"0\n"
+
+
+def test_one_thread_at_a_time_holds_it() -> None:
+    lock, inside, seen = ForkableLock(), 0, []
+
+    def work() -> None:
+        nonlocal inside
+        for _ in range(200):
+            with lock:
+                inside += 1
+                seen.append(inside)
+                inside -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [1] * 800
+
+
+def test_it_is_free_after_a_failure() -> None:
+    lock = ForkableLock()
+    for _ in range(2):
+        with pytest.raises(KeyError), lock:
+            raise KeyError
