@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -205,6 +206,32 @@ def test_a_compiler_speaks_for_itself(
     assert any("nonsense" in line for line in said)
     assert last.startswith(f"error: compiling `try-{language}` for the core ABI failed with exit ")
     assert not any((folder / "codec").iterdir())
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize(
+    ("language", "unused"),
+    [("c", "static int unused_{}(void) {{ return 0; }}"), ("rust", "fn unused_{}() {{}}")],
+)
+def test_a_compiler_that_warns_is_heard_once_and_not_for_long(
+    language: Language, unused: str, run_cli: RunCli, tmp_path: Path, tools: Tools
+) -> None:
+    folder = new(tmp_path, language)
+    source = {"c": "src/codec.c", "rust": "src/lib.rs"}[language]
+    with (folder / source).open("a") as file:
+        file.write(unused.format("one"))
+    command = ("build", folder, "--tools-dir", tools.folder)
+    done = run_cli(*command)
+    assert done.returncode == 0, done.stderr
+    assert "warning: " not in done.stdout
+    assert done.stderr.count("unused_one") == done.stderr.count(unused.format("one")) + 1 == 2
+    assert source in done.stderr
+    with (folder / source).open("a") as file:
+        file.writelines(f"\n{unused.format(number)}" for number in range(40))
+    said = run_cli(*command).stderr.splitlines()
+    assert len(said) < 40
+    assert re.fullmatch(r"\(\d+ more lines\)", said[-2])
+    assert run_cli(*command).stderr == "1 up to date\n"
 
 
 @pytest.mark.toolchain

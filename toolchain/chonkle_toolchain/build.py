@@ -87,7 +87,7 @@ def build(
         names: which codecs; all when empty.
         check: only tell what is stale, and change nothing.
         report: told of each codec as soon as it is done.
-        say: told when another build is waited for.
+        say: told when another build is waited for, and what compilers warn of.
 
     Returns:
         What came of each codec, sorted by name.
@@ -111,7 +111,7 @@ def build(
                 check=check,
             )
         )
-        workshop = None if check else _workshop(folders, tasks, tools)
+        workshop = None if check else _workshop(folders, tasks, tools, warn=say)
         for task in tasks:
             outcome, lock = _bring_up_to_date(task, lock, folders.output, workshop)
             report(outcome)
@@ -151,11 +151,13 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _workshop(folders: Folders, tasks: Iterable[Task], tools: Tools) -> Workshop:
+def _workshop(
+    folders: Folders, tasks: Iterable[Task], tools: Tools, *, warn: Callable[[str], None]
+) -> Workshop:
     """Demand every tool that the tasks take, before any of them is begun."""
     place_sdk(folders.sdk, folders.build_dir / "sdk")
     needed = {name for task in tasks if task.reasons for name in tools_for(task.recipe)}
-    workshop = Workshop(tools.need(needed), sdk=folders.sdk, build_dir=folders.build_dir)
+    workshop = Workshop(tools.need(needed), sdk=folders.sdk, build_dir=folders.build_dir, warn=warn)
     workshop.tidy()
     return workshop
 

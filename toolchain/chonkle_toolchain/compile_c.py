@@ -1,6 +1,6 @@
 """C sources to a linked module, through the C compiler that Zig carries."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from chonkle_toolchain.compact import compact
@@ -32,7 +32,15 @@ def c_flags(recipe: Recipe) -> tuple[str, ...]:
     return (*C_FLAGS, f"-Wl,-z,stack-size={recipe.stack_size_bytes}", *recipe.flags)
 
 
-def compile_c(recipe: Recipe, *, abi: Abi, sdk: Path, zig: Sequence[str], build_dir: Path) -> bytes:
+def compile_c(
+    recipe: Recipe,
+    *,
+    abi: Abi,
+    sdk: Path,
+    zig: Sequence[str],
+    build_dir: Path,
+    warn: Callable[[str], None] = lambda _: None,
+) -> bytes:
     """Compile and link one codec for one ABI.
 
     The link keeps the `name` section: the caller strips it once it has been read.
@@ -43,6 +51,7 @@ def compile_c(recipe: Recipe, *, abi: Abi, sdk: Path, zig: Sequence[str], build_
         sdk: the folder of the C SDK.
         zig: how to run Zig.
         build_dir: where to put what comes out.
+        warn: told the compiler's warnings.
 
     Returns:
         The linked module.
@@ -69,7 +78,7 @@ def compile_c(recipe: Recipe, *, abi: Abi, sdk: Path, zig: Sequence[str], build_
         str(output),
     ]
     what = f"compiling `{recipe.name}` for the {abi} ABI"
-    run(command, what=what, cwd=folder, environment=build_environment())
+    run(command, what=what, cwd=folder, environment=build_environment(), warn=warn)
     return compact(output.read_bytes())
 
 

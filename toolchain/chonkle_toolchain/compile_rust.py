@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from chonkle.errors import BuildError
@@ -44,7 +44,14 @@ def crate_flags(recipe: Recipe) -> tuple[str, ...]:
 
 
 def compile_rust(
-    recipe: Recipe, *, abi: Abi, sdk: Path, rust: Rust, zig: Sequence[str], build_dir: Path
+    recipe: Recipe,
+    *,
+    abi: Abi,
+    sdk: Path,
+    rust: Rust,
+    zig: Sequence[str],
+    build_dir: Path,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> bytes:
     """Compile and link one codec for one ABI.
 
@@ -55,6 +62,7 @@ def compile_rust(
         rust: the compiler.
         zig: how to run Zig, which compiles C in crates.
         build_dir: where Cargo keeps what it makes; shared by all codecs.
+        warn: told the compiler's warnings.
 
     Returns:
         The linked module.
@@ -69,6 +77,8 @@ def compile_rust(
         "build",
         "--release",
         "--locked",
+        # Faults and warnings only, and not what is compiled.
+        "--quiet",
         # What it makes is told on its standard output; faults are still shown as people read them.
         "--message-format=json-render-diagnostics",
         f"--target={TARGET}",
@@ -82,6 +92,7 @@ def compile_rust(
         what=f"compiling `{recipe.name}` for the {abi} ABI",
         cwd=workspace / recipe.name,
         environment=_environment(recipe, rust, zig, workspace, build_dir),
+        warn=warn,
     )
     modules = list(_modules(said, workspace / recipe.name))
     if len(modules) != 1:

@@ -1,6 +1,7 @@
 """Making the two artifacts of one codec, with commands that are there."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ from chonkle_toolchain.vectors import verify
 from chonkle_toolchain.wrap import wrap
 
 ABIS: tuple[Abi, ...] = ("core", "component")
+_WARNING_LINES_MAX = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +26,13 @@ class Workshop:
         commands: the compilers.
         sdk: the codec SDK.
         build_dir: what compilers leave behind; nobody else works in it.
+        warn: told what compilers warn of.
     """
 
     commands: Commands
     sdk: Path
     build_dir: Path
+    warn: Callable[[str], None] = lambda _: None
 
     @property
     def work(self) -> Path:
@@ -56,8 +60,16 @@ def make_artifacts(recipe: Recipe, workshop: Workshop) -> dict[Abi, bytes]:
             its ABI, or fails a golden vector.
     """
     artifacts: dict[Abi, bytes] = {}
+    warned = set()
+
+    def warn(said: str) -> None:
+        # Mostly, both compilations warn of the same.
+        if said not in warned:
+            warned.add(said)
+            workshop.warn(_shortened(said))
+
     for abi in ABIS:
-        module = _compile(recipe, abi, workshop)
+        module = _compile(recipe, abi, workshop, warn)
         artifacts[abi] = wrap(
             module,
             recipe=recipe,
@@ -69,7 +81,14 @@ def make_artifacts(recipe: Recipe, workshop: Workshop) -> dict[Abi, bytes]:
     return artifacts
 
 
-def _compile(recipe: Recipe, abi: Abi, workshop: Workshop) -> bytes:
+def _shortened(said: str) -> str:
+    lines = said.splitlines()
+    hidden = len(lines) - _WARNING_LINES_MAX
+    more = [f"({hidden} more lines)"] if hidden > 0 else []
+    return "\n".join([*lines[:_WARNING_LINES_MAX], *more])
+
+
+def _compile(recipe: Recipe, abi: Abi, workshop: Workshop, warn: Callable[[str], None]) -> bytes:
     commands = workshop.commands
     if recipe.language == "rust":
         return compile_rust(
@@ -79,10 +98,16 @@ def _compile(recipe: Recipe, abi: Abi, workshop: Workshop) -> bytes:
             rust=commands.rust,
             zig=commands.zig,
             build_dir=workshop.build_dir,
+            warn=warn,
         )
     # A folder of its own: the compiler of a build that was killed may still be writing to another.
     with TemporaryDirectory(dir=workshop.work, ignore_cleanup_errors=True) as folder:
         module = compile_c(
-            recipe, abi=abi, sdk=workshop.sdk / "c", zig=commands.zig, build_dir=Path(folder)
+            recipe,
+            abi=abi,
+            sdk=workshop.sdk / "c",
+            zig=commands.zig,
+            build_dir=Path(folder),
+            warn=warn,
         )
     return without_empty_initialize(module)

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from chonkle.errors import BuildError
@@ -30,6 +30,7 @@ def run(
     stdin: bytes | None = None,
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> bytes:
     """Run a program to its end.
 
@@ -39,6 +40,7 @@ def run(
         stdin: bytes for its standard input.
         cwd: the folder to run in.
         environment: the whole environment; this process's own by default.
+        warn: told what it wrote to its standard error, where that is anything, though it succeeded.
 
     Returns:
         What it wrote to its standard output.
@@ -67,9 +69,11 @@ def run(
         except BaseException:
             _end(process)
             raise
+    said = stderr.decode(errors="replace").strip()
     if process.returncode:
-        said = stderr.decode(errors="replace").strip()
         raise ToolError(f"{what} failed with exit code {process.returncode}", said=said)
+    if said:
+        warn(said)
     return stdout
 
 
