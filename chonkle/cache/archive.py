@@ -13,7 +13,7 @@ header that it expects and compares.
 import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -79,6 +79,11 @@ def member_header(name: str, size: int) -> bytes:
 def member_padding(size: int) -> bytes:
     """Give the zeros behind a content."""
     return bytes(-size % _BLOCK_BYTES)
+
+
+def archive_size(sizes: Iterable[int]) -> int:
+    """Say how long an archive is whose members have contents of these lengths."""
+    return sum(_BLOCK_BYTES + size + len(member_padding(size)) for size in sizes) + len(END)
 
 
 def read_members(file: BinaryIO) -> Iterator[Member]:

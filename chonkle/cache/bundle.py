@@ -21,7 +21,14 @@ from typing import BinaryIO
 from blake3 import blake3
 
 from chonkle.cache.aot import CacheConfig
-from chonkle.cache.archive import END, Member, member_header, member_padding, read_members
+from chonkle.cache.archive import (
+    END,
+    Member,
+    archive_size,
+    member_header,
+    member_padding,
+    read_members,
+)
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.record import (
     RECORD_MAX_BYTES,
@@ -100,7 +107,8 @@ def select_entries(
             none.
 
     Raises:
-        CacheError: when a cache is not trusted, or there is nothing to export.
+        CacheError: when a cache is not trusted, there is nothing of a codec that is asked for, or
+            the bundle would be one that no import takes.
     """
     if config.mode == "off":
         raise CacheError(
@@ -116,13 +124,16 @@ def select_entries(
                 left_out[found.status] += 1
             elif record.key not in chosen and _is_asked_for(record.about, codecs):
                 try:
+                    check_key(record)
                     chosen[record.key] = record, directory.checked_artifacts(record)
                 except Doubt:
-                    left_out["doubtful"] += 1
+                    # What somebody removed meanwhile is only gone.
+                    left_out["doubtful"] += not _is_gone(directory, record.key)
     entries = [chosen[key] for key in sorted(chosen)]
     stale, doubtful = left_out["stale"], left_out["doubtful"]
     selection = Selection(machine, config.seal, entries, stale=stale, doubtful=doubtful)
-    _demand_all(selection, codecs)
+    _demand_codecs(selection, codecs)
+    _demand_importable(selection, size_max=config.size_max_bytes)
     return selection
 
 
@@ -305,27 +316,58 @@ def _names_of(about: About) -> set[str]:
     return {about.codec_id, about.label, about.label.partition("@")[0]}
 
 
-def _demand_all(selection: Selection, codecs: Iterable[str]) -> None:
-    """Demand that there is an entry of each codec, or of any where none are named."""
+def _is_gone(directory: CacheDirectory, key: str) -> bool:
+    try:
+        return directory.read(key) is None
+    except Doubt:
+        return False
+
+
+def _demand_codecs(selection: Selection, codecs: Iterable[str]) -> None:
+    """Demand that there is an entry of each codec that is asked for."""
     abouts = [record.about for record, _ in selection.entries if record.about.codec_id]
     names = {name for about in abouts for name in _names_of(about)}
     missing = [codec for codec in codecs if codec not in names]
-    if abouts and not missing:
+    if not missing:
         return
-    of_codec = f" of codec `{missing[0]}`" if missing else ""
     left_out = f"{selection.stale} stale and {selection.doubtful} doubtful entries"
     raise CacheError(
-        f"nothing to export{of_codec}",
+        f"nothing to export of codec `{missing[0]}`",
         got=left_out if selection.stale or selection.doubtful else "",
         hint="`chonkle cache warm` compiles codecs into the cache",
     )
+
+
+def _demand_importable(selection: Selection, *, size_max: int) -> None:
+    """Demand what an import demands, before anything is written that none would take."""
+    sizes = [len(_write_manifest(selection.machine))]
+    for record, _ in selection.entries:
+        sizes += [artifact.size for artifact in set(record.artifacts)]
+        sizes.append(len(write_record(record, selection.seal)))
+    size = archive_size(sizes)
+    if size > size_max:
+        raise CacheError(
+            "the bundle would be larger than a cache may be, and no import would take it",
+            expected=f"at most {size_max} bytes",
+            got=f"{size} bytes",
+            hint="name the codecs to export, or set CHONKLE_CACHE_MAX_SIZE for both",
+        )
+    if len(sizes) - 1 > _MEMBERS_MAX:
+        raise CacheError(
+            "the bundle would have more members than any import takes",
+            expected=f"at most {_MEMBERS_MAX}",
+            got=str(len(sizes) - 1),
+            hint="name the codecs to export",
+        )
 
 
 def _read(path: Path, artifact: Artifact) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as failure:
-        raise CacheError(f"{artifact.name} went away while it was exported") from failure
+        raise CacheError(
+            f"{artifact.name} went away while it was exported", hint="export again"
+        ) from failure
     if blake3(content).hexdigest() != artifact.blake3:
         raise CacheError(f"{artifact.name} changed while it was exported")
     return content

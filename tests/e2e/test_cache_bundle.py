@@ -102,6 +102,35 @@ def test_a_bundle_goes_through_a_pipe(
     assert done.stderr.startswith(b"-: 4 entries, ")
 
 
+def test_a_job_without_codecs_has_an_empty_bundle(
+    tmp_path: Path, chonkle: Callable[..., Any]
+) -> None:
+    cold = {"CHONKLE_CACHE_DIR": str(tmp_path / "cold")}
+    done = chonkle("cache", "export", "codecs.tar", environment=cold)
+    assert done.stderr.decode() == (
+        "codecs.tar: an empty bundle, for there is nothing to export: "
+        "`chonkle cache warm` compiles codecs\n"
+    )
+    done = chonkle("cache", "import", "codecs.tar", environment=cold)
+    assert done.stderr.decode() == "codecs.tar: imported 0 entries, 0 B\n"
+
+
+def test_one_entry_is_one_entry(
+    tmp_path: Path, warm: Environment, chonkle: Callable[..., Any]
+) -> None:
+    cold = {"CHONKLE_CACHE_DIR": str(tmp_path / "cold")}
+    entries = json.loads(chonkle("cache", "list", "--json", environment=warm).stdout)
+    for each in entries[1:]:
+        for path in (tmp_path / "warm").rglob(f"{each['key']}*"):
+            path.unlink()
+    done = chonkle("cache", "export", "one.tar", environment=warm)
+    assert done.stderr.startswith(b"one.tar: 1 entry, ")
+    done = chonkle("cache", "import", "one.tar", ALLOW, environment=cold)
+    assert done.stderr.startswith(b"one.tar: imported 1 entry, ")
+    done = chonkle("cache", "import", "one.tar", ALLOW, environment=cold)
+    assert done.stderr == b"one.tar: imported 0 entries, 0 B; 1 was there already\n"
+
+
 def test_json_and_a_bundle_do_not_mix(
     tmp_path: Path, warm: Environment, chonkle_done: Callable[..., Any]
 ) -> None:
@@ -192,9 +221,6 @@ def loose(tmp_path: Path) -> Path:
             {"CHONKLE_CACHE_DIR": "loose"},
             "may be written by others",
             id="untrusted",
-        ),
-        pytest.param(
-            ("export", "new.tar"), {}, "nothing to export; hint: `chonkle cache warm`", id="nothing"
         ),
         pytest.param(
             ("export", "none/new.tar"),

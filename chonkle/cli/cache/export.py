@@ -5,9 +5,11 @@ import click
 from chonkle.cache.bundle import Selection, bundle_parts, select_entries
 from chonkle.cache.survey import Machine
 from chonkle.cli.files import is_standard_output, write_parts
-from chonkle.cli.output import print_json, shown_size
+from chonkle.cli.output import print_json, shown_entries, shown_size
 from chonkle.errors import CacheError, printable
 from chonkle.settings import Settings
+
+_EMPTY = "an empty bundle, for there is nothing to export: `chonkle cache warm` compiles codecs"
 
 
 @click.command(short_help="Write cache entries into a file, to take along.")
@@ -18,8 +20,8 @@ def export(file: str, codecs: tuple[str, ...], *, as_json: bool) -> None:
     """Write the entries that are of use on this machine into FILE, a tar archive.
 
     Those of the system's cache are among them. With CODEC, an id such as `zlib` or an
-    implementation such as `zlib-rs@1.0.0`, the entries of these codecs alone. FILE may be `-` for
-    standard output.
+    implementation such as `zlib-rs@1.0.0`, the entries of these codecs alone; each of them must
+    have one. FILE may be `-` for standard output.
 
     \b
     Examples:
@@ -53,7 +55,6 @@ def export(file: str, codecs: tuple[str, ...], *, as_json: bool) -> None:
 def _summary(file: str, selection: Selection) -> str:
     counted = ((selection.stale, "stale"), (selection.doubtful, "doubtful"))
     skipped = ", ".join(f"{count} {word}" for count, word in counted if count)
-    return (
-        f"{printable(file)}: {len(selection.entries)} entries, {shown_size(selection.size_bytes)}"
-        + f"; skipped {skipped}" * bool(skipped)
-    )
+    entries = shown_entries(len(selection.entries))
+    what = f"{entries}, {shown_size(selection.size_bytes)}" if selection.entries else _EMPTY
+    return f"{printable(file)}: {what}" + f"; skipped {skipped}" * bool(skipped)

@@ -6,7 +6,7 @@ import click
 
 from chonkle.cache.bundle import import_bundle
 from chonkle.cache.survey import Machine
-from chonkle.cli.output import print_json, shown_size
+from chonkle.cli.output import print_json, shown_entries, shown_size
 from chonkle.errors import printable
 from chonkle.settings import Settings
 
@@ -46,7 +46,8 @@ def import_(file: Path, *, allow_unauthenticated: bool, as_json: bool) -> None:
             }
         )
         return
-    kept = f"; {imported.kept} were there already" if imported.kept else ""
+    there = "1 was" if imported.kept == 1 else f"{imported.kept} were"
+    kept = f"; {there} there already" if imported.kept else ""
     size = shown_size(imported.size_bytes)
-    name = printable(str(file))
-    click.echo(f"{name}: imported {imported.entries} entries, {size}{kept}", err=True)
+    entries, name = shown_entries(imported.entries), printable(str(file))
+    click.echo(f"{name}: imported {entries}, {size}{kept}", err=True)

@@ -11,7 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chonkle.cache.archive import END, member_header, member_padding, read_members
+from chonkle.cache.archive import (
+    END,
+    archive_size,
+    member_header,
+    member_padding,
+    read_members,
+)
 from chonkle.cache.record import Doubt
 
 type Files = Sequence[tuple[str, bytes]]
@@ -43,6 +49,7 @@ NAMES = st.text(st.characters(codec="latin-1", exclude_characters="\0"), min_siz
 @given(st.lists(st.tuples(NAMES, st.binary(max_size=1100)), max_size=5))
 def test_what_is_packed_is_unpacked(files: Files) -> None:
     assert unpack(pack(files)) == list(files)
+    assert archive_size(len(content) for _, content in files) == len(pack(files))
 
 
 def test_contents_need_not_be_read() -> None:

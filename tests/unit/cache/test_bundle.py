@@ -223,21 +223,84 @@ def test_some_codecs_are_exported_with_what_every_codec_needs(
     assert sorted(record.about.codec_id for record, _ in selection.entries) == expected
 
 
-def test_an_export_of_nothing_is_an_error(source: CacheConfig, goal: CacheConfig) -> None:
-    for codecs in ((), ("zlib",)):
-        with pytest.raises(CacheError, match=r"nothing to export.*hint: `chonkle cache warm`"):
-            select_entries(goal, machine=HERE, codecs=codecs)
+def test_a_bundle_may_be_empty(source: CacheConfig, goal: CacheConfig, tmp_path: Path) -> None:
+    elsewhere = dataclasses.replace(HERE, engines={ENGINES[2]: "default"})
+    keyed = dataclasses.replace(source, seal=KEYED)
+    for config, machine, stale, doubtful in (
+        (goal, HERE, 0, 0),
+        (source, elsewhere, 5, 0),
+        (keyed, HERE, 0, 5),
+    ):
+        selection = select_entries(config, machine=machine)
+        assert (selection.entries, selection.stale, selection.doubtful) == ([], stale, doubtful)
+    path = tmp_path / "empty.tar"
+    path.write_bytes(exported(goal))
+    assert [name for name, _ in members_of(path.read_bytes(), tmp_path)] == ["bundle.toml"]
+    assert take_in(path, goal) == Imported(entries=0, size_bytes=0, kept=0)
+
+
+def test_a_codec_that_is_asked_for_must_be_there(source: CacheConfig, goal: CacheConfig) -> None:
+    missing = r"nothing to export of codec `zlib`; hint: `chonkle cache warm`"
+    with pytest.raises(CacheError, match=missing):
+        select_entries(goal, machine=HERE, codecs=["zlib"])
     with pytest.raises(CacheError, match="nothing to export of codec `zip`"):
         select_entries(source, machine=HERE, codecs=["zlib", "zip"])
     elsewhere = dataclasses.replace(HERE, engines={ENGINES[2]: "default"})
-    with pytest.raises(CacheError, match="nothing to export, got 5 stale and 0 doubtful entries"):
-        select_entries(source, machine=elsewhere)
-    keyed = dataclasses.replace(source, seal=KEYED)
-    with pytest.raises(CacheError, match="got 0 stale and 5 doubtful entries"):
-        select_entries(keyed, machine=HERE)
+    left_out = "nothing to export of codec `zlib`, got 5 stale and 0 doubtful entries"
+    with pytest.raises(CacheError, match=left_out):
+        select_entries(source, machine=elsewhere, codecs=["zlib"])
+    # What chonkle compiles for itself goes with every codec, and is none.
     fill(goal, ENTRIES[-1:])
-    with pytest.raises(CacheError, match="nothing to export"):
-        select_entries(goal, machine=HERE)
+    with pytest.raises(CacheError, match=missing):
+        select_entries(goal, machine=HERE, codecs=["zlib"])
+    assert len(select_entries(goal, machine=HERE).entries) == 1
+
+
+def test_an_entry_with_the_key_of_another_is_not_exported(source: CacheConfig) -> None:
+    (other, _), (zlib, contents) = ENTRIES[3], ENTRIES[0]
+    artifacts = tuple(Artifact.of(other.key, each) for each in contents)
+    # It says of itself that it is zlib, and stands where readers look for bz2.
+    fill(source, [(Record(other.key, artifacts, zlib.about), contents)])
+    selection = select_entries(source, machine=HERE)
+    assert {record.key for record, _ in selection.entries} == KEYS - {other.key}
+    assert selection.doubtful == 1
+
+
+def test_what_is_removed_during_an_export_is_gone_and_not_doubtful(
+    source: CacheConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = CacheDirectory.checked_artifacts
+
+    def remove_it(directory: CacheDirectory, record: Record) -> list[Path]:
+        if record.key == ENTRIES[0][0].key:
+            directory.remove(record.key)
+        return check(directory, record)
+
+    monkeypatch.setattr(CacheDirectory, "checked_artifacts", remove_it)
+    selection = select_entries(source, machine=HERE)
+    assert {record.key for record, _ in selection.entries} == KEYS - {ENTRIES[0][0].key}
+    assert selection.doubtful == 0
+
+
+def test_no_bundle_is_made_that_no_import_would_take(
+    source: CacheConfig, bundle: Path, goal: CacheConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = bundle.stat().st_size
+    fits = dataclasses.replace(source, size_max_bytes=size)
+    assert exported(fits) == bundle.read_bytes()
+    assert take_in(bundle, dataclasses.replace(goal, size_max_bytes=size)).entries == 5
+    with pytest.raises(CacheError) as caught:
+        select_entries(dataclasses.replace(source, size_max_bytes=size - 1), machine=HERE)
+    assert str(caught.value) == (
+        "the bundle would be larger than a cache may be, and no import would take it, expected at "
+        f"most {size - 1} bytes, got {size} bytes; hint: name the codecs to export, or set "
+        "CHONKLE_CACHE_MAX_SIZE for both"
+    )
+    monkeypatch.setattr(bundle_module, "_MEMBERS_MAX", 10)
+    with pytest.raises(CacheError, match="more members than any import takes, expected at most 10"):
+        select_entries(source, machine=HERE)
+    monkeypatch.setattr(bundle_module, "_MEMBERS_MAX", 11)
+    assert exported(source) == bundle.read_bytes()
 
 
 def test_off_exports_and_only_imports_nothing(
