@@ -26,6 +26,13 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def explained(failure: OSError) -> str:
+    """Say what the system said, without its number: `<path>: <reason>`."""
+    if failure.strerror is None:
+        return str(failure)
+    return f"{failure.filename}: {failure.strerror}" if failure.filename else failure.strerror
+
+
 def offer(names: Iterable[str]) -> str:
     """Say which names there are, for a message about one that there is not."""
     known = list(names)

@@ -24,7 +24,7 @@ from chonkle.cache.directory import FORMAT_VERSION, NO_LOCKS, CacheDirectory
 from chonkle.cache.record import About, Artifact, Doubt, Record, Seal
 from chonkle.digest import Digest
 from chonkle.engine import Engine, target, wasmtime_version
-from chonkle.errors import CacheError, WasmFormatError
+from chonkle.errors import CacheError, WasmFormatError, explained, printable
 
 Mode = Literal["auto", "only", "off"]
 # Some thousand codecs of a usual size.
@@ -227,7 +227,7 @@ def _unusable(
                 directory.create()
         return directory.distrust()
     except OSError as failure:
-        return str(failure)
+        return explained(failure)
 
 
 @dataclass(slots=True)
@@ -331,7 +331,7 @@ class AotCache:
                 # Where there are no locks, several may compile it, and write the same.
                 is_kept = failure.errno in NO_LOCKS
                 self.layers.warn_once(
-                    f"AOT cache: {_WITHOUT_LOCKS if is_kept else _NOT_KEPT}: {failure}"
+                    f"AOT cache: {_WITHOUT_LOCKS if is_kept else _NOT_KEPT}: {explained(failure)}"
                 )
             # Another process may have compiled it while this one waited.
             try:
@@ -359,23 +359,24 @@ class AotCache:
         *,
         seconds: float,
     ) -> None:
-        about = About(
-            kind=job.compiler.kind,
-            codec_id=job.codec_id,
-            label=job.label,
-            wasm=str(job.digest),
-            wasm_size=len(job.wasm),
-            engine=self.engine.fingerprint.hex,
-            wasmtime=wasmtime_version(),
-            target=target(),
-            created=round(self.layers.clock()),
-            compile_seconds=round(seconds, 4),
-        )
         artifacts = tuple(Artifact.of(key, content) for content in contents)
         try:
+            about = About(
+                kind=job.compiler.kind,
+                codec_id=job.codec_id,
+                label=job.label,
+                wasm=str(job.digest),
+                wasm_size=len(job.wasm),
+                engine=self.engine.fingerprint.hex,
+                # Looks for files, too.
+                wasmtime=wasmtime_version(),
+                target=target(),
+                created=round(self.layers.clock()),
+                compile_seconds=round(seconds, 4),
+            )
             own.write(Record(key, artifacts, about), contents)
         except OSError as failure:
-            self.layers.warn_once(f"AOT cache: {_NOT_KEPT}: {failure}")
+            self.layers.warn_once(f"AOT cache: {_NOT_KEPT}: {explained(failure)}")
         else:
             self.counts.kept += 1
 
@@ -390,7 +391,7 @@ class AotCache:
                 now=self.layers.clock(),
             )
         except OSError as failure:
-            self.layers.warn_once(f"AOT cache: not trimmed: {failure}")
+            self.layers.warn_once(f"AOT cache: not trimmed: {explained(failure)}")
 
     def _missing(self, job: "_Job[object]") -> CacheError:
         """Say that there is no native code, and whether there is some for another engine."""
@@ -437,7 +438,9 @@ class AotCache:
             try:
                 paths = directory.checked_artifacts(record)
                 loaded = job.compiler.load(self.engine.wasmtime, paths)
-            except (OSError, ValueError) as failure:
+            except OSError as failure:
+                raise Doubt(explained(failure)) from failure
+            except ValueError as failure:
                 raise Doubt(str(failure)) from failure
             except wasmtime.WasmtimeError as failure:
                 raise Doubt(f"wasmtime refuses it: {_reason(failure)}") from failure
@@ -505,4 +508,4 @@ def warn(message: str) -> None:
     """Log what an operator should know, and what stops nobody."""
     import logging  # noqa: PLC0415 - as slow as a call of a codec, and hardly ever needed
 
-    logging.getLogger("chonkle.aot").warning(message)
+    logging.getLogger("chonkle.aot").warning(printable(message))

@@ -18,10 +18,9 @@ what is going away.
 
 import errno
 import os
-import re
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from io import BufferedReader
@@ -29,12 +28,15 @@ from pathlib import Path
 
 from blake3 import blake3
 
+from chonkle.cache.listing import Listed, list_entries, list_shard
 from chonkle.cache.record import Doubt, Record, Seal, parse_record, write_record
+from chonkle.errors import explained
 from chonkle.storage.files import (
+    PRIVATE_DIRECTORY,
     PRIVATE_FILE,
-    TEMPORARY_SUFFIX,
     distrust,
     distrust_status,
+    distrust_way,
     locked,
     make_private_directory,
     open_trusted,
@@ -51,37 +53,48 @@ CACHEDIR_TAG = (
 # What a file system says that has no locks.
 NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK})
 
+# What one says that has no room for another file, so that nobody can hold a lock that is not there.
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+
 _RECORD_MAX_BYTES = 256 * 1024
-_SHARD = re.compile(r"[0-9a-f]{2}")
-_KEY_DIGITS = 64
-_KEY = re.compile(rf"[0-9a-f]{{{_KEY_DIGITS}}}")
 # A writer takes milliseconds. This is for file systems whose locks say nothing.
 _ABANDONED_S = 3600.0
-_TAKE_LOCK_S = 10.0
 _READ_BYTES = 1 << 18
-
-type _Files = Mapping[str, os.stat_result]
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry as upkeep sees it: whatever files there are of one key.
+    """An entry as its owner sees it: whatever files there are of one key, and what they say.
 
     Attributes:
-        key: its key.
+        listed: its files.
         record: its record, or None where there is none to believe.
         doubt: why not; None also where there is no record at all.
-        size_bytes: how long its files are together.
-        used_at: when it was last used, or else written, in seconds since the epoch.
-        uses: how often it was loaded.
     """
 
-    key: str
+    listed: Listed
     record: Record | None
     doubt: str | None
-    size_bytes: int
-    used_at: float
-    uses: int
+
+    @property
+    def key(self) -> str:
+        """Its key."""
+        return self.listed.key
+
+    @property
+    def size_bytes(self) -> int:
+        """How long its files are together."""
+        return self.listed.size_bytes
+
+    @property
+    def used_at(self) -> float:
+        """When it was last used, or else written, in seconds since the epoch."""
+        return self.listed.used_at
+
+    @property
+    def uses(self) -> int:
+        """How often it was loaded."""
+        return self.listed.uses
 
 
 class CacheDirectory:
@@ -107,6 +120,8 @@ class CacheDirectory:
         # So that it stays the same where the process goes elsewhere.
         self._given = root.absolute()
         self._entries = self._given / f"aot-v{FORMAT_VERSION}"
+        # Device and number of the directory of entries that was found to be nobody else's.
+        self._trusted: tuple[int, int] | None = None
         # Who may own what is here.
         own = () if sys.platform == "win32" else (os.geteuid(),)
         self._owners = (*own, 0) if own and is_system else own
@@ -127,16 +142,23 @@ class CacheDirectory:
         """Make the directory, private to its owner.
 
         Raises:
+            PermissionError: when others could put native code there; nothing is made then.
             OSError: as the file system says.
         """
-        make_private_directory(self._given)
-        if self.distrust() is None:
-            # Written in place, since nothing collects here what a writer that died leaves. It comes
-            # first: until the rest is there, the next process writes it again.
-            with os.fdopen(_open_own(self._entries.parent / "CACHEDIR.TAG"), "wb") as tag:
-                tag.truncate()
-                tag.write(CACHEDIR_TAG)
-            make_private_directory(self._entries)
+        # A directory in somebody else's home would be in his way and of no use here.
+        above = next(path for path in self._given.parents if path.exists())
+        reason = distrust_way(above, owners=self._owners)
+        if reason is None:
+            make_private_directory(self._given)
+            reason = self.distrust()
+        if reason is not None:
+            raise PermissionError(reason)
+        # Written in place, since nothing collects here what a writer that died leaves. It comes
+        # first: until the rest is there, the next process writes it again.
+        with os.fdopen(_open_own(self._entries.parent / "CACHEDIR.TAG"), "wb") as tag:
+            tag.truncate()
+            tag.write(CACHEDIR_TAG)
+        self._entries.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
 
     def distrust(self) -> str | None:
         """Say why others could have put native code here, or None where they cannot.
@@ -144,16 +166,17 @@ class CacheDirectory:
         Raises:
             OSError: as the file system says.
         """
-        try:
+        reason = self._trusted = None
+        with suppress(FileNotFoundError):
             reason = distrust(self._given, owners=self._owners)
             # What was judged is what is used, wherever a link on the way leads later.
             self._entries = Path(os.path.realpath(self._given), self._entries.name)
+            status = self._entries.lstat()
             # What is above it was just looked at; below the root, nothing may be a link.
-            return reason or distrust_status(
-                self._entries.lstat(), self._entries, owners=self._owners
-            )
-        except FileNotFoundError:
-            return None
+            reason = reason or distrust_status(status, self._entries, owners=self._owners)
+            if reason is None:
+                self._trusted = (status.st_dev, status.st_ino)
+        return reason
 
     def read(self, key: str) -> Record | None:
         """Read the record of an entry; None where there is none.
@@ -163,6 +186,7 @@ class CacheDirectory:
         """
         shard = self._shard(key)
         try:
+            self._demand_trust()
             reason = distrust_status(shard.lstat(), shard, owners=self._owners)
             if reason is not None:
                 raise Doubt(reason)
@@ -171,7 +195,7 @@ class CacheDirectory:
         except FileNotFoundError:
             return None
         except OSError as failure:
-            raise Doubt(str(failure)) from failure
+            raise Doubt(explained(failure)) from failure
         return parse_record(text, key, self.seal)
 
     def checked_artifacts(self, record: Record) -> list[Path]:
@@ -190,7 +214,7 @@ class CacheDirectory:
                         raise Doubt(f"{artifact.name} has {size} bytes, not {artifact.size}")
                     digest = _hash(file)
             except OSError as failure:
-                raise Doubt(str(failure)) from failure
+                raise Doubt(explained(failure)) from failure
             if digest != artifact.blake3:
                 raise Doubt(f"{artifact.name} does not have the digest of its record")
         return [shard / artifact.name for artifact in record.artifacts]
@@ -204,7 +228,7 @@ class CacheDirectory:
         """
         if self.is_system:
             return
-        with suppress(OSError):
+        with suppress(OSError, OverflowError):
             path = self._shard(key) / f"{key}.uses"
             handle = _open_own(path)
             try:
@@ -249,20 +273,40 @@ class CacheDirectory:
         except OSError:
             # On a full disk, what is of no use is only in the way.
             with suppress(OSError):
-                self._unlink(record.key, self._leftovers(record.key))
+                self._remove_leftovers(self._listed(record.key))
             raise
 
-    def entries(self) -> Iterator[Entry]:
-        """Give every entry, in the order of the keys, whether it can be believed or not."""
-        for key, files in self._files():
-            yield self._entry(key, files)
+    def listing(self) -> Iterator[Listed]:
+        """List the files of every entry, in the order of the keys, with none of them opened.
 
-    def remove(self, key: str, *, timeout_s: float = _TAKE_LOCK_S) -> int:
+        Raises:
+            OSError: as the file system says.
+        """
+        with suppress(FileNotFoundError):
+            self._demand_trust()
+        return list_entries(self._entries)
+
+    def entries(self) -> Iterator[Entry]:
+        """Give every entry, in the order of the keys, whether it can be believed or not.
+
+        Raises:
+            OSError: as the file system says.
+        """
+        for listed in self.listing():
+            if listed.is_more_than_a_lock:
+                record, doubt = None, None
+                try:
+                    record = self.read(listed.key)
+                except Doubt as reason:
+                    doubt = str(reason)
+                yield Entry(listed, record, doubt)
+
+    def remove(self, key: str, *, listed: Listed | None = None) -> int:
         """Remove an entry with everything of it.
 
         Args:
             key: its key.
-            timeout_s: how long to wait for who is writing it.
+            listed: its files, where a listing just gave them.
 
         Returns:
             How many bytes that freed; 0 where somebody is writing it.
@@ -272,14 +316,15 @@ class CacheDirectory:
         """
         with ExitStack() as held:
             try:
-                held.enter_context(self.lock(key, timeout_s=timeout_s))
+                held.enter_context(self.lock(key, timeout_s=0))
             except TimeoutError:
                 return 0
             except OSError as failure:
                 # Without locks, what is removed while somebody writes it is a miss.
-                if failure.errno not in NO_LOCKS:
+                if failure.errno not in NO_LOCKS | _NO_ROOM:
                     raise
-            return self._unlink(key, self._files_of(key))
+            listed = listed or self._listed(key)
+            return self._unlink(listed, listed.sizes) if listed else 0
 
     def collect(self, *, now: float) -> int:
         """Remove what writers that died left behind: unfinished files, artifacts with no record.
@@ -289,19 +334,23 @@ class CacheDirectory:
 
         Returns:
             How many bytes that freed.
+
+        Raises:
+            OSError: as the file system says, where the directory cannot be read.
         """
         return sum(
-            self._collect(key, now=now)
-            for key, files in self._files()
-            if f"{key}.toml" not in files or any(map(_is_unfinished, files))
+            self._collect(listed, now=now)
+            for listed in self.listing()
+            if not listed.has_record or listed.unfinished
         )
 
     def last_trimmed(self) -> float | None:
         """Say when upkeep last looked, in seconds since the epoch."""
-        try:
-            return (self._entries / "trimmed").stat().st_mtime
-        except OSError:
-            return None
+        with suppress(OSError):
+            status = (self._entries / "trimmed").lstat()
+            if stat.S_ISREG(status.st_mode):
+                return status.st_mtime
+        return None
 
     def note_trimmed(self, *, now: float) -> None:
         """Note that upkeep looked.
@@ -309,6 +358,7 @@ class CacheDirectory:
         Raises:
             OSError: as the file system says.
         """
+        self._demand_trust()
         path = self._entries / "trimmed"
         os.close(_open_own(path))
         os.utime(path, (now, now))
@@ -316,10 +366,30 @@ class CacheDirectory:
     def _shard(self, key: str) -> Path:
         return self._entries / key[:2]
 
+    def _demand_trust(self) -> None:
+        """Demand that entries are where they were when that was judged, or judge what is there now.
+
+        A process may run for months, and somebody may move directories about meanwhile.
+
+        Raises:
+            FileNotFoundError: when there is no directory of entries.
+            PermissionError: when others could have put native code there.
+            OSError: as the file system says.
+        """
+        status = self._entries.lstat()
+        if (status.st_dev, status.st_ino) != self._trusted:
+            reason = self.distrust()
+            if reason is not None:
+                raise PermissionError(reason)
+
     def _make_shard(self, key: str) -> Path:
+        try:
+            self._demand_trust()
+        except FileNotFoundError:
+            self.create()
         shard = self._shard(key)
         self._make_way(shard, is_right=stat.S_ISDIR)
-        make_private_directory(shard)
+        shard.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
         return shard
 
     def _make_way(self, path: Path, *, is_right: Callable[[int], bool]) -> None:
@@ -333,75 +403,39 @@ class CacheDirectory:
     def _open(self, path: Path) -> BufferedReader:
         return open_trusted(path, owners=self._owners)
 
-    def _files(self, shards: Iterable[Path] | None = None) -> Iterator[tuple[str, _Files]]:
-        """Give the files of each key that has any; others in the directory are not ours."""
-        for shard in _listed(self._entries) if shards is None else shards:
-            if _SHARD.fullmatch(shard.name) is None or shard.is_symlink() or not shard.is_dir():
-                continue
-            found: dict[str, dict[str, os.stat_result]] = {}
-            for path in _listed(shard):
-                key = path.name.removeprefix(".")[:_KEY_DIGITS]
-                if _KEY.fullmatch(key) is not None and key.startswith(shard.name):
-                    with suppress(FileNotFoundError):
-                        found.setdefault(key, {})[path.name] = path.lstat()
-            yield from sorted(found.items())
+    def _listed(self, key: str) -> Listed | None:
+        found = list_shard(self._shard(key))
+        return next((listed for listed in found if listed.key == key), None)
 
-    def _files_of(self, key: str) -> _Files:
-        return dict(self._files([self._shard(key)])).get(key, {})
-
-    def _leftovers(self, key: str) -> _Files:
-        """Give what no record commits, for who holds the lock."""
-        files = self._files_of(key)
-        if f"{key}.toml" in files:
-            files = {name: files[name] for name in files if _is_unfinished(name)}
-        return files
-
-    def _entry(self, key: str, files: _Files) -> Entry:
-        record, doubt = None, None
-        try:
-            record = self.read(key)
-        except Doubt as reason:
-            doubt = str(reason)
-        uses = files.get(f"{key}.uses")
-        dated = uses or files.get(f"{key}.toml") or next(iter(files.values()))
-        return Entry(
-            key=key,
-            record=record,
-            doubt=doubt,
-            size_bytes=_size(files),
-            used_at=dated.st_mtime,
-            uses=uses.st_size if uses else 0,
-        )
-
-    def _collect(self, key: str, *, now: float) -> int:
+    def _collect(self, listed: Listed, *, now: float) -> int:
         try:
             # Whoever writes holds the lock; who died does not.
-            with self.lock(key, timeout_s=0):
-                return self._unlink(key, self._leftovers(key))
+            with self.lock(listed.key, timeout_s=0):
+                return self._remove_leftovers(listed)
         except TimeoutError:
             return 0
         except OSError:
-            files = {
-                name: status
-                for name, status in self._files_of(key).items()
-                if _is_unfinished(name) and now - status.st_mtime > _ABANDONED_S
-            }
-            return self._unlink(key, files)
+            times = listed.unfinished
+            names = [name for name in times if now - times[name] > _ABANDONED_S]
+            return self._unlink(listed, names)
 
-    def _unlink(self, key: str, files: _Files) -> int:
-        shard = self._shard(key)
-        for name in sorted(files, key=lambda name: not name.endswith(".toml")):
+    def _remove_leftovers(self, listed: Listed | None) -> int:
+        """Remove what no record commits, for who holds the lock."""
+        if listed is None:
+            return 0
+        # Who wrote it may have finished since it was listed.
+        is_committed = os.path.lexists(self._shard(listed.key) / f"{listed.key}.toml")
+        return self._unlink(listed, listed.unfinished if is_committed else listed.sizes)
+
+    def _unlink(self, listed: Listed, names: Iterable[str]) -> int:
+        """Remove files of an entry, the record first; say how many bytes that freed."""
+        shard, names = self._shard(listed.key), set(names)
+        # Where everything goes, so does the lock, which may be newer than the list.
+        if names == listed.sizes.keys():
+            names.add(f"{listed.key}.lock")
+        for name in sorted(names, key=lambda name: not name.endswith(".toml")):
             remove_whatever(shard / name)
-        return _size(files)
-
-
-def _is_unfinished(name: str) -> bool:
-    return name.endswith(TEMPORARY_SUFFIX)
-
-
-def _size(files: _Files) -> int:
-    # What counts uses is long and takes no room.
-    return sum(files[name].st_size for name in files if not name.endswith(".uses"))
+        return sum(listed.sizes.get(name, 0) for name in names)
 
 
 def _open_own(path: Path) -> int:
@@ -418,10 +452,3 @@ def _hash(file: BufferedReader) -> str:
     while size := file.readinto(buffer):
         digest.update(buffer[:size])
     return digest.hexdigest()
-
-
-def _listed(directory: Path) -> list[Path]:
-    # Anybody may delete a cache at any time.
-    with suppress(FileNotFoundError):
-        return sorted(directory.iterdir())
-    return []

@@ -72,6 +72,7 @@ def demand_writable(config: CacheConfig) -> None:
             f"CHONKLE_AOT={config.mode}: nothing is written to the cache", hint="unset CHONKLE_AOT"
         )
     own = CacheDirectory(config.root, seal=config.seal)
+    demand_trust(own)
     try:
         own.create()
     except OSError as failure:
@@ -79,7 +80,6 @@ def demand_writable(config: CacheConfig) -> None:
             f"cannot write to the cache {own.root}: {failure.strerror or failure}",
             hint="set CHONKLE_CACHE_DIR to a directory of your own",
         ) from failure
-    demand_trust(own)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 Whoever compiles looks at most once a day, so that reading from a warm cache costs nothing more.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from chonkle.cache.directory import CacheDirectory, Entry
+from chonkle.cache.directory import CacheDirectory
+from chonkle.cache.listing import Listed
+from chonkle.cache.record import Doubt
 
 DAY_S = 86400.0
 # Code for another version of wasmtime: an environment that still has it would have used it.
@@ -72,18 +73,37 @@ def prune(
         OSError: as the file system says.
     """
     freed = directory.collect(now=now)
-    removed = 0
-    for entry in _to_remove(
-        directory.entries(),
-        size_max_bytes=size_max_bytes,
-        wasmtime=wasmtime,
-        now=now,
-        unused_s=unused_s,
-    ):
-        freed_now = directory.remove(entry.key)
-        freed += freed_now
-        removed += freed_now > 0
+    removed = total = 0
+    used_last_first = sorted(directory.listing(), key=lambda listed: _idle_s(listed, now=now))
+    for listed in used_last_first:
+        idle_s = _idle_s(listed, now=now)
+        is_old = unused_s is not None and idle_s > unused_s
+        if (
+            is_old
+            or total + listed.size_bytes > size_max_bytes
+            or (idle_s > STALE_GRACE_S and not _is_for(wasmtime, directory, listed))
+        ):
+            freed_now = directory.remove(listed.key, listed=listed)
+            freed += freed_now
+            removed += freed_now > 0
+        else:
+            total += listed.size_bytes
     return Removed(removed, freed)
+
+
+def _idle_s(listed: Listed, *, now: float) -> float:
+    """Say for how long an entry was not used, in seconds."""
+    idle_s = now - listed.used_at
+    # Whoever says tomorrow has a wrong clock, and would otherwise be the last to go for years.
+    return idle_s if idle_s > -DAY_S else float("inf")
+
+
+def _is_for(wasmtime: str, directory: CacheDirectory, listed: Listed) -> bool:
+    try:
+        record = directory.read(listed.key)
+    except Doubt:
+        return False
+    return record is not None and record.about.wasmtime == wasmtime
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,36 +132,15 @@ def clear(directory: CacheDirectory) -> Cleared:
     """
     removed = freed = 0
     failures: dict[str, OSError] = {}
-    keys = [entry.key for entry in directory.entries()]
-    for key in keys:
+    keys = set()
+    for listed in directory.listing():
+        keys.add(listed.key)
         try:
-            freed_now = directory.remove(key, timeout_s=0)
+            freed_now = directory.remove(listed.key, listed=listed)
         except OSError as failure:
-            failures[key] = failure
+            failures[listed.key] = failure
             continue
         freed += freed_now
         removed += freed_now > 0
-    left = {entry.key for entry in directory.entries()}.intersection(keys)
+    left = keys.intersection(listed.key for listed in directory.listing())
     return Cleared(Removed(removed, freed), len(left - failures.keys()), tuple(failures.values()))
-
-
-def _to_remove(
-    entries: Iterable[Entry],
-    *,
-    size_max_bytes: int,
-    wasmtime: str,
-    now: float,
-    unused_s: float | None,
-) -> list[Entry]:
-    total = 0
-    chosen = []
-    for entry in sorted(entries, key=lambda entry: entry.used_at, reverse=True):
-        about = entry.record.about if entry.record else None
-        idle = now - entry.used_at
-        is_stale = (about is None or about.wasmtime != wasmtime) and idle > STALE_GRACE_S
-        is_old = unused_s is not None and idle > unused_s
-        total += entry.size_bytes
-        if is_stale or is_old or total > size_max_bytes:
-            total -= entry.size_bytes
-            chosen.append(entry)
-    return chosen

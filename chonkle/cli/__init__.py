@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from chonkle.errors import ChonkleError
+from chonkle.errors import ChonkleError, explained, printable
 from chonkle.version import __version__
 
 # Command -> where it is. A command that is not used is not imported.
@@ -131,8 +131,7 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(1)
     except OSError as failure:
-        where = f"{failure.filename}: " if failure.filename else ""
-        click.echo(f"error: {where}{failure.strerror or failure}", err=True)
+        click.echo(f"error: {printable(explained(failure))}", err=True)
         sys.exit(1)
     except MemoryError:
         click.echo("error: out of memory", err=True)

@@ -174,7 +174,8 @@ def locked(path: Path, *, timeout_s: float) -> Iterator[None]:
     from filelock import FileLock, Timeout  # noqa: PLC0415
 
     # A lock that only exists, as a file system without real ones would get, outlives its holder.
-    lock = FileLock(path, timeout=timeout_s, fallback_to_soft=False)
+    # Whoever may read one may hold it, and keep everybody waiting.
+    lock = FileLock(path, timeout=timeout_s, mode=PRIVATE_FILE, fallback_to_soft=False)
     try:
         lock.acquire()
     except Timeout as failure:
@@ -195,10 +196,11 @@ def make_private_directory(path: Path) -> None:
 
 
 def remove_whatever(path: Path) -> None:
-    """Remove what has a path: a file, a link, or a directory with all that is in it; or nothing.
+    """Remove what has a path: a file, a link, or a directory with the files in it; or nothing.
 
     Raises:
-        OSError: as the file system says.
+        OSError: as the file system says, also where there are directories in the directory: nothing
+            of ours is so deep, so it is somebody's who should decide about it.
     """
     try:
         path.unlink(missing_ok=True)
@@ -206,9 +208,9 @@ def remove_whatever(path: Path) -> None:
         # Not every platform says that it is a directory.
         if not path.is_dir():
             raise
-        import shutil  # noqa: PLC0415 - slow to import, and hardly ever needed
-
-        shutil.rmtree(path)
+        for child in path.iterdir():
+            child.unlink()
+        path.rmdir()
 
 
 def distrust(directory: Path, *, owners: Sequence[int]) -> str | None:
@@ -233,8 +235,29 @@ def distrust(directory: Path, *, owners: Sequence[int]) -> str | None:
     real, status = passed.pop()
     if not stat.S_ISDIR(status.st_mode):
         return f"{real} is not a directory"
-    reason = distrust_status(status, real, owners=owners)
-    for path, status in passed if reason is None else ():
+    return distrust_status(status, real, owners=owners) or _distrust_passed(passed, owners)
+
+
+def distrust_way(directory: Path, *, owners: Sequence[int]) -> str | None:
+    """Say why what an owner makes in a directory may come to be somebody else's, or None.
+
+    Unlike for `distrust`, the directory may be root's and open to all if it is sticky, as those for
+    temporary files are.
+
+    Args:
+        directory: an existing directory.
+        owners: ids of the users who may own what is made there.
+
+    Raises:
+        OSError: as the file system says, also for links that lead round in a circle.
+    """
+    return None if sys.platform == "win32" else _distrust_passed(_passed(directory), owners)
+
+
+def _distrust_passed(
+    passed: Iterable[tuple[Path, os.stat_result]], owners: Sequence[int]
+) -> str | None:
+    for path, status in passed:
         is_link = stat.S_ISLNK(status.st_mode)
         where = f"{path}, {'a link on the way to' if is_link else 'above'} it,"
         if status.st_uid not in (*owners, 0):
@@ -242,7 +265,7 @@ def distrust(directory: Path, *, owners: Sequence[int]) -> str | None:
         # The mode of a link says nothing.
         if not is_link and status.st_mode & _OTHERS_WRITE and not status.st_mode & stat.S_ISVTX:
             return f"{where} may be written by others"
-    return reason
+    return None
 
 
 def _passed(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
@@ -278,7 +301,7 @@ def distrust_status(status: os.stat_result, path: Path, *, owners: Sequence[int]
     if sys.platform == "win32":
         return None
     if status.st_uid not in owners:
-        wanted = " or ".join(map(str, owners))
+        wanted = " or ".join(map(str, dict.fromkeys(owners)))
         return f"{path} belongs to user {status.st_uid}, not to {wanted}"
     if stat.S_ISLNK(status.st_mode):
         return f"{path} is a link"

@@ -169,8 +169,8 @@ BYTES: dict[str, Bytes] = {
 
 def full_directory(path: Path, target: Target) -> None:
     path.unlink()
-    (path / "in").mkdir(parents=True)
-    put(path / "in" / "a file", target.chance.randbytes(10))
+    path.mkdir()
+    put(path / "a file", target.chance.randbytes(10))
 
 
 def linked_copy(path: Path, target: Target) -> None:

@@ -27,6 +27,7 @@ from chonkle.cache.aot import (
     load_native,
 )
 from chonkle.cache.directory import CacheDirectory, Entry
+from chonkle.cache.listing import Listed
 from chonkle.cache.record import Artifact, Record, Seal
 from chonkle.cache.upkeep import DAY_S
 from chonkle.digest import Digest
@@ -304,6 +305,31 @@ def test_what_may_not_be_mapped_is_read(
         load_native(native, engine, path)
 
 
+def test_that_the_version_cannot_be_read_stops_nobody(
+    open_cache: Callable[..., AotCache],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse() -> str:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    cache = open_cache()
+    key = cache.key("core", Digest.blake3(ONE))
+    with monkeypatch.context() as changed:
+        changed.setattr("chonkle.cache.aot.wasmtime_version", refuse)
+        assert run(cache, ONE) == 1
+    assert "codecs are compiled in memory and not kept: " in caplog.text
+    assert next(iter(cache.layers.readable)).read(key) is None
+
+
+@posix
+def test_a_warning_is_one_printable_line(
+    open_cache: Callable[..., AotCache], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(open_cache(system=tmp_path / "a\n\x1b[2J"), ONE)
+    assert [message.isprintable() for message in caplog.messages] == [True]
+
+
 def test_off_keeps_nothing(open_cache: Callable[..., AotCache], tmp_path: Path) -> None:
     cache = open_cache(mode="off")
     assert run(cache, ONE) == 1
@@ -395,7 +421,7 @@ def test_a_write_that_fails_costs_only_the_cache(
     run(cache, TWO)
     monkeypatch.setattr(os, "fsync", full)
     assert run(cache, ONE) == 1
-    assert "compiled in memory and not kept: [Errno 28] No space left on device" in caplog.text
+    assert "compiled in memory and not kept: No space left on device" in caplog.text
     assert (cache.counts.compiled, cache.counts.kept) == (2, 1)
     assert len(records(tmp_path)) == len(artifacts(tmp_path)) == 1
     assert list(tmp_path.rglob("*.tmp")) == []
@@ -609,7 +635,7 @@ def test_an_explanation_reads_so_many_entries_and_no_more(
         nonlocal given
         while True:
             given += 1
-            yield Entry("0" * 64, None, None, 0, 0.0, 0)
+            yield Entry(Listed("0" * 64, {}, {}, 0.0, 0), None, None)
 
     monkeypatch.setattr(CacheDirectory, "entries", entries)
     with pytest.raises(CacheError, match=f"got none, as far as {EXPLAIN_MAX} entries tell"):
@@ -668,7 +694,7 @@ def test_where_there_are_no_locks_entries_are_kept_all_the_same(
     cache = open_cache()
     assert (run(cache, ONE), run(cache, TWO)) == (1, 2)
     assert len(records(tmp_path)) == 2
-    assert [message.partition(": [")[0] for message in caplog.messages] == [
+    assert [message.rpartition(": ")[0] for message in caplog.messages] == [
         "AOT cache: no locks, so that several processes may compile the same"
     ]
 
@@ -687,7 +713,7 @@ def test_who_cannot_write_compiles_in_memory_and_says_so_once(
     assert (run(cache, ONE), run(cache, TWO), run(cache, wasm_that_gives(3))) == (1, 2, 3)
     assert counts(cache) == (1, 2, 0)
     assert len(records(tmp_path)) == 1
-    assert [message.partition(": [")[0] for message in caplog.messages] == [
+    assert [message.rpartition(": ")[0] for message in caplog.messages] == [
         "AOT cache: codecs are compiled in memory and not kept"
     ]
 
@@ -758,7 +784,7 @@ def test_upkeep_that_fails_is_said_and_costs_nothing_else(
 ) -> None:
     fail(errno.EROFS, where=(CacheDirectory, "note_trimmed"), monkeypatch=monkeypatch)
     assert run(open_cache(), ONE) == 1
-    assert "AOT cache: not trimmed: [Errno 30] Read-only file system" in caplog.text
+    assert "AOT cache: not trimmed: Read-only file system" in caplog.text
     assert len(records(tmp_path)) == 1
 
 

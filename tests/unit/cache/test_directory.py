@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Callable, Sequence
@@ -69,9 +70,63 @@ def test_nothing_is_written_where_others_write(tmp_path: Path) -> None:
     root.mkdir()
     root.chmod(0o770)
     directory = CacheDirectory(root, seal=Seal())
-    directory.create()
+    with pytest.raises(PermissionError, match="may be written by others"):
+        directory.create()
     assert list(root.iterdir()) == []
     assert "may be written by others (mode 0770)" in str(directory.distrust())
+
+
+@posix
+def test_nothing_is_made_in_somebody_elses_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As root finds it who took over another user's environment.
+    home = tmp_path / "home"
+    home.mkdir()
+    owner = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    if owner == 0:
+        os.chown(home, 12345, -1)
+    directory = CacheDirectory(home / ".cache" / "chonkle", seal=Seal())
+    with pytest.raises(PermissionError, match=f"{tmp_path}.*, above it, belongs to user "):
+        directory.create()
+    assert list(home.iterdir()) == []
+
+
+@posix
+def test_a_directory_that_took_the_place_is_judged_anew(
+    tmp_path: Path, directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    record = write_entry()
+    assert directory.read(record.key) == record
+    entries = directory.root / "aot-v1"
+    entries.rename(tmp_path / "moved")
+    assert directory.read(record.key) is None
+    # With a shard and files that are all ours: what it stands in is not.
+    shutil.copytree(tmp_path / "moved", entries)
+    assert directory.read(record.key) == record
+    entries.rename(tmp_path / "again")
+    shutil.copytree(tmp_path / "moved", entries)
+    directory.root.chmod(0o777)
+    with pytest.raises(Doubt, match="may be written by others"):
+        directory.read(record.key)
+    for use in (
+        lambda: directory.lock(record.key, timeout_s=0),
+        lambda: directory.remove(record.key),
+        lambda: directory.collect(now=NOW),
+        lambda: list(directory.entries()),
+        lambda: write_entry("other"),
+        lambda: directory.note_trimmed(now=NOW),
+    ):
+        with pytest.raises(PermissionError, match="may be written by others"):
+            use()
+
+
+@posix
+def test_only_its_owner_may_hold_a_lock(directory: CacheDirectory) -> None:
+    with directory.lock("0" * 64, timeout_s=0):
+        (lock,) = (directory.root / "aot-v1").rglob("*.lock")
+        assert stat.S_IMODE(lock.stat().st_mode) == 0o600
 
 
 @posix
@@ -337,6 +392,14 @@ def test_a_use_that_cannot_be_counted_does_not_matter(
     directory.count_use(record.key, now=NOW)
 
 
+def test_uses_beyond_all_numbers_do_not_matter(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    record = write_entry()
+    directory.count_use(record.key, now=1e300)
+    assert directory.read(record.key) == record
+
+
 @posix
 def test_uses_are_not_counted_through_a_link(
     tmp_path: Path, directory: CacheDirectory, write_entry: WriteEntry
@@ -503,6 +566,39 @@ def test_who_cannot_have_the_lock_removes_nothing(
     assert directory.read(record.key) == record
 
 
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.ENOLCK])
+def test_where_there_is_no_room_for_a_lock_there_is_soon_some(
+    directory: CacheDirectory,
+    write_entry: WriteEntry,
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+) -> None:
+    def full(*_: object, **__: object) -> AbstractContextManager[None]:
+        raise OSError(code, os.strerror(code))
+
+    record = write_entry()
+    monkeypatch.setattr(CacheDirectory, "lock", full)
+    assert directory.remove(record.key) > 0
+    assert directory.read(record.key) is None
+
+
+def test_what_is_deeper_than_anything_of_ours_stays(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    record = write_entry()
+    path = record_path(directory, record)
+    path.unlink()
+    (path / "of" / "somebody").mkdir(parents=True)
+    with pytest.raises(OSError, match="of"):
+        directory.remove(record.key)
+    assert (path / "of" / "somebody").is_dir()
+    (path / "of" / "somebody").rmdir()
+    (path / "of").rmdir()
+    (path / "file").write_bytes(b"")
+    write_entry()
+    assert directory.read(record.key) == record
+
+
 def leave_behind(directory: CacheDirectory, record: Record, *, written_at: float) -> Path:
     """Write what a writer of an entry leaves that dies."""
     path = shard_of(directory, record) / f".{record.key}.0123456789abcdef.tmp"
@@ -574,3 +670,11 @@ def test_the_time_of_upkeep_is_noted(directory: CacheDirectory) -> None:
     for now in (NOW, NOW + 1, NOW - 1):
         directory.note_trimmed(now=now)
         assert directory.last_trimmed() == now
+
+
+@posix
+def test_the_time_of_upkeep_is_not_that_of_another_file(
+    tmp_path: Path, directory: CacheDirectory
+) -> None:
+    (directory.root / "aot-v1" / "trimmed").symlink_to(tmp_path)
+    assert directory.last_trimmed() is None

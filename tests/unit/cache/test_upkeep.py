@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chonkle.cache.directory import CacheDirectory
+from chonkle.cache.listing import Listed
 from chonkle.cache.record import Record, Seal
 from chonkle.cache.upkeep import DAY_S, STALE_GRACE_S, Removed, clear, keep_up, prune
 from chonkle.digest import Digest
@@ -175,7 +176,7 @@ def test_what_somebody_is_writing_stays_and_is_not_counted(
     directory: CacheDirectory, write_entry: WriteEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_entry("busy", written_at=NOW)
-    monkeypatch.setattr(CacheDirectory, "remove", lambda *_: 0)
+    monkeypatch.setattr(CacheDirectory, "remove", lambda *_, **__: 0)
     assert prune_at(directory, NOW, size_max_bytes=0) == Removed(0, 0)
 
 
@@ -228,7 +229,8 @@ def test_clearing_leaves_what_somebody_is_writing(
         write_entry("busy")
         cleared = clear(directory)
         assert (cleared.removed.entries, cleared.busy, cleared.failures) == (1, 2, ())
-        assert remaining(directory, ["new", "busy"]) == {"new", "busy"}
+        # Of the other there is only the lock as yet.
+        assert remaining(directory, ["new", "busy"]) == {"busy"}
     assert clear(directory).busy == 0
     assert list(directory.entries()) == []
 
@@ -241,10 +243,10 @@ def test_what_cannot_be_removed_does_not_keep_the_rest(
         write_entry(name)
     remove = CacheDirectory.remove
 
-    def denied(own: CacheDirectory, key: str, *, timeout_s: float) -> int:
+    def denied(own: CacheDirectory, key: str, *, listed: Listed | None = None) -> int:
         if key == key_of("two"):
             raise PermissionError(13, "Permission denied", "two.toml")
-        return remove(own, key, timeout_s=timeout_s)
+        return remove(own, key, listed=listed)
 
     monkeypatch.setattr(CacheDirectory, "remove", denied)
     cleared = clear(directory)
@@ -252,3 +254,36 @@ def test_what_cannot_be_removed_does_not_keep_the_rest(
     (failure,) = cleared.failures
     assert failure.filename == "two.toml"
     assert remaining(directory, names) == {"two"}
+
+
+def test_a_time_to_come_is_none(directory: CacheDirectory, write_entry: WriteEntry) -> None:
+    write_entry("wrong", wasmtime=WASMTIME, written_at=NOW + 1000 * DAY_S)
+    write_entry("skewed", wasmtime=WASMTIME, written_at=NOW + 60)
+    write_entry("old", wasmtime=WASMTIME, written_at=NOW - 10 * DAY_S)
+    prune_at(directory, NOW, size_max_bytes=PLENTY)
+    assert remaining(directory, ["wrong", "skewed", "old"]) == {"wrong", "skewed", "old"}
+    prune_at(directory, NOW, unused_s=DAY_S * 20)
+    assert remaining(directory, ["wrong", "skewed", "old"]) == {"skewed", "old"}
+
+
+@pytest.mark.parametrize("tidy", [clear, lambda directory: prune_at(directory, NOW)])
+def test_no_shard_is_listed_once_for_each_of_its_entries(
+    directory: CacheDirectory,
+    write_entry: WriteEntry,
+    monkeypatch: pytest.MonkeyPatch,
+    tidy: Callable[[CacheDirectory], object],
+) -> None:
+    scanned = []
+    scandir = os.scandir
+
+    def note(path: os.PathLike[str]) -> object:
+        scanned.append(path)
+        return scandir(path)
+
+    for number in range(20):
+        write_entry(str(number), written_at=NOW - 100 * DAY_S)
+    shards = len([path for path in (directory.root / "aot-v1").iterdir() if path.is_dir()])
+    monkeypatch.setattr(os, "scandir", note)
+    tidy(directory)
+    # Each once, or twice, and the directory that they are in.
+    assert shards < len(scanned) <= 2 * (shards + 1)
