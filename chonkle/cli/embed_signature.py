@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from chonkle.cli.files import terminable
+from chonkle.cli.signals import terminable
 from chonkle.errors import StoreError, WasmFormatError
 from chonkle.formats.component_binary import read_interface
 from chonkle.formats.signature import embed_signature as embed

@@ -2,21 +2,16 @@
 
 import errno
 import os
-import signal
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import FrameType
-from typing import Never
 
+from chonkle.cli.signals import terminable
 from chonkle.errors import PipelineError
 from chonkle.storage.files import read_file, replace_file_in_parts
 
 STANDARD = "-"
-# What a shell gives a process that was told to end: 128 + SIGTERM.
-_TERMINATED = 143
 
 
 def read_input(name: str, file: str, *, size_max: int) -> bytes:
@@ -95,27 +90,6 @@ def _write_standard(parts: Iterable[bytes]) -> None:
         raise OSError(errno.EBADF, "standard output is closed")
     sys.stdout.buffer.writelines(parts)
     sys.stdout.buffer.flush()
-
-
-@contextmanager
-def terminable() -> Iterator[None]:
-    """Let SIGTERM end the process as Ctrl-C does: half a file is removed on the way out.
-
-    Elsewhere it ends the process at once, also where Python has no say, as while code is compiled.
-    """
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        # Who ignores it, or waits for it, goes on doing so.
-        yield
-        return
-    signal.signal(signal.SIGTERM, _terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _terminate(_number: int, _frame: FrameType | None) -> Never:
-    raise SystemExit(_TERMINATED)
 
 
 def is_standard_output(file: str) -> bool:

@@ -1,9 +1,7 @@
 """`chonkle run`: run a pipeline on files."""
 
-import signal
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from chonkle.cli.options import (
     to_mapping,
 )
 from chonkle.cli.output import print_json, table
+from chonkle.cli.signals import interruptible
 from chonkle.errors import PipelineError, offer, printable
 from chonkle.pipeline import PreparedPipeline, prepare
 
@@ -99,9 +98,10 @@ def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's optio
     limits = Limits(memory_bytes=memory, output_bytes=memory, timeout_s=options["timeout"])
     started = time.perf_counter()
     resolver = resolver_of(options)
-    with prepare(
-        pipeline, direction=options["direction"], resolver=resolver, limits=limits
-    ) as prepared:
+    # Compiling takes seconds for a large codec, and more for a hostile one.
+    with interruptible():
+        opened = prepare(pipeline, direction=options["direction"], resolver=resolver, limits=limits)
+    with opened as prepared:
         prepared_s = time.perf_counter() - started
         check_used(resolver, prepared.composite)
         ran_s = _run_on(files, prepared) if files.outputs else None
@@ -160,7 +160,7 @@ def _run_on(files: _Files, prepared: PreparedPipeline) -> float:
     }
     values.update({name: text.encode() for name, text in files.scalars.items()})
     started = time.perf_counter()
-    with _interruptible():
+    with interruptible():
         results = prepared.run(values)
     seconds = time.perf_counter() - started
     missing = [name for name in files.outputs if name not in results]
@@ -184,16 +184,6 @@ def _check_outputs(prepared: PreparedPipeline, files: Mapping[str, str]) -> None
     )
     if problems:
         raise PipelineError.from_problems(prepared.plan.codec_id, problems)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C end the process at once: Python itself looks only when the guest has returned."""
-    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _explain(

@@ -4,7 +4,6 @@ What each failure must be like is in the fixture `error_of`.
 """
 
 import json
-import os
 import signal
 import sys
 import time
@@ -149,11 +148,17 @@ def test_a_bomb_is_stopped_at_the_limit(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("command", ["run", "warm"])
 def test_a_compiler_that_is_kept_busy_can_be_ended(
+    *,
     tmp_path: Path,
     chonkle_process: Callable[..., Popen[bytes]],
+    chonkle: Chonkle,
     make_codec: Callable[..., bytes],
     pipeline_of: Callable[..., dict[str, Any]],
+    command: str,
+    number: signal.Signals,
 ) -> None:
     # Loops in loops that each change some of many locals take the compiler more than a minute.
     depth, count = 3000, 1000
@@ -163,18 +168,24 @@ def test_a_compiler_that_is_kept_busy_can_be_ended(
     ]
     end = [f"(br_if 0 (local.get {i % count})) end" for i in range(depth)]
     busy = f"(func (local {'i32 ' * count}) {' '.join(begin + end)})"
-    wasm = make_codec(more=busy)
+    (tmp_path / "guest.wasm").write_bytes(make_codec(more=busy))
     (tmp_path / "pipeline.json").write_text(json.dumps(pipeline_of()))
-    os.mkfifo(tmp_path / "guest.wasm")
-    command = ("run", "pipeline.json", "--codec-path", "guest=guest.wasm", "--explain")
-    with chonkle_process(*command, cwd=tmp_path) as process:
+    words = {
+        "run": ("run", "pipeline.json", "--codec-path", "guest=guest.wasm", "--explain"),
+        "warm": ("cache", "warm", "./guest.wasm"),
+    }
+    cache = {"CHONKLE_CACHE_DIR": str(tmp_path / "cache")}
+    with chonkle_process(*words[command], cwd=tmp_path, environment=cache) as process:
         try:
-            # A pipe, so that this goes on when the file was read.
-            (tmp_path / "guest.wasm").write_bytes(wasm)
-            process.terminate()
-            assert process.wait(timeout=20) == -signal.SIGTERM
+            # Whoever has the lock compiles next.
+            while process.poll() is None and not any((tmp_path / "cache").rglob("*.lock")):
+                pass
+            process.send_signal(number)
+            assert process.wait(timeout=20) == -number
         finally:
             process.kill()
+    assert not any((tmp_path / "cache").rglob("*.toml"))
+    assert chonkle("cache", "verify", environment=cache).stdout == b""
 
 
 def test_a_healthy_guest_is_run(

@@ -129,7 +129,7 @@ BUILD_SIDE_USES = (
     "chonkle.pipeline",
     "chonkle.settings",
     # How a command ends that was told to.
-    "chonkle.cli.files",
+    "chonkle.cli.signals",
 )
 
 # What reads or changes the environment, as attributes of `os` and `os.path`.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from chonkle.cli.files import terminable
+from chonkle.cli.signals import terminable
 from chonkle.settings import data_home
 from chonkle_toolchain.process import ToolError
 
