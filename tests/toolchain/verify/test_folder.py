@@ -47,8 +47,8 @@ def store(tmp_path: Path, make_core: Make, make_component: Make) -> Path:
 def locked_store(store: Path) -> Path:
     """Give the same store with a lock."""
     core, component = (Artifact.of(file, (store / file).read_bytes()) for file in (CORE, COMPONENT))
-    nothing = Fingerprint(sources={}, parts={}, toolset={})
-    built = Built("mask", "1.0.0", nothing.digest, nothing, "", core, component)
+    source = Fingerprint(sources={}, parts={}, toolset={"zig": "1"})
+    built = Built("mask", "1.0.0", source.digest, source, "", core, component)
     write_lock(store, Lock({"mask-wat": built}))
     return store
 
@@ -144,6 +144,36 @@ def test_a_malformed_lock_is_found(locked_store: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('zig = "1"', 'zig = "2"', "what it says `mask-wat` was built from is not what its"),
+        ('build = "blake3:', 'build = "blake3:0', "what it says `mask-wat` was built from is not"),
+        ('version = "1.0.0"', 'version = "1.1.0"', "the wrong core file of `mask-wat`, expected"),
+        ('codec_id = "mask"', 'codec_id = "task"', "the wrong core file of `mask-wat`, expected"),
+    ],
+)
+def test_a_lock_that_disagrees_with_itself_is_found(
+    old: str, new: str, said: str, locked_store: Path
+) -> None:
+    path = locked_store / "codecs.lock"
+    before = path.read_text("utf-8")
+    assert old in before
+    path.write_text(before.replace(old, new), "utf-8")
+    ((file, check, reason),) = failures(verify_folder(locked_store))
+    assert (file, check) == (str(locked_store), "lock")
+    assert reason.startswith(said)
+
+
+@pytest.mark.parametrize("place", ["mask-wat@1.0.0.core.wasm", "mask/more/mask-wat.wasm"])
+def test_a_file_where_no_codec_can_be_is_found(place: str, store: Path) -> None:
+    (store / place).parent.mkdir(exist_ok=True)
+    shutil.copy(store / CORE, store / place)
+    ((file, check, reason),) = failures(verify_folder(store))
+    assert (file, check) == (str(store), "files")
+    assert reason.startswith(f"`{place}` is not where a codec can be")
+
+
 def test_hostile_files_are_one_report_each(store: Path) -> None:
     evil = store / "evil"
     evil.mkdir()
@@ -185,8 +215,10 @@ def test_a_folder_of_codecs_has_golden_vectors_too(project: Path) -> None:
 def test_what_is_not_built_is_named(project: Path) -> None:
     (project / "codec" / CORE).unlink()
     (project / "codec" / "codecs.lock").unlink()
-    ((_, check, reason),) = failures(verify_folder(project))
-    assert (check, reason) == ("files", f"`{CORE}` is not there; hint: `chonkle build` builds it")
+    assert [(check, reason) for _, check, reason in failures(verify_folder(project))] == [
+        ("lock", "there is no codecs.lock"),
+        ("files", f"`{CORE}` is not there; hint: `chonkle build` builds it"),
+    ]
     shutil.rmtree(project / "codec")
     with pytest.raises(BuildError, match=f"hint: `chonkle build {project}` builds them"):
         verify_folder(project)

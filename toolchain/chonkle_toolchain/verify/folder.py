@@ -10,7 +10,7 @@ from chonkle.errors import BuildError, ChonkleError
 from chonkle.formats.wasm_binary import SIZE_MAX_BYTES, Kind
 from chonkle.storage.files import read_file
 from chonkle.storage.store import WasmCodec
-from chonkle_toolchain.lock import LOCK_FILE, Artifact, read_lock
+from chonkle_toolchain.lock import LOCK_FILE, Artifact, Lock, read_lock
 from chonkle_toolchain.recipe import RECIPE_FILE, Abi, Recipe, find_recipes
 from chonkle_toolchain.vectors import Vector, read_vectors
 from chonkle_toolchain.verify.bench import LIMITS
@@ -18,6 +18,7 @@ from chonkle_toolchain.verify.report import (
     Check,
     CheckFailed,
     NotApplicable,
+    Outcome,
     Report,
     carry_out,
 )
@@ -85,22 +86,24 @@ def verify_folder(
     is_source = (folder / RECIPE_FILE).is_file() or any(folder.glob(f"*/{RECIPE_FILE}"))
     store, sources = (folder / _BUILT, folder) if is_source else (folder, codec_src)
     recipes = {} if sources is None else find_recipes(sources)
-    paths = sorted(path for path in store.glob("*/*.wasm") if not path.parent.name.startswith("."))
+    found = sorted(path for path in store.rglob("*.wasm") if not _is_hidden(path, store))
+    paths = [path for path in found if path.parent.parent == store]
     if not paths:
         raise BuildError(
             f"no codec in `{store}`",
             expected="files such as `zlib/zlib-rs@1.0.0.core.wasm`",
             hint=f"`chonkle build {folder}` builds them" if is_source else "",
         )
-    listed, about_lock = _read_listed(store)
+    listed, about_lock = _read_listed(store, is_built=bool(recipes))
     patterns = tuple(allowed_imports)
     reports = []
 
-    def done(found: Report) -> None:
-        report(found)
-        reports.append(found)
+    def done(each: Report) -> None:
+        report(each)
+        reports.append(each)
 
-    done(_about_folder(store, about_lock, listed, recipes))
+    strays = [path.relative_to(store).as_posix() for path in found if path not in paths]
+    done(_about_folder(store, about_lock, listed, recipes, strays))
     vectors = {name: read_vectors(recipe) for name, recipe in recipes.items()}
     # Shared, so that what is compiled of a file is there when its other form is compared with it.
     with TemporaryDirectory(prefix="chonkle-verify-", ignore_cleanup_errors=True) as cache:
@@ -197,8 +200,13 @@ def _about_folder(
     about_lock: Check,
     listed: Mapping[str, Artifact] | None,
     recipes: Mapping[str, Recipe],
+    strays: Sequence[str],
 ) -> Report:
     def check_files() -> str:
+        if strays:
+            raise CheckFailed(
+                f"`{strays[0]}` is not where a codec can be", expected="CODEC_ID/FILE.wasm"
+            )
         wanted = {recipe.artifact(abi) for recipe in recipes.values() for abi in _ABIS}
         missing = sorted(
             file for file in wanted | (listed or {}).keys() if not (store / file).is_file()
@@ -212,10 +220,11 @@ def _about_folder(
     return Report(str(store), "", (about_lock, carry_out("files", check_files)))
 
 
-def _read_listed(store: Path) -> tuple[Mapping[str, Artifact] | None, Check]:
+def _read_listed(store: Path, *, is_built: bool) -> tuple[Mapping[str, Artifact] | None, Check]:
     """Read what the lock lists, by file; and what is to be said of the lock itself."""
     if not (store / LOCK_FILE).exists():
-        return None, Check("lock", "not applicable", f"there is no {LOCK_FILE}")
+        outcome: Outcome = "failed" if is_built else "not applicable"
+        return None, Check("lock", outcome, f"there is no {LOCK_FILE}")
     try:
         lock = read_lock(store)
     except BuildError as failure:
@@ -226,7 +235,30 @@ def _read_listed(store: Path) -> tuple[Mapping[str, Artifact] | None, Check]:
         for built in lock.codecs.values()
         for abi in _ABIS
     }
-    return listed, Check("lock", "passed", f"{len(lock.codecs)} codecs")
+    return listed, carry_out("lock", lambda: _check_lock(lock))
+
+
+def _check_lock(lock: Lock) -> str:
+    """Demand a lock that agrees with itself."""
+    for name, built in lock.codecs.items():
+        if built.build != built.fingerprint.digest:
+            raise CheckFailed(
+                f"what it says `{name}` was built from is not what its `build` is the digest of",
+                hint="take the lock from where it was published, or `chonkle build`",
+            )
+        for abi in _ABIS:
+            wanted = f"{built.codec_id}/{name}@{built.version}.{abi}.wasm"
+            if built.artifact(abi).file != wanted:
+                raise CheckFailed(
+                    f"the wrong {abi} file of `{name}`",
+                    expected=wanted,
+                    got=built.artifact(abi).file,
+                )
+    return f"{len(lock.codecs)} codecs"
+
+
+def _is_hidden(path: Path, store: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(store).parts)
 
 
 def _partner_of(path: Path) -> bytes | None:
