@@ -13,7 +13,7 @@ from chonkle.version import __version__
 
 if TYPE_CHECKING:
     from chonkle.backends.base import Limits
-    from chonkle.cache.aot import CacheConfig
+    from chonkle.cache.layers import CacheConfig
     from chonkle.errors import ChonkleError
     from chonkle.executor import run
     from chonkle.formats.signature import Signature
@@ -30,7 +30,7 @@ _PUBLIC = {
     "Resolver": "chonkle.resolver",
     "Limits": "chonkle.backends.base",
     "Session": "chonkle.session",
-    "CacheConfig": "chonkle.cache.aot",
+    "CacheConfig": "chonkle.cache.layers",
     "Signature": "chonkle.formats.signature",
     "ChonkleError": "chonkle.errors",
 }

@@ -7,13 +7,9 @@ from chonkle.backends.base import Codec, Limits
 from chonkle.backends.calls import open_calls
 from chonkle.backends.core import CoreCodec, check_interface
 from chonkle.backends.desk import DeskOpener
-from chonkle.cache.aot import (
-    AotCache,
-    CacheConfig,
-    CacheCounts,
-    CacheLayers,
-    ModuleCompiler,
-)
+from chonkle.cache.aot import AotCache, CacheCounts
+from chonkle.cache.layers import CacheConfig, CacheLayers
+from chonkle.cache.native import ModuleCompiler
 from chonkle.closing import Closing
 from chonkle.engine import Engine, EngineConfig
 from chonkle.errors import PipelineError

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from chonkle.cache.aot import SIZE_MAX_BYTES, CacheConfig, Mode
+from chonkle.cache.layers import SIZE_MAX_BYTES, CacheConfig, Mode
 from chonkle.cache.record import Seal
 from chonkle.errors import CacheError, ChonkleError
 from chonkle.formats.values import shown

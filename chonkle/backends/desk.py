@@ -17,7 +17,8 @@ import wasmtime
 
 from chonkle.backends.calls import Calls
 from chonkle.backends.guest import GuestFunctions
-from chonkle.cache.aot import AotCache, ModuleCompiler
+from chonkle.cache.aot import AotCache
+from chonkle.cache.native import ModuleCompiler
 from chonkle.digest import Digest
 from chonkle.locking import ForkableLock
 

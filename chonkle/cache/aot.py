@@ -11,24 +11,20 @@ doubt is a logged miss, and whatever goes wrong with the files, work goes on wit
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal, Protocol
 
 import wasmtime
 from blake3 import blake3
 
 from chonkle.cache.directory import FORMAT_VERSION, NO_LOCKS, CacheDirectory
-from chonkle.cache.record import About, Artifact, Doubt, Record, Seal
+from chonkle.cache.layers import CacheLayers, warn
+from chonkle.cache.native import Compiler
+from chonkle.cache.record import About, Artifact, Doubt, Record
 from chonkle.digest import Digest
 from chonkle.engine import Engine, target, wasmtime_version
-from chonkle.errors import CacheError, WasmFormatError, explained, printable
-
-Mode = Literal["auto", "only", "off"]
-# Some thousand codecs of a usual size.
-SIZE_MAX_BYTES = 2 << 30
+from chonkle.errors import CacheError, WasmFormatError, explained
 
 # Compiling takes milliseconds for a small codec and seconds for a large one, on a machine that may
 # be busy. Who waits longer compiles for itself.
@@ -40,79 +36,6 @@ _WAIT_S_PER_BYTE = 5e-6
 _NUMBERED = re.compile(r"^[0-9]+: ")
 _WITHOUT_LOCKS = "no locks, so that several processes may compile the same"
 _NOT_KEPT = "codecs are compiled in memory and not kept"
-
-
-class Compiler[T](Protocol):
-    """What turns one kind of binary into native code, and native code into something to run."""
-
-    @property
-    def kind(self) -> str:
-        """Name the kind; it is part of the key."""
-
-    def compile(self, engine: wasmtime.Engine, wasm: bytes) -> tuple[T, list[bytes]]:
-        """Compile a binary.
-
-        Returns:
-            What runs, and the artifacts that `load` makes it of again.
-
-        Raises:
-            wasmtime.WasmtimeError: when it is not valid.
-            ChonkleError: when it is not what this compiler takes.
-        """
-
-    def load(self, engine: wasmtime.Engine, paths: Sequence[Path]) -> T:
-        """Make what runs of the artifacts' files, whose digests were checked.
-
-        Raises:
-            wasmtime.WasmtimeError: when wasmtime does not want them.
-            ChonkleError: when they are not what `compile` wrote.
-        """
-
-
-class Native[T](Protocol):
-    """A type of wasmtime's that can be had of native code."""
-
-    def deserialize_file(self, engine: wasmtime.Engine, path: str, /) -> T:
-        """Map a file of native code."""
-
-    def deserialize(self, engine: wasmtime.Engine, encoded: bytes, /) -> T:
-        """Copy native code from memory."""
-
-
-def load_native[T](native: Native[T], engine: wasmtime.Engine, path: Path) -> T:
-    """Map a file of native code, or read it where it cannot be mapped.
-
-    Args:
-        native: what it is to become.
-        engine: the engine that it is for.
-        path: the file, whose digest was checked.
-
-    Raises:
-        OSError: as the file system says.
-        wasmtime.WasmtimeError: when wasmtime does not want it.
-    """
-    try:
-        return native.deserialize_file(engine, str(path))
-    except (UnicodeEncodeError, wasmtime.WasmtimeError):
-        # wasmtime takes no path that is not UTF-8, and some file systems are mounted so that
-        # nothing on them may be executed. What is wrong with the code itself is said again.
-        return native.deserialize(engine, path.read_bytes())
-
-
-class ModuleCompiler:
-    """Compiles core modules."""
-
-    kind = "core"
-
-    def compile(self, engine: wasmtime.Engine, wasm: bytes) -> tuple[wasmtime.Module, list[bytes]]:
-        """Compile a core module; its one artifact is wasmtime's."""
-        module = wasmtime.Module(engine, wasm)
-        return module, [bytes(module.serialize())]
-
-    def load(self, engine: wasmtime.Engine, paths: Sequence[Path]) -> wasmtime.Module:
-        """Map a compiled core module."""
-        (path,) = paths
-        return load_native(wasmtime.Module, engine, path)
 
 
 @dataclass(slots=True)
@@ -130,104 +53,6 @@ class CacheCounts:
     compiled: int = 0
     kept: int = 0
     rejected: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class CacheConfig:
-    """Where native code is kept, and what of it is believed.
-
-    Attributes:
-        root: the user's own directory; None keeps nothing.
-        system: a directory that is read before it, which may belong to root; None where there is
-            none.
-        mode: `auto` reads and writes, `only` never compiles, `off` keeps nothing.
-        seal: how records are sealed.
-        size_max_bytes: what upkeep trims the user's directory to.
-    """
-
-    root: Path | None
-    system: Path | None = None
-    mode: Mode = "auto"
-    seal: Seal = field(default_factory=Seal)
-    size_max_bytes: int = SIZE_MAX_BYTES
-
-
-class CacheLayers:
-    """The directories that a configuration names, each looked at when it is first needed.
-
-    Attributes:
-        config: what they were made from.
-        clock: gives the time in seconds since the epoch.
-    """
-
-    def __init__(self, config: CacheConfig, *, clock: Callable[[], float] = time.time) -> None:
-        """Name the directories.
-
-        Args:
-            config: which they are.
-            clock: gives the time in seconds since the epoch.
-        """
-        self.config = config
-        self.clock = clock
-        self._warned = False
-        self._opened: list[CacheDirectory] | None = None
-        self._own: CacheDirectory | None = None
-
-    @property
-    def readable(self) -> Sequence[CacheDirectory]:
-        """The directories that entries may be loaded from, in the order to look."""
-        if self._opened is None:
-            self._opened = self._open()
-        return self._opened
-
-    @property
-    def own(self) -> CacheDirectory | None:
-        """The directory that entries may be written to; None where there is none."""
-        return self._own if self.readable else None
-
-    def warn_once(self, message: str) -> None:
-        """Log what is wrong with the user's own directory, the first time that something is."""
-        if not self._warned:
-            self._warned = True
-            warn(message)
-
-    def _open(self) -> list[CacheDirectory]:
-        config = self.config
-        opened: list[CacheDirectory] = []
-        if config.mode == "off":
-            return opened
-        if config.system is not None:
-            system = CacheDirectory(config.system, seal=config.seal, is_system=True)
-            reason = _unusable(system, is_needed=True)
-            if reason is None:
-                opened.append(system)
-            else:
-                warn(f"AOT cache of the system not used: {reason}")
-        if config.root is not None:
-            own = CacheDirectory(config.root, seal=config.seal)
-            reason = _unusable(own, is_made=config.mode == "auto")
-            if reason is None:
-                opened.append(own)
-                self._own = own if config.mode == "auto" else None
-            else:
-                instead = ", codecs are compiled in memory" * (config.mode == "auto")
-                self.warn_once(f"AOT cache not used{instead}: {reason}")
-        return opened
-
-
-def _unusable(
-    directory: CacheDirectory, *, is_needed: bool = False, is_made: bool = False
-) -> str | None:
-    """Say why a directory cannot be used; one that is missing is a reason, is made, or is empty."""
-    try:
-        if not directory.exists():
-            if is_needed:
-                return f"there is no cache in {directory.root}"
-            if is_made:
-                directory.create()
-        return directory.distrust()
-    except OSError as failure:
-        return explained(failure)
 
 
 @dataclass(slots=True)
@@ -502,10 +327,3 @@ def entry_key(kind: str, digest: Digest, fingerprint: Digest) -> str:
 def _reason(failure: Exception) -> str:
     # wasmtime prints a chain of causes, the innermost last, and numbers those of a long one.
     return _NUMBERED.sub("", str(failure).strip().rsplit("\n", 1)[-1].strip())
-
-
-def warn(message: str) -> None:
-    """Log what an operator should know, and what stops nobody."""
-    import logging  # noqa: PLC0415 - as slow as a call of a codec, and hardly ever needed
-
-    logging.getLogger("chonkle.aot").warning(printable(message))

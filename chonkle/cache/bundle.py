@@ -20,7 +20,6 @@ from typing import BinaryIO
 
 from blake3 import blake3
 
-from chonkle.cache.aot import CacheConfig
 from chonkle.cache.archive import (
     END,
     Member,
@@ -30,6 +29,7 @@ from chonkle.cache.archive import (
     read_members,
 )
 from chonkle.cache.directory import CacheDirectory
+from chonkle.cache.layers import CacheConfig
 from chonkle.cache.record import (
     RECORD_MAX_BYTES,
     About,

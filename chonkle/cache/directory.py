@@ -171,11 +171,11 @@ class CacheDirectory:
             reason = distrust(self._given, owners=self._owners)
             # What was judged is what is used, wherever a link on the way leads later.
             self._entries = Path(os.path.realpath(self._given), self._entries.name)
-            status = self._entries.lstat()
-            # What is above it was just looked at; below the root, nothing may be a link.
-            reason = reason or distrust_status(status, self._entries, owners=self._owners)
             if reason is None:
-                self._trusted = (status.st_dev, status.st_ino)
+                status = self._entries.lstat()
+                # What is above it was just looked at; below the root, nothing may be a link.
+                reason = distrust_status(status, self._entries, owners=self._owners)
+                self._trusted = None if reason else (status.st_dev, status.st_ino)
         return reason
 
     def read(self, key: str) -> Record | None:

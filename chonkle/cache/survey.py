@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from chonkle.cache.aot import CacheConfig
 from chonkle.cache.directory import CacheDirectory, Entry
+from chonkle.cache.layers import CacheConfig
 from chonkle.engine import ENGINE_CONFIGS, Engine, EngineConfig, target, wasmtime_version
 from chonkle.errors import CacheError
 from chonkle.names import version_key

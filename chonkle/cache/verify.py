@@ -5,8 +5,9 @@ from typing import Any
 
 import wasmtime
 
-from chonkle.cache.aot import Compiler, entry_key
+from chonkle.cache.aot import entry_key
 from chonkle.cache.directory import CacheDirectory, Entry
+from chonkle.cache.native import Compiler
 from chonkle.cache.record import Artifact, Doubt, Record
 from chonkle.digest import Digest
 from chonkle.engine import ENGINE_CONFIGS, Engine

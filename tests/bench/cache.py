@@ -20,8 +20,10 @@ from blake3 import blake3
 
 import chonkle
 from chonkle.backends.component.compiler import FlatteningCompiler
-from chonkle.cache.aot import AotCache, CacheConfig, CacheLayers, ModuleCompiler
+from chonkle.cache.aot import AotCache
 from chonkle.cache.directory import CacheDirectory
+from chonkle.cache.layers import CacheConfig, CacheLayers
+from chonkle.cache.native import ModuleCompiler
 from chonkle.cache.record import Seal
 from chonkle.engine import Engine, target, wasmtime_version
 from chonkle.resolver import Resolution

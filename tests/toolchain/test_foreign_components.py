@@ -18,7 +18,7 @@ from chonkle_toolchain.tools import Tools
 
 from chonkle.backends.base import Codec, Limits
 from chonkle.backends.component import FlattenedCodec, WholeCodec
-from chonkle.cache.aot import CacheConfig
+from chonkle.cache.layers import CacheConfig
 from chonkle.errors import CodecError, CodecTrap
 from chonkle.formats.component_binary import read_interface
 from chonkle.formats.signature import Direction, Signature, embed_signature

@@ -19,7 +19,7 @@ import os, signal, sys, threading
 from pathlib import Path
 from chonkle.backends.base import Limits
 from chonkle.backends.desk import desk_module
-from chonkle.cache.aot import ModuleCompiler
+from chonkle.cache.native import ModuleCompiler
 from chonkle.resolver import Resolution
 from chonkle.session import Session
 from chonkle.storage.store import WasmCodec

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chonkle import executor
-from chonkle.cache.aot import CacheConfig
+from chonkle.cache.layers import CacheConfig
 from chonkle.errors import CodecTrap, PipelineError, ResolveError
 from chonkle.pipeline import define, load, prepare
 from chonkle.resolver import Resolver

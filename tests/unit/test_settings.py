@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chonkle.cache.aot import CacheConfig
+from chonkle.cache.layers import CacheConfig
 from chonkle.cache.record import Seal
 from chonkle.errors import CacheError, ChonkleError
 from chonkle.settings import Settings, parse_size

@@ -16,7 +16,7 @@ from chonkle.backends.component.flatten import plan_component
 from chonkle.backends.component.flattened import FlattenedComponent
 from chonkle.backends.component.interface import INTERFACE, check_interface
 from chonkle.backends.component.plan import ComponentPlan
-from chonkle.cache.aot import load_native
+from chonkle.cache.native import load_native
 from chonkle.engine import EngineConfig
 from chonkle.errors import WasmFormatError
 from chonkle.formats.component_binary import Unsupported

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 
 import click
 
-from chonkle.cache.aot import CacheConfig
 from chonkle.cache.directory import CacheDirectory
+from chonkle.cache.layers import CacheConfig
 from chonkle.cache.survey import demand_trust, directories
 from chonkle.errors import printable
 

@@ -8,8 +8,8 @@ import click
 
 from chonkle.backends.component.compiler import FlatteningCompiler, WholeCompiler
 from chonkle.backends.desk import desk_module
-from chonkle.cache.aot import ModuleCompiler
 from chonkle.cache.directory import CacheDirectory, Entry
+from chonkle.cache.native import ModuleCompiler
 from chonkle.cache.record import Doubt
 from chonkle.cache.survey import layer_name
 from chonkle.cache.verify import IncomparableError, Recompiler, check_entry

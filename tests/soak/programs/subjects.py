@@ -15,8 +15,10 @@ from chonkle.backends.calls import open_calls
 from chonkle.backends.component import FlattenedCodec, WholeCodec
 from chonkle.backends.component.compiler import FlatteningCompiler, WholeCompiler
 from chonkle.backends.component.flattened import FlattenedComponent
-from chonkle.cache.aot import AotCache, CacheConfig, CacheLayers, Compiler, ModuleCompiler
+from chonkle.cache.aot import AotCache
 from chonkle.cache.directory import CacheDirectory
+from chonkle.cache.layers import CacheConfig, CacheLayers
+from chonkle.cache.native import Compiler, ModuleCompiler
 from chonkle.cache.record import Seal
 from chonkle.digest import Digest
 from chonkle.engine import Engine

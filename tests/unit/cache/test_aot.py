@@ -18,16 +18,11 @@ import wasmtime
 from wasmtime import component as wasm_component
 
 from chonkle.backends.desk import DeskOpener
-from chonkle.cache.aot import (
-    EXPLAIN_MAX,
-    AotCache,
-    CacheConfig,
-    CacheLayers,
-    ModuleCompiler,
-    load_native,
-)
+from chonkle.cache.aot import EXPLAIN_MAX, AotCache
 from chonkle.cache.directory import CacheDirectory, Entry
+from chonkle.cache.layers import CacheConfig, CacheLayers
 from chonkle.cache.listing import Listed
+from chonkle.cache.native import ModuleCompiler, load_native
 from chonkle.cache.record import Artifact, Record, Seal
 from chonkle.cache.upkeep import DAY_S
 from chonkle.digest import Digest
@@ -847,8 +842,10 @@ CHILD = """
 import sys, time
 from pathlib import Path
 from chonkle.digest import Digest
+from chonkle.cache.aot import AotCache
+from chonkle.cache.layers import CacheConfig, CacheLayers
+from chonkle.cache.native import ModuleCompiler
 from chonkle.engine import Engine
-from chonkle.cache.aot import AotCache, CacheConfig, CacheLayers, ModuleCompiler
 
 root, start = Path(sys.argv[1]), float(sys.argv[2])
 wasm = Path(sys.argv[3]).read_bytes()

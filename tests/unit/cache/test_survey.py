@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from chonkle.cache.aot import CacheConfig
 from chonkle.cache.directory import CacheDirectory
+from chonkle.cache.layers import CacheConfig
 from chonkle.cache.record import Record, Seal
 from chonkle.cache.survey import (
     Machine,

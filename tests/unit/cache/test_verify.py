@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import wasmtime
 
-from chonkle.cache.aot import AotCache, CacheConfig, CacheLayers, ModuleCompiler
+from chonkle.cache.aot import AotCache
 from chonkle.cache.directory import CacheDirectory, Entry
+from chonkle.cache.layers import CacheConfig, CacheLayers
+from chonkle.cache.native import ModuleCompiler
 from chonkle.cache.record import Artifact, Doubt, Record, Seal
 from chonkle.cache.verify import IncomparableError, Recompiler, check_entry
 from chonkle.digest import Digest
