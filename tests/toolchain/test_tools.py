@@ -164,8 +164,21 @@ def test_all_that_is_missing_is_said_at_once(
     for tool in (f"`zig` {ZIG_VERSION}", "`rust` >=1.87", f"`wasm-tools` {WASM_TOOLS_VERSION}"):
         assert f"{tool} is missing, it " in said
     assert f"-m pip install --disable-pip-version-check ziglang=={ZIG_VERSION}`" in said
-    assert "` with cargo, which comes with Rust: " in said
-    assert said.endswith("; or `chonkle tools --install`")
+    _, _, hint = said.partition("; hint: ")
+    first, _, one_by_one = hint.partition(", or ")
+    assert first == "`chonkle tools --install`"
+    ways = one_by_one.split("; ")
+    assert [way.split()[1] for way in ways] == ["zig", "rust", "wasm-tools"]
+    assert ways[2].endswith("` with cargo, which comes with Rust")
+
+
+def test_cargo_is_not_forgotten_where_no_rust_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    with pytest.raises(BuildError) as caught:
+        Tools(tmp_path).need({"wasm-tools"})
+    assert str(caught.value).endswith(f"which comes with Rust; for cargo {install_hint()}")
 
 
 @posix

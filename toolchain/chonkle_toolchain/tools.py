@@ -27,6 +27,7 @@ WASM_TOOLS_VERSION = "1.263.0"
 ToolName = Literal["zig", "rust", "wasm-tools"]
 
 INSTALL_COMMAND = "chonkle tools --install"
+_WITH_CARGO = " with cargo, which comes with Rust"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Tools:
             name="wasm-tools",
             purpose="makes and checks components",
             wanted=WASM_TOOLS_VERSION,
-            hint=f"`{' '.join(wasm_tools_install(self.folder))}`{_cargo_hint()}",
+            hint=f"`{' '.join(wasm_tools_install(self.folder))}`{_WITH_CARGO}",
         )
         program = "wasm-tools.exe" if sys.platform == "win32" else "wasm-tools"
         own = self.folder / "bin" / program
@@ -114,10 +115,14 @@ class Tools:
         missing = [tool for tool in found.values() if not tool.found]
         if missing:
             others = [f"{tool.name} {tool.version}" for tool in missing if tool.version]
+            ways = {tool.name: tool.hint for tool in missing}
+            if "wasm-tools" in ways and "rust" not in names and shutil.which("cargo") is None:
+                ways["cargo"] = install_hint()
+            one_by_one = "; ".join(f"for {name} {way}" for name, way in ways.items())
             raise BuildError(
                 "; ".join(f"`{t.name}` {t.wanted} is missing, it {t.purpose}" for t in missing),
                 got="; ".join([*others, *([rust.why_not] if rust.why_not else [])]),
-                hint=f"{'; '.join(t.hint for t in missing)}; or `{INSTALL_COMMAND}`",
+                hint=f"`{INSTALL_COMMAND}`, or {one_by_one}",
             )
         command = {name: tool.command for name, tool in found.items()}
         return Commands(command.get("zig", ()), command.get("wasm-tools", ()), rust)
@@ -175,10 +180,6 @@ def _first_of(commands: list[tuple[str, ...]], arguments: tuple[str, ...], wante
             return Tool(wanted.name, wanted.purpose, wanted.wanted, command, version, wanted.hint)
         others.append(version)
     return Tool(wanted.name, wanted.purpose, wanted.wanted, (), ", ".join(others), wanted.hint)
-
-
-def _cargo_hint() -> str:
-    return "" if shutil.which("cargo") else f" with cargo, which comes with Rust: {install_hint()}"
 
 
 def _tool_of(rust: Rust) -> Tool:
