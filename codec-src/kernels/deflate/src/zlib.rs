@@ -3,9 +3,9 @@
 //! libdeflate's own reader of them has no vectors in WebAssembly for the checksum, which took a
 //! sixth of the time.
 
+use checksum_kernel::{Adler32, checksum_of};
 use chonkle_codec::{Inputs, Outputs, Result};
 
-use crate::adler32::adler32;
 use crate::decompress;
 use crate::libdeflate::{Format, RAW, ZLIB};
 
@@ -30,7 +30,7 @@ pub fn decode_zlib(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
     let mut output = outputs.begin("bytes", 0)?;
     let taken = decompress(&DEFLATE, stream, &mut output, 0)?;
     let checksum = stream[taken..].first_chunk::<CHECKSUM_SIZE>().ok_or(ZLIB.refusal)?;
-    if u32::from_be_bytes(*checksum) != adler32(output.as_mut_slice()) {
+    if u32::from_be_bytes(*checksum) != checksum_of::<Adler32>(output.as_mut_slice()) {
         return Err(ZLIB.refusal.into());
     }
     inputs.end("bytes", HEADER_SIZE + taken + CHECKSUM_SIZE)

@@ -6,30 +6,49 @@ use std::arch::wasm32::{
     u32x4_extadd_pairwise_u16x8, u32x4_shl, v128, v128_load,
 };
 
+use crate::Checksum;
+
 const MODULUS: u32 = 65521;
 const ROW_SIZE: usize = 16;
 const ROW_BITS: u32 = 4;
 /// Bytes before sums of 32 bits could overflow, in whole rows: 5552, as zlib has it.
 const PART_SIZE: usize = 5552;
 
-/// Gives the checksum of `data`.
-pub fn adler32(data: &[u8]) -> u32 {
-    let (mut plain, mut weighted) = (1, 0);
-    for part in data.chunks(PART_SIZE) {
-        let rows = part.chunks_exact(ROW_SIZE);
-        let rest = rows.remainder();
-        weighted += plain * (part.len() - rest.len()) as u32;
-        let (sum, weighted_sum) = add_rows(rows);
-        plain += sum;
-        weighted += weighted_sum;
-        for byte in rest {
-            plain += u32::from(*byte);
-            weighted += plain;
-        }
-        plain %= MODULUS;
-        weighted %= MODULUS;
+/// The two sums.
+pub struct Adler32 {
+    plain: u32,
+    weighted: u32,
+}
+
+impl Default for Adler32 {
+    fn default() -> Self {
+        Self { plain: 1, weighted: 0 }
     }
-    weighted << 16 | plain
+}
+
+impl Checksum for Adler32 {
+    fn update(&mut self, data: &[u8]) {
+        let (mut plain, mut weighted) = (self.plain, self.weighted);
+        for part in data.chunks(PART_SIZE) {
+            let rows = part.chunks_exact(ROW_SIZE);
+            let rest = rows.remainder();
+            weighted += plain * (part.len() - rest.len()) as u32;
+            let (sum, weighted_sum) = add_rows(rows);
+            plain += sum;
+            weighted += weighted_sum;
+            for byte in rest {
+                plain += u32::from(*byte);
+                weighted += plain;
+            }
+            plain %= MODULUS;
+            weighted %= MODULUS;
+        }
+        *self = Self { plain, weighted };
+    }
+
+    fn value(&self) -> u32 {
+        self.weighted << 16 | self.plain
+    }
 }
 
 /// Sums bytes: plainly, and each as often as there are bytes from it to the end.
