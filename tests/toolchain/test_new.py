@@ -199,6 +199,15 @@ def test_the_command_says_how_to_go_on(run_cli: RunCli, tmp_path: Path) -> None:
     assert nowhere.returncode == 2
 
 
+def test_a_name_that_chonkle_gave_away_is_refused(run_cli: RunCli, tmp_path: Path) -> None:
+    command = ("new", "identity-c", "--lang", "c", "--into", tmp_path)
+    done = run_cli(*command)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: chonkle ships the implementation `identity-c` of the ")
+    assert list(tmp_path.iterdir()) == []
+    assert run_cli(*command, "--codec-id", "my-identity").returncode == 0
+
+
 @pytest.mark.toolchain
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("name", ["delta-x", *ODD_NAMES])

@@ -356,3 +356,33 @@ def test_a_codec_that_is_not_ready_stops_none_but_itself(world: World) -> None:
         world.run()
     with pytest.raises(BuildError, match=r"no codec `none`, expected one of left-c, one-rs, "):
         world.run("none")
+
+
+@pytest.mark.parametrize(
+    ("version", "note"),
+    [
+        ("0.9.0", "chonkle ships identity-c@1.0.0 of `identity` and picks that: give yours"),
+        ("1.0.0", "chonkle ships another identity-c@1.0.0 of `identity` and runs neither: give"),
+        ("1.0.1", ""),
+    ],
+)
+def test_a_codec_with_a_shipped_one_s_name_is_told_what_becomes_of_it(
+    version: str, note: str, world: World
+) -> None:
+    write_codec(world.codecs / "identity-c", "identity-c", RECIPES["left-c"])
+    signature = world.codecs / "identity-c" / "signature.json"
+    document = {**json.loads(signature.read_text()), "version": version, "description": "mine"}
+    signature.write_text(json.dumps({**document, "implementation": "identity-c"}))
+    for arguments in ([], ["--check"]):
+        found = json.loads(world.run("--json", *arguments).stdout)
+        notes = {outcome["name"]: outcome["note"] for outcome in found}
+        own = notes.pop("identity-c")
+        assert own.startswith(note)
+        assert bool(own) == bool(note)
+        assert set(notes.values()) == {""}
+
+
+def test_a_copy_of_a_shipped_codec_is_no_other(world: World) -> None:
+    shutil.copytree(IDENTITY, world.codecs / "identity-c")
+    found = json.loads(world.run("--json").stdout)
+    assert {outcome["note"] for outcome in found} == {""}

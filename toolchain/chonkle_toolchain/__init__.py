@@ -12,6 +12,7 @@ make        both artifacts of one codec
 fingerprint what a build depends on, as one digest
 lock        codecs.lock: what was built from what
 compare     what is not up to date, and why
+shipped     what chonkle ships under the same name
 build       all of it, for the codecs that are not up to date
 reproduce   all of it twice, from clean
 difference  where two built files differ, in words

@@ -21,6 +21,7 @@ from chonkle_toolchain.lock import (
 from chonkle_toolchain.make import ABIS, Workshop, make_artifacts
 from chonkle_toolchain.recipe import find_recipes
 from chonkle_toolchain.sdk import place_sdk
+from chonkle_toolchain.shipped import clash
 from chonkle_toolchain.tools import Tools, tools_for
 from chonkle_toolchain.vectors import verify
 
@@ -183,8 +184,9 @@ def _bring_up_to_date(
     if workshop is not None and built is not before:
         lock = Lock({**lock.codecs, name: built})
         write_lock(output, lock)
+    note = "; ".join(filter(None, [task.note, clash(name, built)]))
     seconds = time.monotonic() - started
-    return Outcome(name, state, reasons, task.note, built.core, built.component, seconds), lock
+    return Outcome(name, state, reasons, note, built.core, built.component, seconds), lock
 
 
 def _rebuild(task: Task, output: Path, workshop: Workshop) -> Built:

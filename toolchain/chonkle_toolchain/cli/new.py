@@ -5,9 +5,11 @@ from pathlib import Path
 
 import click
 
+from chonkle.errors import BuildError
 from chonkle_toolchain.project import Project, default_codec_id, write_project
 from chonkle_toolchain.recipe import Language
 from chonkle_toolchain.sdk import sdk_folder
+from chonkle_toolchain.shipped import shipped
 
 
 @click.command(short_help="Begin a codec in C or Rust.")
@@ -37,6 +39,11 @@ def new(name: str, lang: Language, codec_id: str | None, into: Path) -> None:
       chonkle new delta-c --lang c --codec-id my-delta
     """
     project = Project(name, lang, codec_id or default_codec_id(name, lang))
+    if shipped(project.codec_id, name):
+        raise BuildError(
+            f"chonkle ships the implementation `{name}` of the codec `{project.codec_id}` itself",
+            expected="another name, or another --codec-id",
+        )
     folder = write_project(project, into=into, sdk=sdk_folder())
     shown = shlex.quote(folder.as_posix())
     click.echo(f"""\

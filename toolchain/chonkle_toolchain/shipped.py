@@ -1,0 +1,43 @@
+"""What chonkle ships itself, beside which a codec of the same name is not found, or not alone."""
+
+from collections.abc import Iterator
+
+from chonkle.names import version_key
+from chonkle.storage.store import WasmCodec, bundled_store
+from chonkle_toolchain.lock import Built
+
+
+def shipped(codec_id: str, implementation: str) -> list[WasmCodec]:
+    """Give the files that chonkle ships of an implementation; none for most names.
+
+    Args:
+        codec_id: what it does.
+        implementation: its name.
+    """
+    found, _ = bundled_store().survey(codec_id)
+    return [each for each in found if each.signature.implementation == implementation]
+
+
+def clash(name: str, built: Built) -> str:
+    """Say what becomes of a built codec that has the name of one that is shipped.
+
+    Args:
+        name: its implementation.
+        built: what was built of it.
+
+    Returns:
+        A clause; empty where it is picked as any other, or is the one that is shipped.
+    """
+    for why in _clashes(name, built):
+        return f"{why}: give yours another name"
+    return ""
+
+
+def _clashes(name: str, built: Built) -> Iterator[str]:
+    own = version_key(built.version)
+    for other in shipped(built.codec_id, name):
+        label, there = other.signature.label, version_key(other.signature.version)
+        if there > own:
+            yield f"chonkle ships {label} of `{built.codec_id}` and picks that"
+        elif there == own and other.digest.hex != built.artifact(other.kind).blake3:
+            yield f"chonkle ships another {label} of `{built.codec_id}` and runs neither"
