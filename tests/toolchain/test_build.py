@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from chonkle_toolchain.build import Folders, Outcome, build
 from chonkle_toolchain.lock import read_lock
+from chonkle_toolchain.process import ToolError
 from chonkle_toolchain.recipe import find_recipes
 from chonkle_toolchain.tools import Tools
 
@@ -163,3 +164,14 @@ def test_a_codec_that_imports_is_refused(folders: Folders, tools: Tools, build_d
     with pytest.raises(BuildError, match="it imports `wasi_snapshot_preview1") as caught:
         build(folders, tools=tools, names=["identity-c"])
     assert "hint: avoid files" in str(caught.value)
+
+
+@pytest.mark.toolchain
+def test_a_codec_that_would_carry_the_time_is_refused(
+    folders: Folders, tools: Tools, build_dir: Path
+) -> None:
+    folders = replace(folders, build_dir=build_dir)
+    append(folders.codec_src / "identity-c" / "src" / "codec.c", "const char *t = __TIME__;\n")
+    with pytest.raises(ToolError) as caught:
+        build(folders, tools=tools, names=["identity-c"])
+    assert "date or time macro is not reproducible" in caught.value.said

@@ -11,7 +11,9 @@ from chonkle_toolchain.cli.reproduce import reproduce as command
 from chonkle_toolchain.difference import first_difference
 from chonkle_toolchain.lock import LOCK_FILE
 from chonkle_toolchain.make import ABIS
+from chonkle_toolchain.project import Project, write_project
 from chonkle_toolchain.reproduce import compare_builds
+from chonkle_toolchain.sdk import sdk_folder
 from chonkle_toolchain.tools import Tools
 from click.testing import CliRunner, Result
 
@@ -50,6 +52,13 @@ def make(recipe, workshop):
     return {{abi: embed_signature(data, recipe.signature) for abi, data in made.items()}}
 
 build.make_artifacts = make
+"""
+
+# Tells rustc when it ran.
+CLOCK = """
+fn main() {
+    println!("cargo:rustc-env=CLOCK={:?}", std::time::SystemTime::now());
+}
 """
 
 
@@ -190,3 +199,26 @@ def test_codecs_that_are_reproduced_leave_nothing(
     done = play("identity-c")
     assert done.exit_code == 0, done.stderr
     assert not any((tmp_path / "project" / "build" / "reproduce").iterdir())
+
+
+@pytest.mark.toolchain
+def test_compilers_carry_on_what_a_source_asks_them(tmp_path: Path, tools: Tools) -> None:
+    """Look for it in what real compilers make: the clock, the folder, and the environment."""
+    asks = {
+        "clock-rs": 'env!("CLOCK")',
+        "folder-rs": 'env!("CARGO_MANIFEST_DIR")',
+        "zone-rs": 'option_env!("TZ").unwrap_or_default()',
+        "plain-rs": "file!()",
+    }
+    for name, asked in asks.items():
+        folder = write_project(Project(name, "rust", "try"), into=tmp_path, sdk=sdk_folder())
+        source = folder / "src" / "lib.rs"
+        text = source.read_text("utf-8")
+        assert text.count("    Ok(") == 1
+        check = f'    if inputs.has("odd") {{ return Err({asked}.into()); }}\n    Ok('
+        source.write_text(text.replace("    Ok(", check), "utf-8")
+    (tmp_path / "clock-rs" / "build.rs").write_text(CLOCK, "utf-8")
+    done = CliRunner().invoke(command, [str(tmp_path), "--tools-dir", str(tools.folder), "--json"])
+    assert done.exit_code == 1, done.stderr
+    found = {each["name"]: bool(each["differences"]) for each in json.loads(done.stdout)}
+    assert found == {"clock-rs": True, "folder-rs": True, "plain-rs": False, "zone-rs": True}
