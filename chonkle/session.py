@@ -41,19 +41,22 @@ class Session(Closing):
     def __init__(
         self,
         *,
-        cache: CacheConfig | Path | None,
+        cache: CacheConfig | CacheLayers | Path | None,
         prepared_calls: bool = True,
         flatten_components: bool = True,
     ) -> None:
         """Make a session with nothing open.
 
         Args:
-            cache: where native code is kept: a directory, or more about it; None keeps none.
+            cache: where native code is kept: a directory, or more about it, or the layers that
+                several sessions share; None keeps none.
             prepared_calls: call guests through wasmtime's C API, where that works.
             flatten_components: run components as fast as core modules, where that can be done.
         """
         self.counts = CacheCounts()
-        self._layers = CacheLayers(cache if isinstance(cache, CacheConfig) else CacheConfig(cache))
+        if not isinstance(cache, CacheLayers):
+            cache = CacheLayers(cache if isinstance(cache, CacheConfig) else CacheConfig(cache))
+        self._layers = cache
         self._caches: dict[EngineConfig, AotCache] = {}
         self._codecs: dict[_CodecKey, Codec] = {}
         self._desks: dict[EngineConfig, DeskOpener] = {}

@@ -1,18 +1,22 @@
 """What a cache holds, as its owner sees it: looking makes nothing and changes nothing."""
 
+import errno
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from chonkle.cache.directory import CacheDirectory, Entry
+from chonkle.cache.directory import FORMAT_VERSION, CacheDirectory, Entry
 from chonkle.cache.layers import CacheConfig
 from chonkle.engine import ENGINE_CONFIGS, Engine, EngineConfig, target, wasmtime_version
-from chonkle.errors import CacheError
+from chonkle.errors import CacheError, explained
 from chonkle.names import version_key
 
 Layer = Literal["own", "system"]
 EngineName = Literal["default", "interruptible"]
 Status = Literal["usable", "stale", "doubtful", "unfinished"]
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def engine_name(config: EngineConfig) -> EngineName:
@@ -38,25 +42,36 @@ def directories(config: CacheConfig) -> list[CacheDirectory]:
     ]
 
 
+def cache_words(directory: CacheDirectory) -> str:
+    """Name the layer that a directory is, in a sentence for its user."""
+    return "the system's cache" if directory.is_system else "your own cache"
+
+
 def distrust_of(directory: CacheDirectory) -> str | None:
-    """Say why a directory is not used, or None where nothing speaks against it."""
-    try:
-        return directory.distrust()
-    except OSError as failure:
-        return str(failure)
+    """Say who else could have put native code into a directory, which need not exist.
+
+    Raises:
+        OSError: when that cannot be told, or something else is in its place.
+    """
+    for path in (directory.root, directory.root / f"aot-v{FORMAT_VERSION}"):
+        if os.path.lexists(path) and not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+    return directory.distrust()
 
 
 def demand_trust(directory: CacheDirectory) -> None:
     """Demand that nobody else could have put native code into a directory, which need not exist.
 
     Raises:
-        CacheError: saying who could.
+        CacheError: saying who could, or why that cannot be told.
     """
-    reason = distrust_of(directory)
+    try:
+        reason = distrust_of(directory)
+    except OSError as failure:
+        raise CacheError(f"cannot read {cache_words(directory)}: {explained(failure)}") from failure
     if reason is not None:
-        which = "system's cache" if directory.is_system else "cache"
         raise CacheError(
-            f"the {which} is not used: {reason}",
+            f"{cache_words(directory)} is not used: {reason}",
             hint="nobody but its owner may be able to write to it",
         )
 
@@ -77,9 +92,19 @@ def demand_writable(config: CacheConfig) -> None:
         own.create()
     except OSError as failure:
         raise CacheError(
-            f"cannot write to the cache {own.root}: {failure.strerror or failure}",
-            hint="set CHONKLE_CACHE_DIR to a directory of your own",
+            f"cannot write to {cache_words(own)}: {explained(failure)}",
+            hint=_advice(failure),
         ) from failure
+
+
+def _advice(failure: OSError) -> str:
+    """Say what to do where a directory cannot be written to; nothing where a disk is broken."""
+    if failure.errno in _NO_ROOM:
+        return "make room, or set CHONKLE_CACHE_DIR to a directory that has some"
+    kinds = (PermissionError, FileExistsError, NotADirectoryError)
+    if isinstance(failure, kinds) or failure.errno == errno.EROFS:
+        return "set CHONKLE_CACHE_DIR to a directory of your own"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from chonkle.cache.upkeep import Cleared, Removed
 from chonkle.cache.upkeep import clear as clear_directory
 from chonkle.cli.cache.layers import own_layer
 from chonkle.cli.output import print_json, shown_entries, shown_size
-from chonkle.errors import CacheError
+from chonkle.errors import CacheError, explained
 from chonkle.settings import Settings
 
 
@@ -36,4 +36,4 @@ def clear(*, as_json: bool) -> None:
         click.echo(f"left {shown_entries(cleared.busy)} that somebody is writing", err=True)
     if cleared.failures:
         count = shown_entries(len(cleared.failures))
-        raise CacheError(f"{count} could not be removed: {cleared.failures[0]}")
+        raise CacheError(f"{count} could not be removed: {explained(cleared.failures[0])}")

@@ -3,12 +3,14 @@
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
+from typing import Literal
 
 import click
 
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.survey import Machine, Totals, directories, distrust_of, layer_name, survey
 from chonkle.cli.output import print_json, shown_age, shown_size, shown_time, table
+from chonkle.errors import explained
 from chonkle.settings import Settings
 
 
@@ -56,26 +58,27 @@ class _Layer:
 
     Attributes:
         directory: the directory.
-        distrust: why it is not trusted.
-        totals: what it holds; None where there is none, or none to believe.
+        state: whether it can be used.
+        reason: why not, where it is there.
+        totals: what it holds, where it can be used.
     """
 
     directory: CacheDirectory
-    distrust: str | None
-    totals: Totals | None
-
-    @property
-    def state(self) -> str:
-        """Whether it can be used."""
-        if self.distrust is not None:
-            return "untrusted"
-        return "absent" if self.totals is None else "trusted"
+    state: Literal["trusted", "untrusted", "unreadable", "absent"]
+    reason: str | None = None
+    totals: Totals | None = None
 
 
 def _look(directory: CacheDirectory, machine: Machine) -> _Layer:
-    distrust = distrust_of(directory)
-    is_there = distrust is None and directory.exists()
-    return _Layer(directory, distrust, Totals.of(survey(directory, machine)) if is_there else None)
+    try:
+        distrust = distrust_of(directory)
+        if distrust is not None:
+            return _Layer(directory, "untrusted", distrust)
+        if not directory.exists():
+            return _Layer(directory, "absent")
+        return _Layer(directory, "trusted", totals=Totals.of(survey(directory, machine)))
+    except OSError as failure:
+        return _Layer(directory, "unreadable", explained(failure))
 
 
 def _document(layer: _Layer) -> dict[str, object]:
@@ -84,7 +87,7 @@ def _document(layer: _Layer) -> dict[str, object]:
         "layer": layer_name(layer.directory),
         "path": str(layer.directory.root),
         "state": layer.state,
-        "reason": layer.distrust,
+        "reason": layer.reason,
         **(nothing if layer.totals is None else asdict(layer.totals)),
         "upkeep": None if layer.totals is None else layer.directory.last_trimmed(),
     }
@@ -94,7 +97,11 @@ def _rows(layer: _Layer, *, size_max_bytes: int) -> Iterator[tuple[str, str]]:
     directory, totals = layer.directory, layer.totals
     yield f"{layer_name(directory)} cache", str(directory.root)
     if totals is None:
-        yield "  state", f"not used: {layer.distrust}" if layer.distrust else "there is none"
+        words = {"untrusted": "not used", "unreadable": "cannot be read"}
+        yield (
+            "  state",
+            f"{words[layer.state]}: {layer.reason}" if layer.reason else "there is none",
+        )
         return
     yield "  state", "trusted"
     kinds = (("stale", totals.stale), ("doubtful", totals.doubtful))

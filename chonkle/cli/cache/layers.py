@@ -6,7 +6,7 @@ import click
 
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.layers import CacheConfig
-from chonkle.cache.survey import demand_trust, directories
+from chonkle.cache.survey import cache_words, demand_trust, directories
 from chonkle.errors import printable
 
 
@@ -35,4 +35,5 @@ def _existing(named: Iterable[CacheDirectory]) -> Iterator[CacheDirectory]:
         if directory.exists():
             yield directory
         else:
-            click.echo(f"there is no cache in {printable(str(directory.root))}", err=True)
+            where = printable(str(directory.root))
+            click.echo(f"{cache_words(directory)} is not there: {where}", err=True)

@@ -1,6 +1,7 @@
 """`chonkle cache list`: the entries of the cache."""
 
 import time
+from collections.abc import Iterable
 
 import click
 
@@ -33,11 +34,11 @@ def listing(*, as_json: bool) -> None:
     found = layers(Settings.from_environment().cache)
     machine = Machine.here()
     entries = [each for directory in found for each in survey(directory, machine)]
+    now = time.time()
     if as_json:
-        print_json([_document(each) for each in entries])
+        print_json([entry_document(each, now=now) for each in entries])
     elif entries:
-        now = time.time()
-        click.echo(table([_row(each, now=now) for each in entries], header=_HEADER))
+        click.echo(entry_table(entries, now=now))
     elif found:
         click.echo("the cache is empty", err=True)
 
@@ -47,7 +48,23 @@ def backend_of(about: About) -> str:
     return about.kind.partition("-")[0]
 
 
-def _document(each: Surveyed) -> dict[str, object]:
+def entry_table(entries: Iterable[Surveyed], *, now: float) -> str:
+    """Lay entries out in columns.
+
+    Args:
+        entries: the entries.
+        now: the time, in seconds since the epoch.
+    """
+    return table([_row(each, now=now) for each in entries], header=_HEADER)
+
+
+def entry_document(each: Surveyed, *, now: float) -> dict[str, object]:
+    """Describe an entry to a program.
+
+    Args:
+        each: the entry.
+        now: the time, in seconds since the epoch; nothing was used later.
+    """
     entry = each.entry
     about = entry.record.about if entry.record else None
     return {
@@ -65,7 +82,7 @@ def _document(each: Surveyed) -> dict[str, object]:
         "wasm": about.wasm if about else None,
         "size_bytes": entry.size_bytes,
         "created": about.created if about else None,
-        "used": entry.used_at if entry.uses else None,
+        "used": min(entry.used_at, now) if entry.uses else None,
         "uses": entry.uses,
         "compile_s": about.compile_seconds if about else None,
         "saved_s": each.saved_s,

@@ -4,9 +4,11 @@ import time
 
 import click
 
+from chonkle.cache.survey import Machine, survey
 from chonkle.cache.upkeep import Removed
 from chonkle.cache.upkeep import prune as prune_directory
 from chonkle.cli.cache.layers import own_layer
+from chonkle.cli.cache.listing import entry_document, entry_table
 from chonkle.cli.options import Age, Size
 from chonkle.cli.output import print_json, shown_entries, shown_size
 from chonkle.engine import wasmtime_version
@@ -26,8 +28,9 @@ from chonkle.settings import Settings
     metavar="AGE",
     help="Remove also what was not used for so long, such as 12h or 30d.",
 )
+@click.option("-v", "--verbose", is_flag=True, help="List what is removed.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def prune(*, max_size: int | None, older_than: float | None, as_json: bool) -> None:
+def prune(*, max_size: int | None, older_than: float | None, verbose: bool, as_json: bool) -> None:
     """Remove what died writers left, stale entries, and the least recently used beyond a size.
 
     Stale is code for another version of wasmtime that nobody used for 30 days.
@@ -35,21 +38,23 @@ def prune(*, max_size: int | None, older_than: float | None, as_json: bool) -> N
     \b
     Examples:
       chonkle cache prune
-      chonkle cache prune --max-size 500M --older-than 30d
+      chonkle cache prune --max-size 500M --older-than 30d --verbose
     """
     config = Settings.from_environment().cache
     own = own_layer(config)
-    removed = Removed(0, 0)
+    removed, now = Removed(0, 0), time.time()
+    before = survey(own, Machine.here()) if own is not None and (verbose or as_json) else []
     if own is not None:
         removed = prune_directory(
             own,
             size_max_bytes=config.size_max_bytes if max_size is None else max_size,
             wasmtime=wasmtime_version(),
-            now=time.time(),
+            now=now,
             unused_s=older_than,
         )
-    left = list(own.entries()) if own is not None else []
-    size_bytes = sum(entry.size_bytes for entry in left)
+    left = {entry.key: entry for entry in own.entries()} if own is not None else {}
+    gone = [each for each in before if each.entry.key not in left and each.status != "unfinished"]
+    size_bytes = sum(entry.size_bytes for entry in left.values())
     if as_json:
         print_json(
             {
@@ -57,9 +62,12 @@ def prune(*, max_size: int | None, older_than: float | None, as_json: bool) -> N
                 "freed_bytes": removed.freed_bytes,
                 "left": len(left),
                 "left_bytes": size_bytes,
+                "entries": [entry_document(each, now=now) for each in gone],
             }
         )
     elif own is not None:
+        if gone:
+            click.echo(entry_table(gone, now=now))
         freed = shown_size(removed.freed_bytes)
         click.echo(f"removed {shown_entries(removed.entries)}, {freed}")
         click.echo(f"left {shown_entries(len(left))}, {shown_size(size_bytes)}")

@@ -156,8 +156,15 @@ def _document(checked: _Checked, *, is_removed: bool) -> dict[str, object]:
 def _failure(
     bad: Sequence[_Checked], removed: Sequence[_Checked], *, of: int, is_removing: bool
 ) -> CacheError:
-    what, left = f"{len(bad)} of {shown_entries(of)} bad", len(bad) - len(removed)
+    what, left = (
+        f"{len(bad)} of {shown_entries(of)} bad",
+        [each for each in bad if each not in removed],
+    )
     if is_removing:
-        what += f", and {left} could not be removed" if left else ", and were removed"
-        return CacheError(what)
-    return CacheError(what, hint="`--remove` removes those of your own cache")
+        what += f", and {len(left)} could not be removed" if left else ", and were removed"
+    own = [each for each in left if not each.directory.is_system]
+    if own and not is_removing:
+        return CacheError(what, hint="`--remove` removes those of your own cache")
+    if left and not own:
+        return CacheError(what, hint="whoever owns the system's cache can remove them")
+    return CacheError(what)

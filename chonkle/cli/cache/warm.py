@@ -9,6 +9,7 @@ from typing import Literal
 import click
 
 from chonkle.backends.base import Backend, Limits
+from chonkle.cache.layers import CacheLayers
 from chonkle.cache.survey import EngineName, demand_writable
 from chonkle.cli.cache.parallel import work_through
 from chonkle.cli.cache.selection import select_codecs
@@ -69,7 +70,9 @@ def warm(
         _Warmed(codec_id=codec_id, problem=str(bad.failure))
         for codec_id, bad in selection.bad_files
     ]
-    warmed += work_through(jobs, partial(_warm, settings), label="compiling")
+    # Shared, so that what is wrong with the cache is said once.
+    layers = CacheLayers(settings.cache)
+    warmed += work_through(jobs, partial(_warm, settings, layers), label="compiling")
     if as_json:
         print_json([asdict(each) for each in warmed])
     else:
@@ -103,7 +106,7 @@ class _Warmed:
     problem: str | None = None
 
 
-def _warm(settings: Settings, job: tuple[Resolution, EngineName]) -> _Warmed:
+def _warm(settings: Settings, layers: CacheLayers, job: tuple[Resolution, EngineName]) -> _Warmed:
     found, engine = job
     signature = found.signature
     codec = _Warmed(
@@ -116,7 +119,7 @@ def _warm(settings: Settings, job: tuple[Resolution, EngineName]) -> _Warmed:
     try:
         # One of its own, for a session compiles under a lock.
         with Session(
-            cache=settings.cache,
+            cache=layers,
             prepared_calls=settings.prepared_calls,
             flatten_components=settings.flatten_components,
         ) as session:

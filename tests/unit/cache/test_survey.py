@@ -1,6 +1,8 @@
 """What a look at a cache finds, and that it leaves nothing behind."""
 
+import errno
 import math
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +19,6 @@ from chonkle.cache.survey import (
     demand_trust,
     demand_writable,
     directories,
-    distrust_of,
     survey,
 )
 from chonkle.engine import ENGINE_CONFIGS, Engine, target, wasmtime_version
@@ -147,8 +148,8 @@ def test_a_look_writes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("is_system", [True, False])
 def test_a_directory_that_others_may_write_is_refused(tmp_path: Path, *, is_system: bool) -> None:
     tmp_path.chmod(0o777)
-    name = "system's cache" if is_system else "cache"
-    message = f"the {name} is not used: .* may be written by others .*; hint: nobody but"
+    name = "the system's cache" if is_system else "your own cache"
+    message = f"{name} is not used: .* may be written by others .*; hint: nobody but"
     with pytest.raises(CacheError, match=message):
         demand_trust(CacheDirectory(tmp_path, seal=Seal(), is_system=is_system))
 
@@ -160,7 +161,9 @@ def test_a_directory_that_cannot_be_looked_at_is_refused(
         raise PermissionError(13, "Permission denied", "cache")
 
     monkeypatch.setattr(CacheDirectory, "distrust", denied)
-    assert "Permission denied" in str(distrust_of(directory))
+    with pytest.raises(CacheError) as caught:
+        demand_trust(directory)
+    assert str(caught.value) == "cannot read your own cache: cache: Permission denied"
 
 
 def test_a_cache_to_be_written_is_made(tmp_path: Path) -> None:
@@ -179,10 +182,35 @@ def test_a_mode_that_writes_nothing_is_refused(tmp_path: Path, mode: str) -> Non
 
 
 def test_a_cache_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "cache" / "CACHEDIR.TAG").mkdir(parents=True)
+    tag = tmp_path / "cache" / "CACHEDIR.TAG"
+    tag.mkdir(parents=True)
     (tmp_path / "cache").chmod(0o700)
-    with pytest.raises(CacheError, match="cannot write to the cache "):
+    with pytest.raises(CacheError, match=f"cannot write to your own cache: {tag}: "):
         demand_writable(CacheConfig(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [
+        (errno.EACCES, "; hint: set CHONKLE_CACHE_DIR to a directory of your own"),
+        (errno.EROFS, "; hint: set CHONKLE_CACHE_DIR to a directory of your own"),
+        (errno.ENOSPC, "; hint: make room, or set CHONKLE_CACHE_DIR to a directory that has some"),
+        (errno.EDQUOT, "; hint: make room, or set CHONKLE_CACHE_DIR to a directory that has some"),
+        (errno.EIO, ""),
+    ],
+)
+def test_advice_fits_the_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, hint: str
+) -> None:
+    def fail(_: CacheDirectory) -> None:
+        raise OSError(number, os.strerror(number), "cache")
+
+    monkeypatch.setattr(CacheDirectory, "create", fail)
+    with pytest.raises(CacheError) as caught:
+        demand_writable(CacheConfig(tmp_path))
+    assert str(caught.value) == (
+        f"cannot write to your own cache: cache: {os.strerror(number)}{hint}"
+    )
 
 
 @posix

@@ -5,7 +5,8 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -167,10 +168,10 @@ def test_help_names_every_command(run: Run) -> None:
 def test_a_cache_that_is_not_there_is_no_failure_and_is_not_made(run: Run, folder: Path) -> None:
     for command in READING:
         done = run(command)
-        assert (done.out, done.err) == ("", f"there is no cache in {folder / 'cache'}\n")
+        assert (done.out, done.err) == ("", f"your own cache is not there: {folder / 'cache'}\n")
     assert run("list", "--json").document == run("verify", "--json").document == []
     empty = {"removed": 0, "freed_bytes": 0}
-    assert run("prune", "--json").document == {**empty, "left": 0, "left_bytes": 0}
+    assert run("prune", "--json").document == {**empty, "left": 0, "left_bytes": 0, "entries": []}
     assert run("clear", "--json").document == {**empty, "left": 0}
     assert ["state", "there is none"] in rows(run("info").out)
     assert run("info", "--json").document["layers"][0]["state"] == "absent"
@@ -199,7 +200,7 @@ def test_a_cache_that_others_may_write_is_refused(
         done = run(command, *(["echo"] if command == "warm" else []), code=1)
         assert done.out == ""
         assert done.err == (
-            f"error: the cache is not used: {own.root} may be written by others "
+            f"error: your own cache is not used: {own.root} may be written by others "
             f"(mode {mode:04o}); hint: nobody but its owner may be able to write to it\n"
         )
     assert sorted(own.root.rglob("*")) == before
@@ -208,6 +209,33 @@ def test_a_cache_that_others_may_write_is_refused(
     (layer,) = run("info", "--json").document["layers"]
     assert (layer["state"], layer["entries"]) == ("untrusted", None)
     assert layer["reason"] == f"{own.root} may be written by others (mode {mode:04o})"
+
+
+@posix
+@pytest.mark.parametrize("command", READING)
+def test_a_file_in_the_place_of_a_cache_is_not_an_empty_one(
+    run: Run, own: CacheDirectory, command: str
+) -> None:
+    own.root.mkdir(mode=0o700)
+    entries = own.root / "aot-v1"
+    entries.write_bytes(b"")
+    entries.chmod(0o600)
+    reason = f"{entries}: Not a directory"
+    done = run(command, code=1)
+    assert (done.out, done.err) == ("", f"error: cannot read your own cache: {reason}\n")
+    assert ["state", f"cannot be read: {reason}"] in rows(run("info").out)
+    (layer,) = run("info", "--json").document["layers"]
+    assert (layer["state"], layer["reason"], layer["entries"]) == ("unreadable", reason, None)
+
+
+def test_messages_name_the_layer(
+    run: Run, folder: Path, own: CacheDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHONKLE_CACHE_SYSTEM", str(folder / "system"))
+    own.create()
+    assert run("verify").err.startswith(f"the system's cache is not there: {folder / 'system'}\n")
+    (folder / "system").write_bytes(b"")
+    assert run("list", code=1).err.startswith("error: cannot read the system's cache: ")
 
 
 class TestInfo:
@@ -279,6 +307,17 @@ class TestInfo:
         ]
         assert ["system cache", str(folder / "system")] in rows(run("info").out)
 
+    def test_a_directory_that_cannot_be_listed_is_told_of(
+        self, run: Run, own: CacheDirectory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def denied(_: CacheDirectory) -> Iterator[Entry]:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(own.root))
+
+        write(own)
+        monkeypatch.setattr(CacheDirectory, "entries", denied)
+        state = f"cannot be read: {own.root}: Permission denied"
+        assert ["state", state] in rows(run("info").out)
+
     def test_it_says_what_is_off(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CHONKLE_AOT", "off")
         monkeypatch.setenv("CHONKLE_CACHE_MAX_SIZE", "3M")
@@ -287,6 +326,13 @@ class TestInfo:
 
 
 class TestList:
+    def test_nothing_was_used_in_the_future(self, run: Run, own: CacheDirectory) -> None:
+        record = write(own)
+        own.count_use(record.key, now=time.time() + 1e6)
+        (entry,) = run("list", "--json").document
+        assert entry["used"] <= time.time()
+        assert rows(run("list").out)[1][6] == "0 s"
+
     def test_an_entry_is_shown_with_all_that_is_known(
         self, run: Run, own: CacheDirectory, install: Callable[..., Path]
     ) -> None:
@@ -607,6 +653,25 @@ class TestWarm:
         assert found["problem"] == f"compiled, and not kept in {own.root}"
         assert done.err.endswith("error: 1 of 1 could not be compiled and kept\n")
 
+    def test_what_is_wrong_with_the_disk_is_said_once(
+        self,
+        run: Run,
+        install: Callable[..., Path],
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        for number in range(4):
+            install(f"echo-{number}", f"echo-{number}")
+        monkeypatch.setattr(CacheDirectory, "write", full)
+        done = run("warm", *(f"echo-{number}" for number in range(4)), code=1)
+        assert done.err == "error: 4 of 4 could not be compiled and kept\n"
+        assert [each.getMessage() for each in caplog.records] == [
+            "AOT cache: codecs are compiled in memory and not kept: No space left on device"
+        ]
+
     @pytest.mark.parametrize("mode", ["off", "only"])
     def test_a_mode_that_keeps_nothing_is_a_failure(
         self, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, mode: str
@@ -624,7 +689,10 @@ class TestWarm:
         monkeypatch.setattr(CacheDirectory, "create", read_only)
         done = run("warm", "zlib", code=1)
         assert (done.out, done.err.count("\n")) == ("", 1)
-        assert f"error: cannot write to the cache {own.root}: Read-only file system" in done.err
+        assert done.err == (
+            f"error: cannot write to your own cache: {own.root}: Read-only file system; hint: set "
+            "CHONKLE_CACHE_DIR to a directory of your own\n"
+        )
 
     @pytest.mark.parametrize(
         ("name", "message"),
@@ -744,7 +812,9 @@ class TestVerify:
         key = entries(system)["echo-a@1.0.0"].key
         spoil(system, key)
         done = run("verify", "--remove", "--json", code=1)
-        assert "error: 1 of 2 entries bad, and 1 could not be removed" in done.err
+        hint = "; hint: whoever owns the system's cache can remove them\n"
+        assert done.err.endswith(f"\nerror: 1 of 2 entries bad, and 1 could not be removed{hint}")
+        assert run("verify", code=1).err.endswith(f"\nerror: 1 of 2 entries bad{hint}")
         assert [each["removed"] for each in done.document] == [False, False]
         assert key in {each.key for each in system.entries()}
 
@@ -755,7 +825,7 @@ class TestVerify:
         for label in ("one", "two"):
             spoil(own, write(own, label=label).key)
         done = run("verify", "--remove", code=1)
-        assert done.err.startswith("error: 2 of 2 entries bad, and 2 could not be removed")
+        assert done.err == "error: 2 of 2 entries bad, and 2 could not be removed\n"
         assert ", removed" not in done.out
 
 
@@ -765,8 +835,10 @@ class TestPrune:
         os.utime(shard(own, old.key) / f"{old.key}.toml", (1_000_000_000, 1_000_000_000))
         size = entries(own)["old"].size_bytes
         left = entries(own)["new"].size_bytes
+        listed = {each["implementation"]: each for each in run("list", "--json").document}
         document = run("prune", "--older-than", "30d", "--json").document
         assert document == {
+            "entries": [listed["old"]],
             "removed": 1,
             "freed_bytes": size,
             "left": 1,
@@ -774,6 +846,22 @@ class TestPrune:
         }
         assert own.read(old.key) is None
         assert own.read(new.key) == new
+
+    def test_what_goes_is_listed_where_that_is_asked_for(
+        self, run: Run, own: CacheDirectory
+    ) -> None:
+        write(own, label="one")
+        record = write(own, label="two")
+        orphan = write(own, label="of a writer that died")
+        (shard(own, orphan.key) / f"{orphan.key}.toml").unlink()
+        path = shard(own, record.key) / f"{record.key}.toml"
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+        header, entry, removed, left = run("prune", "--older-than", "30d", "-v").out.splitlines()
+        assert header.startswith("codec ")
+        assert rows(entry)[0][1] == "two"
+        assert removed.startswith("removed 1 entry, ")
+        assert left.startswith("left 1 entry, ")
+        assert run("prune", "--verbose").out.startswith("removed 0 entries")
 
     @pytest.mark.parametrize("age", ["1min", "1h", "1d", "1w"])
     def test_ages_have_units(self, run: Run, own: CacheDirectory, age: str) -> None:
@@ -847,8 +935,5 @@ class TestClear:
         monkeypatch.setattr(CacheDirectory, "remove", denied)
         done = run("clear", code=1)
         assert done.out == "removed 0 entries, 0 B\n"
-        assert (
-            done.err
-            == "error: 1 entry could not be removed: [Errno 13] Permission denied: 'x.toml'\n"
-        )
+        assert done.err == "error: 1 entry could not be removed: x.toml: Permission denied\n"
         assert run("clear", "--json", code=1).document["left"] == 1
