@@ -25,16 +25,16 @@ def test_the_codec_of_the_readme_can_be_built_elsewhere(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(match["text"], encoding="utf-8")
     folders = Folders(tmp_path / "my-codecs", tmp_path / "my-build", build_dir, sdk_folder())
-    assert [outcome.name for outcome in build(folders, tools=tools)] == ["bytes-c"]
+    assert [outcome.name for outcome in build(folders, tools=tools)] == ["copy-c"]
 
     pipeline = {
         "codec_id": "echo",
         "direction": "decode",
         "inputs": {"bytes": {"type": "bytes"}},
         "outputs": {"bytes": "copy.bytes"},
-        "steps": {"copy": {"codec_id": "bytes", "inputs": {"bytes": "input.bytes"}}},
+        "steps": {"copy": {"codec_id": "copy", "inputs": {"bytes": "input.bytes"}}},
     }
     resolver = chonkle.Resolver(codec_store=folders.output)
     with chonkle.prepare(pipeline, resolver=resolver) as prepared:
         assert chonkle.run(prepared, {"bytes": b"abc"}) == {"bytes": b"abc"}
-        assert prepared.resolutions["copy"].label == "bytes-c@0.1.0 (core)"
+        assert prepared.resolutions["copy"].label == "copy-c@0.1.0 (core)"
