@@ -56,18 +56,22 @@ def run(prepared: Prepared, inputs: Mapping[str, object]) -> dict[str, bytes]:
     plan = prepared.plan
     values: list[Buffer | None] = list(plan.slots)
     _bind(plan, inputs, values)
-    answers: list[Answer] = []
+    # By the number of the step; what is handed out is copied at once, and leaves nothing to close.
+    answers: dict[int, Answer] = {}
     try:
-        for step, codec in zip(plan.steps, prepared.codecs, strict=True):
+        for index, (step, codec) in enumerate(zip(plan.steps, prepared.codecs, strict=True)):
             port_map = {
                 port: value for port, slot in step.takes if (value := values[slot]) is not None
             }
+            ports: Mapping[str, Buffer]
             try:
-                answer = codec.answer(plan.direction, port_map)
+                if step.is_handed_out:
+                    ports = codec.call(plan.direction, port_map)
+                else:
+                    answers[index] = answer = codec.answer(plan.direction, port_map)
+                    ports = answer.ports
             except (CodecError, CodecTrap, LimitExceeded) as failure:
                 raise failure.within(f"step `{step.path}`") from failure.__cause__
-            answers.append(answer)
-            ports = answer.ports
             for port, slot in step.gives:
                 if port in ports:
                     values[slot] = ports[port]
@@ -79,10 +83,10 @@ def run(prepared: Prepared, inputs: Mapping[str, object]) -> dict[str, bytes]:
             for name, slot in plan.outputs.items()
             if (value := values[slot]) is not None
         }
-        _close(answers, plan.steps, range(len(answers)))
+        _close(answers, plan.steps, range(len(plan.steps)))
     except BaseException:
         # What went wrong first is what is told, whatever else goes wrong on the way out.
-        for answer in answers:
+        for answer in answers.values():
             with suppress(ChonkleError):
                 answer.close()
         raise
@@ -99,12 +103,15 @@ def _allow_missing(codec: Codec, plan: Plan, step: PlannedStep, port: str) -> No
         )
 
 
-def _close(answers: Sequence[Answer], steps: Sequence[PlannedStep], indices: Iterable[int]) -> None:
+def _close(
+    answers: Mapping[int, Answer], steps: Sequence[PlannedStep], indices: Iterable[int]
+) -> None:
     """Give back what some steps' answers lend."""
     for index in indices:
-        if answers[index].lends:
+        answer = answers.get(index)
+        if answer is not None and answer.lends:
             try:
-                answers[index].close()
+                answer.close()
             except (CodecTrap, LimitExceeded) as failure:
                 raise failure.within(f"step `{steps[index].path}`") from failure.__cause__
 

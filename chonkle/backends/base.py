@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from chonkle.closing import Closing
-from chonkle.errors import LimitError
+from chonkle.errors import LimitError, LimitExceeded
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Direction, Signature
 
@@ -99,6 +99,20 @@ class Limits:
                 "bad limit `timeout_s`",
                 expected=f"more than 0 and at most {_SECONDS_MAX} seconds",
                 got=repr(seconds),
+            )
+
+    def check_output(self, ports: Mapping[str, Buffer]) -> None:
+        """Demand that a call did not return too much.
+
+        Raises:
+            LimitExceeded: when it did.
+        """
+        total = sum(map(len, ports.values()))
+        if total > self.output_bytes:
+            raise LimitExceeded(
+                "returned more than allowed",
+                expected=f"at most {self.output_bytes} bytes",
+                got=str(total),
             )
 
 

@@ -20,6 +20,7 @@ import wasmtime
 _PROBE_HIGH, _PROBE_LOW = 0x1234_5678, 0x2BCD_EF01
 # Functions with at most so many parameters are called without packing their arguments.
 _FEW = 2
+_FOUR = 4
 
 
 type GuestFunction = Callable[..., int]
@@ -146,13 +147,19 @@ class PreparedCalls:
                 raise failure(error, trap, kept)
             return cells[0]
 
+        # What allocates for a component is called three times a chunk.
+        def call_with_four(first: int, second: int, third: int, fourth: int) -> int:
+            values[4] = third
+            values[6] = fourth
+            return call(first, second)
+
         def call_with_more(*given: int) -> int:
             values[4 : 2 * arity : 2] = list(given[_FEW:])
             return call(*given[:_FEW])
 
-        if arity == 1:
-            return call_with_one
-        return call if arity <= _FEW else call_with_more
+        if arity <= _FEW:
+            return call_with_one if arity == 1 else call
+        return call_with_four if arity == _FOUR else call_with_more
 
     def memory(self, wasm_store: wasmtime.Store, memory: wasmtime.Memory) -> GuestMemory:
         """Prepare the view of a linear memory."""

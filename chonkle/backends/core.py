@@ -46,6 +46,8 @@ OPTIONAL_EXPORTS = {"_initialize": "() -> ()", "last_error": "() -> i64"}
 
 _U32 = 0xFFFF_FFFF
 _ERROR_TEXT_MAX = 4096
+# Up to here, to join what is written and to write it at once is quicker than to write it twice.
+_JOINED_MAX = 4096
 _CALLS_BETWEEN_LOOKS = 64
 _EXPORTS_MAX = 256
 
@@ -166,7 +168,7 @@ class CoreCodec(Codec):
         self._open_desk = open_desk
         # Nearly all codecs give one port, and then all but its data is known before.
         self._only = {
-            direction: (name, portmap.overhead(name))
+            direction: (name, len(portmap.opening(1, name, 0)))
             for direction in DIRECTIONS
             for name in [next(iter(signature.gives(direction)), "")]
         }
@@ -178,18 +180,20 @@ class CoreCodec(Codec):
 
     def answer(self, direction: Direction, port_map: Mapping[str, Buffer]) -> Answer:
         """Run the codec; a large answer lies in the guest's memory until it is closed."""
-        found = self._run(direction, port_map)
+        found = self._run(self._lend, direction, port_map)
         return found if isinstance(found, Answer) else Answer(found)
 
     def call(self, direction: Direction, port_map: Mapping[str, Buffer]) -> dict[str, bytes]:
-        """Run the codec and copy its answer; a small one needs no more."""
-        found = self._run(direction, port_map)
-        return found.take() if isinstance(found, Answer) else found
+        """Run the codec and copy its answer."""
+        return self._run(self._take, direction, port_map)
 
-    def _run(
-        self, direction: Direction, port_map: Mapping[str, Buffer]
-    ) -> dict[str, bytes] | Answer:
-        """Run the codec; gives a small answer's ports, or a large answer."""
+    def _run[T](
+        self,
+        give: Callable[[_CoreInstance, int, int, Direction], T],
+        direction: Direction,
+        port_map: Mapping[str, Buffer],
+    ) -> dict[str, bytes] | T:
+        """Run the codec; gives a small answer's ports, or what `give` makes of a large one."""
         try:
             if not self._stack.is_enough:
                 self._stack.look()
@@ -202,36 +206,42 @@ class CoreCodec(Codec):
             if desk is None and instance.served > 1 and size <= DESK_BYTES:
                 desk = self._set_up_desk(instance)
             if desk is not None and size <= DESK_BYTES:
-                view = desk.view
-                view[:size] = b"".join(pieces)
+                _place(pieces, size, desk.view)
                 result = desk.transforms[direction](size)
                 if ON_DESK <= result < 0:
                     answered = result - ON_DESK
                     if answered > DESK_BYTES:
                         raise self._unanswered(instance, size, answered)
-                    ports = self._read(view[:answered].tobytes(), direction)
+                    ports = self._copied(desk.view, answered, direction)
                     # Now and then, because asking for its size takes a tenth of a call.
                     if instance.served % _CALLS_BETWEEN_LOOKS:
                         self._pool.give(instance)
                     else:
                         self._keep(instance)
-                    if answered > self._limits.output_bytes:
-                        self._check_size(ports)
                     return ports
             else:
                 pointer = self._write_input(instance, pieces, size)
                 result = instance.transforms[direction](pointer, size)
             if result == 0:
                 raise self._refusal(instance)
-            return self._lend(instance, (result >> 32) & _U32, result & _U32, direction)
+            return give(instance, (result >> 32) & _U32, result & _U32, direction)
         except (ChonkleError, wasmtime.Trap, wasmtime.WasmtimeError) as failure:
             raise self._failure(failure, direction) from failure
 
-    def _read(self, output: bytes, direction: Direction) -> dict[str, bytes]:
-        """Read a small answer, where reading it is a good part of the call."""
-        name, overhead = self._only[direction]
-        data = portmap.only_data(output, name, len(output) - overhead)
-        return {name: data} if data is not None else _ports(output)
+    def _copied(self, view: memoryview, size: int, direction: Direction) -> dict[str, bytes]:
+        """Copy the ports of an answer, where reading it is a good part of the call.
+
+        Args:
+            view: the memory that begins with the answer.
+            size: how long it is.
+            direction: whose answer it is.
+        """
+        if size > self._limits.output_bytes:
+            self._limits.check_output(_ports(view[:size]))
+        name, start = self._only[direction]
+        if size >= start and view[:start].tobytes() == portmap.opening(1, name, size - start):
+            return {name: view[start:size].tobytes()}
+        return {name: data.tobytes() for name, data in _ports(view[:size]).items()}
 
     def memory_bytes(self) -> int:
         """Say how large the memories of the waiting instances are."""
@@ -270,13 +280,18 @@ class CoreCodec(Codec):
         pointer = instance.alloc(size) & _U32
         if pointer == 0:
             raise self._no_room(instance, size)
-        target = instance.memory.bytes_at(pointer, size, what="input buffer")
-        at = 0
-        for piece in pieces:
-            end = at + len(piece)
-            target[at:end] = piece
-            at = end
+        _place(pieces, size, instance.memory.bytes_at(pointer, size, what="input buffer"))
         return pointer
+
+    def _take(
+        self, instance: _CoreInstance, start: int, size: int, direction: Direction
+    ) -> dict[str, bytes]:
+        """Copy an answer out of the guest's memory."""
+        output = instance.memory.bytes_at(start, size, what="output")
+        ports = self._copied(output, size, direction)
+        instance.dealloc(start, size)
+        self._keep(instance)
+        return ports
 
     def _lend(self, instance: _CoreInstance, start: int, size: int, direction: Direction) -> Answer:
         """Lend an answer from where it lies in the guest's memory."""
@@ -291,22 +306,8 @@ class CoreCodec(Codec):
                 raise self._failure(failure, direction) from failure
             self._keep(instance)
 
-        answer = Answer(ports, release)
-        try:
-            self._check_size(ports)
-        except LimitExceeded:
-            answer.close()
-            raise
-        return answer
-
-    def _check_size(self, ports: Mapping[str, Buffer]) -> None:
-        total = sum(map(len, ports.values()))
-        if total > self._limits.output_bytes:
-            raise LimitExceeded(
-                "returned more than allowed",
-                expected=f"at most {self._limits.output_bytes} bytes",
-                got=str(total),
-            )
+        self._limits.check_output(ports)
+        return Answer(ports, release)
 
     def _keep(self, instance: _CoreInstance) -> None:
         if instance.memory.is_worth_keeping():
@@ -329,7 +330,19 @@ class CoreCodec(Codec):
         return failure.within(call_label(self._signature, "core", direction))
 
 
-def _ports[B: (bytes, memoryview)](output: B) -> dict[str, B]:
+def _place(pieces: list[Buffer], size: int, target: memoryview) -> None:
+    """Write pieces of `size` bytes altogether one behind the other."""
+    if size <= _JOINED_MAX:
+        target[:size] = b"".join(pieces)
+        return
+    at = 0
+    for piece in pieces:
+        end = at + len(piece)
+        target[at:end] = piece
+        at = end
+
+
+def _ports(output: memoryview) -> dict[str, memoryview]:
     try:
         return portmap.read(output)
     except PortMapError as failure:

@@ -5,6 +5,9 @@ instance whose guest trapped, or whose memory grew large, is never given back.
 """
 
 from collections.abc import Callable
+from struct import Struct
+from struct import error as struct_error
+from typing import Any
 
 import wasmtime
 
@@ -59,6 +62,22 @@ class LinearMemory:
                     got=f"{size} bytes at {start}",
                 )
         return self._view[start:end]
+
+    def unpack(self, layout: Struct, start: int, *, what: str) -> tuple[Any, ...]:
+        """Read what has a layout.
+
+        Args:
+            layout: the layout.
+            start: where it begins, as the guest says.
+            what: what it is, for the message.
+
+        Raises:
+            CodecTrap: when it does not lie in the memory.
+        """
+        try:
+            return layout.unpack_from(self._view, start)
+        except struct_error:
+            return layout.unpack(self.bytes_at(start, layout.size, what=what))
 
     def is_worth_keeping(self) -> bool:
         """Tell whether the memory has stayed small enough to wait for another call."""

@@ -55,12 +55,14 @@ class PlannedStep:
         takes: slot of each input port; an empty slot leaves its port out.
         gives: slot of each output port that something uses.
         closes: indices of the steps whose answers nobody needs after this one.
+        is_handed_out: whether all that it gives goes to outputs, and to no other step.
     """
 
     path: str
     takes: tuple[tuple[str, int], ...]
     gives: tuple[tuple[str, int], ...]
     closes: tuple[int, ...] = ()
+    is_handed_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,6 +406,7 @@ def _with_lifetimes(steps: list[PlannedStep], kept: set[int]) -> tuple[PlannedSt
             step,
             gives=tuple((port, slot) for port, slot in step.gives if slot in wanted),
             closes=tuple(closes.get(index, ())),
+            is_handed_out=reader.keys().isdisjoint(slot for _, slot in step.gives),
         )
         for index, step in enumerate(steps)
     )

@@ -24,8 +24,14 @@ _SHOWN = 64  # characters of a name in a message
 
 # The chunks of an array mostly have one size, and its codecs a few ports.
 @lru_cache(maxsize=4096)
-def _opening(count: int, name: str, size: int) -> bytes:
-    """Give what stands before a port's data; `count` is of ports before the first, then 0."""
+def opening(count: int, name: str, size: int) -> bytes:
+    """Give what stands before the data of a port in an encoded port-map.
+
+    Args:
+        count: how many ports there are, for the first of them; 0 for the others.
+        name: the port's name.
+        size: how long its data are.
+    """
     encoded = name.encode()
     start = _U32.pack(count) if count else b""
     return start + _U32.pack(len(encoded)) + encoded + _U32.pack(size)
@@ -45,32 +51,11 @@ def pieces(port_map: Mapping[str, Buffer]) -> tuple[list[Buffer], int]:
     count = len(port_map)
     for name, data in port_map.items():
         size = len(data)
-        opening = _opening(count, name, size)
-        parts += (opening, data)
-        total += len(opening) + size
+        before = opening(count, name, size)
+        parts += (before, data)
+        total += len(before) + size
         count = 0
     return (parts, total) if parts else ([_NOTHING], _SIZE)
-
-
-def overhead(name: str) -> int:
-    """Say how much longer an encoded port-map of one port is than its data."""
-    return len(_opening(1, name, 0))
-
-
-def only_data(source: bytes, name: str, size: int) -> bytes | None:
-    """Find the data of the only port of an encoded port-map, faster than `read` does.
-
-    Args:
-        source: the encoded port-map, and nothing else.
-        name: the port's name.
-        size: how long `source` is, less the `overhead` of the name.
-
-    Returns:
-        The data; None where it is another port-map, or none.
-    """
-    if size >= 0 and source.startswith(opening := _opening(1, name, size)):
-        return source[len(opening) :]
-    return None
 
 
 def read[B: (bytes, memoryview)](source: B) -> dict[str, B]:

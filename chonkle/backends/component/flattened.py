@@ -8,8 +8,8 @@ rows of sixteen bytes `{name, name_len, data, data_len}`, and a result is `{u8 d
 pointer, u32 length}` behind a returned pointer.
 """
 
-from collections.abc import Mapping, Sequence
-from struct import Struct
+from collections.abc import Callable, Mapping, Sequence
+from struct import Struct, pack
 from typing import Any, cast
 
 import wasmtime
@@ -80,30 +80,26 @@ class _Transform:
         )
         self.memory = owner.memory(lifted.memory)
 
-    def allocate(self, size: int, *, align: int, what: str) -> tuple[int, memoryview]:
-        """Have the guest allocate, and check what it gives."""
-        owner = self._owner
-        # The canonical ABI lets no import be called meanwhile.
-        owner.may_leave = False
-        address = self._realloc(0, 0, align, size) & _U32
-        owner.may_leave = True
-        if address % align:
-            raise CodecTrap(f"the guest's {what} is not aligned to {align} bytes")
-        return address, self.memory.bytes_at(address, size, what=what)
-
     def lower(self, port_map: Mapping[str, Buffer]) -> int:
         """Copy a port-map into the guest, and give the address of its rows."""
-        size = _ROW.size * len(port_map)
-        address, rows = self.allocate(size, align=_ROW_ALIGN, what="list of ports")
-        at = 0
+        owner, realloc, bytes_at = self._owner, self._realloc, self.memory.bytes_at
+        fields: list[int] = []
+        # The canonical ABI lets the guest call no import while it allocates.
+        owner.may_leave = False
+        address = realloc(0, 0, _ROW_ALIGN, _ROW.size * len(port_map)) & _U32
+        if address % _ROW_ALIGN:
+            raise CodecTrap(f"the guest's list of ports is not aligned to {_ROW_ALIGN} bytes")
+        rows = bytes_at(address, _ROW.size * len(port_map), what="list of ports")
         for name, data in port_map.items():
             encoded = name.encode()
-            name_at, target = self.allocate(len(encoded), align=1, what="port name")
-            target[:] = encoded
-            data_at, target = self.allocate(len(data), align=1, what="input buffer")
-            target[:] = data
-            _ROW.pack_into(rows, at, name_at, len(encoded), data_at, len(data))
-            at += _ROW.size
+            name_size, size = len(encoded), len(data)
+            name_at = realloc(0, 0, 1, name_size) & _U32
+            bytes_at(name_at, name_size, what="port name")[:] = encoded
+            data_at = realloc(0, 0, 1, size) & _U32
+            bytes_at(data_at, size, what="input buffer")[:] = data
+            fields += (name_at, name_size, data_at, size)
+        owner.may_leave = True
+        rows[:] = pack(f"<{len(fields)}I", *fields)
         return address
 
     def lift(self, pointer: int) -> dict[str, memoryview]:
@@ -115,8 +111,7 @@ class _Transform:
         """
         if pointer % _RESULT_ALIGN:
             raise CodecTrap("the guest's result is not aligned")
-        view = self.memory.bytes_at(pointer, _RESULT.size, what="result")
-        discriminant, start, count = _RESULT.unpack(view)
+        discriminant, start, count = self.memory.unpack(_RESULT, pointer, what="result")
         if discriminant == _ERR:
             text = self.memory.bytes_at(start, count, what="error text")[:_ERROR_TEXT_MAX]
             raise _Refused(bytes(text).decode(errors="replace"))
@@ -309,6 +304,19 @@ class FlattenedCodec(Codec):
 
     def answer(self, direction: Direction, port_map: Mapping[str, Buffer]) -> Answer:
         """Run the codec; the answer's ports lie in the guest's memory until it is closed."""
+        return self._run(self._lend, direction, port_map)
+
+    def call(self, direction: Direction, port_map: Mapping[str, Buffer]) -> dict[str, bytes]:
+        """Run the codec and copy its answer."""
+        return self._run(self._take, direction, port_map)
+
+    def _run[T](
+        self,
+        give: Callable[[_Instance, _Transform, int, dict[str, memoryview], Direction], T],
+        direction: Direction,
+        port_map: Mapping[str, Buffer],
+    ) -> T:
+        """Run the codec; `give` makes of what it returned what is wanted."""
         instance: _Instance | None = None
         try:
             size = sum(map(len, port_map.values()))
@@ -331,7 +339,7 @@ class FlattenedCodec(Codec):
             except _Refused as refused:
                 self._give_after(instance, transform, pointer)
                 raise refusal(str(refused)) from None
-            return self._lend(instance, transform, pointer, ports, direction)
+            return give(instance, transform, pointer, ports, direction)
         except (ChonkleError, wasmtime.Trap, wasmtime.WasmtimeError, RefusedError) as failure:
             raise self._failure(failure, instance, direction) from failure
 
@@ -342,6 +350,19 @@ class FlattenedCodec(Codec):
     def close(self) -> None:
         """Free the instances."""
         self._pool.clear()
+
+    def _take(
+        self,
+        instance: _Instance,
+        transform: _Transform,
+        pointer: int,
+        ports: dict[str, memoryview],
+        _direction: Direction,
+    ) -> dict[str, bytes]:
+        self._limits.check_output(ports)
+        taken = {name: data.tobytes() for name, data in ports.items()}
+        self._post_return(instance, transform, pointer)
+        return taken
 
     def _lend(
         self,
@@ -357,16 +378,8 @@ class FlattenedCodec(Codec):
             except (wasmtime.Trap, wasmtime.WasmtimeError, RefusedError) as failure:
                 raise self._failure(failure, instance, direction) from failure
 
-        answer = Answer(ports, release)
-        total = sum(map(len, ports.values()))
-        if total > self._limits.output_bytes:
-            answer.close()
-            raise LimitExceeded(
-                "returned more than allowed",
-                expected=f"at most {self._limits.output_bytes} bytes",
-                got=str(total),
-            )
-        return answer
+        self._limits.check_output(ports)
+        return Answer(ports, release)
 
     def _post_return(self, instance: _Instance, transform: _Transform, pointer: int) -> None:
         """Let the guest free what it returned, and keep the instance if it could."""

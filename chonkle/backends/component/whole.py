@@ -18,7 +18,7 @@ from chonkle.backends.component.wasi import RefusedError, Value, WasiFunction, a
 from chonkle.backends.guest import limited_store, refusal, trap_error
 from chonkle.backends.stack import StackCheck
 from chonkle.engine import Engine
-from chonkle.errors import ChonkleError, CodecTrap, LimitExceeded
+from chonkle.errors import ChonkleError, CodecTrap
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import DIRECTIONS, Direction, Signature
 
@@ -87,13 +87,7 @@ class WholeCodec(Codec):
         ports: dict[str, Buffer] = dict(rows)
         if len(ports) != len(rows):
             raise CodecTrap("the guest returned a port twice")
-        total = sum(map(len, ports.values()))
-        if total > self._limits.output_bytes:
-            raise LimitExceeded(
-                "returned more than allowed",
-                expected=f"at most {self._limits.output_bytes} bytes",
-                got=str(total),
-            )
+        self._limits.check_output(ports)
         return ports
 
     def _start(self) -> _Instance:

@@ -487,6 +487,15 @@ def test_an_answer_that_nobody_reads_is_closed_at_once() -> None:
     assert [(step.path, step.closes) for step in plan.steps] == [("x", (0,)), ("y", ())]
 
 
+def test_what_goes_to_outputs_alone_is_handed_out() -> None:
+    composite = compose(
+        {"x": (ONE, {"bytes": "input.bytes"}), "y": (ONE, {"bytes": "x.bytes"})},
+        {"bytes": "y.bytes", "also": "x.bytes"},
+    )
+    plan = make_plan(composite, "decode")
+    assert [(step.path, step.is_handed_out) for step in plan.steps] == [("x", False), ("y", True)]
+
+
 def test_steps_may_share_a_codec() -> None:
     document = pipeline(
         {"x": {"bytes": "input.bytes"}, "y": {"bytes": "x.bytes"}}, {"bytes": "y.bytes"}

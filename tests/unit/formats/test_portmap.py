@@ -44,19 +44,13 @@ def test_pieces_are_the_callers_own_data() -> None:
     assert any(piece is data for piece in pieces)
 
 
-@given(st.text(), st.binary(), st.binary(max_size=8))
-def test_the_only_port_is_found_without_parsing(name: str, data: bytes, more: bytes) -> None:
-    encoded = portmap.encode({name: data})
-    assert only_data(encoded, name) == data
-    assert only_data(encoded, name + "x") is None
-    for other in (encoded + more, encoded[:-1], more):
-        if other != encoded:
-            assert only_data(other, name) is None
-    assert only_data(portmap.encode({name: data, name + "x": b""}), name) is None
-
-
-def only_data(source: bytes, name: str) -> bytes | None:
-    return portmap.only_data(source, name, len(source) - portmap.overhead(name))
+@given(st.text(), st.binary())
+def test_an_opening_is_all_that_stands_before_a_port(name: str, data: bytes) -> None:
+    assert portmap.opening(1, name, len(data)) + data == portmap.encode({name: data})
+    two = portmap.encode({name: data, name + "x": b"more"})
+    assert two == (
+        portmap.opening(2, name, len(data)) + data + portmap.opening(0, name + "x", 4) + b"more"
+    )
 
 
 def test_reading_copies_nothing() -> None:
