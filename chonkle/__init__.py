@@ -14,6 +14,7 @@ from chonkle.version import __version__
 if TYPE_CHECKING:
     from chonkle.backends.base import Limits
     from chonkle.cache.layers import CacheConfig
+    from chonkle.cache.record import Seal
     from chonkle.errors import ChonkleError
     from chonkle.executor import run
     from chonkle.formats.signature import Signature
@@ -31,6 +32,7 @@ _PUBLIC = {
     "Limits": "chonkle.backends.base",
     "Session": "chonkle.session",
     "CacheConfig": "chonkle.cache.layers",
+    "Seal": "chonkle.cache.record",
     "Signature": "chonkle.formats.signature",
     "ChonkleError": "chonkle.errors",
 }
@@ -41,6 +43,7 @@ __all__ = [
     "Limits",
     "PreparedPipeline",
     "Resolver",
+    "Seal",
     "Session",
     "Signature",
     "__version__",
