@@ -26,7 +26,8 @@ from chonkle.errors import CacheError
 _SEAL = "seal = "
 _ARTIFACTS_MAX = 256
 _ALGORITHM, _KEYED_ALGORITHM = "blake3", "blake3-keyed"
-_KEY_DIGITS = 64
+_KEY_BYTES = 32
+_KEY_DIGITS = 2 * _KEY_BYTES
 # Beyond any size, time and date, and still exact as a float.
 _NUMBER_MAX = 1 << 53
 # What 256 artifacts need, which is 55 kB, with room for the rest.
@@ -53,6 +54,17 @@ class Seal:
 
     key: bytes | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        """Refuse what is no key.
+
+        Raises:
+            CacheError: saying how long it is.
+        """
+        if self.key is not None and len(self.key) != _KEY_BYTES:
+            raise CacheError(
+                "bad key of a seal", expected=f"{_KEY_BYTES} bytes", got=str(len(self.key))
+            )
+
     @classmethod
     def from_hex(cls, text: str, *, what: str) -> "Seal":
         """Make a keyed seal.
@@ -69,7 +81,7 @@ class Seal:
             key = bytes.fromhex(digits)
         except ValueError:
             key = b""
-        if len(digits) != _KEY_DIGITS or len(key) != _KEY_DIGITS // 2:
+        if len(digits) != _KEY_DIGITS or len(key) != _KEY_BYTES:
             # The key itself is never shown.
             raise CacheError(
                 f"bad {what}",

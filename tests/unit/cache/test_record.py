@@ -334,3 +334,9 @@ def test_what_is_no_key_is_refused_and_not_shown(text: str) -> None:
         f"bad KEY, expected 64 hexadecimal digits, got {len(text.strip())} characters; "
         "hint: `openssl rand -hex 32` makes a key"
     )
+
+
+@pytest.mark.parametrize("size", [0, 31, 33])
+def test_a_key_has_a_length(size: int) -> None:
+    with pytest.raises(CacheError, match=f"expected 32 bytes, got {size}"):
+        Seal(b"k" * size)
