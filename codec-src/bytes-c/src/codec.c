@@ -1,7 +1,7 @@
-/* bytes: the elements of an array in a byte order, as the codec of Zarr has it.
+/* bytes: the elements of an array in a byte order, as the codec `bytes` of Zarr 3 has it.
  *
- * Zarr core specification 3, codec `bytes`. Decoded elements are little-endian, so one order changes
- * nothing, and the other turns every element around, in both directions. */
+ * Decoded elements are little-endian, so one order changes nothing, and the other turns every
+ * element around, in both directions. */
 #include "byteorder.h"
 #include "chonkle_codec.h"
 

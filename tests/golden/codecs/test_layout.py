@@ -1,7 +1,8 @@
-"""`bytes` against NumPy."""
+"""`bytes` and `transpose` against NumPy."""
 
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from hypothesis import strategies as st
 from chonkle.backends.base import Codec
 from chonkle.errors import CodecError
 from chonkle.formats.signature import DIRECTIONS, Direction
+
+ARRAY_MAX = 20_000
+AXES_MAX = 64
 
 type Shipped = Callable[[str], Codec]
 
@@ -51,3 +55,75 @@ def test_bytes_refuses_in_words(
 ) -> None:
     with pytest.raises(CodecError, match=said):
         shipped("bytes-c").call(direction, ports(bytes(12), **{"elementsize": 4, **changes}))
+
+
+def agree_on_transpose(
+    codec: Codec, shape: Sequence[int], order: Sequence[int], size: int, seed: int = 0
+) -> None:
+    """Demand what NumPy gives, in both directions."""
+    plain = np.random.default_rng(seed).bytes(math.prod(shape) * size)
+    array = np.frombuffer(plain, f"V{size}").reshape(shape)
+    encoded = array.transpose(order).tobytes()
+    parameters = {"order": list(order), "shape": list(shape), "elementsize": size}
+    assert codec.call("encode", ports(plain, **parameters)) == {"bytes": encoded}
+    assert codec.call("decode", ports(encoded, **parameters)) == {"bytes": plain}
+
+
+# About what a vector, a line of the cache and a block have room for, and what has one way to go.
+EXTENTS = st.sampled_from([0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65])
+ELEMENTS = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 40, 300])
+
+
+@st.composite
+def layouts(draw: st.DrawFn) -> tuple[list[int], list[int], int]:
+    """Give a shape, an order of its axes, and the size of an element."""
+    shape: list[int] = []
+    for extent in draw(st.lists(EXTENTS, max_size=6)):
+        # Small enough for a test.
+        shape.append(extent if math.prod([*shape, extent]) <= ARRAY_MAX else 1)
+    return shape, draw(st.permutations(range(len(shape)))), draw(ELEMENTS)
+
+
+@given(layout=layouts(), seed=st.integers(0, 1 << 32))
+def test_transpose(shipped: Shipped, layout: tuple[list[int], list[int], int], seed: int) -> None:
+    agree_on_transpose(shipped("transpose-c"), *layout, seed)
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("rows", [1, 3, 15, 16, 17, 63, 64, 130])
+@pytest.mark.parametrize("columns", [1, 3, 15, 16, 17, 63, 64, 130])
+def test_matrices(shipped: Shipped, size: int, rows: int, columns: int) -> None:
+    agree_on_transpose(shipped("transpose-c"), (rows, columns), (1, 0), size)
+    agree_on_transpose(shipped("transpose-c"), (rows, 2, columns), (2, 1, 0), size)
+
+
+def test_as_many_axes_as_there_may_be(shipped: Shipped) -> None:
+    shape = [2 if axis % 5 == 0 else 1 for axis in range(AXES_MAX)]
+    agree_on_transpose(shipped("transpose-c"), shape, range(AXES_MAX)[::-1], 2)
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"order": [0]}, "port `order`: expected 2 axes, like `shape`, got 1"),
+        ({"order": [0, 0]}, "port `order`: expected each axis from 0 to 1 once, got 0"),
+        ({"order": [0, 2]}, "port `order`: expected each axis from 0 to 1 once, got 2"),
+        ({"order": [0, 1 << 32]}, "port `order`: expected each axis from 0 to 1 once"),
+        ({"order": "C"}, "port `order`: "),
+        ({"shape": [3, 3]}, "port `bytes`: expected what fills `shape`, got 12 bytes"),
+        ({"shape": [3, 0]}, "port `bytes`: expected what fills `shape`, got 12 bytes"),
+        # Products that are 12, modulo 2^64 and modulo 2^32.
+        ({"shape": [6, (1 << 63) + 1]}, "port `bytes`: expected what fills `shape`"),
+        ({"shape": [6, (1 << 31) + 1]}, "port `bytes`: expected what fills `shape`"),
+        ({"elementsize": 0}, "port `elementsize`: expected a uint from 1 to 2147483647, got `0`"),
+        ({"elementsize": 4}, "port `bytes`: expected what fills `shape`, got 12 bytes"),
+        ({"order": list(range(65)), "shape": [1] * 65}, "port `order`: "),
+    ],
+)
+def test_transpose_refuses_in_words(
+    shipped: Shipped, direction: Direction, changes: dict[str, object], said: str
+) -> None:
+    right = {"order": [1, 0], "shape": [3, 2], "elementsize": 2}
+    with pytest.raises(CodecError, match=said):
+        shipped("transpose-c").call(direction, ports(bytes(12), **{**right, **changes}))

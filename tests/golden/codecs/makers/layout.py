@@ -11,6 +11,12 @@ ORDERS = {"little": "<", "big": ">"}
 
 def vectors() -> Iterator[Vector]:
     """Give the vectors."""
+    yield from bytes_vectors()
+    yield from transpose_vectors()
+
+
+def bytes_vectors() -> Iterator[Vector]:
+    """Give those of `bytes`."""
     data = smooth(np.dtype("<u2"), (20, 44)).tobytes()
     for endian, size, count in (
         ("little", 2, 9),
@@ -29,6 +35,41 @@ def vectors() -> Iterator[Vector]:
                 "bytes": plain.astype(f"{ORDERS[endian]}u{size}").tobytes(),
                 "endian": endian,
                 "elementsize": size,
+            },
+            outputs={"bytes": plain.tobytes()},
+        )
+
+
+def transpose_vectors() -> Iterator[Vector]:
+    """Give those of `transpose`: matrices, colours, what stays together, and what does not move."""
+    data = smooth(np.dtype("<u2"), (40, 44)).tobytes()
+    for case, dtype, shape, order in (
+        ("bytes", "u1", (33, 35), (1, 0)),
+        ("matrix-of-2", "<u2", (20, 37), (1, 0)),
+        ("matrix-of-4", "<u4", (17, 9), (1, 0)),
+        ("matrix-of-8", "<u8", (6, 13), (1, 0)),
+        ("elements-of-3", "V3", (7, 9), (1, 0)),
+        ("colours-apart", "u1", (9, 11, 3), (2, 0, 1)),
+        ("colours-together", "u1", (3, 9, 11), (1, 2, 0)),
+        ("three-axes", "<u2", (5, 9, 11), (2, 0, 1)),
+        ("four-axes", "<f4", (3, 5, 2, 7), (3, 1, 0, 2)),
+        ("last-axis-stays", "<u2", (5, 6, 7), (1, 0, 2)),
+        ("nothing-moves", "<u2", (3, 1, 4), (1, 0, 2)),
+        ("no-axes", "<u8", (), ()),
+        ("no-elements", "<u2", (3, 0, 4), (2, 1, 0)),
+    ):
+        type_ = np.dtype(dtype)
+        plain = np.frombuffer(data, type_, int(np.prod(shape))).reshape(shape)
+        yield Vector(
+            implementation="transpose-c",
+            case=case,
+            made_by=MADE_BY,
+            directions=("decode", "encode"),
+            inputs={
+                "bytes": plain.transpose(order).tobytes(),
+                "order": list(order),
+                "shape": list(shape),
+                "elementsize": type_.itemsize,
             },
             outputs={"bytes": plain.tobytes()},
         )
