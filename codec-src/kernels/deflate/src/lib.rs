@@ -4,6 +4,7 @@
 //! level 1 compresses to 1.22 where libdeflate gets 1.77 at the same speed.
 
 mod libdeflate;
+mod sys;
 mod zlib;
 
 use std::cell::Cell;

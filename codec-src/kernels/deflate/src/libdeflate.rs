@@ -5,8 +5,8 @@ use std::ffi::c_void;
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 
+use crate::sys;
 use chonkle_codec::Error;
-use libdeflate_sys as sys;
 
 /// Room before each allocation for its size, which Rust wants to know again.
 const HEADER: usize = 8;
@@ -139,8 +139,8 @@ impl Decompressor {
             )
         };
         match result {
-            sys::libdeflate_result_LIBDEFLATE_SUCCESS => Ok((taken, given)),
-            sys::libdeflate_result_LIBDEFLATE_INSUFFICIENT_SPACE => Err(Refusal::TooLittleRoom),
+            sys::LIBDEFLATE_SUCCESS => Ok((taken, given)),
+            sys::LIBDEFLATE_INSUFFICIENT_SPACE => Err(Refusal::TooLittleRoom),
             _ => Err(Refusal::Bad),
         }
     }
