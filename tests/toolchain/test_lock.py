@@ -57,6 +57,8 @@ def test_no_lock_is_an_empty_lock(tmp_path: Path) -> None:
         ("version = 2\ncodecs = 3", "malformed"),
         ("version = 2\n[codecs.a]\ncodec_id = 'a'", "malformed"),
         ("version = 2\n[codecs.a]\ncodec_id = 3", "malformed"),
+        ("version = 2\n[codecs]\na = 3", "malformed"),
+        ("a = " + "[" * 100_000, "nested too deeply.*; hint: delete it, and `chonkle build`"),
     ],
 )
 def test_a_malformed_lock(tmp_path: Path, text: str, said: str) -> None:

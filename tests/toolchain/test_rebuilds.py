@@ -386,3 +386,12 @@ def test_a_copy_of_a_shipped_codec_is_no_other(world: World) -> None:
     shutil.copytree(IDENTITY, world.codecs / "identity-c")
     found = json.loads(world.run("--json").stdout)
     assert {outcome["note"] for outcome in found} == {""}
+
+
+def test_an_edit_of_the_copy_of_the_sdk_is_undone_and_said(world: World) -> None:
+    header = world.codecs / "build" / "sdk" / "c" / "chonkle_codec.h"
+    header.write_text("/* edited */")
+    done = world.run()
+    assert "sdk: is as the SDK again, c/chonkle_codec.h was not; builds do not" in done.stderr
+    assert header.read_bytes() == (world.sdk / "c" / "chonkle_codec.h").read_bytes()
+    assert "is as the SDK again" not in world.run().stderr

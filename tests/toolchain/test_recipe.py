@@ -1,6 +1,8 @@
 """Recipes: good ones parse, and every bad one is a `BuildError` of one line."""
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,15 @@ def test_defaults_are_those_of_ports_that_may_be_left_out(tmp_path: Path) -> Non
         (C_RECIPE + "stack_size_bytes = true", "bad `stack_size_bytes`"),
         (C_RECIPE + "c_in_crates = true", "unknown field `c_in_crates`"),
         ('language = "rust"\nc_in_crates = 1', "bad `c_in_crates`"),
+        (C_RECIPE + f"stack_size_bytes = {1 << 31}", "bad `stack_size_bytes`"),
+        ('language = "c"\nsources = [""]', "bad `sources`"),
+        ('language = "c"\nsources = ["co\\u0000dec.c"]', "bad `sources`"),
+        ('language = "c"\nsources = ["."]', "no file `.`"),
+        (C_RECIPE + 'include = ["\\u0000"]', "bad `include`"),
+        (C_RECIPE + 'flags = ["-DX=\\u0000"]', "bad `flags`"),
+        ("a = " + "[" * 100_000, "nested too deeply"),
+        (f"language = {'1' * 5000}", "malformed TOML"),
+        ("#" * (5 << 20), "more than the allowed 4194304 bytes"),
         ('language = "rust"', "no file `Cargo.toml`"),
     ],
 )
@@ -95,6 +106,27 @@ def test_a_bad_recipe(folder: Path, text: str, said: str) -> None:
         read_recipe(folder)
     assert "\n" not in str(caught.value)
     assert str(folder / "codec.toml") in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes and devices are POSIX's")
+@pytest.mark.parametrize("name", ["codec.toml", "signature.json", "codec.c", "Cargo.toml"])
+def test_what_has_no_end_is_not_read(folder: Path, name: str) -> None:
+    if name == "Cargo.toml":
+        write_crate(folder, "")
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(BuildError, match=r"not a file|no file `codec\.c`"):
+        read_recipe(folder)
+    (folder / name).unlink()
+    (folder / name).symlink_to("/dev/zero")
+    with pytest.raises(BuildError, match=r"not a file|lies outside"):
+        read_recipe(folder)
+
+
+def test_a_recipe_that_is_not_text(folder: Path) -> None:
+    (folder / "codec.toml").write_bytes(b"a\xff")
+    with pytest.raises(BuildError, match=r"not UTF-8 text \(byte 1\)"):
+        read_recipe(folder)
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,9 @@ def test_a_folder_without_vectors_has_none(tmp_path: Path) -> None:
     "changes",
     [
         {"directions": "decode"},
+        {"directions": []},
+        {"made_by": 5},
+        {"inputs": {"bytes": {"base64": "AgM=", "json": 1}}},
         {"directions": ["decoding"]},
         {"directions": [["decode"]]},
         {"inputs": []},
@@ -66,15 +69,23 @@ def test_a_folder_without_vectors_has_none(tmp_path: Path) -> None:
     ids=str,
 )
 def test_a_malformed_vector_is_named(tmp_path: Path, changes: Mapping[str, Any]) -> None:
-    with pytest.raises(BuildError, match=r"case\.json: malformed golden vector: "):
+    with pytest.raises(BuildError, match=r"case\.json: malformed golden vector(: |, expected)"):
         read(tmp_path, changes)
 
 
 def test_a_vector_that_is_no_object_is_named(tmp_path: Path) -> None:
     for text in ("[]", "5", "{}"):
         (tmp_path / "case.json").write_text(text)
-        with pytest.raises(BuildError, match=r"case\.json: malformed golden vector: "):
+        with pytest.raises(
+            BuildError, match=r"case\.json: malformed golden vector, expected an ob"
+        ):
             read_vector_files(tmp_path)
+
+
+def test_a_vector_that_is_no_file_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "case.json").mkdir()
+    with pytest.raises(BuildError, match=r"case\.json: not a file"):
+        read_vector_files(tmp_path)
 
 
 def call(amount: int) -> Any:  # noqa: ANN401 - the type of a call

@@ -1,5 +1,6 @@
 """The build side of chonkle: a codec's source goes in, a core module and a component come out.
 
+documents   files of strangers, read; files of our own, written
 recipe      codec.toml and signature.json, parsed and checked
 tools       the compilers and wasm-tools: found, or missing with words
 environment what compilers see of this process's environment

@@ -10,13 +10,13 @@ from typing import Literal
 from chonkle.errors import BuildError
 from chonkle.storage.files import locked
 from chonkle_toolchain.compare import Task, compare
+from chonkle_toolchain.documents import write_published
 from chonkle_toolchain.lock import (
     Artifact,
     Built,
     Lock,
     read_lock,
     write_lock,
-    write_published,
 )
 from chonkle_toolchain.make import ABIS, Workshop, make_artifacts
 from chonkle_toolchain.recipe import find_recipes
@@ -88,7 +88,8 @@ def build(
         names: which codecs; all when empty.
         check: only tell what is stale, and change nothing.
         report: told of each codec as soon as it is done.
-        say: told when another build is waited for, and what compilers warn of.
+        say: told when another build is waited for, what compilers warn of, and that the copy of
+            the SDK was not as the SDK.
 
     Returns:
         What came of each codec, sorted by name.
@@ -156,7 +157,10 @@ def _workshop(
     folders: Folders, tasks: Iterable[Task], tools: Tools, *, warn: Callable[[str], None]
 ) -> Workshop:
     """Demand every tool that the tasks take, before any of them is begun."""
-    place_sdk(folders.sdk, folders.build_dir / "sdk")
+    copy = folders.build_dir / "sdk"
+    if wrong := place_sdk(folders.sdk, copy):
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        warn(f"{copy}: is as the SDK again, {wrong[0]}{more} was not; builds do not read this copy")
     needed = {name for task in tasks if task.reasons for name in tools_for(task.recipe)}
     workshop = Workshop(tools.need(needed), sdk=folders.sdk, build_dir=folders.build_dir, warn=warn)
     workshop.tidy()
@@ -194,9 +198,7 @@ def _rebuild(task: Task, output: Path, workshop: Workshop) -> Built:
     artifacts = make_artifacts(recipe, workshop)
     # Only when both are good does either replace what was there.
     for abi, data in artifacts.items():
-        path = output / recipe.artifact(abi)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_published(path, data)
+        write_published(output / recipe.artifact(abi), data)
     if task.before is not None:
         kept = {recipe.artifact(abi) for abi in ABIS}
         _delete(output, {task.before.artifact(abi).file for abi in ABIS} - kept)

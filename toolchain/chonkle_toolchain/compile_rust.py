@@ -3,12 +3,12 @@
 import json
 import os
 import shutil
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from chonkle.errors import BuildError
 from chonkle_toolchain.compact import compact
+from chonkle_toolchain.documents import read_toml
 from chonkle_toolchain.environment import build_environment
 from chonkle_toolchain.exports import without_exports
 from chonkle_toolchain.process import run
@@ -154,11 +154,7 @@ def _copy_sources(source: Path, target: Path) -> None:
 
 def _sdk_path(manifest: Path) -> str:
     """Read where a crate says that the SDK's crate is."""
-    try:
-        document = tomllib.loads(manifest.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as failure:
-        raise BuildError(f"{manifest}: malformed: {failure}") from failure
-    match document:
+    match read_toml(manifest):
         case {"dependencies": {"chonkle-codec": {"path": str(path)}}}:
             return path
     raise BuildError(

@@ -71,10 +71,20 @@ def run(
             raise
     said = stderr.decode(errors="replace").strip()
     if process.returncode:
-        raise ToolError(f"{what} failed with exit code {process.returncode}", said=said)
+        raise ToolError(f"{what} failed with {_ending(process.returncode)}", said=said)
     if said:
         warn(said)
     return stdout
+
+
+def _ending(code: int) -> str:
+    """Say how a program ended that did not succeed."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"the signal {signal.Signals(-code).name}"
+    except ValueError:
+        return f"the signal {-code}"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

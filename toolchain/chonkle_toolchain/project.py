@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 from chonkle.errors import BuildError
 from chonkle.names import CODEC_NAME_RULE, is_codec_name
+from chonkle_toolchain.documents import writing
 from chonkle_toolchain.recipe import Language
 from chonkle_toolchain.sdk import place_sdk
 
@@ -83,16 +84,18 @@ def write_project(project: Project, *, into: Path, sdk: Path) -> Path:
         The codec's folder.
 
     Raises:
-        BuildError: when something else is there.
-        OSError: as the file system says.
+        BuildError: when something else is there, or it cannot be written.
     """
     folder = into / project.implementation
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise BuildError(f"`{folder}` is there already, and no folder")
     if folder.is_dir() and any(folder.iterdir()):
         raise BuildError(f"`{folder}` is there already, with something in it")
-    with TemporaryDirectory(dir=into, prefix=f".{project.implementation[:32]}.") as temporary:
-        # Inside of the temporary folder, which is nobody else's: this one is as any other.
+    # The temporary folder is nobody else's: the one inside of it gets the mode that any other has.
+    with (
+        writing(folder),
+        TemporaryDirectory(dir=into, prefix=f".{project.implementation[:32]}.") as temporary,
+    ):
         made = Path(temporary) / "project"
         for kind in ("common", project.language):
             for path, text in _templates(files(__package__) / "templates" / kind):

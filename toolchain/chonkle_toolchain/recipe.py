@@ -1,7 +1,6 @@
 """A codec's recipe: the `codec.toml` and `signature.json` in its folder."""
 
 import os
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Literal
 from chonkle.errors import BuildError, SignatureError
 from chonkle.formats.signature import Signature, parse_signature
 from chonkle.formats.values import encode_scalar
+from chonkle_toolchain.documents import read_document, read_toml
 
 Language = Literal["c", "rust"]
 Abi = Literal["core", "component"]
@@ -24,6 +24,7 @@ _FIELDS = {
     "rust": {"language", "include", "c_in_crates", "stack_size_bytes"},
 }
 _STACK_SIZE_BYTES = 256 * 1024
+_STACK_SIZE_MAX_BYTES = 1 << 30
 _STACK_UNIT = 16
 # What stands in a codec's folder beside its source: tests, words, and what builds leave there.
 _NO_SOURCES = frozenset({
@@ -146,12 +147,9 @@ def read_recipe(folder: Path) -> Recipe:
         BuildError: when a file is missing, malformed, or says what cannot be built.
     """
     path = folder / RECIPE_FILE
-    try:
-        document = tomllib.loads(_read(path))
-    except tomllib.TOMLDecodeError as failure:
-        raise BuildError(f"{path}: malformed TOML: {failure}") from failure
+    document = read_toml(path)
     language = document.get("language")
-    if language not in _FIELDS:
+    if language not in ("c", "rust"):
         raise BuildError(f"{path}: bad `language`", expected='"c" or "rust"', got=repr(language))
     unknown = sorted(document.keys() - _FIELDS[language])
     if unknown:
@@ -193,19 +191,10 @@ def source_files(folder: Path) -> Iterator[Path]:
             yield relative
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError as failure:
-        raise BuildError(f"no file `{path}`") from failure
-    except (OSError, UnicodeDecodeError) as failure:
-        raise BuildError(f"{path}: cannot be read: {failure}") from failure
-
-
 def _signature(folder: Path) -> Signature:
     path = folder / SIGNATURE_FILE
     try:
-        signature = parse_signature(_read(path), what=str(path))
+        signature = parse_signature(read_document(path), what=str(path))
     except SignatureError as failure:
         raise BuildError(str(failure)) from failure
     if not signature.version:
@@ -215,9 +204,17 @@ def _signature(folder: Path) -> Signature:
 
 def _texts(document: Mapping[str, object], name: str, path: Path) -> tuple[str, ...]:
     value = document.get(name, [])
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise BuildError(f"{path}: bad `{name}`", expected="a list of strings", got=repr(value))
+    if not isinstance(value, list) or not all(map(_is_plain, value)):
+        raise BuildError(
+            f"{path}: bad `{name}`",
+            expected="a list of texts, none of them empty or with control characters",
+            got=repr(value),
+        )
     return tuple(value)
+
+
+def _is_plain(text: object) -> bool:
+    return isinstance(text, str) and text.isprintable() and bool(text)
 
 
 def _crates(folder: Path) -> tuple[str, ...]:
@@ -233,16 +230,13 @@ def _dependencies(folder: Path, crate: str) -> Iterator[str]:
     manifest = folder / crate / "Cargo.toml"
     if not manifest.exists():
         return
-    try:
-        document = tomllib.loads(_read(manifest))
-    except tomllib.TOMLDecodeError as failure:
-        raise BuildError(f"{manifest}: malformed TOML: {failure}") from failure
+    document = read_toml(manifest)
     for table in ("dependencies", "build-dependencies"):
         # What else may be wrong with them is Cargo's to say.
         dependencies = document.get(table)
         for name, dependency in dependencies.items() if isinstance(dependencies, dict) else ():
             path = dependency.get("path") if isinstance(dependency, dict) else None
-            if name != SDK_CRATE and isinstance(path, str):
+            if name != SDK_CRATE and isinstance(path, str) and path.isprintable():
                 other = Path(os.path.normpath(Path(crate, path))).as_posix()
                 if _lies_outside(folder, other):
                     yield other
@@ -262,13 +256,14 @@ def _flag(document: Mapping[str, object], name: str, path: Path) -> bool:
 
 def _stack_size(document: Mapping[str, object], path: Path) -> int:
     value = document.get("stack_size_bytes", _STACK_SIZE_BYTES)
-    if not isinstance(value, int) or isinstance(value, bool) or value <= 0 or value % _STACK_UNIT:
-        raise BuildError(
-            f"{path}: bad `stack_size_bytes`",
-            expected=f"a positive multiple of {_STACK_UNIT}",
-            got=repr(value),
-        )
-    return value
+    sizes = range(_STACK_UNIT, _STACK_SIZE_MAX_BYTES + 1, _STACK_UNIT)
+    if isinstance(value, int) and not isinstance(value, bool) and value in sizes:
+        return value
+    raise BuildError(
+        f"{path}: bad `stack_size_bytes`",
+        expected=f"a multiple of {_STACK_UNIT}, from {_STACK_UNIT} to {_STACK_SIZE_MAX_BYTES}",
+        got=repr(value),
+    )
 
 
 def _check_files(recipe: Recipe, path: Path) -> None:
@@ -280,7 +275,7 @@ def _check_files(recipe: Recipe, path: Path) -> None:
         found = (root / name).resolve()
         if not found.is_relative_to(root):
             raise BuildError(f"{path}: `{name}` lies outside of the codec's folder")
-        if not found.exists():
+        if not found.is_file():
             hint = "run `cargo generate-lockfile`, and commit it" if name == "Cargo.lock" else ""
             raise BuildError(f"{path}: no file `{name}` in the codec's folder", hint=hint)
     for name in (*recipe.include, *recipe.crates):

@@ -2,13 +2,10 @@
 
 from pathlib import Path
 
-from chonkle.storage.files import write_atomic
+from chonkle_toolchain.documents import write_published
 from chonkle_toolchain.recipe import source_files
 
 SDK_PARTS = ("wit", "c", "rust")
-
-# Headers and sources are read by whoever reads the project.
-_FILE_MODE = 0o644
 
 
 def sdk_folder() -> Path:
@@ -21,7 +18,7 @@ def sdk_folder() -> Path:
     return packed if packed.is_dir() else package.parents[1] / "codec-src" / "sdk"
 
 
-def place_sdk(sdk: Path, folder: Path) -> None:
+def place_sdk(sdk: Path, folder: Path) -> list[str]:
     """Bring a copy of the SDK up to date, for editors; builds read the SDK itself.
 
     A file that is as it should be is not written again, so that editors do not read it again.
@@ -30,19 +27,27 @@ def place_sdk(sdk: Path, folder: Path) -> None:
         sdk: the SDK.
         folder: where its copy goes.
 
+    Returns:
+        The files that were there and were not as they should be.
+
     Raises:
-        OSError: as the file system says.
+        BuildError: when a file cannot be written.
     """
     wanted = {
         Path(part) / path: (sdk / part / path).read_bytes()
         for part in SDK_PARTS
         for path in source_files(sdk / part)
     }
+    wrong = []
     for path in folder.rglob("*"):
         if path.is_file() and path.relative_to(folder) not in wanted:
+            wrong.append(path.relative_to(folder))
             path.unlink()
     for path, data in wanted.items():
         target = folder / path
-        if not (target.is_file() and target.read_bytes() == data):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(target, data, mode=_FILE_MODE)
+        if target.is_file():
+            if target.read_bytes() == data:
+                continue
+            wrong.append(path)
+        write_published(target, data)
+    return sorted(path.as_posix() for path in wrong)

@@ -27,7 +27,6 @@ WASM_TOOLS_VERSION = "1.263.0"
 ToolName = Literal["zig", "rust", "wasm-tools"]
 
 INSTALL_COMMAND = "chonkle tools --install"
-_WITH_CARGO = " with cargo, which comes with Rust"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ class Tools:
             name="wasm-tools",
             purpose="makes and checks components",
             wanted=WASM_TOOLS_VERSION,
-            hint=f"`{' '.join(wasm_tools_install(self.folder))}`{_WITH_CARGO}",
+            hint=f"`{' '.join(wasm_tools_install(self.folder))}`{_with_cargo()}",
         )
         program = "wasm-tools.exe" if sys.platform == "win32" else "wasm-tools"
         own = self.folder / "bin" / program
@@ -180,6 +179,10 @@ def _first_of(commands: list[tuple[str, ...]], arguments: tuple[str, ...], wante
             return Tool(wanted.name, wanted.purpose, wanted.wanted, command, version, wanted.hint)
         others.append(version)
     return Tool(wanted.name, wanted.purpose, wanted.wanted, (), ", ".join(others), wanted.hint)
+
+
+def _with_cargo() -> str:
+    return "" if shutil.which("cargo") else " with cargo, which comes with Rust"
 
 
 def _tool_of(rust: Rust) -> Tool:

@@ -13,14 +13,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 from chonkle.errors import BuildError, CodecError, CodecTrap, LimitExceeded, offer
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.signature import DIRECTIONS, Direction, Signature
-from chonkle.formats.values import encode_scalar
+from chonkle.formats.values import encode_scalar, shown
+from chonkle_toolchain.documents import read_document
 from chonkle_toolchain.guest import call
 from chonkle_toolchain.recipe import Recipe
+
+# The data that it holds may be large.
+_SIZE_MAX_BYTES = 64 << 20
+_FORM = "an object with `made_by`, a list `directions`, and the objects `inputs` and `outputs`"
 
 type Call = Callable[[Direction, Mapping[str, bytes]], Mapping[str, bytes]]
 
@@ -156,33 +160,42 @@ def shown_ports(ports: Mapping[str, bytes]) -> str:
 
 
 def _read(path: Path) -> Vector:
-    document = parse_json(path.read_bytes(), what=str(path), error=BuildError)
+    data = read_document(path, size_max=_SIZE_MAX_BYTES)
+    document = parse_json(data, what=str(path), error=BuildError)
     try:
-        fields = cast("dict[str, object]", document)
-        vector = Vector(
-            case=path.stem,
-            made_by=str(fields["made_by"]),
-            directions=_directions(fields["directions"]),
-            inputs=_ports(fields["inputs"]),
-            outputs=_ports(fields["outputs"]),
-        )
-    except (KeyError, TypeError, AttributeError, ValueError) as failure:
+        match document:
+            case {
+                "made_by": str(made_by),
+                "directions": [_, *_] as directions,
+                "inputs": dict(inputs),
+                "outputs": dict(outputs),
+            }:
+                return Vector(
+                    case=path.stem,
+                    made_by=made_by,
+                    directions=tuple(map(_direction, directions)),
+                    inputs={name: _port(name, port) for name, port in inputs.items()},
+                    outputs={name: _port(name, port) for name, port in outputs.items()},
+                )
+    except ValueError as failure:
         raise BuildError(f"{path}: malformed golden vector: {failure}") from failure
-    return vector
+    raise BuildError(f"{path}: malformed golden vector", expected=_FORM)
 
 
-def _directions(document: object) -> tuple[Direction, ...]:
-    directions = cast("list[Direction]", document)
-    if not isinstance(document, list) or not all(name in DIRECTIONS for name in directions):
-        raise ValueError("`directions` lists something else than `decode` and `encode`")
-    return tuple(directions)
+def _direction(name: object) -> Direction:
+    for known in DIRECTIONS:
+        if name == known:
+            return known
+    raise ValueError(f"`directions` has {shown(name)}, which is neither `encode` nor `decode`")
 
 
-def _ports(document: object) -> dict[str, bytes]:
-    ports = cast("dict[str, dict[str, object]]", document)
-    return {
-        name: base64.b64decode(cast("str", port["base64"]), validate=True)
-        if "base64" in port
-        else encode_scalar(port["json"])
-        for name, port in ports.items()
-    }
+def _port(name: str, port: object) -> bytes:
+    match port:
+        case {"base64": str(text), **rest} if not rest:
+            try:
+                return base64.b64decode(text, validate=True)
+            except ValueError as failure:
+                raise ValueError(f"port `{name}` is no base64: {failure}") from failure
+        case {"json": value, **rest} if not rest:
+            return encode_scalar(value)
+    raise ValueError(f'port `{name}` is neither {{"base64": text}} nor {{"json": value}}')

@@ -37,5 +37,6 @@ def running_tools() -> Iterator[None]:
         try:
             yield
         except ToolError as failure:
-            click.echo(failure.said, err=True)
+            if failure.said:
+                click.echo(failure.said, err=True)
             raise

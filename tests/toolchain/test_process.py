@@ -1,0 +1,39 @@
+"""Programs that are run: what they said, and how they ended."""
+
+import sys
+from collections.abc import Sequence
+
+import pytest
+from chonkle_toolchain.process import ToolError, first_line, run
+
+from chonkle.errors import BuildError
+
+
+def script(text: str) -> Sequence[str]:
+    return (sys.executable, "-c", text)
+
+
+def test_what_a_program_says_is_given() -> None:
+    warnings: list[str] = []
+    says = script("import sys; print(input()); print('careful', file=sys.stderr)")
+    assert run(says, what="asking", stdin=b"yes\n", warn=warnings.append).split() == [b"yes"]
+    assert warnings == ["careful"]
+    assert run(script("print('yes')"), what="asking", warn=warnings.append).split() == [b"yes"]
+    assert warnings == ["careful"]
+    assert first_line(script("print('one\\ntwo')")) == "one"
+
+
+def test_a_program_that_fails_is_told_with_its_words() -> None:
+    with pytest.raises(ToolError, match=r"^asking failed with exit code 3$") as caught:
+        run(script("import sys; print('no', file=sys.stderr); sys.exit(3)"), what="asking")
+    assert caught.value.said == "no"
+    with pytest.raises(BuildError, match="asking: `none` cannot be started: No such file"):
+        run(["/nowhere/none"], what="asking")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+def test_a_program_that_is_killed_is_told_with_the_signal() -> None:
+    for number, name in ((9, "SIGKILL"), (6, "SIGABRT")):
+        with pytest.raises(ToolError, match=f"^asking failed with the signal {name}$") as caught:
+            run(script(f"import os; os.kill(os.getpid(), {number})"), what="asking")
+        assert caught.value.said == ""
