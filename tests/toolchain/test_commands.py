@@ -209,6 +209,24 @@ def test_a_compiler_speaks_for_itself(
 
 
 @pytest.mark.toolchain
+def test_a_lock_of_crates_that_does_not_fit_is_told_with_the_way_to_renew_it(
+    run_cli: RunCli, tmp_path: Path, tools: Tools
+) -> None:
+    folder = new(tmp_path, "rust")
+    manifest = folder / "Cargo.toml"
+    text = manifest.read_text("utf-8")
+    manifest.write_text(text.replace('version = "0.1.0"', 'version = "0.2.0"'), "utf-8")
+    done = run_cli("build", folder, "--tools-dir", tools.folder)
+    assert (done.returncode, done.stdout) == (1, "")
+    hint = f"; hint: Cargo.lock is not that of Cargo.toml: `cargo update --workspace` in {folder}\n"
+    assert done.stderr.endswith(hint)
+    rust = tools.rust()
+    update = [rust.cargo, "update", "--workspace", "--offline", "--quiet"]
+    subprocess.run(update, cwd=folder, env={**os.environ, "RUSTC": rust.rustc}, check=True)
+    assert run_cli("build", folder, "--tools-dir", tools.folder).returncode == 0
+
+
+@pytest.mark.toolchain
 @pytest.mark.parametrize(
     ("language", "unused"),
     [("c", "static int unused_{}(void) {{ return 0; }}"), ("rust", "fn unused_{}() {{}}")],

@@ -11,7 +11,7 @@ from chonkle_toolchain.compact import compact
 from chonkle_toolchain.documents import read_toml
 from chonkle_toolchain.environment import build_environment
 from chonkle_toolchain.exports import without_exports
-from chonkle_toolchain.process import run
+from chonkle_toolchain.process import ToolError, run
 from chonkle_toolchain.recipe import SDK_CRATE, Abi, Recipe, source_files
 from chonkle_toolchain.rust import TARGET, Rust
 from chonkle_toolchain.zig_cc import write_launchers
@@ -34,6 +34,8 @@ C_FLAGS_IN_CRATES = ("-O3", "-g0", "-DNDEBUG", "-msimd128", "-mbulk-memory", "-f
 
 # rustc asks the linker for them in every module.
 _LINKER_EXPORTS = frozenset({"__data_end", "__heap_base"})
+# What it asks for is in Cargo's words when a lock does not fit.
+_LOCKED = "--locked"
 _BUILD_STD = ("-Zbuild-std=core,alloc,std,panic_abort",)
 
 
@@ -76,7 +78,7 @@ def compile_rust(
         rust.cargo,
         "build",
         "--release",
-        "--locked",
+        _LOCKED,
         # Faults and warnings only, and not what is compiled.
         "--quiet",
         # What it makes is told on its standard output; faults are still shown as people read them.
@@ -87,13 +89,21 @@ def compile_rust(
         *(part for setting in RUST_PROFILE for part in ("--config", setting)),
         *(_BUILD_STD if rust.build_std else ()),
     ]
-    said = run(
-        command,
-        what=f"compiling `{recipe.name}` for the {abi} ABI",
-        cwd=workspace / recipe.name,
-        environment=_environment(recipe, rust, zig, workspace, build_dir),
-        warn=warn,
-    )
+    try:
+        said = run(
+            command,
+            what=f"compiling `{recipe.name}` for the {abi} ABI",
+            cwd=workspace / recipe.name,
+            environment=_environment(recipe, rust, zig, workspace, build_dir),
+            warn=warn,
+        )
+    except ToolError as failure:
+        if _LOCKED not in failure.said:
+            raise
+        hint = (
+            f"Cargo.lock is not that of Cargo.toml: `cargo update --workspace` in {recipe.folder}"
+        )
+        raise ToolError(str(failure), said=failure.said, hint=hint) from failure
     modules = list(_modules(said, workspace / recipe.name))
     if len(modules) != 1:
         raise BuildError(

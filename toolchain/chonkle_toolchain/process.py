@@ -18,8 +18,8 @@ class ToolError(BuildError):
         said: its own words, as it printed them.
     """
 
-    def __init__(self, what: str, *, said: str) -> None:
-        super().__init__(what)
+    def __init__(self, what: str, *, said: str, hint: str = "") -> None:
+        super().__init__(what, hint=hint)
         self.said = said
 
 
