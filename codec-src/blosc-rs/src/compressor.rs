@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 
 use chonkle_codec::Result;
-use deflate_kernel::ZLIB;
+use deflate_kernel::Zlib;
 use lz4_kernel::Effort;
 
 use crate::blosclz;
@@ -65,7 +65,7 @@ impl Compressor {
         Ok(match self {
             Self::BloscLz => blosclz::decompress(stream, room),
             Self::Lz4 | Self::Lz4Hc => lz4_kernel::decompress(stream, room),
-            Self::Zlib => deflate_kernel::fill(&ZLIB, stream, room)?,
+            Self::Zlib => deflate_kernel::fill::<Zlib>(stream, room)?,
             Self::Zstd => zstd_kernel::decompress(stream, room) == Ok(room.len()),
         })
     }
@@ -82,7 +82,7 @@ impl Compressor {
             Self::BloscLz => blosclz::compress(level, is_split, part, room),
             Self::Lz4 => lz4_kernel::compress(Effort::Acceleration(10 - level), part, room)?,
             Self::Lz4Hc => lz4_kernel::compress(Effort::Level(level), part, room)?,
-            Self::Zlib => deflate_kernel::compress(&ZLIB, level, part, room)?,
+            Self::Zlib => deflate_kernel::compress::<Zlib>(level, part, room)?,
             Self::Zstd => {
                 let level = if level < 9 { 2 * level - 1 } else { zstd_kernel::level_max() };
                 match zstd_kernel::compress(level, false, part, room) {

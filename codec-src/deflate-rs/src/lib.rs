@@ -1,18 +1,18 @@
 //! deflate: DEFLATE (RFC 1951) with nothing around it, on libdeflate.
 
 use chonkle_codec::{Inputs, Outputs, Result, Transform};
-use deflate_kernel::{RAW, decode_stream, encode_stream};
+use deflate_kernel::{Raw, decode, encode};
 
-struct Deflate;
+struct Codec;
 
-impl Transform for Deflate {
+impl Transform for Codec {
     fn decode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
-        decode_stream(&RAW, inputs, outputs)
+        decode::<Raw>(inputs, outputs)
     }
 
     fn encode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
-        encode_stream(&RAW, inputs, outputs)
+        encode::<Raw>(inputs, outputs)
     }
 }
 
-chonkle_codec::export!(Deflate);
+chonkle_codec::export!(Codec);

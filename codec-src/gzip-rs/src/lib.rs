@@ -1,14 +1,14 @@
 //! gzip: DEFLATE (RFC 1951) in members of the gzip format (RFC 1952), on libdeflate.
 
 use chonkle_codec::{Inputs, Outputs, Result, Transform};
-use deflate_kernel::{GZIP, decompress, encode_stream};
+use deflate_kernel::{Gzip, decompress, encode};
 
 /// The last bytes of a member: the size of what it decompresses to, modulo 2^32.
 const SIZE_BYTES: usize = 4;
 
-struct Gzip;
+struct Codec;
 
-impl Transform for Gzip {
+impl Transform for Codec {
     fn decode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
         let encoded = inputs.bytes("bytes")?;
         // Most files have one member, whose size is the last thing in them.
@@ -17,7 +17,7 @@ impl Transform for Gzip {
         let mut output = outputs.begin("bytes", 0)?;
         let mut used = 0;
         loop {
-            used += decompress(&GZIP, &encoded[used..], &mut output, expected as usize)?;
+            used += decompress::<Gzip>(&encoded[used..], &mut output, expected as usize)?;
             // Zeros may pad the end, as on tapes.
             if encoded[used..].first().is_none_or(|byte| *byte == 0) {
                 break;
@@ -28,9 +28,8 @@ impl Transform for Gzip {
     }
 
     fn encode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
-        // libdeflate writes no time and no name into the header.
-        encode_stream(&GZIP, inputs, outputs)
+        encode::<Gzip>(inputs, outputs)
     }
 }
 
-chonkle_codec::export!(Gzip);
+chonkle_codec::export!(Codec);

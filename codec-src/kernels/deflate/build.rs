@@ -11,17 +11,7 @@ fn main() {
     build(&library, &["deflate_decompress.c"])
         .flags(["-fno-vectorize", "-fno-slp-vectorize", "-fno-unroll-loops"])
         .compile("decompressor");
-    let others = [
-        "adler32.c",
-        "crc32.c",
-        "deflate_compress.c",
-        "gzip_compress.c",
-        "gzip_decompress.c",
-        "utils.c",
-        "zlib_compress.c",
-        "zlib_decompress.c",
-    ];
-    build(&library, &others).compile("libdeflate");
+    build(&library, &["deflate_compress.c", "utils.c"]).compile("libdeflate");
 }
 
 fn build(library: &Path, files: &[&str]) -> cc::Build {

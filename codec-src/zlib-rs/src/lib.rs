@@ -1,18 +1,18 @@
 //! zlib: DEFLATE (RFC 1951) in the zlib format (RFC 1950), on libdeflate.
 
 use chonkle_codec::{Inputs, Outputs, Result, Transform};
-use deflate_kernel::{ZLIB, decode_zlib, encode_stream};
+use deflate_kernel::{Zlib, decode, encode};
 
-struct Zlib;
+struct Codec;
 
-impl Transform for Zlib {
+impl Transform for Codec {
     fn decode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
-        decode_zlib(inputs, outputs)
+        decode::<Zlib>(inputs, outputs)
     }
 
     fn encode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
-        encode_stream(&ZLIB, inputs, outputs)
+        encode::<Zlib>(inputs, outputs)
     }
 }
 
-chonkle_codec::export!(Zlib);
+chonkle_codec::export!(Codec);

@@ -116,6 +116,28 @@ def test_members_of_gzip(shipped: Shipped, members: list[bytes], padding: int) -
     assert shipped("gzip-rs").call("decode", {"bytes": encoded}) == {"bytes": b"".join(members)}
 
 
+EXTRA, NAME, COMMENT, CHECKSUM = 4, 8, 16, 2
+
+
+@given(flags=st.integers(0, 255), extra=st.binary(max_size=300), cut=st.integers(0, 400))
+def test_headers_of_gzip(shipped: Shipped, flags: int, extra: bytes, cut: int) -> None:
+    parts = {
+        EXTRA: len(extra).to_bytes(2, "little") + extra,
+        NAME: b"a name\0",
+        COMMENT: b"\0",
+        CHECKSUM: b"??",
+    }
+    header = bytes([0x1F, 0x8B, 8, flags, 1, 2, 3, 4, 0, 3])
+    header += b"".join(part for flag, part in parts.items() if flags & flag)
+    encoded = header + gzip.compress(b"some")[10:]
+    codec = shipped("gzip-rs")
+    if flags < 1 << 5:
+        assert codec.call("decode", {"bytes": encoded}) == {"bytes": b"some"}
+        encoded = encoded[: cut % len(encoded)]
+    with pytest.raises(CodecError, match="bad or truncated gzip member"):
+        codec.call("decode", {"bytes": encoded})
+
+
 def test_gzip_without_a_time(shipped: Shipped) -> None:
     encoded = bytes(shipped("gzip-rs").call("encode", {"bytes": b"some"})["bytes"])
     assert encoded[4:8] == bytes(4)

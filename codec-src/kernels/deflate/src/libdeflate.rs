@@ -46,60 +46,9 @@ const OPTIONS: sys::libdeflate_options = sys::libdeflate_options {
     free_func: Some(free),
 };
 
-type Decompress = unsafe extern "C" fn(
-    *mut sys::libdeflate_decompressor,
-    *const c_void,
-    usize,
-    *mut c_void,
-    usize,
-    *mut usize,
-    *mut usize,
-) -> sys::libdeflate_result;
-type Compress = unsafe extern "C" fn(
-    *mut sys::libdeflate_compressor,
-    *const c_void,
-    usize,
-    *mut c_void,
-    usize,
-) -> usize;
-type Bound = unsafe extern "C" fn(*mut sys::libdeflate_compressor, usize) -> usize;
-
-/// What stands around DEFLATE; functions, so that a codec links only those of its own format.
-pub struct Format {
-    pub(crate) decompress: Decompress,
-    pub(crate) compress: Compress,
-    pub(crate) bound: Bound,
-    /// What is said of a stream that is not of this format.
-    pub refusal: &'static str,
-}
-
-/// Nothing.
-pub const RAW: Format = Format {
-    decompress: sys::libdeflate_deflate_decompress_ex,
-    compress: sys::libdeflate_deflate_compress,
-    bound: sys::libdeflate_deflate_compress_bound,
-    refusal: "port `bytes`: bad or truncated deflate stream",
-};
-
-/// A header and Adler-32, RFC 1950.
-pub const ZLIB: Format = Format {
-    decompress: sys::libdeflate_zlib_decompress_ex,
-    compress: sys::libdeflate_zlib_compress,
-    bound: sys::libdeflate_zlib_compress_bound,
-    refusal: "port `bytes`: bad or truncated zlib stream, or wrong checksum",
-};
-
-/// A header, CRC-32 and the size, RFC 1952: one member of a file.
-pub const GZIP: Format = Format {
-    decompress: sys::libdeflate_gzip_decompress_ex,
-    compress: sys::libdeflate_gzip_compress,
-    bound: sys::libdeflate_gzip_compress_bound,
-    refusal: "port `bytes`: bad or truncated gzip member, or wrong checksum or size",
-};
-
 /// Why a stream could not be decompressed into the room it was given.
 pub enum Refusal {
-    /// It is no stream of the format, is truncated, or its checksum is wrong.
+    /// It is no stream, or is truncated.
     Bad,
     /// It decompresses to more.
     TooLittleRoom,
@@ -120,7 +69,6 @@ impl Decompressor {
     /// Returns how much of the input it took, and how much output it gave.
     pub fn decompress(
         &mut self,
-        format: &Format,
         input: &[u8],
         output: &mut [MaybeUninit<u8>],
     ) -> Result<(usize, usize), Refusal> {
@@ -128,7 +76,7 @@ impl Decompressor {
         // SAFETY: both slices are valid for their lengths; libdeflate reads no output byte that it
         // has not written.
         let result = unsafe {
-            (format.decompress)(
+            sys::libdeflate_deflate_decompress_ex(
                 self.0.as_ptr(),
                 input.as_ptr().cast(),
                 input.len(),
@@ -174,21 +122,16 @@ impl Compressor {
     }
 
     /// How many bytes `size` bytes become at most.
-    pub fn bound(&mut self, format: &Format, size: usize) -> usize {
+    pub fn bound(&mut self, size: usize) -> usize {
         // SAFETY: the state is valid.
-        unsafe { (format.bound)(self.state.as_ptr(), size) }
+        unsafe { sys::libdeflate_deflate_compress_bound(self.state.as_ptr(), size) }
     }
 
     /// Compresses into a stream; None when the room is too little.
-    pub fn compress(
-        &mut self,
-        format: &Format,
-        input: &[u8],
-        output: &mut [MaybeUninit<u8>],
-    ) -> Option<usize> {
+    pub fn compress(&mut self, input: &[u8], output: &mut [MaybeUninit<u8>]) -> Option<usize> {
         // SAFETY: both slices are valid for their lengths.
         let size = unsafe {
-            (format.compress)(
+            sys::libdeflate_deflate_compress(
                 self.state.as_ptr(),
                 input.as_ptr().cast(),
                 input.len(),

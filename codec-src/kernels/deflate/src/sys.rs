@@ -24,39 +24,27 @@ pub type libdeflate_result = u32;
 pub const LIBDEFLATE_SUCCESS: libdeflate_result = 0;
 pub const LIBDEFLATE_INSUFFICIENT_SPACE: libdeflate_result = 3;
 
-macro_rules! of_each_format {
-    ($($decompress:ident $compress:ident $bound:ident)*) => {
-        unsafe extern "C" {
-            $(
-                pub fn $decompress(
-                    decompressor: *mut libdeflate_decompressor,
-                    input: *const c_void,
-                    input_size: usize,
-                    output: *mut c_void,
-                    output_room: usize,
-                    taken: *mut usize,
-                    given: *mut usize,
-                ) -> libdeflate_result;
-                pub fn $compress(
-                    compressor: *mut libdeflate_compressor,
-                    input: *const c_void,
-                    input_size: usize,
-                    output: *mut c_void,
-                    output_room: usize,
-                ) -> usize;
-                pub fn $bound(compressor: *mut libdeflate_compressor, input_size: usize) -> usize;
-            )*
-        }
-    };
-}
-
-of_each_format! {
-    libdeflate_deflate_decompress_ex libdeflate_deflate_compress libdeflate_deflate_compress_bound
-    libdeflate_zlib_decompress_ex libdeflate_zlib_compress libdeflate_zlib_compress_bound
-    libdeflate_gzip_decompress_ex libdeflate_gzip_compress libdeflate_gzip_compress_bound
-}
-
 unsafe extern "C" {
+    pub fn libdeflate_deflate_decompress_ex(
+        decompressor: *mut libdeflate_decompressor,
+        input: *const c_void,
+        input_size: usize,
+        output: *mut c_void,
+        output_room: usize,
+        taken: *mut usize,
+        given: *mut usize,
+    ) -> libdeflate_result;
+    pub fn libdeflate_deflate_compress(
+        compressor: *mut libdeflate_compressor,
+        input: *const c_void,
+        input_size: usize,
+        output: *mut c_void,
+        output_room: usize,
+    ) -> usize;
+    pub fn libdeflate_deflate_compress_bound(
+        compressor: *mut libdeflate_compressor,
+        input_size: usize,
+    ) -> usize;
     pub fn libdeflate_alloc_decompressor_ex(
         options: *const libdeflate_options,
     ) -> *mut libdeflate_decompressor;
