@@ -4,7 +4,9 @@ Compilers are played here: every codec is the shipped `identity`, with the names
 """
 
 import json
+import os
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from chonkle_toolchain import build as build_module
 from chonkle_toolchain import compile_c, fingerprint
 from chonkle_toolchain.cli import build as build_command
+from chonkle_toolchain.cli import options
 from chonkle_toolchain.lock import LOCK_FILE, read_lock, write_lock
 from chonkle_toolchain.make import ABIS
 from chonkle_toolchain.recipe import Abi, Recipe
@@ -395,3 +398,24 @@ def test_an_edit_of_the_copy_of_the_sdk_is_undone_and_said(world: World) -> None
     assert "sdk: is as the SDK again, c/chonkle_codec.h was not; builds do not" in done.stderr
     assert header.read_bytes() == (world.sdk / "c" / "chonkle_codec.h").read_bytes()
     assert "is as the SDK again" not in world.run().stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="terminals are POSIX's")
+def test_who_watches_is_told_what_is_being_built(
+    world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world.append("codec-src/left-c/src/codec.c", "/* more */")
+    began: list[str] = []
+    monkeypatch.setattr(options, "show_begun", began.append)
+    world.run("--check")
+    assert began == []
+    world.run()
+    assert began == ["left-c"]
+    monkeypatch.undo()
+    options.show_begun("left-c")
+    assert capfd.readouterr().err == ""
+    watched, terminal = os.openpty()
+    with os.fdopen(terminal, "w") as standard_error, os.fdopen(watched) as shown:
+        monkeypatch.setattr(sys, "stderr", standard_error)
+        options.show_begun("left-c")
+        assert shown.readline() == "building left-c\n"

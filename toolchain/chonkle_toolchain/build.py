@@ -77,6 +77,7 @@ def build(
     tools: Tools,
     names: Iterable[str] = (),
     check: bool = False,
+    begin: Callable[[str], None] = lambda _: None,
     report: Callable[[Outcome], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
 ) -> list[Outcome]:
@@ -87,6 +88,7 @@ def build(
         tools: the compilers; needed only when something has to be built.
         names: which codecs; all when empty.
         check: only tell what is stale, and change nothing.
+        begin: told of each codec before compilers run for it.
         report: told of each codec as soon as it is done.
         say: told when another build is waited for, what compilers warn of, and that the copy of
             the SDK was not as the SDK.
@@ -115,6 +117,8 @@ def build(
         )
         workshop = None if check else _workshop(folders, tasks, tools, warn=say)
         for task in tasks:
+            if task.reasons and workshop is not None:
+                begin(task.recipe.name)
             outcome, lock = _bring_up_to_date(task, lock, folders.output, workshop)
             report(outcome)
             outcomes.append(outcome)

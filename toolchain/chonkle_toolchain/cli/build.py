@@ -52,6 +52,7 @@ def build(
             tools=Tools(tools_dir),
             names=names,
             check=check,
+            begin=options.show_begun,
             report=lambda outcome: None if as_json else click.echo(outcome_line(outcome)),
             say=lambda line: click.echo(line, err=True),
         )

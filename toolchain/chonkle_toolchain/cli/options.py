@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,12 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def print_json(value: object) -> None:
     """Print a JSON document."""
     click.echo(json.dumps(value, indent=2))
+
+
+def show_begun(name: str) -> None:
+    """Tell who watches what takes so long; the first build in C takes half a minute."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        click.echo(f"building {name}", err=True)
 
 
 @contextlib.contextmanager

@@ -38,6 +38,7 @@ def test(folder: Path, tools_dir: Path, *, as_json: bool) -> None:
         outcomes = build(
             folders_of(folder),
             tools=Tools(tools_dir),
+            begin=options.show_begun,
             report=lambda outcome: None if as_json else click.echo(outcome_line(outcome)),
             say=lambda line: click.echo(line, err=True),
         )
