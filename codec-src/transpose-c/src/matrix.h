@@ -1,7 +1,7 @@
 /* Matrices of elements of any size, transposed with 128-bit vectors.
  *
  * Interleaving the elements of two vectors, of the first half and the second half of a list, is a
- * perfect shuffle. Doing that to as many vectors as each has elements, log2 of that number of times,
+ * perfect shuffle. Doing that to as many vectors as each has elements, log2 of that number times,
  * transposes a square. (H. S. Stone: Parallel Processing with the Perfect Shuffle, IEEE Trans.
  * Computers C-20(2), 1971.) */
 #ifndef MATRIX_H
@@ -76,21 +76,50 @@ MATRIX_INLINE void matrix_square(const uint8_t *from, size_t from_row, uint8_t *
     for (size_t i = 0; i < side; i++) wasm_v128_store(to + i * to_column, vectors[i]);
 }
 
-/* Elements of 1, 2, 4 or 8 bytes, at least a square of them. What is read of a line of the cache is
- * all done before the next is read. */
-MATRIX_INLINE void matrix_squares(const uint8_t *from, uint8_t *to, matrix of, size_t size) {
+/* Two loops through a matrix: how many elements, and how many bytes from one to the next. */
+typedef struct {
+    struct {
+        size_t count, from, to;
+    } outer, inner;
+} matrix_loops;
+
+/* down: along the columns, inside; otherwise, along the rows. */
+MATRIX_INLINE matrix_loops matrix_order(matrix of, size_t size, bool down) {
+    if (down) return (matrix_loops){{of.columns, size, of.to_column}, {of.rows, of.from_row, size}};
+    return (matrix_loops){{of.rows, of.from_row, size}, {of.columns, size, of.to_column}};
+}
+
+MATRIX_INLINE size_t matrix_power_in(size_t size) { return size & -size; }
+
+/* At least a square, and at most a line of the cache both ways. Lines that are a power of two apart
+ * share their place in the cache: they are done with first in that array where they share more. */
+MATRIX_INLINE void matrix_block(const uint8_t *from, uint8_t *to, matrix of, size_t size) {
+    const size_t side = MATRIX_VECTOR / size;
+    const bool down = matrix_power_in(of.to_column) >= matrix_power_in(of.from_row);
+    const matrix_loops all = matrix_order(of, size, down);
+    for (size_t i = 0; i < all.outer.count; i = matrix_next(i, side, all.outer.count))
+        for (size_t k = 0; k < all.inner.count; k = matrix_next(k, side, all.inner.count))
+            matrix_square(from + i * all.outer.from + k * all.inner.from, of.from_row,
+                          to + i * all.outer.to + k * all.inner.to, of.to_column, size);
+}
+
+/* Elements of 1, 2, 4 or 8 bytes, at least a square of them. */
+MATRIX_INLINE void matrix_of_squares(const uint8_t *from, uint8_t *to, matrix of, size_t size) {
     const size_t side = MATRIX_VECTOR / size, most = MATRIX_LINE / size;
     for (size_t left = 0, right; left < of.columns; left = right) {
         right = matrix_smaller(left + most, of.columns);
         if (right - left < side) left = right - side;
-        for (size_t row = 0; row < of.rows; row = matrix_next(row, side, of.rows))
-            for (size_t column = left; column < right; column = matrix_next(column, side, right))
-                matrix_square(from + row * of.from_row + column * size, of.from_row,
-                              to + column * of.to_column + row * size, of.to_column, size);
+        for (size_t top = 0, bottom; top < of.rows; top = bottom) {
+            bottom = matrix_smaller(top + most, of.rows);
+            if (bottom - top < side) top = bottom - side;
+            matrix_block(from + top * of.from_row + left * size,
+                         to + left * of.to_column + top * size,
+                         (matrix){bottom - top, right - left, of.from_row, of.to_column}, size);
+        }
     }
 }
 
-/* One element, in words of more than half of it. */
+/* One element, in words, the last of which ends with it. */
 MATRIX_INLINE void matrix_move(const uint8_t *from, uint8_t *to, size_t size, size_t word) {
     if (size >= MATRIX_LONG) {
         memcpy(to, from, size);
@@ -100,34 +129,35 @@ MATRIX_INLINE void matrix_move(const uint8_t *from, uint8_t *to, size_t size, si
     memcpy(to + size - word, from + size - word, word);
 }
 
-/* Elements of any size, one by one. */
+/* One by one, the longer way inside. */
 MATRIX_INLINE void matrix_words(const uint8_t *from, uint8_t *to, matrix of, size_t size,
                                 size_t word) {
-    const size_t wide = size < MATRIX_LINE ? MATRIX_LINE / size : 1;
-    for (size_t left = 0, right; left < of.columns; left = right) {
-        right = matrix_smaller(left + wide, of.columns);
-        const size_t high = MATRIX_WAYS * wide / (right - left);
-        for (size_t top = 0, bottom; top < of.rows; top = bottom) {
-            bottom = matrix_smaller(top + high, of.rows);
-            /* The longer way is the inner loop. */
-            if (right - left <= bottom - top)
-                for (size_t column = left; column < right; column++)
-                    for (size_t row = top; row < bottom; row++)
-                        matrix_move(from + row * of.from_row + column * size,
-                                    to + column * of.to_column + row * size, size, word);
-            else
-                for (size_t row = top; row < bottom; row++)
-                    for (size_t column = left; column < right; column++)
-                        matrix_move(from + row * of.from_row + column * size,
-                                    to + column * of.to_column + row * size, size, word);
+    const matrix_loops all = matrix_order(of, size, of.columns <= of.rows);
+    for (size_t i = 0; i < all.outer.count; i++)
+        for (size_t k = 0; k < all.inner.count; k++)
+            matrix_move(from + i * all.outer.from + k * all.inner.from,
+                        to + i * all.outer.to + k * all.inner.to, size, word);
+}
+
+/* Elements of any size. */
+MATRIX_INLINE void matrix_of_words(const uint8_t *from, uint8_t *to, matrix of, size_t size,
+                                   size_t word) {
+    const size_t most = size < MATRIX_LINE ? MATRIX_LINE / size : 1;
+    for (size_t left = 0, columns; left < of.columns; left += columns) {
+        columns = matrix_smaller(most, of.columns - left);
+        for (size_t top = 0, rows; top < of.rows; top += rows) {
+            rows = matrix_smaller(MATRIX_WAYS * most / columns, of.rows - top);
+            matrix_words(from + top * of.from_row + left * size,
+                         to + left * of.to_column + top * size,
+                         (matrix){rows, columns, of.from_row, of.to_column}, size, word);
         }
     }
 }
 
 MATRIX_INLINE void matrix_of(const uint8_t *from, uint8_t *to, matrix of, size_t size) {
     const size_t side = MATRIX_VECTOR / size;
-    if (of.rows >= side && of.columns >= side) matrix_squares(from, to, of, size);
-    else matrix_words(from, to, of, size, size);
+    if (of.rows >= side && of.columns >= side) matrix_of_squares(from, to, of, size);
+    else matrix_of_words(from, to, of, size, size);
 }
 
 /* Single bytes, of which few stand together in one of the arrays, such as the colours of pixels. */
@@ -148,12 +178,12 @@ static void matrix_transpose(const uint8_t *from, uint8_t *to, matrix of, size_t
         case 2: matrix_of(from, to, of, 2); break;
         case 4: matrix_of(from, to, of, 4); break;
         case 8: matrix_of(from, to, of, 8); break;
-        case 16: matrix_words(from, to, of, 16, 16); break;
+        case 16: matrix_of_words(from, to, of, 16, 16); break;
         default:
-            if (size < 4) matrix_words(from, to, of, size, 2);
-            else if (size < 8) matrix_words(from, to, of, size, 4);
-            else if (size < 16) matrix_words(from, to, of, size, 8);
-            else matrix_words(from, to, of, size, 16);
+            if (size < 4) matrix_of_words(from, to, of, size, 2);
+            else if (size < 8) matrix_of_words(from, to, of, size, 4);
+            else if (size < 16) matrix_of_words(from, to, of, size, 8);
+            else matrix_of_words(from, to, of, size, 16);
     }
 }
 
