@@ -77,13 +77,15 @@ def run(prepared: Prepared, inputs: Mapping[str, object]) -> dict[str, bytes]:
                     values[slot] = ports[port]
                 else:
                     _allow_missing(codec, plan, step, port)
-            _close(answers, plan.steps, step.closes)
+            if step.closes:
+                _close(answers, plan.steps, step.closes)
         outputs = {
             name: bytes(value)
             for name, slot in plan.outputs.items()
             if (value := values[slot]) is not None
         }
-        _close(answers, plan.steps, range(len(plan.steps)))
+        if answers:
+            _close(answers, plan.steps, answers)
     except BaseException:
         # What went wrong first is what is told, whatever else goes wrong on the way out.
         for answer in answers.values():
@@ -124,7 +126,7 @@ def _bind(plan: Plan, inputs: Mapping[str, object], values: list[Buffer | None])
         if name in inputs:
             known += 1
             try:
-                values[slot] = _as_buffer(inputs[name], port, f"input `{name}`")
+                values[slot] = _as_buffer(inputs[name], port, name)
             except ChonkleError as failure:
                 problems.append(str(failure))
         elif port.required and port.default is None:
@@ -142,11 +144,12 @@ def _bind(plan: Plan, inputs: Mapping[str, object], values: list[Buffer | None])
             values[slot] = values[source]
 
 
-def _as_buffer(value: object, port: Port, what: str) -> Buffer:
+def _as_buffer(value: object, port: Port, name: str) -> Buffer:
     """Check one input and give it as contiguous bytes; `bytes` and `memoryview` are not copied."""
     if port.type == "bytes":
         if isinstance(value, bytes):
             return value
+        what = f"input `{name}`"
         try:
             view = memoryview(value)  # type: ignore[arg-type]  # anything may come; checked here
         except (TypeError, ValueError, BufferError) as failure:
@@ -162,6 +165,7 @@ def _as_buffer(value: object, port: Port, what: str) -> Buffer:
             raise PipelineError(f"{what}: not contiguous", hint="pass a contiguous copy")
         # An empty view of several dimensions cannot be cast.
         return view.cast("B") if view.nbytes else b""
+    what = f"input `{name}`"
     if isinstance(value, (bytes, bytearray, memoryview)):
         # Written again, so that a codec never meets the white space of somebody's file.
         return encode_scalar(check_scalar(bytes(value), port.type, what=what))
