@@ -42,7 +42,15 @@ from chonkle.cache.record import (
     unseal,
     write_record,
 )
-from chonkle.cache.survey import Machine, Status, demand_trust, demand_writable, directories, survey
+from chonkle.cache.survey import (
+    Machine,
+    Status,
+    demand_trust,
+    demand_writable,
+    directories,
+    survey,
+    write_error,
+)
 from chonkle.cache.verify import check_key
 from chonkle.errors import CacheError
 
@@ -182,9 +190,7 @@ def import_bundle(
     except Doubt as doubt:
         raise CacheError(f"cannot import {path}: {doubt}") from doubt
     except OSError as failure:
-        where = f"{failure.filename}: " if failure.filename not in {None, str(path)} else ""
-        reason = failure.strerror or failure
-        raise CacheError(f"cannot import {path}: {where}{reason}") from failure
+        raise CacheError(f"cannot import {path}: {failure.strerror or failure}") from failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,13 +279,16 @@ class _Check:
 def _write_entries(own: CacheDirectory, check: _Check, file: BinaryIO) -> Imported:
     written = size_bytes = kept = 0
     for record, artifacts in check.entries(file):
-        with own.lock(record.key, timeout_s=_LOCK_WAIT_S):
-            if _is_there(own, record.key):
-                kept += 1
-            else:
-                own.write(record, _contents(record, artifacts, file))
-                written += 1
-                size_bytes += record.size_bytes
+        try:
+            with own.lock(record.key, timeout_s=_LOCK_WAIT_S):
+                if _is_there(own, record.key):
+                    kept += 1
+                else:
+                    own.write(record, _contents(record, artifacts, file))
+                    written += 1
+                    size_bytes += record.size_bytes
+        except OSError as failure:
+            raise write_error(own, failure) from failure
     return Imported(written, size_bytes, kept)
 
 

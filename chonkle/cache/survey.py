@@ -17,6 +17,7 @@ EngineName = Literal["default", "interruptible"]
 Status = Literal["usable", "stale", "doubtful", "unfinished"]
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NOT_OURS = (PermissionError, FileExistsError, NotADirectoryError)
 
 
 def engine_name(config: EngineConfig) -> EngineName:
@@ -91,20 +92,18 @@ def demand_writable(config: CacheConfig) -> None:
     try:
         own.create()
     except OSError as failure:
-        raise CacheError(
-            f"cannot write to {cache_words(own)}: {explained(failure)}",
-            hint=_advice(failure),
-        ) from failure
+        raise write_error(own, failure) from failure
 
 
-def _advice(failure: OSError) -> str:
-    """Say what to do where a directory cannot be written to; nothing where a disk is broken."""
+def write_error(directory: CacheDirectory, failure: OSError) -> CacheError:
+    """Say that a directory cannot be written to, with advice where that is of use."""
+    hint = ""
     if failure.errno in _NO_ROOM:
-        return "make room, or set CHONKLE_CACHE_DIR to a directory that has some"
-    kinds = (PermissionError, FileExistsError, NotADirectoryError)
-    if isinstance(failure, kinds) or failure.errno == errno.EROFS:
-        return "set CHONKLE_CACHE_DIR to a directory of your own"
-    return ""
+        hint = "make room, or set CHONKLE_CACHE_DIR to a directory that has some"
+    elif isinstance(failure, _NOT_OURS) or failure.errno == errno.EROFS:
+        hint = "set CHONKLE_CACHE_DIR to a directory of your own"
+    what = f"cannot write to {cache_words(directory)}: {explained(failure)}"
+    return CacheError(what, hint=hint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -716,7 +716,8 @@ def test_an_import_that_fails_half_way_leaves_whole_entries_and_can_be_done_agai
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", full)
-        with pytest.raises(CacheError, match=rf"cannot import .*{goal.root}.*: No space left on"):
+        message = rf"cannot write to your own cache: {goal.root}.*: No space left .*hint: make room"
+        with pytest.raises(CacheError, match=f"cannot import .*: {message}"):
             take_in(bundle, goal)
     whole = select_entries(goal, machine=HERE)
     assert whole.doubtful == 0
