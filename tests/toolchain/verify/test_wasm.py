@@ -288,6 +288,14 @@ FAULTS: dict[str, tuple[dict[str, str], str, str]] = {
         "memory",
         "grows over 1000 calls, encoding what it refuses and decoding what it refuses, expected",
     ),
+    "tires": (
+        {
+            "begin": "(if (i32.gt_u (global.get $calls) (i32.const 4000)) (then (return"
+            " (call $fail (i32.const 1300) (i32.const 18)))))"
+        },
+        "memory",
+        "coding what it answers does not give the same after many calls, got the refusal: ",
+    ),
     "traps on bad input": (
         {"no_mask": "(unreachable)"},
         "bad-input",

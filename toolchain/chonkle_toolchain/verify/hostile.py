@@ -9,7 +9,7 @@ from chonkle.errors import CodecError, CodecTrap, LimitExceeded
 from chonkle.formats import portmap
 from chonkle.formats.signature import Direction
 from chonkle_toolchain.guest import call_raw
-from chonkle_toolchain.verify.bench import Ports, doing
+from chonkle_toolchain.verify.bench import Ports, Refusal, doing
 from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
 from chonkle_toolchain.verify.samples import damaged, extremes
 from chonkle_toolchain.verify.subject import Example, Subject
@@ -88,16 +88,32 @@ class _Kind:
 
     direction: Direction
     ports: Ports
-    what: str
+    is_refused: bool
+
+    @property
+    def what(self) -> str:
+        """Which call it is, in words behind `encoding` or `decoding`."""
+        return f"what it {'refuses' if self.is_refused else 'answers'}"
 
 
 def _memory_over_calls(subject: Subject, kinds: list[_Kind]) -> tuple[int, int]:
-    """Say how large a fresh instance's memory is after a few calls, and after many more."""
+    """Say how large a fresh instance's memory is after a few calls, and after many more.
+
+    Raises:
+        CheckFailed: when it does not go on to answer what it answered, or to refuse the rest.
+    """
     codec = subject.bench.open(subject.file)
 
     def call(kind: _Kind, times: int) -> None:
         for _ in range(times):
-            codec.call(kind.direction, kind.ports, what=kind.what)
+            reply = codec.call(kind.direction, kind.ports, what=kind.what)
+            if isinstance(reply, Refusal) != kind.is_refused:
+                raise CheckFailed(
+                    f"{doing(kind.direction, kind.what)} does not give the same after many calls",
+                    got=f"the refusal: {reply.words}"
+                    if isinstance(reply, Refusal)
+                    else "an answer",
+                )
 
     for _ in range(_WARM_UP_CALLS):
         for kind in kinds:
@@ -146,14 +162,14 @@ def _kinds_of_calls(subject: Subject) -> Iterator[_Kind]:
         examples = sorted(subject.examples_of(direction), key=_size)
         if examples:
             # Neither an empty one, of which nothing can stay behind, nor one that takes long.
-            yield _Kind(direction, examples[len(examples) // 2].ports, "what it answers")
+            yield _Kind(direction, examples[len(examples) // 2].ports, is_refused=False)
         refused = [
             call.ports
             for call in subject.tried
             if call.direction == direction and call.outcome == "refusal"
         ]
         for ports in _spread(refused, _REFUSALS_MAX):
-            yield _Kind(direction, ports, "what it refuses")
+            yield _Kind(direction, ports, is_refused=True)
 
 
 def _spread[T](items: list[T], count: int) -> list[T]:
