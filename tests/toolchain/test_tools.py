@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 from chonkle_toolchain import install
 from chonkle_toolchain.environment import build_environment
+from chonkle_toolchain.process import ToolError
 from chonkle_toolchain.rust import RUST_VERSION, TARGET, Rust, find_rust, install_hint
 from chonkle_toolchain.tools import WASM_TOOLS_VERSION, ZIG_VERSION, Tool, Tools
 
 from chonkle.errors import BuildError
 
-RUSTUP = f"rustup toolchain install {RUST_VERSION} --profile minimal --target {TARGET}"
+RUSTUP = (
+    f"rustup toolchain install {RUST_VERSION} --profile minimal --target {TARGET} --no-self-update"
+)
 BOOKWORM = "apt-get update && apt-get install --yes rustc-web cargo-web rust-web-src lld-19"
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="played programs are shell scripts")
@@ -231,6 +234,25 @@ def test_a_rust_that_cannot_be_had_is_done_without_where_there_is_another(
     assert said[-1].startswith("going on with Rust 1.90.0: installing Rust ")
     with pytest.raises(BuildError, match="installing Rust failed"):
         install.install_missing(PlayedTools(tmp_path, found=Rust()), say=said.append)
+
+
+def test_a_way_that_fails_speaks_before_the_next_one_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def play(command: Sequence[str], *, what: str) -> bytes:
+        if command[0] == "rustup":
+            raise ToolError(f"{what} failed with exit code 1", said="no network")
+        return b""
+
+    monkeypatch.setattr(install, "run", play)
+    monkeypatch.setattr(install, "install_commands", lambda: [[("rustup",)], [("apt-get",)]])
+    said: list[str] = []
+    install.install_missing(PlayedTools(tmp_path, found=Rust()), say=said.append)
+    assert said == [
+        "installing Rust: rustup",
+        "no network\ninstalling Rust failed with exit code 1",
+        "installing Rust: apt-get",
+    ]
 
 
 def test_what_is_there_is_not_installed(tmp_path: Path, refused: list[str]) -> None:

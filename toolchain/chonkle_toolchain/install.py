@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable, Iterable
 
 from chonkle.errors import BuildError
-from chonkle_toolchain.process import run
+from chonkle_toolchain.process import ToolError, run
 from chonkle_toolchain.rust import RUST_VERSION, RUSTUP_INSTALL, Rust, install_commands
 from chonkle_toolchain.tools import Tools, wasm_tools_install, zig_install
 
@@ -45,8 +45,11 @@ def _install(
     ways: Iterable[Iterable[tuple[str, ...]]], *, what: str, say: Callable[[str], None]
 ) -> None:
     """Try one way after the other, each a list of commands, until one succeeds."""
-    failure = BuildError(f"no way to install {what}")
+    failure: BuildError | None = None
     for commands in ways:
+        if failure is not None:
+            # Of the last one, whoever is told of the failure hears.
+            say(f"{failure.said}\n{failure}" if isinstance(failure, ToolError) else str(failure))
         try:
             for command in commands:
                 say(f"installing {what}: {' '.join(command)}")
@@ -55,4 +58,4 @@ def _install(
             failure = refused
             continue
         return
-    raise failure
+    raise failure or BuildError(f"no way to install {what}")

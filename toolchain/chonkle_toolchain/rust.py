@@ -23,6 +23,8 @@ RUST_MINIMUM = (1, 87)
 
 RUSTUP_INSTALL: tuple[str, ...] = (
     "rustup", "toolchain", "install", RUST_VERSION, "--profile", "minimal", "--target", TARGET,
+    # Its own update is nobody's wish here, and fails where somebody else installed it.
+    "--no-self-update",
 )  # fmt: skip
 _APT: tuple[str, ...] = ("apt-get", "install", "--yes")
 _DEBIAN_PACKAGES = ("rustc-web", "cargo-web", "rust-web-src", "lld-19")
