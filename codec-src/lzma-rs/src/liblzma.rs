@@ -1,0 +1,149 @@
+//! liblzma's streams, safe to use: each lives for one call, and is ended whatever comes of it.
+
+use std::ffi::{c_int, c_void};
+
+use chonkle_codec::{Error, Output, Result};
+
+use crate::filters::Filter;
+use crate::memory::{allocate, release};
+
+const OK: c_int = 0;
+const STREAM_END: c_int = 1;
+const UNSUPPORTED_CHECK: c_int = 3;
+const MEMORY: c_int = 5;
+const FORMAT: c_int = 7;
+const OPTIONS: c_int = 8;
+const BUFFER: c_int = 10;
+const PROGRAM: c_int = 11;
+
+/// What is around the data, numbered as in Python's module.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Container {
+    /// Only for decoding: XZ or ALONE, whatever it begins with.
+    Auto,
+    Xz,
+    Alone,
+    Raw,
+}
+
+/// liblzma's `lzma_allocator`.
+#[repr(C)]
+struct Allocator {
+    allocate: extern "C" fn(*mut c_void, usize, usize) -> *mut c_void,
+    release: unsafe extern "C" fn(*mut c_void, *mut c_void),
+    opaque: *mut c_void,
+}
+
+const ALLOCATOR: Allocator = Allocator { allocate, release, opaque: std::ptr::null_mut() };
+
+unsafe extern "C" {
+    fn lzma_kernel_decode(
+        memory: *const Allocator,
+        container: c_int,
+        filters: *const Filter,
+        count: usize,
+    ) -> c_int;
+    fn lzma_kernel_encode(
+        memory: *const Allocator,
+        container: c_int,
+        check: c_int,
+        filters: *const Filter,
+        count: usize,
+        dictionary_most: u32,
+    ) -> c_int;
+    fn lzma_kernel_step(
+        input: *const u8,
+        size: *mut usize,
+        output: *mut u8,
+        room: *mut usize,
+    ) -> c_int;
+    fn lzma_kernel_end();
+}
+
+/// Decodes the stream at the start of `encoded`, behind what `output` has already; gives what stands
+/// behind that stream.
+pub fn decode<'a>(
+    container: Container,
+    filters: &[Filter],
+    encoded: &'a [u8],
+    output: &mut Output,
+) -> Result<&'a [u8]> {
+    let _end = End;
+    // SAFETY: the slice is valid for its length.
+    let begun = unsafe {
+        lzma_kernel_decode(&ALLOCATOR, container as c_int, filters.as_ptr(), filters.len())
+    };
+    if begun != OK {
+        return Err(failure(begun, "filters"));
+    }
+    run(encoded, output)
+}
+
+/// Encodes to a stream behind what `output` has already.
+pub fn encode(
+    container: Container,
+    check: c_int,
+    filters: &[Filter],
+    dictionary_most: u32,
+    decoded: &[u8],
+    output: &mut Output,
+) -> Result {
+    let _end = End;
+    // SAFETY: the slice is valid for its length.
+    let begun = unsafe {
+        let (filters, count) = (filters.as_ptr(), filters.len());
+        lzma_kernel_encode(&ALLOCATOR, container as c_int, check, filters, count, dictionary_most)
+    };
+    if begun != OK {
+        return Err(failure(begun, "filters"));
+    }
+    run(decoded, output).map(|_| ())
+}
+
+/// Runs a stream that was begun to its end; gives what it did not take of its input.
+fn run<'a>(mut input: &'a [u8], output: &mut Output) -> Result<&'a [u8]> {
+    loop {
+        let room = output.spare();
+        let (mut left, mut room_left) = (input.len(), room.len());
+        // SAFETY: the slices are valid for their lengths.
+        let found = unsafe {
+            let to = room.as_mut_ptr().cast();
+            lzma_kernel_step(input.as_ptr(), &mut left, to, &mut room_left)
+        };
+        let written = room.len() - room_left;
+        // SAFETY: the library wrote what it counted.
+        unsafe { output.advance(written) };
+        input = &input[input.len() - left..];
+        match found {
+            STREAM_END => return Ok(input),
+            OK => (),
+            // No step was possible, for want of one or of the other.
+            BUFFER if room_left == 0 => output.reserve(1)?,
+            found => return Err(failure(found, "bytes")),
+        }
+    }
+}
+
+/// Says what went wrong.
+fn failure(found: c_int, port: &str) -> Error {
+    let words = match found {
+        MEMORY => return "out of memory for liblzma's dictionary and tables".into(),
+        UNSUPPORTED_CHECK => return "port `check`: not one that liblzma has".into(),
+        FORMAT => "not a stream of this format",
+        // A chain without filters is for liblzma a fault of the program.
+        OPTIONS | PROGRAM => "filters, or values of theirs, that liblzma has not in this format",
+        BUFFER => "truncated LZMA stream",
+        _ => "bad LZMA stream, or wrong check",
+    };
+    Error::new(format_args!("port `{port}`: {words}"))
+}
+
+/// Ends the stream.
+struct End;
+
+impl Drop for End {
+    fn drop(&mut self) {
+        // SAFETY: begun, with success or not.
+        unsafe { lzma_kernel_end() }
+    }
+}
