@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 from chonkle_toolchain.build import Folders, Outcome, build
+from chonkle_toolchain.cli.build import folders_of
 from chonkle_toolchain.lock import read_lock
 from chonkle_toolchain.process import ToolError
+from chonkle_toolchain.project import Project, write_project
 from chonkle_toolchain.recipe import find_recipes
+from chonkle_toolchain.sdk import sdk_folder
 from chonkle_toolchain.tools import Tools
 
 from chonkle.errors import BuildError
@@ -164,6 +167,26 @@ def test_a_codec_that_imports_is_refused(folders: Folders, tools: Tools, build_d
     with pytest.raises(BuildError, match="it imports `wasi_snapshot_preview1") as caught:
         build(folders, tools=tools, names=["identity-c"])
     assert "hint: avoid files" in str(caught.value)
+
+
+@pytest.mark.toolchain
+def test_a_configuration_of_cargo_around_a_codec_is_not_heeded(
+    tmp_path: Path, tools: Tools
+) -> None:
+    project = Project("try-rs", "rust", "try")
+    plain, around = tmp_path / "plain" / "try-rs", tmp_path / "around" / "try-rs"
+    for folder in (plain, around):
+        folder.parent.mkdir()
+        write_project(project, into=folder.parent, sdk=sdk_folder())
+    (around / ".cargo").mkdir()
+    (around / ".cargo" / "config.toml").write_text(
+        '[profile.release.package."*"]\nopt-level = 0\n[build]\nrustflags = ["--cfg=odd"]\n'
+    )
+    files = []
+    for folder in (plain, around):
+        (built,) = build(folders_of(folder), tools=tools)
+        files.append((built.core, built.component))
+    assert files[0] == files[1]
 
 
 @pytest.mark.toolchain

@@ -85,6 +85,7 @@ def compile_rust(
         "--message-format=json-render-diagnostics",
         f"--target={TARGET}",
         f"--target-dir={target_dir}",
+        f"--manifest-path={workspace / recipe.name / 'Cargo.toml'}",
         f"--features=chonkle-codec/{abi}-abi",
         *(part for setting in RUST_PROFILE for part in ("--config", setting)),
         *(_BUILD_STD if rust.build_std else ()),
@@ -93,7 +94,8 @@ def compile_rust(
         said = run(
             command,
             what=f"compiling `{recipe.name}` for the {abi} ABI",
-            cwd=workspace / recipe.name,
+            # Cargo heeds `.cargo/config.toml` in every folder above the one that it runs in.
+            cwd=Path(workspace.anchor),
             environment=_environment(recipe, rust, zig, workspace, build_dir),
             warn=warn,
         )
