@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from chonkle.names import version_key
 from chonkle.storage.store import WasmCodec, bundled_store
-from chonkle_toolchain.lock import Built
+from chonkle_toolchain.lock import Built, read_lock
 
 
 def shipped(codec_id: str, implementation: str) -> list[WasmCodec]:
@@ -26,11 +26,19 @@ def clash(name: str, built: Built) -> str:
         built: what was built of it.
 
     Returns:
-        A clause; empty where it is picked as any other, or is the one that is shipped.
+        A clause; empty where it is picked as any other, or is the one that is shipped, whatever
+        tools built it.
     """
+    if _has_the_shipped_sources(name, built):
+        return ""
     for why in _clashes(name, built):
         return f"{why}: give yours another name"
     return ""
+
+
+def _has_the_shipped_sources(name: str, built: Built) -> bool:
+    other = read_lock(bundled_store().root).codecs.get(name)
+    return other is not None and other.fingerprint.sources == built.fingerprint.sources
 
 
 def _clashes(name: str, built: Built) -> Iterator[str]:
