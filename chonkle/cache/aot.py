@@ -276,7 +276,8 @@ class AotCache:
                 raise
             return self._load(job, directory, key)
         self.counts.loaded += 1
-        directory.count_use(key, now=self.layers.clock())
+        if self.layers.is_counting:
+            directory.count_use(key, now=self.layers.clock())
         return loaded
 
     def _check(self, job: "_Job[object]", record: Record) -> None:

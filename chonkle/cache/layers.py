@@ -44,17 +44,26 @@ class CacheLayers:
     Attributes:
         config: what they were made from.
         clock: gives the time in seconds since the epoch.
+        is_counting: whether an entry that is loaded counts as used.
     """
 
-    def __init__(self, config: CacheConfig, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        config: CacheConfig,
+        *,
+        clock: Callable[[], float] = time.time,
+        is_counting: bool = True,
+    ) -> None:
         """Name the directories.
 
         Args:
             config: which they are.
             clock: gives the time in seconds since the epoch.
+            is_counting: an entry that is loaded counts as used.
         """
         self.config = config
         self.clock = clock
+        self.is_counting = is_counting
         self._warned = False
         self._opened: list[CacheDirectory] | None = None
         self._own: CacheDirectory | None = None

@@ -70,8 +70,8 @@ def warm(
         _Warmed(codec_id=codec_id, problem=str(bad.failure))
         for codec_id, bad in selection.bad_files
     ]
-    # Shared, so that what is wrong with the cache is said once.
-    layers = CacheLayers(settings.cache)
+    # Shared, so that what is wrong with the cache is said once. To be found here is no use.
+    layers = CacheLayers(settings.cache, is_counting=False)
     warmed += work_through(jobs, partial(_warm, settings, layers), label="compiling")
     if as_json:
         print_json([asdict(each) for each in warmed])
