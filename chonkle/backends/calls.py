@@ -17,6 +17,8 @@ from typing import Any, Protocol
 
 import wasmtime
 
+from chonkle.errors import LimitExceeded
+
 _PROBE_HIGH, _PROBE_LOW = 0x1234_5678, 0x2BCD_EF01
 # Functions with at most so many parameters are called without packing their arguments.
 _FEW = 2
@@ -210,12 +212,17 @@ def open_calls(*, prepared: bool = True) -> Calls:
 
     Args:
         prepared: whether prepared calls are wanted at all.
+
+    Raises:
+        LimitExceeded: when this process has no room for any guest.
     """
     if not prepared:
         return PublicCalls()
     try:
         calls: Calls = PreparedCalls()
         reason = _try_out(calls)
+    except wasmtime.WasmtimeError as failure:
+        raise no_room(failure) from failure
     except (AttributeError, OSError, TypeError, ValueError, ctypes.ArgumentError) as failure:
         reason = f"{type(failure).__name__}: {failure}"
     else:
@@ -227,6 +234,19 @@ def open_calls(*, prepared: bool = True) -> Calls:
         "prepared calls do not work with this wasmtime, so calls are slower: %s", reason
     )
     return PublicCalls()
+
+
+def no_room(failure: wasmtime.WasmtimeError) -> LimitExceeded:
+    """Say that this process may not have the addresses that a guest's memory needs.
+
+    Args:
+        failure: what wasmtime said.
+    """
+    return LimitExceeded(
+        "this process has no room for a guest's memory",
+        got=str(failure).partition("\n")[0],
+        hint="each reserves 4 GiB of addresses, and uses few of them: `ulimit -v` may forbid that",
+    )
 
 
 def _try_out(calls: Calls) -> str | None:

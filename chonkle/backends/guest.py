@@ -12,7 +12,7 @@ from typing import Any
 import wasmtime
 
 from chonkle.backends.base import Limits
-from chonkle.backends.calls import Calls, GuestFunction
+from chonkle.backends.calls import Calls, GuestFunction, no_room
 from chonkle.engine import Engine
 from chonkle.errors import ChonkleError, CodecError, CodecTrap, LimitExceeded
 
@@ -180,6 +180,8 @@ def trap_error(failure: Exception, limits: Limits) -> ChonkleError:
         failure: a trap, or an error of instantiation.
         limits: what the guest was allowed.
     """
+    if isinstance(failure, wasmtime.WasmtimeError) and "mmap failed" in str(failure):
+        return no_room(failure)
     reason = _reason(failure)
     if reason == "interrupt":
         return LimitExceeded(f"ran longer than the allowed {limits.timeout_s} s")

@@ -350,3 +350,24 @@ def test_a_run_of_the_tests_can_be_told(told: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     assert f"CHONKLE_CALLS={told}" in done.stdout
     assert f"guests are called in the way `{told}`" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on addresses")
+def test_a_process_without_room_for_a_memory_says_so() -> None:
+    script = """
+import resource
+import wasmtime
+from chonkle.backends.calls import open_calls
+from chonkle.errors import LimitExceeded
+
+resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+try:
+    open_calls()
+except LimitExceeded as failure:
+    print(failure)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.startswith("this process has no room for a guest's memory, got mmap failed")
+    assert done.stdout.count("\n") == 1
