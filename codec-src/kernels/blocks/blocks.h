@@ -10,6 +10,7 @@
 
 #include "byteorder.h"
 #include "chonkle_codec.h"
+#include "lanes.h"
 #include "scalars.h"
 
 enum { BLOCK_COUNT = 512 };
@@ -45,7 +46,7 @@ static inline uint64_t block_u8(f8 value) {
 }
 
 #define BLOCK_EACH(target, source, expression)                                                  \
-    for (size_t i = 0; i < count; i++) {                                                        \
+    for (size_t i = done; i < count; i++) {                                                        \
         __typeof__(*(source)) value = (source)[i];                                              \
         (target)[i] = expression;                                                               \
     }                                                                                           \
@@ -65,51 +66,69 @@ static bool block_is_single(const chonkle_type *type) {
     return type->kind == 'f' && type->size < sizeof(f8);
 }
 
-static void block_read(const uint8_t *restrict from, int type, block *restrict values,
-                       size_t count) {
+/* Each begins with what lanes.h has for it; `done` is how many elements that did. */
+#define BLOCK_LANES(call, target, source, expression)                                           \
+    done = call;                                                                                \
+    BLOCK_EACH(target, source, expression)
+
+static void block_read(const uint8_t *from, int type, block *values, size_t count) {
+    size_t done = 0;
+    f8 *wide = values->wide;
     switch (type) {
         case BLOCK_F2: BLOCK_EACH(values->single, (const f2 *)from, value);
         case BLOCK_F4: memcpy(values, from, count * sizeof(f4)); break;
         case BLOCK_F8: memcpy(values, from, count * sizeof(f8)); break;
-        case BLOCK_I1: BLOCK_EACH(values->wide, (const i1 *)from, value);
-        case BLOCK_I2: BLOCK_EACH(values->wide, (const i2 *)from, value);
-        case BLOCK_I4: BLOCK_EACH(values->wide, (const i4 *)from, value);
-        case BLOCK_I8: BLOCK_EACH(values->wide, (const i8 *)from, value);
-        case BLOCK_U1: BLOCK_EACH(values->wide, (const u1 *)from, value);
-        case BLOCK_U2: BLOCK_EACH(values->wide, (const u2 *)from, value);
-        case BLOCK_U4: BLOCK_EACH(values->wide, (const u4 *)from, value);
-        default: BLOCK_EACH(values->wide, (const u8 *)from, value);
+        case BLOCK_I1: BLOCK_LANES(lanes_read_i1(from, wide, count), wide, (const i1 *)from, value);
+        case BLOCK_I2: BLOCK_LANES(lanes_read_i2(from, wide, count), wide, (const i2 *)from, value);
+        case BLOCK_I4: BLOCK_LANES(lanes_read_i4(from, wide, count), wide, (const i4 *)from, value);
+        case BLOCK_I8: BLOCK_EACH(wide, (const i8 *)from, value);
+        case BLOCK_U1: BLOCK_LANES(lanes_read_u1(from, wide, count), wide, (const u1 *)from, value);
+        case BLOCK_U2: BLOCK_LANES(lanes_read_u2(from, wide, count), wide, (const u2 *)from, value);
+        case BLOCK_U4: BLOCK_LANES(lanes_read_u4(from, wide, count), wide, (const u4 *)from, value);
+        default: BLOCK_EACH(wide, (const u8 *)from, value);
     }
 }
 
-static void block_write_single(const f4 *restrict values, uint8_t *restrict to, int type,
-                               size_t count) {
+static void block_write_single(const f4 *values, uint8_t *to, int type, size_t count) {
+    size_t done = 0;
     switch (type) {
         case BLOCK_F2: BLOCK_EACH((f2 *)to, values, value);
         case BLOCK_F4: memcpy(to, values, count * sizeof(f4)); break;
         case BLOCK_F8: BLOCK_EACH((f8 *)to, values, value);
         case BLOCK_I1:
-        case BLOCK_U1: BLOCK_EACH((u1 *)to, values, (uint8_t)block_i4_of_single(value));
+        case BLOCK_U1:
+            BLOCK_LANES(lanes_write_single_1(values, to, count), (u1 *)to, values,
+                        (uint8_t)block_i4_of_single(value));
         case BLOCK_I2:
-        case BLOCK_U2: BLOCK_EACH((u2 *)to, values, (uint16_t)block_i4_of_single(value));
-        case BLOCK_I4: BLOCK_EACH((i4 *)to, values, block_i4_of_single(value));
+        case BLOCK_U2:
+            BLOCK_LANES(lanes_write_single_2(values, to, count), (u2 *)to, values,
+                        (uint16_t)block_i4_of_single(value));
+        case BLOCK_I4:
+            BLOCK_LANES(lanes_write_single_4(values, to, count), (i4 *)to, values,
+                        block_i4_of_single(value));
         case BLOCK_U4: BLOCK_EACH((u4 *)to, values, (uint32_t)block_i8((f8)value));
         case BLOCK_I8: BLOCK_EACH((i8 *)to, values, block_i8((f8)value));
         default: BLOCK_EACH((u8 *)to, values, block_u8((f8)value));
     }
 }
 
-static void block_write_wide(const f8 *restrict values, uint8_t *restrict to, int type,
-                             size_t count) {
+static void block_write_wide(const f8 *values, uint8_t *to, int type, size_t count) {
+    size_t done = 0;
     switch (type) {
         case BLOCK_F2: BLOCK_EACH((f2 *)to, values, value);
-        case BLOCK_F4: BLOCK_EACH((f4 *)to, values, (f4)value);
+        case BLOCK_F4: BLOCK_LANES(lanes_narrow(values, to, count), (f4 *)to, values, (f4)value);
         case BLOCK_F8: memcpy(to, values, count * sizeof(f8)); break;
         case BLOCK_I1:
-        case BLOCK_U1: BLOCK_EACH((u1 *)to, values, (uint8_t)block_i4(value));
+        case BLOCK_U1:
+            BLOCK_LANES(lanes_write_wide_1(values, to, count), (u1 *)to, values,
+                        (uint8_t)block_i4(value));
         case BLOCK_I2:
-        case BLOCK_U2: BLOCK_EACH((u2 *)to, values, (uint16_t)block_i4(value));
-        case BLOCK_I4: BLOCK_EACH((i4 *)to, values, block_i4(value));
+        case BLOCK_U2:
+            BLOCK_LANES(lanes_write_wide_2(values, to, count), (u2 *)to, values,
+                        (uint16_t)block_i4(value));
+        case BLOCK_I4:
+            BLOCK_LANES(lanes_write_wide_4(values, to, count), (i4 *)to, values,
+                        block_i4(value));
         case BLOCK_U4: BLOCK_EACH((u4 *)to, values, (uint32_t)block_i8(value));
         case BLOCK_I8: BLOCK_EACH((i8 *)to, values, block_i8(value));
         default: BLOCK_EACH((u8 *)to, values, block_u8(value));
@@ -127,23 +146,27 @@ static bool blocks_map(chonkle_call *call, const chonkle_port *bytes, const chon
     bool in_place = to->size <= from->size;
     uint8_t *output = in_place ? bytes->data : chonkle_output(call, "bytes", count * to->size);
     if (!output) return false;
-    block values;
+    bool is_single = block_is_single(from);
+    int computed = is_single ? BLOCK_F4 : BLOCK_F8;
+    block scratch;
     uint8_t swapped[BLOCK_COUNT * sizeof(f8)];
     for (size_t at = 0; at < count; at += BLOCK_COUNT) {
         size_t here = count - at < BLOCK_COUNT ? count - at : BLOCK_COUNT;
-        const uint8_t *source = bytes->data + at * from->size;
-        uint8_t *target = output + at * to->size;
+        uint8_t *source = bytes->data + at * from->size, *target = output + at * to->size;
         if (from->is_big_endian) {
             memcpy(swapped, source, here * from->size);
             byteorder_swap_all(swapped, here * from->size, from->size);
             source = swapped;
         }
-        block_read(source, block_type(from), &values, here);
-        if (change) change(&values, here, parameters);
-        if (block_is_single(from))
-            block_write_single(values.single, target, block_type(to), here);
-        else
-            block_write_wide(values.wide, target, block_type(to), here);
+        /* Changed where they come from or go to, when they are there as they are computed with. */
+        block *values = block_type(to) == computed ? (block *)target : &scratch;
+        if (block_type(from) == computed) values = (block *)source;
+        else block_read(source, block_type(from), values, here);
+        if (change) change(values, here, parameters);
+        if (block_type(to) != computed || values != (block *)target) {
+            if (is_single) block_write_single(values->single, target, block_type(to), here);
+            else block_write_wide(values->wide, target, block_type(to), here);
+        }
         if (to->is_big_endian) byteorder_swap_all(target, here * to->size, to->size);
     }
     return !in_place || chonkle_output_in_place(call, "bytes", output, count * to->size);

@@ -9,7 +9,17 @@
 
 #include "chonkle_codec.h"
 
-enum { BITS = 8, HEADER = 1 };
+enum { BITS = 8, HEADER = 1, VECTOR = sizeof(v128_t), WORD = sizeof(uint64_t) };
+
+/* Four vectors of booleans are one word of bits. */
+enum { FLAGS_OF_WORD = WORD * BITS };
+
+/* The bits of a vector of booleans. A mask of bits begins with the lowest lane, and a byte here
+ * with its highest bit. */
+static inline uint64_t pack(v128_t flags) {
+    flags = wasm_i8x16_shuffle(flags, flags, 7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8);
+    return (uint16_t)wasm_i8x16_bitmask(wasm_i8x16_ne(flags, wasm_i64x2_const(0, 0)));
+}
 
 bool chonkle_encode(chonkle_call *call) {
     chonkle_port *bytes = chonkle_input(call, "bytes");
@@ -18,20 +28,34 @@ bool chonkle_encode(chonkle_call *call) {
     uint8_t *to = chonkle_output(call, "bytes", HEADER + packed);
     if (!to) return false;
     *to++ = (uint8_t)(packed * BITS - count);
-    const v128_t zero = wasm_i64x2_const(0, 0);
-    for (size_t at = 0; at < count; at += sizeof(v128_t)) {
-        v128_t flags = zero;
-        if (count - at >= sizeof flags) flags = wasm_v128_load(bytes->data + at);
-        else memcpy(&flags, bytes->data + at, count - at);
-        /* A mask of bits begins with the lowest lane, and a byte here with its highest bit. */
-        flags = wasm_i8x16_shuffle(flags, flags, 7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9,
-                                   8);
-        uint16_t mask = (uint16_t)wasm_i8x16_bitmask(wasm_i8x16_ne(flags, zero));
-        if (count - at > BITS) memcpy(to + at / BITS, &mask, sizeof mask);
-        else to[at / BITS] = (uint8_t)mask;
+    const uint8_t *from = bytes->data;
+    size_t at = 0;
+    for (; count - at >= FLAGS_OF_WORD; at += FLAGS_OF_WORD) {
+        uint64_t word = pack(wasm_v128_load(from + at)) |
+                        pack(wasm_v128_load(from + at + VECTOR)) << 16 |
+                        pack(wasm_v128_load(from + at + 2 * VECTOR)) << 32 |
+                        pack(wasm_v128_load(from + at + 3 * VECTOR)) << 48;
+        memcpy(to + at / BITS, &word, sizeof word);
+    }
+    for (; at < count; at += BITS) {
+        v128_t flags = wasm_i64x2_const(0, 0);
+        memcpy(&flags, from + at, count - at < BITS ? count - at : BITS);
+        to[at / BITS] = (uint8_t)pack(flags);
     }
     return true;
 }
+
+/* The booleans of the bytes `first` and `first + 1` of a word. */
+#define UNPACK(word, first)                                                                     \
+    wasm_v128_and(                                                                              \
+        wasm_i8x16_ne(wasm_v128_and(wasm_i8x16_shuffle(word, word, first, first, first, first,  \
+                                                       first, first, first, first, first + 1,   \
+                                                       first + 1, first + 1, first + 1,         \
+                                                       first + 1, first + 1, first + 1,         \
+                                                       first + 1),                              \
+                                    wasm_i64x2_splat(0x0102040810204080)),                      \
+                      wasm_i64x2_const(0, 0)),                                                  \
+        wasm_i8x16_splat(1))
 
 bool chonkle_decode(chonkle_call *call) {
     chonkle_port *bytes = chonkle_input(call, "bytes");
@@ -47,16 +71,18 @@ bool chonkle_decode(chonkle_call *call) {
     uint8_t *to = chonkle_output(call, "bytes", count);
     if (!to) return false;
     const uint8_t *from = bytes->data + HEADER;
-    const v128_t one = wasm_i8x16_splat(1);
-    const v128_t bits = wasm_i64x2_splat(0x0102040810204080);
-    for (size_t at = 0; at < count; at += sizeof(v128_t)) {
-        uint16_t pair = from[at / BITS];
-        if (count - at > BITS) memcpy(&pair, from + at / BITS, sizeof pair);
-        v128_t both = wasm_i16x8_splat((int16_t)pair);
-        both = wasm_i8x16_shuffle(both, both, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
-        v128_t flags = wasm_v128_and(wasm_i8x16_eq(wasm_v128_and(both, bits), bits), one);
-        if (count - at >= sizeof flags) wasm_v128_store(to + at, flags);
-        else memcpy(to + at, &flags, count - at);
+    size_t at = 0;
+    for (; count - at >= FLAGS_OF_WORD; at += FLAGS_OF_WORD) {
+        v128_t word = wasm_v128_load64_zero(from + at / BITS);
+        wasm_v128_store(to + at, UNPACK(word, 0));
+        wasm_v128_store(to + at + VECTOR, UNPACK(word, 2));
+        wasm_v128_store(to + at + 2 * VECTOR, UNPACK(word, 4));
+        wasm_v128_store(to + at + 3 * VECTOR, UNPACK(word, 6));
+    }
+    for (; at < count; at += BITS) {
+        v128_t word = wasm_v128_load8_splat(from + at / BITS);
+        v128_t flags = UNPACK(word, 0);
+        memcpy(to + at, &flags, count - at < BITS ? count - at : BITS);
     }
     return true;
 }

@@ -4,17 +4,20 @@
 
 #include "blocks.h"
 
-static void quantize_wide(block *values, size_t count, const void *parameters) {
-    const double scale = *(const double *)parameters;
-    for (size_t i = 0; i < count; i++)
-        values->wide[i] = __builtin_rint(scale * values->wide[i]) / scale;
-}
+/* Dividing by a power of two is multiplying by another, as long as a float can be that. */
+#define QUANTIZE(name, type, rounded)                                                           \
+    static void quantize_##name(block *values, size_t count, const void *parameters) {          \
+        const type scale = (type)*(const double *)parameters, inverse = 1 / scale;              \
+        if (isnormal(scale) && isnormal(inverse))                                               \
+            for (size_t i = 0; i < count; i++)                                                  \
+                values->name[i] = rounded(scale * values->name[i]) * inverse;                   \
+        else                                                                                    \
+            for (size_t i = 0; i < count; i++)                                                  \
+                values->name[i] = rounded(scale * values->name[i]) / scale;                     \
+    }
 
-static void quantize_single(block *values, size_t count, const void *parameters) {
-    const float scale = (float)*(const double *)parameters;
-    for (size_t i = 0; i < count; i++)
-        values->single[i] = __builtin_rintf(scale * values->single[i]) / scale;
-}
+QUANTIZE(wide, double, __builtin_rint)
+QUANTIZE(single, float, __builtin_rintf)
 
 /* Every result is a half float, before the next step. */
 static void quantize_half(block *values, size_t count, const void *parameters) {
