@@ -1,6 +1,7 @@
 """Builds: only what changed is built, and what is built is whole and correct."""
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -167,6 +168,24 @@ def test_a_codec_that_imports_is_refused(folders: Folders, tools: Tools, build_d
     with pytest.raises(BuildError, match="it imports `wasi_snapshot_preview1") as caught:
         build(folders, tools=tools, names=["identity-c"])
     assert "hint: avoid files" in str(caught.value)
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize("place", ["try-c/tests/table.h", "table.h", "try-c/.table.h"])
+def test_a_header_that_is_no_source_cannot_be_included(
+    place: str, tmp_path: Path, tools: Tools, build_dir: Path
+) -> None:
+    """Nobody would notice that it is another one."""
+    folder = write_project(Project("try-c", "c", "try"), into=tmp_path, sdk=sdk_folder())
+    header, source = tmp_path / place, folder / "src" / "codec.c"
+    header.parent.mkdir(exist_ok=True)
+    header.write_text("")
+    path = os.path.relpath(header, source.parent)
+    source.write_text(f'#include "{path}"\n{source.read_text()}')
+    with pytest.raises(ToolError) as caught:
+        build(folders_of(folder, build_dir=build_dir), tools=tools)
+    first = caught.value.said.splitlines()[0]
+    assert first == f"{source}:1:10: fatal error: '{path}' file not found"
 
 
 @pytest.mark.toolchain

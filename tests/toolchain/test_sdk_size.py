@@ -54,7 +54,8 @@ def test_what_the_sdk_adds_to_a_codec(
     recipe, sdk = read_recipe(IDENTITY[language]), sdk_folder() / language
     if language == "c":
         zig = tools.need({"zig"}).zig
-        module = compile_c(recipe, abi=abi, sdk=sdk, zig=zig, build_dir=build_dir)
+        stage = build_dir / "stage" / recipe.name
+        module = compile_c(recipe, abi=abi, sdk=sdk, zig=zig, build_dir=build_dir, stage=stage)
     else:
         rust = tools.need({"rust"}).rust
         module = compile_rust(recipe, abi=abi, sdk=sdk, rust=rust, zig=(), build_dir=build_dir)

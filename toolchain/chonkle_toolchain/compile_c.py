@@ -1,12 +1,14 @@
 """C sources to a linked module, through the C compiler that Zig carries."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from chonkle_toolchain.compact import compact
 from chonkle_toolchain.environment import build_environment
-from chonkle_toolchain.process import run
+from chonkle_toolchain.process import ToolError, run
 from chonkle_toolchain.recipe import Abi, Recipe
+from chonkle_toolchain.staging import stage_codec
 
 # What every C codec is compiled with.
 C_FLAGS = (
@@ -39,11 +41,13 @@ def compile_c(
     sdk: Path,
     zig: Sequence[str],
     build_dir: Path,
+    stage: Path,
     warn: Callable[[str], None] = lambda _: None,
 ) -> bytes:
     """Compile and link one codec for one ABI.
 
-    The link keeps the `name` section: the caller strips it once it has been read.
+    What is compiled is a copy of its sources. The link keeps the `name` section: the caller strips
+    it once it has been read.
 
     Args:
         recipe: the codec, written in C.
@@ -51,6 +55,7 @@ def compile_c(
         sdk: the folder of the C SDK.
         zig: how to run Zig.
         build_dir: where to put what comes out.
+        stage: where the copy goes; what is there is removed.
         warn: told the compiler's warnings.
 
     Returns:
@@ -60,7 +65,15 @@ def compile_c(
         BuildError: when the compiler finds fault with the sources.
     """
     output = build_dir.resolve() / f"{recipe.name}.{abi}.linked.wasm"
-    folder, sdk = recipe.folder.resolve(), sdk.resolve()
+    origin, stage, sdk = recipe.folder.resolve(), stage.resolve(), sdk.resolve()
+    folder = stage / origin.name
+    shutil.rmtree(stage, ignore_errors=True)
+    stage_codec(recipe, folder)
+
+    def placed(said: str) -> str:
+        # The compiler names what it reads, and authors want to hear where that comes from.
+        return said.replace(str(stage), str(origin.parent))
+
     sources = [sdk / _SDK_SOURCE, *(folder / name for name in recipe.sources)]
     command = [
         *zig,
@@ -78,7 +91,16 @@ def compile_c(
         str(output),
     ]
     what = f"compiling `{recipe.name}` for the {abi} ABI"
-    run(command, what=what, cwd=folder, environment=build_environment(), warn=warn)
+    try:
+        run(
+            command,
+            what=what,
+            cwd=folder,
+            environment=build_environment(),
+            warn=lambda said: warn(placed(said)),
+        )
+    except ToolError as failure:
+        raise ToolError(str(failure), said=placed(failure.said)) from failure
     return compact(output.read_bytes())
 
 

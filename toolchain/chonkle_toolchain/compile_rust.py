@@ -12,8 +12,9 @@ from chonkle_toolchain.documents import read_toml
 from chonkle_toolchain.environment import build_environment
 from chonkle_toolchain.exports import without_exports
 from chonkle_toolchain.process import ToolError, run
-from chonkle_toolchain.recipe import SDK_CRATE, Abi, Recipe, source_files
+from chonkle_toolchain.recipe import SDK_CRATE, Abi, Recipe
 from chonkle_toolchain.rust import TARGET, Rust
+from chonkle_toolchain.staging import stage_codec, stage_files
 from chonkle_toolchain.zig_cc import write_launchers
 
 # What every Rust codec is compiled with.
@@ -140,7 +141,7 @@ def _stage(recipe: Recipe, sdk: Path, build_dir: Path) -> Path:
     workspace = build_dir / "stage" / recipe.name
     shutil.rmtree(workspace, ignore_errors=True)
     crate = workspace / recipe.name
-    _copy_sources(recipe.folder, crate)
+    stage_codec(recipe, crate)
     (crate / "Cargo.lock").replace(workspace / "Cargo.lock")
     # What lies in the workspace and is depended on is a member of it.
     (workspace / "Cargo.toml").write_text(
@@ -152,16 +153,8 @@ def _stage(recipe: Recipe, sdk: Path, build_dir: Path) -> Path:
             f"{recipe.folder / 'Cargo.toml'}: bad path of `{SDK_CRATE}`",
             expected="one in the codec's folder or beside it, such as `build/sdk/rust`",
         )
-    _copy_sources(sdk, place)
-    for name in recipe.shared:
-        _copy_sources(recipe.folder / name, Path(os.path.normpath(crate / name)))
+    stage_files(sdk, place)
     return workspace
-
-
-def _copy_sources(source: Path, target: Path) -> None:
-    for path in source_files(source):
-        (target / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(source / path, target / path)
 
 
 def _sdk_path(manifest: Path) -> str:

@@ -108,6 +108,7 @@ def _compile(recipe: Recipe, abi: Abi, workshop: Workshop, warn: Callable[[str],
             sdk=workshop.sdk / "c",
             zig=commands.zig,
             build_dir=Path(folder),
+            stage=workshop.build_dir / "stage" / recipe.name,
             warn=warn,
         )
     return without_empty_initialize(module)

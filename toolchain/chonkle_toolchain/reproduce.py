@@ -24,8 +24,9 @@ from chonkle_toolchain.build import Folders
 from chonkle_toolchain.difference import first_difference
 from chonkle_toolchain.lock import Built, read_lock
 from chonkle_toolchain.make import ABIS
-from chonkle_toolchain.recipe import Abi, Recipe, find_recipes, source_files
+from chonkle_toolchain.recipe import Abi, Recipe, find_recipes
 from chonkle_toolchain.sdk import SDK_PARTS
+from chonkle_toolchain.staging import stage_codec
 from chonkle_toolchain.tools import Tools, tools_for
 
 # With a space and a letter that is not ASCII, as users' folders have.
@@ -139,12 +140,7 @@ def compare_builds(name: str, first: Path, second: Path, output: Path) -> Reprod
 
 
 def _copy_codec(recipe: Recipe, target: Path) -> None:
-    for folder in (".", *recipe.shared):
-        for path in source_files(recipe.folder / folder):
-            # Several codecs may share a folder, and bring it along each.
-            copy = Path(os.path.normpath(target / folder / path))
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(recipe.folder / folder / path, copy)
+    stage_codec(recipe, target)
     with contextlib.suppress(FileNotFoundError):
         shutil.copytree(recipe.folder / "vectors", target / "vectors")
 
