@@ -199,7 +199,7 @@ def test_a_configuration_of_cargo_around_a_codec_is_not_heeded(
         write_project(project, into=folder.parent, sdk=sdk_folder())
     (around / ".cargo").mkdir()
     (around / ".cargo" / "config.toml").write_text(
-        '[profile.release.package."*"]\nopt-level = 0\n[build]\nrustflags = ["--cfg=odd"]\n'
+        '[profile.release]\noverflow-checks = true\n[build]\nrustflags = ["--cfg=odd"]\n'
     )
     files = []
     for folder in (plain, around):
