@@ -96,11 +96,13 @@ class Imported:
         entries: how many entries were written.
         size_bytes: how long their artifacts are together.
         kept: how many were there already.
+        busy: how many were left to who is writing them.
     """
 
     entries: int
     size_bytes: int
     kept: int
+    busy: int = 0
 
 
 def select_entries(
@@ -277,19 +279,24 @@ class _Check:
 
 
 def _write_entries(own: CacheDirectory, check: _Check, file: BinaryIO) -> Imported:
-    written = size_bytes = kept = 0
+    written = size_bytes = kept = busy = 0
+    wait_s = _LOCK_WAIT_S
     for record, artifacts in check.entries(file):
         try:
-            with own.lock(record.key, timeout_s=_LOCK_WAIT_S):
+            with own.lock(record.key, timeout_s=wait_s):
                 if _is_there(own, record.key):
                     kept += 1
                 else:
                     own.write(record, _contents(record, artifacts, file))
                     written += 1
                     size_bytes += record.size_bytes
+        except TimeoutError:
+            # Whoever holds it writes the same. Once is enough to wait for such a one.
+            busy += 1
+            wait_s = 0.0
         except OSError as failure:
             raise write_error(own, failure) from failure
-    return Imported(written, size_bytes, kept)
+    return Imported(written, size_bytes, kept, busy)
 
 
 def _contents(

@@ -28,7 +28,7 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from chonkle.cache.listing import Listed, list_entries, list_shard
+from chonkle.cache.listing import Listed, list_entries, list_shard, shards
 from chonkle.cache.record import Doubt, Record, Seal, parse_record, write_record
 from chonkle.errors import explained
 from chonkle.storage.files import (
@@ -117,8 +117,11 @@ class CacheDirectory:
         self.root = root
         self.seal = seal
         self.is_system = is_system
-        # So that it stays the same where the process goes elsewhere.
-        self._given = root.absolute()
+        self._given = root
+        # So that it stays the same where the process goes elsewhere. Where it is was perhaps
+        # deleted, and then nothing is found below it.
+        with suppress(OSError):
+            self._given = root.absolute()
         self._entries = self._given / f"aot-v{FORMAT_VERSION}"
         # Device and number of the directory of entries that was found to be nobody else's.
         self._trusted: tuple[int, int] | None = None
@@ -146,19 +149,27 @@ class CacheDirectory:
             OSError: as the file system says.
         """
         # A directory in somebody else's home would be in his way and of no use here.
-        above = next(path for path in self._given.parents if path.exists())
+        above = next((path for path in self._given.parents if path.exists()), self._given)
         reason = distrust_way(above, owners=self._owners)
         if reason is None:
             make_private_directory(self._given)
             reason = self.distrust()
         if reason is not None:
             raise PermissionError(reason)
-        # Written in place, since nothing collects here what a writer that died leaves. It comes
-        # first: until the rest is there, the next process writes it again.
-        with os.fdopen(_open_own(self._entries.parent / "CACHEDIR.TAG"), "wb") as tag:
+        self._write_tag()
+        self._entries.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
+
+    def _write_tag(self) -> None:
+        path = self._entries.parent / "CACHEDIR.TAG"
+        self._make_way(path, is_right=stat.S_ISREG)
+        with suppress(FileNotFoundError):
+            if path.lstat().st_size == len(CACHEDIR_TAG):
+                return
+        # In place, since nothing collects here what a writer that died leaves; who comes next
+        # writes it again.
+        with os.fdopen(_open_own(path), "wb") as tag:
             tag.truncate()
             tag.write(CACHEDIR_TAG)
-        self._entries.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
 
     def distrust(self) -> str | None:
         """Say why others could have put native code here, or None where they cannot.
@@ -184,9 +195,9 @@ class CacheDirectory:
         Raises:
             Doubt: when it cannot be believed.
         """
-        shard = self._shard(key)
         try:
             self._demand_trust()
+            shard = self._shard(key)
             reason = distrust_status(shard.lstat(), shard, owners=self._owners)
             if reason is not None:
                 raise Doubt(reason)
@@ -273,7 +284,7 @@ class CacheDirectory:
         except OSError:
             # On a full disk, what is of no use is only in the way.
             with suppress(OSError):
-                self._remove_leftovers(self._listed(record.key))
+                self._remove_uncommitted(self._listed(record.key))
             raise
 
     def listing(self) -> Iterator[Listed]:
@@ -326,23 +337,41 @@ class CacheDirectory:
             listed = listed or self._listed(key)
             return self._unlink(listed, listed.sizes) if listed else 0
 
-    def collect(self, *, now: float) -> int:
-        """Remove what writers that died left behind: unfinished files, artifacts with no record.
+    def mend_rights(self) -> None:
+        """Give its owner the rights back without which entries cannot be seen or removed."""
+        with suppress(FileNotFoundError):
+            self._demand_trust()
+            for shard in shards(self._entries):
+                with suppress(OSError):
+                    self._make_way(shard, is_right=stat.S_ISDIR)
+
+    def remove_leftovers(self, listed: Listed, *, now: float) -> int:
+        """Remove what a writer that died left behind: unfinished files, artifacts with no record.
 
         Args:
+            listed: the files of the entry.
             now: the time, in seconds since the epoch.
 
         Returns:
             How many bytes that freed.
 
         Raises:
-            OSError: as the file system says, where the directory cannot be read.
+            OSError: as the file system says.
         """
-        return sum(
-            self._collect(listed, now=now)
-            for listed in self.listing()
-            if not listed.has_record or listed.unfinished
-        )
+        if listed.has_record and not listed.unfinished:
+            return 0
+        try:
+            # Whoever writes holds the lock; who died does not.
+            with self.lock(listed.key, timeout_s=0):
+                return self._remove_uncommitted(listed)
+        except TimeoutError:
+            return 0
+        except OSError as failure:
+            if failure.errno not in NO_LOCKS | _NO_ROOM:
+                raise
+            times = listed.unfinished
+            names = [name for name in times if now - times[name] > _ABANDONED_S]
+            return self._unlink(listed, names)
 
     def last_trimmed(self) -> float | None:
         """Say when upkeep last looked, in seconds since the epoch."""
@@ -360,6 +389,7 @@ class CacheDirectory:
         """
         self._demand_trust()
         path = self._entries / "trimmed"
+        self._make_way(path, is_right=stat.S_ISREG)
         os.close(_open_own(path))
         os.utime(path, (now, now))
 
@@ -377,10 +407,12 @@ class CacheDirectory:
             OSError: as the file system says.
         """
         status = self._entries.lstat()
-        if (status.st_dev, status.st_ino) != self._trusted:
+        # Numbers are given again, so that what is under one may be somebody else's by now.
+        reason = distrust_status(status, self._entries, owners=self._owners)
+        if reason is None and (status.st_dev, status.st_ino) != self._trusted:
             reason = self.distrust()
-            if reason is not None:
-                raise PermissionError(reason)
+        if reason is not None:
+            raise PermissionError(reason)
 
     def _make_shard(self, key: str) -> Path:
         try:
@@ -393,12 +425,17 @@ class CacheDirectory:
         return shard
 
     def _make_way(self, path: Path, *, is_right: Callable[[int], bool]) -> None:
-        """Take away what nobody would believe, where something of ours is to be."""
+        """Take away what nobody would believe or may use, where something of ours is to be."""
         with suppress(FileNotFoundError):
             status = path.lstat()
             reason = distrust_status(status, path, owners=self._owners)
             if reason is not None or not is_right(status.st_mode):
                 remove_whatever(path)
+            else:
+                private = PRIVATE_DIRECTORY if stat.S_ISDIR(status.st_mode) else PRIVATE_FILE
+                # Where rights were taken away from everything, the owner's come back.
+                if sys.platform != "win32" and private & ~status.st_mode:
+                    path.chmod(stat.S_IMODE(status.st_mode) | private)
 
     def _open(self, path: Path) -> BufferedReader:
         return open_trusted(path, owners=self._owners)
@@ -407,19 +444,7 @@ class CacheDirectory:
         found = list_shard(self._shard(key))
         return next((listed for listed in found if listed.key == key), None)
 
-    def _collect(self, listed: Listed, *, now: float) -> int:
-        try:
-            # Whoever writes holds the lock; who died does not.
-            with self.lock(listed.key, timeout_s=0):
-                return self._remove_leftovers(listed)
-        except TimeoutError:
-            return 0
-        except OSError:
-            times = listed.unfinished
-            names = [name for name in times if now - times[name] > _ABANDONED_S]
-            return self._unlink(listed, names)
-
-    def _remove_leftovers(self, listed: Listed | None) -> int:
+    def _remove_uncommitted(self, listed: Listed | None) -> int:
         """Remove what no record commits, for who holds the lock."""
         if listed is None:
             return 0

@@ -73,7 +73,7 @@ class Listed:
 def list_entries(entries: Path) -> Iterator[Listed]:
     """List the files of each key that has any, in the order of the keys.
 
-    What is not an entry's is left out.
+    What is not an entry's is left out, and so is what may not be read.
 
     Args:
         entries: the directory of the format, with a directory for each first two digits.
@@ -81,9 +81,22 @@ def list_entries(entries: Path) -> Iterator[Listed]:
     Raises:
         OSError: as the file system says.
     """
+    for shard in shards(entries):
+        with suppress(PermissionError):
+            yield from list_shard(shard)
+
+
+def shards(entries: Path) -> list[Path]:
+    """Name what may be directories of entries, in order.
+
+    Args:
+        entries: the directory of the format.
+
+    Raises:
+        OSError: as the file system says.
+    """
     names = sorted(found.name for found in _scanned(entries))
-    for name in filter(_SHARD.fullmatch, names):
-        yield from list_shard(entries / name)
+    return [entries / name for name in filter(_SHARD.fullmatch, names)]
 
 
 def list_shard(shard: Path) -> list[Listed]:

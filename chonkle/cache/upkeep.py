@@ -21,10 +21,12 @@ class Removed:
     Attributes:
         entries: how many entries.
         freed_bytes: how long their files were, and those of writers that died.
+        failures: why others could not be removed.
     """
 
     entries: int
     freed_bytes: int
+    failures: tuple[OSError, ...] = ()
 
 
 def keep_up(
@@ -49,7 +51,10 @@ def keep_up(
         return None
     # Noted first, so that of many processes one does it.
     directory.note_trimmed(now=now)
-    return prune(directory, size_max_bytes=size_max_bytes, wasmtime=wasmtime, now=now)
+    removed = prune(directory, size_max_bytes=size_max_bytes, wasmtime=wasmtime, now=now)
+    if removed.failures:
+        raise removed.failures[0]
+    return removed
 
 
 def prune(
@@ -72,10 +77,12 @@ def prune(
     Raises:
         OSError: as the file system says.
     """
-    freed = directory.collect(now=now)
-    removed = total = 0
-    used_last_first = sorted(directory.listing(), key=lambda listed: _idle_s(listed, now=now))
-    for listed in used_last_first:
+    directory.mend_rights()
+    remover = _Remover(directory)
+    for listed in directory.listing():
+        remover.remove_leftovers(listed, now=now)
+    total = 0
+    for listed in sorted(directory.listing(), key=lambda listed: _idle_s(listed, now=now)):
         idle_s = _idle_s(listed, now=now)
         is_old = unused_s is not None and idle_s > unused_s
         if (
@@ -83,12 +90,39 @@ def prune(
             or total + listed.size_bytes > size_max_bytes
             or (idle_s > STALE_GRACE_S and not _is_for(wasmtime, directory, listed))
         ):
-            freed_now = directory.remove(listed.key, listed=listed)
-            freed += freed_now
-            removed += freed_now > 0
+            remover.remove(listed)
         else:
             total += listed.size_bytes
-    return Removed(removed, freed)
+    return remover.removed
+
+
+class _Remover:
+    """Removes what can be removed, and notes why the rest cannot."""
+
+    def __init__(self, directory: CacheDirectory) -> None:
+        self._directory = directory
+        self.entries = self.freed_bytes = 0
+        # By key, so that an entry counts once.
+        self.failures: dict[str, OSError] = {}
+
+    @property
+    def removed(self) -> Removed:
+        return Removed(self.entries, self.freed_bytes, tuple(self.failures.values()))
+
+    def remove(self, listed: Listed) -> None:
+        try:
+            freed = self._directory.remove(listed.key, listed=listed)
+        except OSError as failure:
+            self.failures[listed.key] = failure
+        else:
+            self.freed_bytes += freed
+            self.entries += freed > 0
+
+    def remove_leftovers(self, listed: Listed, *, now: float) -> None:
+        try:
+            self.freed_bytes += self._directory.remove_leftovers(listed, now=now)
+        except OSError as failure:
+            self.failures[listed.key] = failure
 
 
 def _idle_s(listed: Listed, *, now: float) -> float:
@@ -113,12 +147,10 @@ class Cleared:
     Attributes:
         removed: what went.
         busy: how many entries somebody is writing, who keeps them.
-        failures: why others could not be removed.
     """
 
     removed: Removed
     busy: int
-    failures: tuple[OSError, ...]
 
 
 def clear(directory: CacheDirectory) -> Cleared:
@@ -130,17 +162,11 @@ def clear(directory: CacheDirectory) -> Cleared:
     Raises:
         OSError: as the file system says, where the directory cannot be read.
     """
-    removed = freed = 0
-    failures: dict[str, OSError] = {}
+    directory.mend_rights()
+    remover = _Remover(directory)
     keys = set()
     for listed in directory.listing():
         keys.add(listed.key)
-        try:
-            freed_now = directory.remove(listed.key, listed=listed)
-        except OSError as failure:
-            failures[listed.key] = failure
-            continue
-        freed += freed_now
-        removed += freed_now > 0
+        remover.remove(listed)
     left = keys.intersection(listed.key for listed in directory.listing())
-    return Cleared(Removed(removed, freed), len(left - failures.keys()), tuple(failures.values()))
+    return Cleared(remover.removed, len(left - remover.failures.keys()))

@@ -87,6 +87,7 @@ def test_what_one_machine_compiled_another_runs(
         "entries": 4,
         "size_bytes": exported["size_bytes"],
         "kept": 0,
+        "busy": 0,
     }
     check_run(chonkle, command, tile, cold)
     done = chonkle("cache", "import", "codecs.tar", ALLOW, environment=there)

@@ -4,9 +4,8 @@ import click
 
 from chonkle.cache.upkeep import Cleared, Removed
 from chonkle.cache.upkeep import clear as clear_directory
-from chonkle.cli.cache.layers import own_layer
+from chonkle.cli.cache.layers import demand_all_removed, own_layer
 from chonkle.cli.output import print_json, shown_entries, shown_size
-from chonkle.errors import CacheError, explained
 from chonkle.settings import Settings
 
 
@@ -20,20 +19,18 @@ def clear(*, as_json: bool) -> None:
       chonkle cache clear
     """
     own = own_layer(Settings.from_environment().cache)
-    cleared = Cleared(Removed(0, 0), 0, ()) if own is None else clear_directory(own)
+    cleared = Cleared(Removed(0, 0), 0) if own is None else clear_directory(own)
     removed = cleared.removed
     if as_json:
         print_json(
             {
                 "removed": removed.entries,
                 "freed_bytes": removed.freed_bytes,
-                "left": cleared.busy + len(cleared.failures),
+                "left": cleared.busy + len(removed.failures),
             }
         )
     elif own is not None:
         click.echo(f"removed {shown_entries(removed.entries)}, {shown_size(removed.freed_bytes)}")
     if cleared.busy:
         click.echo(f"left {shown_entries(cleared.busy)} that somebody is writing", err=True)
-    if cleared.failures:
-        count = shown_entries(len(cleared.failures))
-        raise CacheError(f"{count} could not be removed: {explained(cleared.failures[0])}")
+    demand_all_removed(removed)

@@ -43,11 +43,14 @@ def import_(file: Path, *, allow_unauthenticated: bool, as_json: bool) -> None:
                 "entries": imported.entries,
                 "size_bytes": imported.size_bytes,
                 "kept": imported.kept,
+                "busy": imported.busy,
             }
         )
         return
     there = "1 was" if imported.kept == 1 else f"{imported.kept} were"
     kept = f"; {there} there already" if imported.kept else ""
+    if imported.busy:
+        kept += f"; left {shown_entries(imported.busy)} that somebody is writing"
     size = shown_size(imported.size_bytes)
     entries, name = shown_entries(imported.entries), printable(str(file))
     click.echo(f"{name}: imported {entries}, {size}{kept}", err=True)

@@ -7,7 +7,9 @@ import click
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.layers import CacheConfig
 from chonkle.cache.survey import cache_words, demand_trust, directories
-from chonkle.errors import printable
+from chonkle.cache.upkeep import Removed
+from chonkle.cli.output import shown_entries
+from chonkle.errors import CacheError, explained, printable
 
 
 def layers(config: CacheConfig) -> list[CacheDirectory]:
@@ -27,6 +29,17 @@ def own_layer(config: CacheConfig) -> CacheDirectory | None:
     """
     found = _existing(each for each in directories(config) if not each.is_system)
     return next(found, None)
+
+
+def demand_all_removed(removed: Removed) -> None:
+    """Demand that everything went that was to go.
+
+    Raises:
+        CacheError: saying how much did not, and why the first of it did not.
+    """
+    if removed.failures:
+        count = shown_entries(len(removed.failures))
+        raise CacheError(f"{count} could not be removed: {explained(removed.failures[0])}")
 
 
 def _existing(named: Iterable[CacheDirectory]) -> Iterator[CacheDirectory]:

@@ -7,7 +7,7 @@ import click
 from chonkle.cache.survey import Machine, survey
 from chonkle.cache.upkeep import Removed
 from chonkle.cache.upkeep import prune as prune_directory
-from chonkle.cli.cache.layers import own_layer
+from chonkle.cli.cache.layers import demand_all_removed, own_layer
 from chonkle.cli.cache.listing import entry_document, entry_table
 from chonkle.cli.options import Age, Size
 from chonkle.cli.output import print_json, shown_entries, shown_size
@@ -52,9 +52,10 @@ def prune(*, max_size: int | None, older_than: float | None, verbose: bool, as_j
             now=now,
             unused_s=older_than,
         )
-    left = {entry.key: entry for entry in own.entries()} if own is not None else {}
+    listing = own.listing() if own is not None else ()
+    left = {listed.key: listed.size_bytes for listed in listing if listed.is_more_than_a_lock}
     gone = [each for each in before if each.entry.key not in left and each.status != "unfinished"]
-    size_bytes = sum(entry.size_bytes for entry in left.values())
+    size_bytes = sum(left.values())
     if as_json:
         print_json(
             {
@@ -71,3 +72,4 @@ def prune(*, max_size: int | None, older_than: float | None, verbose: bool, as_j
         freed = shown_size(removed.freed_bytes)
         click.echo(f"removed {shown_entries(removed.entries)}, {freed}")
         click.echo(f"left {shown_entries(len(left))}, {shown_size(size_bytes)}")
+    demand_all_removed(removed)

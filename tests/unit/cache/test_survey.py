@@ -183,9 +183,10 @@ def test_a_mode_that_writes_nothing_is_refused(tmp_path: Path, mode: str) -> Non
 
 def test_a_cache_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     tag = tmp_path / "cache" / "CACHEDIR.TAG"
-    tag.mkdir(parents=True)
+    # Too deep to be anything of ours.
+    (tag / "of" / "somebody").mkdir(parents=True)
     (tmp_path / "cache").chmod(0o700)
-    with pytest.raises(CacheError, match=f"cannot write to your own cache: {tag}: "):
+    with pytest.raises(CacheError, match=f"cannot write to your own cache: {tag}/of: "):
         demand_writable(CacheConfig(tmp_path / "cache"))
 
 

@@ -80,7 +80,7 @@ def test_it_is_noted_before_it_is_done(
     def killed(*_: object, **__: object) -> int:
         raise KilledError
 
-    monkeypatch.setattr(CacheDirectory, "collect", killed)
+    monkeypatch.setattr(CacheDirectory, "mend_rights", killed)
     with pytest.raises(KilledError):
         keep_up(directory, size_max_bytes=0, wasmtime=WASMTIME, now=NOW)
     assert keep_up(directory, size_max_bytes=0, wasmtime=WASMTIME, now=NOW + 1) is None
@@ -217,7 +217,7 @@ def test_clearing_removes_everything(directory: CacheDirectory, write_entry: Wri
     total = sum(entry.size_bytes for entry in directory.entries())
     cleared = clear(directory)
     assert cleared.removed == Removed(3, total)
-    assert (cleared.busy, cleared.failures) == (0, ())
+    assert (cleared.busy, cleared.removed.failures) == (0, ())
     assert list(directory.entries()) == []
 
 
@@ -228,7 +228,7 @@ def test_clearing_leaves_what_somebody_is_writing(
     with directory.lock(key_of("new"), timeout_s=0), directory.lock(key_of("busy"), timeout_s=0):
         write_entry("busy")
         cleared = clear(directory)
-        assert (cleared.removed.entries, cleared.busy, cleared.failures) == (1, 2, ())
+        assert (cleared.removed.entries, cleared.busy, cleared.removed.failures) == (1, 2, ())
         # Of the other there is only the lock as yet.
         assert remaining(directory, ["new", "busy"]) == {"busy"}
     assert clear(directory).busy == 0
@@ -251,7 +251,7 @@ def test_what_cannot_be_removed_does_not_keep_the_rest(
     monkeypatch.setattr(CacheDirectory, "remove", denied)
     cleared = clear(directory)
     assert (cleared.removed.entries, cleared.busy) == (2, 0)
-    (failure,) = cleared.failures
+    (failure,) = cleared.removed.failures
     assert failure.filename == "two.toml"
     assert remaining(directory, names) == {"two"}
 
@@ -286,4 +286,26 @@ def test_no_shard_is_listed_once_for_each_of_its_entries(
     monkeypatch.setattr(os, "scandir", note)
     tidy(directory)
     # Each once, or twice, and the directory that they are in.
-    assert shards < len(scanned) <= 2 * (shards + 1)
+    assert shards < len(scanned) <= 2 * shards + 3
+
+
+def test_pruning_goes_on_behind_what_cannot_be_removed(
+    directory: CacheDirectory, write_entry: WriteEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["one", "two", "three"]
+    for name in names:
+        write_entry(name, written_at=NOW)
+    remove = CacheDirectory.remove
+
+    def denied(own: CacheDirectory, key: str, *, listed: Listed | None = None) -> int:
+        if key == key_of("two"):
+            raise PermissionError(13, "Permission denied", "two.toml")
+        return remove(own, key, listed=listed)
+
+    monkeypatch.setattr(CacheDirectory, "remove", denied)
+    removed = prune_at(directory, NOW, size_max_bytes=0)
+    assert removed.entries == 2
+    assert [failure.filename for failure in removed.failures] == ["two.toml"]
+    assert remaining(directory, names) == {"two"}
+    with pytest.raises(PermissionError):
+        keep_up(directory, size_max_bytes=0, wasmtime=WASMTIME, now=NOW)
