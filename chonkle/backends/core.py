@@ -206,7 +206,10 @@ class CoreCodec(Codec):
             if desk is None and instance.served > 1 and size <= DESK_BYTES:
                 desk = self._set_up_desk(instance)
             if desk is not None and size <= DESK_BYTES:
-                _place(pieces, size, desk.view)
+                if size <= _JOINED_MAX:
+                    desk.view[:size] = b"".join(pieces)
+                else:
+                    _place(pieces, desk.view)
                 result = desk.transforms[direction](size)
                 if ON_DESK <= result < 0:
                     answered = result - ON_DESK
@@ -280,7 +283,7 @@ class CoreCodec(Codec):
         pointer = instance.alloc(size) & _U32
         if pointer == 0:
             raise self._no_room(instance, size)
-        _place(pieces, size, instance.memory.bytes_at(pointer, size, what="input buffer"))
+        _place(pieces, instance.memory.bytes_at(pointer, size, what="input buffer"))
         return pointer
 
     def _take(
@@ -330,11 +333,8 @@ class CoreCodec(Codec):
         return failure.within(call_label(self._signature, "core", direction))
 
 
-def _place(pieces: list[Buffer], size: int, target: memoryview) -> None:
-    """Write pieces of `size` bytes altogether one behind the other."""
-    if size <= _JOINED_MAX:
-        target[:size] = b"".join(pieces)
-        return
+def _place(pieces: list[Buffer], target: memoryview) -> None:
+    """Write pieces one behind the other."""
     at = 0
     for piece in pieces:
         end = at + len(piece)

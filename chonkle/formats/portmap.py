@@ -52,7 +52,8 @@ def pieces(port_map: Mapping[str, Buffer]) -> tuple[list[Buffer], int]:
     for name, data in port_map.items():
         size = len(data)
         before = opening(count, name, size)
-        parts += (before, data)
+        parts.append(before)
+        parts.append(data)
         total += len(before) + size
         count = 0
     return (parts, total) if parts else ([_NOTHING], _SIZE)
