@@ -335,7 +335,11 @@ class CacheDirectory:
                 if failure.errno not in NO_LOCKS | _NO_ROOM:
                     raise
             listed = listed or self._listed(key)
-            return self._unlink(listed, listed.sizes) if listed else 0
+            if listed is None:
+                return 0
+            # Somebody may have written the entry since it was listed: without its record, what is
+            # left of that is garbage, and with it an entry that nobody can believe.
+            return self._unlink(listed, {*listed.sizes, f"{key}.toml", f"{key}.lock"})
 
     def mend_rights(self) -> None:
         """Give its owner the rights back without which entries cannot be seen or removed."""
@@ -450,14 +454,13 @@ class CacheDirectory:
             return 0
         # Who wrote it may have finished since it was listed.
         is_committed = os.path.lexists(self._shard(listed.key) / f"{listed.key}.toml")
-        return self._unlink(listed, listed.unfinished if is_committed else listed.sizes)
+        if is_committed:
+            return self._unlink(listed, listed.unfinished)
+        return self._unlink(listed, {*listed.sizes, f"{listed.key}.lock"})
 
     def _unlink(self, listed: Listed, names: Iterable[str]) -> int:
         """Remove files of an entry, the record first; say how many bytes that freed."""
         shard, names = self._shard(listed.key), set(names)
-        # Where everything goes, so does the lock, which may be newer than the list.
-        if names == listed.sizes.keys():
-            names.add(f"{listed.key}.lock")
         for name in sorted(names, key=lambda name: not name.endswith(".toml")):
             remove_whatever(shard / name)
         return sum(listed.sizes.get(name, 0) for name in names)

@@ -599,6 +599,37 @@ def test_an_entry_is_removed_with_all_of_it(
     assert directory.remove(record.key) == 0
 
 
+def test_what_was_written_since_it_was_listed_goes_as_a_whole(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    record = write_entry()
+    path = record_path(directory, record)
+    text = path.read_bytes()
+    path.unlink()
+    (listed,) = directory.listing()
+    path.write_bytes(text)
+    path.chmod(0o600)
+    assert directory.remove(record.key, listed=listed) > 0
+    assert directory.read(record.key) is None
+
+
+def test_what_was_finished_since_it_was_listed_stays(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    record = write_entry()
+    left = leave_behind(directory, record, written_at=NOW)
+    path = record_path(directory, record)
+    text = path.read_bytes()
+    path.unlink()
+    (listed,) = directory.listing()
+    path.write_bytes(text)
+    path.chmod(0o600)
+    assert directory.remove_leftovers(listed, now=NOW) == 3
+    assert not left.exists()
+    assert directory.read(record.key) == record
+    assert directory.checked_artifacts(record)
+
+
 def test_the_record_goes_first(
     directory: CacheDirectory, write_entry: WriteEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
