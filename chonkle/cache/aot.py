@@ -33,6 +33,8 @@ WAIT_S = 30.0
 # millisecond, and the message is no worse for the rest.
 EXPLAIN_MAX = 1000
 _WAIT_S_PER_BYTE = 5e-6
+# How often a file has to be missing from an entry before it is not about to come back.
+_LOOKS_MAX = 10
 _NUMBERED = re.compile(r"^[0-9]+: ")
 _WITHOUT_LOCKS = "no locks, so that several processes may compile the same"
 _NOT_KEPT = "codecs are compiled in memory and not kept"
@@ -255,30 +257,36 @@ class AotCache:
         warn(f"AOT cache entry of codec {job.label} not used: {doubt}")
 
     def _load[T](self, job: "_Job[T]", directory: CacheDirectory, key: str) -> T | None:
-        record = directory.read(key)
-        if record is None:
-            return None
-        try:
-            self._check(job, record)
+        looks = 0
+        while (record := directory.read(key)) is not None:
+            looks += 1
             try:
-                paths = directory.checked_artifacts(record)
-                loaded = job.compiler.load(self.engine.wasmtime, paths)
-            except OSError as failure:
-                raise Doubt(explained(failure)) from failure
-            except ValueError as failure:
-                raise Doubt(str(failure)) from failure
-            except wasmtime.WasmtimeError as failure:
-                raise Doubt(f"wasmtime refuses it: {_reason(failure)}") from failure
-        except Doubt:
-            # Somebody may have removed it meanwhile, which leaves nothing to doubt, or written it
-            # again.
-            if directory.read(key) == record:
-                raise
-            return self._load(job, directory, key)
-        self.counts.loaded += 1
-        if self.layers.is_counting:
-            directory.count_use(key, now=self.layers.clock())
-        return loaded
+                loaded = self._loaded(job, directory, record)
+            except Doubt as doubt:
+                # Somebody may have removed it meanwhile, which leaves nothing to doubt, or written
+                # it again: another one, or the same, of which a file was just not there.
+                has_gone = isinstance(doubt.__cause__, FileNotFoundError)
+                if directory.read(key) == record and (not has_gone or looks >= _LOOKS_MAX):
+                    raise
+                continue
+            self.counts.loaded += 1
+            if self.layers.is_counting:
+                directory.count_use(key, now=self.layers.clock())
+            return loaded
+        return None
+
+    def _loaded[T](self, job: "_Job[T]", directory: CacheDirectory, record: Record) -> T:
+        """Load what a record speaks for, as it stands there now."""
+        self._check(job, record)
+        try:
+            paths = directory.checked_artifacts(record)
+            return job.compiler.load(self.engine.wasmtime, paths)
+        except OSError as failure:
+            raise Doubt(explained(failure)) from failure
+        except ValueError as failure:
+            raise Doubt(str(failure)) from failure
+        except wasmtime.WasmtimeError as failure:
+            raise Doubt(f"wasmtime refuses it: {_reason(failure)}") from failure
 
     def _check(self, job: "_Job[object]", record: Record) -> None:
         """Demand that an entry is of what is asked for, as its key says."""

@@ -23,7 +23,7 @@ from chonkle.cache.directory import CacheDirectory, Entry
 from chonkle.cache.layers import CacheConfig, CacheLayers
 from chonkle.cache.listing import Listed
 from chonkle.cache.native import ModuleCompiler, load_native
-from chonkle.cache.record import Artifact, Record, Seal
+from chonkle.cache.record import Artifact, Doubt, Record, Seal
 from chonkle.cache.upkeep import DAY_S
 from chonkle.digest import Digest
 from chonkle.engine import Engine, EngineConfig, target, wasmtime_version
@@ -636,6 +636,29 @@ def test_an_explanation_reads_so_many_entries_and_no_more(
     with pytest.raises(CacheError, match=f"got none, as far as {EXPLAIN_MAX} entries tell"):
         run(open_cache(mode="only"), TWO)
     assert given == EXPLAIN_MAX + 1
+
+
+def test_an_entry_that_was_written_again_while_it_was_read_is_no_doubt(
+    open_cache: Callable[..., AotCache],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    run(open_cache(), ONE)
+    checked = CacheDirectory.checked_artifacts
+    gone = [True, True]
+
+    def missing_at_first(own: CacheDirectory, record: Record) -> list[Path]:
+        if gone:
+            gone.pop()
+            failure = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "code")
+            raise Doubt("code: No such file or directory") from failure
+        return checked(own, record)
+
+    monkeypatch.setattr(CacheDirectory, "checked_artifacts", missing_at_first)
+    cache = open_cache()
+    assert run(cache, ONE) == 1
+    assert counts(cache) == (1, 0, 0)
+    assert (gone, caplog.messages) == ([], [])
 
 
 def test_a_cache_that_somebody_deletes_is_made_again(
