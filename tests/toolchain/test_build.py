@@ -80,6 +80,8 @@ def test_an_unknown_name_and_a_missing_sdk(folders: Folders, no_tools: Tools) ->
         build(folders, tools=no_tools)
 
 
+# zig is there, as a Python package; where it is not, it is named too.
+@pytest.mark.toolchain
 def test_tools_that_are_missing_are_named_before_anything_is_built(
     folders: Folders, no_tools: Tools
 ) -> None:

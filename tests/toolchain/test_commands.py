@@ -75,6 +75,8 @@ def test_a_broken_file_is_named(
     assert said in message
 
 
+# zig is there, as a Python package; where it is not, it is named too.
+@pytest.mark.toolchain
 def test_a_missing_tool_is_named_with_the_way_to_get_it(run_cli: RunCli, tmp_path: Path) -> None:
     folder = new(tmp_path)
     nowhere = tmp_path / "nowhere"
