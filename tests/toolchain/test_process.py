@@ -1,7 +1,11 @@
 """Programs that are run: what they said, and how they ended."""
 
+import os
+import signal
+import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from chonkle_toolchain.process import ToolError, first_line, run
@@ -37,3 +41,34 @@ def test_a_program_that_is_killed_is_told_with_the_signal() -> None:
         with pytest.raises(ToolError, match=f"^asking failed with the signal {name}$") as caught:
             run(script(f"import os; os.kill(os.getpid(), {number})"), what="asking")
         assert caught.value.said == ""
+
+
+class EndedError(Exception):
+    """What the handler raises here."""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+def test_a_program_ends_with_a_signal_that_came_while_it_was_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    start: Any = subprocess.Popen
+
+    def start_and_be_told(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:  # noqa: ANN401 - theirs
+        started.append(start(*arguments, **options))
+        # Python runs handlers before it has stored what was started.
+        os.kill(os.getpid(), signal.SIGTERM)
+        return started[-1]
+
+    def end(*_: object) -> None:
+        raise EndedError
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        monkeypatch.setattr(subprocess, "Popen", start_and_be_told)
+        with pytest.raises(EndedError):
+            run(["sleep", "600"], what="sleeping")
+        assert signal.getsignal(signal.SIGTERM) is end
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert started[0].wait(timeout=60) == -signal.SIGKILL

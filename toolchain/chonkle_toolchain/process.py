@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from chonkle.errors import BuildError
@@ -49,32 +50,60 @@ def run(
         BuildError: when it cannot be started.
         ToolError: when it exits with a failure.
     """
-    try:
-        process = subprocess.Popen(
-            [str(part) for part in command],
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=cwd,
-            env=environment,
-            # Compilers start others: all of them end together.
-            process_group=0,
-        )
-    except OSError as failure:
-        program = Path(command[0]).name
-        raise BuildError(f"{what}: `{program}` cannot be started: {failure.strerror}") from failure
-    with process:
+    with contextlib.ExitStack() as starting:
+        starting.enter_context(_signals_held_back())
         try:
-            stdout, stderr = process.communicate(stdin)
-        except BaseException:
-            _end(process)
-            raise
+            process = subprocess.Popen(
+                [str(part) for part in command],
+                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=cwd,
+                env=environment,
+                # Compilers start others: all of them end together.
+                process_group=0,
+            )
+        except OSError as failure:
+            program = Path(command[0]).name
+            reason = failure.strerror
+            raise BuildError(f"{what}: `{program}` cannot be started: {reason}") from failure
+        with process:
+            try:
+                starting.close()
+                stdout, stderr = process.communicate(stdin)
+            except BaseException:
+                _end(process)
+                raise
     said = stderr.decode(errors="replace").strip()
     if process.returncode:
         raise ToolError(f"{what} failed with {_ending(process.returncode)}", said=said)
     if said:
         warn(said)
     return stdout
+
+
+@contextlib.contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Hold back signals that raise exceptions, until what was started can be ended with them.
+
+    A program may run, and its starter be told to end, before Python has its number.
+    """
+    handlers: dict[int, Callable[..., object]] = {}
+    came: list[int] = []
+    # Only there may handlers be changed, and only there do they raise.
+    if threading.current_thread() is threading.main_thread():
+        for each in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(each)
+            if callable(handler):
+                handlers[each] = handler
+                signal.signal(each, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def _ending(code: int) -> str:
