@@ -2,7 +2,6 @@
 
 mod filters;
 mod liblzma;
-mod memory;
 mod size;
 
 use std::cell::Cell;

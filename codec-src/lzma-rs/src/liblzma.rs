@@ -5,7 +5,6 @@ use std::ffi::{c_int, c_void};
 use chonkle_codec::{Error, Output, Result};
 
 use crate::filters::Filter;
-use crate::memory::{allocate, release};
 
 const OK: c_int = 0;
 const STREAM_END: c_int = 1;
@@ -32,6 +31,18 @@ struct Allocator {
     allocate: extern "C" fn(*mut c_void, usize, usize) -> *mut c_void,
     release: unsafe extern "C" fn(*mut c_void, *mut c_void),
     opaque: *mut c_void,
+}
+
+extern "C" fn allocate(_opaque: *mut c_void, count: usize, size: usize) -> *mut c_void {
+    c_memory::allocate(count.checked_mul(size))
+}
+
+/// # Safety
+///
+/// The memory came from `allocate`, or is null.
+unsafe extern "C" fn release(_opaque: *mut c_void, memory: *mut c_void) {
+    // SAFETY: the same holds here.
+    unsafe { c_memory::release(memory) }
 }
 
 const ALLOCATOR: Allocator = Allocator { allocate, release, opaque: std::ptr::null_mut() };

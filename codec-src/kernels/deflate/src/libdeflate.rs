@@ -1,43 +1,19 @@
 //! libdeflate's two working states, safe to use: sizes are checked, memory may run out.
 
-use std::alloc::{Layout, alloc, dealloc};
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 
 use crate::sys;
 use chonkle_codec::Error;
 
-/// Room before each allocation for its size, which Rust wants to know again.
-const HEADER: usize = 8;
-
-unsafe extern "C" fn allocate(size: usize) -> *mut c_void {
-    let Some(layout) =
-        size.checked_add(HEADER).and_then(|size| Layout::from_size_align(size, HEADER).ok())
-    else {
-        return ptr::null_mut();
-    };
-    // SAFETY: not of size 0, as it has a header.
-    unsafe {
-        let block = alloc(layout);
-        if block.is_null() {
-            return ptr::null_mut();
-        }
-        block.cast::<usize>().write(layout.size());
-        block.add(HEADER).cast()
-    }
+unsafe extern "C" fn allocate(bytes: usize) -> *mut c_void {
+    c_memory::allocate(Some(bytes))
 }
 
-unsafe extern "C" fn free(data: *mut c_void) {
-    if data.is_null() {
-        return;
-    }
-    // SAFETY: came from `allocate`, which wrote the size in front.
-    unsafe {
-        let block = data.cast::<u8>().sub(HEADER);
-        let size = block.cast::<usize>().read();
-        dealloc(block, Layout::from_size_align_unchecked(size, HEADER));
-    }
+unsafe extern "C" fn free(memory: *mut c_void) {
+    // SAFETY: came from `allocate`.
+    unsafe { c_memory::release(memory) }
 }
 
 const OPTIONS: sys::libdeflate_options = sys::libdeflate_options {

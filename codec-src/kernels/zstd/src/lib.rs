@@ -3,16 +3,12 @@
 //! What there is in Rust was not faster where it was measured: see build.rs and zstd.c for what
 //! makes zstd's own C fast here.
 
-mod memory;
-
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
 use chonkle_codec::Error;
-
-use memory::{allocate, release};
 
 #[repr(C)]
 struct Cctx(u8);
@@ -65,6 +61,18 @@ thread_local! {
     /// holds of the data before has no influence on what follows.
     static COMPRESSOR: Cell<Option<NonNull<Cctx>>> = const { Cell::new(None) };
     static DECOMPRESSOR: Cell<Option<NonNull<Dctx>>> = const { Cell::new(None) };
+}
+
+extern "C" fn allocate(_opaque: *mut c_void, bytes: u64) -> *mut c_void {
+    c_memory::allocate(bytes.try_into().ok())
+}
+
+/// # Safety
+///
+/// The memory came from `allocate`, or is null.
+unsafe extern "C" fn release(_opaque: *mut c_void, memory: *mut c_void) {
+    // SAFETY: the same holds here.
+    unsafe { c_memory::release(memory) }
 }
 
 /// What zstd says when it fails.
