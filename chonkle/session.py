@@ -7,7 +7,7 @@ from chonkle.backends.base import Codec, Limits
 from chonkle.backends.calls import open_calls
 from chonkle.backends.core import CoreCodec, check_interface
 from chonkle.backends.desk import DeskOpener
-from chonkle.cache.aot import AotCache, CacheCounts
+from chonkle.cache.aot import AotCache, Binary, CacheCounts
 from chonkle.cache.layers import CacheConfig, CacheLayers
 from chonkle.cache.native import ModuleCompiler
 from chonkle.closing import Closing
@@ -112,13 +112,10 @@ class Session(Closing):
         cache = self._cache(EngineConfig(interruptible=limits.timeout_s is not None))
         if resolution.wasm.kind == "core":
             check_interface(read_core_interface(wasm), what=f"codec {resolution.label}")
-            module = cache.get_or_compile(
-                ModuleCompiler(),
-                wasm,
-                digest=resolution.wasm.digest,
-                codec_id=signature.codec_id,
-                label=signature.label,
+            binary = Binary(
+                wasm, resolution.wasm.digest, codec_id=signature.codec_id, label=signature.label
             )
+            module = cache.get_or_compile(binary, ModuleCompiler())
             return CoreCodec(
                 module,
                 signature=signature,

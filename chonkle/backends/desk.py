@@ -17,7 +17,7 @@ import wasmtime
 
 from chonkle.backends.calls import Calls
 from chonkle.backends.guest import GuestFunctions
-from chonkle.cache.aot import AotCache
+from chonkle.cache.aot import AotCache, Binary
 from chonkle.cache.native import ModuleCompiler
 from chonkle.digest import Digest
 from chonkle.locking import ForkableLock
@@ -87,13 +87,8 @@ class DeskOpener:
         with self._lock:
             if not self._is_open:
                 wasm = desk_module()
-                self._module = self._cache.find_or_compile(
-                    ModuleCompiler(),
-                    wasm,
-                    digest=Digest.blake3(wasm),
-                    codec_id="",
-                    label="chonkle's desk",
-                )
+                binary = Binary(wasm, Digest.blake3(wasm), codec_id="", label="chonkle's desk")
+                self._module = self._cache.find_or_compile(binary, ModuleCompiler())
                 self._is_open = True
             return self._module
 

@@ -40,6 +40,23 @@ _WITHOUT_LOCKS = "no locks, so that several processes may compile the same"
 _NOT_KEPT = "codecs are compiled in memory and not kept"
 
 
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """One binary that shall run.
+
+    Attributes:
+        wasm: it.
+        digest: its BLAKE3 digest.
+        codec_id: what the codec does, for the record.
+        label: its implementation and version, for messages and the record.
+    """
+
+    wasm: bytes
+    digest: Digest
+    codec_id: str
+    label: str
+
+
 @dataclass(slots=True)
 class CacheCounts:
     """What a cache did since it was opened.
@@ -78,78 +95,63 @@ class AotCache:
         """Give the key of an entry, as 64 hexadecimal digits."""
         return entry_key(kind, digest, self.engine.fingerprint)
 
-    def get_or_compile[T](
-        self, compiler: Compiler[T], wasm: bytes, *, digest: Digest, codec_id: str, label: str
-    ) -> T:
+    def get_or_compile[T](self, binary: Binary, compiler: Compiler[T]) -> T:
         """Give what runs of a binary, compiling it only where the cache does not have it.
 
         Args:
+            binary: what is to run.
             compiler: what compiles and loads this kind of binary.
-            wasm: the binary.
-            digest: its BLAKE3 digest.
-            codec_id: what the codec does, for the record.
-            label: its implementation and version, for messages and the record.
 
         Raises:
             WasmFormatError: when the binary is not valid.
             CacheError: in mode `only`, when the cache does not have it.
         """
-        job = _Job(compiler, wasm, digest, codec_id, label)
-        found = self._find_or_compile(job)
+        found = self.find_or_compile(binary, compiler)
         if found is None:
-            raise self._missing(job)
+            raise self._missing(binary)
         return found
 
-    def find_or_compile[T](
-        self, compiler: Compiler[T], wasm: bytes, *, digest: Digest, codec_id: str, label: str
-    ) -> T | None:
-        """Give what `get_or_compile` gives, or None in mode `only` when the cache lacks it.
-
-        Args:
-            compiler: what compiles and loads this kind of binary.
-            wasm: the binary.
-            digest: its BLAKE3 digest.
-            codec_id: what the codec does, for the record.
-            label: its implementation and version, for messages and the record.
-
-        Raises:
-            WasmFormatError: when the binary is not valid.
-        """
-        return self._find_or_compile(_Job(compiler, wasm, digest, codec_id, label))
-
-    def _find_or_compile[T](self, job: "_Job[T]") -> T | None:
+    def find_or_compile[T](self, binary: Binary, compiler: Compiler[T]) -> T | None:
+        """Give what `get_or_compile` gives, or None in mode `only` when the cache lacks it."""
         layers = self.layers
         is_compiled = layers.config.mode != "only"
         if not layers.readable:
-            return self._compile(job)[0] if is_compiled else None
-        key = self.key(job.compiler.kind, job.digest)
+            return self._compile(binary, compiler)[0] if is_compiled else None
+        key = self.key(compiler.kind, binary.digest)
         own = layers.own
         doubt = None
         for directory in layers.readable:
             try:
-                found = self._load(job, directory, key)
+                found = self._load(binary, compiler, directory, key)
             except Doubt as reason:
                 if directory is own:
                     # Another process may be mending it just now.
                     doubt = reason
                 else:
-                    self._reject(job, reason)
+                    self._reject(binary, reason)
                 continue
             if found is not None:
                 return found
         if not is_compiled:
             return None
-        return self._compile(job)[0] if own is None else self._compile_once(job, own, key, doubt)
+        if own is None:
+            return self._compile(binary, compiler)[0]
+        return self._compile_once(binary, compiler, own, key, doubt)
 
     def _compile_once[T](
-        self, job: "_Job[T]", own: CacheDirectory, key: str, doubt: Doubt | None
+        self,
+        binary: Binary,
+        compiler: Compiler[T],
+        own: CacheDirectory,
+        key: str,
+        doubt: Doubt | None,
     ) -> T:
         """Compile, in one process at a time, and keep what that gave."""
         with ExitStack() as held:
             is_kept = True
             try:
                 held.enter_context(
-                    own.lock(key, timeout_s=self.wait_s + len(job.wasm) * _WAIT_S_PER_BYTE)
+                    own.lock(key, timeout_s=self.wait_s + len(binary.wasm) * _WAIT_S_PER_BYTE)
                 )
             except TimeoutError:
                 # Somebody else will write it.
@@ -162,38 +164,40 @@ class AotCache:
                 )
             # Another process may have compiled it while this one waited.
             try:
-                found = self._load(job, own, key)
+                found = self._load(binary, compiler, own, key)
             except Doubt as reason:
                 found, doubt = None, reason
             if found is not None:
                 return found
             if doubt is not None:
-                self._reject(job, doubt)
+                self._reject(binary, doubt)
             started = time.perf_counter()
-            compiled, contents = self._compile(job)
+            compiled, contents = self._compile(binary, compiler)
+            seconds = time.perf_counter() - started
             if is_kept:
-                self._keep(job, own, key, contents, seconds=time.perf_counter() - started)
+                self._keep(binary, compiler.kind, own, contents, seconds=seconds)
         if is_kept:
             self._keep_up(own)
         return compiled
 
-    def _keep[T](
+    def _keep(
         self,
-        job: "_Job[T]",
+        binary: Binary,
+        kind: str,
         own: CacheDirectory,
-        key: str,
         contents: Sequence[bytes],
         *,
         seconds: float,
     ) -> None:
+        key = self.key(kind, binary.digest)
         artifacts = tuple(Artifact.of(key, content) for content in contents)
         try:
             about = About(
-                kind=job.compiler.kind,
-                codec_id=job.codec_id,
-                label=job.label,
-                wasm=str(job.digest),
-                wasm_size=len(job.wasm),
+                kind=kind,
+                codec_id=binary.codec_id,
+                label=binary.label,
+                wasm=str(binary.digest),
+                wasm_size=len(binary.wasm),
                 engine=self.engine.fingerprint.hex,
                 # Looks for files, too.
                 wasmtime=wasmtime_version(),
@@ -220,7 +224,7 @@ class AotCache:
         except OSError as failure:
             self.layers.warn_once(f"AOT cache: not trimmed: {explained(failure)}")
 
-    def _missing(self, job: "_Job[object]") -> CacheError:
+    def _missing(self, binary: Binary) -> CacheError:
         """Say that there is no native code, and whether there is some for another engine."""
         own = f"wasmtime {wasmtime_version()} on {target()}"
         others: set[str] = set()
@@ -234,7 +238,7 @@ class AotCache:
                         break
                     if (
                         entry.record is not None
-                        and (about := entry.record.about).wasm == str(job.digest)
+                        and (about := entry.record.about).wasm == str(binary.digest)
                         # What is for this engine was just doubted, and the log says why.
                         and about.engine != self.engine.fingerprint.hex
                     ):
@@ -245,23 +249,25 @@ class AotCache:
         unfound = f"none, as far as {EXPLAIN_MAX} entries tell" if is_cut else "none"
         where = " and ".join(str(place) for place in places if place is not None) or "no cache"
         return CacheError(
-            f"no native code for codec {job.label} ({job.digest}), and CHONKLE_AOT=only forbids to "
-            f"compile it",
+            f"no native code for codec {binary.label} ({binary.digest}), and CHONKLE_AOT=only "
+            f"forbids to compile it",
             expected=f"an entry for {own} in {where}",
             got=f"code for {', '.join(found)}" if found else unfound,
-            hint=f"`CHONKLE_AOT=auto chonkle cache warm {option}{job.label}` makes it",
+            hint=f"`CHONKLE_AOT=auto chonkle cache warm {option}{binary.label}` makes it",
         )
 
-    def _reject(self, job: "_Job[object]", doubt: Doubt) -> None:
+    def _reject(self, binary: Binary, doubt: Doubt) -> None:
         self.counts.rejected += 1
-        warn(f"AOT cache entry of codec {job.label} not used: {doubt}")
+        warn(f"AOT cache entry of codec {binary.label} not used: {doubt}")
 
-    def _load[T](self, job: "_Job[T]", directory: CacheDirectory, key: str) -> T | None:
+    def _load[T](
+        self, binary: Binary, compiler: Compiler[T], directory: CacheDirectory, key: str
+    ) -> T | None:
         looks = 0
         while (record := directory.read(key)) is not None:
             looks += 1
             try:
-                loaded = self._loaded(job, directory, record)
+                loaded = self._loaded(binary, compiler, directory, record)
             except Doubt as doubt:
                 # Somebody may have removed it meanwhile, which leaves nothing to doubt, or written
                 # it again: another one, or the same, of which a file was just not there.
@@ -275,12 +281,14 @@ class AotCache:
             return loaded
         return None
 
-    def _loaded[T](self, job: "_Job[T]", directory: CacheDirectory, record: Record) -> T:
+    def _loaded[T](
+        self, binary: Binary, compiler: Compiler[T], directory: CacheDirectory, record: Record
+    ) -> T:
         """Load what a record speaks for, as it stands there now."""
-        self._check(job, record)
+        self._check(binary, compiler.kind, record)
         try:
             paths = directory.checked_artifacts(record)
-            return job.compiler.load(self.engine.wasmtime, paths)
+            return compiler.load(self.engine.wasmtime, paths)
         except OSError as failure:
             raise Doubt(explained(failure)) from failure
         except ValueError as failure:
@@ -288,37 +296,26 @@ class AotCache:
         except wasmtime.WasmtimeError as failure:
             raise Doubt(f"wasmtime refuses it: {_reason(failure)}") from failure
 
-    def _check(self, job: "_Job[object]", record: Record) -> None:
+    def _check(self, binary: Binary, kind: str, record: Record) -> None:
         """Demand that an entry is of what is asked for, as its key says."""
         about = record.about
         for name, found, wanted in (
-            ("kind", about.kind, job.compiler.kind),
-            ("binary", about.wasm, str(job.digest)),
+            ("kind", about.kind, kind),
+            ("binary", about.wasm, str(binary.digest)),
             ("engine", about.engine, self.engine.fingerprint.hex),
         ):
             if found != wanted:
                 raise Doubt(f"the record is of another {name}")
 
-    def _compile[T](self, job: "_Job[T]") -> tuple[T, list[bytes]]:
+    def _compile[T](self, binary: Binary, compiler: Compiler[T]) -> tuple[T, list[bytes]]:
         try:
-            compiled = job.compiler.compile(self.engine.wasmtime, job.wasm)
+            compiled = compiler.compile(self.engine.wasmtime, binary.wasm)
         except wasmtime.WasmtimeError as failure:
             raise WasmFormatError(
-                f"codec {job.label}: not a valid {job.compiler.kind} binary: {_reason(failure)}"
+                f"codec {binary.label}: not a valid {compiler.kind} binary: {_reason(failure)}"
             ) from failure
         self.counts.compiled += 1
         return compiled
-
-
-@dataclass(frozen=True, slots=True)
-class _Job[T]:
-    """One binary to be had: what `get_or_compile` was asked for."""
-
-    compiler: Compiler[T]
-    wasm: bytes
-    digest: Digest
-    codec_id: str
-    label: str
 
 
 def entry_key(kind: str, digest: Digest, fingerprint: Digest) -> str:

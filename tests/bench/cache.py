@@ -20,7 +20,7 @@ from blake3 import blake3
 
 import chonkle
 from chonkle.backends.component.compiler import FlatteningCompiler
-from chonkle.cache.aot import AotCache
+from chonkle.cache.aot import AotCache, Binary
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.layers import CacheConfig, CacheLayers
 from chonkle.cache.native import ModuleCompiler
@@ -139,13 +139,10 @@ def get(codec: WasmCodec, root: Path, *, wanted: str) -> float:
     started = time.perf_counter()
     cache = AotCache(Engine(), CacheLayers(CacheConfig(root)))
     # Kept until the time is taken, for giving it back takes time too.
-    found = cache.get_or_compile(
-        compiler,
-        codec.wasm,
-        digest=codec.digest,
-        codec_id=codec.signature.codec_id,
-        label=codec.signature.label,
+    binary = Binary(
+        codec.wasm, codec.digest, codec_id=codec.signature.codec_id, label=codec.signature.label
     )
+    found = cache.get_or_compile(binary, compiler)
     ended = time.perf_counter()
     assert found is not None
     assert getattr(cache.counts, wanted) == 1

@@ -9,7 +9,7 @@ from chonkle.backends.calls import Calls
 from chonkle.backends.component.compiler import FlatteningCompiler, WholeCompiler
 from chonkle.backends.component.flattened import FlattenedCodec, FlattenedComponent
 from chonkle.backends.component.whole import WholeCodec
-from chonkle.cache.aot import AotCache
+from chonkle.cache.aot import AotCache, Binary
 from chonkle.digest import Digest
 from chonkle.formats.signature import Signature
 
@@ -41,14 +41,9 @@ def open_component(
         WasmFormatError: when it is no valid component, or exports another interface.
         CacheError: in mode `only`, when the cache does not have it.
     """
+    binary = Binary(wasm, digest, codec_id=signature.codec_id, label=signature.label)
     if flatten:
-        flattened = cache.get_or_compile(
-            FlatteningCompiler(),
-            wasm,
-            digest=digest,
-            codec_id=signature.codec_id,
-            label=signature.label,
-        )
+        flattened = cache.get_or_compile(binary, FlatteningCompiler())
         if isinstance(flattened, FlattenedComponent):
             return FlattenedCodec(
                 flattened, signature=signature, engine=cache.engine, limits=limits, calls=calls
@@ -60,11 +55,5 @@ def open_component(
             signature.label,
             flattened,
         )
-    whole = cache.get_or_compile(
-        WholeCompiler(),
-        wasm,
-        digest=digest,
-        codec_id=signature.codec_id,
-        label=signature.label,
-    )
+    whole = cache.get_or_compile(binary, WholeCompiler())
     return WholeCodec(whole, signature=signature, engine=cache.engine, limits=limits)

@@ -15,7 +15,7 @@ from chonkle.backends.calls import open_calls
 from chonkle.backends.component import FlattenedCodec, WholeCodec
 from chonkle.backends.component.compiler import FlatteningCompiler, WholeCompiler
 from chonkle.backends.component.flattened import FlattenedComponent
-from chonkle.cache.aot import AotCache
+from chonkle.cache.aot import AotCache, Binary
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.layers import CacheConfig, CacheLayers
 from chonkle.cache.native import Compiler, ModuleCompiler
@@ -92,13 +92,8 @@ def open_cache(
 def ask(cache_: AotCache, kind: str, number: int) -> int:
     """Have a subject from a cache, compiled or loaded, and give its answer."""
     wasm = wasm_of(kind, number)
-    runs = cache_.get_or_compile(
-        COMPILERS[kind],
-        wasm,
-        digest=Digest.blake3(wasm),
-        codec_id="subject",
-        label=f"subject-{number}",
-    )
+    binary = Binary(wasm, Digest.blake3(wasm), codec_id="subject", label=f"subject-{number}")
+    runs = cache_.get_or_compile(binary, COMPILERS[kind])
     return _answer(runs, cache_.engine)
 
 

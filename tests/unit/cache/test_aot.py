@@ -18,7 +18,7 @@ import wasmtime
 from wasmtime import component as wasm_component
 
 from chonkle.backends.desk import DeskOpener
-from chonkle.cache.aot import EXPLAIN_MAX, AotCache
+from chonkle.cache.aot import EXPLAIN_MAX, AotCache, Binary
 from chonkle.cache.directory import CacheDirectory, Entry
 from chonkle.cache.layers import CacheConfig, CacheLayers
 from chonkle.cache.listing import Listed
@@ -70,9 +70,11 @@ def open_cache(tmp_path: Path, clock: Clock) -> Callable[..., AotCache]:
 
 
 def get(cache: AotCache, wasm: bytes) -> wasmtime.Module:
-    return cache.get_or_compile(
-        ModuleCompiler(), wasm, digest=Digest.blake3(wasm), codec_id="x", label="test"
-    )
+    return cache.get_or_compile(binary(wasm), ModuleCompiler())
+
+
+def binary(wasm: bytes) -> Binary:
+    return Binary(wasm, Digest.blake3(wasm), codec_id="x", label="test")
 
 
 def run(cache: AotCache, wasm: bytes) -> object:
@@ -615,8 +617,7 @@ def test_what_is_optional_is_not_explained(
     run(open_cache(), ONE)
     cache = open_cache(mode="only")
     monkeypatch.delattr(CacheDirectory, "entries")
-    asked = {"digest": Digest.blake3(TWO), "codec_id": "x", "label": "test"}
-    assert cache.find_or_compile(ModuleCompiler(), TWO, **asked) is None  # type: ignore[arg-type]
+    assert cache.find_or_compile(binary(TWO), ModuleCompiler()) is None
     assert DeskOpener(cache)() is None
 
 
@@ -839,9 +840,7 @@ def test_why_wasmtime_refuses_is_said_in_one_line(
     open_cache: Callable[..., AotCache], caplog: pytest.LogCaptureFixture
 ) -> None:
     run(open_cache(), ONE)
-    open_cache().get_or_compile(
-        RefusingCompiler(), ONE, digest=Digest.blake3(ONE), codec_id="x", label="test"
-    )
+    open_cache().get_or_compile(binary(ONE), RefusingCompiler())
     (message,) = caplog.messages
     assert message.endswith("not used: wasmtime refuses it: Permission denied (os error 13)")
 
@@ -865,7 +864,7 @@ CHILD = """
 import sys, time
 from pathlib import Path
 from chonkle.digest import Digest
-from chonkle.cache.aot import AotCache
+from chonkle.cache.aot import AotCache, Binary
 from chonkle.cache.layers import CacheConfig, CacheLayers
 from chonkle.cache.native import ModuleCompiler
 from chonkle.engine import Engine
@@ -875,8 +874,8 @@ wasm = Path(sys.argv[3]).read_bytes()
 cache = AotCache(Engine(), CacheLayers(CacheConfig(root)))
 while time.time() < start:
     pass
-cache.get_or_compile(ModuleCompiler(), wasm, digest=Digest.blake3(wasm), codec_id="x", label="test"
-    )
+binary = Binary(wasm, Digest.blake3(wasm), codec_id="x", label="test")
+cache.get_or_compile(binary, ModuleCompiler())
 print(cache.counts.compiled, cache.counts.loaded, cache.counts.rejected)
 """
 

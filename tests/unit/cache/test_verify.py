@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import wasmtime
 
-from chonkle.cache.aot import AotCache
+from chonkle.cache.aot import AotCache, Binary
 from chonkle.cache.directory import CacheDirectory, Entry
 from chonkle.cache.layers import CacheConfig, CacheLayers
 from chonkle.cache.native import ModuleCompiler
@@ -30,9 +30,9 @@ def compiled(directory: CacheDirectory) -> Callable[..., Entry]:
 
     def compile_(wasm: bytes = ONE, config: EngineConfig | None = None) -> Entry:
         cache = AotCache(Engine(config), CacheLayers(CacheConfig(directory.root)))
-        digest = Digest.blake3(wasm)
-        cache.get_or_compile(ModuleCompiler(), wasm, digest=digest, codec_id="x", label="x@1.0.0")
-        return entry_of(directory, cache.key("core", digest))
+        binary = Binary(wasm, Digest.blake3(wasm), codec_id="x", label="x@1.0.0")
+        cache.get_or_compile(binary, ModuleCompiler())
+        return entry_of(directory, cache.key("core", binary.digest))
 
     return compile_
 
