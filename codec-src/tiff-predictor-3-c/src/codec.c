@@ -7,39 +7,12 @@
  *     planes   a3 b3  a2 b2  a1 b1  a0 b0
  *     row      a3 b3-a3  a2-b3 b2-a2 ...
  *
- * A row stands alone. A tile of one plane has samples_per_pixel 1. */
+ * A row stands alone. */
 #include <stdlib.h>
 
-#include "chonkle_codec.h"
 #include "difference.h"
+#include "tile.h"
 #include "transpose.h"
-
-typedef struct {
-    chonkle_port *bytes;
-    size_t sample;  /* bytes */
-    size_t samples; /* in a pixel */
-    size_t count;   /* in a row */
-    size_t row;     /* bytes */
-} tile;
-
-static bool read_tile(chonkle_call *call, tile *found) {
-    int64_t sample, width, samples;
-    chonkle_port *bytes = chonkle_input(call, "bytes");
-    if (!bytes || !chonkle_int(call, "bytes_per_sample", 2, 8, &sample) ||
-        !chonkle_int(call, "width", 1, INT32_MAX, &width) ||
-        !chonkle_int(call, "samples_per_pixel", 1, UINT16_MAX, &samples))
-        return false;
-    if (sample & (sample - 1))
-        return chonkle_fail(call, "port `bytes_per_sample`: expected 2, 4 or 8, got %lld",
-                            (long long)sample);
-    uint64_t row = (uint64_t)(width * samples * sample); /* below 2^31 * 2^16 * 2^3 */
-    if (bytes->size % row)
-        return chonkle_fail(call, "port `bytes`: expected whole rows of %llu bytes, got %zu bytes",
-                            (unsigned long long)row, bytes->size);
-    /* Without a row, `row` may be more than a size_t holds, and is not used. */
-    *found = (tile){bytes, (size_t)sample, (size_t)samples, (size_t)(width * samples), (size_t)row};
-    return true;
-}
 
 /* The first plane holds the last bytes: planes are walked backwards. */
 static void encode_row(uint8_t *row, uint8_t *planes, const tile *of) {
@@ -68,7 +41,7 @@ static void decode_row(uint8_t *row, uint8_t *planes, const tile *of) {
 
 static bool each_row(chonkle_call *call, void (*kernel)(uint8_t *, uint8_t *, const tile *)) {
     tile found;
-    if (!read_tile(call, &found)) return false;
+    if (!tile_read(call, 2, &found)) return false;
     chonkle_port *bytes = found.bytes;
     if (bytes->size) {
         uint8_t *planes = malloc(found.row);
