@@ -13,7 +13,7 @@ use std::mem::MaybeUninit;
 use chonkle_codec::{Inputs, Output, Outputs, Result};
 
 pub use format::{Format, Gzip, Raw, Zlib};
-use libdeflate::{Compressor, Decompressor, Refusal};
+use libdeflate::{Compressor, Refusal};
 
 /// The longest match is 258 bytes and takes 2 bits at least: no stream grows more.
 const RATIO_MAX: usize = 1032;
@@ -26,9 +26,8 @@ thread_local! {
     /// How large the last output was. The chunks of an array mostly have one size, and libdeflate
     /// has to begin again when its room was too little.
     static LAST_SIZE: Cell<usize> = const { Cell::new(0) };
-    /// The states of the last calls. Making one takes longer than coding a small chunk; what it
-    /// holds of the data before has no influence on what follows.
-    static DECOMPRESSOR: Cell<Option<Decompressor>> = const { Cell::new(None) };
+    /// The state of the last call. Making one takes longer than coding a small chunk; what it holds
+    /// of the data before has no influence on what follows.
     static COMPRESSOR: Cell<Option<Compressor>> = const { Cell::new(None) };
 }
 
@@ -48,16 +47,14 @@ pub fn decompress<F: Format>(
     let first = stream.len().saturating_mul(RATIO_FIRST);
     let wished = first.max(expected).max(LAST_SIZE.get()).min(bound);
     output.reserve(wished).or_else(|_| output.reserve(first))?;
-    let mut state = take_decompressor()?;
     let result = loop {
-        match state.decompress(stream, output.spare()) {
+        match libdeflate::decompress(stream, output.spare()) {
             Err(Refusal::TooLittleRoom) if output.spare().len() < bound => {
                 output.grow(before.saturating_add(bound))?
             }
             result => break result,
         }
     };
-    DECOMPRESSOR.set(Some(state));
     let (taken, given) = result.map_err(|_| F::REFUSAL)?;
     LAST_SIZE.set(given);
     // SAFETY: libdeflate wrote so many bytes to the spare room.
@@ -73,9 +70,7 @@ pub fn decompress<F: Format>(
 pub fn fill<F: Format>(encoded: &[u8], room: &mut [MaybeUninit<u8>]) -> Result<bool> {
     let Some(header_size) = F::header_size(encoded) else { return Ok(false) };
     let stream = &encoded[header_size..];
-    let mut state = take_decompressor()?;
-    let result = state.decompress(stream, room);
-    DECOMPRESSOR.set(Some(state));
+    let result = libdeflate::decompress(stream, room);
     Ok(result.is_ok_and(|(taken, given)| {
         given == room.len() && {
             // SAFETY: libdeflate wrote so many bytes, all of them.
@@ -126,13 +121,6 @@ pub fn compress<F: Format>(
         to.write(*from);
     }
     Ok(Some(header.len() + size + footer.len()))
-}
-
-fn take_decompressor() -> Result<Decompressor> {
-    match DECOMPRESSOR.take() {
-        Some(state) => Ok(state),
-        None => Decompressor::new(),
-    }
 }
 
 /// Uses the state for a level.

@@ -1,4 +1,4 @@
-//! libdeflate's two working states, safe to use: sizes are checked, memory may run out.
+//! libdeflate, safe to use: sizes are checked, memory may run out.
 
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
@@ -30,50 +30,28 @@ pub enum Refusal {
     TooLittleRoom,
 }
 
-/// The state of decompression.
-pub struct Decompressor(NonNull<sys::libdeflate_decompressor>);
-
-impl Decompressor {
-    pub fn new() -> Result<Self, Error> {
-        // SAFETY: the options are complete.
-        let state = unsafe { sys::libdeflate_alloc_decompressor_ex(&OPTIONS) };
-        NonNull::new(state).map(Self).ok_or_else(|| "out of memory for decompression".into())
-    }
-
-    /// Decompresses the stream at the start of `input`.
-    ///
-    /// Returns how much of the input it took, and how much output it gave.
-    pub fn decompress(
-        &mut self,
-        input: &[u8],
-        output: &mut [MaybeUninit<u8>],
-    ) -> Result<(usize, usize), Refusal> {
-        let (mut taken, mut given) = (0, 0);
-        // SAFETY: both slices are valid for their lengths; libdeflate reads no output byte that it
-        // has not written.
-        let result = unsafe {
-            sys::libdeflate_deflate_decompress_ex(
-                self.0.as_ptr(),
-                input.as_ptr().cast(),
-                input.len(),
-                output.as_mut_ptr().cast(),
-                output.len(),
-                &mut taken,
-                &mut given,
-            )
-        };
-        match result {
-            sys::LIBDEFLATE_SUCCESS => Ok((taken, given)),
-            sys::LIBDEFLATE_INSUFFICIENT_SPACE => Err(Refusal::TooLittleRoom),
-            _ => Err(Refusal::Bad),
-        }
-    }
-}
-
-impl Drop for Decompressor {
-    fn drop(&mut self) {
-        // SAFETY: allocated by `new`.
-        unsafe { sys::libdeflate_free_decompressor(self.0.as_ptr()) }
+/// Decompresses the stream at the start of `input`.
+///
+/// Returns how much of the input it took, and how much output it gave.
+pub fn decompress(input: &[u8], output: &mut [MaybeUninit<u8>]) -> Result<(usize, usize), Refusal> {
+    let (mut taken, mut given) = (0, 0);
+    // SAFETY: both slices are valid for their lengths; libdeflate reads no output byte that it has
+    // not written. There is one thread, and this is not called from inside of itself.
+    let result = unsafe {
+        sys::libdeflate_deflate_decompress_ex(
+            &raw mut sys::the_decompressor,
+            input.as_ptr().cast(),
+            input.len(),
+            output.as_mut_ptr().cast(),
+            output.len(),
+            &mut taken,
+            &mut given,
+        )
+    };
+    match result {
+        sys::LIBDEFLATE_SUCCESS => Ok((taken, given)),
+        sys::LIBDEFLATE_INSUFFICIENT_SPACE => Err(Refusal::TooLittleRoom),
+        _ => Err(Refusal::Bad),
     }
 }
 

@@ -25,6 +25,8 @@ pub const LIBDEFLATE_SUCCESS: libdeflate_result = 0;
 pub const LIBDEFLATE_INSUFFICIENT_SPACE: libdeflate_result = 3;
 
 unsafe extern "C" {
+    /// Of fast_loop.h: all zeros, as libdeflate makes one, but for what frees it.
+    pub static mut the_decompressor: libdeflate_decompressor;
     pub fn libdeflate_deflate_decompress_ex(
         decompressor: *mut libdeflate_decompressor,
         input: *const c_void,
@@ -45,10 +47,6 @@ unsafe extern "C" {
         compressor: *mut libdeflate_compressor,
         input_size: usize,
     ) -> usize;
-    pub fn libdeflate_alloc_decompressor_ex(
-        options: *const libdeflate_options,
-    ) -> *mut libdeflate_decompressor;
-    pub fn libdeflate_free_decompressor(decompressor: *mut libdeflate_decompressor);
     pub fn libdeflate_alloc_compressor_ex(
         level: i32,
         options: *const libdeflate_options,

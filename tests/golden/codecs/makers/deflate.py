@@ -33,6 +33,12 @@ ENCODERS: dict[str, Callable[[bytes, int], bytes]] = {
 def vectors() -> Iterator[Vector]:
     """Give the vectors."""
     data = smooth(np.dtype("<u2"), (16, 64)).tobytes()
+    # A few bytes over and over, of every distance that vectors are filled with, and somewhat more.
+    repeats = b"".join(
+        (data[64 * distance :][:distance] * 40)[: distance + length]
+        for distance in range(1, 20)
+        for length in (9, 40)
+    )
     for implementation, encode in ENCODERS.items():
         for case, plain, level in (
             ("empty", b"", 6),
@@ -41,6 +47,7 @@ def vectors() -> Iterator[Vector]:
             ("level-1", data, 1),
             ("level-6", data, 6),
             ("level-9-runs", bytes(4096) + data, 9),
+            ("level-9-repeats", repeats + data, 9),
         ):
             yield decoding(implementation, case, encode(plain, level), plain)
     two = member(data[:99], 1) + member(b"", 6) + member(data[99:400], 9)
