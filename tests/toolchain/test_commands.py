@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 type RunCli = Callable[..., subprocess.CompletedProcess[str]]
 
+NO_PORTS = '{"codec_id": "try", "implementation": "try-c", "inputs": {}, "outputs": {}}'
 # Says that it was started, and waits for what never comes.
 STUCK_TOOL = """\
 #!/bin/sh
@@ -63,6 +64,7 @@ def test_a_folder_without_a_codec_is_refused_and_left_alone(
         ("codec.toml", 'language = "go"', "bad `language`"),
         ("signature.json", "{", "signature.json"),
         ("signature.json", '{"codec_id": "try"}', "signature.json"),
+        ("signature.json", NO_PORTS, "`inputs` is empty, expected the ports of the encoded form"),
     ],
 )
 def test_a_broken_file_is_named(
@@ -70,9 +72,10 @@ def test_a_broken_file_is_named(
 ) -> None:
     folder = new(tmp_path)
     (folder / file).write_text(text)
-    message = error_of(run_cli("build", folder))
-    assert str(folder / file) in message
-    assert said in message
+    for command in ("build", "test", "verify"):
+        message = error_of(run_cli(command, folder))
+        assert str(folder / file) in message
+        assert said in message
 
 
 # zig is there, as a Python package; where it is not, it is named too.

@@ -108,6 +108,15 @@ def test_a_bad_recipe(folder: Path, text: str, said: str) -> None:
     assert str(folder / "codec.toml") in str(caught.value)
 
 
+@pytest.mark.parametrize("side", ["inputs", "outputs"])
+def test_a_signature_without_ports_is_refused(tmp_path: Path, side: str) -> None:
+    folder = write_codec(tmp_path, "double-c", **{side: {}})
+    with pytest.raises(
+        BuildError, match=rf"signature\.json: `{side}` is empty, expected the ports"
+    ):
+        read_recipe(folder)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes and devices are POSIX's")
 @pytest.mark.parametrize("name", ["codec.toml", "signature.json", "codec.c", "Cargo.toml"])
 def test_what_has_no_end_is_not_read(folder: Path, name: str) -> None:

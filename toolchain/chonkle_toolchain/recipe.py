@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from chonkle.errors import BuildError, SignatureError
-from chonkle.formats.signature import Signature, parse_signature
+from chonkle.formats.signature import DIRECTIONS, Signature, parse_signature
 from chonkle.formats.values import encode_scalar
 from chonkle_toolchain.documents import read_document, read_toml
 
@@ -172,6 +172,28 @@ def read_recipe(folder: Path) -> Recipe:
     return recipe
 
 
+def demand_data(signature: Signature, *, what: str) -> None:
+    """Demand a signature by which something goes in and comes out: else nothing could be tested.
+
+    Args:
+        signature: the signature.
+        what: where it came from, for messages.
+
+    Raises:
+        SignatureError: when it has no input, no output, or none of them ever comes out.
+    """
+    for side, form in (("inputs", "encoded"), ("outputs", "decoded")):
+        if not getattr(signature, side):
+            raise SignatureError(
+                f"{what}: `{side}` is empty", expected=f"the ports of the {form} form"
+            )
+    if not any(map(signature.gives, DIRECTIONS)):
+        raise SignatureError(
+            f"{what}: nothing ever comes out",
+            expected="an output that exists when decoding, or an input of data when encoding",
+        )
+
+
 def source_files(folder: Path) -> Iterator[Path]:
     """Give the files of a codec, or of the SDK, that a build may read.
 
@@ -195,6 +217,7 @@ def _signature(folder: Path) -> Signature:
     path = folder / SIGNATURE_FILE
     try:
         signature = parse_signature(read_document(path), what=str(path))
+        demand_data(signature, what=str(path))
     except SignatureError as failure:
         raise BuildError(str(failure)) from failure
     if not signature.version:

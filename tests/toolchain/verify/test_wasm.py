@@ -153,6 +153,11 @@ def test_a_component_with_a_mistyped_export_is_refused(make_component: Make) -> 
     assert "`encode` of `chonkle:codec/transform@0.1.0` has another type" in reason
 
 
+BYTES = '{"bytes": {"type": "bytes"}}'
+DECODE_ONLY = '{"bytes": {"type": "bytes", "decode_only": true}}'
+ENCODE_ONLY = '{"bytes": {"type": "bytes", "encode_only": true}}'
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -163,6 +168,17 @@ def test_a_component_with_a_mistyped_export_is_refused(make_component: Make) -> 
         (
             b'{"codec_id": "m", "implementation": "m", "inputs": {"n": {"type": "what\\n"}}}',
             "input port `n`: bad `type`",
+        ),
+        *(
+            (f'{{"codec_id": "m", "implementation": "m", {ports}}}'.encode(), reason)
+            for ports, reason in (
+                ('"inputs": {}, "outputs": {}', "`inputs` is empty, expected the ports of the"),
+                (f'"inputs": {BYTES}, "outputs": {{}}', "`outputs` is empty, expected the ports"),
+                (
+                    f'"inputs": {DECODE_ONLY}, "outputs": {ENCODE_ONLY}',
+                    "nothing ever comes out, expected an output that exists when decoding",
+                ),
+            )
         ),
     ],
 )
@@ -258,6 +274,14 @@ LIES: dict[str, tuple[dict[str, Any], str, str]] = {
         {"outputs": {"bytes": {"type": "bytes", "encode_only": True}, "pixels": {"type": "bytes"}}},
         "outputs",
         "decoding gives a port `bytes` that the signature does not name",
+    ),
+    "decodes, and says that it only encodes": (
+        {
+            "inputs.bytes.encode_only": True,
+            "outputs.bytes.encode_only": True,
+        },
+        "directions",
+        "decoding what encoding gave gives an answer, although the signature says that nothing",
     ),
     "an output of another type": (
         {"outputs.bytes.type": "int"},
@@ -489,7 +513,7 @@ def test_a_lossy_codec_says_so_and_loses_once(make_core: Make) -> None:
     )
 
 
-def test_a_codec_of_one_direction_says_so_with_its_ports(make_core: Make) -> None:
+def test_a_codec_of_one_direction_says_so_with_its_ports(make_core: Make, vector: Vector) -> None:
     one_way = {
         "inputs.bytes.decode_only": True,
         "inputs.note": None,
@@ -501,3 +525,37 @@ def test_a_codec_of_one_direction_says_so_with_its_ports(make_core: Make) -> Non
     # Nothing decodes without a vector.
     assert failures(report).keys() == {"answers"}
     assert failures(report)["answers"].startswith("decoding refuses whatever is tried")
+    report = verify_wasm(wasm, vectors=[replace(vector, directions=("decode",))])
+    assert failures(report) == {}
+    (directions,) = [each for each in report.checks if each.name == "directions"]
+    assert (directions.outcome, directions.reason) == ("passed", "decode only")
+
+
+# Decodes no port at all to one byte, refuses everything else, and encodes nothing.
+OUT_OF_NOTHING = """
+(module
+  (memory (export "memory") 1)
+  (data (i32.const 64) "\\01\\00\\00\\00\\05\\00\\00\\00bytes\\01\\00\\00\\00x")
+  (func (export "alloc") (param i32) (result i32) (i32.const 1024))
+  (func (export "dealloc") (param i32 i32))
+  (func (export "encode") (param i32 i32) (result i64) (i64.const 0))
+  (func (export "decode") (param i32 i32) (result i64)
+    (select (i64.const 0x4000000012) (i64.const 0)
+      (i32.and (i32.eq (local.get 1) (i32.const 4)) (i32.eqz (i32.load (local.get 0)))))))
+"""
+
+
+def test_where_nothing_goes_in_nothing_is_said_to_have_been_tried(vector: Vector) -> None:
+    signature = f"""
+        {{"codec_id": "m", "implementation": "m", "outputs": {DECODE_ONLY},
+          "inputs": {{"level": {{"type": "int", "encode_only": true}}}}}}
+    """
+    wasm = with_custom_section(
+        bytes(wasmtime.wat2wasm(OUT_OF_NOTHING)), SECTION_NAME, signature.encode()
+    )
+    nothing = replace(vector, directions=("decode",), inputs={}, outputs={"bytes": b"x"})
+    report = verify_wasm(wasm, vectors=[nothing])
+    assert failures(report) == {}
+    outcomes = {each.name: each.outcome for each in report.checks}
+    assert outcomes["bad-input"] == "not applicable"
+    assert outcomes["bad-port-maps"] == outcomes["memory"] == "passed"

@@ -26,22 +26,11 @@ def check_bad_input(subject: Subject) -> str:
     if not subject.examples:
         raise NotApplicable("no call is known that it answers")
     calls = 0
-    for direction in subject.directions:
-        takes = subject.signature.takes(direction)
-        for example in _spread(subject.examples_of(direction), _EXAMPLES_MAX):
-            for name, data in example.ports.items():
-                if name in takes and takes[name].type == "bytes":
-                    for what, wrong in damaged(data):
-                        ports = example.with_port(name, wrong)
-                        subject.call(direction, ports, what=f"with `{name}` {what}")
-                        calls += 1
-        for example in subject.examples_of(direction)[:1]:
-            for name, port in takes.items():
-                for wrong in extremes(port.type):
-                    shown = wrong[:40].decode(errors="replace")
-                    what = f"with `{name}` at `{shown}`"
-                    subject.call(direction, example.with_port(name, wrong), what=what)
-                    calls += 1
+    for direction, ports, what in _bad_calls(subject):
+        subject.call(direction, ports, what=what)
+        calls += 1
+    if not calls:
+        raise NotApplicable("nothing goes in that could be bad")
     return f"{calls} calls"
 
 
@@ -124,13 +113,30 @@ def _memory_over_calls(subject: Subject, kinds: list[_Kind]) -> tuple[int, int]:
     return before, codec.memory_bytes() or 0
 
 
+def _bad_calls(subject: Subject) -> Iterator[tuple[Direction, Ports, str]]:
+    """Give calls with damaged data and with extreme values, and words for them."""
+    for direction in subject.directions:
+        takes = subject.signature.takes(direction)
+        for example in _spread(subject.examples_of(direction), _EXAMPLES_MAX):
+            for name, data in example.ports.items():
+                if name in takes and takes[name].type == "bytes":
+                    for what, wrong in damaged(data):
+                        yield direction, example.with_port(name, wrong), f"with `{name}` {what}"
+        for example in subject.examples_of(direction)[:1]:
+            for name, port in takes.items():
+                for wrong in extremes(port.type):
+                    shown = wrong[:40].decode(errors="replace")
+                    yield direction, example.with_port(name, wrong), f"with `{name}` at `{shown}`"
+
+
 def _bad_port_maps(example: Example) -> Iterator[tuple[str, bytes]]:
     good = portmap.encode(example.ports)
-    name, data = next(iter(example.ports.items()))
+    name, data = next(iter(example.ports.items()), ("", b""))
     encoded = name.encode()
     only = struct.pack("<I", len(encoded)) + encoded
     for kept in sorted({0, 1, 3, 4, 7, 8, len(good) // 2, len(good) - 1}):
-        yield f"cut to {kept} of {len(good)} bytes", good[:kept]
+        if kept < len(good):
+            yield f"cut to {kept} of {len(good)} bytes", good[:kept]
     yield "with a byte after its end", good + b"\0"
     yield "with a name longer than it is", struct.pack("<II", 1, 0xFFFF_FFFF)
     yield "with data longer than it is", struct.pack("<I", 1) + only + struct.pack("<I", 2**32 - 1)

@@ -3,7 +3,7 @@
 Each check starts from calls that the codec answers, changes one port, and looks at what that does.
 """
 
-from chonkle.formats.signature import Direction, Port
+from chonkle.formats.signature import DIRECTIONS, Direction, Port
 from chonkle.formats.values import check_scalar, encode_scalar, shown
 from chonkle_toolchain.verify.bench import Refusal, Reply, doing
 from chonkle_toolchain.verify.examples import choices
@@ -89,7 +89,8 @@ def check_optional(subject: Subject) -> str:
 
 def check_defaults(subject: Subject) -> str:
     """Demand that leaving a port out is the same as giving its default."""
-    names = []
+    names: list[str] = []
+    refused: list[str] = []
     for examples, name, port in subject.ports_taken():
         if port.required or port.default is None:
             continue
@@ -106,21 +107,27 @@ def check_defaults(subject: Subject) -> str:
                     f" {shown(port.default)}, which the signature gives as its default"
                 )
             compared += not isinstance(left_out, Refusal)
-        if compared:
-            names.append(name)
+        (names if compared else refused).append(name)
+    if refused and not names:
+        raise NotApplicable(f"every call with a default is refused: {_listed(refused)}")
     return _listed(names, none="no port has a default")
 
 
 def check_directions(subject: Subject) -> str:
-    """Demand that a port of the other direction makes no difference, or is refused."""
+    """Demand that a port of the other direction makes no difference, or is refused.
+
+    And that a direction that the signature does not offer is refused.
+    """
     names = []
     if not subject.examples:
         raise NotApplicable("no call is known that it answers")
+    for direction in DIRECTIONS:
+        if direction not in subject.directions:
+            _demand_no_way_back(subject, direction)
     for direction in subject.directions:
-        examples = subject.examples_of(direction)
         for name, port in _ports_of_the_other(subject, direction).items():
-            names.append(name)
-            for example in examples:
+            for example in subject.examples_of(direction):
+                names.append(name)
                 for value in choices(subject, name, port):
                     what = f"with `{name}`"
                     reply = subject.call(direction, example.with_port(name, value), what=what)
@@ -129,6 +136,8 @@ def check_directions(subject: Subject) -> str:
                             f"{doing(direction, what)} at {_value(value)} changes the answer,"
                             " although the signature says that the port does not exist then"
                         )
+    if len(subject.directions) == 1:
+        return f"{subject.directions[0]} only"
     return _listed(names, none="every port exists in both directions")
 
 
@@ -169,6 +178,19 @@ def check_unknown_ports(subject: Subject) -> str:
             expected="the same in both directions",
         )
     return "ignored" if True in ignores else "refused"
+
+
+def _demand_no_way_back(subject: Subject, direction: Direction) -> None:
+    """Demand that what came out in the one direction that is offered goes in, in no other."""
+    parameters = {name for name, port in subject.signature.inputs.items() if port.parameter}
+    for example in subject.examples:
+        known = {name: data for name, data in example.ports.items() if name in parameters}
+        subject.demand_refusal(
+            direction,
+            {**known, **example.answer},
+            what=f"what {doing(example.direction, '')} gave",
+            because="the signature says that nothing comes out in that direction",
+        )
 
 
 def _ports_of_the_other(subject: Subject, direction: Direction) -> dict[str, Port]:

@@ -13,6 +13,7 @@ from chonkle.formats.component_binary import read_interface
 from chonkle.formats.signature import read_signature
 from chonkle.formats.wasm_binary import read_core_interface
 from chonkle_toolchain.guest import compiled, start
+from chonkle_toolchain.recipe import demand_data
 from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
 
 _SHOWN_IMPORTS = 3
@@ -73,9 +74,13 @@ def check_start(wasm: bytes, limits: Limits) -> str:
 
 
 def check_signature(wasm: bytes) -> str:
-    """Demand a signature that the format allows; whether it is true, other checks say."""
+    """Demand a signature that the format allows, and that names what goes in and comes out.
+
+    Whether it is true, other checks say.
+    """
     try:
         signature = read_signature(wasm, what="signature")
+        demand_data(signature, what="signature")
     except SignatureError as failure:
         raise CheckFailed(str(failure).removeprefix("signature: ")) from failure
     return f"`{signature.codec_id}`, {signature.label}"
