@@ -1,5 +1,9 @@
 """The plain way of calling a codec: what a guest may do wrong, said in words."""
 
+import signal
+import sys
+from types import FrameType
+
 import pytest
 import wasmtime
 from chonkle_toolchain.guest import call, call_raw, compiled, start
@@ -65,6 +69,25 @@ def test_what_breaks_is_said_in_words(
 ) -> None:
     with pytest.raises(kind, match=words):
         call(guest(**parts), "encode", {}, limits=LIMITS)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="timers are POSIX's")
+def test_a_signal_ends_a_guest_long_before_its_time() -> None:
+    def hear(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    wasm = guest(more=f'(func (export "spin") {FOR_EVER})')
+    started = start(wasm, limits=Limits(timeout_s=3600))
+    spin = started.exported("spin", wasmtime.Func)
+    before = signal.signal(signal.SIGVTALRM, hear)
+    try:
+        # When the process has computed for that long, which it does nowhere else than in the guest.
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0.3)
+        with pytest.raises(KeyboardInterrupt):
+            started.run(lambda: spin(started.wasm_store))
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 def test_bytes_that_are_no_port_map_go_in_as_they_are() -> None:

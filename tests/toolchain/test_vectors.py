@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chonkle_toolchain.vectors import Vector, read_vector_files
+import wasmtime
+from chonkle_toolchain.recipe import Recipe
+from chonkle_toolchain.vectors import Vector, read_vector_files, verify
 
 from chonkle.errors import BuildError, CodecTrap
 from chonkle.formats.signature import Direction, Signature
@@ -135,3 +137,19 @@ def test_a_port_that_the_codec_does_not_have_is_named(
 def test_what_a_vector_leaves_out_is_missed(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="expected no ports, got `bytes` of 2 bytes"):
         read(tmp_path, {"outputs": {}}).check("decode", SIGNATURE, call(1))
+
+
+@pytest.mark.slow
+def test_a_codec_that_never_ends_fails_its_vector(tmp_path: Path) -> None:
+    (tmp_path / "vectors").mkdir()
+    (tmp_path / "vectors" / "case.json").write_text(json.dumps(DOCUMENT))
+    wasm = wasmtime.wat2wasm("""(module
+      (memory (export "memory") 1)
+      (func (export "alloc") (param i32) (result i32) (i32.const 64))
+      (func (export "dealloc") (param i32 i32))
+      (func (export "decode") (param i32 i32) (result i64) (loop $l (br $l)) (unreachable)))""")
+    words = (
+        "fails its golden vector `case`, to decode, got the failure: ran longer than the allowed"
+    )
+    with pytest.raises(BuildError, match=words):
+        verify(Recipe(tmp_path, "c", SIGNATURE), bytes(wasm))

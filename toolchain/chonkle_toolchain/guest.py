@@ -5,7 +5,8 @@ it: a codec that fails here is broken, whatever the runtime does.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import wasmtime
@@ -19,8 +20,14 @@ from chonkle.formats import portmap
 from chonkle.formats.signature import Direction
 from chonkle.formats.wasm_binary import binary_kind
 
+# What one call may take.
+LIMITS = Limits(memory_bytes=256 << 20, output_bytes=256 << 20, timeout_s=10.0)
+
 _INTERFACE = "chonkle:codec/transform@0.1.0"
-_LIMITS = Limits()
+# wasmtime copies what goes into a component one byte at a time, in Python: no fault of the codec's.
+_COPYING_S = 20e-6
+# Not every system wakes a thread that waits when a signal comes.
+_HEARING_S = 0.1
 _U32 = 0xFFFF_FFFF
 _U64 = 0xFFFF_FFFF_FFFF_FFFF
 
@@ -28,7 +35,7 @@ type Code = wasmtime.Module | wasm_component.Component
 
 
 def call(
-    wasm: bytes, direction: Direction, ports: Mapping[str, bytes], *, limits: Limits = _LIMITS
+    wasm: bytes, direction: Direction, ports: Mapping[str, bytes], *, limits: Limits = LIMITS
 ) -> dict[str, bytes]:
     """Run one direction of a codec once.
 
@@ -57,7 +64,7 @@ def call(
 
 
 def call_raw(
-    wasm: bytes, direction: Direction, request: bytes, *, limits: Limits = _LIMITS
+    wasm: bytes, direction: Direction, request: bytes, *, limits: Limits = LIMITS
 ) -> bytes:
     """Run a core module once on bytes that may be no port-map.
 
@@ -136,7 +143,7 @@ class Started:
         return _run(guest, self.engine, self.wasm_store, self.limits)
 
 
-def start(wasm: bytes, *, limits: Limits = _LIMITS) -> Started:
+def start(wasm: bytes, *, limits: Limits = LIMITS) -> Started:
     """Instantiate a codec, and run what it wants to run before all else.
 
     Args:
@@ -194,8 +201,18 @@ def compiled(wasm: bytes) -> tuple[Engine, Code]:
 
 def _run[T](guest: Callable[[], T], engine: Engine, store: wasmtime.Store, limits: Limits) -> T:
     try:
-        with engine.deadline(store, limits.timeout_s):
-            return guest()
+        # On another thread, so that this one hears signals while the guest runs.
+        with engine.deadline(store, limits.timeout_s), ThreadPoolExecutor(1) as thread:
+            answer = thread.submit(guest)
+            try:
+                while not wait([answer], timeout=_HEARING_S).done:
+                    pass
+            except BaseException:
+                # The process is to end, and the guest with it: its time is over now.
+                while not answer.done():
+                    engine.wasmtime.increment_epoch()
+                raise
+            return answer.result()
     except (wasmtime.Trap, wasmtime.WasmtimeError) as failure:
         raise trap_error(failure, limits) from failure
 
@@ -203,6 +220,9 @@ def _run[T](guest: Callable[[], T], engine: Engine, store: wasmtime.Store, limit
 def _call_component(
     wasm: bytes, direction: Direction, ports: Mapping[str, bytes], limits: Limits
 ) -> dict[str, bytes]:
+    if limits.timeout_s is not None:
+        copying_s = sum(map(len, ports.values())) * _COPYING_S
+        limits = replace(limits, timeout_s=limits.timeout_s + copying_s)
     started = start(wasm, limits=limits)
     store, instance = started.wasm_store, started.component
     assert instance is not None  # noqa: S101 - it is a component
@@ -214,10 +234,11 @@ def _call_component(
 
     def transform() -> str | Sequence[tuple[str, bytes]]:
         result: str | Sequence[tuple[str, bytes]] = function(store, list(ports.items()))
-        function.post_return(store)
         return result
 
     result = started.run(transform)
+    # With time of its own: what came out was copied in between.
+    started.run(lambda: function.post_return(store))
     # wasmtime gives the payload of `ok` and `err` without saying which; here the types differ.
     if isinstance(result, str):
         raise CodecError(result)

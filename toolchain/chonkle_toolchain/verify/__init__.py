@@ -12,7 +12,7 @@ report      what was found
 Nothing of a codec is trusted. What a file holds, however wrong, is an outcome in the report.
 """
 
-from chonkle_toolchain.verify.bench import LIMITS
+from chonkle_toolchain.guest import LIMITS
 from chonkle_toolchain.verify.folder import verify_file, verify_folder
 from chonkle_toolchain.verify.report import Check, Report
 from chonkle_toolchain.verify.wasm import verify_wasm

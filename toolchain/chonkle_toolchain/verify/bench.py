@@ -20,9 +20,9 @@ from chonkle.formats.signature import Direction
 from chonkle.resolver import Resolution
 from chonkle.session import Session
 from chonkle.storage.store import WasmCodec
+from chonkle_toolchain.guest import LIMITS
 from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
 
-LIMITS = Limits(memory_bytes=256 << 20, output_bytes=256 << 20, timeout_s=10.0)
 # For all calls of one file together: a codec may be slow in each of thousands.
 BUDGET_S = 300.0
 

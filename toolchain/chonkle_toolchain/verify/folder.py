@@ -10,10 +10,10 @@ from chonkle.errors import BuildError, ChonkleError
 from chonkle.formats.wasm_binary import SIZE_MAX_BYTES, Kind
 from chonkle.storage.files import read_file
 from chonkle.storage.store import WasmCodec
+from chonkle_toolchain.guest import LIMITS
 from chonkle_toolchain.lock import LOCK_FILE, Artifact, Lock, read_lock
 from chonkle_toolchain.recipe import RECIPE_FILE, Abi, Recipe, find_recipes
 from chonkle_toolchain.vectors import Vector, read_vectors
-from chonkle_toolchain.verify.bench import LIMITS
 from chonkle_toolchain.verify.report import (
     Check,
     CheckFailed,

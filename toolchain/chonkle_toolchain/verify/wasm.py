@@ -8,9 +8,10 @@ from tempfile import TemporaryDirectory
 
 from chonkle.backends.base import Limits
 from chonkle.storage.store import WasmCodec
+from chonkle_toolchain.guest import LIMITS
 from chonkle_toolchain.vectors import Vector
 from chonkle_toolchain.verify import data, hostile, ports, structure
-from chonkle_toolchain.verify.bench import BUDGET_S, LIMITS, Bench
+from chonkle_toolchain.verify.bench import BUDGET_S, Bench
 from chonkle_toolchain.verify.examples import find_examples
 from chonkle_toolchain.verify.report import Check, Report, carry_out
 from chonkle_toolchain.verify.subject import Subject
