@@ -114,7 +114,7 @@ def write_codec(folder: Path, name: str, recipe: str) -> None:
     (folder / "signature.json").write_text(json.dumps({**signature, "implementation": name}))
 
 
-def make(recipe: Recipe, _: object) -> dict[Abi, bytes]:
+def make(recipe: Recipe, _: object, **__: object) -> dict[Abi, bytes]:
     """Play the compilers."""
     shipped = {abi: ROOT / f"codec/identity/identity-c@1.0.0.{abi}.wasm" for abi in ABIS}
     return {
@@ -391,7 +391,7 @@ def test_a_copy_of_a_shipped_codec_is_no_other_whatever_built_it(
 ) -> None:
     shutil.copytree(IDENTITY, world.codecs / "identity-c")
 
-    def make_others(recipe: Recipe, workshop: object) -> dict[Abi, bytes]:
+    def make_others(recipe: Recipe, workshop: object, **_: object) -> dict[Abi, bytes]:
         made = make(recipe, workshop)
         return {abi: with_custom_section(data, "more", b"") for abi, data in made.items()}
 

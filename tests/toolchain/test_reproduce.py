@@ -34,7 +34,7 @@ from chonkle.formats.wasm_binary import with_custom_section
 from chonkle_toolchain import build
 from chonkle_toolchain.make import ABIS
 
-def make(recipe, workshop):
+def make(recipe, workshop, **_):
     umask = os.umask(0)
     os.umask(umask)
     around = {{**os.environ, "umask": umask, "toolchain": chonkle_toolchain.__file__}}

@@ -12,6 +12,7 @@ from chonkle_toolchain.functions import named_functions
 from chonkle_toolchain.guest import call
 from chonkle_toolchain.recipe import Abi, Language, read_recipe
 from chonkle_toolchain.sdk import sdk_folder
+from chonkle_toolchain.staging import stage_codec
 from chonkle_toolchain.tools import Tools
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,13 +53,16 @@ def test_what_the_sdk_adds_to_a_codec(
     wrapping into a component, which is the same for every module.
     """
     recipe, sdk = read_recipe(IDENTITY[language]), sdk_folder() / language
+    folder = build_dir / "stage" / "alone" / recipe.name
+    stage_codec(recipe, folder)
     if language == "c":
         zig = tools.need({"zig"}).zig
-        stage = build_dir / "stage" / recipe.name
-        module = compile_c(recipe, abi=abi, sdk=sdk, zig=zig, build_dir=build_dir, stage=stage)
+        module = compile_c(recipe, folder=folder, abi=abi, sdk=sdk, zig=zig, build_dir=build_dir)
     else:
         rust = tools.need({"rust"}).rust
-        module = compile_rust(recipe, abi=abi, sdk=sdk, rust=rust, zig=(), build_dir=build_dir)
+        module = compile_rust(
+            recipe, folder=folder, abi=abi, sdk=sdk, rust=rust, zig=(), build_dir=build_dir
+        )
     total = HEADER_SIZE + sum(
         section.end - section.start for section in sections(module) if section.id != CUSTOM
     )

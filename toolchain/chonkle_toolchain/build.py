@@ -11,13 +11,8 @@ from chonkle.errors import BuildError
 from chonkle.storage.files import locked
 from chonkle_toolchain.compare import Task, compare
 from chonkle_toolchain.documents import write_published
-from chonkle_toolchain.lock import (
-    Artifact,
-    Built,
-    Lock,
-    read_lock,
-    write_lock,
-)
+from chonkle_toolchain.fingerprint import vectors_digest
+from chonkle_toolchain.lock import Artifact, Built, Lock, read_lock, write_lock
 from chonkle_toolchain.make import ABIS, Workshop, make_artifacts
 from chonkle_toolchain.recipe import find_recipes
 from chonkle_toolchain.sdk import place_sdk
@@ -185,6 +180,7 @@ def _bring_up_to_date(
     elif task.vectors != before.vectors:
         for abi in ABIS:
             verify(task.recipe, (output / before.artifact(abi).file).read_bytes())
+        _demand_vectors(task)
         state, reasons = "verified", ("golden vectors changed",)
         built = replace(before, vectors=task.vectors)
     else:
@@ -197,9 +193,19 @@ def _bring_up_to_date(
     return Outcome(name, state, reasons, note, built.core, built.component, seconds), lock
 
 
+def _demand_vectors(task: Task) -> None:
+    """Demand that the golden vectors that were given are those that the lock is to name."""
+    if vectors_digest(task.recipe) != task.vectors:
+        raise BuildError(
+            f"the golden vectors of `{task.recipe.name}` were edited while they were tried",
+            hint="build it again",
+        )
+
+
 def _rebuild(task: Task, output: Path, workshop: Workshop) -> Built:
     recipe = task.recipe
-    artifacts = make_artifacts(recipe, workshop)
+    artifacts = make_artifacts(recipe, workshop, expected=task.fingerprint)
+    _demand_vectors(task)
     # Only when both are good does either replace what was there.
     for abi, data in artifacts.items():
         write_published(output / recipe.artifact(abi), data)

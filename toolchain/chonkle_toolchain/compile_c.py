@@ -1,6 +1,5 @@
 """C sources to a linked module, through the C compiler that Zig carries."""
 
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -8,7 +7,6 @@ from chonkle_toolchain.compact import compact
 from chonkle_toolchain.environment import build_environment
 from chonkle_toolchain.process import ToolError, run
 from chonkle_toolchain.recipe import Abi, Recipe
-from chonkle_toolchain.staging import stage_codec
 
 # What every C codec is compiled with.
 C_FLAGS = (
@@ -37,25 +35,24 @@ def c_flags(recipe: Recipe) -> tuple[str, ...]:
 def compile_c(
     recipe: Recipe,
     *,
+    folder: Path,
     abi: Abi,
     sdk: Path,
     zig: Sequence[str],
     build_dir: Path,
-    stage: Path,
     warn: Callable[[str], None] = lambda _: None,
 ) -> bytes:
     """Compile and link one codec for one ABI.
 
-    What is compiled is a copy of its sources. The link keeps the `name` section: the caller strips
-    it once it has been read.
+    The link keeps the `name` section: the caller strips it once it has been read.
 
     Args:
         recipe: the codec, written in C.
+        folder: the copy of its sources that is compiled, in a folder of the codec's own.
         abi: which of the two ABIs the module exports.
         sdk: the folder of the C SDK.
         zig: how to run Zig.
         build_dir: where to put what comes out.
-        stage: where the copy goes; what is there is removed.
         warn: told the compiler's warnings.
 
     Returns:
@@ -65,14 +62,12 @@ def compile_c(
         BuildError: when the compiler finds fault with the sources.
     """
     output = build_dir.resolve() / f"{recipe.name}.{abi}.linked.wasm"
-    origin, stage, sdk = recipe.folder.resolve(), stage.resolve(), sdk.resolve()
-    folder = stage / origin.name
-    shutil.rmtree(stage, ignore_errors=True)
-    stage_codec(recipe, folder)
+    origin, folder, sdk = recipe.folder.resolve(), folder.resolve(), sdk.resolve()
 
     def placed(said: str) -> str:
         # The compiler names what it reads, and authors want to hear where that comes from.
-        return said.replace(str(stage), str(origin.parent))
+        own = said.replace(str(folder), str(origin))
+        return own.replace(str(folder.parent), str(origin.parent))
 
     sources = [sdk / _SDK_SOURCE, *(folder / name for name in recipe.sources)]
     command = [

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from chonkle_toolchain.exports import without_exports
 from chonkle_toolchain.process import ToolError, run
 from chonkle_toolchain.recipe import SDK_CRATE, Abi, Recipe
 from chonkle_toolchain.rust import TARGET, Rust
-from chonkle_toolchain.staging import stage_codec, stage_files
+from chonkle_toolchain.staging import stage_files
 from chonkle_toolchain.zig_cc import write_launchers
 
 # What every Rust codec is compiled with.
@@ -49,6 +48,7 @@ def crate_flags(recipe: Recipe) -> tuple[str, ...]:
 def compile_rust(
     recipe: Recipe,
     *,
+    folder: Path,
     abi: Abi,
     sdk: Path,
     rust: Rust,
@@ -60,6 +60,8 @@ def compile_rust(
 
     Args:
         recipe: the codec, written in Rust.
+        folder: the copy of its sources that is compiled, in a folder of the codec's own, which
+            becomes a Cargo workspace; it has the codec's name.
         abi: which of the two ABIs the module exports.
         sdk: the folder of the Rust SDK.
         rust: the compiler.
@@ -73,7 +75,7 @@ def compile_rust(
     Raises:
         BuildError: when the compiler finds fault with the crate, or it makes no module.
     """
-    workspace = _stage(recipe, sdk, build_dir.resolve())
+    workspace = _workspace(recipe, folder.resolve(), sdk)
     target_dir = (build_dir / "cargo").resolve()
     command = [
         rust.cargo,
@@ -130,18 +132,15 @@ def _modules(said: bytes, crate: Path) -> Iterator[Path]:
                     yield from (Path(file) for file in files if file.endswith(".wasm"))
 
 
-def _stage(recipe: Recipe, sdk: Path, build_dir: Path) -> Path:
-    """Copy the crate and the SDK into one Cargo workspace.
+def _workspace(recipe: Recipe, crate: Path, sdk: Path) -> Path:
+    """Make one Cargo workspace of the copy of the crate, and of the SDK.
 
     Cargo names a crate outside of the workspace by its absolute path, and that name goes into
     symbols and so into the order of functions: the same source would give other bytes elsewhere.
     The SDK goes to where the crate names it, so that editors, which read the crate where it is, can
     find a copy there too; headers and crates that several codecs share go to where it names them.
     """
-    workspace = build_dir / "stage" / recipe.name
-    shutil.rmtree(workspace, ignore_errors=True)
-    crate = workspace / recipe.name
-    stage_codec(recipe, crate)
+    workspace = crate.parent
     (crate / "Cargo.lock").replace(workspace / "Cargo.lock")
     # What lies in the workspace and is depended on is a member of it.
     (workspace / "Cargo.toml").write_text(

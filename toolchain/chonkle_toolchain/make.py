@@ -2,14 +2,18 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from chonkle.errors import BuildError
 from chonkle_toolchain.compile_c import compile_c
 from chonkle_toolchain.compile_rust import compile_rust
+from chonkle_toolchain.fingerprint import Fingerprint, fingerprint
 from chonkle_toolchain.reactor import without_empty_initialize
-from chonkle_toolchain.recipe import Abi, Recipe
+from chonkle_toolchain.recipe import SIGNATURE_FILE, Abi, Recipe, read_signature
+from chonkle_toolchain.sdk import SDK_PARTS
+from chonkle_toolchain.staging import stage_codec, stage_files
 from chonkle_toolchain.tools import Commands
 from chonkle_toolchain.vectors import verify
 from chonkle_toolchain.wrap import wrap
@@ -24,7 +28,7 @@ class Workshop:
 
     Attributes:
         commands: the compilers.
-        sdk: the codec SDK.
+        sdk: the codec SDK, of which a copy is compiled.
         build_dir: what compilers leave behind; nobody else works in it.
         warn: told what compilers warn of.
     """
@@ -39,25 +43,35 @@ class Workshop:
         """Where what is of no use later goes."""
         return self.build_dir / "work"
 
+    @property
+    def sdk_copy(self) -> Path:
+        """The copy of the SDK, which stays as it is while its origin may be edited."""
+        return self.work / "sdk"
+
     def tidy(self) -> None:
-        """Remove what a build that was killed left, and make room."""
+        """Remove what a build that was killed left, and lay out what all codecs take."""
         shutil.rmtree(self.work, ignore_errors=True)
         self.work.mkdir(parents=True, exist_ok=True)
+        for part in SDK_PARTS:
+            stage_files(self.sdk / part, self.sdk_copy / part)
 
 
-def make_artifacts(recipe: Recipe, workshop: Workshop) -> dict[Abi, bytes]:
+def make_artifacts(
+    recipe: Recipe, workshop: Workshop, *, expected: Fingerprint
+) -> dict[Abi, bytes]:
     """Compile a codec for both ABIs, and make of each what ships.
 
     Args:
         recipe: the codec.
         workshop: what to make it with.
+        expected: what the build is to depend on.
 
     Returns:
         The artifacts, which have given what the golden vectors say.
 
     Raises:
-        BuildError: when the codec does not compile, imports anything, exports something else than
-            its ABI, or fails a golden vector.
+        BuildError: when a source is not as expected, or the codec does not compile, imports
+            anything, exports something else than its ABI, or fails a golden vector.
     """
     artifacts: dict[Abi, bytes] = {}
     warned = set()
@@ -69,12 +83,13 @@ def make_artifacts(recipe: Recipe, workshop: Workshop) -> dict[Abi, bytes]:
             workshop.warn(_shortened(said))
 
     for abi in ABIS:
-        module = _compile(recipe, abi, workshop, warn)
+        folder = _stage(recipe, workshop, expected)
+        module = _compile(recipe, abi, workshop, folder, warn)
         artifacts[abi] = wrap(
             module,
             recipe=recipe,
             abi=abi,
-            wit=workshop.sdk / "wit",
+            wit=workshop.sdk_copy / "wit",
             wasm_tools=workshop.commands.wasm_tools,
         )
         verify(recipe, artifacts[abi])
@@ -88,27 +103,53 @@ def _shortened(said: str) -> str:
     return "\n".join([*lines[:_WARNING_LINES_MAX], *more])
 
 
-def _compile(recipe: Recipe, abi: Abi, workshop: Workshop, warn: Callable[[str], None]) -> bytes:
+def _stage(recipe: Recipe, workshop: Workshop, expected: Fingerprint) -> Path:
+    """Copy a codec's sources, and demand that the copy is what the build is recorded to depend on.
+
+    What is edited meanwhile, and perhaps back again, is compiled as it was copied.
+    """
+    room = workshop.build_dir / "stage" / recipe.name
+    shutil.rmtree(room, ignore_errors=True)
+    folder = room / recipe.name
+    stage_codec(recipe, folder)
+    rust = expected.toolset.get("rust", "")
+    found = fingerprint(replace(recipe, folder=folder), sdk=workshop.sdk_copy, rust=rust)
+    changes = list(found.changes_since(expected))
+    # It was read before the fingerprint was taken.
+    if not changes and read_signature(folder) != recipe.signature:
+        changes.append(f"{SIGNATURE_FILE} changed")
+    if changes:
+        raise BuildError(
+            f"`{recipe.name}` was edited while it was built: {', '.join(changes)}",
+            hint="build it again",
+        )
+    return folder
+
+
+def _compile(
+    recipe: Recipe, abi: Abi, workshop: Workshop, folder: Path, warn: Callable[[str], None]
+) -> bytes:
     commands = workshop.commands
     if recipe.language == "rust":
         return compile_rust(
             recipe,
+            folder=folder,
             abi=abi,
-            sdk=workshop.sdk / "rust",
+            sdk=workshop.sdk_copy / "rust",
             rust=commands.rust,
             zig=commands.zig,
             build_dir=workshop.build_dir,
             warn=warn,
         )
     # A folder of its own: the compiler of a build that was killed may still be writing to another.
-    with TemporaryDirectory(dir=workshop.work, ignore_cleanup_errors=True) as folder:
+    with TemporaryDirectory(dir=workshop.work, ignore_cleanup_errors=True) as outputs:
         module = compile_c(
             recipe,
+            folder=folder,
             abi=abi,
-            sdk=workshop.sdk / "c",
+            sdk=workshop.sdk_copy / "c",
             zig=commands.zig,
-            build_dir=Path(folder),
-            stage=workshop.build_dir / "stage" / recipe.name,
+            build_dir=Path(outputs),
             warn=warn,
         )
     return without_empty_initialize(module)

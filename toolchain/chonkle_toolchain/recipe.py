@@ -160,7 +160,7 @@ def read_recipe(folder: Path) -> Recipe:
     recipe = Recipe(
         folder=folder,
         language=language,
-        signature=_signature(folder),
+        signature=read_signature(folder),
         sources=_texts(document, "sources", path),
         include=_texts(document, "include", path),
         crates=_crates(folder) if language == "rust" else (),
@@ -213,7 +213,15 @@ def source_files(folder: Path) -> Iterator[Path]:
             yield relative
 
 
-def _signature(folder: Path) -> Signature:
+def read_signature(folder: Path) -> Signature:
+    """Read what a codec is.
+
+    Args:
+        folder: the codec's folder.
+
+    Raises:
+        BuildError: when the file is missing or malformed, or says no version.
+    """
     path = folder / SIGNATURE_FILE
     try:
         signature = parse_signature(read_document(path), what=str(path))

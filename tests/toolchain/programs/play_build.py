@@ -37,7 +37,7 @@ class PlayedTools(Tools):
         return Tool("wasm-tools", "", "", command=("wasm-tools",))
 
 
-def make(recipe: Recipe, _: object) -> dict[Abi, bytes]:
+def make(recipe: Recipe, _: object, **__: object) -> dict[Abi, bytes]:
     """Play the compilers."""
     source = (recipe.folder / recipe.sources[0]).read_bytes()
     made: dict[Abi, bytes] = {}
