@@ -191,6 +191,21 @@ def test_a_header_that_is_no_source_cannot_be_included(
 
 
 @pytest.mark.toolchain
+def test_python_that_lies_among_the_sources_does_not_run(
+    tmp_path: Path, tools: Tools, build_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_project(Project("try-c", "c", "try"), into=tmp_path, sdk=sdk_folder())
+    ran = tmp_path / "ran"
+    for name in ("ziglang", "pip", "os", "runpy"):
+        (folder / f"{name}.py").write_text(f"open({str(ran)!r}, 'w')")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PYTHONPATH", ".")
+    (outcome,) = build(folders_of(folder, build_dir=build_dir), tools=tools)
+    assert outcome.state == "built"
+    assert not ran.exists()
+
+
+@pytest.mark.toolchain
 def test_a_configuration_of_cargo_around_a_codec_is_not_heeded(
     tmp_path: Path, tools: Tools
 ) -> None:

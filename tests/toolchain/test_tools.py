@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from chonkle_toolchain import install
 from chonkle_toolchain.environment import build_environment
-from chonkle_toolchain.process import ToolError
+from chonkle_toolchain.process import ToolError, run
 from chonkle_toolchain.rust import RUST_VERSION, TARGET, Rust, find_rust, install_hint
 from chonkle_toolchain.tools import WASM_TOOLS_VERSION, ZIG_VERSION, Tool, Tools
+from chonkle_toolchain.zig_cc import write_launchers
 
 from chonkle.errors import BuildError
 
@@ -173,6 +174,20 @@ def test_all_that_is_missing_is_said_at_once(
     ways = one_by_one.split("; ")
     assert [way.split()[1] for way in ways] == ["zig", "rust", "wasm-tools"]
     assert ways[2].endswith("` with cargo, which comes with Rust")
+
+
+@posix
+def test_the_compiler_for_crates_takes_no_python_from_where_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = tmp_path / "ran"
+    (tmp_path / "subprocess.py").write_text(f"open({str(ran)!r}, 'w')")
+    zig = write_program(tmp_path / "zig", 'echo "$@"')
+    compiler = write_launchers(tmp_path, [str(zig)])["CC_wasm32_unknown_unknown"]
+    monkeypatch.setenv("PYTHONPATH", ".")
+    said = run([compiler, "-c", "a.c"], what="compiling", cwd=tmp_path)
+    assert said.decode().endswith(" -c a.c\n")
+    assert not ran.exists()
 
 
 def test_cargo_is_not_forgotten_where_no_rust_is_asked_for(

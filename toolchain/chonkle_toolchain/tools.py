@@ -73,7 +73,7 @@ class Tools:
             wanted=ZIG_VERSION,
             hint=f"`{' '.join(zig_install()[0])}`",
         )
-        return _first_of([(sys.executable, "-m", "ziglang"), ("zig",)], ("version",), wanted)
+        return _first_of([*_packaged_zig(), ("zig",)], ("version",), wanted)
 
     def wasm_tools(self) -> Tool:
         """Look for wasm-tools: in the tools folder, then in the search path."""
@@ -151,7 +151,8 @@ def tools_for(recipe: Recipe) -> frozenset[ToolName]:
 def zig_install() -> list[tuple[str, ...]]:
     """Give the commands that install the pinned Zig beside this Python; one is enough."""
     package = f"ziglang=={ZIG_VERSION}"
-    pip = (sys.executable, "-m", "pip", "install", "--disable-pip-version-check", package)
+    # Without `-P` what stands in the current folder would be taken for pip.
+    pip = (sys.executable, "-P", "-m", "pip", "install", "--disable-pip-version-check", package)
     uv = ("uv", "pip", "install", "--python", sys.executable, package)
     # An environment that uv made has no pip.
     return [pip, uv] if find_spec("pip") else [uv, pip]
@@ -163,6 +164,17 @@ def wasm_tools_install(folder: Path) -> tuple[str, ...]:
         "cargo", "install", "--locked", "--root", str(folder), "--no-default-features",
         "--features", "component,strip,validate", f"wasm-tools@{WASM_TOOLS_VERSION}",
     )  # fmt: skip
+
+
+def _packaged_zig() -> list[tuple[str, ...]]:
+    """Give the program in the Python package.
+
+    Not `python -m ziglang`: compilers run in folders of sources, and Python takes modules that lie
+    in the current folder, or on a relative PYTHONPATH, for those that are installed.
+    """
+    package = find_spec("ziglang")
+    folders = (package and package.submodule_search_locations) or ()
+    return [(str(Path(folder, "zig")),) for folder in folders]
 
 
 def _first_of(commands: list[tuple[str, ...]], arguments: tuple[str, ...], wanted: Tool) -> Tool:

@@ -4,7 +4,7 @@
 `wasm32-unknown-unknown`, which Zig does not know. So a small launcher is put beside the build, and
 this file, run by it, translates the arguments. It imports nothing of the package.
 
-    zig-cc = PYTHON zig_cc.py ZIG... -- cc ARGUMENT...
+    zig-cc = PYTHON -I zig_cc.py ZIG... -- cc ARGUMENT...
 """
 
 import stat
@@ -27,7 +27,8 @@ def write_launchers(folder: Path, zig: Sequence[str]) -> dict[str, str]:
         The environment variables that make the `cc` crate use them.
     """
     paths = {}
-    command = " ".join(f'"{part}"' for part in (sys.executable, __file__, *zig))
+    # Without `-I` what stands in a crate's folder could be taken for Python's own modules.
+    command = " ".join(f'"{part}"' for part in (sys.executable, "-I", __file__, *zig))
     for tool in ("cc", "ar"):
         if sys.platform == "win32":
             path = folder / f"zig-{tool}.cmd"
