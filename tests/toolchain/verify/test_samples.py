@@ -29,6 +29,14 @@ def test_values_are_of_their_type_and_wrong_ones_are_not(port_type: PortType) ->
     assert extremes(port_type)
 
 
+@pytest.mark.parametrize(
+    ("port_type", "edges"),
+    [("uint[]", {b"[]", b"[0]"}), ("string", {b'""'}), ("int", {b"0", b"-1"}), ("uint", {b"0"})],
+)
+def test_what_breaks_first_is_among_the_extremes(port_type: PortType, edges: set[bytes]) -> None:
+    assert edges <= {*extremes(port_type)}
+
+
 def test_bytes_may_be_anything() -> None:
     assert b"" in values("bytes")
     assert no_values("bytes") == extremes("bytes") == ()

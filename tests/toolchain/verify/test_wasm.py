@@ -404,6 +404,15 @@ STARTS = {
 }
 
 
+def test_a_codec_that_traps_on_an_empty_list_is_refused(make_core: Make) -> None:
+    list_of_nothing = "(i32.eq (i32.load16_u (local.get $port)) (i32.const 0x5d5b))"
+    wasm = make_core(
+        {"inputs.note": {"type": "uint[]", "required": False, "encode_only": True}},
+        no_number=f"(if {list_of_nothing} (then (unreachable))) (return (i32.const -1))",
+    )
+    assert failures_of(wasm)["bad-input"].startswith("encoding with `note` at `[]`: the guest trap")
+
+
 @pytest.mark.parametrize("start", STARTS)
 def test_what_runs_before_the_first_call_ends(make_core: Make, start: str) -> None:
     more, reason = STARTS[start]

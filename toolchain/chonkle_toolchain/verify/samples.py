@@ -47,10 +47,13 @@ _EXTREMES: Mapping[PortType, tuple[bytes, ...]] = {
     "uint": (*_INTEGER_TEXTS, b"-0", b"1e400"),
     "float": (*_INTEGER_TEXTS, b"1e308", b"-1e308", b"5e-324", b"-0.0", b"1e400"),
     "bool": (b"true", b"false", b"truefalse"),
-    "string": (b'"\\u0000"', b'"\\ud800"', b'"' + b"a" * 100_000 + b'"', b'"a'),
-    "uint[]": (b"[" + b",".join([b"1"] * 10_000) + b"]", b"[18446744073709551615]", b"[1", b"[1,]"),
+    "string": (b'""', b'"\\u0000"', b'"\\ud800"', b'"' + b"a" * 100_000 + b'"', b'"a'),
+    "uint[]": (
+        b"[]", b"[0]", b"[0,0]", b"[" + b",".join([b"1"] * 10_000) + b"]",
+        b"[18446744073709551615]", b"[18446744073709551615,2]", b"[1", b"[1,]",
+    ),
     "dtype_desc": (b'"|V4294967295"', b'"<f99"', b'""', b"[]", b"[[]]", b'"' + b"<" * 5000 + b'"'),
-}
+}  # fmt: skip
 
 
 @lru_cache(maxsize=64)
