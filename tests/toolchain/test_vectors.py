@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import wasmtime
 from chonkle_toolchain.recipe import Recipe
-from chonkle_toolchain.vectors import Vector, read_vector_files, verify
+from chonkle_toolchain.vectors import Vector, read_vector_files, shown_ports, verify
 
 from chonkle.errors import BuildError, CodecTrap
 from chonkle.formats.signature import Direction, Signature
@@ -106,7 +106,8 @@ def test_a_codec_keeps_a_vector_or_fails_it(tmp_path: Path) -> None:
         vector.check("decode", SIGNATURE, call(2))
     assert str(caught.value) == (
         "`add-test` fails its golden vector `case`, to decode,"
-        " expected `bytes` of 2 bytes beginning 01 02, got `bytes` of 2 bytes beginning 00 01;"
+        " expected `bytes` of 2 bytes with [01] 02 at byte 0,"
+        " got `bytes` of 2 bytes with [00] 01 at byte 0;"
         " hint: mend the codec, or give it another version; do not renew the vector"
     )
 
@@ -115,6 +116,33 @@ def test_a_codec_keeps_a_vector_or_fails_it(tmp_path: Path) -> None:
 
     with pytest.raises(BuildError, match="got the failure: encode of 3 ports trapped"):
         vector.check("encode", SIGNATURE, trap)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "shown", "shown_other"),
+    [
+        (
+            bytes(range(200)),
+            bytes(range(197)) + b"\0\xc6\xc7",
+            "`a` of 200 bytes with c1 c2 c3 c4 [c5] c6 c7 at byte 197",
+            "`a` of 200 bytes with c1 c2 c3 c4 [00] c6 c7 at byte 197",
+        ),
+        (
+            bytes(20),
+            bytes(19),
+            "`a` of 20 bytes with 00 00 00 00 [00] at byte 19",
+            "`a` of 19 bytes with 00 00 00 00 [end] at byte 19",
+        ),
+        (b"\1", b"", "`a` of 1 bytes with [01] at byte 0", "`a` of 0 bytes with [end] at byte 0"),
+        (b"\1", b"\1", "`a` of 1 bytes beginning 01", "`a` of 1 bytes beginning 01"),
+    ],
+    ids=["late", "cut", "empty", "equal"],
+)
+def test_a_difference_is_shown_where_it_begins(
+    one: bytes, other: bytes, shown: str, shown_other: str
+) -> None:
+    assert shown_ports({"a": one}, beside={"a": other}) == shown
+    assert shown_ports({"a": other}, beside={"a": one}) == shown_other
 
 
 @pytest.mark.parametrize(

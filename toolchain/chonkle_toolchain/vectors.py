@@ -24,6 +24,7 @@ from chonkle_toolchain.recipe import Recipe
 
 # The data that it holds may be large.
 _SIZE_MAX_BYTES = 64 << 20
+_SHOWN_BYTES = 8
 _FORM = "an object with `made_by`, a list `directions`, and the objects `inputs` and `outputs`"
 
 type Call = Callable[[Direction, Mapping[str, bytes]], Mapping[str, bytes]]
@@ -93,8 +94,8 @@ class Vector:
         if found != expected:
             raise BuildError(
                 what,
-                expected=shown_ports(expected),
-                got=shown_ports(found),
+                expected=shown_ports(expected, beside=found),
+                got=shown_ports(found, beside=expected),
                 hint="mend the codec, or give it another version; do not renew the vector",
             )
 
@@ -150,13 +151,31 @@ def verify(recipe: Recipe, wasm: bytes) -> int:
     return compared
 
 
-def shown_ports(ports: Mapping[str, bytes]) -> str:
-    """Write ports for a message: names, sizes and first bytes."""
+def shown_ports(ports: Mapping[str, bytes], *, beside: Mapping[str, bytes] | None = None) -> str:
+    """Write ports for a message: names, sizes and some bytes.
+
+    Args:
+        ports: what is written.
+        beside: what it differs from; of a port that does, the bytes are those around the first
+            byte that is another, which stands in brackets.
+    """
+    others = beside or {}
     shown = (
-        f"`{name}` of {len(data)} bytes{f' beginning {data[:8].hex(" ")}' if data else ''}"
+        f"`{name}` of {len(data)} bytes{_shown_bytes(data, others.get(name, data))}"
         for name, data in ports.items()
     )
     return ", ".join(shown) or "no ports"
+
+
+def _shown_bytes(data: bytes, other: bytes) -> str:
+    if data == other:
+        return f" beginning {data[:_SHOWN_BYTES].hex(' ')}" if data else ""
+    size = min(len(data), len(other))
+    at = next((index for index in range(size) if data[index] != other[index]), size)
+    before = data[max(0, at - _SHOWN_BYTES // 2) : at].hex(" ")
+    here = data[at : at + 1].hex() or "end"
+    after = data[at + 1 : at + _SHOWN_BYTES // 2].hex(" ")
+    return f" with {' '.join(filter(None, [before, f'[{here}]', after]))} at byte {at}"
 
 
 def _read(path: Path) -> Vector:

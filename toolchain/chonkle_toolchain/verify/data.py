@@ -91,8 +91,8 @@ def check_determinism(subject: Subject) -> str:
             if reply != example.answer:
                 raise CheckFailed(
                     f"{doing(example.direction, '')} the same again gives another answer",
-                    expected=shown_ports(example.answer),
-                    got=_shown(reply),
+                    expected=_shown(example.answer, beside=reply),
+                    got=_shown(reply, beside=example.answer),
                 )
     fresh = subject.bench.open(subject.file)
     # Backwards, so that what was left behind in memory is something else at each call.
@@ -121,8 +121,8 @@ def check_both_forms(subject: Subject) -> str:
         own = subject.opened.call(call.direction, call.ports)
         raise CheckFailed(
             f"the two forms differ, {doing(call.direction, '')} {shown_ports(call.ports)}",
-            expected=f"{_shown(own)}, as from the {subject.file.kind} form",
-            got=f"{_shown(reply)}, from the {partner.kind} form",
+            expected=f"{_shown(own, beside=reply)}, as from the {subject.file.kind} form",
+            got=f"{_shown(reply, beside=own)}, from the {partner.kind} form",
         )
     return f"{len(subject.tried)} calls"
 
@@ -180,5 +180,7 @@ def _replayed(
             yield call, reply
 
 
-def _shown(reply: Reply) -> str:
-    return f"the refusal: {reply.words}" if isinstance(reply, Refusal) else shown_ports(reply)
+def _shown(reply: Reply, *, beside: Reply | None = None) -> str:
+    if isinstance(reply, Refusal):
+        return f"the refusal: {reply.words}"
+    return shown_ports(reply, beside=None if isinstance(beside, Refusal) else beside)
