@@ -35,8 +35,9 @@ pub enum Refusal {
 /// Returns how much of the input it took, and how much output it gave.
 pub fn decompress(input: &[u8], output: &mut [MaybeUninit<u8>]) -> Result<(usize, usize), Refusal> {
     let (mut taken, mut given) = (0, 0);
-    // SAFETY: both slices are valid for their lengths; libdeflate reads no output byte that it has
-    // not written. There is one thread, and this is not called from inside of itself.
+    // SAFETY: both slices are valid for their lengths; what libdeflate gives does not depend on
+    // output bytes that it has not written. There is one thread, and this is not called from inside
+    // of itself.
     let result = unsafe {
         sys::libdeflate_deflate_decompress_ex(
             &raw mut sys::the_decompressor,
