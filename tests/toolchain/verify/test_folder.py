@@ -171,7 +171,32 @@ def test_a_file_where_no_codec_can_be_is_found(place: str, store: Path) -> None:
     shutil.copy(store / CORE, store / place)
     ((file, check, reason),) = failures(verify_folder(store))
     assert (file, check) == (str(store), "files")
-    assert reason.startswith(f"`{place}` is not where a codec can be")
+    assert reason.startswith(f"`{place}` is no codec, or not where one can be")
+
+
+@pytest.mark.parametrize("place", ["mask/run.sh", "mask/Mask.WASM", "more/notes.txt"])
+def test_a_file_that_is_no_codec_is_found_among_those_that_are_listed(
+    place: str, locked_store: Path
+) -> None:
+    (locked_store / "LICENSE").write_text("words beside the codecs are none of a codec")
+    assert failures(verify_folder(locked_store)) == []
+    (locked_store / place).parent.mkdir(exist_ok=True)
+    (locked_store / place).write_text("")
+    ((file, check, reason),) = failures(verify_folder(locked_store))
+    assert (file, check) == (str(locked_store), "files")
+    assert reason.startswith(f"`{place}` is no codec, or not where one can be")
+
+
+def test_a_codecs_folder_that_is_a_link_is_followed(locked_store: Path) -> None:
+    away = (locked_store / "mask").rename(locked_store.parent / "away")
+    (locked_store / "mask").symlink_to(away, target_is_directory=True)
+    reports = verify_folder(locked_store)
+    assert failures(reports) == []
+    assert [report.file for report in reports[1:]] == [COMPONENT, CORE]
+    path = away / Path(CORE).name
+    path.write_bytes(with_custom_section(path.read_bytes(), "more", b"bytes"))
+    ((file, check, _),) = failures(verify_folder(locked_store))
+    assert (file, check) == (CORE, "digest")
 
 
 def test_hostile_files_are_one_report_each(store: Path) -> None:

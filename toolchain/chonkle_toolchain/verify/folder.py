@@ -86,8 +86,8 @@ def verify_folder(
     is_source = (folder / RECIPE_FILE).is_file() or any(folder.glob(f"*/{RECIPE_FILE}"))
     store, sources = (folder / _BUILT, folder) if is_source else (folder, codec_src)
     recipes = {} if sources is None else find_recipes(sources)
-    found = sorted(path for path in store.rglob("*.wasm") if not _is_hidden(path, store))
-    paths = [path for path in found if path.parent.parent == store]
+    # As the runtime finds them: it follows links to folders.
+    paths = [path for path in _visible(store, "*/*") if path.suffix == ".wasm"]
     if not paths:
         raise BuildError(
             f"no codec in `{store}`",
@@ -102,7 +102,9 @@ def verify_folder(
         report(each)
         reports.append(each)
 
-    strays = [path.relative_to(store).as_posix() for path in found if path not in paths]
+    # Where there is a lock, whatever lies among codecs should be listed in it.
+    others = _visible(store, "**/*.wasm") if listed is None else _visible(store, "**/*.wasm", "*/*")
+    strays = [path.relative_to(store).as_posix() for path in others if path not in paths]
     done(_about_folder(store, about_lock, listed, recipes, strays))
     vectors = {name: read_vectors(recipe) for name, recipe in recipes.items()}
     # Shared, so that what is compiled of a file is there when its other form is compared with it.
@@ -205,7 +207,7 @@ def _about_folder(
     def check_files() -> str:
         if strays:
             raise CheckFailed(
-                f"`{strays[0]}` is not where a codec can be", expected="CODEC_ID/FILE.wasm"
+                f"`{strays[0]}` is no codec, or not where one can be", expected="CODEC_ID/FILE.wasm"
             )
         wanted = {recipe.artifact(abi) for recipe in recipes.values() for abi in _ABIS}
         missing = sorted(
@@ -257,8 +259,14 @@ def _check_lock(lock: Lock) -> str:
     return f"{len(lock.codecs)} codecs"
 
 
-def _is_hidden(path: Path, store: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(store).parts)
+def _visible(store: Path, *patterns: str) -> list[Path]:
+    """Give what matches one of the patterns and is not hidden, sorted."""
+    found = {path for pattern in patterns for path in store.glob(pattern)}
+    return sorted(path for path in found if not _is_hidden(path.relative_to(store)))
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _partner_of(path: Path) -> bytes | None:
