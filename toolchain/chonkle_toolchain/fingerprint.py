@@ -112,7 +112,8 @@ def vectors_digest(recipe: Recipe) -> str:
         BuildError: when one cannot be read.
     """
     folder = recipe.folder / "vectors"
-    return _folder_digest(folder) if folder.is_dir() else ""
+    # An empty folder is none: git keeps no such thing.
+    return _folder_digest(folder) if folder.is_dir() and any(_files(folder, ".")) else ""
 
 
 def _folder_digest(folder: Path) -> str:

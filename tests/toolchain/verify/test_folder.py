@@ -5,11 +5,13 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from chonkle_toolchain.fingerprint import Fingerprint
-from chonkle_toolchain.lock import Artifact, Built, Lock, write_lock
+from chonkle_toolchain.fingerprint import Fingerprint, vectors_digest
+from chonkle_toolchain.lock import Artifact, Built, Lock, read_lock, write_lock
+from chonkle_toolchain.recipe import read_recipe
 from chonkle_toolchain.verify import Report, verify_file, verify_folder
 
 from chonkle.errors import BuildError
@@ -63,6 +65,9 @@ def project(tmp_path: Path, locked_store: Path, write_vector: Callable[[Path], N
     signature = read_signature((locked_store / CORE).read_bytes(), what=CORE)
     (folder / "signature.json").write_text(json.dumps(signature.to_json()))
     write_vector(folder / "vectors")
+    lock = read_lock(locked_store).codecs["mask-wat"]
+    vectors = vectors_digest(read_recipe(folder))
+    write_lock(locked_store, Lock({"mask-wat": replace(lock, vectors=vectors)}))
     locked_store.rename(folder / "codec")
     return folder
 
@@ -224,6 +229,30 @@ def test_an_authors_folder_has_golden_vectors(project: Path) -> None:
     (project / "vectors" / "fourteen.json").write_text("{}")
     with pytest.raises(BuildError, match="malformed golden vector"):
         verify_folder(project)
+
+
+def test_golden_vectors_that_are_gone_or_others_are_found(
+    project: Path, write_vector: Callable[[Path], None]
+) -> None:
+    def reason() -> str:
+        ((file, check, reason),) = failures(verify_folder(project))
+        assert (file, check) == (str(project / "codec"), "lock")
+        return reason
+
+    lock = project / "codec" / "codecs.lock"
+    given = read_lock(project / "codec").codecs["mask-wat"].vectors
+    (project / "vectors" / "fourteen.json").unlink()
+    said = "the golden vectors of `mask-wat` are not those that its files gave, expected "
+    # An empty folder, and none at all.
+    assert reason().startswith(f"{said}{given}, got none; hint: take them from where they were")
+    (project / "vectors").rmdir()
+    assert reason().startswith(f"{said}{given}, got none")
+    write_vector(project / "vectors")
+    assert failures(verify_folder(project)) == []
+    lock.write_text(lock.read_text("utf-8").replace(given, "0" * 64), "utf-8")
+    assert reason().startswith(f"{said}{'0' * 64}, got {given}")
+    lock.write_text(lock.read_text("utf-8").replace("0" * 64, ""), "utf-8")
+    assert reason().startswith(f"{said}none, got {given}")
 
 
 def test_a_folder_of_codecs_has_golden_vectors_too(project: Path) -> None:

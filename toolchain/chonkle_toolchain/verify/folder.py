@@ -10,6 +10,7 @@ from chonkle.errors import BuildError, ChonkleError
 from chonkle.formats.wasm_binary import SIZE_MAX_BYTES, Kind
 from chonkle.storage.files import read_file
 from chonkle.storage.store import WasmCodec
+from chonkle_toolchain.fingerprint import vectors_digest
 from chonkle_toolchain.guest import LIMITS
 from chonkle_toolchain.lock import LOCK_FILE, Artifact, Lock, read_lock
 from chonkle_toolchain.recipe import RECIPE_FILE, Abi, Recipe, find_recipes
@@ -94,7 +95,7 @@ def verify_folder(
             expected="files such as `zlib/zlib-rs@1.0.0.core.wasm`",
             hint=f"`chonkle build {folder}` builds them" if is_source else "",
         )
-    listed, about_lock = _read_listed(store, is_built=bool(recipes))
+    listed, about_lock = _read_listed(store, recipes)
     patterns = tuple(allowed_imports)
     reports = []
 
@@ -222,10 +223,12 @@ def _about_folder(
     return Report(str(store), "", (about_lock, carry_out("files", check_files)))
 
 
-def _read_listed(store: Path, *, is_built: bool) -> tuple[Mapping[str, Artifact] | None, Check]:
+def _read_listed(
+    store: Path, recipes: Mapping[str, Recipe]
+) -> tuple[Mapping[str, Artifact] | None, Check]:
     """Read what the lock lists, by file; and what is to be said of the lock itself."""
     if not (store / LOCK_FILE).exists():
-        outcome: Outcome = "failed" if is_built else "not applicable"
+        outcome: Outcome = "failed" if recipes else "not applicable"
         return None, Check("lock", outcome, f"there is no {LOCK_FILE}")
     try:
         lock = read_lock(store)
@@ -237,11 +240,11 @@ def _read_listed(store: Path, *, is_built: bool) -> tuple[Mapping[str, Artifact]
         for built in lock.codecs.values()
         for abi in _ABIS
     }
-    return listed, carry_out("lock", lambda: _check_lock(lock))
+    return listed, carry_out("lock", lambda: _check_lock(lock, recipes))
 
 
-def _check_lock(lock: Lock) -> str:
-    """Demand a lock that agrees with itself."""
+def _check_lock(lock: Lock, recipes: Mapping[str, Recipe]) -> str:
+    """Demand a lock that agrees with itself, and whose golden vectors are those that are there."""
     for name, built in lock.codecs.items():
         if built.build != built.fingerprint.digest:
             raise CheckFailed(
@@ -256,6 +259,15 @@ def _check_lock(lock: Lock) -> str:
                     expected=wanted,
                     got=built.artifact(abi).file,
                 )
+    for name in sorted(lock.codecs.keys() & recipes.keys()):
+        found, wanted = vectors_digest(recipes[name]), lock.codecs[name].vectors
+        if found != wanted:
+            raise CheckFailed(
+                f"the golden vectors of `{name}` are not those that its files gave",
+                expected=wanted or "none",
+                got=found or "none",
+                hint="take them from where they were, or `chonkle build`",
+            )
     return f"{len(lock.codecs)} codecs"
 
 
