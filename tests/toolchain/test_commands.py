@@ -232,6 +232,24 @@ def test_a_lock_of_crates_that_does_not_fit_is_told_with_the_way_to_renew_it(
 
 
 @pytest.mark.toolchain
+def test_a_clone_without_a_lock_of_crates_is_told_how_to_get_one(
+    run_cli: RunCli, tmp_path: Path, tools: Tools
+) -> None:
+    folder = new(tmp_path, "rust")
+    (folder / "Cargo.lock").unlink()
+    shutil.rmtree(folder / "build")
+    done = run_cli("build", folder, "--tools-dir", tools.folder)
+    said = (
+        f"error: {folder}: no file `Cargo.lock`; hint: `cargo generate-lockfile` in {folder}, and"
+    )
+    assert (done.returncode, done.stderr.startswith(said)) == (1, True)
+    rust = tools.rust()
+    lock = [rust.cargo, "generate-lockfile", "--offline", "--quiet"]
+    subprocess.run(lock, cwd=folder, env={**os.environ, "RUSTC": rust.rustc}, check=True)
+    assert run_cli("build", folder, "--tools-dir", tools.folder).returncode == 0
+
+
+@pytest.mark.toolchain
 @pytest.mark.parametrize(
     ("language", "unused"),
     [("c", "static int unused_{}(void) {{ return 0; }}"), ("rust", "fn unused_{}() {{}}")],

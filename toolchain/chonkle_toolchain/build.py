@@ -14,7 +14,7 @@ from chonkle_toolchain.documents import write_published
 from chonkle_toolchain.fingerprint import vectors_digest
 from chonkle_toolchain.lock import Artifact, Built, Lock, read_lock, write_lock
 from chonkle_toolchain.make import ABIS, Workshop, make_artifacts
-from chonkle_toolchain.recipe import find_recipes
+from chonkle_toolchain.recipe import demand_cargo_lock, find_recipes
 from chonkle_toolchain.sdk import place_sdk
 from chonkle_toolchain.shipped import clash
 from chonkle_toolchain.tools import Tools, tools_for
@@ -155,12 +155,15 @@ def _remove(path: Path) -> None:
 def _workshop(
     folders: Folders, tasks: Iterable[Task], tools: Tools, *, warn: Callable[[str], None]
 ) -> Workshop:
-    """Demand every tool that the tasks take, before any of them is begun."""
+    """Demand every tool and lock of crates that the tasks take, before any of them is begun."""
     copy = folders.build_dir / "sdk"
     if wrong := place_sdk(folders.sdk, copy):
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         warn(f"{copy}: is as the SDK again, {wrong[0]}{more} was not; builds do not read this copy")
-    needed = {name for task in tasks if task.reasons for name in tools_for(task.recipe)}
+    begun = [task.recipe for task in tasks if task.reasons]
+    for recipe in begun:
+        demand_cargo_lock(recipe)
+    needed = {name for recipe in begun for name in tools_for(recipe)}
     workshop = Workshop(tools.need(needed), sdk=folders.sdk, build_dir=folders.build_dir, warn=warn)
     workshop.tidy()
     return workshop

@@ -16,7 +16,8 @@ Abi = Literal["core", "component"]
 
 RECIPE_FILE = "codec.toml"
 SIGNATURE_FILE = "signature.json"
-CARGO_FILES = ("Cargo.toml", "Cargo.lock")
+CARGO_FILE = "Cargo.toml"
+CARGO_LOCK_FILE = "Cargo.lock"
 SDK_CRATE = "chonkle-codec"
 
 _FIELDS = {
@@ -194,6 +195,25 @@ def demand_data(signature: Signature, *, what: str) -> None:
         )
 
 
+def demand_cargo_lock(recipe: Recipe) -> None:
+    """Demand that a codec in Rust says which crates it is built with.
+
+    Cargo writes that down only where it finds the SDK's crate, so this is asked of who builds, who
+    has put a copy of the SDK there.
+
+    Args:
+        recipe: the codec.
+
+    Raises:
+        BuildError: when it does not.
+    """
+    if recipe.language == "rust" and not (recipe.folder / CARGO_LOCK_FILE).is_file():
+        raise BuildError(
+            f"{recipe.folder}: no file `{CARGO_LOCK_FILE}`",
+            hint=f"`cargo generate-lockfile` in {recipe.folder}, and commit it",
+        )
+
+
 def source_files(folder: Path) -> Iterator[Path]:
     """Give the files of a codec, or of the SDK, that a build may read.
 
@@ -300,15 +320,14 @@ def _stack_size(document: Mapping[str, object], path: Path) -> int:
 def _check_files(recipe: Recipe, path: Path) -> None:
     if recipe.language == "c" and not recipe.sources:
         raise BuildError(f"{path}: no `sources`", expected="the C files to compile")
-    needed = recipe.sources if recipe.language == "c" else CARGO_FILES
+    needed = recipe.sources if recipe.language == "c" else (CARGO_FILE,)
     root = recipe.folder.resolve()
     for name in needed:
         found = (root / name).resolve()
         if not found.is_relative_to(root):
             raise BuildError(f"{path}: `{name}` lies outside of the codec's folder")
         if not found.is_file():
-            hint = "run `cargo generate-lockfile`, and commit it" if name == "Cargo.lock" else ""
-            raise BuildError(f"{path}: no file `{name}` in the codec's folder", hint=hint)
+            raise BuildError(f"{path}: no file `{name}` in the codec's folder")
     for name in (*recipe.include, *recipe.crates):
         found = (root / name).resolve()
         if root.parent not in found.parents:
