@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from chonkle_toolchain.build import Folders, build
+from chonkle_toolchain.build_folder import claim_build_folder
 from chonkle_toolchain.sdk import sdk_folder
 from chonkle_toolchain.tools import Tools
 
@@ -31,7 +32,7 @@ def build_dir() -> Path:
     """
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     folder = ROOT / "build" / "tests" / worker
-    folder.mkdir(parents=True, exist_ok=True)
+    claim_build_folder(folder)
     return folder
 
 

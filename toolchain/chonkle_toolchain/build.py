@@ -9,6 +9,7 @@ from typing import Literal
 
 from chonkle.errors import BuildError
 from chonkle.storage.files import locked
+from chonkle_toolchain.build_folder import BUILD_LOCK, claim_build_folder
 from chonkle_toolchain.compare import Task, compare
 from chonkle_toolchain.documents import write_published
 from chonkle_toolchain.fingerprint import vectors_digest
@@ -32,7 +33,7 @@ class Folders:
     Attributes:
         codec_src: a codec's folder, or a folder with one folder for each codec.
         output: where the artifacts and the lock go.
-        build_dir: what compilers leave behind; may be deleted at any time.
+        build_dir: what compilers leave behind, and nothing else; may be deleted at any time.
         sdk: the codec SDK.
     """
 
@@ -92,7 +93,8 @@ def build(
         What came of each codec, sorted by name.
 
     Raises:
-        BuildError: when a recipe is bad, a tool is missing, or a codec does not build. Codecs
+        BuildError: when a recipe is bad, others have files in the build folder, a tool is missing,
+            or a codec does not build. Codecs
             that were built before stay built.
     """
     chosen = tuple(names)
@@ -132,7 +134,7 @@ def _alone(folders: Folders, *, say: Callable[[str], None]) -> Iterator[None]:
         # In one order for all builds, or two could wait for each other.
         for folder in sorted({folders.output.resolve(), folders.build_dir.resolve()}):
             folder.mkdir(parents=True, exist_ok=True)
-            lock = folder / ".lock"
+            lock = folder / BUILD_LOCK
             try:
                 stack.enter_context(locked(lock, timeout_s=0))
             except TimeoutError:
@@ -156,6 +158,7 @@ def _workshop(
     folders: Folders, tasks: Iterable[Task], tools: Tools, *, warn: Callable[[str], None]
 ) -> Workshop:
     """Demand every tool and lock of crates that the tasks take, before any of them is begun."""
+    claim_build_folder(folders.build_dir)
     copy = folders.build_dir / "sdk"
     if wrong := place_sdk(folders.sdk, copy):
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 from chonkle.errors import BuildError
 from chonkle.names import CODEC_NAME_RULE, is_codec_name
+from chonkle_toolchain.build_folder import claim_build_folder
 from chonkle_toolchain.documents import writing
 from chonkle_toolchain.recipe import Language
 from chonkle_toolchain.sdk import place_sdk
@@ -102,6 +103,7 @@ def write_project(project: Project, *, into: Path, sdk: Path) -> Path:
                 target = made / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_text(_filled(text, project.words), encoding="utf-8", newline="\n")
+        claim_build_folder(made / "build")
         place_sdk(sdk, made / "build" / "sdk")
         if folder.exists():
             folder.rmdir()

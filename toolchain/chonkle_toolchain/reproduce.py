@@ -21,6 +21,7 @@ from pathlib import Path
 
 from chonkle.errors import BuildError
 from chonkle_toolchain.build import Folders
+from chonkle_toolchain.build_folder import claim_build_folder
 from chonkle_toolchain.difference import first_difference
 from chonkle_toolchain.lock import Built, read_lock
 from chonkle_toolchain.make import ABIS
@@ -87,6 +88,7 @@ def reproduce(
     """
     recipes = find_recipes(folders.codec_src, names=names).values()
     tools.need({name for recipe in recipes for name in tools_for(recipe)})
+    claim_build_folder(folders.build_dir)
     rooms = folders.build_dir / "reproduce"
     rooms.mkdir(parents=True, exist_ok=True)
     room = Path(tempfile.mkdtemp(dir=rooms.resolve()))

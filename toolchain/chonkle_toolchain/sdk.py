@@ -40,7 +40,8 @@ def place_sdk(sdk: Path, folder: Path) -> list[str]:
     }
     wrong = []
     for path in folder.rglob("*"):
-        if path.is_file() and path.relative_to(folder) not in wanted:
+        # What is behind a link is somebody's, and not to be written either.
+        if path.is_symlink() or (path.is_file() and path.relative_to(folder) not in wanted):
             wrong.append(path.relative_to(folder))
             path.unlink()
     for path, data in wanted.items():
