@@ -7,25 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chonkle.backends.base import Codec
 from chonkle.backends.native.codec import NativeCodec
 from chonkle.errors import CodecError
+from tests.golden.shipped import Shipped, chunks
 
 IMPLEMENTATION = "bz2-rs"
 LEVELS = st.integers(1, 9)
-
-type Shipped = Callable[[str], Codec]
-
-# Runs and noise of all lengths: what compresses a thousand times, and what does not at all.
-chunks = st.lists(
-    st.one_of(
-        st.binary(max_size=600),
-        st.tuples(st.binary(min_size=1, max_size=4), st.integers(1, 30_000)).map(
-            lambda run: run[0] * run[1]
-        ),
-    ),
-    max_size=5,
-).map(b"".join)
 
 
 @given(streams=st.lists(st.tuples(chunks, LEVELS), min_size=1, max_size=3))

@@ -1,7 +1,6 @@
 """`adler32`, `crc32`, `crc32c` and `fletcher32` against numcodecs."""
 
 import json
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from chonkle.backends.base import Codec
 from chonkle.backends.native.codec import NativeCodec
 from chonkle.errors import CodecError
+from tests.golden.shipped import Shipped
 
 LOCATED = ("adler32", "crc32", "crc32c")
 CHECKSUMS = (*LOCATED, "fletcher32")
@@ -18,8 +18,6 @@ CHECKSUM_BYTES = 4
 # About these sizes, a checksum begins to be computed in another way, or goes on with a next part.
 TURNS = (0, 8, 16, 2112, 2528, 5552, 5632, 6688, 9600, 14_880, 65_536, 131_072)
 SIZES = sorted({turn + more for turn in TURNS for more in (-1, 0, 1, 15, 17) if turn + more >= 0})
-
-type Shipped = Callable[[str], Codec]
 
 
 def call_of(data: bytes, location: str | None) -> dict[str, bytes]:

@@ -12,23 +12,11 @@ from hypothesis import strategies as st
 from chonkle.backends.base import Codec
 from chonkle.backends.native.codec import NativeCodec
 from chonkle.errors import CodecError
+from tests.golden.shipped import Shipped, chunks
 
 FORMATS = ("zlib", "gzip", "deflate")
 RAW_WBITS = -15
 LEVELS = st.integers(-1, 9)
-
-type Shipped = Callable[[str], Codec]
-
-# Runs and noise of all lengths: what compresses a thousand times, and what does not at all.
-chunks = st.lists(
-    st.one_of(
-        st.binary(max_size=600),
-        st.tuples(st.binary(min_size=1, max_size=4), st.integers(1, 30_000)).map(
-            lambda run: run[0] * run[1]
-        ),
-    ),
-    max_size=5,
-).map(b"".join)
 
 
 def encoded_by_them(codec_id: str, plain: bytes, level: int) -> bytes:

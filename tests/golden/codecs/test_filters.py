@@ -1,7 +1,6 @@
 """Our filters against those of numcodecs and imagecodecs, over types, parameters and sizes."""
 
 import json
-from collections.abc import Callable
 
 import imagecodecs
 import numpy as np
@@ -9,19 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chonkle.backends.base import Codec
 from chonkle.backends.native.codec import NativeCodec
 from chonkle.errors import CodecError
 from chonkle.formats.signature import DIRECTIONS, Direction
+from tests.golden.shipped import Shipped
 
 # More than any vector loop does at once, and less than makes a test slow.
 SIZE_MAX = 700
 
-type OpenFilter = Callable[[str], Codec]
-
 
 @pytest.fixture(scope="module")
-def ours(shipped: Callable[[str], Codec]) -> OpenFilter:
+def ours(shipped: Shipped) -> Shipped:
     """Give a function that opens a filter of ours by its codec id."""
     return lambda codec_id: shipped(f"{codec_id}-c")
 
@@ -32,7 +29,7 @@ def ports(data: bytes, **parameters: object) -> dict[str, bytes]:
 
 
 def agree(
-    ours: OpenFilter, codec_id: str, direction: Direction, call: dict[str, bytes]
+    ours: Shipped, codec_id: str, direction: Direction, call: dict[str, bytes]
 ) -> bytes | None:
     """Demand that ours gives what numcodecs gives, or refuses what that refuses."""
     try:
@@ -57,7 +54,7 @@ def agree(
     direction=st.sampled_from(DIRECTIONS),
 )
 def test_shuffle(
-    ours: OpenFilter, *, data: bytes, size: int, whole: bool, direction: Direction
+    ours: Shipped, *, data: bytes, size: int, whole: bool, direction: Direction
 ) -> None:
     data = data[: len(data) // size * size] if whole else data
     agree(ours, "shuffle", direction, ports(data, elementsize=size))
@@ -65,7 +62,7 @@ def test_shuffle(
 
 @pytest.mark.parametrize("size", range(1, 36))
 @pytest.mark.parametrize("count", [1, 15, 16, 17, 33, 1000])
-def test_shuffle_of_every_size(ours: OpenFilter, size: int, count: int) -> None:
+def test_shuffle_of_every_size(ours: Shipped, size: int, count: int) -> None:
     data = np.random.default_rng(size).bytes(size * count)
     encoded = agree(ours, "shuffle", "encode", ports(data, elementsize=size))
     assert encoded is not None
@@ -79,7 +76,7 @@ def test_shuffle_of_every_size(ours: OpenFilter, size: int, count: int) -> None:
     direction=st.sampled_from(DIRECTIONS),
 )
 def test_bitround(
-    ours: OpenFilter, data: bytes, dtype: str, keepbits: int, direction: Direction
+    ours: Shipped, data: bytes, dtype: str, keepbits: int, direction: Direction
 ) -> None:
     size = np.dtype(dtype).itemsize
     call = ports(data[: len(data) // size * size], dtype=dtype)
@@ -97,7 +94,7 @@ def test_bitround(
     seed=st.integers(0, 1 << 32),
 )
 def test_floating_point_predictor(
-    ours: OpenFilter, dtype: str, shape: tuple[int, int, int], seed: int
+    ours: Shipped, dtype: str, shape: tuple[int, int, int], seed: int
 ) -> None:
     # Any bits are a float, and imagecodecs looks at nothing else.
     size = np.dtype(dtype).itemsize
@@ -120,7 +117,7 @@ def test_floating_point_predictor(
     ],
 )
 def test_floating_point_predictor_refuses_in_words(
-    ours: OpenFilter, changes: dict[str, int], said: str
+    ours: Shipped, changes: dict[str, int], said: str
 ) -> None:
     layout = {"bytes_per_sample": 4, "width": 2, **changes}
     for direction in DIRECTIONS:
@@ -158,7 +155,7 @@ def delta_calls(draw: st.DrawFn) -> tuple[Direction, dict[str, bytes]]:
 
 
 @given(call=delta_calls())
-def test_delta(ours: OpenFilter, call: tuple[Direction, dict[str, bytes]]) -> None:
+def test_delta(ours: Shipped, call: tuple[Direction, dict[str, bytes]]) -> None:
     direction, given_ports = call
     # NumPy sums signed and unsigned integers of 64 bits as floats, and loses their low bits.
     types = {
@@ -171,7 +168,7 @@ def test_delta(ours: OpenFilter, call: tuple[Direction, dict[str, bytes]]) -> No
     agree(ours, "delta", direction, given_ports)
 
 
-def test_delta_refuses_a_float_stored_as_an_integer(ours: OpenFilter) -> None:
+def test_delta_refuses_a_float_stored_as_an_integer(ours: Shipped) -> None:
     for direction in DIRECTIONS:
         with pytest.raises(CodecError, match="`astype`: expected a float, like `dtype`"):
             ours("delta").call(direction, ports(bytes(8), dtype="<f8", astype="<i4"))
@@ -198,7 +195,7 @@ counts = st.one_of(st.integers(0, 40), st.integers(500, 1100))
     direction=st.sampled_from(DIRECTIONS),
 )
 def test_fixedscaleoffset(
-    ours: OpenFilter,
+    ours: Shipped,
     *,
     types: tuple[str, str],
     count: int,
@@ -215,7 +212,7 @@ def test_fixedscaleoffset(
     agree(ours, "fixedscaleoffset", direction, call)
 
 
-def test_fixedscaleoffset_refuses_a_scale_of_zero(ours: OpenFilter) -> None:
+def test_fixedscaleoffset_refuses_a_scale_of_zero(ours: Shipped) -> None:
     call = ports(bytes(8), offset=0.0, scale=0.0, dtype="<f4")
     assert agree(ours, "fixedscaleoffset", "encode", call) is None
 
@@ -228,7 +225,7 @@ def test_fixedscaleoffset_refuses_a_scale_of_zero(ours: OpenFilter) -> None:
     direction=st.sampled_from(DIRECTIONS),
 )
 def test_quantize(
-    ours: OpenFilter,
+    ours: Shipped,
     *,
     types: tuple[str, str],
     count: int,
@@ -245,19 +242,19 @@ def test_quantize(
 
 
 @pytest.mark.parametrize("digits", range(-308, 308))
-def test_quantize_with_every_number_of_digits(ours: OpenFilter, digits: int) -> None:
+def test_quantize_with_every_number_of_digits(ours: Shipped, digits: int) -> None:
     data = np.array([0.0, 1.5, 12345.678, 5e-324, 7e-308]).tobytes()
     with np.errstate(all="ignore"):
         agree(ours, "quantize", "encode", ports(data, dtype="<f8", digits=digits))
 
 
 @given(data=st.binary(max_size=SIZE_MAX), direction=st.sampled_from(DIRECTIONS))
-def test_packbits(ours: OpenFilter, data: bytes, direction: Direction) -> None:
+def test_packbits(ours: Shipped, data: bytes, direction: Direction) -> None:
     agree(ours, "packbits", direction, ports(data))
 
 
 @given(flags=st.lists(st.booleans(), max_size=SIZE_MAX))
-def test_packbits_gives_back_every_number_of_booleans(ours: OpenFilter, flags: list[bool]) -> None:
+def test_packbits_gives_back_every_number_of_booleans(ours: Shipped, flags: list[bool]) -> None:
     encoded = agree(ours, "packbits", "encode", ports(bytes(flags)))
     assert encoded is not None
     assert agree(ours, "packbits", "decode", ports(encoded)) == bytes(flags)
@@ -269,7 +266,7 @@ def test_packbits_gives_back_every_number_of_booleans(ours: OpenFilter, flags: l
     block=st.sampled_from([0, 8, 16, 24, 64, 128, 1 << 30]),
     seed=st.integers(0, 1 << 32),
 )
-def test_bitshuffle(ours: OpenFilter, size: int, count: int, block: int, seed: int) -> None:
+def test_bitshuffle(ours: Shipped, size: int, count: int, block: int, seed: int) -> None:
     data = np.random.default_rng(seed).bytes(size * count)
     # The library asks for memory for a whole block, however little there is.
     theirs = min(block, 4096)
@@ -288,7 +285,7 @@ def test_bitshuffle(ours: OpenFilter, size: int, count: int, block: int, seed: i
         ({"blocksize": 12}, "`blocksize`: expected a multiple of 8, got 12"),
     ],
 )
-def test_bitshuffle_refuses_in_words(ours: OpenFilter, changes: dict[str, int], said: str) -> None:
+def test_bitshuffle_refuses_in_words(ours: Shipped, changes: dict[str, int], said: str) -> None:
     for direction in DIRECTIONS:
         with pytest.raises(CodecError, match=said):
             ours("bitshuffle").call(direction, ports(bytes(40), **changes))

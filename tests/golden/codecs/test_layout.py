@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from chonkle.backends.base import Codec
 from chonkle.errors import CodecError
 from chonkle.formats.signature import DIRECTIONS, Direction
+from tests.golden.shipped import Shipped
 
 ARRAY_MAX = 20_000
 AXES_MAX = 64
-
-type Shipped = Callable[[str], Codec]
 
 
 def ports(data: bytes, **parameters: object) -> dict[str, bytes]:

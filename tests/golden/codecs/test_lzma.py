@@ -11,27 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chonkle.backends.base import Codec, Limits
+from chonkle.backends.base import Limits
 from chonkle.errors import CodecError
 from chonkle.formats.signature import Direction
 from chonkle.resolver import Resolution, Resolver
 from chonkle.session import Session
+from tests.golden.shipped import Shipped, chunks
 
 IMPLEMENTATION = "lzma-rs"
 
-type Shipped = Callable[[str], Codec]
 type Options = dict[str, Any]
-
-# Runs and noise of all lengths: what compresses a thousand times, and what does not at all.
-chunks = st.lists(
-    st.one_of(
-        st.binary(max_size=600),
-        st.tuples(st.binary(min_size=1, max_size=4), st.integers(1, 30_000)).map(
-            lambda run: run[0] * run[1]
-        ),
-    ),
-    max_size=5,
-).map(b"".join)
 
 PRESETS = [*range(10), lzma.PRESET_EXTREME, 9 | lzma.PRESET_EXTREME]
 CHECKS = [-1, lzma.CHECK_NONE, lzma.CHECK_CRC32, lzma.CHECK_CRC64, lzma.CHECK_SHA256]

@@ -1,7 +1,6 @@
 """`pcodec` against numcodecs."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,13 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numcodecs.pcodec import PCodec
 
-from chonkle.backends.base import Codec
 from chonkle.errors import CodecError
+from tests.golden.shipped import Shipped
 
 IMPLEMENTATION = "pcodec-rs"
 DTYPES = ("<u2", "<i2", "<f2", "<u4", "<i4", "<f4", "<u8", "<i8", "<f8")
 
-type Shipped = Callable[[str], Codec]
 type Config = dict[str, Any]
 
 configs = st.fixed_dictionaries(

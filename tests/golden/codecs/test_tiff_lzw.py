@@ -1,7 +1,6 @@
 """`tiff-lzw` against imagecodecs and libtiff."""
 
 import io
-from collections.abc import Callable
 
 import imagecodecs
 import numpy as np
@@ -10,13 +9,11 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chonkle.backends.base import Codec
 from chonkle.errors import CodecError
+from tests.golden.shipped import Shipped
 
 IMPLEMENTATION = "tiff-lzw-c"
 CLEAR, END, FIRST = 256, 257, 258
-
-type Shipped = Callable[[str], Codec]
 
 # Runs, noise of few and of many values, up to more than a table of strings holds.
 pieces = st.one_of(

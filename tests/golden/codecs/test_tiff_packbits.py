@@ -1,7 +1,6 @@
 """`tiff-packbits` against imagecodecs and libtiff."""
 
 import io
-from collections.abc import Callable
 
 import imagecodecs
 import numpy as np
@@ -10,12 +9,10 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chonkle.backends.base import Codec
 from chonkle.errors import CodecError
+from tests.golden.shipped import Shipped
 
 IMPLEMENTATION = "tiff-packbits-c"
-
-type Shipped = Callable[[str], Codec]
 
 # Runs of all lengths, short ones most of all, and bytes of which some are alike.
 chunks = st.lists(
