@@ -283,6 +283,12 @@ def test_a_folder_without_codecs_is_refused(tmp_path: Path) -> None:
         verify_folder(tmp_path)
 
 
+def test_a_part_of_a_store_is_refused_with_the_store_to_verify(project: Path) -> None:
+    store = project / "codec"
+    with pytest.raises(BuildError, match=f"hint: `chonkle verify {store}` verifies the store"):
+        verify_folder((store / CORE).parent)
+
+
 @pytest.mark.slow
 def test_all_shipped_codecs_pass(record_property: Callable[[str, object], None]) -> None:
     reports = verify_folder(ROOT / "codec", codec_src=ROOT / "codec-src")

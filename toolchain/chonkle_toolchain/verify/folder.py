@@ -90,10 +90,13 @@ def verify_folder(
     # As the runtime finds them: it follows links to folders.
     paths = [path for path in _visible(store, "*/*") if path.suffix == ".wasm"]
     if not paths:
+        hint = f"`chonkle build {folder}` builds them" if is_source else ""
+        if found and found[0].parent == store:
+            hint = f"`chonkle verify {store.resolve().parent}` verifies the store that it is in"
         raise BuildError(
             f"no codec in `{store}`",
             expected="files such as `zlib/zlib-rs@1.0.0.core.wasm`",
-            hint=f"`chonkle build {folder}` builds them" if is_source else "",
+            hint=hint,
         )
     listed, about_lock = _read_listed(store, recipes)
     patterns = tuple(allowed_imports)
