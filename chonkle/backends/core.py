@@ -16,6 +16,7 @@ from chonkle.backends.guest import (
     GuestFunctions,
     InstancePool,
     LinearMemory,
+    OutOfMemory,
     limited_store,
     refusal,
     trap_error,
@@ -187,13 +188,14 @@ class CoreCodec(Codec):
         """Run the codec and copy its answer."""
         return self._run(self._take, direction, port_map)
 
-    def _run[T](
+    def _run[T](  # noqa: C901, PLR0912 - the path of a chunk: a function more would be felt
         self,
         give: Callable[[_CoreInstance, int, int, Direction], T],
         direction: Direction,
         port_map: Mapping[str, Buffer],
     ) -> dict[str, bytes] | T:
         """Run the codec; gives a small answer's ports, or what `give` makes of a large one."""
+        instance: _CoreInstance | None = None
         try:
             if not self._stack.is_enough:
                 self._stack.look()
@@ -214,7 +216,7 @@ class CoreCodec(Codec):
                 if ON_DESK <= result < 0:
                     answered = result - ON_DESK
                     if answered > DESK_BYTES:
-                        raise self._unanswered(instance, size, answered)
+                        raise _unanswered(size, answered)
                     ports = self._copied(desk.view, answered, direction)
                     # Now and then, because asking for its size takes a tenth of a call.
                     if instance.served % _CALLS_BETWEEN_LOOKS:
@@ -229,6 +231,8 @@ class CoreCodec(Codec):
                 raise self._refusal(instance)
             return give(instance, (result >> 32) & _U32, result & _U32, direction)
         except (ChonkleError, wasmtime.Trap, wasmtime.WasmtimeError) as failure:
+            if isinstance(failure, OutOfMemory) and instance and instance.served > 1:
+                return self._run(give, direction, port_map)
             raise self._failure(failure, direction) from failure
 
     def _copied(self, view: memoryview, size: int, direction: Direction) -> dict[str, bytes]:
@@ -260,18 +264,6 @@ class CoreCodec(Codec):
         module = self._open_desk()
         return None if module is None else instance.set_up_desk(module)
 
-    def _unanswered(self, instance: _CoreInstance, size: int, code: int) -> ChonkleError:
-        """Say why there is nothing on the desk."""
-        if code == NO_ROOM:
-            return self._no_room(instance, size)
-        return CodecTrap("the guest's input buffer lies outside of its memory")
-
-    def _no_room(self, instance: _CoreInstance, size: int) -> LimitExceeded:
-        self._pool.give(instance)
-        return LimitExceeded(
-            f"the guest has no room for {size} bytes of input", hint="raise the memory limit"
-        )
-
     def _write_input(self, instance: _CoreInstance, pieces: list[Buffer], size: int) -> int:
         """Have the guest make room for a port-map and write it there; gives its address."""
         if size > self._limits.memory_bytes:
@@ -282,7 +274,7 @@ class CoreCodec(Codec):
             )
         pointer = instance.alloc(size) & _U32
         if pointer == 0:
-            raise self._no_room(instance, size)
+            raise OutOfMemory.for_input(size)
         _place(pieces, instance.memory.bytes_at(pointer, size, what="input buffer"))
         return pointer
 
@@ -323,14 +315,23 @@ class CoreCodec(Codec):
             start, size = (packed >> 32) & _U32, min(packed & _U32, _ERROR_TEXT_MAX)
             words = instance.memory.bytes_at(start, size, what="error text")
             text = bytes(words).decode(errors="replace")
-        self._keep(instance)
-        return refusal(text)
+        said = refusal(text)
+        if not isinstance(said, OutOfMemory):
+            self._keep(instance)
+        return said
 
     def _failure(self, failure: Exception, direction: Direction) -> ChonkleError:
         """Say in chonkle's words what happened, in which codec and direction."""
         if not isinstance(failure, ChonkleError):
             failure = trap_error(failure, self._limits)
         return failure.within(call_label(self._signature, "core", direction))
+
+
+def _unanswered(size: int, code: int) -> ChonkleError:
+    """Say why there is nothing on the desk, where a call has the input's size."""
+    if code == NO_ROOM:
+        return OutOfMemory.for_input(size)
+    return CodecTrap("the guest's input buffer lies outside of its memory")
 
 
 def _place(pieces: list[Buffer], target: memoryview) -> None:

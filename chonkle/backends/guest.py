@@ -7,7 +7,7 @@ instance whose guest trapped, or whose memory grew large, is never given back.
 from collections.abc import Callable
 from struct import Struct
 from struct import error as struct_error
-from typing import Any
+from typing import Any, Self
 
 import wasmtime
 
@@ -173,6 +173,21 @@ class InstancePool[I]:
         self._idle.clear()
 
 
+class OutOfMemory(LimitExceeded):
+    """A guest had no memory left for what it was asked.
+
+    An instance that served other calls may have less to give than a new one: who gets this from
+    one tries again. What a call can have does not depend on those before it.
+    """
+
+    @classmethod
+    def for_input(cls, size: int) -> Self:
+        """Say that there was no room for so many bytes of input."""
+        return cls(
+            f"the guest has no room for {size} bytes of input", hint="raise the memory limit"
+        )
+
+
 def trap_error(failure: Exception, limits: Limits) -> ChonkleError:
     """Turn wasmtime's failure of a guest into chonkle's words for it.
 
@@ -192,6 +207,11 @@ def trap_error(failure: Exception, limits: Limits) -> ChonkleError:
     return CodecTrap(f"the guest trapped: {reason}")
 
 
+def is_unreachable(trap: wasmtime.Trap) -> bool:
+    """Tell whether a guest gave up by itself, as compilers have it abort."""
+    return _reason(trap) == "wasm `unreachable` instruction executed"
+
+
 def _reason(failure: Exception) -> str:
     # wasmtime prints a chain of causes below a backtrace; the innermost one is the reason.
     lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
@@ -208,7 +228,7 @@ def refusal(text: str) -> CodecError | LimitExceeded:
     """
     words = one_line(text)
     if words.startswith("out of memory"):
-        return LimitExceeded(words, hint="raise the memory limit, if the input is to be trusted")
+        return OutOfMemory(words, hint="raise the memory limit, if the input is to be trusted")
     return CodecError(words or WORDLESS)
 
 

@@ -28,6 +28,8 @@ from chonkle.backends.guest import (
     GuestFunctions,
     InstancePool,
     LinearMemory,
+    OutOfMemory,
+    is_unreachable,
     limited_store,
     refusal,
     trap_error,
@@ -139,6 +141,7 @@ class _Instance:
     """One instance of a flattened component.
 
     Attributes:
+        served: how many calls it was taken for.
         may_leave: whether the guest may call an import now.
         denied: the import that it called without leave, if it did.
         transforms: the exported functions.
@@ -147,6 +150,7 @@ class _Instance:
     def __init__(
         self, flattened: FlattenedComponent, engine: Engine, *, limits: Limits, calls: Calls
     ) -> None:
+        self.served = 0
         self.may_leave = True
         self.denied = ""
         self._calls = calls
@@ -331,16 +335,27 @@ class FlattenedCodec(Codec):
             if not self._stack.is_enough:
                 self._stack.look()
             instance = self._pool.take()
+            instance.served += 1
             transform = instance.transforms[direction]
-            rows = transform.lower(port_map)
+            try:
+                rows = transform.lower(port_map)
+            except wasmtime.Trap as trap:
+                # The canonical ABI knows no other answer of an allocator that has no memory.
+                if instance.denied or not is_unreachable(trap):
+                    raise
+                raise OutOfMemory.for_input(size) from trap
             pointer = transform.call(rows, len(port_map)) & _U32
             try:
                 ports = transform.lift(pointer)
             except _Refused as refused:
-                self._give_after(instance, transform, pointer)
-                raise refusal(str(refused)) from None
+                said = refusal(str(refused))
+                if not isinstance(said, OutOfMemory):
+                    self._give_after(instance, transform, pointer)
+                raise said from None
             return give(instance, transform, pointer, ports, direction)
         except (ChonkleError, wasmtime.Trap, wasmtime.WasmtimeError, RefusedError) as failure:
+            if isinstance(failure, OutOfMemory) and instance and instance.served > 1:
+                return self._run(give, direction, port_map)
             raise self._failure(failure, instance, direction) from failure
 
     def memory_bytes(self) -> int:

@@ -15,7 +15,7 @@ from wasmtime import component as wasm_component
 from chonkle.backends.base import Answer, Codec, Limits, call_label
 from chonkle.backends.component.interface import INTERFACE, imported_functions
 from chonkle.backends.component.wasi import RefusedError, Value, WasiFunction, allowed
-from chonkle.backends.guest import limited_store, refusal, trap_error
+from chonkle.backends.guest import OutOfMemory, limited_store, refusal, trap_error
 from chonkle.backends.stack import StackCheck
 from chonkle.engine import Engine
 from chonkle.errors import ChonkleError, CodecTrap
@@ -29,6 +29,7 @@ class _Instance:
 
     wasm_store: wasmtime.Store
     functions: dict[Direction, wasm_component.Func]
+    served: int = 0
 
 
 class WholeCodec(Codec):
@@ -67,13 +68,17 @@ class WholeCodec(Codec):
             if not self._stack.is_enough:
                 self._stack.look()
             instance = self._idle.pop() if self._idle else self._start()
+            instance.served += 1
             rows = [(name, bytes(data)) for name, data in port_map.items()]
             function = instance.functions[direction]
             returned = self._guarded(instance, lambda: function(instance.wasm_store, rows))
+            said = refusal(returned) if isinstance(returned, str) else None
+            if isinstance(said, OutOfMemory) and instance.served > 1:
+                return self.answer(direction, port_map)
             # Only now: an instance that trapped is in no state to be called again.
             self._idle.append(instance)
-            if isinstance(returned, str):
-                raise refusal(returned)
+            if said is not None:
+                raise said
             return Answer(self._checked(returned))
         except ChonkleError as failure:
             label = call_label(self._signature, "component", direction)

@@ -216,13 +216,48 @@ def test_outputs_may_overlap(open_component: OpenComponent) -> None:
     assert codec.call("decode", {"bytes": b"x"}) == {"words": b"words of a guest"}
 
 
-@pytest.mark.parametrize(
-    "realloc", [f"(i32.const {FAR})", "(i32.const -1)", "unreachable", "(i32.const 65535)"]
-)
+@pytest.mark.parametrize("realloc", [f"(i32.const {FAR})", "(i32.const -1)", "(i32.const 65535)"])
 def test_an_allocator_that_lies_is_a_trap(open_component: OpenComponent, realloc: str) -> None:
     codec = open_component(component(realloc=realloc))
     with pytest.raises(CodecTrap):
         codec.call("decode", {"bytes": b"x" * 100})
+
+
+def test_an_allocator_that_gives_up_has_no_room(tmp_path: Path, open_session: OpenSession) -> None:
+    # Only flattened: wasmtime's own support does not tell where a guest trapped.
+    wasm = embed_signature(component(realloc="unreachable"), SIGNATURE)
+    codec = WasmCodec.from_bytes(wasm, "guest.wasm")
+    with open_session(cache=tmp_path, flatten_components=True) as session:
+        opened = session.open(Resolution("component", SIGNATURE, "test", codec), Limits())
+        for _ in range(2):
+            with pytest.raises(LimitExceeded, match="no room for 100 bytes of input"):
+                opened.call("decode", {"bytes": b"x" * 100})
+
+
+# Counts its calls, and has memory for so many.
+WEARS_OUT = f"""
+  (i32.store (i32.const 8) (i32.add (i32.load (i32.const 8)) (i32.const 1)))
+  (if (result i32) (i32.gt_u (i32.load (i32.const 8)) (i32.const {{calls}}))
+    (then
+      (i64.store (i32.const 2048) (i64.const {int.from_bytes(b"out of m", "little")}))
+      (i64.store (i32.const 2056) (i64.const {int.from_bytes(b"emory, 9", "little")}))
+      {result(1, 2048, 16)})
+    (else {ECHO}))
+"""
+
+
+def test_calls_before_do_not_use_up_memory(open_component: OpenComponent) -> None:
+    codec = open_component(component(decode=WEARS_OUT.format(calls=2)))
+    for _ in range(7):
+        assert codec.call("decode", {"bytes": b"x"}) == {"bytes": b"x"}
+
+
+def test_a_new_instance_without_memory_has_none(open_component: OpenComponent) -> None:
+    codec = open_component(component(decode=WEARS_OUT.format(calls=0)))
+    for _ in range(3):
+        assert codec.call("encode", {"bytes": b"fine"}) == {"bytes": b"fine"}
+        with pytest.raises(LimitExceeded, match="decode: out of memory, 9; hint: raise the memory"):
+            codec.call("decode", {"bytes": b"x"})
 
 
 def test_an_allocator_that_does_not_align_is_a_trap(open_component: OpenComponent) -> None:
