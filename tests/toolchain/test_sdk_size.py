@@ -30,7 +30,8 @@ SIZE_MAX: dict[Language, int] = {"c": 3000, "rust": 10_000}
 
 # What a codec without the SDK has as well: memory and what starts it, and the transform itself.
 NOT_OF_THE_SDK: dict[Language, str] = {
-    "c": r"(c\.malloc|heap)\.|_initialize$|__wasm_call_ctors$|chonkle_(en|de)code$",
+    "c": r"(malloc|calloc|realloc|free|size_for|(heap|piece)_.*"
+    r"|_initialize|__wasm_call_ctors|chonkle_(en|de)code)$",
     "rust": r".*(dlmalloc|___rust_(alloc|dealloc|realloc)$|Transform.*(en|de)code)",
 }
 CUSTOM = 0

@@ -24,7 +24,7 @@ C_FLAGS = (
 )
 
 # Beside the codec's own: includes the parts of the SDK.
-_SDK_SOURCE = "chonkle_sdk.c"
+_SDK_SOURCES = ("chonkle_sdk.c", "chonkle_memory.c")
 
 
 def c_flags(recipe: Recipe) -> tuple[str, ...]:
@@ -69,7 +69,7 @@ def compile_c(
         own = said.replace(str(folder), str(origin))
         return own.replace(str(folder.parent), str(origin.parent))
 
-    sources = [sdk / _SDK_SOURCE, *(folder / name for name in recipe.sources)]
+    sources = [*(sdk / name for name in _SDK_SOURCES), *(folder / name for name in recipe.sources)]
     command = [
         *zig,
         "cc",

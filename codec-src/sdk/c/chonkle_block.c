@@ -9,8 +9,7 @@
 
 enum { CHONKLE_MARK = 0x6B6E6863 /* "chnk" */, CHONKLE_PAGE = 65536 };
 
-/* Beyond half of the address space nothing is ever free, and the sums that an allocator does with
- * sizes just below 4 GiB wrap around. */
+/* malloc() gives no more; and far from here, the sum of both sizes would wrap around. */
 enum { CHONKLE_BLOCK_MAX = INT32_MAX - sizeof(chonkle_block) };
 
 static chonkle_block *chonkle_block_of(const void *data) {

@@ -26,9 +26,10 @@
  * released: the SDK frees the inputs and any output that was begun. What is untouched on failure is
  * said below; anything else that a function was to store may hold anything.
  *
- * Memory. A codec may use malloc(), and frees that before it returns, on failure too. It must ask
- * for less than 2 GiB: sizes just under 4 GiB wrap around in there. Nothing that stays from one
- * call to the next may change what a call gives.
+ * Memory. A codec may use malloc(), and frees that before it returns, on failure too. There is as
+ * much as the host allows, and at most 2 GiB in one piece; where there is not, malloc() gives NULL,
+ * without setting errno, and chonkle_fail_memory() says so. Nothing that stays from one call to the
+ * next may change what a call gives.
  *
  * Threads. One call at a time runs in an instance; there is no locking anywhere.
  */

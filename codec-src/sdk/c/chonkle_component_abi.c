@@ -33,8 +33,7 @@ static void release(void *data, size_t size) {
 __attribute__((export_name("cabi_realloc"))) void *cabi_realloc(void *old, size_t old_size,
                                                                size_t align, size_t new_size) {
     if (!new_size) return (void *)align;
-    /* Sums that an allocator does with sizes just below 4 GiB wrap around. */
-    void *data = new_size > SIZE_MAX / 2 ? NULL : malloc(new_size);
+    void *data = malloc(new_size);
     /* The canonical ABI knows no failure here: the host would write to address 0. */
     if (!data) __builtin_trap();
     memcpy(data, old, old_size < new_size ? old_size : new_size);
