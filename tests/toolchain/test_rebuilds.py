@@ -184,6 +184,7 @@ def test_an_edit_builds_what_depends_on_it_and_says_why(
         ("codec-src/left-c/codec.toml", "# a comment"),
         ("codec-src/left-c/.swap", ""),
         ("codec-src/left-c/README.md", "words"),
+        ("codec-src/left-c/encoded.bin", "what its README has it make"),
         ("codec-src/left-c/tests/more.c", ""),
         ("codec-src/one-rs/target/left.o", ""),
         ("sdk/README.md", "words"),

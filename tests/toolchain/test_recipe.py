@@ -244,6 +244,17 @@ def test_what_builds_leave_is_no_source(folder: Path) -> None:
     assert {*source_files(folder)} - {*before} == {Path("src/codec/table.h")}
 
 
+def test_what_lies_beside_sources_is_none(folder: Path) -> None:
+    (folder / "codec.toml").write_text("language = 'c'\nsources = ['codec.c', 'odd.source']\n")
+    beside = ("encoded.bin", "NOTES.md", "Makefile", "p.json", "pipeline.json", "rustfmt.toml")
+    sources = ("Cargo.toml", "build.rs", "odd.source", "table.h", "data/table.bin", "src/notes")
+    for name in (*beside, *sources):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"")
+    found = {path.as_posix() for path in read_recipe(folder).files()}
+    assert found == {"signature.json", "codec.c", *sources}
+
+
 def test_recipes_are_found_by_name(tmp_path: Path) -> None:
     for name in ("double-rs", "double-c", "other-c"):
         write_codec(tmp_path, name)

@@ -87,10 +87,7 @@ def fingerprint(recipe: Recipe, *, sdk: Path, rust: str = "") -> Fingerprint:
     versions = {"zig": ZIG_VERSION, "wasm-tools": WASM_TOOLS_VERSION, "rust": rust}
     return Fingerprint(
         sources={
-            path.as_posix(): _digest([_content(recipe.folder / path)])
-            for folder in (".", *recipe.shared)
-            for path in _files(recipe.folder, folder)
-            if path.as_posix() != RECIPE_FILE
+            path.as_posix(): _digest([_content(recipe.folder / path)]) for path in recipe.files()
         },
         parts={
             "recipe": _digest([_json(said)]),
@@ -113,19 +110,14 @@ def vectors_digest(recipe: Recipe) -> str:
     """
     folder = recipe.folder / "vectors"
     # An empty folder is none: git keeps no such thing.
-    return _folder_digest(folder) if folder.is_dir() and any(_files(folder, ".")) else ""
+    return _folder_digest(folder) if folder.is_dir() and any(source_files(folder)) else ""
 
 
 def _folder_digest(folder: Path) -> str:
-    files = _files(folder, ".")
+    if not folder.is_dir():
+        raise BuildError(f"no folder `{folder}`")
+    files = source_files(folder)
     return _digest(item for path in files for item in (_name(path), _content(folder / path)))
-
-
-def _files(base: Path, folder: str) -> Iterator[Path]:
-    """Give the sources in a folder, relative to another one."""
-    if not (base / folder).is_dir():
-        raise BuildError(f"no folder `{base / folder}`")
-    return (Path(folder, path) for path in source_files(base / folder))
 
 
 def _changes(

@@ -27,12 +27,13 @@ _FIELDS = {
 _STACK_SIZE_BYTES = 256 * 1024
 _STACK_SIZE_MAX_BYTES = 1 << 30
 _STACK_UNIT = 16
-# What stands in a codec's folder beside its source: tests, words, and what builds leave there.
+# What may stand beside sources: tests, words, and what builds leave there.
 _NO_SOURCES = frozenset({
-    "vectors", "tests", "pipeline.json",
-    "README.md", "CHANGELOG.md", "LICENSE",
-    "compile_flags.txt", "target", "build", "codec",
+    "vectors", "tests", "README.md", "CHANGELOG.md", "LICENSE", "target", "build", "codec",
 })  # fmt: skip
+# At the top of a codec's folder anything may lie, notes or data to try it with.
+_SOURCES_AT_TOP = frozenset({SIGNATURE_FILE, CARGO_FILE, CARGO_LOCK_FILE})
+_SOURCE_ENDINGS = (".c", ".h", ".inc", ".rs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,23 @@ class Recipe:
         """The folders of headers or crates that lie outside of the codec's own."""
         headers = (name for name in self.include if _lies_outside(self.folder, name))
         return (*headers, *self.crates)
+
+    def files(self) -> Iterator[Path]:
+        """Give the files that a build may read, those that are shared included.
+
+        In the codec's own folder those are what Cargo and the toolchain look for there, C and Rust,
+        and whatever lies in folders that are there for sources.
+
+        Yields:
+            Paths relative to the folder.
+        """
+        for path in source_files(self.folder):
+            name = path.as_posix()
+            is_source = name in {*_SOURCES_AT_TOP, *self.sources} or name.endswith(_SOURCE_ENDINGS)
+            if len(path.parts) > 1 or is_source:
+                yield path
+        for folder in self.shared:
+            yield from (Path(folder, path) for path in source_files(self.folder / folder))
 
     def artifact(self, abi: Abi) -> str:
         """Where the built file goes, relative to the output folder, with `/` between."""
@@ -215,7 +233,7 @@ def demand_cargo_lock(recipe: Recipe) -> None:
 
 
 def source_files(folder: Path) -> Iterator[Path]:
-    """Give the files of a codec, or of the SDK, that a build may read.
+    """Give the files of a folder with sources.
 
     Hidden files are none, nor is what stands beside the source: golden vectors, other tests, what
     is written for people, and what builds leave.

@@ -25,7 +25,7 @@ from chonkle_toolchain.build_folder import claim_build_folder
 from chonkle_toolchain.difference import first_difference
 from chonkle_toolchain.lock import Built, read_lock
 from chonkle_toolchain.make import ABIS
-from chonkle_toolchain.recipe import Abi, Recipe, find_recipes
+from chonkle_toolchain.recipe import RECIPE_FILE, Abi, Recipe, find_recipes
 from chonkle_toolchain.sdk import SDK_PARTS
 from chonkle_toolchain.staging import stage_codec
 from chonkle_toolchain.tools import Tools, tools_for
@@ -143,6 +143,7 @@ def compare_builds(name: str, first: Path, second: Path, output: Path) -> Reprod
 
 def _copy_codec(recipe: Recipe, target: Path) -> None:
     stage_codec(recipe, target)
+    shutil.copy(recipe.folder / RECIPE_FILE, target / RECIPE_FILE)
     with contextlib.suppress(FileNotFoundError):
         shutil.copytree(recipe.folder / "vectors", target / "vectors")
 

@@ -14,8 +14,8 @@ def stage_codec(recipe: Recipe, target: Path) -> None:
         recipe: the codec.
         target: where its folder goes; what is shared goes beside it.
     """
-    for folder in (".", *recipe.shared):
-        stage_files(recipe.folder / folder, Path(os.path.normpath(target / folder)))
+    for path in recipe.files():
+        _copy(recipe.folder / path, Path(os.path.normpath(target / path)))
 
 
 def stage_files(source: Path, target: Path) -> None:
@@ -26,5 +26,9 @@ def stage_files(source: Path, target: Path) -> None:
         target: where they go.
     """
     for path in source_files(source):
-        (target / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(source / path, target / path)
+        _copy(source / path, target / path)
+
+
+def _copy(file: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(file, target)
