@@ -387,6 +387,15 @@ def test_a_codec_with_a_shipped_one_s_name_is_told_what_becomes_of_it(
         assert set(notes.values()) == {""}
 
 
+def test_a_misspelt_field_is_told_every_time(world: World) -> None:
+    signature = world.codecs / "left-c" / "signature.json"
+    signature.write_text(json.dumps({**json.loads(signature.read_text()), "lossles": False}))
+    for arguments in ([], ["--check"]):
+        assert (
+            "`lossles` in the signature means nothing: `lossless`?" in world.run(*arguments).stdout
+        )
+
+
 def test_a_copy_of_a_shipped_codec_is_no_other_whatever_built_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,10 +3,12 @@
 import json
 import os
 import sys
+from importlib import resources
 from pathlib import Path
 
 import pytest
 from chonkle_toolchain.recipe import find_recipes, read_recipe, source_files
+from chonkle_toolchain.signature_fields import misspelt
 
 from chonkle.errors import BuildError
 
@@ -17,6 +19,7 @@ SIGNATURE = {
     "inputs": {"bytes": {"type": "bytes"}},
     "outputs": {"bytes": {"type": "bytes"}},
 }
+SCHEMA = "schemas/signature.schema.json"
 C_RECIPE = 'language = "c"\nsources = ["codec.c"]\n'
 
 
@@ -206,6 +209,21 @@ def write_crate(folder: Path, manifest: str) -> None:
         ({"version": ""}, "no `version`"),
         ({"codec_id": "../double"}, "bad `codec_id`"),
         ({"inputs": []}, "bad `inputs`"),
+        (
+            {"inputs": {"bytes": {"type": "bytes", "requierd": False}}},
+            "input port `bytes`: unknown field `requierd`; hint: there is `type`, `required`, `de",
+        ),
+        (
+            {"outputs": {"bytes": {"type": "bytes", "defualt": 1}}},
+            "output port `bytes`: unknown field `defualt`; hint: there is `type`",
+        ),
+        ({"deterministic": "yes"}, 'bad `deterministic`, expected a boolean, got `"yes"`'),
+        ({"lossless": 1}, "bad `lossless`, expected a boolean, got `1`"),
+        (
+            {"encoded_size": {"kind": "fixd"}},
+            "bad `encoded_size`, expected an object with `kind`, one of fixed, bounded, unbounded",
+        ),
+        ({"encoded_size": "fixed"}, "bad `encoded_size`, expected an object with `kind`"),
     ],
 )
 def test_a_bad_signature(tmp_path: Path, changes: dict[str, object], said: str) -> None:
@@ -213,6 +231,32 @@ def test_a_bad_signature(tmp_path: Path, changes: dict[str, object], said: str) 
     with pytest.raises(BuildError, match=said) as caught:
         read_recipe(folder)
     assert "\n" not in str(caught.value)
+
+
+def test_a_misspelt_field_is_guessed_and_another_one_kept(tmp_path: Path) -> None:
+    own = {"determinstic": True, "licence": "MIT", "x-team": "ours"}
+    signature = read_recipe(write_codec(tmp_path, "double-c", **own)).signature
+    assert own.items() <= signature.document.items()
+    assert [*misspelt(signature)] == [
+        "`determinstic` in the signature means nothing: `deterministic`?",
+        "`licence` in the signature means nothing: `license`?",
+    ]
+
+
+def test_every_field_of_the_schema_is_known(tmp_path: Path) -> None:
+    schema = json.loads((resources.files("chonkle.formats") / SCHEMA).read_text("utf-8"))
+    values = {
+        **dict.fromkeys(schema["properties"], "words"),
+        **dict.fromkeys(["deterministic", "lossless"], True),
+        "encoded_size": {"kind": "bounded", "formula": "bytes"},
+        "kind": "bytes-to-bytes",
+    }
+    port = {**dict.fromkeys(schema["$defs"]["port"]["properties"], False), "type": "bool"}
+    ports = {"bytes": {"type": "bytes"}, "port": {**port, "description": "words"}}
+    kept = ("codec_id", "implementation", "version", "inputs", "outputs")
+    changes = {name: value for name, value in values.items() if name not in kept}
+    folder = write_codec(tmp_path, "double-c", **changes, inputs=ports)
+    assert not [*misspelt(read_recipe(folder).signature)]
 
 
 def test_missing_files(folder: Path) -> None:

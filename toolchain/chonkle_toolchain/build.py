@@ -18,6 +18,7 @@ from chonkle_toolchain.make import ABIS, Workshop, make_artifacts
 from chonkle_toolchain.recipe import demand_cargo_lock, find_recipes
 from chonkle_toolchain.sdk import place_sdk
 from chonkle_toolchain.shipped import clash
+from chonkle_toolchain.signature_fields import misspelt
 from chonkle_toolchain.tools import Tools, tools_for
 from chonkle_toolchain.vectors import verify
 
@@ -194,8 +195,9 @@ def _bring_up_to_date(
     if workshop is not None and built is not before:
         lock = Lock({**lock.codecs, name: built})
         write_lock(output, lock)
-    note = "; ".join(filter(None, [task.note, clash(name, built)]))
+    notes = [task.note, *misspelt(task.recipe.signature), clash(name, built)]
     seconds = time.monotonic() - started
+    note = "; ".join(filter(None, notes))
     return Outcome(name, state, reasons, note, built.core, built.component, seconds), lock
 
 

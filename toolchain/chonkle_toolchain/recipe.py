@@ -10,6 +10,7 @@ from chonkle.errors import BuildError, SignatureError
 from chonkle.formats.signature import DIRECTIONS, Signature, parse_signature
 from chonkle.formats.values import encode_scalar
 from chonkle_toolchain.documents import read_document, read_toml
+from chonkle_toolchain.signature_fields import demand_known_fields
 
 Language = Literal["c", "rust"]
 Abi = Literal["core", "component"]
@@ -264,6 +265,7 @@ def read_signature(folder: Path) -> Signature:
     try:
         signature = parse_signature(read_document(path), what=str(path))
         demand_data(signature, what=str(path))
+        demand_known_fields(signature, what=str(path))
     except SignatureError as failure:
         raise BuildError(str(failure)) from failure
     if not signature.version:

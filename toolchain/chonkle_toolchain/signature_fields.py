@@ -1,0 +1,69 @@
+"""Fields of an author's signature that no reader would understand: misspelt ones, and bad values.
+
+Readers take a signature with fields that they do not know, so that there can be more of them one
+day. Whoever writes one means the fields that there are.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from difflib import get_close_matches
+from typing import cast
+
+from chonkle.errors import SignatureError, offer
+from chonkle.formats.signature import Port, Signature
+from chonkle.formats.values import shown
+
+_PORT_FIELDS = (*(field.name for field in fields(Port)), "description")
+_FIELDS = (
+    "$schema", "codec_id", "implementation", "version", "kind", "inputs", "outputs", "description",
+    "license", "source", "deterministic", "lossless", "encoded_size", "partial_decode",
+    "concurrency", "aliases",
+)  # fmt: skip
+_FLAGS = ("deterministic", "lossless")
+_SIZE_KINDS = ("fixed", "bounded", "unbounded")
+# Of 1 for the same; `licence` and `determinstic` are nearer.
+_NEAR = 0.8
+
+
+def demand_known_fields(signature: Signature, *, what: str) -> None:
+    """Demand ports without a field that means nothing, and values that mean something.
+
+    Args:
+        signature: the signature.
+        what: where it came from, for messages.
+
+    Raises:
+        SignatureError: naming the field.
+    """
+    document = signature.document
+    for side in ("inputs", "outputs"):
+        for name, port in cast("Mapping[str, Mapping[str, object]]", document[side]).items():
+            unknown = sorted(port.keys() - {*_PORT_FIELDS})
+            if unknown:
+                raise SignatureError(
+                    f"{what}: {side[:-1]} port `{name}`: unknown field `{unknown[0]}`",
+                    hint=offer(_PORT_FIELDS),
+                )
+    for flag in _FLAGS:
+        if not isinstance(value := document.get(flag, True), bool):
+            raise SignatureError(f"{what}: bad `{flag}`", expected="a boolean", got=shown(value))
+    match document.get("encoded_size", {"kind": "unbounded"}):
+        case {"kind": kind} if kind in _SIZE_KINDS:
+            pass
+        case size:
+            raise SignatureError(
+                f"{what}: bad `encoded_size`",
+                expected=f"an object with `kind`, one of {', '.join(_SIZE_KINDS)}",
+                got=shown(size),
+            )
+
+
+def misspelt(signature: Signature) -> Iterator[str]:
+    """Find fields that are written almost as one that there is.
+
+    Yields:
+        What each may have been meant to be.
+    """
+    for name in sorted(signature.document.keys() - {*_FIELDS}):
+        for meant in get_close_matches(name, _FIELDS, n=1, cutoff=_NEAR):
+            yield f"`{name}` in the signature means nothing: `{meant}`?"
