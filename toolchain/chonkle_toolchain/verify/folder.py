@@ -91,7 +91,7 @@ def verify_folder(
     paths = [path for path in _visible(store, "*/*") if path.suffix == ".wasm"]
     if not paths:
         hint = f"`chonkle build {folder}` builds them" if is_source else ""
-        if found and found[0].parent == store:
+        if _visible(store, "*.wasm"):
             hint = f"`chonkle verify {store.resolve().parent}` verifies the store that it is in"
         raise BuildError(
             f"no codec in `{store}`",
