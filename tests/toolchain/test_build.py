@@ -173,6 +173,17 @@ def test_a_codec_that_imports_is_refused(folders: Folders, tools: Tools, build_d
 
 
 @pytest.mark.toolchain
+def test_a_crate_that_exports_nothing_is_told_how_to(
+    tmp_path: Path, tools: Tools, build_dir: Path
+) -> None:
+    folder = write_project(Project("try-rs", "rust", "try"), into=tmp_path, sdk=sdk_folder())
+    source = folder / "src" / "lib.rs"
+    source.write_text(source.read_text("utf-8").replace("chonkle_codec::export!(Codec);", ""))
+    with pytest.raises(BuildError, match=r"bad export `.*hint: `chonkle_codec::export!\(Codec\);`"):
+        build(folders_of(folder, build_dir=build_dir), tools=tools)
+
+
+@pytest.mark.toolchain
 @pytest.mark.parametrize("place", ["try-c/tests/table.h", "table.h", "try-c/.table.h"])
 def test_a_header_that_is_no_source_cannot_be_included(
     place: str, tmp_path: Path, tools: Tools, build_dir: Path

@@ -349,6 +349,15 @@ def test_a_codec_without_a_recipe_is_removed(world: World) -> None:
     assert "left-c" not in read_lock(world.output).codecs
 
 
+@pytest.mark.parametrize("name", ["build", "codec"])
+def test_a_folder_that_cannot_be_written_to_is_named(name: str, world: World) -> None:
+    shutil.rmtree(world.codecs / name)
+    (world.codecs / name).write_text("")
+    words = rf"/{name}: cannot be written to: .*; hint: .* with --output and --build-dir, and"
+    with pytest.raises(BuildError, match=words):
+        world.run()
+
+
 def test_a_codec_that_is_not_ready_stops_none_but_itself(world: World) -> None:
     (world.codecs / "one-rs" / "Cargo.lock").unlink()
     (world.codecs / "left-c" / "codec.toml").write_text("language = ")

@@ -90,6 +90,25 @@ def test_a_vector_that_is_no_file_is_not_read(tmp_path: Path) -> None:
         read_vector_files(tmp_path)
 
 
+@pytest.mark.parametrize("place", ["case.jsn", "case.JSON", "more/case.json"])
+def test_a_vector_where_none_is_looked_for_is_named(tmp_path: Path, place: str) -> None:
+    for beside in ("make_vectors.py", "README.md", "data.bin", "case.js"):
+        (tmp_path / beside).write_text("")
+    assert read_vector_files(tmp_path) == []
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).write_text(json.dumps(DOCUMENT))
+    with pytest.raises(BuildError, match=r"case\.\w+: no golden vector, expected .*/case\.json$"):
+        read_vector_files(tmp_path)
+
+
+@pytest.mark.parametrize("name", DOCUMENT)
+def test_a_field_that_a_vector_lacks_is_named(tmp_path: Path, name: str) -> None:
+    lacking = {("input" if field == name else field): value for field, value in DOCUMENT.items()}
+    (tmp_path / "case.json").write_text(json.dumps(lacking))
+    with pytest.raises(BuildError, match=f"malformed golden vector, expected .*, got no `{name}`$"):
+        read_vector_files(tmp_path)
+
+
 def call(amount: int) -> Any:  # noqa: ANN401 - the type of a call
     def add(direction: Direction, ports: Mapping[str, bytes]) -> dict[str, bytes]:
         sign = 1 if direction == "encode" else -1

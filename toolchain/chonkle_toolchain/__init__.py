@@ -2,6 +2,7 @@
 
 documents   files of strangers, read; files of our own, written
 recipe      codec.toml and signature.json, parsed and checked
+signature_fields   what of a signature means nothing
 staging     copies of sources, which builds read
 tools       the compilers and wasm-tools: found, or missing with words
 environment what compilers see of this process's environment

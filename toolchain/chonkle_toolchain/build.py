@@ -134,9 +134,9 @@ def _alone(folders: Folders, *, say: Callable[[str], None]) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         # In one order for all builds, or two could wait for each other.
         for folder in sorted({folders.output.resolve(), folders.build_dir.resolve()}):
-            folder.mkdir(parents=True, exist_ok=True)
             lock = folder / BUILD_LOCK
             try:
+                folder.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(locked(lock, timeout_s=0))
             except TimeoutError:
                 say(f"waiting for another build in {folder}")
@@ -144,6 +144,12 @@ def _alone(folders: Folders, *, say: Callable[[str], None]) -> Iterator[None]:
                     stack.enter_context(locked(lock, timeout_s=_LOCK_TIMEOUT_S))
                 except TimeoutError as failure:
                     raise BuildError(str(failure), hint="another build is running") from failure
+            except OSError as failure:
+                raise BuildError(
+                    f"{folder}: cannot be written to: {failure.strerror}",
+                    hint="`chonkle build` takes other folders with --output and --build-dir, and"
+                    " writes nothing with --check",
+                ) from failure
             # While it is held: who waits for it notices, and makes another.
             stack.callback(_remove, lock)
         yield

@@ -11,6 +11,7 @@ A vector is a JSON file in the codec's folder, `vectors/<case>.json`:
 import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,10 @@ from chonkle_toolchain.recipe import Recipe
 
 # The data that it holds may be large.
 _SIZE_MAX_BYTES = 64 << 20
+_SUFFIX = ".json"
+# Of 1 for the same; `.jsn` is nearer.
+_NEAR = 0.8
+_FIELDS = ("made_by", "directions", "inputs", "outputs")
 _SHOWN_BYTES = 8
 _FORM = "an object with `made_by`, a list `directions`, and the objects `inputs` and `outputs`"
 
@@ -125,9 +130,16 @@ def read_vector_files(folder: Path) -> list[Vector]:
         The vectors, sorted by case.
 
     Raises:
-        BuildError: when one is malformed.
+        BuildError: when one is malformed, or lies where none is looked for.
     """
-    return [_read(path) for path in sorted(folder.glob("*.json"))]
+    for path in sorted(folder.rglob("*")):
+        is_meant = get_close_matches(path.suffix.lower(), [_SUFFIX], cutoff=_NEAR)
+        # A vector that nobody reads would be taken for one that is kept.
+        if is_meant and (path.parent != folder or path.suffix != _SUFFIX):
+            raise BuildError(
+                f"{path}: no golden vector", expected=str(folder / path.with_suffix(_SUFFIX).name)
+            )
+    return [_read(path) for path in sorted(folder.glob(f"*{_SUFFIX}"))]
 
 
 def verify(recipe: Recipe, wasm: bytes) -> int:
@@ -198,7 +210,9 @@ def _read(path: Path) -> Vector:
                 )
     except ValueError as failure:
         raise BuildError(f"{path}: malformed golden vector: {failure}") from failure
-    raise BuildError(f"{path}: malformed golden vector", expected=_FORM)
+    missing = [name for name in _FIELDS if isinstance(document, dict) and name not in document]
+    got = f"no `{missing[0]}`" if missing else ""
+    raise BuildError(f"{path}: malformed golden vector", expected=_FORM, got=got)
 
 
 def _direction(name: object) -> Direction:

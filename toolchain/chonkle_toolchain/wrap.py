@@ -7,7 +7,7 @@ from chonkle.errors import BuildError
 from chonkle.formats.component_binary import read_interface
 from chonkle.formats.signature import embed_signature
 from chonkle_toolchain.process import run
-from chonkle_toolchain.recipe import Abi, Recipe
+from chonkle_toolchain.recipe import Abi, Language, Recipe
 
 WORLD = "codec"
 # WebAssembly 2.0, which has SIMD: what every runtime of today takes, and nothing newer.
@@ -23,6 +23,10 @@ CORE_EXPORTS = {
 }
 COMPONENT_EXPORTS = {"chonkle:codec/transform@0.1.0": ""}
 _OPTIONAL_EXPORTS = {"_initialize"}
+_HINTS: dict[Language, str] = {
+    "c": "define `chonkle_encode` and `chonkle_decode`, and export nothing",
+    "rust": "`chonkle_codec::export!(Codec);` in the crate makes the exports of a `Transform`",
+}
 
 
 def wrap(module: bytes, *, recipe: Recipe, abi: Abi, wit: Path, wasm_tools: Sequence[str]) -> bytes:
@@ -50,17 +54,18 @@ def wrap(module: bytes, *, recipe: Recipe, abi: Abi, wit: Path, wasm_tools: Sequ
     stripped = run([*wasm_tools, "strip", "--all"], what=what, stdin=module)
     artifact = embed_signature(stripped, recipe.signature)
     run([*wasm_tools, "validate", *VALIDATE_FLAGS], what=what, stdin=artifact)
-    check_interface(artifact, abi=abi, what=what)
+    check_interface(artifact, abi=abi, what=what, hint=_HINTS[recipe.language])
     return artifact
 
 
-def check_interface(artifact: bytes, *, abi: Abi, what: str) -> None:
+def check_interface(artifact: bytes, *, abi: Abi, what: str, hint: str = "") -> None:
     """Demand that a codec imports nothing and exports its ABI, no more.
 
     Args:
         artifact: a core module or component.
         abi: which of the two it should be.
         what: what is being done, for the message.
+        hint: how exports come to be there.
 
     Raises:
         BuildError: naming the import, or the export that is missing, wrong or too much.
@@ -80,7 +85,7 @@ def check_interface(artifact: bytes, *, abi: Abi, what: str) -> None:
                 f"{what}: bad export `{name}`",
                 expected=type_ or "to be there",
                 got=exports.get(name) or "none",
-                hint="link the SDK's sources, and define encode and decode with it",
+                hint=hint,
             )
     extra = sorted(exports.keys() - wanted.keys() - _OPTIONAL_EXPORTS)
     if extra:
