@@ -103,6 +103,13 @@ def test_good_scalars(probes: Path, language: str, what: str, text: bytes, expec
         ("|S5", ("S", False, 5)),
         (">U7", ("U", True, 28)),
         ("|V16777216", ("V", False, 1 << 24)),
+        ("bool", ("b", False, 1)),
+        ("int8", ("i", False, 1)),
+        ("uint16", ("u", False, 2)),
+        ("int64", ("i", False, 8)),
+        ("float16", ("f", False, 2)),
+        ("float64", ("f", False, 8)),
+        ("complex128", ("c", False, 16)),
     ],
 )
 def test_dtype(probes: Path, language: str, text: str, expected: tuple[str, bool, int]) -> None:
@@ -159,7 +166,8 @@ def test_a_default_is_checked_as_any_value(probes: Path, language: str) -> None:
             b"", b'""', b'"<"', b'"u"', b'"u3"', b'"<u2 "', b'" u2"', b'"x4"', b'"f16"', b'"u-2"',
             b'"b2"', b'"c4"', b'"M4"', b'"<M8[ns"', b'"<M8[ns]]"', b'"<M8ns"', b'"<u2[ns]"',
             b'"V0"', b'"V"', b'"V16777217"', b'"V99999999999999999999"', b'"<<u2"',
-            b'"float64"', b"2",
+            b'"float"', b'"float8"', b'"float128"', b'"int7"', b'"int12"', b'"uint0"', b'"<float64"',
+            b'"float64 "', b'"bool8"', b'"<bool"', b'"complex32"', b'"datetime64"', b'"in16"', b"2",
             b'[["a","<u2"]]', b'"<u\\u0032\\u0000"', b'"' + b"<u2" * 100 + b'"')),
         *(("integer dtype", text) for text in (b'"<f4"', b'"|b1"')),
         ("items", b"seven ."),

@@ -132,7 +132,7 @@ typedef struct {
     size_t size;
 } chonkle_type;
 
-/* A NumPy type string: "<u2", "|b1", ">f8", "<M8[ns]". Without an order, or with `=`, it is
+/* A NumPy type string: "<u2", "|b1", ">f8", "<M8[ns]"; or a name: "uint16". Without an order, or with `=`, it is
  * little-endian. The list of fields of a structured type is a failure.
  *   kinds: those that the codec takes: "iuf". */
 bool chonkle_dtype(chonkle_call *call, const char *name, const char *kinds, chonkle_type *type);

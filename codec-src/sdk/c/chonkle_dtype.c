@@ -1,6 +1,7 @@
-/* Ports of type `dtype_desc`: a NumPy type string, such as "<u2".
+/* Ports of type `dtype_desc`: a NumPy type string, such as "<u2", or a type's name, such as "uint16".
  *
- * numpy.org/doc/stable/reference/arrays.interface.html, `typestr`. */
+ * numpy.org/doc/stable/reference/arrays.interface.html, `typestr`. Names are those of NumPy and of
+ * Zarr 3 (zarr-specs, v3/data-types), and count bits. */
 #include "chonkle_internal.h"
 
 /* Whether a kind has elements of so many bytes; those of text have any number. */
@@ -22,15 +23,35 @@ static bool is_one_of(char character, const char *characters) {
     return *characters;
 }
 
-/* Order, kind, size and, behind dates and durations, a unit: `<u2`, `|b1`, `<M8[ns]`. */
+/* The kind that a name begins with, and what is behind it; NULL when it begins with none. */
+static const char *after_name(const char *text, char *kind) {
+    /* Each is a kind and its name. */
+    static const char *const names[] = {"iint", "uuint", "ffloat", "ccomplex"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *name = names[i] + 1, *at = text;
+        while (*name && *at == *name) name++, at++;
+        *kind = *names[i];
+        if (!*name) return at;
+    }
+    return NULL;
+}
+
+/* Order, kind, size and, behind dates and durations, a unit: `<u2`, `|b1`, `<M8[ns]`; or a name. */
 static bool parse(const char *text, const char *kinds, chonkle_type *type) {
-    enum { SIZE_MOST = 1 << 24, BYTES_OF_CHARACTER = 4 };
-    char order = is_one_of(*text, "<>|=") ? *text++ : '=';
-    char kind = *text;
-    uint32_t size = 0;
+    enum { SIZE_MOST = 1 << 24, BYTES_OF_CHARACTER = 4, BITS = 8 };
+    char order = is_one_of(*text, "<>|=") ? *text++ : '\0', kind;
+    if (!order && !strcmp(text, "bool")) text = "b1";
+    const char *digits = order ? NULL : after_name(text, &kind);
+    uint32_t size = 0, unit = digits ? BITS : 1;
+    if (!digits) {
+        kind = *text;
+        digits = text + 1;
+    }
     if (!is_one_of(kind, kinds)) return false;
-    for (text++; *text >= '0' && *text <= '9' && size <= SIZE_MOST; text++)
+    for (text = digits; *text >= '0' && *text <= '9' && size <= SIZE_MOST; text++)
         size = size * 10 + (uint32_t)(*text - '0');
+    if (size % unit) return false;
+    size /= unit;
     if ((kind == 'm' || kind == 'M') && *text == '[') {
         while (*text && *text != ']') text++;
         if (!*text++) return false;

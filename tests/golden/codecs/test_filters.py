@@ -212,6 +212,16 @@ def test_fixedscaleoffset(
     agree(ours, "fixedscaleoffset", direction, call)
 
 
+@pytest.mark.parametrize("name", ["int8", "uint16", "int64", "float16", "float32", "float64"])
+def test_names_of_types(ours: Shipped, name: str) -> None:
+    # Zarr 3 spells them out.
+    data = some(name, 100, seed=1)
+    for direction in DIRECTIONS:
+        assert agree(ours, "delta", direction, ports(data, dtype=name)) == agree(
+            ours, "delta", direction, ports(data, dtype=np.dtype(name).str)
+        )
+
+
 def test_fixedscaleoffset_refuses_a_scale_of_zero(ours: Shipped) -> None:
     call = ports(bytes(8), offset=0.0, scale=0.0, dtype="<f4")
     assert agree(ours, "fixedscaleoffset", "encode", call) is None

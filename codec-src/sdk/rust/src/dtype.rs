@@ -16,17 +16,27 @@ pub struct Dtype {
 /// No element is larger; sizes are then far from any overflow.
 const SIZE_MAX: usize = 1 << 24;
 
+/// What names begin with, in NumPy and in Zarr 3 (zarr-specs, v3/data-types), and the kind. Bits
+/// follow.
+const NAMES: [(&[u8], u8); 4] =
+    [(b"int", b'i'), (b"uint", b'u'), (b"float", b'f'), (b"complex", b'c')];
+
 impl Dtype {
-    /// Parses order, kind, size and, behind dates and durations, a unit: `<u2`, `|b1`, `<M8[ns]`.
+    /// Parses order, kind, size and, behind dates and durations, a unit: `<u2`, `|b1`, `<M8[ns]`;
+    /// or a name: `uint16`.
     ///
     /// numpy.org/doc/stable/reference/arrays.interface.html, `typestr`.
     pub(crate) fn parse(text: &[u8], kinds: &str) -> Option<Self> {
-        let (is_big_endian, text) = match text.split_first()? {
-            (b'>', rest) => (true, rest),
-            (b'<' | b'|' | b'=', rest) => (false, rest),
-            _ => (false, text),
+        let (order, text) = match text.split_first()? {
+            (order @ (b'<' | b'>' | b'|' | b'='), rest) => (Some(order), rest),
+            _ if text == b"bool" => (None, b"b1".as_slice()),
+            _ => (None, text),
         };
-        let (&kind, digits) = text.split_first()?;
+        let named = NAMES.iter().find_map(|(name, kind)| Some((*kind, text.strip_prefix(*name)?)));
+        let (kind, digits, unit) = match named {
+            Some((kind, bits)) if order.is_none() => (kind, bits, 8),
+            _ => (*text.first()?, &text[1..], 1),
+        };
         let mut size = 0;
         let mut rest = digits;
         while let Some((digit @ b'0'..=b'9', behind)) = rest.split_first() {
@@ -41,6 +51,7 @@ impl Dtype {
             }
             Some(_) => false,
         };
+        let (is_whole, size) = (is_whole && size % unit == 0, size / unit);
         let has_size = match kind {
             b'b' => size == 1,
             b'i' | b'u' => matches!(size, 1 | 2 | 4 | 8),
@@ -54,7 +65,7 @@ impl Dtype {
         (is_whole && has_size && is_taken).then_some(Self {
             kind,
             size: size * characters,
-            is_big_endian: is_big_endian && size > 1,
+            is_big_endian: order == Some(&b'>') && size > 1,
         })
     }
 }

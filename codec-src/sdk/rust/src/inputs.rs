@@ -216,7 +216,8 @@ impl<'a> Inputs<'a> {
         self.parsed(name, json::uint_list, "a list of uints")
     }
 
-    /// Gives the type of elements from a NumPy type string, such as `"<u2"`.
+    /// Gives the type of elements from a NumPy type string, such as `"<u2"`, or from a name, such as
+    /// `"uint16"`.
     ///
     /// `kinds` are those that the codec takes, such as `"iuf"`; see [`Dtype::kind`].
     pub fn dtype(&self, name: &str, kinds: &str) -> Result<Dtype> {
