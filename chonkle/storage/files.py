@@ -33,6 +33,37 @@ def write_atomic(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> None:
     _write_parts(path, (data,), mode=mode)
 
 
+def write_temporary(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> Path:
+    """Write what is to become a file, beside it.
+
+    Args:
+        path: where the file will be; its directory must exist.
+        data: its bytes, which reach the disk.
+        mode: permissions to create it with, less the process's mask.
+
+    Returns:
+        The temporary file, for `put_in_place`, or to be removed.
+
+    Raises:
+        OSError: as the file system says; nothing is left behind.
+    """
+    return _write_temporary(path, (data,), mode=mode)
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Let a temporary file become the file, and reach the disk as that.
+
+    Args:
+        temporary: what `write_temporary` gave.
+        path: the file.
+
+    Raises:
+        OSError: as the file system says.
+    """
+    temporary.replace(path)
+    _sync_directory(path.parent)
+
+
 def _write_parts(path: Path, parts: Iterable[bytes], *, mode: int) -> None:
     """Write a file so that no reader ever sees less than all of it.
 
@@ -40,6 +71,16 @@ def _write_parts(path: Path, parts: Iterable[bytes], *, mode: int) -> None:
     a file that was there before is replaced, never rewritten, because other processes may have it
     mapped.
     """
+    temporary = _write_temporary(path, parts, mode=mode)
+    try:
+        put_in_place(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def _write_temporary(path: Path, parts: Iterable[bytes], *, mode: int) -> Path:
     # Made like this rather than by `tempfile`, which takes longer to import than all of this file,
     # and which cannot be told the permissions.
     temporary = path.with_name(f"{_temporary_prefix(path)}{os.urandom(8).hex()}{TEMPORARY_SUFFIX}")
@@ -50,12 +91,11 @@ def _write_parts(path: Path, parts: Iterable[bytes], *, mode: int) -> None:
                 file.write(part)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-    _sync_directory(path.parent)
+    return temporary
 
 
 def _temporary_prefix(path: Path) -> str:

@@ -35,7 +35,7 @@ def test_a_full_disk_is_told_with_the_file_that_has_no_room(
 
     path = tmp_path / "folder" / "a.wasm"
     write_published(path, b"before")
-    monkeypatch.setattr(documents, "write_atomic", refuse)
+    monkeypatch.setattr(documents, "write_temporary", refuse)
     with pytest.raises(BuildError) as caught:
         write_published(path, b"after")
     assert str(caught.value) == f"{path}: cannot be written: No space left on device"

@@ -3,6 +3,7 @@
 Compilers are played here: every codec is the shipped `identity`, with the names of its own.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from chonkle_toolchain import build as build_module
-from chonkle_toolchain import compile_c, fingerprint
+from chonkle_toolchain import compile_c, documents, fingerprint
 from chonkle_toolchain.cli import build as build_command
 from chonkle_toolchain.cli import options
 from chonkle_toolchain.lock import LOCK_FILE, read_lock, write_lock
@@ -26,6 +27,7 @@ from click.testing import CliRunner, Result
 from chonkle.errors import BuildError
 from chonkle.formats.signature import embed_signature
 from chonkle.formats.wasm_binary import with_custom_section
+from chonkle.storage.files import write_temporary
 
 ROOT = Path(__file__).parents[2]
 IDENTITY = ROOT / "codec-src" / "identity-c"
@@ -330,6 +332,68 @@ def test_an_edited_lock_is_no_proof(world: World) -> None:
     assert world.built() == {"left-c": [f"{LOCK_FILE} was edited"]}
     (world.output / LOCK_FILE).unlink()
     assert world.lines() == {name: f"built {name}: never built" for name in ALL}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (f'zig = "{ZIG_VERSION}"', 'zig = "0.0.1"'),
+        ("left-c@1.0.0.component.wasm", "left-c@1.0.0.core.wasm"),
+        ("left-c@1.0.0.core.wasm", "left-c@1.0.0.component.wasm"),
+        ("identity/left-c@1.0.0.core.wasm", "/etc/passwd"),
+        ("identity/left-c@1.0.0.core.wasm", "identity/right-c@1.0.0.core.wasm"),
+        ('codec_id = "identity"', 'codec_id = "other"'),
+        ('version = "1.0.0"', 'version = "1.0.1"'),
+        ('"src/codec.c" = ', '"src/other.c" = '),
+    ],
+)
+def test_a_lock_that_verification_refuses_is_stale_and_mended(
+    old: str, new: str, world: World
+) -> None:
+    lock = world.output / LOCK_FILE
+    whole = lock.read_text()
+    files = {path: path.read_bytes() for path in world.output.rglob("*.wasm")}
+    start, end = whole.index("[codecs.left-c]"), whole.index("[codecs.one-rs]")
+    lock.write_text(whole[:start] + whole[start:end].replace(old, new, 1) + whole[end:])
+    assert lock.read_text() != whole
+    assert world.lines("--check")["left-c"] == f"stale left-c: {LOCK_FILE} was edited"
+    assert world.built() == {"left-c": [f"{LOCK_FILE} was edited"]}
+    assert lock.read_text() == whole
+    assert {path: path.read_bytes() for path in world.output.rglob("*.wasm")} == files
+
+
+@pytest.mark.parametrize("full_at", ["left-c@1.1.0.core", "left-c@1.1.0.component", LOCK_FILE])
+def test_a_disk_that_fills_leaves_what_was_there_and_no_more(
+    full_at: str, world: World, monkeypatch: pytest.MonkeyPatch, run_quietly: Callable[..., str]
+) -> None:
+    def write(path: Path, data: bytes, *, mode: int) -> Path:
+        if path.name.startswith(full_at):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write_temporary(path, data, mode=mode)
+
+    before = {path: path.read_bytes() for path in world.output.rglob("*") if path.is_file()}
+    signature = world.codecs / "left-c" / "signature.json"
+    whole = signature.read_text()
+    signature.write_text(whole.replace('"1.0.0"', '"1.1.0"'))
+    with monkeypatch.context() as full:
+        full.setattr(documents, "write_temporary", write)
+        said = run_quietly(world)
+    assert full_at in said
+    assert said.endswith(": cannot be written: No space left on device")
+    assert before == {path: path.read_bytes() for path in world.output.rglob("*") if path.is_file()}
+    signature.write_text(whole)
+    assert world.built() == {}
+
+
+def test_a_form_that_cannot_take_its_place_takes_the_other_along(
+    world: World, run_quietly: Callable[..., str]
+) -> None:
+    signature = world.codecs / "left-c" / "signature.json"
+    signature.write_text(signature.read_text().replace('"1.0.0"', '"1.1.0"'))
+    (world.output / "identity" / "left-c@1.1.0.component.wasm" / "mine").mkdir(parents=True)
+    before = {path for path in world.output.rglob("*") if path.name != ".lock"}
+    assert "left-c@1.1.0.component.wasm: cannot be written: " in run_quietly(world)
+    assert before == {path for path in world.output.rglob("*") if path.name != ".lock"}
 
 
 def test_a_new_version_takes_the_place_of_the_old(world: World) -> None:

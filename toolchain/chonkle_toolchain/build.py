@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -11,11 +11,10 @@ from chonkle.errors import BuildError
 from chonkle.storage.files import locked
 from chonkle_toolchain.build_folder import BUILD_LOCK, claim_build_folder
 from chonkle_toolchain.compare import Task, compare
-from chonkle_toolchain.documents import write_published
 from chonkle_toolchain.fingerprint import vectors_digest
 from chonkle_toolchain.lock import Artifact, Built, Lock, read_lock, write_lock
 from chonkle_toolchain.make import ABIS, Workshop, make_artifacts
-from chonkle_toolchain.recipe import demand_cargo_lock, find_recipes
+from chonkle_toolchain.recipe import Abi, demand_cargo_lock, find_recipes
 from chonkle_toolchain.sdk import place_sdk
 from chonkle_toolchain.shipped import clash
 from chonkle_toolchain.signature_fields import misspelt
@@ -185,11 +184,13 @@ def _bring_up_to_date(
     """Do what a task takes; without a workshop only tell."""
     started = time.monotonic()
     name, before = task.recipe.name, task.before
+    artifacts: dict[str, bytes] = {}
     if task.reasons or before is None:
         if workshop is None:
             return Outcome(name, "stale", task.reasons, task.note), lock
         state: State = "rebuilt" if before else "built"
-        built, reasons = _rebuild(task, output, workshop), task.reasons
+        artifacts = _make(task, workshop)
+        built, reasons = _describe(task, artifacts), task.reasons
     elif task.vectors != before.vectors:
         for abi in ABIS:
             verify(task.recipe, (output / before.artifact(abi).file).read_bytes())
@@ -200,7 +201,9 @@ def _bring_up_to_date(
         state, reasons, built = "up to date", (), before
     if workshop is not None and built is not before:
         lock = Lock({**lock.codecs, name: built})
-        write_lock(output, lock)
+        write_lock(output, lock, files=artifacts)
+        if before is not None:
+            _delete(before, name, output, lock)
     notes = [task.note, *misspelt(task.recipe.signature), clash(name, built)]
     seconds = time.monotonic() - started
     note = "; ".join(filter(None, notes))
@@ -216,24 +219,28 @@ def _demand_vectors(task: Task) -> None:
         )
 
 
-def _rebuild(task: Task, output: Path, workshop: Workshop) -> Built:
-    recipe = task.recipe
-    artifacts = make_artifacts(recipe, workshop, expected=task.fingerprint)
+def _make(task: Task, workshop: Workshop) -> dict[str, bytes]:
+    """Make a codec's artifacts, by where they go."""
+    made = make_artifacts(task.recipe, workshop, expected=task.fingerprint)
     _demand_vectors(task)
-    # Only when both are good does either replace what was there.
-    for abi, data in artifacts.items():
-        write_published(output / recipe.artifact(abi), data)
-    if task.before is not None:
-        kept = {recipe.artifact(abi) for abi in ABIS}
-        _delete(output, {task.before.artifact(abi).file for abi in ABIS} - kept)
+    return {task.recipe.artifact(abi): data for abi, data in made.items()}
+
+
+def _describe(task: Task, artifacts: Mapping[str, bytes]) -> Built:
+    recipe = task.recipe
+
+    def artifact(abi: Abi) -> Artifact:
+        file = recipe.artifact(abi)
+        return Artifact.of(file, artifacts[file])
+
     return Built(
         codec_id=recipe.signature.codec_id,
         version=recipe.signature.version,
         build=task.fingerprint.digest,
         fingerprint=task.fingerprint,
         vectors=task.vectors,
-        core=Artifact.of(recipe.artifact("core"), artifacts["core"]),
-        component=Artifact.of(recipe.artifact("component"), artifacts["component"]),
+        core=artifact("core"),
+        component=artifact("component"),
     )
 
 
@@ -241,18 +248,19 @@ def _drop(name: str, lock: Lock, output: Path, *, check: bool) -> tuple[Outcome,
     outcome = Outcome(name, "stale" if check else "removed", ("it has no recipe any more",))
     if check:
         return outcome, lock
-    _delete(output, {lock.codecs[name].artifact(abi).file for abi in ABIS})
-    lock = Lock({other: built for other, built in lock.codecs.items() if other != name})
-    write_lock(output, lock)
-    return outcome, lock
+    left = Lock({other: built for other, built in lock.codecs.items() if other != name})
+    _delete(lock.codecs[name], name, output, left)
+    write_lock(output, left)
+    return outcome, left
 
 
-def _delete(output: Path, files: Iterable[str]) -> None:
+def _delete(before: Built, name: str, output: Path, lock: Lock) -> None:
+    """Delete what was built of a codec before, but for what the lock lists now."""
     root = output.resolve()
-    for file in files:
-        path = (root / file).resolve()
-        # The lock is a file like any other: it must not name things elsewhere.
-        if path.is_relative_to(root):
+    listed = {root / built.artifact(abi).file for built in lock.codecs.values() for abi in ABIS}
+    for path in {(root / before.artifact(abi).file).resolve() for abi in ABIS} - listed:
+        # The lock is a file like any other: it must not name things elsewhere, or other things.
+        if path.is_relative_to(root) and path.match(f"{name}@*.wasm"):
             path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 path.parent.rmdir()

@@ -80,11 +80,20 @@ def _reasons(recipe: Recipe, now: Fingerprint, before: Built | None, output: Pat
     if before.build != now.digest:
         changes = now.changes_since(before.fingerprint)
         yield from changes or (f"{LOCK_FILE} was edited",)
+    elif before.fingerprint != now or not _names_the_same(before, recipe):
+        yield f"{LOCK_FILE} was edited"
     for abi in ABIS:
         artifact = before.artifact(abi)
         if artifact.file != recipe.artifact(abi):
-            continue  # its signature changed
+            continue  # its signature changed, or the lock was edited
         if not (output / artifact.file).exists():
             yield f"its {abi} file is missing"
         elif not artifact.is_intact(output):
             yield f"its {abi} file has other bytes than in {LOCK_FILE}"
+
+
+def _names_the_same(before: Built, recipe: Recipe) -> bool:
+    """Tell whether the lock calls a codec and its files as the recipe does."""
+    named = (before.codec_id, before.version, *(before.artifact(abi).file for abi in ABIS))
+    signature = recipe.signature
+    return named == (signature.codec_id, signature.version, *map(recipe.artifact, ABIS))

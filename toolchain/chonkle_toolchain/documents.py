@@ -1,12 +1,12 @@
 """Reading files that somebody else wrote, which may be anything, and writing those of our own."""
 
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from chonkle.errors import BuildError
-from chonkle.storage.files import read_file, remove_leftovers, write_atomic
+from chonkle.storage.files import put_in_place, read_file, remove_leftovers, write_temporary
 
 # Recipes, manifests and locks are some thousand bytes long; what is parsed of more takes seconds.
 TEXT_SIZE_MAX_BYTES = 4 << 20
@@ -73,8 +73,6 @@ def writing(path: Path) -> Iterator[None]:
 def write_published(path: Path, data: bytes) -> None:
     """Write a file that everybody may read, whole or not at all.
 
-    What a build that was killed left of writing it is removed. Nobody else may be writing it.
-
     Args:
         path: the file; its folder is made where it is not there.
         data: its bytes.
@@ -82,9 +80,37 @@ def write_published(path: Path, data: bytes) -> None:
     Raises:
         BuildError: when it cannot be written; nothing is left behind.
     """
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(path)
-        write_atomic(path, data, mode=_FILE_MODE)
-        # Whatever the process's mask is.
-        path.chmod(_FILE_MODE)
+    write_together({path: data})
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Write files that everybody may read, all of them or none.
+
+    What a build that was killed left of writing them is removed. Nobody else may be writing them.
+
+    Args:
+        files: the bytes of each; folders are made where they are not there. They take their places
+            in this order, once there was room for all.
+
+    Raises:
+        BuildError: when one cannot be written; then none is there that was not before.
+    """
+    temporaries = {}
+    with ExitStack() as undo:
+        for path in files:
+            with writing(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                remove_leftovers(path)
+        for path, data in files.items():
+            with writing(path):
+                temporaries[path] = write_temporary(path, data, mode=_FILE_MODE)
+                undo.callback(temporaries[path].unlink, missing_ok=True)
+                # Whatever the process's mask is.
+                temporaries[path].chmod(_FILE_MODE)
+        for path, temporary in temporaries.items():
+            is_new = not path.exists()
+            with writing(path):
+                put_in_place(temporary, path)
+            if is_new:
+                undo.callback(path.unlink, missing_ok=True)
+        undo.pop_all()

@@ -24,7 +24,7 @@ import tomli_w
 
 from chonkle.digest import Digest
 from chonkle.errors import BuildError
-from chonkle_toolchain.documents import read_toml, write_published
+from chonkle_toolchain.documents import read_toml, write_together
 from chonkle_toolchain.fingerprint import Fingerprint
 from chonkle_toolchain.recipe import Abi
 
@@ -160,9 +160,19 @@ def read_lock(folder: Path) -> Lock:
         ) from failure
 
 
-def write_lock(folder: Path, lock: Lock) -> None:
-    """Replace the lock of an output folder, whole or not at all."""
-    write_published(folder / LOCK_FILE, lock.to_toml().encode())
+def write_lock(folder: Path, lock: Lock, *, files: Mapping[str, bytes] | None = None) -> None:
+    """Replace the lock of an output folder, together with files that it names, or nothing.
+
+    Args:
+        folder: the output folder.
+        lock: its lock.
+        files: the bytes of files that changed, by where they are in it.
+
+    Raises:
+        BuildError: when there is no room for one of them, or it cannot be written.
+    """
+    changed = {folder / file: data for file, data in (files or {}).items()}
+    write_together({**changed, folder / LOCK_FILE: lock.to_toml().encode()})
 
 
 def _built(entry: Mapping[str, object]) -> Built:
