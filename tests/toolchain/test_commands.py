@@ -222,9 +222,8 @@ def test_a_lock_of_crates_that_does_not_fit_is_told_with_the_way_to_renew_it(
     text = manifest.read_text("utf-8")
     manifest.write_text(text.replace('version = "0.1.0"', 'version = "0.2.0"'), "utf-8")
     done = run_cli("build", folder, "--tools-dir", tools.folder)
-    assert (done.returncode, done.stdout) == (1, "")
-    hint = f"; hint: Cargo.lock is not that of Cargo.toml: `cargo update --workspace` in {folder}\n"
-    assert done.stderr.endswith(hint)
+    words = "Cargo.lock is not that of Cargo.toml; hint: `cargo update --workspace` in"
+    assert error_of(done) == f"{folder}: {words} {folder}"
     rust = tools.rust()
     update = [rust.cargo, "update", "--workspace", "--offline", "--quiet"]
     subprocess.run(update, cwd=folder, env={**os.environ, "RUSTC": rust.rustc}, check=True)

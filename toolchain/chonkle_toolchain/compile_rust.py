@@ -105,10 +105,11 @@ def compile_rust(
     except ToolError as failure:
         if _LOCKED not in failure.said:
             raise
-        hint = (
-            f"Cargo.lock is not that of Cargo.toml: `cargo update --workspace` in {recipe.folder}"
-        )
-        raise ToolError(str(failure), said=failure.said, hint=hint) from failure
+        # Cargo's own words name a copy of the lock, and would have the author drop that option.
+        raise BuildError(
+            f"{recipe.folder}: Cargo.lock is not that of Cargo.toml",
+            hint=f"`cargo update --workspace` in {recipe.folder}",
+        ) from failure
     modules = list(_modules(said, workspace / recipe.name))
     if len(modules) != 1:
         raise BuildError(
