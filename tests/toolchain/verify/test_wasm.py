@@ -301,17 +301,41 @@ def test_a_signature_that_lies_is_refused(make_core: Make, vector: Vector, lie: 
     assert reason in failures_of(make_core(changes, **parts), vectors=vectors)[check]
 
 
+GROWS = "(if {} (then (drop (memory.grow (i32.const 1)))))"
+
 # Parts of the codec that are replaced, the check that finds the fault, and its reason.
 FAULTS: dict[str, tuple[dict[str, str], str, str]] = {
     "leaks what it is given": (
         {"anew": ""},
         "memory",
-        "it leaks: its memory grows over 1000 calls, encoding what it answers and encoding what it",
+        "it leaks: its memory grows, encoding 2 bytes 4500 times, encoding 4097 bytes 1000 times, ",
     ),
     "leaks when it refuses": (
         {"frees": "(i64.ne (local.get $answer) (i64.const 0))"},
         "memory",
-        "grows over 1000 calls, encoding what it refuses and decoding what it refuses, expected",
+        "it leaks: its memory grows, encoding what it refuses 1000 times, decoding what it refuses",
+    ),
+    "leaks what is large": (
+        {"begin": GROWS.format("(i32.gt_u (local.get $map_size) (i32.const 65536))")},
+        "memory",
+        "it leaks: its memory grows, encoding 1048577 bytes 4 times, decoding 1048579 bytes 4 ",
+    ),
+    "leaks when it refuses one thing": (
+        {
+            "no_mask": GROWS.format("(i32.eq (local.get $size) (i32.const 8))")
+            + "(return (call $fail (i32.const 1250) (i32.const 21)))"
+        },
+        "memory",
+        "it leaks: its memory grows, decoding what it refuses 920 times, expected",
+    ),
+    "forgets a byte after many calls": (
+        {
+            "decoded": "(local.set $size (i32.sub (local.get $size)"
+            " (i32.and (i32.gt_u (global.get $calls) (i32.const 4000))"
+            " (i32.gt_u (local.get $size) (i32.const 0)))))"
+        },
+        "memory",
+        "decoding 4099 bytes does not give the same after many calls, got another answer",
     ),
     "tires": (
         {
@@ -319,7 +343,7 @@ FAULTS: dict[str, tuple[dict[str, str], str, str]] = {
             " (call $fail (i32.const 1300) (i32.const 18)))))"
         },
         "memory",
-        "coding what it answers does not give the same after many calls, got the refusal: ",
+        "encoding 2 bytes does not give the same after many calls, got the refusal: malformed",
     ),
     "traps on bad input": (
         {"no_mask": "(unreachable)"},

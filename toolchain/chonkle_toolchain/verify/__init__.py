@@ -4,7 +4,8 @@ structure   what can be said before it is called: valid, imports, exports, signa
 examples    finding calls that it answers
 ports       whether the signature tells the truth
 data        golden vectors, round trips, the same bytes again and from the other form
-hostile     bad input, and memory that grows
+hostile     bad input
+endurance   the same answers and the same memory after many calls
 wasm        all of that for one file
 folder      for the files in a folder
 report      what was found

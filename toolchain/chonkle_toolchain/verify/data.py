@@ -83,7 +83,7 @@ def check_determinism(subject: Subject) -> str:
     """Demand the same answers again, from the same instance and from a fresh one."""
     if not subject.tried:
         raise NotApplicable("no call was answered or refused")
-    if subject.signature.document.get("deterministic") is False:
+    if not subject.is_deterministic:
         raise NotApplicable("the signature says that it is not deterministic")
     for example in subject.examples:
         for _ in range(2):

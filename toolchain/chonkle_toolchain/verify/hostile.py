@@ -1,24 +1,18 @@
-"""Whether a codec stands what it should never get, and whether it gives its memory back."""
+"""Whether a codec stands what it should never get."""
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
-from operator import lt
 
 from chonkle.errors import CodecError, CodecTrap, LimitExceeded
 from chonkle.formats import portmap
 from chonkle.formats.signature import Direction
 from chonkle_toolchain.guest import call_raw
-from chonkle_toolchain.verify.bench import Ports, Refusal, doing
+from chonkle_toolchain.verify.bench import Ports, doing
 from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
 from chonkle_toolchain.verify.samples import damaged, extremes
 from chonkle_toolchain.verify.subject import Example, Subject
 
-CALLS = 1000
-
-_WARM_UP_CALLS = 64
 _EXAMPLES_MAX = 3
-_REFUSALS_MAX = 2
 
 
 def check_bad_input(subject: Subject) -> str:
@@ -47,70 +41,6 @@ def check_bad_port_maps(subject: Subject) -> str:
     if not calls:
         raise NotApplicable("no call is known that it answers")
     return f"{calls} port-maps"
-
-
-def check_memory(subject: Subject) -> str:
-    """Demand that calls, answered and refused, leave memory as large as it was."""
-    kinds = list(_kinds_of_calls(subject))
-    if not kinds:
-        raise NotApplicable("no call is known that it answers")
-    if subject.is_slow:
-        raise NotApplicable(
-            "its memory cannot be seen: it runs through wasmtime's own support for components"
-        )
-    before, after = _memory_over_calls(subject, kinds)
-    if before < after:
-        # Each alone, to say which.
-        leaks = [kind for kind in kinds if lt(*_memory_over_calls(subject, [kind]))]
-        did = dict.fromkeys(doing(kind.direction, kind.what) for kind in leaks or kinds)
-        raise CheckFailed(
-            f"it leaks: its memory grows over {CALLS} calls, {' and '.join(did)}",
-            expected=f"{before} bytes, as after the first {_WARM_UP_CALLS}",
-            got=f"{after} bytes",
-        )
-    return f"{before} bytes, before and after {CALLS * len(kinds)} calls"
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """A call to be made over and over, and whether the codec answers or refuses it, in words."""
-
-    direction: Direction
-    ports: Ports
-    is_refused: bool
-
-    @property
-    def what(self) -> str:
-        """Which call it is, in words behind `encoding` or `decoding`."""
-        return f"what it {'refuses' if self.is_refused else 'answers'}"
-
-
-def _memory_over_calls(subject: Subject, kinds: list[_Kind]) -> tuple[int, int]:
-    """Say how large a fresh instance's memory is after a few calls, and after many more.
-
-    Raises:
-        CheckFailed: when it does not go on to answer what it answered, or to refuse the rest.
-    """
-    codec = subject.bench.open(subject.file)
-
-    def call(kind: _Kind, times: int) -> None:
-        for _ in range(times):
-            reply = codec.call(kind.direction, kind.ports, what=kind.what)
-            if isinstance(reply, Refusal) != kind.is_refused:
-                raise CheckFailed(
-                    f"{doing(kind.direction, kind.what)} does not give the same after many calls",
-                    got=f"the refusal: {reply.words}"
-                    if isinstance(reply, Refusal)
-                    else "an answer",
-                )
-
-    for _ in range(_WARM_UP_CALLS):
-        for kind in kinds:
-            call(kind, 1)
-    before = codec.memory_bytes() or 0
-    for kind in kinds:
-        call(kind, CALLS)
-    return before, codec.memory_bytes() or 0
 
 
 def _bad_calls(subject: Subject) -> Iterator[tuple[Direction, Ports, str]]:
@@ -162,28 +92,8 @@ def _demand_raw_refusal(
         raise CheckFailed(f"{doing(direction, what)}: refused without a word")
 
 
-def _kinds_of_calls(subject: Subject) -> Iterator[_Kind]:
-    """Give calls that are answered, and calls that are refused, of both directions."""
-    for direction in subject.directions:
-        examples = sorted(subject.examples_of(direction), key=_size)
-        if examples:
-            # Neither an empty one, of which nothing can stay behind, nor one that takes long.
-            yield _Kind(direction, examples[len(examples) // 2].ports, is_refused=False)
-        refused = [
-            call.ports
-            for call in subject.tried
-            if call.direction == direction and call.outcome == "refusal"
-        ]
-        for ports in _spread(refused, _REFUSALS_MAX):
-            yield _Kind(direction, ports, is_refused=True)
-
-
 def _spread[T](items: list[T], count: int) -> list[T]:
     """Take some of many, from all over."""
     if len(items) <= count:
         return items
     return [items[index * (len(items) - 1) // (count - 1)] for index in range(count)]
-
-
-def _size(example: Example) -> int:
-    return sum(map(len, example.ports.values()))

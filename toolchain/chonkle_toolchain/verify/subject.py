@@ -13,6 +13,8 @@ from chonkle_toolchain.vectors import Vector
 from chonkle_toolchain.verify.bench import Bench, OpenCodec, Ports, Refusal, Reply, doing
 from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
 
+_REFUSED = "refusal"
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -50,6 +52,16 @@ class Tried:
     direction: Direction
     ports: Ports
     outcome: str | None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the codec refused it, for what stood in it."""
+        return self.outcome == _REFUSED
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the codec answered it."""
+        return self.outcome not in (_REFUSED, None)
 
 
 class Subject:
@@ -94,6 +106,11 @@ class Subject:
     def directions(self) -> tuple[Direction, ...]:
         """The directions that something comes out of; there is no other way to lack one."""
         return tuple(each for each in DIRECTIONS if self.signature.gives(each))
+
+    @property
+    def is_deterministic(self) -> bool:
+        """Whether its signature says that it gives the same for the same, as most do."""
+        return self.signature.document.get("deterministic") is not False
 
     @cached_property
     def opened(self) -> OpenCodec:
@@ -171,7 +188,7 @@ class Subject:
 def outcome_of(reply: Reply) -> str | None:
     """Identify what a call gave, so that two of them can be compared; see `Tried`."""
     if isinstance(reply, Refusal):
-        return None if reply.for_memory else "refusal"
+        return None if reply.for_memory else _REFUSED
     return identified(reply)
 
 

@@ -10,7 +10,7 @@ from chonkle.backends.base import Limits
 from chonkle.storage.store import WasmCodec
 from chonkle_toolchain.guest import LIMITS
 from chonkle_toolchain.vectors import Vector
-from chonkle_toolchain.verify import data, hostile, ports, structure
+from chonkle_toolchain.verify import data, endurance, hostile, ports, structure
 from chonkle_toolchain.verify.bench import BUDGET_S, Bench
 from chonkle_toolchain.verify.examples import find_examples
 from chonkle_toolchain.verify.report import Check, Report, carry_out
@@ -30,7 +30,7 @@ _CALLING: tuple[tuple[str, Callable[[Subject], str]], ...] = (
     ("round-trip", data.check_round_trip),
     ("bad-input", hostile.check_bad_input),
     ("bad-port-maps", hostile.check_bad_port_maps),
-    ("memory", hostile.check_memory),
+    ("memory", endurance.check_memory),
     ("determinism", data.check_determinism),
     ("both-forms", data.check_both_forms),
 )
