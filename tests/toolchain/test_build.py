@@ -202,6 +202,27 @@ def test_a_header_that_is_no_source_cannot_be_included(
 
 
 @pytest.mark.toolchain
+@pytest.mark.parametrize("directive", ["#include", "#embed"])
+def test_a_file_elsewhere_is_not_included(
+    directive: str, tmp_path: Path, tools: Tools, build_dir: Path
+) -> None:
+    folder = write_project(Project("try-c", "c", "try"), into=tmp_path, sdk=sdk_folder())
+    elsewhere, source = tmp_path / "some where" / "$1,#2.h", folder / "src" / "codec.c"
+    elsewhere.parent.mkdir()
+    elsewhere.write_text("1")
+    line = f'{directive} "{elsewhere}"\n'
+    source.write_text(f"{source.read_text()}static const int more[] = {{\n{line}, 2}};\n")
+    folders = folders_of(folder, build_dir=build_dir)
+    with pytest.raises(BuildError) as caught:
+        build(folders, tools=tools)
+    said = str(caught.value)
+    assert f"`codec.c` includes `{elsewhere}`, which is no source of the codec; hint: put" in said
+    shutil.move(elsewhere, source.with_name("more numbers.h"))
+    source.write_text(source.read_text().replace(str(elsewhere), "more numbers.h"))
+    assert states(build(folders, tools=tools)) == {"try-c": "built"}
+
+
+@pytest.mark.toolchain
 def test_python_that_lies_among_the_sources_does_not_run(
     tmp_path: Path, tools: Tools, build_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

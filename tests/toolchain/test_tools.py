@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from chonkle_toolchain import install
-from chonkle_toolchain.environment import build_environment
+from chonkle_toolchain.environment import build_environment, demand_room_for_zig
 from chonkle_toolchain.process import ToolError, run
 from chonkle_toolchain.rust import RUST_VERSION, TARGET, Rust, find_rust, install_hint
 from chonkle_toolchain.tools import WASM_TOOLS_VERSION, ZIG_VERSION, Tool, Tools
@@ -174,6 +174,37 @@ def test_all_that_is_missing_is_said_at_once(
     ways = one_by_one.split("; ")
     assert [way.split()[1] for way in ways] == ["zig", "rust", "wasm-tools"]
     assert ways[2].endswith("` with cargo, which comes with Rust")
+
+
+@posix
+@pytest.mark.parametrize(
+    ("variable", "cache"),
+    [
+        ("ZIG_GLOBAL_CACHE_DIR", ""),
+        ("ZIG_LOCAL_CACHE_DIR", ""),
+        ("XDG_CACHE_HOME", "/zig"),
+        ("HOME", "/.cache/zig"),
+    ],
+)
+def test_a_cache_that_cannot_be_made_is_told_before_zig_runs(
+    variable: str, cache: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    demand_room_for_zig(tmp_path)
+    (tmp_path / "file").touch()
+    place = f"{tmp_path}/file/within"
+    monkeypatch.setenv(variable, place)
+    with pytest.raises(BuildError) as caught:
+        demand_room_for_zig(tmp_path)
+    said = str(caught.value)
+    assert said.startswith(f"{place}{cache}: cannot be made for Zig's cache: Not a directory")
+    assert said.endswith(f"; hint: {variable} says where it goes")
+
+
+def test_no_c_is_built_where_flags_cannot_name_the_folder(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"a=b: C cannot be built in a folder with `=` in its "):
+        demand_room_for_zig(tmp_path / "a=b")
 
 
 @posix

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from chonkle_toolchain.compact import compact
 from chonkle_toolchain.environment import build_environment
+from chonkle_toolchain.inclusions import demand_own_inclusions
 from chonkle_toolchain.process import ToolError, run
 from chonkle_toolchain.recipe import Abi, Recipe
 
@@ -69,8 +70,7 @@ def compile_c(
         own = said.replace(str(folder), str(origin))
         return own.replace(str(folder.parent), str(origin.parent))
 
-    sources = [*(sdk / name for name in _SDK_SOURCES), *(folder / name for name in recipe.sources)]
-    command = [
+    compiler = [
         *zig,
         "cc",
         *c_flags(recipe),
@@ -81,14 +81,21 @@ def compile_c(
         "-I",
         str(sdk),
         *(part for name in recipe.include for part in ("-I", str(folder / name))),
-        *map(str, sources),
-        "-o",
-        str(output),
     ]
+    own = [folder / name for name in recipe.sources]
+    sources = [*(sdk / name for name in _SDK_SOURCES), *own]
     what = f"compiling `{recipe.name}` for the {abi} ABI"
     try:
+        for source in own:
+            demand_own_inclusions(
+                source,
+                command=compiler,
+                folders=(folder.parent, sdk),
+                listing=output.with_suffix(".read"),
+                what=what,
+            )
         run(
-            command,
+            [*compiler, *map(str, sources), "-o", str(output)],
             what=what,
             cwd=folder,
             environment=build_environment(),

@@ -9,12 +9,13 @@ from tempfile import TemporaryDirectory
 from chonkle.errors import BuildError
 from chonkle_toolchain.compile_c import compile_c
 from chonkle_toolchain.compile_rust import compile_rust
+from chonkle_toolchain.environment import demand_room_for_zig
 from chonkle_toolchain.fingerprint import Fingerprint, fingerprint
 from chonkle_toolchain.reactor import without_empty_initialize
 from chonkle_toolchain.recipe import SIGNATURE_FILE, Abi, Recipe, read_signature
 from chonkle_toolchain.sdk import SDK_PARTS
 from chonkle_toolchain.staging import stage_codec, stage_files
-from chonkle_toolchain.tools import Commands
+from chonkle_toolchain.tools import Commands, tools_for
 from chonkle_toolchain.vectors import verify
 from chonkle_toolchain.wrap import wrap
 
@@ -130,6 +131,8 @@ def _compile(
     recipe: Recipe, abi: Abi, workshop: Workshop, folder: Path, warn: Callable[[str], None]
 ) -> bytes:
     commands = workshop.commands
+    if "zig" in tools_for(recipe):
+        demand_room_for_zig(workshop.build_dir)
     if recipe.language == "rust":
         return compile_rust(
             recipe,
