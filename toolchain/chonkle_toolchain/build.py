@@ -195,7 +195,10 @@ def _bring_up_to_date(
         for abi in ABIS:
             verify(task.recipe, (output / before.artifact(abi).file).read_bytes())
         _demand_vectors(task)
-        state, reasons = "verified", ("golden vectors changed",)
+        # Where there are none, nothing was verified; and the lock says which were, so it is stale.
+        done: State = "verified" if task.vectors else "up to date"
+        state = "stale" if workshop is None else done
+        reasons = (f"golden vectors {'changed' if task.vectors else 'are gone'}",)
         built = replace(before, vectors=task.vectors)
     else:
         state, reasons, built = "up to date", (), before
