@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from chonkle.backends.base import Codec
 
-# Opens the core module of an implementation.
-type Shipped = Callable[[str], Codec]
+# Opens an implementation: its core module, if not told else, with `form` and `memory_bytes`.
+type Shipped = Callable[..., Codec]
 
 # Runs and noise of all lengths: what compresses a thousand times, and what does not at all.
 chunks = st.lists(

@@ -5,8 +5,8 @@
 //! end    0: u8
 //! ```
 //!
-//! pco allocates what the metadata demand, and a failure to is a trap; so its own reader of chunks
-//! is not used, and what it would allocate is looked at first.
+//! pco allocates what the metadata demand; so its own reader of chunks is not used, and what it
+//! would allocate is looked at first.
 
 use std::mem::MaybeUninit;
 use std::slice;
@@ -15,6 +15,8 @@ use chonkle_codec::{Output, Result};
 use pco::data_types::{Number, NumberType};
 use pco::metadata::{DeltaEncoding, FormatVersion};
 use pco::wrapped::FileDecompressor;
+
+use crate::memory;
 
 pub const BAD: &str = "port `bytes`: bad or truncated pcodec file";
 
@@ -47,19 +49,26 @@ pub fn read_chunks<T: Number>(
         let (count, rest) = rest.split_first_chunk::<COUNT_BYTES>().ok_or(BAD)?;
         let [low, middle, high] = *count;
         let count = u32::from_le_bytes([low, middle, high, 0]) as usize + 1;
-        if found != kind || !has_its_dictionary(rest, size_of::<T>()) {
+        if found != kind {
             return Err(BAD.into());
         }
+        memory::expect(memory::reading_metadata::<T>(dictionary_size(rest, size_of::<T>())?))?;
         chunks = read_chunk::<T>(&file, count, rest, output)?;
     }
 }
 
-/// Tells whether a dictionary, if there is one, is no larger than what follows.
-fn has_its_dictionary(metadata: &[u8], item_size: usize) -> bool {
-    let Some(first) = metadata.first_chunk() else { return !metadata.is_empty() };
-    let bits = u32::from_le_bytes(*first);
-    let size = bits >> MODE_BITS & ((1 << DICTIONARY_SIZE_BITS) - 1);
-    bits & ((1 << MODE_BITS) - 1) != DICTIONARY || size as usize <= metadata.len() / item_size
+/// Gives how many numbers the dictionary has, if there is one, which are no more than can follow.
+fn dictionary_size(metadata: &[u8], item_size: usize) -> Result<usize> {
+    // pco takes zeros for what is missing, and misses it only later.
+    let mut first = [0; 4];
+    let size = metadata.len().min(first.len());
+    first[..size].copy_from_slice(&metadata[..size]);
+    let bits = u32::from_le_bytes(first);
+    if bits & ((1 << MODE_BITS) - 1) != DICTIONARY {
+        return Ok(0);
+    }
+    let size = (bits >> MODE_BITS & ((1 << DICTIONARY_SIZE_BITS) - 1)) as usize;
+    if size > metadata.len() / item_size { Err(BAD.into()) } else { Ok(size) }
 }
 
 fn read_chunk<'a, T: Number>(
@@ -75,6 +84,7 @@ fn read_chunk<'a, T: Number>(
         }
         _ => {}
     }
+    memory::expect(memory::reading::<T>(chunk.meta()))?;
     let mut page = chunk.page_decompressor(page, count).map_err(|_| BAD)?;
     // An output is not aligned, as numbers have to be.
     let mut numbers = [const { MaybeUninit::<T>::uninit() }; COUNT];
@@ -87,6 +97,11 @@ fn read_chunk<'a, T: Number>(
         // SAFETY: so many were written.
         let bytes =
             unsafe { slice::from_raw_parts(numbers.as_ptr().cast(), read * size_of::<T>()) };
+        if output.spare().len() < bytes.len() {
+            output.reserve(bytes.len())?;
+            // Growing may have taken what was made sure of.
+            memory::expect(0)?;
+        }
         output.extend(bytes)?;
         left = left.saturating_sub(read);
     }

@@ -1,15 +1,15 @@
 //! How numbers are encoded: numcodecs' parameters.
 
 use chonkle_codec::{Inputs, Result};
-use pco::{ChunkConfig, DeltaSpec, ModeSpec, PagingSpec};
+use pco::{ChunkConfig, DeltaSpec, ModeSpec};
 
 const LEVEL_MAX: u64 = 12;
 const ORDER_MAX: u64 = 7;
 /// As many numbers as a chunk can have.
 const PAGE_MAX: u64 = 1 << 24;
 
-/// Reads them from the ports.
-pub fn read(inputs: &Inputs) -> Result<ChunkConfig> {
+/// Reads them from the ports, with how many numbers a page has at most.
+pub fn read(inputs: &Inputs) -> Result<(ChunkConfig, usize)> {
     let level = inputs.uint("level", 0..=LEVEL_MAX)? as usize;
     let mode = match inputs.choice("mode_spec", &["auto", "classic"])? {
         0 => ModeSpec::Auto,
@@ -17,11 +17,11 @@ pub fn read(inputs: &Inputs) -> Result<ChunkConfig> {
     };
     inputs.choice("paging_spec", &["equal_pages_up_to"])?;
     let page = inputs.uint("equal_pages_up_to", 1..=PAGE_MAX)? as usize;
-    Ok(ChunkConfig::default()
+    let config = ChunkConfig::default()
         .with_compression_level(level)
         .with_mode_spec(mode)
-        .with_delta_spec(delta(inputs)?)
-        .with_paging_spec(PagingSpec::EqualPagesUpTo(page)))
+        .with_delta_spec(delta(inputs)?);
+    Ok((config, page))
 }
 
 fn delta(inputs: &Inputs) -> Result<DeltaSpec> {

@@ -2,19 +2,23 @@
 
 mod chunks;
 mod config;
+mod memory;
+mod pages;
 
-use chonkle_codec::{Error, Inputs, Outputs, Result, Transform};
+use chonkle_codec::{Inputs, Outputs, Result, Transform};
 use half::f16;
 use pco::data_types::{Number, NumberType};
-use pco::standalone::{FileDecompressor, simple_compress};
+use pco::standalone::{FileDecompressor, guarantee};
 
 use chunks::{BAD, read_chunks};
+use pages::write_pages;
 
 struct Pcodec;
 
 impl Transform for Pcodec {
     fn decode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
         let encoded = inputs.bytes("bytes")?;
+        memory::expect(0)?;
         let (file, chunks) = FileDecompressor::new(encoded).map_err(|_| BAD)?;
         let mut output = outputs.begin("bytes", 0)?;
         let kind = file.peek_number_type_or_termination(chunks).map_err(|_| BAD)?;
@@ -58,20 +62,10 @@ impl Transform for Pcodec {
 
 /// Encodes numbers of one type.
 fn encode<T: Number>(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
-    let config = config::read(inputs)?;
+    let (config, page_most) = config::read(inputs)?;
     let decoded = inputs.items("bytes", size_of::<T>())?;
-    let count = decoded.len() / size_of::<T>();
-    let mut numbers: Vec<T> = Vec::new();
-    numbers.try_reserve_exact(count).map_err(|_| Error::out_of_memory(decoded.len()))?;
-    // SAFETY: room for all, and whatever bytes stand there, they are numbers. A port's bytes are
-    // not aligned, so numbers have to be copied.
-    unsafe {
-        numbers.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(decoded.as_ptr(), decoded.len());
-        numbers.set_len(count);
-    }
-    let encoded = simple_compress(&numbers, &config)
-        .map_err(|failure| Error::new(format_args!("port `bytes`: not encoded: {failure}")))?;
-    outputs.write_all("bytes", &encoded)
+    let mut output = outputs.begin("bytes", guarantee::header_size())?;
+    write_pages::<T>(decoded, page_most, &config, &mut output)
 }
 
 chonkle_codec::export!(Pcodec);

@@ -13,19 +13,23 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def shipped(open_session: Callable[..., Session]) -> Iterator[Callable[[str], Codec]]:
-    """Give a function that opens the core module of a shipped implementation."""
-    with open_session(cache=None) as session:
+def shipped(
+    open_session: Callable[..., Session], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Codec]]:
+    """Give a function that opens a shipped implementation: its core module, if not told else."""
+    # With a cache, opening it again with other limits compiles nothing.
+    with open_session(cache=tmp_path_factory.mktemp("cache")) as session:
 
-        def open_(implementation: str) -> Codec:
+        def open_(implementation: str, *, form: str = "core", memory_bytes: int = 0) -> Codec:
             codec_id = implementation.rpartition("-")[0]
             resolver = Resolver(
                 codec_store=ROOT / "codec",
-                preference=["core"],
+                preference=[form],
                 overrides={codec_id: implementation},
             )
             found = resolver.resolve(codec_id)
             assert isinstance(found, Resolution)
-            return session.open(found, Limits())
+            limits = Limits(memory_bytes=memory_bytes) if memory_bytes else Limits()
+            return session.open(found, limits)
 
         yield open_

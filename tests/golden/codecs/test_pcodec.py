@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numcodecs.pcodec import PCodec
 
-from chonkle.errors import CodecError
+from chonkle.errors import CodecError, LimitExceeded
 from tests.golden.shipped import Shipped
 
 IMPLEMENTATION = "pcodec-rs"
@@ -107,3 +107,65 @@ def test_what_a_file_claims_is_not_believed(shipped: Shipped) -> None:
         with pytest.raises(CodecError, match="port `bytes`"):
             codec.call("decode", {"bytes": whole[: at + 4] + claim + whole[at + 8 :]})
     assert len(codec.call("decode", {"bytes": whole})["bytes"]) == 8000
+
+
+def repeated(count: int, dtype: str) -> np.ndarray[Any, Any]:
+    """Give multiples of a number, with a little noise, that come again and again."""
+    random = np.random.default_rng(3)
+    values = random.integers(0, 90, 1 + count // 9) * 101 + (random.random(1 + count // 9) < 0.1)
+    return np.resize(values, count).astype(dtype)
+
+
+def noise(count: int, dtype: str) -> np.ndarray[Any, Any]:
+    """Give numbers of which no bit can be foretold."""
+    size = np.dtype(dtype).itemsize
+    return np.frombuffer(np.random.default_rng(3).bytes(count * size), dtype)
+
+
+@pytest.mark.parametrize(
+    ("values", "config"),
+    [
+        (np.zeros(262_144, "<f4"), {}),
+        (noise(200_000, "<f8"), {"delta_spec": "no_op"}),
+        (noise(200_000, "<u2"), {"mode_spec": "classic"}),
+        (noise(131_072, "<f2"), {"mode_spec": "classic", "delta_encoding_order": 7}),
+        (repeated(131_072, "<i8"), {"delta_spec": "try_lookback", "level": 12}),
+        (repeated(150_000, "<u4"), {"delta_spec": "try_lookback", "equal_pages_up_to": 20_000}),
+        (repeated(262_144, "<f4").round(1), {"level": 0}),
+        (np.sort(noise(60_000, "<u8")), {"level": 12}),
+    ],
+    ids=lambda given: json.dumps(given) if isinstance(given, dict) else given.dtype.str,
+)
+@pytest.mark.parametrize("form", ["core", "component"])
+def test_want_of_memory_is_no_trap(
+    shipped: Shipped, form: str, values: np.ndarray[Any, Any], config: Config
+) -> None:
+    """pco takes memory for granted, so it is made sure of before; it may not be a little short."""
+    codec = shipped(IMPLEMENTATION)
+    plain = call_of(values, config)
+    encoded = codec.call("encode", plain)
+    refused = {"encode": 0, "decode": 0}
+    for size in range(1 << 20, 20 << 20, 5 << 16):
+        codec = shipped(IMPLEMENTATION, form=form, memory_bytes=size)
+        try:
+            assert codec.call("encode", plain) == encoded
+        except LimitExceeded:
+            refused["encode"] += 1
+        try:
+            assert codec.call("decode", encoded) == {"bytes": values.tobytes()}
+        except LimitExceeded:
+            refused["decode"] += 1
+    assert 0 < refused["decode"] <= refused["encode"] < 60
+
+
+def test_claims_that_memory_is_too_little_for(shipped: Shipped) -> None:
+    """The tables of a decoder, which few bytes can demand, in memory that may not have them."""
+    whole = bytes(PCodec().encode(np.arange(1000, dtype="<u8")))
+    at = whole.index(bytes([2, 231, 3, 0]))
+    # A mode without numbers of its own, no deltas, and a header of as many bins as there can be.
+    claim = (14 << 8 | (1 << 14) << 12).to_bytes(5, "little")
+    for size in range(5 << 16, 48 << 16, 1 << 16):
+        with pytest.raises((CodecError, LimitExceeded)):
+            shipped(IMPLEMENTATION, memory_bytes=size).call(
+                "decode", {"bytes": whole[: at + 4] + claim + bytes(40)}
+            )
