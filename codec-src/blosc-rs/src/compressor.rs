@@ -66,7 +66,10 @@ impl Compressor {
             Self::BloscLz => blosclz::decompress(stream, room),
             Self::Lz4 | Self::Lz4Hc => lz4_kernel::decompress(stream, room),
             Self::Zlib => deflate_kernel::fill::<Zlib>(stream, room)?,
-            Self::Zstd => zstd_kernel::decompress(stream, room) == Ok(room.len()),
+            Self::Zstd => match zstd_kernel::decompress(stream, room) {
+                Err(failure) if failure.is_out_of_memory() => return Err(failure.into()),
+                result => result == Ok(room.len()),
+            },
         })
     }
 

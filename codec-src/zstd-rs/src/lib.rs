@@ -48,6 +48,9 @@ impl Transform for Zstd {
 }
 
 fn refused(failure: Failure) -> Error {
+    if failure.is_out_of_memory() {
+        return failure.into();
+    }
     Error::new(format_args!("port `bytes`: zstd refuses it: {}", failure.words()))
 }
 

@@ -20,6 +20,7 @@ from chonkle.errors import CodecError, LimitExceeded
 from chonkle.formats.signature import DIRECTIONS, Direction, Signature
 from chonkle.resolver import Resolution, Resolver
 from chonkle.session import Session
+from tests.golden.shipped import Shipped
 
 ROOT = Path(__file__).parents[3]
 CODECS = ROOT / "codec"
@@ -38,6 +39,8 @@ TREE_MAX_BYTES = 8_000_000
 # Far less than the sizes that data may claim, and far more time than any of it needs: a codec that
 # believes the one, or loops over the other, is found out on any machine.
 LIMITS = Limits(memory_bytes=24 << 20, timeout_s=60)
+# From less than any codec has in the beginning to what most of them get along with.
+MEMORY_BYTES = [size << 16 for size in (1, 8, *range(16, 48, 2), *range(48, 112, 8), 160, 240, 400)]
 CLAIMS = [b"\xff" * 8, b"\xff\xff\xff\x7f", b"\x7f\xff\xff\xff", b"\x00" * 4, b"\x00\x00\x00\x40"]
 # In which sizes and offsets stand, where a format has any.
 HEADER_BYTES = 48
@@ -224,6 +227,43 @@ def test_damaged_data_of_many_blocks(name: str, subjects: Callable[[str], Subjec
                 damaged_ports = {port: spoiled(value, random) for port, value in encoded.items()}
                 subject.outcome("decode", {**given_ports, **damaged_ports})
             subject.is_unharmed(vector)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", VECTORS)
+def test_want_of_memory(name: str, form: str, shipped: Shipped) -> None:
+    """Whatever there is of it, the answer is the right one, or that there is too little."""
+    codecs = [shipped(name, form=form, memory_bytes=size) for size in MEMORY_BYTES]
+    seen: set[type] = set()
+    for direction, ports, answer in large_calls(shipped(name, form=form), name):
+        for codec in codecs:
+            try:
+                assert codec.call(direction, ports) == answer
+                seen.add(dict)
+            except LimitExceeded:
+                seen.add(LimitExceeded)
+    assert seen == {dict, LimitExceeded}
+
+
+def large_calls(
+    codec: Codec, name: str
+) -> Iterator[tuple[Direction, dict[str, bytes], dict[str, bytes]]]:
+    """Give calls with much data, and their answers; of golden vectors as they are, if need be."""
+    signature = SIGNATURES[name]
+    for vector in VECTORS[name]:
+        ports = vector.given("encode", signature)
+        data = {port: value for port, value in vector.outputs.items() if len(value) > 1}
+        larger = {port: value * (LARGE_BYTES // len(value)) for port, value in data.items()}
+        for given_ports in (ports | larger, ports):
+            try:
+                encoded = codec.call("encode", given_ports)
+            except CodecError:
+                # Of another shape than the codec is told.
+                continue
+            yield "encode", given_ports, encoded
+            back = {**vector.given("decode", signature), **encoded}
+            yield "decode", back, codec.call("decode", back)
+            break
 
 
 def spoiled(data: bytes, random: Random) -> bytes:

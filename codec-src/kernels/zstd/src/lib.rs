@@ -98,7 +98,10 @@ impl Failure {
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
-        Self::new(format_args!("zstd fails: {}", failure.words()))
+        match failure.is_out_of_memory() {
+            true => "out of memory for zstd's tables".into(),
+            false => Self::new(format_args!("zstd fails: {}", failure.words())),
+        }
     }
 }
 
