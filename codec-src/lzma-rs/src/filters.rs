@@ -7,6 +7,9 @@ const CHAIN_MAX: usize = 8;
 
 pub const LZMA1: u64 = 0x4000_0000_0000_0001;
 pub const LZMA2: u64 = 0x21;
+/// Newer than what Python's module makes chains of.
+const ARM64: u64 = 0x0A;
+const RISCV: u64 = 0x0B;
 
 /// The numbers of a filter, in the order of the fields below.
 const NAMES: [&str; 11] = [
@@ -38,6 +41,15 @@ impl Filter {
         let mut filter = Self { id, ..Self::default() };
         filter.set(0, preset);
         filter
+    }
+
+    /// Whether Python's module decodes it, in a stream that names its filters or in one that does not.
+    pub fn is_common(&self, is_named: bool) -> bool {
+        match self.id {
+            ARM64 => is_named,
+            RISCV => false,
+            _ => true,
+        }
     }
 
     fn set(&mut self, index: usize, value: u32) {

@@ -87,6 +87,9 @@ impl Transform for Lzma {
             (None, Container::Xz) => vec![Filter::of_preset(filters::LZMA2, preset(inputs)?)],
             (None, _) => vec![Filter::of_preset(filters::LZMA1, preset(inputs)?)],
         };
+        if !filters.iter().all(|filter| filter.is_common(container == Container::Xz)) {
+            return Err(NOT_COMMON.into());
+        }
         let decoded = inputs.bytes("bytes")?;
         let mut output = outputs.begin("bytes", 0)?;
         output.reserve(bound(decoded.len()))?;
@@ -96,6 +99,9 @@ impl Transform for Lzma {
 }
 
 const RAW_NEEDS_FILTERS: &str = "port `filters`: missing, raw data need them";
+
+const NOT_COMMON: &str =
+    "port `filters`: 10, ARM64, is encoded only in xz and 11, RISC-V, never: Python has them not";
 
 /// Gives the chain of filters, if there is one.
 fn chain(inputs: &Inputs) -> Result<Option<Vec<Filter>>> {

@@ -186,6 +186,8 @@ def test_damage(shipped: Shipped, damage: Callable[[bytes], bytes]) -> None:
         ({"filters": []}, "port `filters`: filters, or values"),
         ({"filters": [{"id": 3}]}, "port `filters`: filters, or values"),
         ({"filters": [{"id": 3}] * 4 + [{"id": 33}]}, "port `filters`: filters, or values"),
+        ({"filters": [{"id": 11}, {"id": 33}]}, "port `filters`: 10, ARM64, is encoded only in"),
+        ({"format": 3, "filters": [{"id": 10}, {"id": 33}]}, "port `filters`: 10, ARM64, is enc"),
         ({"filters": [{"id": 33, "lc": 5}]}, "port `filters`: filters, or values"),
         ({"filters": [{"id": 33, "lc": -1}]}, "port `filters`: expected a list"),
         ({"filters": [{"lc": 1}]}, "port `filters`: expected a list"),
