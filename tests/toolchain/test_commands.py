@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import wasmtime
+from chonkle_toolchain.cli.options import JsonList
 from chonkle_toolchain.lock import Lock, read_lock, write_lock
 from chonkle_toolchain.project import Project, write_project
 from chonkle_toolchain.recipe import Language
@@ -145,6 +146,27 @@ def test_a_tampered_file_fails_and_the_reason_is_shown(run_cli: RunCli, tmp_path
     assert failed_checks(json.loads(done.stdout)) == {"digest"}
     core.write_bytes(b"nonsense")
     assert failed_checks(json.loads(run_cli("verify", core, "--json").stdout)) == {"valid"}
+
+
+def test_reports_are_printed_as_they_are_done(capsys: pytest.CaptureFixture[str]) -> None:
+    items = [{"file": "a\n", "checks": [1]}, {"file": "b", "checks": []}]
+    listed = JsonList()
+    listed.add(items[0])
+    first = capsys.readouterr().out
+    assert json.loads(f"{first}]") == items[:1]
+    listed.add(items[1])
+    listed.end()
+    assert first + capsys.readouterr().out == f"{json.dumps(items, indent=2)}\n"
+
+
+def test_nothing_is_printed_of_a_folder_with_a_malformed_vector(
+    run_cli: RunCli, tmp_path: Path
+) -> None:
+    store, sources = built_identity(tmp_path), tmp_path / "sources"
+    shutil.copytree(ROOT / "codec-src" / "identity-c", sources / "identity-c")
+    (sources / "identity-c" / "vectors" / "more.json").write_text("{}")
+    said = error_of(run_cli("verify", store, "--codec-src", sources, "--json"))
+    assert "more.json: malformed golden vector" in said
 
 
 def test_what_cannot_be_verified_is_said(run_cli: RunCli, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import indent
 
 import click
 
@@ -29,6 +30,23 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def print_json(value: object) -> None:
     """Print a JSON document."""
     click.echo(json.dumps(value, indent=2))
+
+
+class JsonList:
+    """A JSON list that is printed item by item, for who waits; nothing before there is one."""
+
+    def __init__(self) -> None:
+        self._is_begun = False
+
+    def add(self, item: object) -> None:
+        """Print one more item."""
+        click.echo(",\n" if self._is_begun else "[\n", nl=False)
+        click.echo(indent(json.dumps(item, indent=2), "  "), nl=False)
+        self._is_begun = True
+
+    def end(self) -> None:
+        """Print the end of a list that has items."""
+        click.echo("\n]")
 
 
 def show_begun(name: str) -> None:

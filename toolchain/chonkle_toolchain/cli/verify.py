@@ -46,9 +46,12 @@ def verify(
       chonkle verify codec.wasm --vectors vectors
       chonkle verify codec --codec-src codec-src --json
     """
+    listed = options.JsonList()
 
     def show(report: Report) -> None:
-        if not as_json:
+        if as_json:
+            listed.add(report.to_json())
+        else:
             click.echo("\n".join(report.lines()))
 
     if place.is_file():
@@ -64,6 +67,6 @@ def verify(
             place, codec_src=codec_src, allowed_imports=allowed_imports, report=show
         )
     if as_json:
-        options.print_json([report.to_json() for report in reports])
+        listed.end()
     if not all(report.passed for report in reports):
         sys.exit(1)

@@ -98,6 +98,8 @@ def verify_folder(
             expected="files such as `zlib/zlib-rs@1.0.0.core.wasm`",
             hint=hint,
         )
+    # Before any report, which some print at once.
+    vectors = {name: read_vectors(recipe) for name, recipe in recipes.items()}
     listed, about_lock = _read_listed(store, recipes)
     patterns = tuple(allowed_imports)
     reports = []
@@ -110,7 +112,6 @@ def verify_folder(
     others = _visible(store, "**/*.wasm") if listed is None else _visible(store, "**/*.wasm", "*/*")
     strays = [path.relative_to(store).as_posix() for path in others if path not in paths]
     done(_about_folder(store, about_lock, listed, recipes, strays))
-    vectors = {name: read_vectors(recipe) for name, recipe in recipes.items()}
     # Shared, so that what is compiled of a file is there when its other form is compared with it.
     with TemporaryDirectory(prefix="chonkle-verify-", ignore_cleanup_errors=True) as cache:
         for path in paths:
