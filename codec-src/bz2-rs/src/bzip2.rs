@@ -15,6 +15,12 @@ const WORK_FACTOR: c_int = 0;
 const BAD: &str = "port `bytes`: bad or truncated bzip2 stream, or wrong checksum";
 const NO_MEMORY: &str = "out of memory for bzip2's tables";
 
+/// Where the level stands in a stream, as a digit.
+const LEVEL_AT: usize = 3;
+/// What a block holds, for each level: so much, but for a few bytes.
+const BLOCK: usize = 100_000;
+const BLOCK_LESS: usize = 19;
+
 /// How many bytes `size` bytes become at most.
 pub fn bound(size: usize) -> usize {
     size.saturating_add(size / 100 + 600)
@@ -43,20 +49,33 @@ pub fn decompress<'a>(encoded: &'a [u8], output: &mut Output) -> Result<&'a [u8]
 
 /// Compresses into a stream behind what `output` has already, at a level from 1 to 9.
 pub fn compress(decoded: &[u8], level: c_int, output: &mut Output) -> Result {
+    // What fits into one block becomes the same at each level, and tables are those of the level:
+    // clearing 8 MB of them takes longer than to compress a little.
+    let (start, least) = (output.len(), level_that_holds(decoded.len()).min(level));
     let mut stream = empty();
     // SAFETY: the stream does not move before its end, which is that of the guard.
-    let started = unsafe { sys::BZ2_bzCompressInit(&mut stream, level, QUIET, WORK_FACTOR) };
+    let started = unsafe { sys::BZ2_bzCompressInit(&mut stream, least, QUIET, WORK_FACTOR) };
     let mut guard = Guard { stream: &mut stream, end: sys::BZ2_bzCompressEnd };
     expect(started, sys::BZ_OK)?;
     guard.feed(decoded);
     loop {
         // SAFETY: the stream points to what is left of `decoded` and to room that is ours.
         match guard.step(output, |stream| unsafe { sys::BZ2_bzCompress(stream, sys::BZ_FINISH) }) {
-            (sys::BZ_STREAM_END, _) => return Ok(()),
+            (sys::BZ_STREAM_END, _) => {
+                output.as_mut_slice()[start + LEVEL_AT] = b'0' + level as u8;
+                return Ok(());
+            }
             (sys::BZ_FINISH_OK, _) => output.reserve(1)?,
             (code, _) => expect(code, sys::BZ_STREAM_END)?,
         }
     }
+}
+
+/// Gives the level from which on a block holds so many bytes, even if they are runs of four, each of
+/// which becomes five.
+fn level_that_holds(size: usize) -> c_int {
+    let most = size.saturating_add(size / 4 + BLOCK_LESS);
+    (most / BLOCK).saturating_add(1).try_into().unwrap_or(c_int::MAX)
 }
 
 fn expect(code: c_int, wanted: c_int) -> Result {

@@ -29,6 +29,15 @@ def test_ours_gives_the_bytes_of_theirs(shipped: Shipped, plain: bytes, level: i
     assert shipped(IMPLEMENTATION).call("encode", call) == {"bytes": bytes(expected["bytes"])}
 
 
+@pytest.mark.parametrize("block", [1, 2, 7])
+def test_data_that_just_fill_a_block(shipped: Shipped, block: int) -> None:
+    """Runs of four take a byte more in it, and then it is full before so many bytes are read."""
+    for size in range(block * 80_000 - 24, block * 80_000 - 8):
+        plain = bytes(value % 251 for value in range(size // 4 + 1) for _ in range(4))[:size]
+        ours = shipped(IMPLEMENTATION).call("encode", {"bytes": plain, "level": b"9"})
+        assert ours == {"bytes": bz2.compress(plain)}
+
+
 @pytest.mark.parametrize("level", [-1, 0, 10])
 def test_levels_that_there_are_not(shipped: Shipped, level: int) -> None:
     call = {"bytes": b"some", "level": str(level).encode()}
