@@ -223,6 +223,30 @@ def test_a_file_elsewhere_is_not_included(
 
 
 @pytest.mark.toolchain
+def test_a_crate_takes_in_nothing_of_the_machine(
+    tmp_path: Path, tools: Tools, build_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_project(Project("try-rs", "rust", "try"), into=tmp_path, sdk=sdk_folder())
+    elsewhere, source = tmp_path / "some where" / "1.bin", folder / "src" / "lib.rs"
+    elsewhere.parent.mkdir()
+    elsewhere.write_text("1")
+    whole = source.read_text()
+    folders = folders_of(folder, build_dir=build_dir)
+    append(source, f'pub const MORE: &[u8] = include_bytes!("{elsewhere}");\n')
+    with pytest.raises(BuildError) as caught:
+        build(folders, tools=tools)
+    said = str(caught.value)
+    assert f"a crate includes `{elsewhere}`, which is no source of the codec; hint: put" in said
+    source.write_text(whole)
+    append(source, 'pub const MORE: Option<&str> = option_env!("SOME_VARIABLE");\n')
+    monkeypatch.setenv("SOME_VARIABLE", "a \\ b\nc")
+    with pytest.raises(BuildError, match=r"the crate `.*` takes in the variable `SOME_VARIABLE`, "):
+        build(folders, tools=tools)
+    monkeypatch.delenv("SOME_VARIABLE")
+    assert states(build(folders, tools=tools)) == {"try-rs": "built"}
+
+
+@pytest.mark.toolchain
 def test_python_that_lies_among_the_sources_does_not_run(
     tmp_path: Path, tools: Tools, build_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from chonkle_toolchain.compact import compact
 from chonkle_toolchain.documents import read_toml
 from chonkle_toolchain.environment import build_environment
 from chonkle_toolchain.exports import without_exports
+from chonkle_toolchain.inclusions import demand_no_variables, demand_own_crates
 from chonkle_toolchain.process import ToolError, run
 from chonkle_toolchain.recipe import SDK_CRATE, Abi, Recipe
 from chonkle_toolchain.rust import TARGET, Rust
@@ -32,6 +33,8 @@ RUST_PROFILE = (
 # For C inside of crates. Debug information and macros with dates would carry this machine's paths.
 C_FLAGS_IN_CRATES = ("-O3", "-g0", "-DNDEBUG", "-msimd128", "-mbulk-memory", "-fvisibility=hidden")
 
+# Where the SDK's crate finds what its calls leave out.
+_DEFAULTS = "CHONKLE_DEFAULTS"
 # rustc asks the linker for them in every module.
 _LINKER_EXPORTS = frozenset({"__data_end", "__heap_base"})
 # What it asks for is in Cargo's words when a lock does not fit.
@@ -93,10 +96,11 @@ def compile_rust(
         *(part for setting in RUST_PROFILE for part in ("--config", setting)),
         *(_BUILD_STD if rust.build_std else ()),
     ]
+    what = f"compiling `{recipe.name}` for the {abi} ABI"
     try:
         said = run(
             command,
-            what=f"compiling `{recipe.name}` for the {abi} ABI",
+            what=what,
             # Cargo heeds `.cargo/config.toml` in every folder above the one that it runs in.
             cwd=Path(workspace.anchor),
             environment=_environment(recipe, rust, zig, workspace, build_dir),
@@ -117,6 +121,10 @@ def compile_rust(
             expected="one",
             hint='`crate-type = ["cdylib"]` in the `[lib]` table of Cargo.toml',
         )
+    demand_own_crates(
+        modules[0], folders=(workspace, target_dir, Path(rust.sysroot).resolve()), what=what
+    )
+    demand_no_variables(_listings(said, modules[0]), environment=_passed_on(), what=what)
     return compact(without_exports(modules[0].read_bytes(), _LINKER_EXPORTS))
 
 
@@ -131,6 +139,28 @@ def _modules(said: bytes, crate: Path) -> Iterator[Path]:
             case {"reason": "compiler-artifact", "manifest_path": str(path), "filenames": files}:
                 if Path(path).parent == crate:
                     yield from (Path(file) for file in files if file.endswith(".wasm"))
+
+
+def _listings(said: bytes, module: Path) -> Iterator[Path]:
+    """Give where rustc lists what went into the module and the libraries in it."""
+    yield module.parent / "deps" / f"{module.stem}.d"
+    for line in said.splitlines():
+        match json.loads(line):
+            case {"reason": "compiler-artifact", "filenames": files}:
+                libraries = (Path(file) for file in files if file.endswith(".rlib"))
+                yield from (
+                    library.with_name(f"{library.stem.removeprefix('lib')}.d")
+                    for library in libraries
+                )
+
+
+def _passed_on() -> dict[str, str]:
+    """Give the variables of this process that crates could ask for; Cargo has its own."""
+    return {
+        name: value
+        for name, value in build_environment().items()
+        if name != _DEFAULTS and not name.startswith("CARGO")
+    }
 
 
 def _workspace(recipe: Recipe, crate: Path, sdk: Path) -> Path:
@@ -183,7 +213,7 @@ def _environment(
         # builds everything again, the standard library too, when they change.
         *(f"--remap-path-prefix={path}={name}" for path, name in named.items()),
     ]
-    environment["CHONKLE_DEFAULTS"] = recipe.defaults
+    environment[_DEFAULTS] = recipe.defaults
     # This form of the flags may hold paths with spaces.
     environment["CARGO_ENCODED_RUSTFLAGS"] = "\x1f".join(flags)
     environment["RUSTC"] = rust.rustc
