@@ -37,13 +37,14 @@
 
 #include "compress/fse_compress.c"
 #include "compress/hist.c"
-#include "compress/huf_compress.c"
+#include "huf_compress.c" /* with the changes in build.rs */
 #include "compress/zstd_compress.c"
 #include "compress/zstd_compress_literals.c"
 #include "compress/zstd_compress_sequences.c"
 #include "compress/zstd_compress_superblock.c"
 #include "compress/zstd_double_fast.c"
-#include "compress/zstd_fast.c"
+#include "zstd_fast.c" /* with the changes in build.rs */
+#include "fast.h"
 #include "compress/zstd_ldm.c"
 #include "compress/zstd_opt.c"
 #include "compress/zstd_preSplit.c"
