@@ -146,6 +146,14 @@ class LimitExceeded(ChonkleError, RuntimeError):  # noqa: N818 - names the event
     """A codec asked for more time, memory or output than its limits allow."""
 
 
+class OutOfMemory(LimitExceeded):
+    """A codec had too little memory for what it was asked.
+
+    An instance that served other calls may have less to give than a new one, so that the call is
+    tried in a new one before anybody hears of it.
+    """
+
+
 class LimitError(ChonkleError, ValueError):
     """A limit that was asked for limits nothing, or cannot be kept."""
 

@@ -16,8 +16,8 @@ from chonkle.backends.guest import (
     GuestFunctions,
     InstancePool,
     LinearMemory,
-    OutOfMemory,
     limited_store,
+    no_room_for,
     refusal,
     trap_error,
 )
@@ -27,6 +27,7 @@ from chonkle.errors import (
     ChonkleError,
     CodecTrap,
     LimitExceeded,
+    OutOfMemory,
     PortMapError,
     WasmFormatError,
 )
@@ -274,7 +275,7 @@ class CoreCodec(Codec):
             )
         pointer = instance.alloc(size) & _U32
         if pointer == 0:
-            raise OutOfMemory.for_input(size)
+            raise no_room_for(size)
         _place(pieces, instance.memory.bytes_at(pointer, size, what="input buffer"))
         return pointer
 
@@ -330,7 +331,7 @@ class CoreCodec(Codec):
 def _unanswered(size: int, code: int) -> ChonkleError:
     """Say why there is nothing on the desk, where a call has the input's size."""
     if code == NO_ROOM:
-        return OutOfMemory.for_input(size)
+        return no_room_for(size)
     return CodecTrap("the guest's input buffer lies outside of its memory")
 
 

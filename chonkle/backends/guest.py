@@ -7,14 +7,14 @@ instance whose guest trapped, or whose memory grew large, is never given back.
 from collections.abc import Callable
 from struct import Struct
 from struct import error as struct_error
-from typing import Any, Self
+from typing import Any
 
 import wasmtime
 
 from chonkle.backends.base import Limits
 from chonkle.backends.calls import Calls, GuestFunction, no_room
 from chonkle.engine import Engine
-from chonkle.errors import ChonkleError, CodecError, CodecTrap, LimitExceeded
+from chonkle.errors import ChonkleError, CodecError, CodecTrap, LimitExceeded, OutOfMemory
 
 # A guest's memory never shrinks. An instance that grew past this is not kept, so that one large
 # chunk does not hold its memory for ever.
@@ -173,19 +173,11 @@ class InstancePool[I]:
         self._idle.clear()
 
 
-class OutOfMemory(LimitExceeded):
-    """A guest had no memory left for what it was asked.
-
-    An instance that served other calls may have less to give than a new one: who gets this from
-    one tries again. What a call can have does not depend on those before it.
-    """
-
-    @classmethod
-    def for_input(cls, size: int) -> Self:
-        """Say that there was no room for so many bytes of input."""
-        return cls(
-            f"the guest has no room for {size} bytes of input", hint="raise the memory limit"
-        )
+def no_room_for(size: int) -> OutOfMemory:
+    """Say that a guest had no room for so many bytes of input."""
+    return OutOfMemory(
+        f"the guest has no room for {size} bytes of input", hint="raise the memory limit"
+    )
 
 
 def trap_error(failure: Exception, limits: Limits) -> ChonkleError:

@@ -28,15 +28,15 @@ from chonkle.backends.guest import (
     GuestFunctions,
     InstancePool,
     LinearMemory,
-    OutOfMemory,
     is_unreachable,
     limited_store,
+    no_room_for,
     refusal,
     trap_error,
 )
 from chonkle.backends.stack import StackCheck
 from chonkle.engine import Engine
-from chonkle.errors import ChonkleError, CodecTrap, LimitExceeded
+from chonkle.errors import ChonkleError, CodecTrap, LimitExceeded, OutOfMemory
 from chonkle.formats.portmap import PORTS_MAX, Buffer
 from chonkle.formats.signature import Direction, Signature
 
@@ -343,7 +343,7 @@ class FlattenedCodec(Codec):
                 # The canonical ABI knows no other answer of an allocator that has no memory.
                 if instance.denied or not is_unreachable(trap):
                     raise
-                raise OutOfMemory.for_input(size) from trap
+                raise no_room_for(size) from trap
             pointer = transform.call(rows, len(port_map)) & _U32
             try:
                 ports = transform.lift(pointer)

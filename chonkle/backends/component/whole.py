@@ -15,10 +15,10 @@ from wasmtime import component as wasm_component
 from chonkle.backends.base import Answer, Codec, Limits, call_label
 from chonkle.backends.component.interface import INTERFACE, imported_functions
 from chonkle.backends.component.wasi import RefusedError, Value, WasiFunction, allowed
-from chonkle.backends.guest import OutOfMemory, limited_store, refusal, trap_error
+from chonkle.backends.guest import limited_store, refusal, trap_error
 from chonkle.backends.stack import StackCheck
 from chonkle.engine import Engine
-from chonkle.errors import ChonkleError, CodecTrap
+from chonkle.errors import ChonkleError, CodecTrap, OutOfMemory
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import DIRECTIONS, Direction, Signature
 
