@@ -11,11 +11,11 @@ from chonkle_toolchain.verify.subject import Example, Subject, Tried, outcome_of
 
 _CALLS = 1000
 # 16 bytes are the least that most heaps give away, and over so many calls more than a page.
-_SMALL_CALLS = 4500
+_SMALL_CALLS = 4200
 _LARGE_CALLS = 4
 _LARGE_BYTES_MAX = 2 << 20
 # Of each call that is refused, however many they are.
-_ROUNDS_MIN = 8
+_ROUNDS_MIN = 4
 
 
 def check_memory(subject: Subject) -> str:
@@ -65,7 +65,7 @@ class _Kind:
     @property
     def warm_up(self) -> int:
         """How many rounds come before, after which memory should be as large as it gets."""
-        return max(2, self.rounds // 16)
+        return max(1, self.rounds // 64)
 
     @property
     def did(self) -> str:
