@@ -5,7 +5,7 @@ use std::{env, fs};
 
 /// What is changed in the files of zstd: in which file, what stands there once, and what stands
 /// there instead. What is encoded and decoded is the same.
-const CHANGES: [(&str, &str, &str); 5] = [
+const CHANGES: [(&str, &str, &str); 7] = [
     // The loop over sequences keeps the last three offsets in its state and picks one by an index
     // that is computed. For the sake of that, LLVM keeps the whole state in memory, and writes six
     // of its fields there for each sequence. Picking it by comparisons leaves the state in
@@ -24,6 +24,25 @@ const CHANGES: [(&str, &str, &str); 5] = [
         "decompress/zstd_decompress_block.c",
         ": seqState->prevOffset[offset];",
         ": offset == 1 ? seqState->prevOffset[1] : seqState->prevOffset[2];",
+    ),
+    // In sequence_end.h is why. It makes decoding 2 to 8 % faster, with the masks in zstd.c.
+    (
+        "decompress/zstd_decompress_block.c",
+        "HINT_INLINE\nZSTD_ALLOW_POINTER_OVERFLOW_ATTR\nsize_t ZSTD_execSequence(",
+        "#include \"sequence_end.h\"
+        HINT_INLINE ZSTD_ALLOW_POINTER_OVERFLOW_ATTR size_t ZSTD_execSequence(",
+    ),
+    (
+        "decompress/zstd_decompress_block.c",
+        "return ZSTD_execSequenceEnd(op, oend, sequence, litPtr, litLimit, prefixStart, \
+         virtualStart, dictEnd);",
+        "{
+            size_t size;
+            *litPtr = exec_sequence_end(op, oend, sequence.litLength, sequence.matchLength,
+                                        sequence.offset, *litPtr, litLimit, prefixStart,
+                                        virtualStart, dictEnd, &size);
+            return size;
+        }",
     ),
     // It is in fast.h.
     (

@@ -29,6 +29,17 @@
 #define XXH_PRIVATE_API
 #define XXH_INLINE_ALL
 
+/* Masks for what is read of a stream are computed, as on this processor, and not looked up. Nothing
+ * else shall take this for one: what the file includes comes before. */
+#include "common/bits.h"
+#include "common/compiler.h"
+#include "common/debug.h"
+#include "common/error_private.h"
+#include "common/mem.h"
+#define __x86_64__ 1
+#include "common/bitstream.h"
+#undef __x86_64__
+
 #include "common/debug.c"
 #include "common/entropy_common.c"
 #include "common/error_private.c"

@@ -1,0 +1,14 @@
+/* A sequence at the end of the output, given as numbers: with addresses of what the loop over
+ * sequences works with, LLVM would write that to memory for each of them. Gives the literals behind
+ * it; its size, or an error, is in `size`. */
+static FORCE_NOINLINE const BYTE *
+exec_sequence_end(BYTE *op, BYTE *oend, size_t literals_size, size_t match_size, size_t offset,
+                  const BYTE *literals, const BYTE *literals_end, const BYTE *prefix,
+                  const BYTE *virtual_start, const BYTE *dictionary_end, size_t *size)
+{
+    const seq_t sequence = {literals_size, match_size, offset};
+    *size = ZSTD_execSequenceEnd(op, oend, sequence, &literals, literals_end, prefix,
+                                 virtual_start, dictionary_end);
+    return literals;
+}
+
