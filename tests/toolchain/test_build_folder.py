@@ -51,6 +51,7 @@ def test_a_link_in_it_is_refused(name: str, tmp_path: Path) -> None:
         claim_build_folder(folder)
 
 
+@pytest.mark.toolchain
 def test_the_command_line_deletes_nothing_of_others(
     tmp_path: Path, run_cli: Callable[..., object]
 ) -> None:
