@@ -25,6 +25,7 @@ from chonkle.backends.component.plan import (
 )
 from chonkle.backends.component.wasi import RefusedError, allowed
 from chonkle.backends.guest import (
+    CALLS_BETWEEN_LOOKS,
     GuestFunctions,
     InstancePool,
     LinearMemory,
@@ -84,24 +85,23 @@ class _Transform:
 
     def lower(self, port_map: Mapping[str, Buffer]) -> int:
         """Copy a port-map into the guest, and give the address of its rows."""
-        owner, realloc, bytes_at = self._owner, self._realloc, self.memory.bytes_at
+        owner, realloc, write = self._owner, self._realloc, self.memory.write
         fields: list[int] = []
         # The canonical ABI lets the guest call no import while it allocates.
         owner.may_leave = False
         address = realloc(0, 0, _ROW_ALIGN, _ROW.size * len(port_map)) & _U32
         if address % _ROW_ALIGN:
             raise CodecTrap(f"the guest's list of ports is not aligned to {_ROW_ALIGN} bytes")
-        rows = bytes_at(address, _ROW.size * len(port_map), what="list of ports")
         for name, data in port_map.items():
             encoded = name.encode()
             name_size, size = len(encoded), len(data)
             name_at = realloc(0, 0, 1, name_size) & _U32
-            bytes_at(name_at, name_size, what="port name")[:] = encoded
+            write(name_at, encoded, what="port name")
             data_at = realloc(0, 0, 1, size) & _U32
-            bytes_at(data_at, size, what="input buffer")[:] = data
+            write(data_at, data, what="input buffer")
             fields += (name_at, name_size, data_at, size)
         owner.may_leave = True
-        rows[:] = pack(f"<{len(fields)}I", *fields)
+        write(address, pack(f"<{len(fields)}I", *fields), what="list of ports")
         return address
 
     def lift(self, pointer: int) -> dict[str, memoryview]:
@@ -123,17 +123,18 @@ class _Transform:
             raise CodecTrap(f"the guest returned {count} ports")
         if start % _ROW_ALIGN:
             raise CodecTrap("the guest's list of ports is not aligned")
-        rows = self.memory.bytes_at(start, count * _ROW.size, what="list of ports")
+        bytes_at = self.memory.bytes_at
+        rows = bytes_at(start, count * _ROW.size, what="list of ports")
         ports: dict[str, memoryview] = {}
         for name_at, name_size, data_at, data_size in _ROW.iter_unpack(rows):
-            name_view = self.memory.bytes_at(name_at, name_size, what="port name")
+            name_view = bytes_at(name_at, name_size, what="port name")
             try:
                 name = str(name_view, "utf-8")
             except UnicodeDecodeError as failure:
                 raise CodecTrap("the guest returned a port name that is not UTF-8") from failure
             if name in ports:
                 raise CodecTrap("the guest returned a port twice")
-            ports[name] = self.memory.bytes_at(data_at, data_size, what="output")
+            ports[name] = bytes_at(data_at, data_size, what="output")
         return ports
 
 
@@ -402,7 +403,7 @@ class FlattenedCodec(Codec):
             instance.may_leave = False
             transform.post_return(pointer)
             instance.may_leave = True
-        if transform.memory.is_worth_keeping():
+        if transform.memory.is_worth_keeping(at_a_glance=instance.served % CALLS_BETWEEN_LOOKS > 0):
             self._pool.give(instance)
 
     def _give_after(self, instance: _Instance, transform: _Transform, pointer: int) -> None:
