@@ -13,7 +13,6 @@ from chonkle.backends.base import Answer, Codec, Limits, call_label
 from chonkle.backends.calls import Calls
 from chonkle.backends.desk import DESK_BYTES, NO_ROOM, ON_DESK, Desk
 from chonkle.backends.guest import (
-    CALLS_BETWEEN_LOOKS,
     GuestFunctions,
     InstancePool,
     LinearMemory,
@@ -51,6 +50,7 @@ _U32 = 0xFFFF_FFFF
 _ERROR_TEXT_MAX = 4096
 # Up to here, to join what is written and to write it at once is quicker than to write it twice.
 _JOINED_MAX = 4096
+_CALLS_BETWEEN_LOOKS = 64
 _EXPORTS_MAX = 256
 
 
@@ -220,7 +220,7 @@ class CoreCodec(Codec):
                         raise _unanswered(size, answered)
                     ports = self._copied(desk.view, answered, direction)
                     # Now and then, because asking for its size takes a tenth of a call.
-                    if instance.served % CALLS_BETWEEN_LOOKS:
+                    if instance.served % _CALLS_BETWEEN_LOOKS:
                         self._pool.give(instance)
                     else:
                         self._keep(instance)

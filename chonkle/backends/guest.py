@@ -20,8 +20,6 @@ from chonkle.formats.portmap import Buffer
 # A guest's memory never shrinks. An instance that grew past this is not kept, so that one large
 # chunk does not hold its memory for ever.
 _KEPT_MEMORY_BYTES = 256 << 20
-# Asking for its size takes a tenth of a small call, so that it is asked for now and then only.
-CALLS_BETWEEN_LOOKS = 64
 _TABLE_ELEMENTS_MAX = 1 << 17
 # A Python interpreter in a component has sixty instances and two memories.
 _INSTANCES_MAX = 256
@@ -98,13 +96,9 @@ class LinearMemory:
         except struct_error:
             return layout.unpack(self.bytes_at(start, layout.size, what=what))
 
-    def is_worth_keeping(self, *, at_a_glance: bool = False) -> bool:
-        """Tell whether the memory has stayed small enough to wait for another call.
-
-        Args:
-            at_a_glance: go by the last look at it, which sees all that was written or read.
-        """
-        return (len(self._view) if at_a_glance else self.size()) <= _KEPT_MEMORY_BYTES
+    def is_worth_keeping(self) -> bool:
+        """Tell whether the memory has stayed small enough to wait for another call."""
+        return self.size() <= _KEPT_MEMORY_BYTES
 
 
 def limited_store(engine: Engine, limits: Limits) -> wasmtime.Store:

@@ -25,7 +25,6 @@ from chonkle.backends.component.plan import (
 )
 from chonkle.backends.component.wasi import RefusedError, allowed
 from chonkle.backends.guest import (
-    CALLS_BETWEEN_LOOKS,
     GuestFunctions,
     InstancePool,
     LinearMemory,
@@ -403,7 +402,7 @@ class FlattenedCodec(Codec):
             instance.may_leave = False
             transform.post_return(pointer)
             instance.may_leave = True
-        if transform.memory.is_worth_keeping(at_a_glance=instance.served % CALLS_BETWEEN_LOOKS > 0):
+        if transform.memory.is_worth_keeping():
             self._pool.give(instance)
 
     def _give_after(self, instance: _Instance, transform: _Transform, pointer: int) -> None:

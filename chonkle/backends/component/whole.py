@@ -73,10 +73,11 @@ class WholeCodec(Codec):
             function = instance.functions[direction]
             returned = self._guarded(instance, lambda: function(instance.wasm_store, rows))
             said = refusal(returned) if isinstance(returned, str) else None
-            if isinstance(said, OutOfMemory) and instance.served > 1:
-                return self.answer(direction, port_map)
             # Only now: an instance that trapped is in no state to be called again.
-            self._idle.append(instance)
+            if not isinstance(said, OutOfMemory):
+                self._idle.append(instance)
+            elif instance.served > 1:
+                return self.answer(direction, port_map)
             if said is not None:
                 raise said
             return Answer(self._checked(returned))

@@ -14,6 +14,7 @@ from typing import BinaryIO
 import pytest
 
 from chonkle.cache.directory import CACHEDIR_TAG, CacheDirectory
+from chonkle.cache.listing import Listed
 from chonkle.cache.record import Doubt, Record, Seal
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="file modes and links are POSIX")
@@ -599,16 +600,22 @@ def test_an_entry_is_removed_with_all_of_it(
     assert directory.remove(record.key) == 0
 
 
-def test_what_was_written_since_it_was_listed_goes_as_a_whole(
-    directory: CacheDirectory, write_entry: WriteEntry
-) -> None:
-    record = write_entry()
+def listed_unfinished(directory: CacheDirectory, record: Record) -> Listed:
+    """List an entry as it was before its record was written."""
     path = record_path(directory, record)
     text = path.read_bytes()
     path.unlink()
     (listed,) = directory.listing()
     path.write_bytes(text)
     path.chmod(0o600)
+    return listed
+
+
+def test_what_was_written_since_it_was_listed_goes_as_a_whole(
+    directory: CacheDirectory, write_entry: WriteEntry
+) -> None:
+    record = write_entry()
+    listed = listed_unfinished(directory, record)
     assert directory.remove(record.key, listed=listed) > 0
     assert directory.read(record.key) is None
 
@@ -618,12 +625,7 @@ def test_what_was_finished_since_it_was_listed_stays(
 ) -> None:
     record = write_entry()
     left = leave_behind(directory, record, written_at=NOW)
-    path = record_path(directory, record)
-    text = path.read_bytes()
-    path.unlink()
-    (listed,) = directory.listing()
-    path.write_bytes(text)
-    path.chmod(0o600)
+    listed = listed_unfinished(directory, record)
     assert directory.remove_leftovers(listed, now=NOW) == 3
     assert not left.exists()
     assert directory.read(record.key) == record
