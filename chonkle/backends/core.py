@@ -170,7 +170,7 @@ class CoreCodec(Codec):
         self._open_desk = open_desk
         # Nearly all codecs give one port, and then all but its data is known before.
         self._only = {
-            direction: (name, len(portmap.opening(1, name, 0)))
+            direction: (name, *portmap.only_opening(name))
             for direction in DIRECTIONS
             for name in [next(iter(signature.gives(direction)), "")]
         }
@@ -246,8 +246,9 @@ class CoreCodec(Codec):
         """
         if size > self._limits.output_bytes:
             self._limits.check_output(_ports(view[:size]))
-        name, start = self._only[direction]
-        if size >= start and view[:start].tobytes() == portmap.opening(1, name, size - start):
+        name, opening, known = self._only[direction]
+        start = opening.size
+        if size >= start and opening.unpack_from(view) == (known, size - start):
             return {name: view[start:size].tobytes()}
         return {name: data.tobytes() for name, data in _ports(view[:size]).items()}
 

@@ -37,6 +37,20 @@ def opening(count: int, name: str, size: int) -> bytes:
     return start + _U32.pack(len(encoded)) + encoded + _U32.pack(size)
 
 
+def only_opening(name: str) -> tuple[Struct, bytes]:
+    """Describe what stands before the data in an encoded port-map of one port.
+
+    Args:
+        name: the port's name.
+
+    Returns:
+        Its layout, which unpacks to bytes that are known and to the length of the data; and the
+        bytes that are known.
+    """
+    known = opening(1, name, 0)[:-_SIZE]
+    return Struct(f"<{len(known)}sI"), known
+
+
 def pieces(port_map: Mapping[str, Buffer]) -> tuple[list[Buffer], int]:
     """Give what an encoded port-map is made of, one behind the other, without copying any data.
 

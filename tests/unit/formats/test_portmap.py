@@ -53,6 +53,14 @@ def test_an_opening_is_all_that_stands_before_a_port(name: str, data: bytes) -> 
     )
 
 
+@given(st.text(), st.binary())
+def test_the_opening_of_an_only_port_holds_its_length(name: str, data: bytes) -> None:
+    layout, known = portmap.only_opening(name)
+    encoded = portmap.encode({name: data})
+    assert layout.unpack_from(encoded) == (known, len(data))
+    assert encoded[layout.size :] == data
+
+
 def test_reading_copies_nothing() -> None:
     data = bytearray(portmap.encode({"x": b"abc"}))
     view = portmap.read(memoryview(data))["x"]
