@@ -104,6 +104,7 @@ def run_guest(
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GUESTS)
 def test_a_bad_guest(run_guest: Run, name: str) -> None:
     parts, words = GUESTS[name]

@@ -180,6 +180,7 @@ def loose(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "environment", "words"),
     [
@@ -290,6 +291,7 @@ def test_processes_that_import_at_once_agree(
     check_run(chonkle, command, tile, only(tmp_path / "cold"))
 
 
+@pytest.mark.slow
 def test_an_import_that_is_killed_leaves_whole_entries_and_can_be_done_again(
     tmp_path: Path, chonkle: Callable[..., Any], chonkle_process: Callable[..., Any]
 ) -> None:

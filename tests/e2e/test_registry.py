@@ -353,6 +353,7 @@ def test_the_lying_registry_can_be_honest(
     assert explain("pipeline.json", *STORE, "--source", source)["cache"]["loaded"] >= 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "words"),
     [

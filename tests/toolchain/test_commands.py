@@ -58,6 +58,7 @@ def test_a_folder_without_a_codec_is_refused_and_left_alone(
     assert run_cli(command, tmp_path / "file").returncode == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "text", "said"),
     [
@@ -133,6 +134,7 @@ def test_a_good_file_and_a_good_folder_are_verified(run_cli: RunCli, tmp_path: P
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["passed"] * 3
 
 
+@pytest.mark.slow
 def test_a_tampered_file_fails_and_the_reason_is_shown(run_cli: RunCli, tmp_path: Path) -> None:
     store = built_identity(tmp_path)
     (core,) = store.glob("identity/*.core.wasm")

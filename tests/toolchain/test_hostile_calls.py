@@ -43,6 +43,7 @@ def well_behaved(wasm: bytes, direction: Direction, request: bytes) -> None:
         portmap.decode(answer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("name", CORES)
 @pytest.mark.parametrize(
@@ -69,11 +70,13 @@ def test_malformed_port_maps(
         call_raw(CORES[name], direction, request_bytes)
 
 
+@pytest.mark.slow
 @given(wasm=cores, direction=directions, request=st.binary(max_size=200))
 def test_arbitrary_bytes(wasm: bytes, direction: Direction, request: bytes) -> None:
     well_behaved(wasm, direction, request)
 
 
+@pytest.mark.slow
 @given(
     wasm=cores,
     direction=directions,

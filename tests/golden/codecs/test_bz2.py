@@ -29,6 +29,7 @@ def test_ours_gives_the_bytes_of_theirs(shipped: Shipped, plain: bytes, level: i
     assert shipped(IMPLEMENTATION).call("encode", call) == {"bytes": bytes(expected["bytes"])}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", [1, 2, 7])
 def test_data_that_just_fill_a_block(shipped: Shipped, block: int) -> None:
     """Runs of four take a byte more in it, and then it is full before so many bytes are read."""

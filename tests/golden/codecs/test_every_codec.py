@@ -163,6 +163,7 @@ def hostile_calls(draw: st.DrawFn, subject: Subject) -> tuple[Direction, dict[st
     return direction, ports, vector
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VECTORS)
 def test_hostile_calls(name: str, subjects: Callable[[str], Subject]) -> None:
     look_for_harm(subjects(name), examples=80)
@@ -185,6 +186,7 @@ def look_for_harm(subject: Subject, *, examples: int) -> None:
     stands()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VECTORS)
 def test_claims_in_headers(name: str, subjects: Callable[[str], Subject]) -> None:
     subject = subjects(name)
@@ -229,6 +231,7 @@ def test_damaged_data_of_many_blocks(name: str, subjects: Callable[[str], Subjec
             subject.is_unharmed(vector)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", VECTORS)
 def test_want_of_memory(name: str, form: str, shipped: Shipped) -> None:

@@ -122,6 +122,7 @@ def noise(count: int, dtype: str) -> np.ndarray[Any, Any]:
     return np.frombuffer(np.random.default_rng(3).bytes(count * size), dtype)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "config"),
     [

@@ -62,6 +62,7 @@ def test_theirs_decodes_ours(shipped: Shipped, plain: bytes) -> None:
     assert len(packed) <= len(plain) + -(-len(plain) // 128)
 
 
+@pytest.mark.slow
 @given(plain=chunks, row_size=st.integers(1, 400))
 def test_rows_are_packed_by_themselves(shipped: Shipped, plain: bytes, row_size: int) -> None:
     plain = plain[: len(plain) // row_size * row_size]

@@ -149,6 +149,7 @@ def test_a_malformed_lock_is_found(locked_store: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -179,6 +180,7 @@ def test_a_file_where_no_codec_can_be_is_found(place: str, store: Path) -> None:
     assert reason.startswith(f"`{place}` is no codec, or not where one can be")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["mask/run.sh", "mask/Mask.WASM", "more/notes.txt"])
 def test_a_file_that_is_no_codec_is_found_among_those_that_are_listed(
     place: str, locked_store: Path
@@ -231,6 +233,7 @@ def test_an_authors_folder_has_golden_vectors(project: Path) -> None:
         verify_folder(project)
 
 
+@pytest.mark.slow
 def test_golden_vectors_that_are_gone_or_others_are_found(
     project: Path, write_vector: Callable[[Path], None]
 ) -> None:

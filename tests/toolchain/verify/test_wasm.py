@@ -75,6 +75,7 @@ def test_a_module_that_is_not_valid(make_core: Make) -> None:
     assert reason.startswith("not a valid core binary: Invalid input WebAssembly code")
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(at=st.integers(8, 4000), byte=st.integers(0, 255))
 def test_whatever_a_file_holds_is_in_the_report(make_core: Make, at: int, byte: int) -> None:
@@ -292,6 +293,7 @@ LIES: dict[str, tuple[dict[str, Any], str, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lie", LIES)
 def test_a_signature_that_lies_is_refused(make_core: Make, vector: Vector, lie: str) -> None:
     changes, check, reason = LIES[lie]
@@ -408,6 +410,7 @@ FAULTS: dict[str, tuple[dict[str, str], str, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_codec_that_is_broken_is_refused(make_core: Make, fault: str) -> None:
     parts, check, reason = FAULTS[fault]
@@ -499,6 +502,7 @@ def test_forms_that_differ_are_refused_from_either_side(
             )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parts", "reason"),
     [
@@ -525,6 +529,7 @@ def test_what_is_no_other_form_is_refused(make_core: Make) -> None:
         assert reason in failures_of(core, partner=partner)["both-forms"]
 
 
+@pytest.mark.slow
 def test_a_component_that_cannot_be_flattened_is_verified_too(
     make_unflattened: Make, make_core: Make
 ) -> None:

@@ -333,6 +333,7 @@ def test_what_the_run_was_told_is_in_force(
     print(f"guests are called in the way `{way}`")  # noqa: T201 - read by the test below
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("told", WAYS)
 def test_a_run_of_the_tests_can_be_told(told: str, tmp_path: Path) -> None:
     done = subprocess.run(
