@@ -6,7 +6,7 @@ from pathlib import Path
 from chonkle.backends.base import Codec, Limits
 from chonkle.backends.calls import open_calls
 from chonkle.backends.core import CoreCodec, check_interface
-from chonkle.backends.desk import DeskOpener
+from chonkle.backends.desk import CORE_DESK, DeskDesign, DeskOpener
 from chonkle.cache.aot import AotCache, Binary, CacheCounts
 from chonkle.cache.layers import CacheConfig, CacheLayers
 from chonkle.cache.native import ModuleCompiler
@@ -59,7 +59,7 @@ class Session(Closing):
         self._layers = cache
         self._caches: dict[EngineConfig, AotCache] = {}
         self._codecs: dict[_CodecKey, Codec] = {}
-        self._desks: dict[EngineConfig, DeskOpener] = {}
+        self._desks: dict[tuple[EngineConfig, DeskDesign], DeskOpener] = {}
         self._lock = ForkableLock()
         self._calls = open_calls(prepared=prepared_calls)
         self._flatten = flatten_components
@@ -122,10 +122,11 @@ class Session(Closing):
                 engine=cache.engine,
                 limits=limits,
                 calls=self._calls,
-                open_desk=self._desks.setdefault(cache.engine.config, DeskOpener(cache)),
+                open_desk=self._desk(cache, CORE_DESK),
             )
         # Half of wasmtime's own import time, so only for who runs a component.
         from chonkle.backends.component import open_component  # noqa: PLC0415
+        from chonkle.backends.component.desk import COMPONENT_DESK  # noqa: PLC0415
 
         return open_component(
             wasm,
@@ -134,8 +135,12 @@ class Session(Closing):
             cache=cache,
             limits=limits,
             calls=self._calls,
+            open_desk=self._desk(cache, COMPONENT_DESK),
             flatten=self._flatten,
         )
+
+    def _desk(self, cache: AotCache, design: DeskDesign) -> DeskOpener:
+        return self._desks.setdefault((cache.engine.config, design), DeskOpener(cache, design))
 
     def _cache(self, config: EngineConfig) -> AotCache:
         cache = self._caches.get(config)

@@ -11,13 +11,14 @@ import wasmtime
 
 from chonkle.backends.base import Answer, Codec, Limits, call_label
 from chonkle.backends.calls import Calls
-from chonkle.backends.desk import DESK_BYTES, NO_ROOM, ON_DESK, Desk
+from chonkle.backends.desk import DESK_BYTES, DeskedInstance, InstanceSetup
 from chonkle.backends.guest import (
-    GuestFunctions,
     InstancePool,
     LinearMemory,
-    limited_store,
+    PortCopier,
     no_room_for,
+    place,
+    read_ports,
     refusal,
     trap_error,
 )
@@ -25,10 +26,8 @@ from chonkle.backends.stack import StackCheck
 from chonkle.engine import Engine
 from chonkle.errors import (
     ChonkleError,
-    CodecTrap,
     LimitExceeded,
     OutOfMemory,
-    PortMapError,
     WasmFormatError,
 )
 from chonkle.formats import portmap
@@ -48,9 +47,6 @@ OPTIONAL_EXPORTS = {"_initialize": "() -> ()", "last_error": "() -> i64"}
 
 _U32 = 0xFFFF_FFFF
 _ERROR_TEXT_MAX = 4096
-# Up to here, to join what is written and to write it at once is quicker than to write it twice.
-_JOINED_MAX = 4096
-_CALLS_BETWEEN_LOOKS = 64
 _EXPORTS_MAX = 256
 
 
@@ -85,60 +81,40 @@ def check_interface(interface: Interface, *, what: str) -> None:
             )
 
 
-class _CoreInstance:
+class _CoreInstance(DeskedInstance):
     """An instance with the core ABI, its functions prepared.
 
-    Attributes:
-        served: how many calls it was taken for.
-        desk: makes small calls cheap; set up at the second of them, so that a process that makes
-            one call does not pay for it.
-
     Args of the constructor:
-        engine: the engine that compiled the module.
+        setup: what the codec's instances share.
         module: the compiled module, whose exports were checked.
-        limits: what its calls may take.
-        calls: how its functions are called.
     """
 
-    def __init__(
-        self, engine: Engine, module: wasmtime.Module, *, limits: Limits, calls: Calls
-    ) -> None:
-        self.served = 0
-        self.desk: Desk | None = None
-        self._calls = calls
-        self._wasm_store = wasm_store = limited_store(engine, limits)
-        linker = wasmtime.Linker(engine.wasmtime)
+    def __init__(self, setup: InstanceSetup, module: wasmtime.Module) -> None:
+        super().__init__(setup)
+        wasm_store, functions = self._wasm_store, self._functions
+        linker = wasmtime.Linker(setup.engine.wasmtime)
         # Deny by default: an import that is called traps, and the trap names it.
         linker.define_unknown_imports_as_traps(module)
-        with engine.deadline(wasm_store, limits.timeout_s):
+        with setup.engine.deadline(wasm_store, setup.limits.timeout_s):
             exports = linker.instantiate(wasm_store, module).exports(wasm_store)
         memory = exports["memory"]
         assert isinstance(memory, wasmtime.Memory)  # noqa: S101 - the exports were checked
-        self.memory = LinearMemory(calls, wasm_store, memory)
+        self.memory = LinearMemory(setup.calls, wasm_store, memory)
         self._exports = exports
-        self._functions = functions = GuestFunctions(engine, wasm_store, limits=limits, calls=calls)
         if "_initialize" in exports:
             functions.prepare(exports["_initialize"])()
         self.alloc = functions.prepare(exports["alloc"])
         self.dealloc = functions.prepare(exports["dealloc"])
         self.transforms = {
-            "encode": functions.prepare(exports["encode"]),
-            "decode": functions.prepare(exports["decode"]),
+            direction: functions.prepare(exports[direction]) for direction in DIRECTIONS
         }
         self.last_error = (
             functions.prepare(exports["last_error"]) if "last_error" in exports else None
         )
 
-    def set_up_desk(self, module: wasmtime.Module) -> Desk:
-        """Link a desk to this instance."""
-        self.desk = Desk(
-            module,
-            wasm_store=self._wasm_store,
-            exports=self._exports,
-            functions=self._functions,
-            calls=self._calls,
-        )
-        return self.desk
+    def desk_import(self, _module: str, name: str) -> object:
+        """Find an export."""
+        return self._exports[name]
 
 
 class CoreCodec(Codec):
@@ -167,14 +143,11 @@ class CoreCodec(Codec):
         self._signature = signature
         self._limits = limits
         self._stack = StackCheck(engine)
-        self._open_desk = open_desk
-        # Nearly all codecs give one port, and then all but its data is known before.
-        self._only = {
-            direction: (name, *portmap.only_opening(name))
-            for direction in DIRECTIONS
-            for name in [next(iter(signature.gives(direction)), "")]
-        }
-        self._pool = InstancePool(lambda: _CoreInstance(engine, module, limits=limits, calls=calls))
+        self._copier = PortCopier(signature, limits)
+        setup = InstanceSetup(
+            engine=engine, limits=limits, calls=calls, open_desk=open_desk, copier=self._copier
+        )
+        self._pool = InstancePool(lambda: _CoreInstance(setup, module))
 
     def signature(self) -> Signature:
         """Give the codec's typed ports."""
@@ -189,7 +162,7 @@ class CoreCodec(Codec):
         """Run the codec and copy its answer."""
         return self._run(self._take, direction, port_map)
 
-    def _run[T](  # noqa: C901, PLR0912 - the path of a chunk: a function more would be felt
+    def _run[T](
         self,
         give: Callable[[_CoreInstance, int, int, Direction], T],
         direction: Direction,
@@ -205,26 +178,13 @@ class CoreCodec(Codec):
             # broke is in no state to be called again, and one that only said no comes back below.
             instance.served += 1
             pieces, size = portmap.pieces(port_map)
-            desk = instance.desk
-            if desk is None and instance.served > 1 and size <= DESK_BYTES:
-                desk = self._set_up_desk(instance)
-            if desk is not None and size <= DESK_BYTES:
-                if size <= _JOINED_MAX:
-                    desk.view[:size] = b"".join(pieces)
-                else:
-                    _place(pieces, desk.view)
-                result = desk.transforms[direction](size)
-                if ON_DESK <= result < 0:
-                    answered = result - ON_DESK
-                    if answered > DESK_BYTES:
-                        raise _unanswered(size, answered)
-                    ports = self._copied(desk.view, answered, direction)
-                    # Now and then, because asking for its size takes a tenth of a call.
-                    if instance.served % _CALLS_BETWEEN_LOOKS:
+            desk = None if size > DESK_BYTES else instance.desk or instance.set_up_desk()
+            if desk is not None:
+                result = desk.run(direction, pieces, size)
+                if not isinstance(result, int):
+                    if not desk.has_grown:
                         self._pool.give(instance)
-                    else:
-                        self._keep(instance)
-                    return ports
+                    return result
             else:
                 pointer = self._write_input(instance, pieces, size)
                 result = instance.transforms[direction](pointer, size)
@@ -236,22 +196,6 @@ class CoreCodec(Codec):
                 return self._run(give, direction, port_map)
             raise self._failure(failure, direction) from failure
 
-    def _copied(self, view: memoryview, size: int, direction: Direction) -> dict[str, bytes]:
-        """Copy the ports of an answer, where reading it is a good part of the call.
-
-        Args:
-            view: the memory that begins with the answer.
-            size: how long it is.
-            direction: whose answer it is.
-        """
-        if size > self._limits.output_bytes:
-            self._limits.check_output(_ports(view[:size]))
-        name, opening, known = self._only[direction]
-        start = opening.size
-        if size >= start and opening.unpack_from(view) == (known, size - start):
-            return {name: view[start:size].tobytes()}
-        return {name: data.tobytes() for name, data in _ports(view[:size]).items()}
-
     def memory_bytes(self) -> int:
         """Say how large the memories of the waiting instances are."""
         return sum(instance.memory.size() for instance in self._pool.waiting())
@@ -259,12 +203,6 @@ class CoreCodec(Codec):
     def close(self) -> None:
         """Free the instances."""
         self._pool.clear()
-
-    def _set_up_desk(self, instance: _CoreInstance) -> Desk | None:
-        if self._limits.memory_bytes < DESK_BYTES:
-            return None
-        module = self._open_desk()
-        return None if module is None else instance.set_up_desk(module)
 
     def _write_input(self, instance: _CoreInstance, pieces: list[Buffer], size: int) -> int:
         """Have the guest make room for a port-map and write it there; gives its address."""
@@ -277,7 +215,7 @@ class CoreCodec(Codec):
         pointer = instance.alloc(size) & _U32
         if pointer == 0:
             raise no_room_for(size)
-        _place(pieces, instance.memory.bytes_at(pointer, size, what="input buffer"))
+        place(pieces, instance.memory.bytes_at(pointer, size, what="input buffer"))
         return pointer
 
     def _take(
@@ -285,7 +223,7 @@ class CoreCodec(Codec):
     ) -> dict[str, bytes]:
         """Copy an answer out of the guest's memory."""
         output = instance.memory.bytes_at(start, size, what="output")
-        ports = self._copied(output, size, direction)
+        ports = self._copier.copy(output, size, direction)
         instance.dealloc(start, size)
         self._keep(instance)
         return ports
@@ -293,7 +231,7 @@ class CoreCodec(Codec):
     def _lend(self, instance: _CoreInstance, start: int, size: int, direction: Direction) -> Answer:
         """Lend an answer from where it lies in the guest's memory."""
         output = instance.memory.bytes_at(start, size, what="output")
-        ports = _ports(output)
+        ports = read_ports(output)
 
         def release() -> None:
             output.release()
@@ -327,26 +265,3 @@ class CoreCodec(Codec):
         if not isinstance(failure, ChonkleError):
             failure = trap_error(failure, self._limits)
         return failure.within(call_label(self._signature, "core", direction))
-
-
-def _unanswered(size: int, code: int) -> ChonkleError:
-    """Say why there is nothing on the desk, where a call has the input's size."""
-    if code == NO_ROOM:
-        return no_room_for(size)
-    return CodecTrap("the guest's input buffer lies outside of its memory")
-
-
-def _place(pieces: list[Buffer], target: memoryview) -> None:
-    """Write pieces one behind the other."""
-    at = 0
-    for piece in pieces:
-        end = at + len(piece)
-        target[at:end] = piece
-        at = end
-
-
-def _ports(output: memoryview) -> dict[str, memoryview]:
-    try:
-        return portmap.read(output)
-    except PortMapError as failure:
-        raise CodecTrap(f"the guest returned a malformed port-map: {failure}") from failure

@@ -4,7 +4,8 @@ An instance serves one call at a time. Whoever calls takes it out of the pool an
 instance whose guest trapped, or whose memory grew large, is never given back.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from struct import Struct
 from struct import error as struct_error
 from typing import Any
@@ -14,12 +15,21 @@ import wasmtime
 from chonkle.backends.base import Limits
 from chonkle.backends.calls import Calls, GuestFunction, no_room
 from chonkle.engine import Engine
-from chonkle.errors import ChonkleError, CodecError, CodecTrap, LimitExceeded, OutOfMemory
+from chonkle.errors import (
+    ChonkleError,
+    CodecError,
+    CodecTrap,
+    LimitExceeded,
+    OutOfMemory,
+    PortMapError,
+)
+from chonkle.formats import portmap
 from chonkle.formats.portmap import Buffer
+from chonkle.formats.signature import DIRECTIONS, Direction, Signature
 
 # A guest's memory never shrinks. An instance that grew past this is not kept, so that one large
 # chunk does not hold its memory for ever.
-_KEPT_MEMORY_BYTES = 256 << 20
+KEPT_MEMORY_BYTES = 256 << 20
 _TABLE_ELEMENTS_MAX = 1 << 17
 # A Python interpreter in a component has sixty instances and two memories.
 _INSTANCES_MAX = 256
@@ -98,21 +108,102 @@ class LinearMemory:
 
     def is_worth_keeping(self) -> bool:
         """Tell whether the memory has stayed small enough to wait for another call."""
-        return self.size() <= _KEPT_MEMORY_BYTES
+        return self.size() <= KEPT_MEMORY_BYTES
+
+
+class PortCopier:
+    """Copies the ports of encoded answers, where reading them is a good part of a call.
+
+    Args of the constructor:
+        signature: whose answers they are.
+        limits: what they may take.
+    """
+
+    def __init__(self, signature: Signature, limits: Limits) -> None:
+        self._limits = limits
+        # Nearly all codecs give one port, and then all but its length and data is known before.
+        self._only = {
+            direction: (name, *portmap.only_opening(name))
+            for direction in DIRECTIONS
+            for name in [next(iter(signature.gives(direction)), "")]
+        }
+
+    def copy(self, view: memoryview, size: int, direction: Direction) -> dict[str, bytes]:
+        """Copy the ports of an answer.
+
+        Args:
+            view: the memory that begins with the answer, an encoded port-map.
+            size: how long it is.
+            direction: whose answer it is.
+
+        Raises:
+            CodecTrap: when it is none.
+            LimitExceeded: when it is larger than allowed.
+        """
+        if size > self._limits.output_bytes:
+            self._limits.check_output(read_ports(view[:size]))
+        name, opening, known = self._only[direction]
+        start = opening.size
+        if size >= start and opening.unpack_from(view) == (known, size - start):
+            return {name: view[start:size].tobytes()}
+        return {name: data.tobytes() for name, data in read_ports(view[:size]).items()}
+
+
+def read_ports(answer: memoryview) -> dict[str, memoryview]:
+    """Find the ports of an encoded answer.
+
+    Raises:
+        CodecTrap: when it is none.
+    """
+    try:
+        return portmap.read(answer)
+    except PortMapError as failure:
+        raise CodecTrap(f"the guest returned a malformed port-map: {failure}") from failure
+
+
+def place(pieces: Sequence[Buffer], target: memoryview) -> None:
+    """Write pieces one behind the other."""
+    at = 0
+    for piece in pieces:
+        end = at + len(piece)
+        target[at:end] = piece
+        at = end
 
 
 def limited_store(engine: Engine, limits: Limits) -> wasmtime.Store:
     """Make a store whose guests get no more than their limits."""
     wasm_store = wasmtime.Store(engine.wasmtime)
+    _limit(wasm_store, limits.memory_bytes)
+    return wasm_store
+
+
+@contextmanager
+def room_for_one_more(
+    wasm_store: wasmtime.Store, limits: Limits, memory_bytes: int
+) -> Iterator[None]:
+    """Let one instance of our own into a store whose guests have all that they get.
+
+    Args:
+        wasm_store: the store.
+        limits: what its guests may take.
+        memory_bytes: how large the one memory is that the instance has.
+    """
+    _limit(wasm_store, max(limits.memory_bytes, memory_bytes), more=1)
+    try:
+        yield
+    finally:
+        _limit(wasm_store, limits.memory_bytes, more=1)
+
+
+def _limit(wasm_store: wasmtime.Store, memory_bytes: int, *, more: int = 0) -> None:
     # The limit is on each memory, and a component may have several.
     wasm_store.set_limits(
-        memory_size=limits.memory_bytes,
+        memory_size=memory_bytes,
         table_elements=_TABLE_ELEMENTS_MAX,
-        instances=_INSTANCES_MAX,
+        instances=_INSTANCES_MAX + more,
         tables=_TABLES_MAX,
-        memories=_MEMORIES_MAX,
+        memories=_MEMORIES_MAX + more,
     )
-    return wasm_store
 
 
 class GuestFunctions:

@@ -45,6 +45,7 @@ def test_what_was_warmed_is_not_compiled(
     assert cache == {"loaded": 2, "compiled": 0, "rejected": 0}
 
 
+@pytest.mark.slow
 def test_all_that_is_shipped_is_warmed_without_arguments(
     chonkle: Callable[..., Any], cold: Mapping[str, str]
 ) -> None:
@@ -55,8 +56,8 @@ def test_all_that_is_shipped_is_warmed_without_arguments(
     assert found == shipped
     assert {each["result"] for each in warmed} == {"compiled"}
     listed = json.loads(chonkle("cache", "list", "--json", environment=cold).stdout)
-    # And the desk.
-    assert len(listed) == len(warmed) + 1
+    # And the desks of core modules and of components.
+    assert len(listed) == len(warmed) + 2
     assert {each["status"] for each in listed} == {"usable"}
     verified = chonkle("cache", "verify", "--recompile", environment=cold).stdout.decode()
     count = f"{len(listed)} of {len(listed)} entries"
@@ -80,6 +81,7 @@ def test_what_the_mode_only_advises_helps(
     assert explain(*words, environment=only)["cache"]["loaded"] == 2
 
 
+@pytest.mark.slow
 def test_processes_that_warm_at_once_compile_each_codec_once(
     tmp_path: Path, cold: Mapping[str, str]
 ) -> None:

@@ -18,7 +18,7 @@ FORK = """
 import os, signal, sys, threading
 from pathlib import Path
 from chonkle.backends.base import Limits
-from chonkle.backends.desk import desk_module
+from chonkle.backends.desk import CORE_DESK
 from chonkle.cache.native import ModuleCompiler
 from chonkle.resolver import Resolution
 from chonkle.session import Session
@@ -26,7 +26,7 @@ from chonkle.storage.store import WasmCodec
 
 codec = WasmCodec.from_file(Path(sys.argv[1]))
 resolution = Resolution("core", codec.signature, "test", codec)
-stuck = {"session": codec.wasm, "desk": desk_module()}[sys.argv[2]]
+stuck = {"session": codec.wasm, "desk": CORE_DESK.wasm()}[sys.argv[2]]
 compile, parent, is_stuck = ModuleCompiler.compile, os.getpid(), threading.Event()
 
 

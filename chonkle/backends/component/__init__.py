@@ -4,6 +4,10 @@ Most are flattened and run at the speed of core modules; what cannot be goes thr
 support for components, with a line in the log that says why.
 """
 
+from collections.abc import Callable
+
+import wasmtime
+
 from chonkle.backends.base import Codec, Limits
 from chonkle.backends.calls import Calls
 from chonkle.backends.component.compiler import FlatteningCompiler, WholeCompiler
@@ -24,6 +28,7 @@ def open_component(
     cache: AotCache,
     limits: Limits,
     calls: Calls,
+    open_desk: Callable[[], wasmtime.Module | None],
     flatten: bool = True,
 ) -> Codec:
     """Open a codec that is a component.
@@ -35,6 +40,7 @@ def open_component(
         cache: where its native code is, or goes.
         limits: what one call may take.
         calls: how guests are called.
+        open_desk: gives the compiled desk of components, or None where there shall be none.
         flatten: flatten it where that can be done.
 
     Raises:
@@ -46,7 +52,12 @@ def open_component(
         flattened = cache.get_or_compile(binary, FlatteningCompiler())
         if isinstance(flattened, FlattenedComponent):
             return FlattenedCodec(
-                flattened, signature=signature, engine=cache.engine, limits=limits, calls=calls
+                flattened,
+                signature=signature,
+                engine=cache.engine,
+                limits=limits,
+                calls=calls,
+                open_desk=open_desk,
             )
         import logging  # noqa: PLC0415 - hardly ever needed
 

@@ -24,12 +24,19 @@ from chonkle.backends.component.plan import (
     LoweredImport,
 )
 from chonkle.backends.component.wasi import RefusedError, allowed
+from chonkle.backends.desk import (
+    DESK_BYTES,
+    IN_ALLOCATOR,
+    IN_CLEANUP,
+    IN_TRANSFORM,
+    DeskedInstance,
+    InstanceSetup,
+)
 from chonkle.backends.guest import (
-    GuestFunctions,
     InstancePool,
     LinearMemory,
+    PortCopier,
     is_unreachable,
-    limited_store,
     no_room_for,
     refusal,
     trap_error,
@@ -37,8 +44,9 @@ from chonkle.backends.guest import (
 from chonkle.backends.stack import StackCheck
 from chonkle.engine import Engine
 from chonkle.errors import ChonkleError, CodecTrap, LimitExceeded, OutOfMemory
+from chonkle.formats import portmap
 from chonkle.formats.portmap import PORTS_MAX, Buffer
-from chonkle.formats.signature import Direction, Signature
+from chonkle.formats.signature import DIRECTIONS, Direction, Signature
 
 _ROW = Struct("<IIII")
 _RESULT = Struct("<B3xII")
@@ -86,8 +94,7 @@ class _Transform:
         """Copy a port-map into the guest, and give the address of its rows."""
         owner, realloc, write = self._owner, self._realloc, self.memory.write
         fields: list[int] = []
-        # The canonical ABI lets the guest call no import while it allocates.
-        owner.may_leave = False
+        owner.stage = IN_ALLOCATOR
         address = realloc(0, 0, _ROW_ALIGN, _ROW.size * len(port_map)) & _U32
         if address % _ROW_ALIGN:
             raise CodecTrap(f"the guest's list of ports is not aligned to {_ROW_ALIGN} bytes")
@@ -99,7 +106,7 @@ class _Transform:
             data_at = realloc(0, 0, 1, size) & _U32
             write(data_at, data, what="input buffer")
             fields += (name_at, name_size, data_at, size)
-        owner.may_leave = True
+        owner.stage = IN_TRANSFORM
         write(address, pack(f"<{len(fields)}I", *fields), what="list of ports")
         return address
 
@@ -137,34 +144,32 @@ class _Transform:
         return ports
 
 
-class _Instance:
+class _Instance(DeskedInstance):
     """One instance of a flattened component.
 
     Attributes:
-        served: how many calls it was taken for.
-        may_leave: whether the guest may call an import now.
+        stage: what the guest is being called for without a desk.
         denied: the import that it called without leave, if it did.
         transforms: the exported functions.
+
+    Args of the constructor:
+        setup: what the codec's instances share.
+        flattened: what to instantiate.
     """
 
-    def __init__(
-        self, flattened: FlattenedComponent, engine: Engine, *, limits: Limits, calls: Calls
-    ) -> None:
-        self.served = 0
-        self.may_leave = True
+    def __init__(self, setup: InstanceSetup, flattened: FlattenedComponent) -> None:
+        super().__init__(setup)
+        self.stage = IN_TRANSFORM
         self.denied = ""
-        self._calls = calls
-        self._wasm_store = limited_store(engine, limits)
-        self._functions = GuestFunctions(engine, self._wasm_store, limits=limits, calls=calls)
         self._memories: dict[CoreExport, LinearMemory] = {}
         # Of an instance that was put together: name -> where to find it. Instances of modules stand
         # in the linker under their index, which finds an export by name; asking an instance for all
         # of them takes time with the square of their number, 0.3 s for a CPython.
         self._inline: dict[int, Mapping[str, object]] = {}
-        self._linker = wasmtime.Linker(engine.wasmtime)
-        plan = flattened.plan
+        self._linker = wasmtime.Linker(setup.engine.wasmtime)
+        self._plan = plan = flattened.plan
         try:
-            with engine.deadline(self._wasm_store, limits.timeout_s):
+            with setup.engine.deadline(self._wasm_store, setup.limits.timeout_s):
                 for index, instance in enumerate(plan.instances):
                     if isinstance(instance, InlineInstance):
                         self._inline[index] = dict(instance.exports)
@@ -176,7 +181,7 @@ class _Instance:
                 name: _Transform(self, lifted) for name, lifted in plan.functions.items()
             }
         except (wasmtime.Trap, wasmtime.WasmtimeError, RefusedError) as failure:
-            raise self.failure(failure, limits) from failure
+            raise self.failure(failure) from failure
 
     def _instantiate(
         self, module: wasmtime.Module, arguments: Mapping[str, int]
@@ -205,7 +210,8 @@ class _Instance:
 
     def function_within_call(self, item: CoreExport) -> GuestFunction:
         """Prepare a function that is called while the guest runs: its deadline goes on."""
-        return self._calls.function(self._wasm_store, cast("wasmtime.Func", self._find(item)))
+        function = cast("wasmtime.Func", self._find(item))
+        return self._setup.calls.function(self._wasm_store, function)
 
     def memory(self, item: CoreExport) -> LinearMemory:
         """Look at a memory; the same one for every function that shares it."""
@@ -213,9 +219,17 @@ class _Instance:
         if found is None:
             exported = self._find(item)
             assert isinstance(exported, wasmtime.Memory)  # noqa: S101 - it was validated
-            found = LinearMemory(self._calls, self._wasm_store, exported)
+            found = LinearMemory(self._setup.calls, self._wasm_store, exported)
             self._memories[item] = found
         return found
+
+    def desk_import(self, module: str, name: str) -> object:
+        """Find a part of an exported function: what an attribute of a `LiftedFunction` names."""
+        return self._find(getattr(self._plan.functions[module], name))
+
+    def is_at(self, stage: int) -> bool:
+        """Tell what the guest is being called for, or was when it trapped."""
+        return stage == (self.stage or (IN_TRANSFORM if self.desk is None else self.desk.stage))
 
     def memory_bytes(self) -> int:
         """Say how large the memories are that were looked at."""
@@ -228,7 +242,8 @@ class _Instance:
         caller = _ImportCaller(self, item)
 
         def stub(*arguments: int) -> int | None:
-            if not self.may_leave:
+            # The canonical ABI lets a guest call nothing while it allocates or cleans up.
+            if not self.is_at(IN_TRANSFORM):
                 self.denied = f"{item.interface}#{item.function}, while it may call nothing"
             elif answer is None:
                 self.denied = f"{item.interface}#{item.function}"
@@ -243,7 +258,7 @@ class _Instance:
 
         return wasmtime.Func(self._wasm_store, type_, stub)
 
-    def failure(self, failure: Exception, limits: Limits) -> ChonkleError:
+    def failure(self, failure: Exception) -> ChonkleError:
         """Say what broke, and by which import if it was one."""
         # The package keeps the exception of a callback for whoever fails next, so that it is taken
         # away. Where the guest trapped within an import, in its own allocator, it is the reason.
@@ -251,7 +266,7 @@ class _Instance:
         if self.denied:
             return CodecTrap(f"the guest called {self.denied}, which the sandbox denies")
         is_reason = isinstance(kept, (wasmtime.Trap, wasmtime.WasmtimeError))
-        return trap_error(kept if is_reason and kept else failure, limits)
+        return trap_error(kept if is_reason and kept else failure, self._setup.limits)
 
 
 class _ImportCaller:
@@ -265,9 +280,9 @@ class _ImportCaller:
         if self._item.realloc is None:
             raise RefusedError("the import has no allocator")
         instance = self._instance
-        instance.may_leave = False
+        instance.stage = IN_ALLOCATOR
         address = instance.function_within_call(self._item.realloc)(0, 0, align, size) & _U32
-        instance.may_leave = True
+        instance.stage = IN_TRANSFORM
         return address
 
     def write(self, address: int, data: bytes) -> None:
@@ -286,6 +301,7 @@ class FlattenedCodec(Codec):
         engine: the engine that compiled it.
         limits: what one call may take.
         calls: how guests are called.
+        open_desk: gives the compiled desk, or None where there shall be none.
     """
 
     def __init__(
@@ -296,11 +312,19 @@ class FlattenedCodec(Codec):
         engine: Engine,
         limits: Limits,
         calls: Calls,
+        open_desk: Callable[[], wasmtime.Module | None],
     ) -> None:
         self._signature = signature
         self._limits = limits
         self._stack = StackCheck(engine)
-        self._pool = InstancePool(lambda: _Instance(flattened, engine, limits=limits, calls=calls))
+        setup = InstanceSetup(
+            engine=engine,
+            limits=limits,
+            calls=calls,
+            open_desk=open_desk if _may_have_desk(flattened.plan) else _no_desk,
+            copier=PortCopier(signature, limits),
+        )
+        self._pool = InstancePool(lambda: _Instance(setup, flattened))
 
     def signature(self) -> Signature:
         """Give the codec's typed ports."""
@@ -308,7 +332,8 @@ class FlattenedCodec(Codec):
 
     def answer(self, direction: Direction, port_map: Mapping[str, Buffer]) -> Answer:
         """Run the codec; the answer's ports lie in the guest's memory until it is closed."""
-        return self._run(self._lend, direction, port_map)
+        found = self._run(self._lend, direction, port_map)
+        return found if isinstance(found, Answer) else Answer(found)
 
     def call(self, direction: Direction, port_map: Mapping[str, Buffer]) -> dict[str, bytes]:
         """Run the codec and copy its answer."""
@@ -319,11 +344,14 @@ class FlattenedCodec(Codec):
         give: Callable[[_Instance, _Transform, int, dict[str, memoryview], Direction], T],
         direction: Direction,
         port_map: Mapping[str, Buffer],
-    ) -> T:
-        """Run the codec; `give` makes of what it returned what is wanted."""
+    ) -> dict[str, bytes] | T:
+        """Run the codec; gives a small answer's ports, or what `give` makes of a large one."""
         instance: _Instance | None = None
+        size = 0
         try:
-            size = sum(map(len, port_map.values()))
+            if not self._stack.is_enough:
+                self._stack.look()
+            pieces, size = portmap.pieces(port_map)
             if size > self._limits.memory_bytes:
                 raise LimitExceeded(
                     "the input alone is larger than the memory allowed",
@@ -332,19 +360,19 @@ class FlattenedCodec(Codec):
                 )
             # Whatever is raised from here on leaves the instance outside of the pool: a guest that
             # broke is in no state to be called again, and one that only said no comes back below.
-            if not self._stack.is_enough:
-                self._stack.look()
             instance = self._pool.take()
             instance.served += 1
             transform = instance.transforms[direction]
-            try:
-                rows = transform.lower(port_map)
-            except wasmtime.Trap as trap:
-                # The canonical ABI knows no other answer of an allocator that has no memory.
-                if instance.denied or not is_unreachable(trap):
-                    raise
-                raise no_room_for(size) from trap
-            pointer = transform.call(rows, len(port_map)) & _U32
+            desk = None if size > DESK_BYTES else instance.desk or instance.set_up_desk()
+            if desk is not None:
+                result = desk.run(direction, pieces, size)
+                if not isinstance(result, int):
+                    if not desk.has_grown:
+                        self._pool.give(instance)
+                    return result
+            else:
+                result = transform.call(transform.lower(port_map), len(port_map))
+            pointer = result & _U32
             try:
                 ports = transform.lift(pointer)
             except _Refused as refused:
@@ -354,9 +382,10 @@ class FlattenedCodec(Codec):
                 raise said from None
             return give(instance, transform, pointer, ports, direction)
         except (ChonkleError, wasmtime.Trap, wasmtime.WasmtimeError, RefusedError) as failure:
-            if isinstance(failure, OutOfMemory) and instance and instance.served > 1:
+            told = self._told(failure, instance, size)
+            if isinstance(told, OutOfMemory) and instance and instance.served > 1:
                 return self._run(give, direction, port_map)
-            raise self._failure(failure, instance, direction) from failure
+            raise told.within(self._label(direction)) from failure
 
     def memory_bytes(self) -> int:
         """Say how large the memories of the waiting instances are that their functions use."""
@@ -391,7 +420,7 @@ class FlattenedCodec(Codec):
             try:
                 self._post_return(instance, transform, pointer)
             except (wasmtime.Trap, wasmtime.WasmtimeError, RefusedError) as failure:
-                raise self._failure(failure, instance, direction) from failure
+                raise instance.failure(failure).within(self._label(direction)) from failure
 
         self._limits.check_output(ports)
         return Answer(ports, release)
@@ -399,9 +428,9 @@ class FlattenedCodec(Codec):
     def _post_return(self, instance: _Instance, transform: _Transform, pointer: int) -> None:
         """Let the guest free what it returned, and keep the instance if it could."""
         if transform.post_return is not None:
-            instance.may_leave = False
+            instance.stage = IN_CLEANUP
             transform.post_return(pointer)
-            instance.may_leave = True
+            instance.stage = IN_TRANSFORM
         if transform.memory.is_worth_keeping():
             self._pool.give(instance)
 
@@ -413,13 +442,28 @@ class FlattenedCodec(Codec):
         except (wasmtime.Trap, wasmtime.WasmtimeError, RefusedError):
             take_callback_failure()
 
-    def _failure(
-        self, failure: Exception, instance: _Instance | None, direction: Direction
-    ) -> ChonkleError:
-        if not isinstance(failure, ChonkleError):
-            failure = (
-                trap_error(failure, self._limits)
-                if instance is None
-                else instance.failure(failure, self._limits)
-            )
-        return failure.within(call_label(self._signature, "component", direction))
+    def _told(self, failure: Exception, instance: _Instance | None, size: int) -> ChonkleError:
+        """Say in chonkle's words why a call with so many bytes of input failed."""
+        if isinstance(failure, ChonkleError):
+            return failure
+        if instance is None:
+            return trap_error(failure, self._limits)
+        gave_up = isinstance(failure, wasmtime.Trap) and is_unreachable(failure)
+        if gave_up and instance.is_at(IN_ALLOCATOR) and not instance.denied:
+            # The canonical ABI knows no other answer of an allocator that has no memory.
+            return no_room_for(size)
+        return instance.failure(failure)
+
+    def _label(self, direction: Direction) -> str:
+        return call_label(self._signature, "component", direction)
+
+
+def _may_have_desk(plan: ComponentPlan) -> bool:
+    """Tell whether both functions use one memory and one allocator, and free what they return."""
+    lifted = [plan.functions[direction] for direction in DIRECTIONS]
+    shared = {(each.memory, each.realloc) for each in lifted}
+    return len(shared) == 1 and all(each.post_return for each in lifted)
+
+
+def _no_desk() -> None:
+    return None

@@ -7,7 +7,8 @@ from functools import partial
 import click
 
 from chonkle.backends.component.compiler import FlatteningCompiler, WholeCompiler
-from chonkle.backends.desk import desk_module
+from chonkle.backends.component.desk import COMPONENT_DESK
+from chonkle.backends.desk import CORE_DESK
 from chonkle.cache.directory import CacheDirectory, Entry
 from chonkle.cache.native import ModuleCompiler
 from chonkle.cache.record import Doubt
@@ -85,7 +86,7 @@ def _recompiler(settings: Settings) -> Recompiler:
     return Recompiler(
         compilers=(ModuleCompiler(), FlatteningCompiler(), WholeCompiler()),
         # What chonkle compiles for itself is no codec.
-        binaries=[*binaries, desk_module()],
+        binaries=[*binaries, CORE_DESK.wasm(), COMPONENT_DESK.wasm()],
     )
 
 

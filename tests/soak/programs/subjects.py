@@ -108,7 +108,9 @@ def _answer(runs: object, engine: Engine) -> int:
     common: dict[str, Any] = {"signature": _SIGNATURE, "engine": engine, "limits": Limits()}
     codec: Codec
     if isinstance(runs, FlattenedComponent):
-        codec = FlattenedCodec(runs, calls=open_calls(prepared=True), **common)
+        codec = FlattenedCodec(
+            runs, calls=open_calls(prepared=True), open_desk=lambda: None, **common
+        )
     else:
         assert isinstance(runs, wasm_component.Component)
         codec = WholeCodec(runs, **common)

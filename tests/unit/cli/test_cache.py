@@ -747,7 +747,7 @@ class TestVerify:
 
     def test_components_are_compared_too(self, run: Run) -> None:
         run("warm", "identity")
-        assert "3 of 3 entries as compiling gives" in run("verify", "--recompile").out
+        assert "4 of 4 entries as compiling gives" in run("verify", "--recompile").out
 
     def test_a_bad_entry_is_listed_and_removed_when_asked(
         self, run: Run, own: CacheDirectory, install: Callable[..., Path]

@@ -1,7 +1,7 @@
 """Components: what a codec gets right, and every way in which a guest can break the ABI.
 
-Every guest is run twice, flattened and through wasmtime's own component support: the two must agree
-on what is an answer, a refusal and a trap.
+Every guest is run three times: flattened, with small calls over a desk and without, and through
+wasmtime's own component support. They must agree on what is an answer, a refusal and a trap.
 """
 
 import logging
@@ -27,6 +27,7 @@ from chonkle.formats.signature import Signature, embed_signature
 from chonkle.resolver import Resolution
 from chonkle.session import Session
 from chonkle.storage.store import WasmCodec
+from tests.unit.backends.component.written import BUMP, ECHO, POST, SKELETON, component
 
 type OpenComponent = Callable[..., Codec]
 type OpenSession = Callable[..., Session]
@@ -35,61 +36,6 @@ PORTS = {"bytes": {"type": "bytes"}}
 SIGNATURE = Signature.from_json(
     {"codec_id": "guest", "implementation": "guest-wat", "inputs": PORTS, "outputs": PORTS}
 )
-
-# A component around one core module. `$decode` and `$encode` get `{rows, count}` and give the
-# address of `{u8 discriminant, u32 pointer, u32 length}`; the one below gives its input back.
-SKELETON = """
-(component
-  {imports}
-  (core module $code
-    {core_imports}
-    (memory (export "memory") {memory})
-    (global $next (mut i32) (i32.const 4096))
-    (func $realloc (export "realloc") (param i32 i32 i32 i32) (result i32)
-      (local $start i32)
-      {realloc})
-    (func (export "encode") (param $rows i32) (param $count i32) (result i32) {echo})
-    (func (export "decode") (param $rows i32) (param $count i32) (result i32) {decode})
-    (func (export "post") (param i32) {post})
-    (data (i32.const 1024) "words of a guest\\n\\1b[0m\\ff"))
-  (core instance $main (instantiate $code {arguments}))
-  (type $port-map (list (tuple string (list u8))))
-  (type $answer (result $port-map (error string)))
-  (func $encode (param "inputs" $port-map) (result $answer)
-    (canon lift (core func $main "encode") (memory (core memory $main "memory"))
-      (realloc (core func $main "realloc")) (post-return (core func $main "post"))))
-  (func $decode (param "inputs" $port-map) (result $answer)
-    (canon lift (core func $main "decode") (memory (core memory $main "memory"))
-      (realloc (core func $main "realloc")) (post-return (core func $main "post"))))
-  (instance $transform (export "encode" (func $encode)) (export "decode" (func $decode)))
-  (export "chonkle:codec/transform@0.1.0" (instance $transform)))
-"""
-# Moves on, aligned, and grows the memory when it has to.
-BUMP = """
-  (local.set $start (i32.and (i32.add (global.get $next) (i32.sub (local.get 2) (i32.const 1)))
-                             (i32.sub (i32.const 0) (local.get 2))))
-  (global.set $next (i32.add (local.get $start) (local.get 3)))
-  (if (i32.gt_u (global.get $next) (i32.mul (memory.size) (i32.const 65536)))
-    (then (drop (memory.grow (i32.add (i32.const 1)
-            (i32.div_u (local.get 3) (i32.const 65536)))))))
-  (local.get $start)
-"""
-ECHO = """
-  (i32.store8 (i32.const 16) (i32.const 0))
-  (i32.store (i32.const 20) (local.get $rows))
-  (i32.store (i32.const 24) (local.get $count))
-  (i32.const 16)
-"""
-POST = "(global.set $next (i32.const 4096))"
-
-
-def component(**parts: str) -> bytes:
-    """Assemble a component that echoes, unless told otherwise."""
-    usual = {
-        "imports": "", "core_imports": "", "memory": "1", "realloc": BUMP, "echo": ECHO,
-        "decode": ECHO, "post": POST, "arguments": "",
-    }  # fmt: skip
-    return bytes(wasmtime.wat2wasm(SKELETON.format(**{**usual, **parts})))
 
 
 def result(discriminant: int, pointer: int, length: int, *, at: int = 16) -> str:
@@ -111,20 +57,24 @@ def one_row(name: int, name_size: int, data: int, data_size: int) -> str:
     return stores + result(0, 64, 1)
 
 
-@pytest.fixture(params=["flattened", "whole"])
+@pytest.fixture(params=["desk", "flattened", "whole"])
 def open_component(
-    request: pytest.FixtureRequest, tmp_path: Path, open_session: OpenSession
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    open_session: OpenSession,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[OpenComponent]:
-    session = open_session(
-        cache=tmp_path / "cache", flatten_components=request.param == "flattened"
-    )
+    calls_without = 0 if request.param == "desk" else sys.maxsize
+    monkeypatch.setattr("chonkle.backends.desk._CALLS_WITHOUT_DESK", calls_without)
+    flatten = request.param != "whole"
+    session = open_session(cache=tmp_path / "cache", flatten_components=flatten)
 
     def open_(wasm: bytes, limits: Limits | None = None) -> Codec:
         codec = WasmCodec.from_bytes(embed_signature(wasm, SIGNATURE), "guest.wasm")
         opened = session.open(
             Resolution("component", codec.signature, "test", codec), limits or Limits()
         )
-        expected = FlattenedCodec if request.param == "flattened" else WholeCodec
+        expected = FlattenedCodec if flatten else WholeCodec
         assert type(opened) is expected
         return opened
 
@@ -230,7 +180,7 @@ def test_an_allocator_that_gives_up_has_no_room(tmp_path: Path, open_session: Op
     with open_session(cache=tmp_path, flatten_components=True) as session:
         opened = session.open(Resolution("component", SIGNATURE, "test", codec), Limits())
         for _ in range(2):
-            with pytest.raises(LimitExceeded, match="no room for 100 bytes of input"):
+            with pytest.raises(LimitExceeded, match="no room for 117 bytes of input"):
                 opened.call("decode", {"bytes": b"x" * 100})
 
 
