@@ -99,7 +99,9 @@ class Session(Closing):
             CacheError: in mode `only`, when its native code is not in the cache.
         """
         self.open(resolution, limits)
-        for open_desk in self._desks.values():
+        with self._lock:
+            desks = list(self._desks.values())
+        for open_desk in desks:
             open_desk()
 
     def _open(self, resolution: Resolution, limits: Limits) -> Codec:

@@ -101,6 +101,22 @@ class Limits:
                 got=repr(seconds),
             )
 
+    def check_input(self, size: int) -> None:
+        """Demand that a call's input could fit into the memory of a guest.
+
+        Args:
+            size: how many bytes it is.
+
+        Raises:
+            LimitExceeded: when it could not.
+        """
+        if size > self.memory_bytes:
+            raise LimitExceeded(
+                "the input alone is larger than the memory allowed",
+                expected=f"at most {self.memory_bytes} bytes",
+                got=str(size),
+            )
+
     def check_output(self, ports: Mapping[str, Buffer]) -> None:
         """Demand that a call did not return too much.
 

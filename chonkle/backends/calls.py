@@ -82,7 +82,7 @@ class PublicCalls:
 
         def view() -> memoryview:
             address = ctypes.addressof(memory.data_ptr(wasm_store).contents)
-            return _view(address, memory.data_len(wasm_store))
+            return _view(address, memory.data_len(wasm_store), wasm_store)
 
         return lambda: memory.data_len(wasm_store), view
 
@@ -214,9 +214,11 @@ def _address(data: ctypes.Structure | ctypes.Array[c_int64] | c_void_p) -> objec
     return c_void_p.from_param(ctypes.addressof(data))
 
 
-def _view(address: int, size: int, _kept: object = None) -> memoryview:
-    # ctypes cannot make an array of no bytes at an address.
-    return memoryview((ctypes.c_ubyte * size).from_address(address)).cast("B")
+def _view(address: int, size: int, kept: object) -> memoryview:
+    shown = (ctypes.c_ubyte * size).from_address(address)
+    # Whoever still has a part of the view when nobody has the guest any more reads what was there.
+    shown.kept = kept  # type: ignore[attr-defined]  # ctypes lets one
+    return memoryview(shown).cast("B")
 
 
 def open_calls(*, prepared: bool = True) -> Calls:

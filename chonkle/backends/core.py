@@ -26,7 +26,6 @@ from chonkle.backends.stack import StackCheck
 from chonkle.engine import Engine
 from chonkle.errors import (
     ChonkleError,
-    LimitExceeded,
     OutOfMemory,
     WasmFormatError,
 )
@@ -91,7 +90,7 @@ class _CoreInstance(DeskedInstance):
 
     def __init__(self, setup: InstanceSetup, module: wasmtime.Module) -> None:
         super().__init__(setup)
-        wasm_store, functions = self._wasm_store, self._functions
+        wasm_store, functions = self._wasm_store, self.functions
         linker = wasmtime.Linker(setup.engine.wasmtime)
         # Deny by default: an import that is called traps, and the trap names it.
         linker.define_unknown_imports_as_traps(module)
@@ -102,8 +101,8 @@ class _CoreInstance(DeskedInstance):
         self.memory = LinearMemory(setup.calls, wasm_store, memory)
         self._exports = exports
         if "_initialize" in exports:
-            functions.prepare(exports["_initialize"])()
-        self.alloc = functions.prepare(exports["alloc"])
+            functions.prepare(exports["_initialize"], begins=True)()
+        self.alloc = functions.prepare(exports["alloc"], begins=True)
         self.dealloc = functions.prepare(exports["dealloc"])
         self.transforms = {
             direction: functions.prepare(exports[direction]) for direction in DIRECTIONS
@@ -173,11 +172,12 @@ class CoreCodec(Codec):
         try:
             if not self._stack.is_enough:
                 self._stack.look()
-            instance = self._pool.take()
+            pieces, size = portmap.pieces(port_map)
+            self._limits.check_input(size)
             # Whatever is raised from here on leaves the instance outside of the pool: a guest that
             # broke is in no state to be called again, and one that only said no comes back below.
+            instance = self._pool.take()
             instance.served += 1
-            pieces, size = portmap.pieces(port_map)
             desk = None if size > DESK_BYTES else instance.desk or instance.set_up_desk()
             if desk is not None:
                 result = desk.run(direction, pieces, size)
@@ -193,6 +193,8 @@ class CoreCodec(Codec):
             return give(instance, (result >> 32) & _U32, result & _U32, direction)
         except (ChonkleError, wasmtime.Trap, wasmtime.WasmtimeError) as failure:
             if isinstance(failure, OutOfMemory) and instance and instance.served > 1:
+                # In a new instance: those that wait have memory that this one could need.
+                self._pool.clear()
                 return self._run(give, direction, port_map)
             raise self._failure(failure, direction) from failure
 
@@ -206,12 +208,6 @@ class CoreCodec(Codec):
 
     def _write_input(self, instance: _CoreInstance, pieces: list[Buffer], size: int) -> int:
         """Have the guest make room for a port-map and write it there; gives its address."""
-        if size > self._limits.memory_bytes:
-            raise LimitExceeded(
-                "the input alone is larger than the memory allowed",
-                expected=f"at most {self._limits.memory_bytes} bytes",
-                got=str(size),
-            )
         pointer = instance.alloc(size) & _U32
         if pointer == 0:
             raise no_room_for(size)
@@ -235,6 +231,7 @@ class CoreCodec(Codec):
 
         def release() -> None:
             output.release()
+            instance.functions.begin()
             try:
                 instance.dealloc(start, size)
             except (wasmtime.Trap, wasmtime.WasmtimeError) as failure:

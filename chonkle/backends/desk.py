@@ -169,14 +169,28 @@ class DeskOpener:
         self._is_open = False
 
     def __call__(self) -> wasmtime.Module | None:
-        """Give the module, or None where nothing may be compiled and the cache lacks it."""
+        """Give the module, or None where there shall be none.
+
+        There is none where nothing may be compiled and the cache lacks it, and where the system
+        limits the addresses of this process: each memory takes 4 GiB of them, which codecs need.
+        """
         with self._lock:
-            if not self._is_open:
+            if not self._is_open and not _addresses_are_limited():
                 wasm = self._design.wasm()
                 binary = Binary(wasm, Digest.blake3(wasm), codec_id="", label=self._design.label)
                 self._module = self._cache.find_or_compile(binary, ModuleCompiler())
                 self._is_open = True
             return self._module
+
+
+def _addresses_are_limited() -> bool:
+    """Tell whether there is a `ulimit -v`."""
+    try:
+        import resource  # noqa: PLC0415 - Windows has none
+    except ImportError:
+        return False
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return soft != resource.RLIM_INFINITY
 
 
 class Desk:
@@ -207,7 +221,7 @@ class Desk:
         _, see = calls.memory(wasm_store, own["desk"])
         self._view = see()
         self._transforms = {
-            direction: functions.prepare(own[direction]) for direction in DIRECTIONS
+            direction: functions.prepare(own[direction], begins=True) for direction in DIRECTIONS
         }
         self._copy = copier.copy
         self.has_grown = False
@@ -285,6 +299,7 @@ class DeskedInstance(ABC):
     Attributes:
         served: how many calls it was taken for.
         desk: its desk, if it has one yet.
+        functions: prepares functions of the guest, and says how long they may take.
 
     Args of the constructor:
         setup: what the codec's instances share.
@@ -294,9 +309,9 @@ class DeskedInstance(ABC):
         self.served = 0
         self.desk: Desk | None = None
         self._setup = setup
-        self._is_without_desk = False
+        self._desk_was_tried = False
         self._wasm_store = limited_store(setup.engine, setup.limits)
-        self._functions = GuestFunctions(
+        self.functions = GuestFunctions(
             setup.engine, self._wasm_store, limits=setup.limits, calls=setup.calls
         )
 
@@ -306,8 +321,9 @@ class DeskedInstance(ABC):
 
     def set_up_desk(self) -> Desk | None:
         """Set up the desk at the second call: a process that makes one does not pay for it."""
-        if self.served <= _CALLS_WITHOUT_DESK or self._is_without_desk:
+        if self.served <= _CALLS_WITHOUT_DESK or self._desk_was_tried:
             return None
+        self._desk_was_tried = True
         setup, wasm_store = self._setup, self._wasm_store
         module = setup.open_desk()
         if module is None:
@@ -319,13 +335,12 @@ class DeskedInstance(ABC):
             with room_for_one_more(wasm_store, setup.limits, _PAGES * _PAGE_BYTES):
                 own = wasmtime.Instance(wasm_store, module, imports)
         except wasmtime.WasmtimeError:
-            # The process has no addresses for another memory: it goes on without, only slower.
-            self._is_without_desk = True
+            # The system gives this process no other memory: it goes on without, only slower.
             return None
         self.desk = Desk(
             own.exports(wasm_store),
             wasm_store=wasm_store,
-            functions=self._functions,
+            functions=self.functions,
             calls=setup.calls,
             copier=setup.copier,
         )

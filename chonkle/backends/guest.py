@@ -4,6 +4,7 @@ An instance serves one call at a time. Whoever calls takes it out of the pool an
 instance whose guest trapped, or whose memory grew large, is never given back.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from struct import Struct
@@ -223,13 +224,20 @@ class GuestFunctions:
         self._engine = engine
         self._wasm_store = wasm_store
         self._timeout_s = limits.timeout_s
+        self._ends_s = 0.0
         self._calls = calls
 
-    def prepare(self, function: object) -> GuestFunction:
+    def begin(self) -> None:
+        """Let the time begin that all calls together may take until this is called again."""
+        if self._timeout_s is not None:
+            self._ends_s = time.monotonic() + self._timeout_s
+
+    def prepare(self, function: object, *, begins: bool = False) -> GuestFunction:
         """Prepare a function of integers.
 
         Args:
             function: an export that is known to be one.
+            begins: whether it is the first that a call of the codec calls; see `begin`.
 
         Returns:
             A callable that raises `wasmtime.Trap` or `wasmtime.WasmtimeError`; see `trap_error`.
@@ -240,7 +248,10 @@ class GuestFunctions:
             return call
 
         def call_in_time(*arguments: int) -> int:
-            with self._engine.deadline(self._wasm_store, self._timeout_s):
+            if begins:
+                self.begin()
+            left_s = max(self._ends_s - time.monotonic(), 0.0)
+            with self._engine.deadline(self._wasm_store, left_s):
                 return call(*arguments)
 
         return call_in_time

@@ -1,8 +1,9 @@
 """The desk of components: lowers and lifts as the canonical ABI says, in the call itself.
 
 Its calls of the guest, their order and its checks are those of `chonkle.backends.component.
-flattened`, which goes on where this does not: with a refusal, with a result that cannot be right,
-and with an answer too large for the desk. By then nothing was freed yet.
+flattened`, which goes on where this does not: with a refusal, with a result that lies nowhere, and
+with an answer too large for the desk. By then nothing was freed yet. What is left for the host to
+find, when it reads the answer, is a name that is not UTF-8 or occurs twice.
 
 A port-map is rows of sixteen bytes, `{name, name_len, data, data_len}`, and one that is encoded has
 the same strings in the same order, so that names and data are lowered and lifted alike.

@@ -8,8 +8,9 @@ rows of sixteen bytes `{name, name_len, data, data_len}`, and a result is `{u8 d
 pointer, u32 length}` behind a returned pointer.
 """
 
+import weakref
 from collections.abc import Callable, Mapping, Sequence
-from struct import Struct, pack
+from struct import Struct
 from typing import Any, cast
 
 import wasmtime
@@ -43,12 +44,13 @@ from chonkle.backends.guest import (
 )
 from chonkle.backends.stack import StackCheck
 from chonkle.engine import Engine
-from chonkle.errors import ChonkleError, CodecTrap, LimitExceeded, OutOfMemory
+from chonkle.errors import ChonkleError, CodecTrap, OutOfMemory
 from chonkle.formats import portmap
 from chonkle.formats.portmap import PORTS_MAX, Buffer
 from chonkle.formats.signature import DIRECTIONS, Direction, Signature
 
 _ROW = Struct("<IIII")
+_STRING = Struct("<II")
 _RESULT = Struct("<B3xII")
 _ROW_ALIGN = _RESULT_ALIGN = 4
 _OK, _ERR = 0, 1
@@ -93,21 +95,22 @@ class _Transform:
     def lower(self, port_map: Mapping[str, Buffer]) -> int:
         """Copy a port-map into the guest, and give the address of its rows."""
         owner, realloc, write = self._owner, self._realloc, self.memory.write
-        fields: list[int] = []
+        owner.functions.begin()
         owner.stage = IN_ALLOCATOR
-        address = realloc(0, 0, _ROW_ALIGN, _ROW.size * len(port_map)) & _U32
+        size = _ROW.size * len(port_map)
+        address = realloc(0, 0, _ROW_ALIGN, size) & _U32
         if address % _ROW_ALIGN:
             raise CodecTrap(f"the guest's list of ports is not aligned to {_ROW_ALIGN} bytes")
+        rows = self.memory.bytes_at(address, size, what="list of ports")
+        at = 0
         for name, data in port_map.items():
-            encoded = name.encode()
-            name_size, size = len(encoded), len(data)
-            name_at = realloc(0, 0, 1, name_size) & _U32
-            write(name_at, encoded, what="port name")
-            data_at = realloc(0, 0, 1, size) & _U32
-            write(data_at, data, what="input buffer")
-            fields += (name_at, name_size, data_at, size)
+            for string, what in ((name.encode(), "port name"), (data, "input buffer")):
+                size = len(string)
+                start = realloc(0, 0, 1, size) & _U32
+                write(start, string, what=what)
+                _STRING.pack_into(rows, at, start, size)
+                at += _STRING.size
         owner.stage = IN_TRANSFORM
-        write(address, pack(f"<{len(fields)}I", *fields), what="list of ports")
         return address
 
     def lift(self, pointer: int) -> dict[str, memoryview]:
@@ -206,7 +209,7 @@ class _Instance(DeskedInstance):
 
     def function(self, item: CoreExport) -> GuestFunction:
         """Prepare a function."""
-        return self._functions.prepare(self._find(item))
+        return self.functions.prepare(self._find(item))
 
     def function_within_call(self, item: CoreExport) -> GuestFunction:
         """Prepare a function that is called while the guest runs: its deadline goes on."""
@@ -239,22 +242,26 @@ class _Instance(DeskedInstance):
         """Make what answers an imported function: WASI that tells nothing, or a trap."""
         masks = [_MASKS[str(parameter)] for parameter in type_.params]
         answer = allowed(item.interface, item.function)
-        caller = _ImportCaller(self, item)
+        # wasmtime's package keeps a callback as long as the store that it is in. One that held the
+        # instance, which holds the store, would keep both for ever.
+        find_self = weakref.ref(self)
 
         def stub(*arguments: int) -> int | None:
+            instance = find_self()
+            assert instance is not None  # noqa: S101 - who calls a guest has its instance
             # The canonical ABI lets a guest call nothing while it allocates or cleans up.
-            if not self.is_at(IN_TRANSFORM):
-                self.denied = f"{item.interface}#{item.function}, while it may call nothing"
+            if not instance.is_at(IN_TRANSFORM):
+                instance.denied = f"{item.interface}#{item.function}, while it may call nothing"
             elif answer is None:
-                self.denied = f"{item.interface}#{item.function}"
+                instance.denied = f"{item.interface}#{item.function}"
             else:
                 # wasmtime hands integers over with a sign, which addresses and sizes lack.
                 unsigned = (each & mask for each, mask in zip(arguments, masks, strict=True))
                 try:
-                    return answer.lower(caller, *unsigned)
+                    return answer.lower(_ImportCaller(instance, item), *unsigned)
                 except (RefusedError, CodecTrap) as failure:
-                    self.denied = f"{item.interface}#{item.function}: {failure}"
-            raise RefusedError(self.denied)
+                    instance.denied = f"{item.interface}#{item.function}: {failure}"
+            raise RefusedError(instance.denied)
 
         return wasmtime.Func(self._wasm_store, type_, stub)
 
@@ -281,9 +288,10 @@ class _ImportCaller:
             raise RefusedError("the import has no allocator")
         instance = self._instance
         instance.stage = IN_ALLOCATOR
-        address = instance.function_within_call(self._item.realloc)(0, 0, align, size) & _U32
-        instance.stage = IN_TRANSFORM
-        return address
+        try:
+            return instance.function_within_call(self._item.realloc)(0, 0, align, size) & _U32
+        finally:
+            instance.stage = IN_TRANSFORM
 
     def write(self, address: int, data: bytes) -> None:
         if self._item.memory is None:
@@ -352,12 +360,7 @@ class FlattenedCodec(Codec):
             if not self._stack.is_enough:
                 self._stack.look()
             pieces, size = portmap.pieces(port_map)
-            if size > self._limits.memory_bytes:
-                raise LimitExceeded(
-                    "the input alone is larger than the memory allowed",
-                    expected=f"at most {self._limits.memory_bytes} bytes",
-                    got=str(size),
-                )
+            self._limits.check_input(size)
             # Whatever is raised from here on leaves the instance outside of the pool: a guest that
             # broke is in no state to be called again, and one that only said no comes back below.
             instance = self._pool.take()
@@ -384,6 +387,8 @@ class FlattenedCodec(Codec):
         except (ChonkleError, wasmtime.Trap, wasmtime.WasmtimeError, RefusedError) as failure:
             told = self._told(failure, instance, size)
             if isinstance(told, OutOfMemory) and instance and instance.served > 1:
+                # In a new instance: those that wait have memory that this one could need.
+                self._pool.clear()
                 return self._run(give, direction, port_map)
             raise told.within(self._label(direction)) from failure
 
@@ -417,6 +422,7 @@ class FlattenedCodec(Codec):
         direction: Direction,
     ) -> Answer:
         def release() -> None:
+            instance.functions.begin()
             try:
                 self._post_return(instance, transform, pointer)
             except (wasmtime.Trap, wasmtime.WasmtimeError, RefusedError) as failure:

@@ -1,7 +1,10 @@
 """The desk: who uses it and when, what does without, and that nobody sees a difference."""
 
+import gc
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 
 import pytest
 import wasmtime
@@ -9,10 +12,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chonkle.backends.base import Codec, Limits
-from chonkle.backends.desk import DESK_BYTES, Desk
+from chonkle.backends.desk import DESK_BYTES, Desk, DeskOpener
+from chonkle.backends.guest import no_room_for
+from chonkle.engine import Engine
+from chonkle.errors import LimitExceeded
 from chonkle.formats.portmap import Buffer
+from chonkle.formats.signature import embed_signature
+from chonkle.resolver import Resolution
+from chonkle.session import Session
+from chonkle.storage.store import WasmCodec
 from tests.unit.backends.component.written import ECHO, SKELETON, component
-from tests.unit.backends.conftest import OpenGuest, guest
+from tests.unit.backends.conftest import SIGNATURE, OpenGuest, guest
 
 GUESTS: Mapping[str, str | bytes] = {"core": guest(), "component": component()}
 of_both_kinds = pytest.mark.parametrize("source", GUESTS.values(), ids=GUESTS.keys())
@@ -130,6 +140,121 @@ def test_an_instance_that_grew_over_the_desk_is_not_kept(
     assert codec.call("decode", {"bytes": b"x"}) == {"bytes": b"x"}
     assert codec.memory_bytes() == kept * (1 + pages) * 65536
     assert desk_calls == ["encode", "decode"]
+
+
+def test_a_session_may_open_codecs_while_it_is_warmed(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wasm = embed_signature(bytes(wasmtime.wat2wasm(guest())), SIGNATURE)
+    codec = WasmCodec.from_bytes(wasm, "guest.wasm")
+    found = Resolution("core", SIGNATURE, "test", codec)
+    open_desk, opened = DeskOpener.__call__, 0
+
+    def open_more(opener: DeskOpener) -> object:
+        nonlocal opened
+        opened += 1
+        session.open(found, Limits(timeout_s=opened))
+        return open_desk(opener)
+
+    monkeypatch.setattr(DeskOpener, "__call__", open_more)
+    session.warm(found, Limits())
+    assert opened == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
+@of_both_kinds
+def test_where_addresses_are_limited_they_are_left_to_codecs(
+    open_guest: OpenGuest,
+    desk_calls: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    source: str | bytes,
+) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (1 << 40, 1 << 40))
+    works(open_guest(source))
+    assert desk_calls == []
+
+
+@of_both_kinds
+def test_a_desk_that_may_not_be_compiled_is_asked_for_once_an_instance(
+    open_guest: OpenGuest, monkeypatch: pytest.MonkeyPatch, source: str | bytes
+) -> None:
+    asked = 0
+
+    def none(_: DeskOpener) -> None:
+        nonlocal asked
+        asked += 1
+
+    monkeypatch.setattr(DeskOpener, "__call__", none)
+    works(open_guest(source))
+    assert asked == 1
+
+
+@of_both_kinds
+def test_an_input_larger_than_the_memory_allowed_is_refused(
+    open_guest: OpenGuest, source: str | bytes
+) -> None:
+    codec = open_guest(source, Limits(memory_bytes=65536))
+    works(codec)
+    with pytest.raises(LimitExceeded, match="the input alone is larger than the memory allowed"):
+        codec.call("decode", {"bytes": bytes(65536)})
+    works(codec)
+
+
+@of_both_kinds
+def test_all_guest_calls_of_a_call_share_its_time(
+    open_guest: OpenGuest, monkeypatch: pytest.MonkeyPatch, source: str | bytes
+) -> None:
+    codec = open_guest(source, Limits(timeout_s=100))
+    codec.call("decode", {"bytes": b"x"})
+    left: list[float] = []
+    deadline = Engine.deadline
+
+    def note(engine: Engine, wasm_store: wasmtime.Store, timeout_s: float) -> object:
+        left.append(timeout_s)
+        return deadline(engine, wasm_store, timeout_s)
+
+    monkeypatch.setattr(Engine, "deadline", note)
+    seconds = count()
+    monkeypatch.setattr("chonkle.backends.guest.time.monotonic", lambda: float(next(seconds)))
+    for data in (b"x", bytes(DESK_BYTES)) * 2:
+        left.clear()
+        codec.call("decode", {"bytes": data})
+        # The clock ticks each time that it is looked at.
+        assert left == [99 - ticks for ticks in range(len(left))]
+        assert (len(left) == 1) is (data == b"x")
+
+
+@of_both_kinds
+def test_what_an_answer_lent_outlives_it(open_guest: OpenGuest, source: str | bytes) -> None:
+    data = bytes(range(256)) * 400
+    codec = open_guest(source)
+    lent = codec.answer("decode", {"bytes": data}).ports["bytes"]
+    codec.close()
+    gc.collect()
+    # Its answer was never closed, and nobody else has the guest any more.
+    assert bytes(lent) == data
+
+
+@of_both_kinds
+def test_out_of_memory_leaves_no_others_waiting(
+    open_guest: OpenGuest, source: str | bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codec = open_guest(source)
+    held = [codec.answer("decode", {"bytes": bytes(DESK_BYTES)}) for _ in range(5)]
+    for answer in held:
+        answer.close()
+    run, tried = Desk.run, 0
+
+    def out_of_memory(*_: object) -> object:
+        nonlocal tried
+        tried += 1
+        raise no_room_for(1)
+
+    monkeypatch.setattr(Desk, "run", out_of_memory)
+    assert codec.call("decode", {"bytes": b"x"}) == {"bytes": b"x"}
+    assert tried == 1
+    monkeypatch.setattr(Desk, "run", run)
+    works(codec)
 
 
 POST_RETURN = '(post-return (core func $main "post"))'

@@ -4,6 +4,7 @@ Every guest is run three times: flattened, with small calls over a desk and with
 wasmtime's own component support. They must agree on what is an answer, a refusal and a trap.
 """
 
+import gc
 import logging
 import struct
 import sys
@@ -173,6 +174,15 @@ def test_an_allocator_that_lies_is_a_trap(open_component: OpenComponent, realloc
         codec.call("decode", {"bytes": b"x" * 100})
 
 
+def test_an_allocator_that_gives_one_place_twice_overwrites_as_the_abi_says(
+    open_component: OpenComponent,
+) -> None:
+    # The row of the name is written over the name, and that of the data over nothing else.
+    codec = open_component(component(realloc="(i32.const 4096)"))
+    with pytest.raises(CodecTrap):
+        codec.call("decode", {"bytes": b"x" * 100})
+
+
 def test_an_allocator_that_gives_up_has_no_room(tmp_path: Path, open_session: OpenSession) -> None:
     # Only flattened: wasmtime's own support does not tell where a guest trapped.
     wasm = embed_signature(component(realloc="unreachable"), SIGNATURE)
@@ -325,6 +335,27 @@ def test_an_import_may_not_be_called_during_realloc_and_post_return(
     codec = open_component(wasm)
     with pytest.raises(CodecTrap):
         codec.call("decode", {"bytes": b"x"})
+
+
+def stores() -> set[int]:
+    """Give the identities of wasmtime's stores, of which each instance has one."""
+    gc.collect()
+    return {id(each) for each in gc.get_objects() if isinstance(each, wasmtime.Store)}
+
+
+def test_an_instance_with_imports_goes_when_nobody_has_it(open_component: OpenComponent) -> None:
+    wasm = importing(
+        "wasi:clocks/wall-clock@0.2.0", "now", "(result u64)", "(result i64)", decode="unreachable"
+    )
+    codec = open_component(wasm)
+    others = stores()
+    for _ in range(3):
+        for _ in range(3):
+            assert codec.call("encode", {"bytes": b"x"}) == {"bytes": b"x"}
+        assert len(stores() - others) == 1
+        with pytest.raises(CodecTrap):
+            codec.call("decode", {"bytes": b"x"})
+    assert stores() <= others
 
 
 RANDOM_U64 = "(i64.store (i32.const 1032) (call $imported))" + one_row(1024, 5, 1032, 8)
