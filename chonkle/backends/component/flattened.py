@@ -81,10 +81,9 @@ class _Refused(Exception):  # noqa: N818 - the guest's answer, and not a failure
 class _Transform:
     """One exported function of an instance, its parts prepared."""
 
-    __slots__ = ("_owner", "_realloc", "call", "memory", "post_return")
+    __slots__ = ("_realloc", "call", "memory", "post_return")
 
     def __init__(self, owner: "_Instance", lifted: LiftedFunction) -> None:
-        self._owner = owner
         self._realloc = owner.function(lifted.realloc)
         self.call = owner.function(lifted.function)
         self.post_return = (
@@ -92,9 +91,10 @@ class _Transform:
         )
         self.memory = owner.memory(lifted.memory)
 
-    def lower(self, port_map: Mapping[str, Buffer]) -> int:
+    def lower(self, owner: "_Instance", port_map: Mapping[str, Buffer]) -> int:
         """Copy a port-map into the guest, and give the address of its rows."""
-        owner, realloc, write = self._owner, self._realloc, self.memory.write
+        # An owner that was kept here would be a cycle: it is to go as soon as nobody has it.
+        realloc, write = self._realloc, self.memory.write
         owner.functions.begin()
         owner.stage = IN_ALLOCATOR
         size = _ROW.size * len(port_map)
@@ -374,7 +374,7 @@ class FlattenedCodec(Codec):
                         self._pool.give(instance)
                     return result
             else:
-                result = transform.call(transform.lower(port_map), len(port_map))
+                result = transform.call(transform.lower(instance, port_map), len(port_map))
             pointer = result & _U32
             try:
                 ports = transform.lift(pointer)

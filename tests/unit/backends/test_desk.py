@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chonkle.backends.base import Codec, Limits
-from chonkle.backends.desk import DESK_BYTES, Desk, DeskOpener
+from chonkle.backends.desk import DESK_BYTES, Desk, DeskedInstance, DeskOpener, InstanceSetup
 from chonkle.backends.guest import no_room_for
 from chonkle.engine import Engine
 from chonkle.errors import LimitExceeded
@@ -233,6 +234,34 @@ def test_what_an_answer_lent_outlives_it(open_guest: OpenGuest, source: str | by
     gc.collect()
     # Its answer was never closed, and nobody else has the guest any more.
     assert bytes(lent) == data
+
+
+@of_both_kinds
+def test_an_instance_goes_as_soon_as_its_codec_is_closed(
+    open_guest: OpenGuest,
+    desk_calls: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    source: str | bytes,
+) -> None:
+    made: list[weakref.ref[DeskedInstance]] = []
+    make = DeskedInstance.__init__
+
+    def note(instance: DeskedInstance, setup: InstanceSetup) -> None:
+        made.append(weakref.ref(instance))
+        make(instance, setup)
+
+    monkeypatch.setattr(DeskedInstance, "__init__", note)
+    codec = open_guest(source)
+    works(codec)
+    assert desk_calls
+    (find,) = made
+    assert find() is not None
+    gc.disable()
+    try:
+        codec.close()
+        assert find() is None
+    finally:
+        gc.enable()
 
 
 @of_both_kinds
