@@ -175,17 +175,22 @@ def judged(count: int, seed: int) -> Iterator[tuple[bytes, bool]]:
     donors = [split(each) for each in written()]
     for _ in range(count):
         wasm = mutant(chance, chance.choice(donors), donors)
-        try:
-            wasm_component.Component(engine, wasm)
-        except wasmtime.WasmtimeError:
-            yield wasm, False
-        else:
-            yield wasm, True
+        yield wasm, is_accepted(engine, wasm)
+
+
+def is_accepted(engine: wasmtime.Engine, wasm: bytes) -> bool:
+    try:
+        wasm_component.Component(engine, wasm)
+    except wasmtime.WasmtimeError:
+        return False
+    return True
 
 
 def check_accepted(count: int, seed: int) -> int:
     """Demand that nothing is called malformed that wasmtime accepts."""
     accepted = 0
+    # Before 50, wasmtime took a component within for whole that the end of the file cuts off.
+    cut_is_accepted = is_accepted(wasmtime.Engine(), HEADER + b"\4\x30" + HEADER)
     for wasm, valid in judged(count, seed):
         if not valid:
             continue
@@ -195,6 +200,8 @@ def check_accepted(count: int, seed: int) -> int:
         except Unsupported:
             pass
         except WasmFormatError as failure:
+            if cut_is_accepted and "is truncated" in str(failure):
+                continue
             pytest.fail(f"{failure}, but wasmtime accepts it: {wasm.hex()}")
     return accepted
 
