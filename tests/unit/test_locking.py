@@ -48,7 +48,7 @@ if child == 0:
     opened = session.open(resolution, Limits())
     os._exit(opened.call("encode", {"bytes": b"x"}) != {"bytes": b"x"})
 _, status = os.waitpid(child, 0)
-print(os.waitstatus_to_exitcode(status))
+print(os.waitstatus_to_exitcode(status), flush=True)
 os._exit(0)
 """
 
