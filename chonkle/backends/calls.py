@@ -149,16 +149,11 @@ class PreparedCalls:
                 raise failure(error, trap, kept)
             return result[0]
 
-        # What allocates for a component is called three times a chunk.
+        # What allocates for a component is called three times a large chunk.
         def call_with_four(first: int, second: int, third: int, fourth: int) -> int:
-            cells[0] = first
-            cells[2] = second
             cells[4] = third
             cells[6] = fourth
-            error = run(*arguments)
-            if error or trap.value:
-                raise failure(error, trap, kept)
-            return result[0]
+            return call(first, second)
 
         def call_with_more(*given: int) -> int:
             values[4 : 2 * arity : 2] = list(given[_FEW:])

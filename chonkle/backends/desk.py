@@ -45,6 +45,7 @@ from chonkle.locking import ForkableLock
 DESK_BYTES: Final = 65536 + 4096
 # Up to here, to join what is written and to write it at once is quicker than to write it twice.
 _JOINED_MAX: Final = 4096
+# To set a desk up takes longer than it spares a process that makes one call.
 _CALLS_WITHOUT_DESK: Final = 1
 _PAGE_BYTES: Final = 65536
 _PAGES: Final = -(-DESK_BYTES // _PAGE_BYTES)
@@ -320,7 +321,7 @@ class DeskedInstance(ABC):
         """Find what a desk imports."""
 
     def set_up_desk(self) -> Desk | None:
-        """Set up the desk at the second call: a process that makes one does not pay for it."""
+        """Set up the desk, at the second call and once; gives None where there is none."""
         if self.served <= _CALLS_WITHOUT_DESK or self._desk_was_tried:
             return None
         self._desk_was_tried = True
