@@ -6,8 +6,9 @@ package's own bindings to it are not. So everything that reaches below the packa
 stands in this file, is tried out once before it is used, and gives way to the public API, with a
 word in the log, where it does not work as expected.
 
-Unchecked means that nothing compares the arguments with the function's type: whoever prepares a
-call has checked that type before.
+Unchecked means that wasmtime does not compare the arguments with the function's type. A guest whose
+function takes a reference where the host passes a number could choose an address of the host. So
+every function is compared with the expected type when it is prepared, by wasmtime's own view of it.
 """
 
 import ctypes
@@ -17,7 +18,8 @@ from typing import Any, Protocol
 
 import wasmtime
 
-from chonkle.errors import LimitExceeded
+from chonkle.errors import LimitExceeded, WasmFormatError
+from chonkle.formats.wasm_binary import type_parts
 
 _PROBE_HIGH, _PROBE_LOW = 0x1234_5678, 0x2BCD_EF01
 # Functions with at most so many parameters are called without packing their arguments.
@@ -32,7 +34,7 @@ type GuestMemory = tuple[Callable[[], int], Callable[[], memoryview]]
 class Calls(Protocol):
     """A way of calling guests."""
 
-    def function(self, wasm_store: wasmtime.Store, function: wasmtime.Func) -> GuestFunction:
+    def function(self, wasm_store: wasmtime.Store, function: object, type_: str) -> GuestFunction:
         """Prepare a function of integers with one result or none.
 
         Integers go in as they stand in memory, without a sign. An i32 comes back in the lower 32
@@ -41,12 +43,16 @@ class Calls(Protocol):
         Args:
             wasm_store: the store that the function belongs to.
             function: the function.
+            type_: the type that it must have, such as `(i32, i32) -> i64`.
 
         Returns:
             A callable that raises `wasmtime.Trap` or `wasmtime.WasmtimeError`.
+
+        Raises:
+            WasmFormatError: when it is no function, or has another type.
         """
 
-    def memory(self, wasm_store: wasmtime.Store, memory: wasmtime.Memory) -> GuestMemory:
+    def memory(self, wasm_store: wasmtime.Store, memory: object) -> GuestMemory:
         """Prepare the view of a linear memory.
 
         Args:
@@ -56,15 +62,25 @@ class Calls(Protocol):
         Returns:
             Two callables: one gives the memory's size in bytes, and one shows the memory in place,
             as large as it is then.
+
+        Raises:
+            WasmFormatError: when it is no memory.
         """
 
 
 class PublicCalls:
     """Calls through the documented API of the wasmtime package."""
 
-    def function(self, wasm_store: wasmtime.Store, function: wasmtime.Func) -> GuestFunction:
+    def function(self, wasm_store: wasmtime.Store, function: object, type_: str) -> GuestFunction:
         """Prepare a function."""
-        widths = [32 if str(each) == "i32" else 64 for each in function.type(wasm_store).params]
+        function = _function(function, type_)
+        found = function.type(wasm_store)
+        # To ask for a type that this API has no name for would abort the process. No such type gets
+        # here: chonkle's own reader refuses modules that have them.
+        parts = tuple(tuple(map(str, each)) for each in (found.params, found.results))
+        if parts != type_parts(type_):
+            raise _other_type(type_)
+        widths = [32 if each == "i32" else 64 for each in parts[0]]
 
         def call(*given: int) -> int:
             # The package wants integers with a sign.
@@ -77,8 +93,9 @@ class PublicCalls:
 
         return call
 
-    def memory(self, wasm_store: wasmtime.Store, memory: wasmtime.Memory) -> GuestMemory:
+    def memory(self, wasm_store: wasmtime.Store, memory: object) -> GuestMemory:
         """Prepare the view of a linear memory."""
+        memory = _memory(memory)
 
         def view() -> memoryview:
             address = ctypes.addressof(memory.data_ptr(wasm_store).contents)
@@ -109,14 +126,21 @@ class PreparedCalls:
         self._data.restype = c_void_p
         self._data_size = library.wasmtime_memory_data_size
         self._data_size.restype = c_size_t
+        # The kind of a type can only be asked for the oldest kinds: for the others wasmtime aborts
+        # the process. To compare two types works for all.
+        self._equal = self._ffi.wasmtime_wasm_valtype_equal
+        self._types = {"i32": wasmtime.ValType.i32(), "i64": wasmtime.ValType.i64()}
 
-    def function(self, wasm_store: wasmtime.Store, function: wasmtime.Func) -> GuestFunction:
+    def function(self, wasm_store: wasmtime.Store, function: object, type_: str) -> GuestFunction:
         """Prepare a function."""
-        type_ = function.type(wasm_store)
-        arity = len(type_.params)
+        function = _function(function, type_)
+        parameters, results = type_parts(type_)
+        if not self._has_type(function.type(wasm_store), parameters, results):
+            raise _other_type(type_)
+        arity = len(parameters)
         # Arguments come in and the result goes out through the same values: wasmtime_val_raw_t,
         # sixteen bytes each, of which integers use the first eight.
-        count = max(arity, len(type_.results))
+        count = max(arity, len(results))
         values = (c_int64 * (2 * max(count, _FEW)))()
         trap = c_void_p()
         handle = function._func  # noqa: SLF001 - see above
@@ -163,8 +187,9 @@ class PreparedCalls:
             return call_with_one if arity == 1 else call
         return call_with_four if arity == _FOUR else call_with_more
 
-    def memory(self, wasm_store: wasmtime.Store, memory: wasmtime.Memory) -> GuestMemory:
+    def memory(self, wasm_store: wasmtime.Store, memory: object) -> GuestMemory:
         """Prepare the view of a linear memory."""
+        memory = _memory(memory)
         handle = memory._memory  # noqa: SLF001 - see above
         arguments = (_context(wasm_store), _address(handle))
         data, data_size, kept = self._data, self._data_size, (wasm_store, handle)
@@ -178,6 +203,22 @@ class PreparedCalls:
 
         return size, view
 
+    def _has_type(
+        self, found: wasmtime.FuncType, parameters: tuple[str, ...], results: tuple[str, ...]
+    ) -> bool:
+        """Compare a function's type, as wasmtime sees it, with the names of types of integers."""
+        pointer = found.ptr()
+        for vector, names in (
+            (self._ffi.wasm_functype_params(pointer).contents, parameters),
+            (self._ffi.wasm_functype_results(pointer).contents, results),
+        ):
+            if vector.size != len(names):
+                return False
+            for index, name in enumerate(names):
+                if not self._equal(vector.data[index], self._types[name].ptr()):
+                    return False
+        return True
+
     def _failure(self, error: int | None, trap: c_void_p, _kept: object) -> Exception:
         """Take over the error or trap that a call left."""
         if error:
@@ -186,6 +227,25 @@ class PreparedCalls:
         pointer = ctypes.cast(trap.value or 0, ctypes.POINTER(self._ffi.wasm_trap_t))
         trap.value = None
         return wasmtime.Trap._from_ptr(pointer)  # noqa: SLF001 - see above
+
+
+def _function(found: object, type_: str) -> wasmtime.Func:
+    if not isinstance(found, wasmtime.Func):
+        raise _other_type(type_)
+    return found
+
+
+def _memory(found: object) -> wasmtime.Memory:
+    if not isinstance(found, wasmtime.Memory):
+        raise WasmFormatError("the guest's memory is not one to wasmtime")
+    return found
+
+
+def _other_type(type_: str) -> WasmFormatError:
+    return WasmFormatError(
+        "wasmtime sees another type of function in the guest than the codec ABI has",
+        expected=type_,
+    )
 
 
 def take_callback_failure() -> Exception | None:
@@ -267,12 +327,18 @@ def _try_out(calls: Calls) -> str | None:
     function = wasmtime.Func(
         wasm_store, wasmtime.FuncType([i32, i32], [i64]), lambda high, low: (high << 32) + low
     )
-    call = calls.function(wasm_store, function)
+    call = calls.function(wasm_store, function, "(i32, i32) -> i64")
     if call(_PROBE_HIGH, _PROBE_LOW) != (_PROBE_HIGH << 32) + _PROBE_LOW:
         return "a known call gave a wrong result"
     _, see = calls.memory(wasm_store, memory)
     view = see()
     view[-1] = _PROBE_LOW & 0xFF
+    try:
+        calls.function(wasm_store, function, "(i32, i64) -> i64")
+    except WasmFormatError:
+        pass
+    else:
+        return "a function of another type was accepted"
     if memory.read(wasm_store, len(view) - 1) != bytes([_PROBE_LOW & 0xFF]):
         return "a memory is not where it should be"
     return None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import wasmtime
 
 from chonkle.backends.base import Answer, Codec, Limits, call_label
-from chonkle.backends.calls import Calls
+from chonkle.backends.calls import Calls, GuestFunction
 from chonkle.backends.desk import DESK_BYTES, DeskedInstance, InstanceSetup
 from chonkle.backends.guest import (
     InstancePool,
@@ -43,6 +43,7 @@ REQUIRED_EXPORTS = {
     "decode": "(i32, i32) -> i64",
 }
 OPTIONAL_EXPORTS = {"_initialize": "() -> ()", "last_error": "() -> i64"}
+_FUNCTIONS = {**REQUIRED_EXPORTS, **OPTIONAL_EXPORTS}
 
 _U32 = 0xFFFF_FFFF
 _ERROR_TEXT_MAX = 4096
@@ -67,7 +68,7 @@ def check_interface(interface: Interface, *, what: str) -> None:
             got=str(len(interface.exports)),
         )
     exports = {export.name: export for export in interface.exports}
-    for name, type_ in {**REQUIRED_EXPORTS, **OPTIONAL_EXPORTS}.items():
+    for name, type_ in _FUNCTIONS.items():
         kind = "memory" if name == "memory" else "func"
         found = exports.get(name)
         if found is None and name in OPTIONAL_EXPORTS:
@@ -96,20 +97,20 @@ class _CoreInstance(DeskedInstance):
         linker.define_unknown_imports_as_traps(module)
         with setup.engine.deadline(wasm_store, setup.limits.timeout_s):
             exports = linker.instantiate(wasm_store, module).exports(wasm_store)
-        memory = exports["memory"]
-        assert isinstance(memory, wasmtime.Memory)  # noqa: S101 - the exports were checked
-        self.memory = LinearMemory(setup.calls, wasm_store, memory)
+        self.memory = LinearMemory(setup.calls, wasm_store, exports["memory"])
         self._exports = exports
-        if "_initialize" in exports:
-            functions.prepare(exports["_initialize"], begins=True)()
-        self.alloc = functions.prepare(exports["alloc"], begins=True)
-        self.dealloc = functions.prepare(exports["dealloc"])
-        self.transforms = {
-            direction: functions.prepare(exports[direction]) for direction in DIRECTIONS
-        }
-        self.last_error = (
-            functions.prepare(exports["last_error"]) if "last_error" in exports else None
-        )
+
+        def prepare(name: str, *, begins: bool = False) -> GuestFunction:
+            return functions.prepare(exports[name], _FUNCTIONS[name], begins=begins)
+
+        # Before any of them runs, all are prepared, and so all types are checked.
+        initialize = prepare("_initialize", begins=True) if "_initialize" in exports else None
+        self.alloc = prepare("alloc", begins=True)
+        self.dealloc = prepare("dealloc")
+        self.transforms = {direction: prepare(direction) for direction in DIRECTIONS}
+        self.last_error = prepare("last_error") if "last_error" in exports else None
+        if initialize is not None:
+            initialize()
 
     def desk_import(self, _module: str, name: str) -> object:
         """Find an export."""

@@ -222,7 +222,8 @@ class Desk:
         _, see = calls.memory(wasm_store, own["desk"])
         self._view = see()
         self._transforms = {
-            direction: functions.prepare(own[direction], begins=True) for direction in DIRECTIONS
+            direction: functions.prepare(own[direction], "(i32) -> i64", begins=True)
+            for direction in DIRECTIONS
         }
         self._copy = copier.copy
         self.has_grown = False

@@ -47,8 +47,12 @@ class LinearMemory:
     It may grow, but the engine is told never to move it, so that one look at where it is lasts.
     """
 
-    def __init__(self, calls: Calls, wasm_store: wasmtime.Store, memory: wasmtime.Memory) -> None:
-        """Look at an exported memory."""
+    def __init__(self, calls: Calls, wasm_store: wasmtime.Store, memory: object) -> None:
+        """Look at an exported memory.
+
+        Raises:
+            WasmFormatError: when the export is something else.
+        """
         self.size, self._see = calls.memory(wasm_store, memory)
         self._view = self._see()
 
@@ -232,18 +236,21 @@ class GuestFunctions:
         if self._timeout_s is not None:
             self._ends_s = time.monotonic() + self._timeout_s
 
-    def prepare(self, function: object, *, begins: bool = False) -> GuestFunction:
+    def prepare(self, function: object, type_: str, *, begins: bool = False) -> GuestFunction:
         """Prepare a function of integers.
 
         Args:
-            function: an export that is known to be one.
+            function: an export.
+            type_: the type that it must have, such as `(i32, i32) -> i64`.
             begins: whether it is the first that a call of the codec calls; see `begin`.
 
         Returns:
             A callable that raises `wasmtime.Trap` or `wasmtime.WasmtimeError`; see `trap_error`.
+
+        Raises:
+            WasmFormatError: when it has another type.
         """
-        assert isinstance(function, wasmtime.Func)  # noqa: S101 - the exports were checked
-        call = self._calls.function(self._wasm_store, function)
+        call = self._calls.function(self._wasm_store, function, type_)
         if self._timeout_s is None:
             return call
 

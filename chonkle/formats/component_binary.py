@@ -24,12 +24,13 @@ from typing import Final, Literal
 
 from chonkle.errors import ChonkleError, WasmFormatError
 from chonkle.formats.wasm_binary import (
+    SIZE_MAX_BYTES,
     External,
     Interface,
     Reader,
-    Section,
     binary_kind,
     read_core_interface,
+    read_list,
     sections,
 )
 
@@ -261,7 +262,6 @@ def definitions(component: bytes) -> Iterator[Definition]:
     if binary_kind(component) != "component":
         raise WasmFormatError("not a component", expected="a component", got="a core module")
     for section in sections(component):
-        reader = Reader(component, section.payload, section.end)
         if section.id in (_CUSTOM, _CORE_TYPES):
             continue
         if section.id == _CORE_MODULE:
@@ -270,9 +270,9 @@ def definitions(component: bytes) -> Iterator[Definition]:
             yield NestedComponent(section.payload, section.end)
         elif section.id == _TYPES:
             # The section's own length says where it ends.
-            yield Types(reader.count())
+            yield Types(Reader(component, section.payload, section.end).count())
         elif section.id in _READ:
-            yield from _definitions_of(section, reader)
+            yield from read_list(component, section, _READ[section.id], size_max=SIZE_MAX_BYTES)
         else:
             raise Unsupported(_BEYOND.get(section.id, f"a section with id {section.id}"))
 
@@ -293,8 +293,7 @@ def read_interface(data: bytes) -> Interface:
         for section in sections(data):
             if section.id not in (_IMPORTS, _EXPORTS):
                 continue
-            reader = Reader(data, section.payload, section.end)
-            for definition in _definitions_of(section, reader):
+            for definition in read_list(data, section, _READ[section.id]):
                 if isinstance(definition, Import):
                     imports.append(External(definition.name, definition.sort))
                 elif isinstance(definition, Export):
@@ -302,17 +301,6 @@ def read_interface(data: bytes) -> Interface:
     except Unsupported as reason:
         raise WasmFormatError(f"unknown import or export: {reason}") from reason
     return Interface(tuple(imports), tuple(exports))
-
-
-def _definitions_of(section: Section, reader: Reader) -> Iterator[Definition]:
-    read = _READ[section.id]
-    for _ in range(reader.count()):
-        yield read(reader)
-    if reader.offset != section.end:
-        raise WasmFormatError(
-            f"section {section.id} at byte {section.start} has bytes left over",
-            got=f"{section.end - reader.offset} bytes",
-        )
 
 
 def _list[T](reader: Reader, read: Callable[[Reader], T]) -> tuple[T, ...]:

@@ -7,10 +7,15 @@
 Sources: WebAssembly Core Specification 3.0, section 5.5 (binary format, modules); Component Model,
 `design/mvp/Binary.md`. Nothing here executes or validates code: it reads what a codec says of
 itself. Every malformed input is a `WasmFormatError`.
+
+wasmtime reads the same bytes, and the two readers must never disagree about a function's type. So
+what is read here is read completely: a type, a flag or a byte that this file does not know is
+refused, also where wasmtime would accept it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Literal
 
 from chonkle.errors import WasmFormatError
@@ -26,14 +31,28 @@ _HEADER_SIZE = 8
 _CUSTOM = 0
 _U32_MAX = 0xFFFF_FFFF
 
+# A component has hundreds at most.
+_SECTIONS_MAX = 100_000
+# Of a list of types, imports, exports or memories. A whole language runtime needs 20 KiB.
+_LIST_MAX_BYTES = 1 << 20
+# wasmtime takes a million functions.
+_FUNCTIONS_MAX_BYTES = 5 << 20
+
 # Core section ids and type codes.
 _CORE_TYPES, _CORE_IMPORTS, _CORE_FUNCTIONS, _CORE_MEMORIES, _CORE_EXPORTS = 1, 2, 3, 5, 7
+# Types, imports, functions, tables, memories, tags, globals, exports, start, elements, data count,
+# code, data: the order that the specification demands.
+_CORE_ORDER = (1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11)
 _FUNC_TYPE = 0x60
+# A reference type has other forms of several bytes; these two are all that MVP-like modules use.
+_REFERENCE_TYPES = (0x70, 0x6F)
+_CONSTANT, _VARIABLE = 0, 1
 _VALUE_TYPES = {
     0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x7B: "v128", 0x70: "funcref",
     0x6F: "externref",
 }  # fmt: skip
 _EXTERNAL_KINDS = {0: "func", 1: "table", 2: "memory", 3: "global", 4: "tag"}
+_FUNC, _TABLE, _MEMORY, _GLOBAL, _TAG = range(5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +82,18 @@ class External:
         name: `module.name` for a core import, otherwise the plain name.
         kind: `func`, `memory`, `instance` and so on.
         type: a core function's type, such as `(i32, i32) -> i64`; otherwise empty.
+        module: the first part of a core import's name; otherwise empty.
     """
 
     name: str
     kind: str
     type: str = ""
+    module: str = ""
+
+    @property
+    def field(self) -> str:
+        """The second part of a core import's name."""
+        return self.name.removeprefix(f"{self.module}.")
 
 
 class Reader:
@@ -167,7 +193,11 @@ def sections(data: bytes) -> Iterator[Section]:
     """
     binary_kind(data)
     reader = Reader(data, _HEADER_SIZE, len(data))
+    count = 0
     while reader.offset < reader.end:
+        count += 1
+        if count > _SECTIONS_MAX:
+            raise WasmFormatError("too many sections", expected=f"at most {_SECTIONS_MAX}")
         start = reader.offset
         section_id = reader.byte()
         size = reader.u32()
@@ -239,85 +269,133 @@ def read_core_interface(data: bytes) -> Interface:
     """Read the imports and exports of a core module.
 
     Raises:
-        WasmFormatError: for malformed bytes.
+        WasmFormatError: for malformed bytes, and for types that no codec's interface needs.
     """
     types: list[str] = []
+    # The type of each function, as an index: first of those imported, then of the module's own.
     functions: list[int] = []
     imports: list[External] = []
     exports: list[External] = []
+    remaining: tuple[int, ...] = _CORE_ORDER
     for section in sections(data):
-        reader = Reader(data, section.payload, section.end)
+        if section.id == _CUSTOM:
+            continue
+        if section.id not in remaining:
+            raise WasmFormatError(
+                f"section {section.id} at byte {section.start} is unknown, repeated or out of order"
+            )
+        remaining = remaining[remaining.index(section.id) + 1 :]
         if section.id == _CORE_TYPES:
-            types.extend(_core_types(reader))
+            types += read_list(data, section, _core_type)
         elif section.id == _CORE_IMPORTS:
-            imports.extend(_core_import(reader, types, functions) for _ in range(reader.count()))
+            imports = read_list(data, section, partial(_core_import, types, functions))
         elif section.id == _CORE_FUNCTIONS:
-            functions.extend(reader.u32() for _ in range(reader.count()))
+            functions += read_list(data, section, Reader.u32, size_max=_FUNCTIONS_MAX_BYTES)
+        elif section.id == _CORE_MEMORIES:
+            read_list(data, section, _limits)
         elif section.id == _CORE_EXPORTS:
-            for _ in range(reader.count()):
-                name, kind, index = reader.name(), reader.byte(), reader.u32()
-                type_ = ""
-                if kind == 0:
-                    type_ = _at(types, _at(functions, index, "function"), "type")
-                exports.append(External(name, _EXTERNAL_KINDS.get(kind, f"kind {kind}"), type_))
+            exports = read_list(data, section, partial(_core_export, types, functions))
     return Interface(tuple(imports), tuple(exports))
 
 
-def _core_types(reader: Reader) -> Iterator[str]:
-    for _ in range(reader.count()):
-        form = reader.byte()
-        if form != _FUNC_TYPE:
-            # Garbage-collection types have shapes of their own; a codec's ABI needs none of them,
-            # and without their lengths the rest of the section cannot be read.
-            raise WasmFormatError(
-                f"type of form 0x{form:02x} at byte {reader.offset - 1}",
-                expected="function types only (0x60)",
-            )
-        parameters = ", ".join(_value_type(reader) for _ in range(reader.count()))
-        results = ", ".join(_value_type(reader) for _ in range(reader.count()))
-        yield f"({parameters}) -> {results or '()'}"
+def read_list[T](
+    data: bytes,
+    section: Section,
+    read: Callable[[Reader], T],
+    *,
+    size_max: int = _LIST_MAX_BYTES,
+) -> list[T]:
+    """Read a section that is one list, to its last byte.
+
+    Args:
+        data: the binary.
+        section: the section.
+        read: reads an item.
+        size_max: how many bytes the section may have.
+
+    Raises:
+        WasmFormatError: when it is longer, malformed, or has bytes behind the list.
+    """
+    size = section.end - section.payload
+    where = f"section {section.id} at byte {section.start}"
+    if size > size_max:
+        raise WasmFormatError(
+            f"{where} is too long", expected=f"at most {size_max} bytes", got=str(size)
+        )
+    reader = Reader(data, section.payload, section.end)
+    items = [read(reader) for _ in range(reader.count())]
+    if reader.offset != section.end:
+        raise WasmFormatError(
+            f"{where} has bytes left over", got=f"{section.end - reader.offset} bytes"
+        )
+    return items
+
+
+def _core_type(reader: Reader) -> str:
+    # Types of the garbage collector, of continuations and of recursive groups have other forms.
+    _known(reader, (_FUNC_TYPE,), "type of form", expected="function types only (0x60)")
+    parameters = ", ".join(_value_type(reader) for _ in range(reader.count()))
+    results = ", ".join(_value_type(reader) for _ in range(reader.count()))
+    return f"({parameters}) -> {results or '()'}"
 
 
 def _value_type(reader: Reader) -> str:
-    code = reader.byte()
-    return _VALUE_TYPES.get(code, f"0x{code:02x}")
+    return _VALUE_TYPES[_known(reader, _VALUE_TYPES, "value type")]
 
 
-def _core_import(reader: Reader, types: list[str], functions: list[int]) -> External:
-    name = f"{reader.name()}.{reader.name()}"
-    kind = reader.byte()
+@cache
+def type_parts(type_: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Take a function's type, such as `(i32, i32) -> i64`, apart: parameters and results."""
+    parameters, results = (
+        tuple(filter(None, part.strip("()").split(", "))) for part in type_.split(" -> ")
+    )
+    return parameters, results
+
+
+def _core_import(types: list[str], functions: list[int], reader: Reader) -> External:
+    module, field = reader.name(), reader.name()
+    kind = _known(reader, _EXTERNAL_KINDS, "import of kind")
     type_ = ""
-    if kind == 0:
+    if kind == _FUNC:
         index = reader.u32()
         functions.append(index)
         type_ = _at(types, index, "type")
-    elif kind == 1:
-        reader.byte()
+    elif kind == _TABLE:
+        _known(reader, _REFERENCE_TYPES, "element type")
         _limits(reader)
-    elif kind == 2:  # noqa: PLR2004 - memory, as in _EXTERNAL_KINDS
+    elif kind == _MEMORY:
         _limits(reader)
-    elif kind == 3:  # noqa: PLR2004 - global
-        reader.take(2)
-    elif kind == 4:  # noqa: PLR2004 - tag
-        reader.byte()
-        reader.u32()
-    else:
-        raise WasmFormatError(f"import `{name}` has unknown kind {kind}")
+    elif kind == _GLOBAL:
+        _value_type(reader)
+        _known(reader, (_CONSTANT, _VARIABLE), "mutability")
+    elif kind == _TAG:
+        _known(reader, (0,), "tag attribute")
+        _at(types, reader.u32(), "type")
+    return External(f"{module}.{field}", _EXTERNAL_KINDS[kind], type_, module)
+
+
+def _core_export(types: list[str], functions: list[int], reader: Reader) -> External:
+    name = reader.name()
+    kind = _known(reader, _EXTERNAL_KINDS, "export of kind")
+    index = reader.u32()
+    type_ = _at(types, _at(functions, index, "function"), "type") if kind == _FUNC else ""
     return External(name, _EXTERNAL_KINDS[kind], type_)
 
 
 def _limits(reader: Reader) -> None:
-    flags = reader.byte()
-    _leb64(reader)
-    if flags & 1:
-        _leb64(reader)
+    # Other flags stand for shared memory, 64-bit addresses and pages of another size.
+    has_maximum = _known(reader, (0, 1), "flags of a memory or table")
+    reader.u32()
+    if has_maximum:
+        reader.u32()
 
 
-def _leb64(reader: Reader) -> None:
-    for _ in range(10):
-        if reader.byte() < 0x80:  # noqa: PLR2004 - the continuation bit
-            return
-    raise WasmFormatError(f"LEB128 integer too long at byte {reader.offset}")
+def _known(reader: Reader, codes: Container[int], what: str, *, expected: str = "") -> int:
+    """Read a byte that must be one of those that are known here."""
+    code = reader.byte()
+    if code not in codes:
+        raise WasmFormatError(f"{what} 0x{code:02x} at byte {reader.offset - 1}", expected=expected)
+    return code
 
 
 def _at[T](items: list[T], index: int, what: str) -> T:

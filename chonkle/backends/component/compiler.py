@@ -38,7 +38,7 @@ class FlatteningCompiler:
             plan = plan_component(wasm, interface=INTERFACE, functions=DIRECTIONS)
         except Unsupported as reason:
             return str(reason), [json.dumps({"unsupported": str(reason)}).encode()]
-        modules = [wasmtime.Module(engine, wasm[start:end]) for start, end in plan.modules]
+        modules = [wasmtime.Module(engine, wasm[each.start : each.end]) for each in plan.modules]
         document = json.dumps({"plan": plan.to_json()}).encode()
         artifacts = [document, *(bytes(module.serialize()) for module in modules)]
         return FlattenedComponent(plan, modules), artifacts
@@ -79,7 +79,7 @@ class WholeCompiler:
 def _validate(wasm: bytes) -> None:
     """Have wasmtime validate a component, and demand the codec interface of it.
 
-    The planner trusts what it reads, and calls trust the types: both rest on this.
+    The planner does not validate what it reads: it rests on this.
     """
     # wasmtime validates only what it compiles; this code is thrown away, so it need not be good.
     settings = wasmtime.Config()

@@ -13,8 +13,9 @@ the same in terms of the core API, and whoever follows it calls the component at
     shell component    gone: a nested component that only exports what it is given
 
 What is not understood is refused with `Unsupported`, and the component runs through wasmtime's own
-support for components. The planner neither runs nor validates anything: wasmtime validates the
-component, and checks the types of the functions, before a plan is made.
+support for components. The planner neither runs nor validates anything. wasmtime validates the
+component before a plan is made. It compares the types of imports when an instance is linked, and
+those of the functions are compared with its view of them when they are prepared.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,7 +25,9 @@ from chonkle.backends.component.plan import (
     CODEC_FUNCTIONS,
     ComponentPlan,
     CoreExport,
+    CoreImport,
     CoreItem,
+    CoreModule,
     InlineInstance,
     LiftedFunction,
     LoweredImport,
@@ -34,9 +37,8 @@ from chonkle.errors import WasmFormatError
 from chonkle.formats import component_binary as binary
 from chonkle.formats.component_binary import Item, Sort, Unsupported
 from chonkle.formats.values import shown
-from chonkle.formats.wasm_binary import binary_kind
+from chonkle.formats.wasm_binary import binary_kind, read_core_interface
 
-_HEADER_SIZE = 8
 # Many exports may share one long name. A plan is written out, and there each has its own; the plan
 # of a whole CPython has some tens of kilobytes.
 _NAMES_SIZE_MAX = 4 << 20
@@ -133,7 +135,7 @@ class _Planner:
 
     def __init__(self, wasm: bytes) -> None:
         self._wasm = wasm
-        self._modules: list[tuple[int, int]] = []
+        self._modules: list[CoreModule] = []
         self._instances: list[InlineInstance | ModuleInstance] = []
         # Of the inline instances, by index: what an alias of their exports stands for.
         self._inline: dict[int, dict[str, tuple[Sort, CoreItem]]] = {}
@@ -232,17 +234,34 @@ class _Planner:
         return named
 
     def _add_module(self, start: int, end: int) -> None:
-        if binary_kind(self._wasm[start : min(end, start + _HEADER_SIZE)]) != "core":
+        wasm = self._wasm[start:end]
+        if binary_kind(wasm) != "core":
             raise WasmFormatError(f"the section at byte {start} holds no core module")
-        self._modules.append((start, end))
+        try:
+            found = read_core_interface(wasm)
+        except WasmFormatError as failure:
+            # Perhaps newer than the reader is.
+            raise Unsupported(f"core module {len(self._modules)}: {failure}") from failure
+        imports = tuple(CoreImport(each.module, each.field, each.type) for each in found.imports)
+        self._modules.append(CoreModule(start, end, imports))
 
     def _add_module_instance(self, module: int, arguments: Iterable[tuple[str, int]]) -> None:
-        _at(self._modules, module, "core module")
+        wanted = _at(self._modules, module, "core module").imports
         named: dict[str, int] = {}
         for name, instance in arguments:
             _at(self._instances, instance, "core instance")
             _add_new(named, name, instance, "argument")
+        for each in wanted:
+            self._check_import(each, named)
         self._instances.append(ModuleInstance(module, tuple(named.items())))
+
+    def _check_import(self, wanted: CoreImport, arguments: Mapping[str, int]) -> None:
+        """Require an argument for an import, as far as an inline instance shows it."""
+        if wanted.module not in arguments:
+            raise WasmFormatError(f"no argument {shown(wanted.module)} for a core module")
+        inline = self._inline.get(arguments[wanted.module])
+        if inline is not None and wanted.name not in inline:
+            raise WasmFormatError(f"no {shown(wanted.name)} in an argument of a core module")
 
     def _add_inline_instance(self, exports: Iterable[tuple[str, Item]]) -> None:
         named: dict[str, tuple[Sort, CoreItem]] = {}

@@ -20,6 +20,7 @@ from chonkle.backends.calls import Calls, GuestFunction, take_callback_failure
 from chonkle.backends.component.plan import (
     ComponentPlan,
     CoreExport,
+    CoreImport,
     InlineInstance,
     LiftedFunction,
     LoweredImport,
@@ -44,17 +45,28 @@ from chonkle.backends.guest import (
 )
 from chonkle.backends.stack import StackCheck
 from chonkle.engine import Engine
-from chonkle.errors import ChonkleError, CodecTrap, OutOfMemory
+from chonkle.errors import ChonkleError, CodecTrap, OutOfMemory, WasmFormatError
 from chonkle.formats import portmap
 from chonkle.formats.portmap import PORTS_MAX, Buffer
 from chonkle.formats.signature import DIRECTIONS, Direction, Signature
+from chonkle.formats.wasm_binary import type_parts
 
+# Types of core functions, as the canonical ABI flattens them.
+_LIFTED_TYPE = "(i32, i32) -> i32"
+_REALLOC_TYPE = "(i32, i32, i32, i32) -> i32"
+_POST_RETURN_TYPE = "(i32) -> ()"
 _ROW = Struct("<IIII")
 _STRING = Struct("<II")
 _RESULT = Struct("<B3xII")
 _ROW_ALIGN = _RESULT_ALIGN = 4
 _OK, _ERR = 0, 1
 _ERROR_TEXT_MAX = 4096
+_VALUE_TYPES = {
+    "i32": wasmtime.ValType.i32,
+    "i64": wasmtime.ValType.i64,
+    "f32": wasmtime.ValType.f32,
+    "f64": wasmtime.ValType.f64,
+}
 _MASKS = {"i32": 0xFFFF_FFFF, "i64": 0xFFFF_FFFF_FFFF_FFFF}
 _U32 = 0xFFFF_FFFF
 
@@ -84,10 +96,12 @@ class _Transform:
     __slots__ = ("_realloc", "call", "memory", "post_return")
 
     def __init__(self, owner: "_Instance", lifted: LiftedFunction) -> None:
-        self._realloc = owner.function(lifted.realloc)
-        self.call = owner.function(lifted.function)
+        self._realloc = owner.function(lifted.realloc, _REALLOC_TYPE)
+        self.call = owner.function(lifted.function, _LIFTED_TYPE)
         self.post_return = (
-            None if lifted.post_return is None else owner.function(lifted.post_return)
+            None
+            if lifted.post_return is None
+            else owner.function(lifted.post_return, _POST_RETURN_TYPE)
         )
         self.memory = owner.memory(lifted.memory)
 
@@ -177,8 +191,11 @@ class _Instance(DeskedInstance):
                     if isinstance(instance, InlineInstance):
                         self._inline[index] = dict(instance.exports)
                     else:
-                        module = flattened.modules[instance.module]
-                        started = self._instantiate(module, dict(instance.arguments))
+                        started = self._instantiate(
+                            flattened.modules[instance.module],
+                            plan.modules[instance.module].imports,
+                            dict(instance.arguments),
+                        )
                         self._linker.define_instance(self._wasm_store, str(index), started)
             self.transforms = {
                 name: _Transform(self, lifted) for name, lifted in plan.functions.items()
@@ -187,15 +204,15 @@ class _Instance(DeskedInstance):
             raise self.failure(failure) from failure
 
     def _instantiate(
-        self, module: wasmtime.Module, arguments: Mapping[str, int]
+        self, module: wasmtime.Module, imports: Sequence[CoreImport], arguments: Mapping[str, int]
     ) -> wasmtime.Instance:
         externs = []
-        for wanted in module.imports:
-            item = self._find(CoreExport(arguments[wanted.module], wanted.name or ""))
+        for wanted in imports:
+            item = self._find(CoreExport(arguments[wanted.module], wanted.name))
             if isinstance(item, LoweredImport):
-                assert isinstance(wanted.type, wasmtime.FuncType)  # noqa: S101 - it was validated
                 item = self._stub(item, wanted.type)
             externs.append(item)
+        # wasmtime compares the type of each with what its own reading of the module wants.
         return wasmtime.Instance(self._wasm_store, module, cast("list[Any]", externs))
 
     def _find(self, item: object) -> object:
@@ -207,22 +224,19 @@ class _Instance(DeskedInstance):
             item = inline[item.name]
         return item
 
-    def function(self, item: CoreExport) -> GuestFunction:
+    def function(self, item: CoreExport, type_: str) -> GuestFunction:
         """Prepare a function."""
-        return self.functions.prepare(self._find(item))
+        return self.functions.prepare(self._find(item), type_)
 
-    def function_within_call(self, item: CoreExport) -> GuestFunction:
-        """Prepare a function that is called while the guest runs: its deadline goes on."""
-        function = cast("wasmtime.Func", self._find(item))
-        return self._setup.calls.function(self._wasm_store, function)
+    def allocator_within_call(self, item: CoreExport) -> GuestFunction:
+        """Prepare an allocator that is called while the guest runs: its deadline goes on."""
+        return self._setup.calls.function(self._wasm_store, self._find(item), _REALLOC_TYPE)
 
     def memory(self, item: CoreExport) -> LinearMemory:
         """Look at a memory; the same one for every function that shares it."""
         found = self._memories.get(item)
         if found is None:
-            exported = self._find(item)
-            assert isinstance(exported, wasmtime.Memory)  # noqa: S101 - it was validated
-            found = LinearMemory(self._setup.calls, self._wasm_store, exported)
+            found = LinearMemory(self._setup.calls, self._wasm_store, self._find(item))
             self._memories[item] = found
         return found
 
@@ -238,10 +252,12 @@ class _Instance(DeskedInstance):
         """Say how large the memories are that were looked at."""
         return sum(memory.size() for memory in self._memories.values())
 
-    def _stub(self, item: LoweredImport, type_: wasmtime.FuncType) -> wasmtime.Func:
+    def _stub(self, item: LoweredImport, type_: str) -> wasmtime.Func:
         """Make what answers an imported function: WASI that tells nothing, or a trap."""
-        masks = [_MASKS[str(parameter)] for parameter in type_.params]
-        answer = allowed(item.interface, item.function)
+        parameters, results = type_parts(type_)
+        # Only a function of integers is ever answered.
+        masks = [_MASKS.get(parameter, 0) for parameter in parameters]
+        answer = allowed(item.interface, item.function, type_)
         # wasmtime's package keeps a callback as long as the store that it is in. One that held the
         # instance, which holds the store, would keep both for ever.
         find_self = weakref.ref(self)
@@ -263,7 +279,14 @@ class _Instance(DeskedInstance):
                     instance.denied = f"{item.interface}#{item.function}: {failure}"
             raise RefusedError(instance.denied)
 
-        return wasmtime.Func(self._wasm_store, type_, stub)
+        try:
+            types = [[_VALUE_TYPES[each]() for each in part] for part in (parameters, results)]
+        except KeyError as failure:
+            raise WasmFormatError(
+                f"the guest imports {item.interface}#{item.function} as no function of numbers",
+                got=type_,
+            ) from failure
+        return wasmtime.Func(self._wasm_store, wasmtime.FuncType(*types), stub)
 
     def failure(self, failure: Exception) -> ChonkleError:
         """Say what broke, and by which import if it was one."""
@@ -289,7 +312,7 @@ class _ImportCaller:
         instance = self._instance
         instance.stage = IN_ALLOCATOR
         try:
-            return instance.function_within_call(self._item.realloc)(0, 0, align, size) & _U32
+            return instance.allocator_within_call(self._item.realloc)(0, 0, align, size) & _U32
         finally:
             instance.stage = IN_TRANSFORM
 

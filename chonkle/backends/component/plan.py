@@ -1,6 +1,6 @@
 """What a plan of a component says, and its form as JSON, which the cache keeps.
 
-    modules      the core modules, each a range of bytes in the component
+    modules      the core modules, each a range of bytes in the component, and what it imports
     instances    what to make, one after the other: each of a module, or put together from exports
     functions    encode and decode: which export each is, with its memory and its allocator
 
@@ -79,23 +79,53 @@ class LiftedFunction:
 
 
 @dataclass(frozen=True, slots=True)
+class CoreImport:
+    """An import of a core module.
+
+    Attributes:
+        module: the first part of its name.
+        name: the second part.
+        type: a function's type, such as `(i32) -> ()`; otherwise empty.
+    """
+
+    module: str
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class CoreModule:
+    """A core module of the component.
+
+    Attributes:
+        start: where its bytes begin in the component.
+        end: where they end.
+        imports: what it imports, in its order.
+    """
+
+    start: int
+    end: int
+    imports: tuple[CoreImport, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ComponentPlan:
     """How to instantiate and call a component with the core API.
 
     Attributes:
-        modules: the range of bytes of each core module in the component.
+        modules: the core modules.
         instances: what to instantiate, in this order.
         functions: name -> function of the exported interface.
     """
 
-    modules: tuple[tuple[int, int], ...]
+    modules: tuple[CoreModule, ...]
     instances: tuple[InlineInstance | ModuleInstance, ...]
     functions: Mapping[str, LiftedFunction]
 
     def to_json(self) -> dict[str, object]:
         """Give the plan as a JSON object, which `from_json` reads back."""
         return {
-            "modules": [list(module) for module in self.modules],
+            "modules": [_module_to_json(module) for module in self.modules],
             "instances": [_instance_to_json(instance) for instance in self.instances],
             "functions": {
                 name: {
@@ -122,6 +152,11 @@ class ComponentPlan:
             WasmFormatError: when it is not what `to_json` gives for some component.
         """
         return _PlanReader().plan(document, tuple(functions))
+
+
+def _module_to_json(module: CoreModule) -> dict[str, object]:
+    imports = [[each.module, each.name, each.type] for each in module.imports]
+    return {"range": [module.start, module.end], "imports": imports}
 
 
 def _instance_to_json(instance: InlineInstance | ModuleInstance) -> dict[str, object]:
@@ -154,7 +189,7 @@ class _PlanReader:
 
     def plan(self, document: object, functions: tuple[str, ...]) -> ComponentPlan:
         fields = _fields(document, ("modules", "instances", "functions"))
-        modules = tuple(_module_range(each) for each in _array(fields["modules"]))
+        modules = tuple(_module(each) for each in _array(fields["modules"]))
         instances = []
         for each in _array(fields["instances"]):
             instance = self._instance(each, len(modules))
@@ -212,12 +247,19 @@ class _PlanReader:
         )
 
 
-def _module_range(value: object) -> tuple[int, int]:
-    bounds = _array(value)
-    if len(bounds) != 2:  # noqa: PLR2004 - where it begins and where it ends
-        raise _bad_plan("two offsets", value)
-    end = _index(bounds[1], _OFFSET_MAX)
-    return _index(bounds[0], end), end
+def _module(value: object) -> CoreModule:
+    fields = _fields(value, ("range", "imports"))
+    start, end = _row(fields["range"], 2, "two offsets")
+    end = _index(end, _OFFSET_MAX)
+    rows = (_row(each, 3, "a module, a name and a type") for each in _array(fields["imports"]))
+    return CoreModule(_index(start, end), end, tuple(CoreImport(*map(_text, row)) for row in rows))
+
+
+def _row(value: object, size: int, expected: str) -> list[object]:
+    row = _array(value)
+    if len(row) != size:
+        raise _bad_plan(expected, value)
+    return row
 
 
 def _index(value: object, count: int) -> int:

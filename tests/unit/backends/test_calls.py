@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from chonkle.backends.base import Codec
 from chonkle.backends.calls import Calls, PreparedCalls, PublicCalls, take_callback_failure
 from chonkle.backends.calls import open_calls as open_ways
+from chonkle.errors import WasmFormatError
+from chonkle.formats.wasm_binary import read_core_interface
 
 ROOT = Path(__file__).parents[3]
 PAGE = 1 << 16
@@ -64,7 +66,9 @@ class Guest:
         engine = wasmtime.Engine()
         self.wasm_store = wasmtime.Store(engine)
         fail = wasmtime.Func(self.wasm_store, wasmtime.FuncType([], []), self._fail)
-        module = wasmtime.Module(engine, GUEST)
+        wasm = bytes(wasmtime.wat2wasm(GUEST))
+        self.types = {each.name: each.type for each in read_core_interface(wasm).exports}
+        module = wasmtime.Module(engine, wasm)
         self.exports = wasmtime.Instance(self.wasm_store, module, [fail]).exports(self.wasm_store)
 
     @staticmethod
@@ -72,9 +76,7 @@ class Guest:
         raise HostError
 
     def function(self, name: str) -> Callable[..., int]:
-        function = self.exports[name]
-        assert isinstance(function, wasmtime.Func)
-        return self.calls.function(self.wasm_store, function)
+        return self.calls.function(self.wasm_store, self.exports[name], self.types[name])
 
     def memory(self, name: str) -> wasmtime.Memory:
         memory = self.exports[name]
@@ -138,6 +140,56 @@ def test_more_parameters_than_are_passed_one_by_one(
         # What an earlier call left behind does not count.
         call(I32, I64, I32, I64)
         assert call(*arguments) & I64 == expected
+
+
+# Types
+
+OTHERS = {
+    "another parameter": "(param i64 i32) (result i64)",
+    "a parameter fewer": "(param i32) (result i64)",
+    "a parameter more": "(param i32 i32 i32) (result i64)",
+    "another result": "(param i32 i32) (result i32)",
+    "no result": "(param i32 i32)",
+    "a result more": "(param i32 i32) (result i64 i64)",
+    "a float": "(param i32 f32) (result i64)",
+}
+REFERENCES = ("funcref", "externref", "(ref null $t)", "(ref $t)", "(ref func)", "anyref",
+              "i31ref", "nullfuncref", "exnref", "(ref null $s)", "v128")  # fmt: skip
+
+
+def function_of_type(type_: str) -> tuple[wasmtime.Store, wasmtime.Func]:
+    engine = wasmtime.Engine()
+    wasm_store = wasmtime.Store(engine)
+    module = wasmtime.Module(
+        engine,
+        f"""(module (type $t (func)) (type $s (struct (field i64)))
+              (func (export "f") {type_} unreachable))""",
+    )
+    function = wasmtime.Instance(wasm_store, module, []).exports(wasm_store)["f"]
+    assert isinstance(function, wasmtime.Func)
+    return wasm_store, function
+
+
+@pytest.mark.parametrize("type_", OTHERS.values(), ids=OTHERS.keys())
+def test_a_function_of_another_type_is_refused(way: Calls, type_: str) -> None:
+    wasm_store, function = function_of_type(type_)
+    with pytest.raises(WasmFormatError, match=r"expected \(i32, i32\) -> i64$"):
+        way.function(wasm_store, function, "(i32, i32) -> i64")
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+@pytest.mark.parametrize("place", ["(param {} i32) (result i64)", "(param i32 i32) (result {})"])
+def test_no_unchecked_call_hands_a_number_over_as_a_reference(reference: str, place: str) -> None:
+    wasm_store, function = function_of_type(place.format(reference))
+    with pytest.raises(WasmFormatError, match="another type of function"):
+        PreparedCalls().function(wasm_store, function, "(i32, i32) -> i64")
+
+
+def test_what_is_no_function_or_no_memory_is_refused(guest: Guest) -> None:
+    with pytest.raises(WasmFormatError, match="another type of function"):
+        guest.calls.function(guest.wasm_store, guest.exports["memory"], "() -> ()")
+    with pytest.raises(WasmFormatError, match="memory is not one"):
+        guest.calls.memory(guest.wasm_store, guest.exports["nothing"])
 
 
 # Failures
@@ -294,13 +346,14 @@ def used(monkeypatch: pytest.MonkeyPatch) -> set[str]:
         def note(
             self: Calls,
             wasm_store: wasmtime.Store,
-            function: wasmtime.Func,
+            function: object,
+            type_: str,
             *,
             name: str = name,
             original: Callable[..., Callable[..., int]] = way.function,
         ) -> Callable[..., int]:
             noted.add(name)
-            return original(self, wasm_store, function)
+            return original(self, wasm_store, function, type_)
 
         monkeypatch.setattr(way, "function", note)
     return noted

@@ -186,12 +186,13 @@ def test_imports_and_exports_have_their_types() -> None:
           (export "n\\c3\\a4me" (func $own)))"""
     )
     assert imports == [
-        External("env.f", "func", "(i32, f64) -> i64"),
-        External("env.t", "table"),
-        External("env.m", "memory"),
-        External("env.g", "global"),
-        External("env.n", "func", "() -> ()"),
+        External("env.f", "func", "(i32, f64) -> i64", "env"),
+        External("env.t", "table", "", "env"),
+        External("env.m", "memory", "", "env"),
+        External("env.g", "global", "", "env"),
+        External("env.n", "func", "() -> ()", "env"),
     ]
+    assert [each.field for each in imports] == ["f", "t", "m", "g", "n"]
     assert exports == [
         External("own", "func", "(i64, f32, v128, externref, funcref) -> i32, i32"),
         External("memory", "memory"),
@@ -210,6 +211,10 @@ def test_a_module_without_sections_demands_and_offers_nothing() -> None:
 TYPES = section(1, vector(b"\x60\0\0"))
 
 
+def importing(description: bytes) -> bytes:
+    return section(2, vector(text("a") + text("b") + description))
+
+
 @pytest.mark.parametrize(
     ("tail", "problem"),
     [
@@ -218,23 +223,50 @@ TYPES = section(1, vector(b"\x60\0\0"))
         pytest.param(section(1, vector(b"\x60\xff\x7f")), "list at byte", id="many-parameters"),
         pytest.param(section(1, vector(b"\x60\x02\x7f")), "truncated|list", id="parameter-missing"),
         pytest.param(section(2, vector(text("a") + text("b") + b"\0\0")), "type index 0 of 0"),
-        pytest.param(section(2, vector(text("a") + text("b") + b"\x09")), "kind 9", id="kind"),
+        pytest.param(
+            section(2, vector(text("a") + text("b") + b"\x09")), "kind 0x09", id="import-kind"
+        ),
         pytest.param(section(2, vector(text("a") + b"\x7f")), "truncated", id="import-cut"),
         pytest.param(
-            section(2, vector(text("a") + text("b") + b"\x02\x01\0" + b"\x80" * 10)),
+            importing(b"\x02\x01\0" + b"\x80" * 10),
             "too long",
             id="limit-without-end",
         ),
         pytest.param(section(7, vector(text("f") + b"\0\0")), "function index 0 of 0"),
         pytest.param(section(3, b"\x01\x07") + section(7, vector(text("f") + b"\0\0")), "type ind"),
         pytest.param(section(7, vector(b"\x01\xff\0\0")), "not UTF-8", id="name"),
+        pytest.param(section(7, vector(text("x") + b"\x09\0")), "kind 0x09", id="export-kind"),
+        pytest.param(section(1, vector(b"\x60\x01\x63\x70\0")), "type 0x63", id="reference"),
+        pytest.param(section(1, vector(b"\x60\x01\x64\x00\0")), "type 0x64", id="not-null"),
+        pytest.param(section(1, vector(b"\x60\x01\x6e\0")), "type 0x6e", id="anyref"),
+        pytest.param(section(1, vector(b"\x60\0\x01\x69")), "type 0x69", id="exnref"),
+        pytest.param(section(1, vector(b"\x60\x01\x62\0")), "type 0x62", id="exact"),
+        pytest.param(section(1, vector(b"\x4e\x01\x60\0\0")), "form 0x4e", id="group"),
+        pytest.param(section(1, vector(b"\x50\0\x60\0\0")), "form 0x50", id="subtype"),
+        pytest.param(section(1, vector(b"\x4f\0\x60\0\0")), "form 0x4f", id="final"),
+        pytest.param(section(1, vector(b"\x5d\0")), "form 0x5d", id="continuation"),
+        pytest.param(section(1, vector(b"\x60\0\0") + b"\0"), "left over.*1 byte", id="type-rest"),
+        pytest.param(section(3, b"\0\0"), "left over", id="function-rest"),
+        pytest.param(section(5, vector(b"\0\x01") + b"\0"), "left over", id="memory-rest"),
+        pytest.param(section(7, b"\0\0"), "left over", id="export-rest"),
+        pytest.param(section(2, b"\0\0"), "left over", id="import-rest"),
+        pytest.param(importing(b"\x03\x63\x70\0"), "type 0x63", id="global-of-references"),
+        pytest.param(importing(b"\x03\x7f\x02"), "mutability 0x02", id="mutability"),
+        pytest.param(importing(b"\x01\x63\x70\0\0"), "element type 0x63", id="table-of-references"),
+        pytest.param(importing(b"\x01\x70\x04\0"), "flags.* 0x04", id="table-64"),
+        pytest.param(importing(b"\x02\x04\0"), "flags.* 0x04", id="memory-64"),
+        pytest.param(importing(b"\x02\x03\0\x01"), "flags.* 0x03", id="shared-memory"),
+        pytest.param(importing(b"\x02\x08\0\0"), "flags.* 0x08", id="page-size"),
+        pytest.param(importing(b"\x04\x01\0"), "tag attribute 0x01", id="tag"),
+        pytest.param(section(2, vector(text("a") + b"\0\x7f\0")), "kind 0x7f", id="compact"),
+        pytest.param(section(5, vector(b"\x04\x01")), "flags.* 0x04", id="own-memory-64"),
+        pytest.param(TYPES + TYPES, "section 1.*repeated", id="types-twice"),
+        pytest.param(section(3, b"\0") + TYPES, "section 1.*out of order", id="types-late"),
+        pytest.param(section(14, b""), "section 14.*unknown", id="section"),
+        pytest.param(section(1, b"\0" * (1 << 21)), "too long", id="long-types"),
+        pytest.param(section(0, b"\0") * 100_001, "too many sections", id="many-sections"),
     ],
 )
 def test_a_malformed_interface_is_refused(tail: bytes, problem: str) -> None:
     with pytest.raises(WasmFormatError, match=problem):
         read_core_interface(CORE + tail)
-
-
-def test_an_unknown_export_kind_is_named_by_its_number() -> None:
-    found = read_core_interface(CORE + section(7, vector(text("x") + b"\x09\0")))
-    assert found.exports == (External("x", "kind 9"),)

@@ -14,6 +14,7 @@ from chonkle.backends.component.plan import (
     ComponentPlan,
     CoreExport,
     CoreItem,
+    CoreModule,
     InlineInstance,
     LiftedFunction,
     LoweredImport,
@@ -63,7 +64,7 @@ class Followed:
 
     def __init__(self, wasm: bytes, plan: ComponentPlan) -> None:
         engine = wasmtime.Engine()
-        modules = [wasmtime.Module(engine, wasm[start:end]) for start, end in plan.modules]
+        modules = [wasmtime.Module(engine, wasm[each.start : each.end]) for each in plan.modules]
         self.store = wasmtime.Store(engine)
         self.plan = plan
         self.instances: list[Mapping[str, CoreItem | Extern]] = []
@@ -144,9 +145,11 @@ class Followed:
 def test_the_codecs_here_are_one_module_with_two_functions(path: Path) -> None:
     wasm = path.read_bytes()
     plan = plan_component(wasm)
-    assert [
-        (section.payload, section.end) for section in sections(wasm) if section.id == 1
-    ] == list(plan.modules)
+    assert plan.modules == tuple(
+        CoreModule(section.payload, section.end, ())
+        for section in sections(wasm)
+        if section.id == 1
+    )
     assert plan.instances == (ModuleInstance(0, ()),)
     assert plan.functions == {
         name: LiftedFunction(
@@ -479,14 +482,18 @@ EXPORT = {"instance": 0, "name": "memory"}
         ((), {}, "the fields modules, instances, functions"),
         (("more",), 1, "the fields modules"),
         (("modules",), {}, "an array"),
-        (("modules", 0), [1, 2, 3], "two offsets"),
-        (("modules", 0), [3, 2], "an integer below 2"),
-        (("modules", 0), [0, 10**5000], "an integer below"),
-        (("modules", 0), DEEP, "two offsets"),
-        (("modules", 0, 0), DEEP, "an integer below"),
-        (("modules", 0, 0), 1.0, "an integer below"),
-        (("modules", 0, 0), -1, "an integer below"),
-        (("modules", 0, 0), True, "an integer below"),
+        (("modules", 0), [1, 2], "an object"),
+        (("modules", 0, "range"), [1, 2, 3], "two offsets"),
+        (("modules", 0, "range"), [3, 2], "an integer below 2"),
+        (("modules", 0, "range"), [0, 10**5000], "an integer below"),
+        (("modules", 0, "range"), DEEP, "two offsets"),
+        (("modules", 0, "range", 0), DEEP, "an integer below"),
+        (("modules", 0, "range", 0), 1.0, "an integer below"),
+        (("modules", 0, "range", 0), -1, "an integer below"),
+        (("modules", 0, "range", 0), True, "an integer below"),
+        (("modules", 0, "imports"), {}, "an array"),
+        (("modules", 0, "imports"), [["a", "b"]], "a module, a name and a type"),
+        (("modules", 0, "imports"), [["a", "b", 5]], "a name"),
         (("instances",), None, "an array"),
         (("instances", 0), [], "an object"),
         (("instances", 0, "module"), 4, "an integer below 4"),
