@@ -13,6 +13,7 @@ from chonkle.backends.base import Answer, Codec, Limits, call_label
 from chonkle.backends.calls import Calls, GuestFunction
 from chonkle.backends.desk import DESK_BYTES, DeskedInstance, InstanceSetup
 from chonkle.backends.guest import (
+    ERROR_TEXT_MAX_BYTES,
     InstancePool,
     LinearMemory,
     PortCopier,
@@ -46,7 +47,6 @@ OPTIONAL_EXPORTS = {"_initialize": "() -> ()", "last_error": "() -> i64"}
 _FUNCTIONS = {**REQUIRED_EXPORTS, **OPTIONAL_EXPORTS}
 
 _U32 = 0xFFFF_FFFF
-_ERROR_TEXT_MAX = 4096
 _EXPORTS_MAX = 256
 
 
@@ -250,7 +250,7 @@ class CoreCodec(Codec):
         text = ""
         if instance.last_error is not None:
             packed = instance.last_error()
-            start, size = (packed >> 32) & _U32, min(packed & _U32, _ERROR_TEXT_MAX)
+            start, size = (packed >> 32) & _U32, min(packed & _U32, ERROR_TEXT_MAX_BYTES)
             words = instance.memory.bytes_at(start, size, what="error text")
             text = bytes(words).decode(errors="replace")
         said = refusal(text)

@@ -37,6 +37,8 @@ _INSTANCES_MAX = 256
 _TABLES_MAX = 16
 _MEMORIES_MAX = 3
 
+# How much of a guest's error text is read.
+ERROR_TEXT_MAX_BYTES = 4096
 # What is reported of a refusal that says nothing.
 WORDLESS = "the codec failed without a word"
 
@@ -322,6 +324,10 @@ def trap_error(failure: Exception, limits: Limits) -> ChonkleError:
         return LimitExceeded(
             "asked for more memory than allowed", expected=f"at most {limits.memory_bytes} bytes"
         )
+    if "fuel allocated for hostcalls" in reason:
+        return LimitExceeded(
+            "returned more than wasmtime's component support copies", expected="at most 128 MiB"
+        )
     return CodecTrap(f"the guest trapped: {reason}")
 
 
@@ -344,7 +350,7 @@ def refusal(text: str) -> CodecError | LimitExceeded:
         text: a guest's words; `out of memory` before all others says that it wanted more than it
             may have, which is not the input's fault.
     """
-    words = one_line(text)
+    words = one_line(text[:ERROR_TEXT_MAX_BYTES])
     if words.startswith("out of memory"):
         return OutOfMemory(words, hint="raise the memory limit, if the input is to be trusted")
     return CodecError(words or WORDLESS)

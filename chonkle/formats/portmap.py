@@ -16,10 +16,11 @@ type Buffer = bytes | bytearray | memoryview
 
 _U32 = Struct("<I")
 _SIZE = _U32.size
-# No codec has as many, and a guest's word is not worth a longer loop.
-PORTS_MAX = 4096
+# No codec has as many, nor names as long. What a guest returns is read by the host, so that both
+# bound the work and the memory that this takes.
+PORTS_MAX = 256
+NAME_MAX_BYTES = 256
 _NOTHING = _U32.pack(0)
-_SHOWN = 64  # characters of a name in a message
 
 
 # The chunks of an array mostly have one size, and its codecs a few ports.
@@ -97,6 +98,12 @@ def read[B: (bytes, memoryview)](source: B) -> dict[str, B]:
         for _ in range(count):
             (name_size,) = unpack(source, at)
             at += _SIZE
+            if name_size > NAME_MAX_BYTES:
+                raise PortMapError(
+                    "the name of a port is too long",
+                    expected=f"at most {NAME_MAX_BYTES} bytes",
+                    got=str(name_size),
+                )
             # A name that runs past the end is cut here, and the length behind it is missed below.
             name = str(source[at : at + name_size], "utf-8")
             at += name_size
@@ -104,12 +111,12 @@ def read[B: (bytes, memoryview)](source: B) -> dict[str, B]:
             at += _SIZE
             if at + data_size > size:
                 raise PortMapError(
-                    f"data of port `{name[:_SHOWN]}` is truncated",
+                    f"data of port `{name}` is truncated",
                     expected=f"{data_size} bytes",
                     got=str(size - at),
                 )
             if name in ports:
-                raise PortMapError(f"port `{name[:_SHOWN]}` occurs twice in one port-map")
+                raise PortMapError(f"port `{name}` occurs twice in one port-map")
             ports[name] = source[at : at + data_size]
             at += data_size
     except error:

@@ -35,6 +35,7 @@ from chonkle.backends.desk import (
     InstanceSetup,
 )
 from chonkle.backends.guest import (
+    ERROR_TEXT_MAX_BYTES,
     InstancePool,
     LinearMemory,
     PortCopier,
@@ -47,7 +48,7 @@ from chonkle.backends.stack import StackCheck
 from chonkle.engine import Engine
 from chonkle.errors import ChonkleError, CodecTrap, OutOfMemory, WasmFormatError
 from chonkle.formats import portmap
-from chonkle.formats.portmap import PORTS_MAX, Buffer
+from chonkle.formats.portmap import NAME_MAX_BYTES, PORTS_MAX, Buffer
 from chonkle.formats.signature import DIRECTIONS, Direction, Signature
 from chonkle.formats.wasm_binary import type_parts
 
@@ -60,7 +61,6 @@ _STRING = Struct("<II")
 _RESULT = Struct("<B3xII")
 _ROW_ALIGN = _RESULT_ALIGN = 4
 _OK, _ERR = 0, 1
-_ERROR_TEXT_MAX = 4096
 _VALUE_TYPES = {
     "i32": wasmtime.ValType.i32,
     "i64": wasmtime.ValType.i64,
@@ -138,18 +138,24 @@ class _Transform:
             raise CodecTrap("the guest's result is not aligned")
         discriminant, start, count = self.memory.unpack(_RESULT, pointer, what="result")
         if discriminant == _ERR:
-            text = self.memory.bytes_at(start, count, what="error text")[:_ERROR_TEXT_MAX]
+            text = self.memory.bytes_at(start, count, what="error text")[:ERROR_TEXT_MAX_BYTES]
             raise _Refused(bytes(text).decode(errors="replace"))
         if discriminant != _OK:
             raise CodecTrap(f"the guest's result has discriminant {discriminant}")
         if count > PORTS_MAX:
-            raise CodecTrap(f"the guest returned {count} ports")
+            raise CodecTrap(f"the guest returned {count} ports", expected=f"at most {PORTS_MAX}")
         if start % _ROW_ALIGN:
             raise CodecTrap("the guest's list of ports is not aligned")
         bytes_at = self.memory.bytes_at
         rows = bytes_at(start, count * _ROW.size, what="list of ports")
         ports: dict[str, memoryview] = {}
         for name_at, name_size, data_at, data_size in _ROW.iter_unpack(rows):
+            if name_size > NAME_MAX_BYTES:
+                raise CodecTrap(
+                    "the guest returned a port name that is too long",
+                    expected=f"at most {NAME_MAX_BYTES} bytes",
+                    got=str(name_size),
+                )
             name_view = bytes_at(name_at, name_size, what="port name")
             try:
                 name = str(name_view, "utf-8")

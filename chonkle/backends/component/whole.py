@@ -19,7 +19,7 @@ from chonkle.backends.guest import limited_store, refusal, trap_error
 from chonkle.backends.stack import StackCheck
 from chonkle.engine import Engine
 from chonkle.errors import ChonkleError, CodecTrap, OutOfMemory
-from chonkle.formats.portmap import Buffer
+from chonkle.formats.portmap import NAME_MAX_BYTES, PORTS_MAX, Buffer
 from chonkle.formats.signature import DIRECTIONS, Direction, Signature
 
 
@@ -90,6 +90,11 @@ class WholeCodec(Codec):
         self._idle.clear()
 
     def _checked(self, rows: Sequence[Any]) -> dict[str, Buffer]:
+        if len(rows) > PORTS_MAX or any(len(name) > NAME_MAX_BYTES for name, _ in rows):
+            raise CodecTrap(
+                "the guest returned too many ports or too long a name",
+                expected=f"at most {PORTS_MAX} ports and {NAME_MAX_BYTES} bytes",
+            )
         ports: dict[str, Buffer] = dict(rows)
         if len(ports) != len(rows):
             raise CodecTrap("the guest returned a port twice")

@@ -77,8 +77,14 @@ def test_reading_copies_nothing() -> None:
         pytest.param(b"\x01\0\0\0", "in a port-map of 4 bytes|truncated", id="port-missing"),
         pytest.param(b"\xff\xff\xff\xff" + b"\0" * 8, "4294967295", id="count-too-large"),
         pytest.param(b"\x01\0\0\0" + entry(b"a", b"bc")[:-1], "truncated", id="data-cut"),
+        pytest.param(b"\x01\0\0\0" + b"\x09\0\0\0" + b"a" * 8, "truncated", id="name-cut"),
         pytest.param(
-            b"\x01\0\0\0" + b"\xff\xff\xff\xff" + b"a" * 8, "truncated", id="name-too-long"
+            b"\x01\0\0\0" + entry(b"a" * 257, b""),
+            "name of a port is too long, expected at most 256 bytes, got 257",
+            id="name-too-long",
+        ),
+        pytest.param(
+            b"\x01\x01\0\0" + entry(b"a", b"") * 257, "at most 256, got 257", id="many-ports"
         ),
         pytest.param(
             b"\x01\0\0\0" + entry(b"a", b"")[:-4] + b"\xff\xff\xff\xff",

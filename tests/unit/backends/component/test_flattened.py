@@ -9,6 +9,7 @@ import logging
 import struct
 import sys
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -141,6 +142,8 @@ BROKEN = {
     "name outside": one_row(FAR, 4, 64, 4),
     "name past the end": one_row(65535, 2, 64, 4),
     "name not UTF-8": one_row(1024 + 21, 1, 64, 4),
+    "name too long": one_row(64, 257, 64, 4),
+    "many ports": result(0, 64, 257),
     "data outside": one_row(1024, 4, FAR, 4),
     "data too long": one_row(1024, 4, 64, -1),
     "data past the end": one_row(1024, 4, 65535, 2),
@@ -159,6 +162,56 @@ def test_a_guest_that_breaks_is_a_trap_and_the_next_call_works(
         assert str(caught.value).startswith("codec `guest` (guest-wat, component), decode: ")
         assert "\n" not in str(caught.value)
         assert codec.call("encode", {"bytes": b"fine"}) == {"bytes": b"fine"}
+
+
+def many_rows(count: int, name_size: int, data_size: int) -> str:
+    """Write the body of a transform that returns rows that all lie in one place."""
+    stores = "".join(
+        f"""(i32.store offset={64 + 4 * index}
+              (i32.mul (local.get $i) (i32.const 16)) (i32.const {value}))"""
+        for index, value in enumerate((8192, name_size, 8192, data_size))
+    )
+    return f"""(local $i i32)
+      (loop $fill
+        {stores}
+        ;; Names differ in their length.
+        (i32.store offset=68 (i32.mul (local.get $i) (i32.const 16))
+          (i32.sub (i32.const {name_size}) (local.get $i)))
+        (local.set $i (i32.add (local.get $i) (i32.const 1)))
+        (br_if $fill (i32.lt_u (local.get $i) (i32.const {count}))))
+    """ + result(0, 64, count)
+
+
+@pytest.mark.parametrize(
+    ("name_size", "data_size"), [(60 << 20, 1), (200, 60 << 20)], ids=["names", "data"]
+)
+def test_ports_in_one_place_count_each(
+    open_component: OpenComponent, name_size: int, data_size: int
+) -> None:
+    codec = open_component(
+        component(decode=many_rows(100, name_size, data_size), memory="1000"),
+        Limits(memory_bytes=64 << 20, output_bytes=1 << 20),
+    )
+    tracemalloc.start()
+    try:
+        with pytest.raises((LimitExceeded, CodecTrap)):
+            codec.call("decode", {"bytes": b"x"})
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_of_a_long_error_text_only_the_beginning_is_read(open_component: OpenComponent) -> None:
+    fill = "(memory.fill (i32.const 8192) (i32.const 97) (i32.const 2097152))"
+    codec = open_component(component(decode=fill + result(1, 8192, 2 << 20), memory="40"))
+    tracemalloc.start()
+    try:
+        with pytest.raises(CodecError, match=r": aaaa") as caught:
+            codec.call("decode", {"bytes": b"x"})
+        assert len(str(caught.value)) < 5000
+        assert isinstance(codec, WholeCodec) or tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_outputs_may_overlap(open_component: OpenComponent) -> None:
