@@ -12,7 +12,7 @@ from chonkle.cache.layers import CacheConfig, CacheLayers
 from chonkle.cache.native import ModuleCompiler
 from chonkle.closing import Closing
 from chonkle.engine import Engine, EngineConfig
-from chonkle.errors import PipelineError
+from chonkle.errors import PipelineError, WasmFormatError
 from chonkle.formats.wasm_binary import read_core_interface
 from chonkle.locking import ForkableLock
 from chonkle.resolver import Resolution
@@ -113,7 +113,12 @@ class Session(Closing):
         wasm, signature = resolution.wasm.wasm, resolution.signature
         cache = self._cache(EngineConfig(interruptible=limits.timeout_s is not None))
         if resolution.wasm.kind == "core":
-            check_interface(read_core_interface(wasm), what=f"codec {resolution.label}")
+            what = f"codec {resolution.label}"
+            try:
+                interface = read_core_interface(wasm)
+            except WasmFormatError as failure:
+                raise failure.within(what) from failure
+            check_interface(interface, what=what)
             binary = Binary(
                 wasm, resolution.wasm.digest, codec_id=signature.codec_id, label=signature.label
             )

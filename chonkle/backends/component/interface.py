@@ -16,6 +16,15 @@ from chonkle.formats.signature import DIRECTIONS
 INTERFACE = "chonkle:codec/transform@0.1.0"
 
 _PORT_MAP = "list<tuple<string, list<u8>>>"
+_TRANSFORM = f"({_PORT_MAP}) -> result<{_PORT_MAP}, string>"
+_NAMES: dict[type, str] = {
+    wasm_component.U8: "u8",
+    wasm_component.U64: "u64",
+    wasm_component.String: "string",
+}
+# Deeper, or of more elements, is no type that is looked for.
+_DEPTH_MAX = 6
+_ELEMENTS_MAX = 4
 
 
 def check_interface(component: wasm_component.Component, engine: wasmtime.Engine) -> None:
@@ -32,52 +41,58 @@ def check_interface(component: wasm_component.Component, engine: wasmtime.Engine
         function = _item(functions.get(direction))
         if not isinstance(function, wasm_component.FuncType):
             raise WasmFormatError(f"not a codec component: no `{direction}` in `{INTERFACE}`")
-        parameters, result = function.params, function.result
-        if not (
-            len(parameters) == 1
-            and _is_port_map(parameters[0][1])
-            and isinstance(result, wasm_component.ResultType)
-            and _is_port_map(result.ok)
-            and isinstance(result.err, wasm_component.String)
-        ):
+        if type_text(function) != _TRANSFORM:
             raise WasmFormatError(
                 f"not a codec component: `{direction}` of `{INTERFACE}` has another type",
-                expected=f"func(inputs: {_PORT_MAP}) -> result<{_PORT_MAP}, string>",
+                expected=_TRANSFORM,
             )
 
 
 def imported_functions(
     component: wasm_component.Component, engine: wasmtime.Engine
-) -> Iterator[tuple[str, list[str]]]:
-    """Give the interfaces that a component imports, with the names of their functions."""
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Give the interfaces that a component imports, with the types of their functions by name."""
     for name, found in component.type.imports(engine).items():
         interface = _item(found)
         if isinstance(interface, wasm_component.ComponentInstanceType):
+            items = ((name, _item(item)) for name, item in interface.exports(engine).items())
             yield (
                 name,
-                [
-                    function
-                    for function, item in interface.exports(engine).items()
-                    if isinstance(_item(item), wasm_component.FuncType)
-                ],
+                {
+                    function: type_text(item)
+                    for function, item in items
+                    if isinstance(item, wasm_component.FuncType)
+                },
             )
+
+
+def type_text(function: wasm_component.FuncType) -> str:
+    """Write the type of a function, such as `(u64) -> list<u8>`, as far as codecs need types."""
+    parameters = function.params
+    if len(parameters) > _ELEMENTS_MAX:
+        return "?"
+    texts = ", ".join(_value_text(each) for _, each in parameters)
+    return f"({texts}) -> {_value_text(function.result)}"
+
+
+def _value_text(type_: wasm_component.ValType | None, depth: int = 0) -> str:
+    parts: list[wasm_component.ValType | None]
+    match type_:
+        case wasm_component.ListType():
+            form, parts = "list", [type_.element]
+        case wasm_component.TupleType():
+            form, parts = "tuple", list(type_.elements)
+        case wasm_component.OptionType():
+            form, parts = "option", [type_.payload]
+        case wasm_component.ResultType():
+            form, parts = "result", [type_.ok, type_.err]
+        case _:
+            return _NAMES.get(type(type_), "?")
+    if depth == _DEPTH_MAX or len(parts) > _ELEMENTS_MAX:
+        return "?"
+    return f"{form}<{', '.join(_value_text(each, depth + 1) for each in parts)}>"
 
 
 def _item(found: object) -> object:
     # Since version 50 an export is wrapped, with its type inside.
     return getattr(found, "ty", found)
-
-
-def _is_port_map(type_: wasm_component.ValType | None) -> bool:
-    if not isinstance(type_, wasm_component.ListType):
-        return False
-    row = type_.element
-    if not isinstance(row, wasm_component.TupleType):
-        return False
-    columns = row.elements
-    return (
-        len(columns) == 2  # noqa: PLR2004 - name and data
-        and isinstance(columns[0], wasm_component.String)
-        and isinstance(columns[1], wasm_component.ListType)
-        and isinstance(columns[1].element, wasm_component.U8)
-    )

@@ -69,12 +69,14 @@ class WasiFunction:
     """An allowed function.
 
     Attributes:
-        type: the type of core function that the canonical ABI flattens it to.
+        type: its type, as `interface.type_text` writes it.
+        core_type: the type of core function that the canonical ABI flattens it to.
         value: what it answers, given its arguments as values.
         write: writes the answer into the guest's memory; None where it is returned as a number.
     """
 
     type: str
+    core_type: str
     value: Callable[..., Value]
     write: Callable[[Caller, Value, int], None] | None = None
 
@@ -94,9 +96,13 @@ class WasiFunction:
         return None
 
 
-_random = WasiFunction("(i64, i32) -> ()", _random_bytes, _write_bytes)
-_random_u64 = WasiFunction("() -> i64", lambda: RANDOM_BITS)
-_nothing = WasiFunction("(i32) -> ()", list, _write_empty_list)
+_random = WasiFunction("(u64) -> list<u8>", "(i64, i32) -> ()", _random_bytes, _write_bytes)
+_random_u64 = WasiFunction("() -> u64", "() -> i64", lambda: RANDOM_BITS)
+
+
+def _nothing(type_: str) -> WasiFunction:
+    return WasiFunction(type_, "(i32) -> ()", list, _write_empty_list)
+
 
 # Interface without its version -> function. Versions of WASI 0.2 differ in what they add.
 _ALLOWED = {
@@ -105,21 +111,23 @@ _ALLOWED = {
     ("wasi:random/insecure", "get-insecure-random-bytes"): _random,
     ("wasi:random/insecure", "get-insecure-random-u64"): _random_u64,
     ("wasi:random/insecure-seed", "insecure-seed"): WasiFunction(
-        "(i32) -> ()", lambda: (RANDOM_BITS, RANDOM_BITS), _write_pair
+        "() -> tuple<u64, u64>", "(i32) -> ()", lambda: (RANDOM_BITS, RANDOM_BITS), _write_pair
     ),
-    ("wasi:cli/environment", "get-environment"): _nothing,
-    ("wasi:cli/environment", "get-arguments"): _nothing,
-    ("wasi:cli/environment", "initial-cwd"): WasiFunction("(i32) -> ()", lambda: None, _write_none),
+    ("wasi:cli/environment", "get-environment"): _nothing("() -> list<tuple<string, string>>"),
+    ("wasi:cli/environment", "get-arguments"): _nothing("() -> list<string>"),
+    ("wasi:cli/environment", "initial-cwd"): WasiFunction(
+        "() -> option<string>", "(i32) -> ()", lambda: None, _write_none
+    ),
 }
 
 
-def allowed(interface: str, function: str, type_: str | None = None) -> WasiFunction | None:
+def allowed(interface: str, function: str, type_: str) -> WasiFunction | None:
     """Find what answers an import, or None where nothing may.
 
     Args:
         interface: the imported interface, with or without `@version`.
         function: the function in it.
-        type_: the type as which the guest imports it, as a core function; None when not known.
+        type_: the type as which it is imported, of the function or of the core function.
     """
     found = _ALLOWED.get((interface.partition("@")[0], function))
-    return found if found is not None and type_ in (found.type, None) else None
+    return found if found is not None and type_ in (found.type, found.core_type) else None

@@ -118,7 +118,7 @@ class WholeCodec(Codec):
     def _linker(self) -> wasm_component.Linker:
         linker = wasm_component.Linker(self._engine.wasmtime)
         for interface, functions in imported_functions(self._component, self._engine.wasmtime):
-            answers = {name: allowed(interface, name) for name in functions}
+            answers = {name: allowed(interface, name, type_) for name, type_ in functions.items()}
             if any(answers.values()):
                 with linker.root() as root, root.add_instance(interface) as defined:
                     for name, answer in answers.items():
