@@ -52,6 +52,10 @@ test-wasmtime: ## The tests with every version of wasmtime that is allowed
 soak: $(VENV)/dev.stamp ## The cache under crashes, corruption, full disks and crowds: minutes
 	SOAK=full $(PY) -m pytest -q -n $(WORKERS) tests/soak $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(VENV)/dev.stamp ## The readers of WebAssembly against wasmtime's, on 200,000 files: an hour
+	FUZZ=full $(PY) -m pytest -q -n $(WORKERS) tests/fuzz $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/dev.stamp ## Lint, formatting and types
 	$(PY) -m ruff check
