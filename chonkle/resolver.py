@@ -14,17 +14,16 @@ Nothing is compiled or instantiated here, and identity comes only from embedded 
 """
 
 from codecs import BOM_UTF8
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 from chonkle.backends.base import BACKENDS, Backend
 from chonkle.backends.native import REFUSED, is_available, native_signature, refusal
 from chonkle.dag.graph import Pipeline
 from chonkle.dag.sidecar import is_sidecar
-from chonkle.errors import PipelineError, ResolveError
-from chonkle.fetch import Source
+from chonkle.errors import FetchError, PipelineError, ResolveError, printable
+from chonkle.fetch import Fetched, Source
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.signature import Signature
 from chonkle.formats.values import shown
@@ -249,20 +248,22 @@ class Resolver:
             install: make it a candidate for every pipeline; only where there was none.
         """
         source = Source.parse(uri)
-        fetch = partial(source.fetch, docker_config=self.docker_config)
         store = self._store() if source.is_pinned or install else None
         reason = f"{why} {uri}"
-        if store is None or not source.is_pinned:
-            found = self._identified(codec_id, fetch(), reason)
-        else:
-            kept = None if self.force_download else store.recall(uri)
-            data = fetch() if kept is None else kept
-            found = self._identified(codec_id, data, reason if kept is None else f"{reason}, kept")
-            if kept is None:
-                store.keep(uri, data)
-        if store is None or not install or not isinstance(found, Resolution) or not found.wasm:
+        kept = None
+        if store is not None and source.is_pinned and not self.force_download:
+            kept = _kept(store, uri, source)
+        if kept is not None:
+            return self._identified(codec_id, kept.data, f"{reason}, kept")
+        fetched = source.fetch(docker_config=self.docker_config)
+        found = self._identified(codec_id, fetched.data, reason)
+        if store is None:
             return found
-        return replace(found, wasm=store.install(found.wasm))
+        if source.is_pinned:
+            store.keep(uri, fetched.data, manifest=fetched.manifest)
+        elif isinstance(found, Resolution) and found.wasm:
+            return replace(found, wasm=store.install(found.wasm))
+        return found
 
     def _identified(
         self, codec_id: str, data: bytes, reason: str
@@ -297,6 +298,32 @@ class Resolver:
             hint="`chonkle codecs` lists what there is; give a file with --codec-path, a URI with "
             "--source, or `sources` in the pipeline",
         )
+
+
+def _kept(store: CodecStore, uri: str, source: Source) -> Fetched | None:
+    """Give what is kept for a pinned source, if it is still what the pin says."""
+    found = store.recall(uri)
+    if found is None:
+        return None
+    manifest, data = found
+    kept = Fetched(data, manifest)
+    try:
+        source.check(kept)
+    except FetchError as failure:
+        _warn(f"what is kept in the codec store is not used: {failure}")
+        return None
+    return kept
+
+
+def _warn_of(bad_files: Iterable[BadFile]) -> None:
+    for bad in bad_files:
+        _warn(f"codec file not used: {bad.failure}")
+
+
+def _warn(message: str) -> None:
+    import logging  # noqa: PLC0415 - as slow as a call of a codec, and hardly ever needed
+
+    logging.getLogger("chonkle.resolver").warning(printable(message))
 
 
 def _check_identity(codec_id: str, found: str, reason: str) -> None:

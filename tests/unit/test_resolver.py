@@ -17,6 +17,7 @@ from chonkle.errors import (
     StoreError,
     WasmFormatError,
 )
+from chonkle.fetch import Source
 from chonkle.formats.signature import Signature
 from chonkle.resolver import PipelineResolution, Resolution, Resolver
 from chonkle.storage.store import CodecStore, WasmCodec
@@ -317,6 +318,58 @@ def test_a_pinned_source_is_kept_and_not_asked_again(world: World) -> None:
         world.pick()
     with pytest.raises(FetchError, match="cannot read the file"):
         world.pick(pipeline_sources={"echo": uri}, force_download=True)
+
+
+@pytest.mark.parametrize("forged", [False, True])
+def test_what_is_kept_is_checked_against_the_pin_each_time(
+    *, world: World, caplog: pytest.LogCaptureFixture, forged: bool
+) -> None:
+    uri = world.uri("pinned", pin="right")
+    world.pick(pipeline_sources={"echo": uri})
+    (kept,) = (world.store.root / ".sources").iterdir()
+    right = kept.read_bytes()
+    if forged:
+        # Whoever may write there writes a codec in the right form.
+        world.store.keep(uri, world.file("forged").read_bytes())
+    else:
+        kept.write_bytes(right[:-1] + bytes([right[-1] ^ 1]))
+    again = world.pick(pipeline_sources={"echo": uri})
+    assert again.reason == f"pinned source {uri}"
+    assert "what is kept in the codec store is not used: " in caplog.text
+    assert "wrong digest" in caplog.text
+    assert kept.read_bytes() == right
+
+
+def test_what_is_kept_of_an_artifact_is_checked_through_its_manifest(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def manifest_of(wasm: bytes) -> bytes:
+        types = ("application/vnd.wasm.config.v0+json", "application/wasm")
+        config, layer = (
+            {"mediaType": each, "digest": str(Digest.sha256(data)), "size": len(data)}
+            for each, data in zip(types, (b"{}", wasm), strict=True)
+        )
+        return json.dumps({"schemaVersion": 2, "config": config, "layers": [layer]}).encode()
+
+    def unreachable(*_: object, **_more: object) -> None:
+        raise FetchError("asked again")
+
+    right, forged = world.file("right").read_bytes(), world.file("forged").read_bytes()
+    uri = f"oci://registry.invalid/echo@{Digest.sha256(manifest_of(right))}"
+    monkeypatch.setattr(Source, "_fetch", unreachable)
+    sources = {"echo": uri}
+    world.store.keep(uri, right, manifest=manifest_of(right))
+    assert world.pick(pipeline_sources=sources).reason == f"pinned source {uri}, kept"
+    for manifest, data in (
+        (manifest_of(right), forged),
+        (manifest_of(forged), forged),
+        (manifest_of(right), right + b"\0"),
+        (b"", right),
+        (b"{}", right),
+    ):
+        world.store.keep(uri, data, manifest=manifest)
+        with pytest.raises(FetchError, match="asked again"):
+            world.pick(pipeline_sources=sources)
 
 
 def test_a_wrong_pin_is_refused_and_nothing_is_kept(world: World) -> None:
