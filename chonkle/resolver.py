@@ -133,9 +133,10 @@ class Resolver:
         Raises:
             ResolveError: when there is none, or what there is may not be used.
             FetchError: when a source cannot be had.
-            StoreError: when what is installed contradicts itself.
-            SignatureError: when a candidate has no valid signature.
-            WasmFormatError: when a candidate is no wasm binary.
+            StoreError: when the codec store cannot be read, or when the only files there are, or
+                those asked for, contradict each other.
+            SignatureError: when the only file, or the one asked for, has no valid signature.
+            WasmFormatError: when the only file, or the one asked for, is no wasm binary.
         """
         allowed = tuple(backends) or BACKENDS
         if codec_id in self.paths:
@@ -150,13 +151,15 @@ class Resolver:
             return self._from_source(codec_id, uri, "source, download forced")
         if uri and Source.parse(uri).is_pinned:
             return self._from_source(codec_id, uri, "pinned source")
-        candidates = self.candidates(codec_id, backends=allowed)
+        candidates, bad_files = self.survey(codec_id, backends=allowed)
+        if not candidates and not uri:
+            raise bad_files[0].failure if bad_files else self._unknown(codec_id, allowed)
+        _warn_of(bad_files)
         if candidates:
             count = len(candidates)
             return self._picked(candidates, f"best of {count}" if count > 1 else "the only one")
-        if uri:
-            return self._from_source(codec_id, uri, "source of the pipeline", install=True)
-        raise self._unknown(codec_id, allowed)
+        # A bad file may have the name that the codec would get, and is the user's to remove.
+        return self._from_source(codec_id, uri, "source of the pipeline", install=not bad_files)
 
     def candidates(self, codec_id: str, *, backends: Sequence[str] = BACKENDS) -> list[Resolution]:
         """Give what is installed, shipped and native for a codec, best first.
@@ -166,14 +169,9 @@ class Resolver:
             backends: the only backends to look at.
 
         Raises:
-            StoreError: when what is installed contradicts itself.
-            SignatureError: when a file carries no valid signature.
-            WasmFormatError: when a file is no wasm binary.
+            StoreError: when the codec store is not a directory, or cannot be read.
         """
-        found, bad_files = self.survey(codec_id, backends=backends)
-        if bad_files:
-            raise bad_files[0].failure
-        return found
+        return self.survey(codec_id, backends=backends)[0]
 
     def survey(
         self, codec_id: str, *, backends: Sequence[str] = BACKENDS
@@ -183,6 +181,9 @@ class Resolver:
         Args:
             codec_id: a validated codec id.
             backends: the only backends to look at.
+
+        Raises:
+            StoreError: when the codec store is not a directory, or cannot be read.
         """
         store = self._store()
         installed, bad_files = ([], []) if store is None else store.survey(codec_id)
@@ -210,12 +211,16 @@ class Resolver:
         return None if self.codec_store is None else CodecStore(Path(self.codec_store))
 
     def _overridden(self, codec_id: str, override: str, allowed: Sequence[str]) -> Resolution:
-        candidates = self.candidates(codec_id, backends=allowed)
+        candidates, bad_files = self.survey(codec_id, backends=allowed)
+        for bad in bad_files:
+            if bad.is_named(override):
+                raise bad.failure
         chosen = [
             each
             for each in candidates
             if override in (each.signature.implementation, each.signature.label)
         ]
+        _warn_of(bad_files)
         if not chosen:
             raise ResolveError(
                 f"codec `{codec_id}`: no implementation `{override}`, which was asked for",

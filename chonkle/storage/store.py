@@ -93,10 +93,17 @@ class BadFile:
     Attributes:
         path: the file, or the folder where that cannot be read.
         failure: what is wrong with it.
+        label: the implementation and version that it stands for, as far as its signature or its
+            name tells.
     """
 
     path: Path
     failure: ChonkleError
+    label: str
+
+    def is_named(self, implementation: str) -> bool:
+        """Tell whether an override, with or without a version, asks for this file."""
+        return implementation in (self.label, self.label.partition("@")[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,18 +137,23 @@ class CodecStore:
 
         Args:
             codec_id: a validated codec id.
+
+        Raises:
+            StoreError: when the store is not a directory, or cannot be read.
         """
         directory = self.root / codec_id
         try:
             paths = self._wasm_files(directory)
         except StoreError as failure:
-            return [], [BadFile(directory, failure)]
+            if not self.root.is_dir():
+                raise  # a bad store, and not a bad file in one
+            return [], [BadFile(directory, failure, "")]
         found, bad_files = [], []
         for path in paths:
             try:
                 found.append(_in_its_place(WasmCodec.from_file(path), codec_id))
             except ChonkleError as failure:
-                bad_files.append(BadFile(path, failure))
+                bad_files.append(BadFile(path, failure, _label(path)))
         return found, bad_files
 
     def codec_ids(self) -> list[str]:
@@ -261,19 +273,28 @@ def bundled_store() -> CodecStore:
 
 
 def without_conflicts(codecs: list[WasmCodec]) -> tuple[list[WasmCodec], list[BadFile]]:
-    """Drop files that occur twice, and tell apart those that claim the name of another.
+    """Drop files that occur twice, and those that claim the same name with different bytes.
 
     Returns:
-        One file for each name, the first, and those with other bytes under the same name.
+        One file for each name that is not in dispute, and one bad file for each conflict.
     """
-    by_name: dict[str, WasmCodec] = {}
-    bad_files = []
+    by_name: dict[str, list[WasmCodec]] = defaultdict(list)
     for codec in codecs:
-        other = by_name.setdefault(codec.file_name, codec)
-        if other.digest != codec.digest:
-            failure = _conflict(codec, other.origin, other.digest)
-            bad_files.append(BadFile(Path(codec.origin), failure))
-    return list(by_name.values()), bad_files
+        by_name[codec.file_name].append(codec)
+    found, bad_files = [], []
+    for first, *others in by_name.values():
+        conflicts = [codec for codec in others if codec.digest != first.digest]
+        if not conflicts:
+            found.append(first)
+        for codec in conflicts:
+            failure = _conflict(codec, first.origin, first.digest)
+            bad_files.append(BadFile(Path(codec.origin), failure, codec.signature.label))
+    return found, bad_files
+
+
+def _label(path: Path) -> str:
+    """Give the label that a file's name claims: `<label>.<core|component>.wasm`."""
+    return path.stem.removesuffix(".core").removesuffix(".component")
 
 
 def _in_its_place(codec: WasmCodec, codec_id: str) -> WasmCodec:

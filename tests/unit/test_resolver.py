@@ -177,11 +177,66 @@ def test_shipped_and_installed_are_one_pool(world: World) -> None:
     assert world.pick().reason == "shipped, best of 3"
 
 
-def test_two_files_that_claim_one_name_are_refused(world: World) -> None:
+# Bad files
+
+
+def junk(world: World, name: str) -> None:
+    path = world.store.root / "echo" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"junk")
+
+
+def test_a_bad_file_concerns_only_who_asks_for_it(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    CodecStore(world.root / "shipped").install(WasmCodec.from_file(world.file("a")))
+    world.install("b")
+    junk(world, "c@9.0.0.core.wasm")
+    for overrides, label in (
+        ({}, "a@1.0.0 (core)"),
+        ({"echo": "a"}, "a@1.0.0 (core)"),
+        ({"echo": "b@1.0.0"}, "b@1.0.0 (core)"),
+    ):
+        caplog.clear()
+        assert world.pick(overrides=overrides).label == label
+        (message,) = caplog.messages
+        assert message.startswith("codec file not used: ")
+        assert "c@9.0.0.core.wasm" in message
+    for override in ("c", "c@9.0.0"):
+        with pytest.raises(WasmFormatError, match=r"c@9\.0\.0\.core\.wasm: not a WebAssembly"):
+            world.pick(overrides={"echo": override})
+    with pytest.raises(ResolveError, match="no implementation `d`, which was asked for, got `a@1"):
+        world.pick(overrides={"echo": "d"})
+
+
+def test_a_bad_file_is_said_where_there_is_nothing_else(world: World) -> None:
+    junk(world, "c.core.wasm")
+    with pytest.raises(WasmFormatError, match=r"c\.core\.wasm: not a WebAssembly binary"):
+        world.pick()
+
+
+def test_a_bad_file_does_not_stand_before_a_source_and_is_left_alone(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    junk(world, "a@1.0.0.core.wasm")
+    uri = world.uri("a")
+    assert world.pick(pipeline_sources={"echo": uri}).reason == f"source of the pipeline {uri}"
+    assert "codec file not used" in caplog.text
+    assert (world.store.root / "echo" / "a@1.0.0.core.wasm").read_bytes() == b"junk"
+
+
+def test_two_files_that_claim_one_name_are_refused(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     CodecStore(world.root / "shipped").install(WasmCodec.from_file(world.file("a")))
     world.install("a", note="different")
     with pytest.raises(StoreError, match="two different files claim codec `echo`"):
         world.pick()
+    world.install("b", "0.1.0")
+    assert world.pick().label == "b@0.1.0 (core)"
+    assert "two different files claim codec `echo`" in caplog.text
+    with pytest.raises(StoreError, match="two different files claim codec `echo`"):
+        world.pick(overrides={"echo": "a"})
 
 
 # Overrides

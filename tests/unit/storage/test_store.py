@@ -225,9 +225,34 @@ def test_a_codec_that_occurs_twice_is_one_and_a_different_one_is_told_apart(
         codec_of(make_codec(note="x")),
     )
     assert without_conflicts([one, again]) == ([one], [])
-    found, (conflict,) = without_conflicts([one, other])
-    assert found == [one]
-    assert str(conflict.failure).startswith("two different files claim codec `echo`")
+    third = codec_of(make_codec(version="2.0.0"))
+    found, (bad,) = without_conflicts([one, again, third, other])
+    # Nothing tells which of the two is meant.
+    assert found == [third]
+    assert bad.is_named("echo-a")
+    assert str(bad.failure).startswith("two different files claim codec `echo`")
+
+
+@pytest.mark.parametrize(
+    ("name", "override", "is_named"),
+    [
+        ("a@1.0.0.core.wasm", "a", True),
+        ("a@1.0.0.core.wasm", "a@1.0.0", True),
+        ("a@1.0.0.component.wasm", "a@1.0.0", True),
+        ("a.core.wasm", "a", True),
+        ("a.wasm", "a", True),
+        ("a@1.0.0.core.wasm", "a@2.0.0", False),
+        ("a@1.0.0.core.wasm", "b", False),
+        ("ab@1.0.0.core.wasm", "a", False),
+    ],
+)
+def test_a_bad_file_stands_for_what_its_name_says(
+    *, store: CodecStore, name: str, override: str, is_named: bool
+) -> None:
+    (store.root / "echo").mkdir(parents=True)
+    (store.root / "echo" / name).write_bytes(b"junk")
+    _, (bad,) = store.survey("echo")
+    assert bad.is_named(override) == is_named
 
 
 def test_the_shipped_codecs_are_a_store() -> None:
