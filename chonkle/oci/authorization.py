@@ -14,6 +14,7 @@ A challenge from another host, where a redirect led, is not answered at all.
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -88,7 +89,7 @@ class RegistryTransport(Transport):
         if "bearer" in found:
             return f"Bearer {self._token(found['bearer'])}"
         if "basic" in found:
-            credentials = self._credentials()
+            credentials = self._credentials
             if credentials is not None and not credentials.identity_token:
                 return credentials.basic
         return None
@@ -101,9 +102,9 @@ class RegistryTransport(Transport):
         except FetchError as failure:
             raise failure.within("the registry's token server") from failure
         asked = {name: challenge[name] for name in ("service", "scope") if name in challenge}
-        credentials = self._credentials() if self._is_trusted(realm) else None
+        credentials = self._credentials if self._is_trusted(realm) else None
         response = self._persist("GET", lambda: self._ask(realm, asked, credentials))
-        text = self.accepted(response).content
+        text = self.accepted(response, what=realm.origin).content
         answer = parse_json(text, what=realm.origin, error=FetchError)
         token = None
         if isinstance(answer, dict):
@@ -144,7 +145,9 @@ class RegistryTransport(Transport):
             or (self._login is not None and self._login.names(realm.host))
         )
 
+    @cached_property
     def _credentials(self) -> Credentials | None:
+        # Asked for once, since a program may ask the user in turn.
         return None if self._login is None else self._login.credentials(self.base.host)
 
 

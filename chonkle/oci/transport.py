@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from io import BytesIO
-from itertools import count
 from typing import Any, Self
 
 import requests
@@ -55,9 +54,9 @@ class Bounds:
         total_s: for everything that a transport does: connections, redirects, tokens, pauses. The
             largest file that is accepted arrives in time with half a megabyte a second.
         connect_s: for one connection with its TLS.
-        idle_s: between two packets.
+        idle_s: between two packets, and the longest pause that a server may ask for.
         tries: of each request.
-        pause_s: before the second try; it doubles with each. A server may ask for another one.
+        pause_s: before the second try, where the server does not ask for another; it doubles.
     """
 
     total_s: float = 600.0
@@ -139,8 +138,12 @@ class Transport:
                 lambda: self._authorized(method, address, headers or {}, body, size_max),
             )
 
-    def accepted(self, response: requests.Response) -> requests.Response:
+    def accepted(self, response: requests.Response, *, what: str = "") -> requests.Response:
         """Give an answer back if it means success.
+
+        Args:
+            response: the answer.
+            what: whose it is, for the message, where that is not the transport's own.
 
         Raises:
             FetchError: otherwise.
@@ -148,7 +151,7 @@ class Transport:
         if HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
             return response
         raise FetchError(
-            f"{self.what}: the server answered {response.status_code} {response.reason}",
+            f"{what or self.what}: the server answered {response.status_code} {response.reason}",
             hint="check the name, and log in with `docker login` where it is private"
             if response.status_code in _REFUSALS
             else "",
@@ -183,11 +186,10 @@ class Transport:
                 stream=True,
                 proxies={"http": "", "https": ""} if address.host.is_loopback else None,
             )
-            location = self._session.get_redirect_target(response)
-            if location is None or method not in ("GET", "HEAD"):
+            if not response.is_redirect or method not in ("GET", "HEAD"):
                 return response, address
-            response.close()
-            target = address.joined(location)
+            with response:
+                target = address.joined(self._session.get_redirect_target(response) or "")
             if target.origin != address.origin:
                 headers.pop("Authorization", None)
             address = target
@@ -213,34 +215,39 @@ class Transport:
 
     def _persist(self, method: str, send: Callable[[], requests.Response]) -> requests.Response:
         """Make a request again where that may help."""
-        for number in count(1):
+        number = 0
+        while True:
+            number += 1
             pause_s = self._bounds.pause_s * 2 ** (number - 1)
-            response, failure = None, None
             try:
                 response = send()
-            except _BROKEN as caught:
-                failure, reason = caught, "the connection broke"
-                again = method in _REPEATABLE and _was_connected(caught)
+            except _BROKEN as failure:
+                may_repeat = method in _REPEATABLE and _was_connected(failure)
+                if not (may_repeat and self._paused(number, pause_s, "the connection broke")):
+                    raise
             else:
-                reason = f"the server answered {response.status_code} {response.reason}"
-                again = response.status_code == HTTPStatus.TOO_MANY_REQUESTS or (
-                    response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
-                    and method in _REPEATABLE
+                status = response.status_code
+                may_repeat = status == HTTPStatus.TOO_MANY_REQUESTS or (
+                    status >= HTTPStatus.INTERNAL_SERVER_ERROR and method in _REPEATABLE
                 )
+                reason = f"the server answered {status} {response.reason}"
                 pause_s = _retry_after_s(response, pause_s)
-            if again and number < self._bounds.tries and pause_s < self._clock.left_s():
-                self._on_retry(
-                    printable(
-                        f"{self.what}: {reason}; trying again in {pause_s:.1f} s"
-                        f" ({number + 1} of {self._bounds.tries})"
-                    )
-                )
-                time.sleep(pause_s)
-            elif response is not None:
-                return response
-            elif failure is not None:
-                raise failure
-        raise AssertionError
+                if not (may_repeat and self._paused(number, pause_s, reason)):
+                    return response
+
+    def _paused(self, number: int, pause_s: float, reason: str) -> bool:
+        """Wait before the next try, if there is one."""
+        longest_s = min(self._bounds.idle_s, self._clock.left_s())
+        if number >= self._bounds.tries or pause_s > longest_s:
+            return False
+        self._on_retry(
+            printable(
+                f"{self.what}: {reason}; trying again in {pause_s:.1f} s"
+                f" ({number + 1} of {self._bounds.tries})"
+            )
+        )
+        time.sleep(pause_s)
+        return True
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

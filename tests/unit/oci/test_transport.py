@@ -124,9 +124,18 @@ def test_an_address_without_tls_is_not_asked() -> None:
         download("http://registry.invalid/codec.wasm", size_max=1)
 
 
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_silent_server_is_left_before_all_time_is_up(server: SlowServer, scheme: str) -> None:
-    server.drips = False
+@pytest.mark.parametrize(
+    ("scheme", "begin", "drips"),
+    [
+        pytest.param("http", b"", False, id="silence"),
+        pytest.param("https", b"", False, id="silent-TLS"),
+        pytest.param("https", bytes.fromhex("1603034000"), True, id="dripping-TLS"),
+    ],
+)
+def test_a_silent_server_is_left_before_all_time_is_up(
+    server: SlowServer, *, scheme: str, begin: bytes, drips: bool
+) -> None:
+    server.begin, server.drips = begin, drips
     url = f"{scheme}://127.0.0.1:{server.server_address[1]}/codec.wasm"
     with pytest.raises(FetchError, match="no answer in time"):
         download(url, size_max=1, bounds=Bounds(connect_s=0.2, idle_s=0.2))
@@ -135,7 +144,7 @@ def test_a_silent_server_is_left_before_all_time_is_up(server: SlowServer, schem
 
 # Trying again
 
-QUICK = Bounds(total_s=20, pause_s=0.01)
+QUICK = Bounds(total_s=20, idle_s=9.5, pause_s=0.01)
 
 
 def test_what_may_pass_is_tried_again_and_told(
@@ -162,8 +171,9 @@ def test_what_may_pass_is_tried_again_and_told(
         ({"body": b"x", "claimed": 9}, 3, "the connection broke before the end"),
         ({"status": 404}, 1, "the server answered 404 Not Found; hint: check the name"),
         ({"status": 429}, 3, "the server answered 429"),
-        # A pause that is longer than the time there is.
+        # A pause that is longer than all time there is, and one that is longer than silence.
         ({"status": 429, "headers": {"Retry-After": "30"}}, 1, "the server answered 429"),
+        ({"status": 429, "headers": {"Retry-After": "10"}}, 1, "the server answered 429"),
         ({"status": 204, "headers": {"Location": "/b"}}, 1, ""),
     ],
 )
@@ -267,6 +277,7 @@ def test_a_body_is_bounded(serve: Serve, answer: Told, words: str) -> None:
         ("file:///etc/passwd", "not an address of a web server"),
         ("//registry.invalid:0/", "malformed host"),
         ("https://[", "malformed redirect"),
+        ("/\xff", "can't decode byte 0xff"),
     ],
 )
 def test_a_redirect_may_lead_astray(serve: Serve, location: str, words: str) -> None:
