@@ -6,14 +6,32 @@ A URI may pin what it leads to: `#blake3=<hex>` behind `file://` and `https://`,
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chonkle.digest import Digest
 from chonkle.errors import DigestMismatchError, FetchError
 from chonkle.formats.values import shown
 from chonkle.formats.wasm_binary import SIZE_MAX_BYTES
+from chonkle.storage.files import read_file
+
+if TYPE_CHECKING:
+    from chonkle.oci.model import Reference
 
 _PIN = "blake3="
 _SCHEMES = ("file", "https", "oci")
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a source gave.
+
+    Attributes:
+        data: the bytes.
+        manifest: of an artifact, which leads from a pin to the bytes; empty for other sources.
+    """
+
+    data: bytes
+    manifest: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,36 +89,52 @@ class Source:
         is_pinned = pin is not None or (scheme == "oci" and "@sha256:" in uri)
         return cls(uri, scheme, pin, is_pinned)
 
-    def fetch(self, *, docker_config: Path | None = None) -> bytes:
+    def fetch(self, *, docker_config: Path | None = None) -> Fetched:
         """Fetch the bytes and check them against the pin.
 
         Args:
-            docker_config: docker's directory, which has credentials for registries; None for
-                everybody's access.
+            docker_config: docker's directory, which has credentials for registries; None for none.
 
         Raises:
-            FetchError: when they cannot be had.
+            FetchError: when they cannot be fetched.
             DigestMismatchError: when they are others than the pin promised.
         """
-        data = self._read(docker_config)
-        if self.pin is not None:
-            self.pin.check(data, what=self.uri)
-        return data
+        found = self._fetch(docker_config)
+        self.check(found)
+        return found
 
-    def _read(self, docker_config: Path | None) -> bytes:
+    def check(self, found: Fetched) -> None:
+        """Check bytes against the pin, whether they were just fetched or kept since.
+
+        Args:
+            found: what the source gave, or is said to have given.
+
+        Raises:
+            DigestMismatchError: when they are others than the pin promised.
+            FetchError: when the manifest of an artifact is none.
+        """
+        if self.pin is not None:
+            self.pin.check(found.data, what=self.uri)
+        if self.scheme == "oci":
+            self._reference().layer_in(found.manifest).check(found.data, what=self.uri)
+
+    def _fetch(self, docker_config: Path | None) -> Fetched:
         if self.scheme == "file":
-            return _read_file(self.uri)
-        # What speaks HTTP takes a quarter of a second to import; only who downloads waits for it.
+            return Fetched(_read_file(self.uri))
+        # What speaks HTTP takes a quarter of a second to import; only a download waits for it.
         if self.scheme == "https":
             from chonkle.oci.transport import download  # noqa: PLC0415
 
-            return download(self.uri, size_max=SIZE_MAX_BYTES)
+            return Fetched(download(self.uri, size_max=SIZE_MAX_BYTES))
         from chonkle.oci.client import pull_wasm  # noqa: PLC0415
-        from chonkle.oci.model import Reference  # noqa: PLC0415
 
-        return pull_wasm(
-            Reference.parse(self.uri), size_max=SIZE_MAX_BYTES, docker_config=docker_config
-        )
+        pulled = pull_wasm(self._reference(), size_max=SIZE_MAX_BYTES, docker_config=docker_config)
+        return Fetched(pulled.wasm, pulled.manifest)
+
+    def _reference(self) -> "Reference":
+        from chonkle.oci.model import Reference  # noqa: PLC0415 - only for artifacts
+
+        return Reference.parse(self.uri)
 
 
 def _read_file(uri: str) -> bytes:
@@ -110,11 +144,7 @@ def _read_file(uri: str) -> bytes:
             f"source `{uri}`: a file on another host", expected="`file:///absolute/path`"
         )
     try:
-        with Path.from_uri(uri).open("rb") as file:
-            data = file.read(SIZE_MAX_BYTES + 1)
+        return read_file(Path.from_uri(uri), size_max=SIZE_MAX_BYTES)
     except (OSError, ValueError) as failure:
         reason = failure.strerror if isinstance(failure, OSError) else str(failure)
         raise FetchError(f"source `{uri}`: cannot read the file: {reason}") from failure
-    if len(data) > SIZE_MAX_BYTES:
-        raise FetchError(f"source `{uri}`: too large", expected=f"at most {SIZE_MAX_BYTES} bytes")
-    return data

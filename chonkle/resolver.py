@@ -14,17 +14,16 @@ Nothing is compiled or instantiated here, and identity comes only from embedded 
 """
 
 from codecs import BOM_UTF8
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 from chonkle.backends.base import BACKENDS, Backend
 from chonkle.backends.native import REFUSED, is_available, native_signature, refusal
 from chonkle.dag.graph import Pipeline
 from chonkle.dag.sidecar import is_sidecar
-from chonkle.errors import PipelineError, ResolveError
-from chonkle.fetch import Source
+from chonkle.errors import FetchError, PipelineError, ResolveError, printable
+from chonkle.fetch import Fetched, Source
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.signature import Signature
 from chonkle.formats.values import shown
@@ -134,9 +133,10 @@ class Resolver:
         Raises:
             ResolveError: when there is none, or what there is may not be used.
             FetchError: when a source cannot be had.
-            StoreError: when what is installed contradicts itself.
-            SignatureError: when a candidate has no valid signature.
-            WasmFormatError: when a candidate is no wasm binary.
+            StoreError: when the codec store cannot be read, or when the only files there are, or
+                those asked for, contradict each other.
+            SignatureError: when the only file, or the one asked for, has no valid signature.
+            WasmFormatError: when the only file, or the one asked for, is no wasm binary.
         """
         allowed = tuple(backends) or BACKENDS
         if codec_id in self.paths:
@@ -151,13 +151,15 @@ class Resolver:
             return self._from_source(codec_id, uri, "source, download forced")
         if uri and Source.parse(uri).is_pinned:
             return self._from_source(codec_id, uri, "pinned source")
-        candidates = self.candidates(codec_id, backends=allowed)
+        candidates, bad_files = self.survey(codec_id, backends=allowed)
+        if not candidates and not uri:
+            raise bad_files[0].failure if bad_files else self._unknown(codec_id, allowed)
+        _warn_of(bad_files)
         if candidates:
             count = len(candidates)
             return self._picked(candidates, f"best of {count}" if count > 1 else "the only one")
-        if uri:
-            return self._from_source(codec_id, uri, "source of the pipeline", install=True)
-        raise self._unknown(codec_id, allowed)
+        # A bad file may have the name that the codec would get, and is the user's to remove.
+        return self._from_source(codec_id, uri, "source of the pipeline", install=not bad_files)
 
     def candidates(self, codec_id: str, *, backends: Sequence[str] = BACKENDS) -> list[Resolution]:
         """Give what is installed, shipped and native for a codec, best first.
@@ -167,14 +169,9 @@ class Resolver:
             backends: the only backends to look at.
 
         Raises:
-            StoreError: when what is installed contradicts itself.
-            SignatureError: when a file carries no valid signature.
-            WasmFormatError: when a file is no wasm binary.
+            StoreError: when the codec store is not a directory, or cannot be read.
         """
-        found, bad_files = self.survey(codec_id, backends=backends)
-        if bad_files:
-            raise bad_files[0].failure
-        return found
+        return self.survey(codec_id, backends=backends)[0]
 
     def survey(
         self, codec_id: str, *, backends: Sequence[str] = BACKENDS
@@ -184,6 +181,9 @@ class Resolver:
         Args:
             codec_id: a validated codec id.
             backends: the only backends to look at.
+
+        Raises:
+            StoreError: when the codec store is not a directory, or cannot be read.
         """
         store = self._store()
         installed, bad_files = ([], []) if store is None else store.survey(codec_id)
@@ -211,12 +211,16 @@ class Resolver:
         return None if self.codec_store is None else CodecStore(Path(self.codec_store))
 
     def _overridden(self, codec_id: str, override: str, allowed: Sequence[str]) -> Resolution:
-        candidates = self.candidates(codec_id, backends=allowed)
+        candidates, bad_files = self.survey(codec_id, backends=allowed)
+        for bad in bad_files:
+            if bad.is_named(override):
+                raise bad.failure
         chosen = [
             each
             for each in candidates
             if override in (each.signature.implementation, each.signature.label)
         ]
+        _warn_of(bad_files)
         if not chosen:
             raise ResolveError(
                 f"codec `{codec_id}`: no implementation `{override}`, which was asked for",
@@ -249,20 +253,22 @@ class Resolver:
             install: make it a candidate for every pipeline; only where there was none.
         """
         source = Source.parse(uri)
-        fetch = partial(source.fetch, docker_config=self.docker_config)
         store = self._store() if source.is_pinned or install else None
         reason = f"{why} {uri}"
-        if store is None or not source.is_pinned:
-            found = self._identified(codec_id, fetch(), reason)
-        else:
-            kept = None if self.force_download else store.recall(uri)
-            data = fetch() if kept is None else kept
-            found = self._identified(codec_id, data, reason if kept is None else f"{reason}, kept")
-            if kept is None:
-                store.keep(uri, data)
-        if store is None or not install or not isinstance(found, Resolution) or not found.wasm:
+        kept = None
+        if store is not None and source.is_pinned and not self.force_download:
+            kept = _kept(store, uri, source)
+        if kept is not None:
+            return self._identified(codec_id, kept.data, f"{reason}, kept")
+        fetched = source.fetch(docker_config=self.docker_config)
+        found = self._identified(codec_id, fetched.data, reason)
+        if store is None:
             return found
-        return replace(found, wasm=store.install(found.wasm))
+        if source.is_pinned:
+            store.keep(uri, fetched.data, manifest=fetched.manifest)
+        elif isinstance(found, Resolution) and found.wasm:
+            return replace(found, wasm=store.install(found.wasm))
+        return found
 
     def _identified(
         self, codec_id: str, data: bytes, reason: str
@@ -297,6 +303,32 @@ class Resolver:
             hint="`chonkle codecs` lists what there is; give a file with --codec-path, a URI with "
             "--source, or `sources` in the pipeline",
         )
+
+
+def _kept(store: CodecStore, uri: str, source: Source) -> Fetched | None:
+    """Give what is kept for a pinned source, if it is still what the pin says."""
+    found = store.recall(uri)
+    if found is None:
+        return None
+    manifest, data = found
+    kept = Fetched(data, manifest)
+    try:
+        source.check(kept)
+    except FetchError as failure:
+        _warn(f"what is kept in the codec store is not used: {failure}")
+        return None
+    return kept
+
+
+def _warn_of(bad_files: Iterable[BadFile]) -> None:
+    for bad in bad_files:
+        _warn(f"codec file not used: {bad.failure}")
+
+
+def _warn(message: str) -> None:
+    import logging  # noqa: PLC0415 - as slow as a call of a codec, and hardly ever needed
+
+    logging.getLogger("chonkle.resolver").warning(printable(message))
 
 
 def _check_identity(codec_id: str, found: str, reason: str) -> None:

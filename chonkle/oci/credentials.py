@@ -2,11 +2,14 @@
 
     <directory>/config.json
       auths         registry -> {"auth": base64 of `user:password`}
+                             or {"username": ..., "password": ...}
+                             or {"identitytoken": ...}, a refresh token of OAuth 2
       credHelpers   registry -> NAME, of the program `docker-credential-NAME` that knows them
       credsStore    NAME, for all other registries
 
 A program is asked with `get`: the registry goes to its standard input, and the answer is JSON with
-`Username` and `Secret` (docker's credential helper protocol).
+`Username` and `Secret` (docker's credential helper protocol). The user name `<token>` says that the
+secret is an identity token.
 """
 
 import base64
@@ -18,12 +21,17 @@ from pathlib import Path
 
 from chonkle.errors import FetchError
 from chonkle.formats.json_text import parse_json
+from chonkle.oci.address import Address, Host
 from chonkle.storage.files import read_file
 
 _FILE = "config.json"
 _SIZE_MAX_BYTES = 4 << 20
-# Long enough for somebody to be asked for a password.
+# Long enough for a program to ask the user for a password.
 _PROGRAM_TIMEOUT_S = 60.0
+_TOKEN_USER = "<token>"  # noqa: S105 - no password, but docker's mark for a token
+# Docker Hub is the one registry that docker knows by a URL.
+_HUB = Address.of_registry(Host("docker.io")).host
+_HUB_KEY = "https://index.docker.io/v1/"
 
 _log = logging.getLogger("chonkle.oci")
 
@@ -35,10 +43,12 @@ class Credentials:
     Attributes:
         user: the name.
         password: the password, or a token that stands for it.
+        identity_token: a refresh token, which only buys tokens; empty where there is a password.
     """
 
     user: str
-    password: str = field(repr=False)
+    password: str = field(default="", repr=False)
+    identity_token: str = field(default="", repr=False)
 
     @property
     def basic(self) -> str:
@@ -47,38 +57,80 @@ class Credentials:
         return f"Basic {base64.b64encode(pair).decode()}"
 
 
-def find_credentials(registry: str, directory: Path) -> Credentials | None:
-    """Look up what docker would log in with.
+@dataclass(frozen=True, slots=True)
+class DockerLogin:
+    """What docker would log in with.
 
-    Args:
-        registry: host, with a port where it is not the usual one.
+    Attributes:
         directory: docker's directory, `~/.docker` or what DOCKER_CONFIG says.
-
-    Returns:
-        The credentials; None where there are none for this registry.
-
-    Raises:
-        FetchError: when docker's file is there and cannot be read.
     """
-    path = directory / _FILE
+
+    directory: Path
+
+    def credentials(self, registry: Host) -> Credentials | None:
+        """Look up the credentials for a registry, or None where there are none.
+
+        Args:
+            registry: its host, as `Address.of_registry` gives it.
+
+        Raises:
+            FetchError: when docker's file, or a program's answer, cannot be read.
+        """
+        config = self._config()
+        for name, entry in _object(config.get("auths")).items():
+            if _host(name) == registry:
+                found = _written(_object(entry), what=f"{self._path}: `auth` of {registry}")
+                if found is not None:
+                    return found
+        programs = _object(config.get("credHelpers"))
+        named = [programs[name] for name in programs if _host(name) == registry]
+        program = next(filter(None, named), config.get("credsStore"))
+        key = _HUB_KEY if registry == _HUB else str(registry)
+        return _asked(program, key) if isinstance(program, str) and program else None
+
+    def names(self, host: Host) -> bool:
+        """Tell whether the user's configuration has an entry for a host.
+
+        Raises:
+            FetchError: when docker's file cannot be read.
+        """
+        config = self._config()
+        entries = (*_object(config.get("auths")), *_object(config.get("credHelpers")))
+        return any(_host(name) == host for name in entries)
+
+    @property
+    def _path(self) -> Path:
+        return self.directory / _FILE
+
+    def _config(self) -> Mapping[str, object]:
+        try:
+            text = read_file(self._path, size_max=_SIZE_MAX_BYTES)
+        except FileNotFoundError:
+            return {}
+        except OSError as failure:
+            raise FetchError(f"cannot read {self._path}: {failure.strerror}") from failure
+        return _object(parse_json(text, what=str(self._path), error=FetchError))
+
+
+def _host(name: str) -> Host | None:
+    """Read a name of docker's, which may be the URL of an old interface: `https://host/v1/`."""
+    text = name.removeprefix("https://").removeprefix("http://").partition("/")[0]
     try:
-        text = read_file(path, size_max=_SIZE_MAX_BYTES)
-    except FileNotFoundError:
-        return None
-    except OSError as failure:
-        raise FetchError(f"cannot read {path}: {failure.strerror}") from failure
-    config = _object(parse_json(text, what=str(path), error=FetchError))
-    for name, entry in _object(config.get("auths")).items():
-        auth = _object(entry).get("auth")
-        if _host(name) == registry and isinstance(auth, str) and auth:
-            return _decoded(auth, what=f"{path}: `auth` of {registry}")
-    program = _object(config.get("credHelpers")).get(registry) or config.get("credsStore")
-    return _asked(program, registry) if isinstance(program, str) and program else None
+        return Address.of_registry(Host.parse(text)).host
+    except FetchError:
+        return None  # no host that anything is sent to
 
 
-def _host(name: str) -> str:
-    # Some are written as the URL of an old interface: `https://host/v1/`.
-    return name.removeprefix("https://").removeprefix("http://").partition("/")[0]
+def _written(entry: Mapping[str, object], *, what: str) -> Credentials | None:
+    token, auth = entry.get("identitytoken"), entry.get("auth")
+    user, password = entry.get("username"), entry.get("password")
+    if isinstance(token, str) and token:
+        return Credentials(user if isinstance(user, str) else "", identity_token=token)
+    if isinstance(auth, str) and auth:
+        return _decoded(auth, what=what)
+    if isinstance(user, str) and isinstance(password, str) and user:
+        return Credentials(user, password)
+    return None
 
 
 def _decoded(auth: str, *, what: str) -> Credentials:
@@ -90,7 +142,7 @@ def _decoded(auth: str, *, what: str) -> Credentials:
 
 
 def _asked(name: str, registry: str) -> Credentials | None:
-    """Ask a program; without an answer, a registry may still have something for everybody."""
+    """Ask a program; a registry may still give something to a client without credentials."""
     program = f"docker-credential-{name}"
     try:
         done = subprocess.run(  # noqa: S603 - the user's own file says which
@@ -108,6 +160,8 @@ def _asked(name: str, registry: str) -> Credentials | None:
     answer = _object(parse_json(done.stdout, what=program, error=FetchError))
     user, secret = answer.get("Username"), answer.get("Secret")
     if isinstance(user, str) and isinstance(secret, str):
+        if user == _TOKEN_USER:
+            return Credentials("", identity_token=secret)
         return Credentials(user, secret)
     raise FetchError(f"{program}: malformed answer", expected="`Username` and `Secret`")
 

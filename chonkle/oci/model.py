@@ -12,9 +12,10 @@ import re
 from dataclasses import dataclass
 
 from chonkle.digest import Digest
-from chonkle.errors import FetchError
+from chonkle.errors import DigestMismatchError, FetchError
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.values import shown
+from chonkle.oci.address import Host
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 WASM_CONFIG_TYPE = "application/vnd.wasm.config.v0+json"
@@ -22,7 +23,7 @@ WASM_LAYER_TYPE = "application/wasm"
 
 _NAME = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REFERENCE = re.compile(
-    r"(?P<registry>[A-Za-z0-9.-]+(?::[0-9]{1,5})?|\[[0-9a-f:]+\](?::[0-9]{1,5})?)/"
+    r"(?P<registry>[^/]+)/"
     rf"(?P<repository>{_NAME}(?:/{_NAME})*)"
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?"
     r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
@@ -34,13 +35,13 @@ class Reference:
     """Where an artifact is: `registry/repository[:tag][@digest]`.
 
     Attributes:
-        registry: host, with a port where it is not the usual one.
+        registry: its host.
         repository: path of names.
         tag: `latest` when left out.
         digest: of the manifest; it wins over the tag.
     """
 
-    registry: str
+    registry: Host
     repository: str
     tag: str = "latest"
     digest: Digest | None = None
@@ -59,9 +60,13 @@ class Reference:
                 expected="`oci://registry/repository[:tag][@sha256:<hex>]`",
                 got=shown(text),
             )
+        try:
+            registry = Host.parse(match["registry"])
+        except FetchError as failure:
+            raise failure.within("malformed OCI reference") from failure
         digest = match["digest"]
         return cls(
-            match["registry"],
+            registry,
             match["repository"],
             match["tag"] or "latest",
             None if digest is None else Digest.parse(digest),
@@ -71,6 +76,21 @@ class Reference:
         """Write the reference as in `oci://`."""
         pin = "" if self.digest is None else f"@{self.digest}"
         return f"{self.registry}/{self.repository}:{self.tag}{pin}"
+
+    def layer_in(self, manifest: bytes) -> "Descriptor":
+        """Check a manifest against the digest that pins it, and find the codec in it.
+
+        Args:
+            manifest: its bytes.
+
+        Raises:
+            FetchError: when it is not a manifest with exactly one wasm layer.
+            DigestMismatchError: when it is another one.
+        """
+        what = f"oci://{self}"
+        if self.digest is not None:
+            self.digest.check(manifest, what=f"{what}: manifest")
+        return _wasm_layer(manifest, what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +107,30 @@ class Descriptor:
     digest: Digest
     size: int
 
+    def check(self, data: bytes, *, what: str) -> None:
+        """Require that bytes are what the manifest says: their number and their digest.
 
-def wasm_layer(manifest: bytes, *, what: str) -> Descriptor:
-    """Find the codec in a manifest.
+        Args:
+            data: the bytes.
+            what: what they are, for messages.
 
-    Args:
-        manifest: its bytes.
-        what: the reference, for messages.
+        Raises:
+            DigestMismatchError: when they are not.
+        """
+        if len(data) != self.size:
+            raise DigestMismatchError(
+                f"{what}: wrong size", expected=f"{self.size} bytes", got=f"{len(data)} bytes"
+            )
+        self.digest.check(data, what=what)
 
-    Raises:
-        FetchError: when it is not a manifest with exactly one wasm layer.
-    """
+
+def _wasm_layer(manifest: bytes, what: str) -> Descriptor:
     document = parse_json(manifest, what=f"{what}: manifest", error=FetchError)
-    layers = document.get("layers") if isinstance(document, dict) else None
+    fields = document if isinstance(document, dict) else {}
+    layers = fields.get("layers")
     if not isinstance(layers, list):
         raise FetchError(f"{what}: not an image manifest", expected=f"`{MANIFEST_TYPE}`")
+    _descriptor(fields.get("config"), what)
     descriptors = [_descriptor(layer, what) for layer in layers]
     if [each.media_type for each in descriptors] != [WASM_LAYER_TYPE]:
         raise FetchError(

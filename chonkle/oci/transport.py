@@ -1,142 +1,317 @@
-"""HTTP: what every request keeps to, and plain `https://` downloads.
+"""HTTP: the rules of every exchange with a server, and plain `https://` downloads.
 
-Nothing that comes back is believed: sizes are bounded while bytes arrive, and nothing is asked of
-an address without TLS, wherever a redirect or a registry points. Nothing waits for ever either: a
-download has a time in which all of it is done.
+- Nothing is sent without TLS, wherever a redirect or a registry points, except on the loopback
+  interface and then only where the exchange began there.
+- Only `GET` and `HEAD` follow redirects. An `Authorization` header stays on the host that it is
+  for: a redirect to another scheme, host or port leaves it behind.
+- Neither `~/.netrc` nor a cookie is sent. Proxies and certificates come from the usual variables;
+  the loopback interface is never asked through a proxy.
+- A body is bounded while it arrives, and taken as it is: a compressed transfer is not asked for.
+- A broken connection, `429` and `5xx` are tried again, a few times and with a log line.
+- One clock runs for everything, so that a server which sends a byte now and then holds nobody.
 """
 
-import ipaddress
+import email.utils
+import logging
 import socket
+import ssl
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
-from urllib.parse import urljoin, urlsplit
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.cookiejar import DefaultCookiePolicy
+from io import BytesIO
+from typing import Any, Self
 
 import requests
+import urllib3.exceptions
 
 from chonkle.digest import read_verified
-from chonkle.errors import FetchError
+from chonkle.errors import FetchError, printable
+from chonkle.oci.address import Address
+from chonkle.version import __version__
 
-# For all of a download: its connections, redirects and tokens too. The largest file there may be
-# gets there in time with half a megabyte a second, what codecs usually are with any line.
-DOWNLOAD_TIMEOUT_S = 600.0
-_TIMEOUTS_S = (10.0, 60.0)  # to connect, and between two packets
 _CHUNK_BYTES = 1 << 20
-_OK = 200
-_REFUSALS = (401, 403, 404)
 _REDIRECTS_MAX = 5
+# Of what a server says beside an error.
+_ERROR_MAX_BYTES = 1 << 16
+_REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+# What may be sent again although the server may have acted on it (RFC 9110, section 9.2.2).
+_REPEATABLE = ("GET", "HEAD", "PUT", "DELETE")
+_BROKEN = (requests.ConnectionError, urllib3.exceptions.ProtocolError)
+_NEVER_CONNECTED = (requests.exceptions.SSLError, requests.exceptions.ProxyError, requests.Timeout)
+
+_log = logging.getLogger("chonkle.oci")
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether a host, with or without a port, is this machine itself.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How long exchanges may take, and how often they are tried.
 
-    Registries there are spoken to without TLS, as other OCI clients do.
+    Attributes:
+        total_s: for everything that a transport does: connections, redirects, tokens, pauses. The
+            largest file that is accepted arrives in time with half a megabyte a second.
+        connect_s: for one connection with its TLS.
+        idle_s: between two packets, and the longest pause that a server may ask for.
+        tries: of each request.
+        pause_s: before the second try, where the server does not ask for another; it doubles.
     """
-    name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
-    name = name.strip("[]")
-    if name == "localhost":
+
+    total_s: float = 600.0
+    connect_s: float = 10.0
+    idle_s: float = 60.0
+    tries: int = 3
+    pause_s: float = 0.5
+
+
+class Transport:
+    """Makes all exchanges of one operation with one server, and with where that redirects to.
+
+    Args:
+        base: where the operation begins.
+        what: what it is for, for messages.
+        bounds: its limits.
+        on_retry: is told why and after which pause a request is made again; a log line when left
+            out.
+    """
+
+    def __init__(
+        self,
+        base: Address,
+        *,
+        what: str,
+        bounds: Bounds | None = None,
+        on_retry: Callable[[str], None] | None = None,
+    ) -> None:
+        self.base = base
+        self.what = what
+        self._bounds = bounds or Bounds()
+        self._on_retry = on_retry or _log.warning
+        self._clock = _Clock(self._bounds.total_s)
+        self._session = _Session()
+        self._session.auth = _as_it_is
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._session.headers.update(
+            {"User-Agent": f"chonkle/{__version__}", "Accept-Encoding": "identity"}
+        )
+        self._session.verify = _certificates()
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, _Adapter(self._clock))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
+        self._clock.close()
+
+    def request(
+        self,
+        method: str,
+        address: Address,
+        *,
+        size_max: int,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> requests.Response:
+        """Make a request and read the whole answer.
+
+        Args:
+            method: in upper case.
+            address: where to.
+            size_max: bytes of a body to accept at most.
+            headers: more headers; no `Authorization`, which is the transport's own affair.
+            body: what to send.
+
+        Returns:
+            The answer, of whatever status; `accepted` refuses all but success. Its body was read
+            and is in memory; that of an error is cut.
+
+        Raises:
+            FetchError: when there is no answer in time, or it breaks a rule.
+        """
+        with self._explained():
+            return self._persist(
+                method,
+                lambda: self._authorized(method, address, headers or {}, body, size_max),
+            )
+
+    def accepted(self, response: requests.Response, *, what: str = "") -> requests.Response:
+        """Give an answer back if it means success.
+
+        Args:
+            response: the answer.
+            what: whose it is, for the message, where that is not the transport's own.
+
+        Raises:
+            FetchError: otherwise.
+        """
+        if HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
+            return response
+        raise FetchError(
+            f"{what or self.what}: the server answered {response.status_code} {response.reason}",
+            hint="check the name, and log in with `docker login` where it is private"
+            if response.status_code in _REFUSALS
+            else "",
+        )
+
+    def _authorized(
+        self,
+        method: str,
+        address: Address,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        size_max: int,
+    ) -> requests.Response:
+        """Make a request with what it needs to be allowed. A plain server is told nothing."""
+        return self._read(self._follow(method, address, headers, body)[0], size_max)
+
+    def _follow(
+        self, method: str, address: Address, headers: Mapping[str, str], body: bytes | None = None
+    ) -> tuple[requests.Response, Address]:
+        """Make a request, go where the server sends it, and say where that was."""
+        headers = dict(headers)
+        for _ in range(_REDIRECTS_MAX + 1):
+            self._require_tls(address)
+            left_s = self._clock.left_s()
+            response = self._session.request(
+                method,
+                str(address),
+                headers=headers,
+                data=body,
+                timeout=(min(self._bounds.connect_s, left_s), min(self._bounds.idle_s, left_s)),
+                allow_redirects=False,
+                stream=True,
+                proxies={"http": "", "https": ""} if address.host.is_loopback else None,
+            )
+            if not response.is_redirect or method not in ("GET", "HEAD"):
+                return response, address
+            with response:
+                target = address.joined(self._session.get_redirect_target(response) or "")
+            if target.origin != address.origin:
+                headers.pop("Authorization", None)
+            address = target
+        raise FetchError(f"redirected more than {_REDIRECTS_MAX} times")
+
+    def _require_tls(self, address: Address) -> None:
+        is_here = address.host.is_loopback and self.base.host.is_loopback
+        if address.scheme != "https" and not (is_here and self.base.scheme == "http"):
+            raise FetchError(f"led to `{address.origin}`, an address without TLS")
+
+    def _read(self, response: requests.Response, size_max: int) -> requests.Response:
+        """Read the body of an answer, and let it go on in memory."""
+        with response:
+            pieces = response.raw.stream(_CHUNK_BYTES, decode_content=False)
+            if response.status_code >= HTTPStatus.BAD_REQUEST:
+                data = next(iter(pieces), b"")[:_ERROR_MAX_BYTES]
+            elif response.headers.get("Content-Encoding", "identity") != "identity":
+                raise FetchError("sent in a compressed form, which was not asked for")
+            else:
+                data = read_verified(pieces, digest=None, size_max=size_max, what="the answer")
+        response.raw = BytesIO(data)
+        return response
+
+    def _persist(self, method: str, send: Callable[[], requests.Response]) -> requests.Response:
+        """Make a request again where that may help."""
+        number = 0
+        while True:
+            number += 1
+            pause_s = self._bounds.pause_s * 2 ** (number - 1)
+            try:
+                response = send()
+            except _BROKEN as failure:
+                may_repeat = method in _REPEATABLE and _was_connected(failure)
+                if not (may_repeat and self._paused(number, pause_s, "the connection broke")):
+                    raise
+            else:
+                status = response.status_code
+                may_repeat = status == HTTPStatus.TOO_MANY_REQUESTS or (
+                    status >= HTTPStatus.INTERNAL_SERVER_ERROR and method in _REPEATABLE
+                )
+                reason = f"the server answered {status} {response.reason}"
+                pause_s = _retry_after_s(response, pause_s)
+                if not (may_repeat and self._paused(number, pause_s, reason)):
+                    return response
+
+    def _paused(self, number: int, pause_s: float, reason: str) -> bool:
+        """Wait before the next try, if there is one."""
+        longest_s = min(self._bounds.idle_s, self._clock.left_s())
+        if number >= self._bounds.tries or pause_s > longest_s:
+            return False
+        self._on_retry(
+            printable(
+                f"{self.what}: {reason}; trying again in {pause_s:.1f} s"
+                f" ({number + 1} of {self._bounds.tries})"
+            )
+        )
+        time.sleep(pause_s)
         return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn every failure into one clear error, which says so when the time was up."""
+        try:
+            yield
+        except (OSError, urllib3.exceptions.HTTPError, ValueError) as failure:
+            raise self._late() or _explained(failure, self.what) from failure
+        except FetchError as failure:
+            raise self._late() or failure.within(self.what) from failure.__cause__
+        late = self._late()
+        if late is not None:
+            # What came to an end may have been cut short by the clock.
+            raise late
+
+    def _late(self) -> FetchError | None:
+        if self._clock.left_s() > 0:
+            return None
+        return FetchError(
+            f"{self.what}: took too long",
+            expected=f"at most {self._bounds.total_s:g} seconds in all",
+        )
 
 
-def download(url: str, *, size_max: int, timeout_s: float = DOWNLOAD_TIMEOUT_S) -> bytes:
+def download(url: str, *, size_max: int, bounds: Bounds | None = None) -> bytes:
     """Download a file over TLS.
 
     Args:
         url: an `https://` URL.
         size_max: bytes to accept at most.
-        timeout_s: how long all of it may take.
+        bounds: limits of time.
 
     Raises:
-        FetchError: when it cannot be had, or takes too long.
+        FetchError: when it cannot be fetched, or takes too long.
     """
-    session = requests.Session()
-    with bounded(session, url, timeout_s=timeout_s):
-        response = session.get(url, stream=True)
-        return read_verified(stream_of(response, url), digest=None, size_max=size_max, what=url)
-
-
-@contextmanager
-def bounded(session: requests.Session, what: str, *, timeout_s: float) -> Iterator[None]:
-    """Bound what a session may do and how long, and close it then.
-
-    Args:
-        session: a new session.
-        what: what it is for, for messages.
-        timeout_s: how long all of it may take.
-
-    Raises:
-        FetchError: for whatever goes wrong with its requests.
-    """
-    watch = _Watch(timeout_s)
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, _Adapter(watch))
-    session.request = _following(session)  # type: ignore[method-assign]
-    too_long = FetchError(
-        f"{what}: took too long", expected=f"at most {timeout_s:g} seconds in all"
-    )
     try:
-        with _translated(what), session:
-            yield
-    except Exception as failure:
-        if watch.expired:
-            raise too_long from failure
-        raise
-    finally:
-        watch.close()
-    if watch.expired:
-        raise too_long
+        address = Address.parse(url)
+    except FetchError as failure:
+        raise failure.within("malformed source") from failure
+    with Transport(address, what=url, bounds=bounds) as transport:
+        return transport.accepted(transport.request("GET", address, size_max=size_max)).content
 
 
-def stream_of(response: requests.Response, what: str) -> Iterator[bytes]:
-    """Give the body of an answer piece by piece.
-
-    Args:
-        response: the answer, of a request for a stream.
-        what: what it is, for messages.
-
-    Raises:
-        FetchError: when it is not what was asked for.
-    """
-    with response:
-        if response.status_code != _OK:
-            raise FetchError(
-                f"{what}: the server answered {response.status_code} {response.reason}",
-                hint="check the name, and log in with `docker login` where it is private"
-                if response.status_code in _REFUSALS
-                else "",
-            )
-        yield from response.iter_content(_CHUNK_BYTES)
-
-
-class _Watch:
-    """Ends the connections of a download when its time is up, whatever they wait for.
+class _Clock:
+    """Ends the connections of a transport when its time is up, whatever they wait for.
 
     The timeouts of requests begin anew with each byte, so that a server which sends one now and
-    then could hold a reader for ever: in TLS, in headers, in a body.
-
-    Args:
-        timeout_s: the time there is.
-
-    Attributes:
-        expired: whether it is up; what came to an end then may have been cut short.
+    then could hold a reader for ever: in headers, in the length of a chunk, in a body.
     """
 
-    def __init__(self, timeout_s: float) -> None:
-        self.expired = False
+    def __init__(self, total_s: float) -> None:
+        self._end = time.monotonic() + total_s
         self._connections: list[socket.socket] = []
-        self._timer = threading.Timer(timeout_s, self._expire)
+        self._timer = threading.Timer(total_s, self._expire)
         self._timer.daemon = True
         self._timer.start()
 
+    def left_s(self) -> float:
+        return self._end - time.monotonic()
+
     def hold(self, connection: socket.socket) -> None:
-        # A descriptor of our own, because TLS takes theirs from the object that they gave us.
-        self._connections.append(connection.dup())
-        if self.expired:
+        # A descriptor of our own, which another thread cannot close and give to another file.
+        self._connections.append(socket.socket(fileno=socket.dup(connection.fileno())))
+        if self.left_s() <= 0:
             self._expire()
 
     def close(self) -> None:
@@ -146,81 +321,91 @@ class _Watch:
             connection.close()
 
     def _expire(self) -> None:
-        self.expired = True
         for connection in list(self._connections):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
 
+class _Session(requests.Session):
+    """A session that follows no redirects, not even to prepare for it.
+
+    requests would read the whole body of a redirect, which may have no end.
+    """
+
+    def resolve_redirects(self, *_args: Any, **_kwargs: Any) -> Any:  # noqa: ANN401 - as requests does
+        return iter(())
+
+
 class _Adapter(requests.adapters.HTTPAdapter):
-    """Makes connections that a watch holds."""
+    """Makes connections that a clock ends."""
 
-    def __init__(self, watch: _Watch) -> None:
+    def __init__(self, clock: _Clock) -> None:
         super().__init__()
-        self._watch = watch
-        self._hold(self.poolmanager)
+        self._clock = clock
 
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as requests does
-        return self._hold(super().proxy_manager_for(*args, **kwargs))
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as requests does
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        clock = self._clock
 
-    def _hold(self, manager: Any) -> Any:  # noqa: ANN401 - a pool manager of urllib3
-        def held(pool_class: Any) -> Any:  # noqa: ANN401
-            watch = self._watch
+        class Connection(type(pool).ConnectionCls):  # type: ignore[misc]
+            def connect(self) -> None:
+                super().connect()  # TLS too, in the time for a connection
+                clock.hold(self.sock)
 
-            class Connection(pool_class.ConnectionCls):  # type: ignore[misc]
-                # There is no other place between TCP and TLS.
-                def _new_conn(self) -> socket.socket:
-                    connection: socket.socket = super()._new_conn()
-                    watch.hold(connection)
-                    return connection
-
-            return type(pool_class.__name__, (pool_class,), {"ConnectionCls": Connection})
-
-        pool_classes = manager.pool_classes_by_scheme
-        manager.pool_classes_by_scheme = {key: held(each) for key, each in pool_classes.items()}
-        return manager
+        pool.ConnectionCls = Connection
+        return pool
 
 
-def _following(session: requests.Session) -> Any:  # noqa: ANN401 - a method of requests
-    """Give the session's `request` with timeouts, and redirects that do not leave TLS."""
-    request = session.request
-
-    def following(method: str, url: str, **kwargs: Any) -> requests.Response:  # noqa: ANN401
-        kwargs.update(timeout=_TIMEOUTS_S, allow_redirects=False)
-        for _ in range(_REDIRECTS_MAX):
-            here = urlsplit(url)
-            if here.scheme != "https" and not is_loopback(here.netloc):
-                raise FetchError(f"led to `{here.scheme}://{here.netloc}`, an address without TLS")
-            response = request(method, url, **kwargs)
-            target = session.get_redirect_target(response)
-            if target is None:
-                return response
-            response.close()
-            url = urljoin(url, target)
-            if urlsplit(url).netloc != here.netloc:
-                # What was meant for one host is no other one's business.
-                headers = dict(kwargs.get("headers") or {})
-                headers.pop("Authorization", None)
-                kwargs["headers"] = headers
-        raise FetchError(f"redirected more than {_REDIRECTS_MAX} times")
-
-    return following
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    # Without something in its place, requests looks into `~/.netrc`, and lets that win.
+    return request
 
 
-@contextmanager
-def _translated(what: str) -> Iterator[None]:
-    try:
-        yield
-    except FetchError as failure:
-        raise failure if what in str(failure) else failure.within(what) from failure.__cause__
-    except requests.exceptions.ChunkedEncodingError as failure:
-        raise FetchError(f"{what}: the connection broke before the end") from failure
-    except requests.exceptions.SSLError as failure:
-        raise FetchError(f"{what}: the server's certificate is not to be trusted") from failure
-    except requests.Timeout as failure:
-        raise FetchError(f"{what}: no answer in time") from failure
-    except requests.ConnectionError as failure:
-        raise FetchError(f"{what}: cannot connect", hint="is the host right, and up?") from failure
-    except (requests.RequestException, ValueError) as failure:
-        first = str(failure).strip().split("\n", 1)[0]
-        raise FetchError(f"{what}: {first or type(failure).__name__}") from failure
+def _certificates() -> str | bool:
+    """Give the certificates that SSL_CERT_FILE and SSL_CERT_DIR name; True for the usual ones.
+
+    REQUESTS_CA_BUNDLE goes before it.
+    """
+    found = ssl.get_default_verify_paths()
+    for path, usual in (
+        (found.cafile, found.openssl_cafile),
+        (found.capath, found.openssl_capath),
+    ):
+        if path and path != usual:
+            return path
+    return True
+
+
+def _was_connected(failure: Exception) -> bool:
+    """Whether there was a connection, so that the same address may answer the next time."""
+    if isinstance(failure, _NEVER_CONNECTED):
+        return False
+    reason = getattr(failure.args[0] if failure.args else None, "reason", None)
+    return not isinstance(reason, urllib3.exceptions.NewConnectionError)
+
+
+def _retry_after_s(response: requests.Response, usual_s: float) -> float:
+    """Give the pause that a server asks for (RFC 9110, section 10.2.3)."""
+    asked = response.headers.get("Retry-After", "")
+    if asked.isascii() and asked.isdigit():
+        return float(asked[:9])
+    with suppress(ValueError):
+        then = email.utils.parsedate_to_datetime(asked).timestamp()
+        return max(then - time.time(), 0.0)
+    return usual_s
+
+
+def _explained(failure: Exception, what: str) -> FetchError:
+    hint = ""
+    match failure:
+        case requests.exceptions.SSLError():
+            words = "the server's certificate is not to be trusted"
+        case requests.Timeout() | urllib3.exceptions.TimeoutError():
+            words = "no answer in time"
+        case requests.ConnectionError() if not _was_connected(failure):
+            words, hint = "cannot connect", "is the host right, and up?"
+        case requests.ConnectionError() | urllib3.exceptions.ProtocolError():
+            words = "the connection broke before the end"
+        case _:
+            words = str(failure).strip().split("\n", 1)[0] or type(failure).__name__
+    return FetchError(f"{what}: {words}", hint=hint)

@@ -1,13 +1,18 @@
 """The codec store: installed `.wasm` files.
 
     <root>/<codec_id>/<implementation>@<version>.<core|component>.wasm
-    <root>/.sources/<blake3 of the URI>         what pinned sources gave: a digest, and the file
+    <root>/.sources/<blake3 of the URI>         what a pinned source gave:
+        chonkle-source 1 <bytes of the manifest>    one line
+        the manifest, where the pin is that of one
+        the file
 
 The folder and the file name are for people and for finding candidates; what a file *is* comes from
 the signature embedded in it, and where the two disagree the file is refused. The same layout serves
 the user's store and the codecs that are shipped with chonkle.
 """
 
+import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +24,8 @@ from chonkle.formats.wasm_binary import SIZE_MAX_BYTES, Kind, binary_kind
 from chonkle.storage.files import PUBLIC_FILE, locked, read_file, write_atomic
 
 _LOCK_TIMEOUT_S = 30.0
+_KEPT = re.compile(rb"chonkle-source 1 ([0-9]{1,9})")
+_KEPT_MAX_BYTES = SIZE_MAX_BYTES + (8 << 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +93,17 @@ class BadFile:
     Attributes:
         path: the file, or the folder where that cannot be read.
         failure: what is wrong with it.
+        label: the implementation and version that it stands for, as far as its signature or its
+            name tells.
     """
 
     path: Path
     failure: ChonkleError
+    label: str
+
+    def is_named(self, implementation: str) -> bool:
+        """Tell whether an override, with or without a version, asks for this file."""
+        return implementation in (self.label, self.label.partition("@")[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +137,23 @@ class CodecStore:
 
         Args:
             codec_id: a validated codec id.
+
+        Raises:
+            StoreError: when the store is not a directory, or cannot be read.
         """
         directory = self.root / codec_id
         try:
             paths = self._wasm_files(directory)
         except StoreError as failure:
-            return [], [BadFile(directory, failure)]
+            if not self.root.is_dir():
+                raise  # a bad store, and not a bad file in one
+            return [], [BadFile(directory, failure, "")]
         found, bad_files = [], []
         for path in paths:
             try:
                 found.append(_in_its_place(WasmCodec.from_file(path), codec_id))
             except ChonkleError as failure:
-                bad_files.append(BadFile(path, failure))
+                bad_files.append(BadFile(path, failure, _label(path)))
         return found, bad_files
 
     def codec_ids(self) -> list[str]:
@@ -166,7 +185,7 @@ class CodecStore:
             directory.mkdir(parents=True, exist_ok=True)
             with locked(self.root / ".lock", timeout_s=_LOCK_TIMEOUT_S):
                 if path.exists():
-                    present = Digest.blake3(path.read_bytes())
+                    present = Digest.blake3(read_file(path, size_max=SIZE_MAX_BYTES))
                     if present != codec.digest:
                         raise _conflict(codec, str(path), present)
                 else:
@@ -175,7 +194,7 @@ class CodecStore:
             raise StoreError(f"cannot install {codec.file_name}: {failure}") from failure
         return WasmCodec(str(path), codec.kind, codec.signature, codec.wasm, codec.digest)
 
-    def keep(self, uri: str, wasm: bytes) -> None:
+    def keep(self, uri: str, data: bytes, *, manifest: bytes = b"") -> None:
         """Keep what a pinned source gave, so that it need not be asked again.
 
         It is kept for that source alone and is no candidate for anything else: otherwise the
@@ -183,29 +202,39 @@ class CodecStore:
 
         Args:
             uri: the source, with its pin.
-            wasm: the bytes, whose pin was checked.
+            data: the bytes, whose pin was checked.
+            manifest: what leads from the pin to them; empty where that is their own digest.
 
         Raises:
             StoreError: when it cannot be written.
         """
         path = self._kept(uri)
+        head = f"chonkle-source 1 {len(manifest)}\n".encode()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, f"{Digest.blake3(wasm)}\n".encode() + wasm, mode=PUBLIC_FILE)
+            write_atomic(path, head + manifest + data, mode=PUBLIC_FILE)
         except OSError as failure:
             raise StoreError(f"cannot keep {uri} in {path.parent}: {failure}") from failure
 
-    def recall(self, uri: str) -> bytes | None:
-        """Give what a pinned source gave, or None where it was never kept or is damaged.
+    def recall(self, uri: str) -> tuple[bytes, bytes] | None:
+        """Give what is kept for a pinned source, or None where nothing is.
+
+        It is not to be trusted: others may have written the file. The caller checks it against the
+        pin, as what comes from the source itself.
 
         Args:
             uri: the source, with its pin.
+
+        Returns:
+            The manifest and the bytes.
         """
         try:
-            line, _, wasm = self._kept(uri).read_bytes().partition(b"\n")
+            kept = read_file(self._kept(uri), size_max=_KEPT_MAX_BYTES)
         except OSError:
             return None
-        return wasm if line.decode(errors="replace") == str(Digest.blake3(wasm)) else None
+        head, _, rest = kept.partition(b"\n")
+        match = _KEPT.fullmatch(head)
+        return None if match is None else (rest[: int(match[1])], rest[int(match[1]) :])
 
     def _kept(self, uri: str) -> Path:
         # The key holds the pin, so that another version of the source is another file.
@@ -244,19 +273,28 @@ def bundled_store() -> CodecStore:
 
 
 def without_conflicts(codecs: list[WasmCodec]) -> tuple[list[WasmCodec], list[BadFile]]:
-    """Drop files that occur twice, and tell apart those that claim the name of another.
+    """Drop files that occur twice, and those that claim the same name with different bytes.
 
     Returns:
-        One file for each name, the first, and those with other bytes under the same name.
+        One file for each name that is not in dispute, and one bad file for each conflict.
     """
-    by_name: dict[str, WasmCodec] = {}
-    bad_files = []
+    by_name: dict[str, list[WasmCodec]] = defaultdict(list)
     for codec in codecs:
-        other = by_name.setdefault(codec.file_name, codec)
-        if other.digest != codec.digest:
-            failure = _conflict(codec, other.origin, other.digest)
-            bad_files.append(BadFile(Path(codec.origin), failure))
-    return list(by_name.values()), bad_files
+        by_name[codec.file_name].append(codec)
+    found, bad_files = [], []
+    for first, *others in by_name.values():
+        conflicts = [codec for codec in others if codec.digest != first.digest]
+        if not conflicts:
+            found.append(first)
+        for codec in conflicts:
+            failure = _conflict(codec, first.origin, first.digest)
+            bad_files.append(BadFile(Path(codec.origin), failure, codec.signature.label))
+    return found, bad_files
+
+
+def _label(path: Path) -> str:
+    """Give the label that a file's name claims: `<label>.<core|component>.wasm`."""
+    return path.stem.removesuffix(".core").removesuffix(".component")
 
 
 def _in_its_place(codec: WasmCodec, codec_id: str) -> WasmCodec:

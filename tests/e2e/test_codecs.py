@@ -55,16 +55,21 @@ def test_a_bad_file_stands_in_the_json(store: Path, chonkle: Done) -> None:
     assert {"guest", "zlib"} <= {each["codec_id"] for each in documents if not each["problem"]}
 
 
-def test_two_files_that_contradict_each_other_are_a_warning(
-    store: Path, chonkle: Done, make_codec: Callable[..., bytes]
+def test_two_files_that_contradict_each_other_are_no_candidates(
+    store: Path,
+    chonkle: Done,
+    error_of: Callable[..., str],
+    make_codec: Callable[..., bytes],
 ) -> None:
     (store / "guest/other-bytes.wasm").write_bytes(make_codec(transform="unreachable"))
-    done = chonkle("codecs", "guest", *STORE)
-    assert done.stderr.startswith(b"warning: two different files claim codec `guest`")
-    assert b"guest-wat@1.0.0" in done.stdout
+    words = "two different files claim codec `guest`"
+    assert error_of("codecs", "guest", *STORE).startswith(words)
+    done = chonkle("codecs", *STORE)
+    assert f"warning: {words}".encode() in done.stderr
+    assert b"guest-wat@1.0.0" not in done.stdout
 
 
-def test_only_who_needs_a_bad_file_fails(
+def test_only_who_asks_for_a_bad_file_fails(
     *,
     tmp_path: Path,
     store: Path,
@@ -75,9 +80,15 @@ def test_only_who_needs_a_bad_file_fails(
     (tmp_path / "guest.json").write_text(json.dumps(pipeline_of()))
     (tmp_path / "zlib.json").write_text(json.dumps(pipeline_of("zlib")))
     files = ("--input", "bytes=-", "--output", "bytes=-")
-    assert chonkle("run", "guest.json", *STORE, *files, stdin=b"data").stdout == b"data"
-    message = error_of("run", "zlib.json", *STORE, "--explain")
-    assert message.startswith(f"step `only`: {store.name}/zlib/damaged.wasm: not a WebAssembly")
+    done = chonkle("run", "guest.json", *STORE, *files, stdin=b"data")
+    assert (done.stdout, done.stderr) == (b"data", b"")
+    problem = f"{store.name}/zlib/damaged.wasm: not a WebAssembly"
+    for override in ((), ("--override", "zlib=zlib-rs")):
+        done = chonkle("run", "zlib.json", *STORE, *override, "--explain")
+        assert done.stderr.startswith(f"codec file not used: {problem}".encode())
+        assert done.stderr.count(b"not used") == 1
+    message = error_of("run", "zlib.json", *STORE, "--override", "zlib=damaged", "--explain")
+    assert message.startswith(f"step `only`: {problem}")
 
 
 def test_a_codec_that_has_only_a_bad_file_is_an_error(

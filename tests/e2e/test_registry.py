@@ -318,7 +318,8 @@ def lie(kind: str, wasm: bytes) -> Answers:
         "long-blob": Answers(honest, wasm + b"\0"),
         "cut-blob": Answers(honest, wasm[:-9], claimed=len(wasm)),
         "endless-blob": Answers(honest, wasm, endless=True),
-        "wrong-size": Answers(as_json(manifest_of({**layer, "size": len(wasm) - 1})), wasm),
+        "small-size": Answers(as_json(manifest_of({**layer, "size": len(wasm) - 1})), wasm),
+        "large-size": Answers(as_json(manifest_of({**layer, "size": len(wasm) + 1})), wasm),
         "huge-size": Answers(as_json(manifest_of({**layer, "size": 1 << 50})), wasm),
         "negative-size": Answers(as_json(manifest_of({**layer, "size": -1})), wasm),
         "no-blob": Answers(honest, b"", status=(200, 404)),
@@ -358,16 +359,15 @@ def test_the_lying_registry_can_be_honest(
     ("kind", "words"),
     [
         ("corrupt-blob", "wrong digest"),
-        ("short-blob", "wrong digest"),
+        ("short-blob", "wrong size"),
         ("long-blob", "longer than allowed"),
-        ("cut-blob", ""),
         ("endless-blob", "longer than allowed"),
-        ("wrong-size", "longer than allowed"),
+        ("small-size", "longer than allowed"),
+        ("large-size", "wrong size"),
         ("huge-size", "too large"),
         ("negative-size", "malformed descriptor"),
         ("no-blob", "the server answered 404"),
         ("no-manifest", "the server answered 404"),
-        ("broken-server", "the server answered 500"),
         ("two-layers", "expected one layer"),
         ("no-layers", "got no layers"),
         ("another-layer", "`text/html`"),
@@ -376,9 +376,9 @@ def test_the_lying_registry_can_be_honest(
         ("not-a-digest", "malformed digest"),
         ("a-path-as-digest", "malformed digest"),
         ("endless-manifest", "longer than allowed"),
-        ("redirect-without-TLS", ""),
-        ("redirect-to-a-file", ""),
-        ("redirect-to-itself", ""),
+        ("redirect-without-TLS", "led to `http://registry.invalid`, an address without TLS"),
+        ("redirect-to-a-file", "not an address of a web server"),
+        ("redirect-to-itself", "redirected more than 5 times"),
     ],
 )
 def test_a_lie_is_one_clear_line_and_installs_nothing(
@@ -397,6 +397,37 @@ def test_a_lie_is_one_clear_line_and_installs_nothing(
     assert message.startswith("step `only`: ")
     assert words in message
     assert time.monotonic() - started < 30
+    assert not any((tmp_path / "store").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("cut-blob", "the connection broke"),
+        ("broken-server", "the server answered 500 Internal Server Error"),
+    ],
+)
+def test_what_may_pass_is_tried_again_and_told(
+    *,
+    tmp_path: Path,
+    chonkle_done: Callable[..., "subprocess.CompletedProcess[bytes]"],
+    lying_registry: LyingServer,
+    wasm: bytes,
+    kind: str,
+    reason: str,
+) -> None:
+    lying_registry.answers = lie(kind, wasm)
+    uri = f"oci://127.0.0.1:{lying_registry.server_port}/{NAME}:1"
+    done = chonkle_done(
+        *("run", "pipeline.json", *STORE, "--explain", "--source", f"guest={uri}"), cwd=tmp_path
+    )
+    *warnings, error = done.stderr.decode().splitlines()
+    assert warnings == [
+        f"{uri}: {reason}; trying again in 0.5 s (2 of 3)",
+        f"{uri}: {reason}; trying again in 1.0 s (3 of 3)",
+    ]
+    assert error.startswith(f"error: step `only`: {uri}: {reason}")
+    assert (done.returncode, done.stdout) == (1, b"")
     assert not any((tmp_path / "store").iterdir())
 
 

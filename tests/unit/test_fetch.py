@@ -18,8 +18,8 @@ OTHER_PIN = Digest.blake3(b"other").hex
 def test_a_file_uri_is_read_whatever_its_name(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(DATA)
-    assert Source.parse(path.as_uri()).fetch() == DATA
-    assert Source.parse(f"{path.as_uri()}#blake3={PIN}").fetch() == DATA
+    assert Source.parse(path.as_uri()).fetch().data == DATA
+    assert Source.parse(f"{path.as_uri()}#blake3={PIN}").fetch().data == DATA
 
 
 @pytest.mark.parametrize("begin", ["file://", "file://localhost", "FILE://", "File://"])
@@ -30,7 +30,7 @@ def test_a_file_uri_may_name_this_host_and_be_written_in_any_case(
     path.write_bytes(DATA)
     source = Source.parse(begin + path.as_uri().removeprefix("file://"))
     assert source.scheme == "file"
-    assert source.fetch() == DATA
+    assert source.fetch().data == DATA
 
 
 @pytest.mark.parametrize(
@@ -110,9 +110,9 @@ def test_a_file_is_read_up_to_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(fetch, "SIZE_MAX_BYTES", 10)
     path = tmp_path / "a"
     path.write_bytes(b"x" * 10)
-    assert len(Source.parse(path.as_uri()).fetch()) == 10
+    assert len(Source.parse(path.as_uri()).fetch().data) == 10
     path.write_bytes(b"x" * 11)
-    with pytest.raises(FetchError, match="too large, expected at most 10 bytes"):
+    with pytest.raises(FetchError, match="cannot read the file: more than the allowed 10 bytes"):
         Source.parse(path.as_uri()).fetch()
 
 

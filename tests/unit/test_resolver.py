@@ -17,6 +17,7 @@ from chonkle.errors import (
     StoreError,
     WasmFormatError,
 )
+from chonkle.fetch import Source
 from chonkle.formats.signature import Signature
 from chonkle.resolver import PipelineResolution, Resolution, Resolver
 from chonkle.storage.store import CodecStore, WasmCodec
@@ -176,11 +177,66 @@ def test_shipped_and_installed_are_one_pool(world: World) -> None:
     assert world.pick().reason == "shipped, best of 3"
 
 
-def test_two_files_that_claim_one_name_are_refused(world: World) -> None:
+# Bad files
+
+
+def junk(world: World, name: str) -> None:
+    path = world.store.root / "echo" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"junk")
+
+
+def test_a_bad_file_concerns_only_who_asks_for_it(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    CodecStore(world.root / "shipped").install(WasmCodec.from_file(world.file("a")))
+    world.install("b")
+    junk(world, "c@9.0.0.core.wasm")
+    for overrides, label in (
+        ({}, "a@1.0.0 (core)"),
+        ({"echo": "a"}, "a@1.0.0 (core)"),
+        ({"echo": "b@1.0.0"}, "b@1.0.0 (core)"),
+    ):
+        caplog.clear()
+        assert world.pick(overrides=overrides).label == label
+        (message,) = caplog.messages
+        assert message.startswith("codec file not used: ")
+        assert "c@9.0.0.core.wasm" in message
+    for override in ("c", "c@9.0.0"):
+        with pytest.raises(WasmFormatError, match=r"c@9\.0\.0\.core\.wasm: not a WebAssembly"):
+            world.pick(overrides={"echo": override})
+    with pytest.raises(ResolveError, match="no implementation `d`, which was asked for, got `a@1"):
+        world.pick(overrides={"echo": "d"})
+
+
+def test_a_bad_file_is_said_where_there_is_nothing_else(world: World) -> None:
+    junk(world, "c.core.wasm")
+    with pytest.raises(WasmFormatError, match=r"c\.core\.wasm: not a WebAssembly binary"):
+        world.pick()
+
+
+def test_a_bad_file_does_not_stand_before_a_source_and_is_left_alone(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    junk(world, "a@1.0.0.core.wasm")
+    uri = world.uri("a")
+    assert world.pick(pipeline_sources={"echo": uri}).reason == f"source of the pipeline {uri}"
+    assert "codec file not used" in caplog.text
+    assert (world.store.root / "echo" / "a@1.0.0.core.wasm").read_bytes() == b"junk"
+
+
+def test_two_files_that_claim_one_name_are_refused(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     CodecStore(world.root / "shipped").install(WasmCodec.from_file(world.file("a")))
     world.install("a", note="different")
     with pytest.raises(StoreError, match="two different files claim codec `echo`"):
         world.pick()
+    world.install("b", "0.1.0")
+    assert world.pick().label == "b@0.1.0 (core)"
+    assert "two different files claim codec `echo`" in caplog.text
+    with pytest.raises(StoreError, match="two different files claim codec `echo`"):
+        world.pick(overrides={"echo": "a"})
 
 
 # Overrides
@@ -317,6 +373,58 @@ def test_a_pinned_source_is_kept_and_not_asked_again(world: World) -> None:
         world.pick()
     with pytest.raises(FetchError, match="cannot read the file"):
         world.pick(pipeline_sources={"echo": uri}, force_download=True)
+
+
+@pytest.mark.parametrize("forged", [False, True])
+def test_what_is_kept_is_checked_against_the_pin_each_time(
+    *, world: World, caplog: pytest.LogCaptureFixture, forged: bool
+) -> None:
+    uri = world.uri("pinned", pin="right")
+    world.pick(pipeline_sources={"echo": uri})
+    (kept,) = (world.store.root / ".sources").iterdir()
+    right = kept.read_bytes()
+    if forged:
+        # Whoever may write there writes a codec in the right form.
+        world.store.keep(uri, world.file("forged").read_bytes())
+    else:
+        kept.write_bytes(right[:-1] + bytes([right[-1] ^ 1]))
+    again = world.pick(pipeline_sources={"echo": uri})
+    assert again.reason == f"pinned source {uri}"
+    assert "what is kept in the codec store is not used: " in caplog.text
+    assert "wrong digest" in caplog.text
+    assert kept.read_bytes() == right
+
+
+def test_what_is_kept_of_an_artifact_is_checked_through_its_manifest(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def manifest_of(wasm: bytes) -> bytes:
+        types = ("application/vnd.wasm.config.v0+json", "application/wasm")
+        config, layer = (
+            {"mediaType": each, "digest": str(Digest.sha256(data)), "size": len(data)}
+            for each, data in zip(types, (b"{}", wasm), strict=True)
+        )
+        return json.dumps({"schemaVersion": 2, "config": config, "layers": [layer]}).encode()
+
+    def unreachable(*_: object, **_more: object) -> None:
+        raise FetchError("asked again")
+
+    right, forged = world.file("right").read_bytes(), world.file("forged").read_bytes()
+    uri = f"oci://registry.invalid/echo@{Digest.sha256(manifest_of(right))}"
+    monkeypatch.setattr(Source, "_fetch", unreachable)
+    sources = {"echo": uri}
+    world.store.keep(uri, right, manifest=manifest_of(right))
+    assert world.pick(pipeline_sources=sources).reason == f"pinned source {uri}, kept"
+    for manifest, data in (
+        (manifest_of(right), forged),
+        (manifest_of(forged), forged),
+        (manifest_of(right), right + b"\0"),
+        (b"", right),
+        (b"{}", right),
+    ):
+        world.store.keep(uri, data, manifest=manifest)
+        with pytest.raises(FetchError, match="asked again"):
+            world.pick(pipeline_sources=sources)
 
 
 def test_a_wrong_pin_is_refused_and_nothing_is_kept(world: World) -> None:

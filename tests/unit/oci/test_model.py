@@ -6,42 +6,47 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chonkle.digest import Digest
-from chonkle.errors import FetchError
+from chonkle.errors import DigestMismatchError, FetchError
+from chonkle.oci.address import Host
 from chonkle.oci.model import (
     MANIFEST_TYPE,
     WASM_CONFIG_TYPE,
     WASM_LAYER_TYPE,
     Descriptor,
     Reference,
-    wasm_layer,
 )
 
 HEX = "0123456789abcdef" * 4
 DIGEST = Digest("sha256", HEX)
 
 
+def reference(registry: str, repository: str, *more: Any) -> Reference:  # noqa: ANN401 - tag, digest
+    return Reference(Host.parse(registry), repository, *more)
+
+
 @pytest.mark.parametrize(
-    ("text", "reference"),
+    ("text", "found"),
     [
-        ("host/a", Reference("host", "a")),
-        ("oci://host/a", Reference("host", "a")),
-        ("host/a:1.0.0", Reference("host", "a", "1.0.0")),
-        ("host/a:V_1-x", Reference("host", "a", "V_1-x")),
-        ("host:5000/a/b/c:t", Reference("host:5000", "a/b/c", "t")),
+        ("host/a", reference("host", "a")),
+        ("oci://host/a", reference("host", "a")),
+        ("host/a:1.0.0", reference("host", "a", "1.0.0")),
+        ("host/a:V_1-x", reference("host", "a", "V_1-x")),
+        ("host:5000/a/b/c:t", reference("host:5000", "a/b/c", "t")),
         (
             "registry.example/a-b/c.d/e_f/g__h:1",
-            Reference("registry.example", "a-b/c.d/e_f/g__h", "1"),
+            reference("registry.example", "a-b/c.d/e_f/g__h", "1"),
         ),
-        (f"host/a@sha256:{HEX}", Reference("host", "a", "latest", DIGEST)),
-        (f"host/a:t@sha256:{HEX}", Reference("host", "a", "t", DIGEST)),
-        ("127.0.0.1:1/a", Reference("127.0.0.1:1", "a")),
-        ("[::1]:5000/a", Reference("[::1]:5000", "a")),
-        ("host/a:" + "t" * 128, Reference("host", "a", "t" * 128)),
+        (f"host/a@sha256:{HEX}", reference("host", "a", "latest", DIGEST)),
+        (f"host/a:t@sha256:{HEX}", reference("host", "a", "t", DIGEST)),
+        ("127.0.0.1:1/a", reference("127.0.0.1:1", "a")),
+        ("[::1]:5000/a", reference("[::1]:5000", "a")),
+        ("HOST:5000/a", reference("host:5000", "a")),
+        ("host/a:" + "t" * 128, reference("host", "a", "t" * 128)),
     ],
 )
-def test_a_reference_is_parsed_and_written_back(text: str, reference: Reference) -> None:
-    assert Reference.parse(text) == reference
-    assert Reference.parse(str(reference)) == reference
+def test_a_reference_is_parsed_and_written_back(text: str, found: Reference) -> None:
+    assert Reference.parse(text) == found
+    assert Reference.parse(str(found)) == found
 
 
 @pytest.mark.parametrize(
@@ -74,6 +79,8 @@ def test_a_reference_is_parsed_and_written_back(text: str, reference: Reference)
         "host:port/a",
         "host:123456/a",
         "user:secret@host/a",
+        "localhost:80@host/a",
+        "host./a",
         "host/a?x",
         "host/a#x",
         "host/a\n",
@@ -103,7 +110,7 @@ MANIFEST: dict[str, Any] = {
 
 
 def layer_of(manifest: object) -> Descriptor:
-    return wasm_layer(json.dumps(manifest).encode(), what="oci://host/a:1")
+    return reference("host", "a", "1").layer_in(json.dumps(manifest).encode())
 
 
 def test_the_wasm_layer_is_found() -> None:
@@ -119,20 +126,25 @@ def test_the_wasm_layer_is_found() -> None:
         ({}, "not an image manifest"),
         ({"manifests": [LAYER]}, "not an image manifest"),
         ({"layers": LAYER}, "not an image manifest"),
-        ({"layers": []}, "not a wasm artifact, .* got no layers"),
-        ({"layers": [LAYER, LAYER]}, "not a wasm artifact"),
-        ({"layers": [{**LAYER, "mediaType": "application/gzip"}]}, "got `application/gzip`"),
-        ({"layers": [None]}, "malformed descriptor, got `null`"),
-        ({"layers": [{}]}, "malformed descriptor"),
-        ({"layers": [{**LAYER, "mediaType": 1}]}, "malformed descriptor"),
-        ({"layers": [{**LAYER, "size": "12"}]}, "malformed descriptor"),
-        ({"layers": [{**LAYER, "size": -1}]}, "malformed descriptor"),
-        ({"layers": [{**LAYER, "size": 1.5}]}, "malformed descriptor"),
-        ({"layers": [{**LAYER, "size": True}]}, "malformed descriptor"),
-        ({"layers": [{**LAYER, "digest": None}]}, "malformed descriptor"),
-        ({"layers": [{**LAYER, "digest": "sha256:12"}]}, "malformed digest"),
-        ({"layers": [{**LAYER, "digest": "md5:" + HEX}]}, "malformed digest"),
-        ({"layers": [{**LAYER, "digest": "../../x"}]}, "malformed digest"),
+        ({**MANIFEST, "layers": []}, "not a wasm artifact, .* got no layers"),
+        ({**MANIFEST, "layers": [LAYER, LAYER]}, "not a wasm artifact"),
+        (
+            {**MANIFEST, "layers": [{**LAYER, "mediaType": "application/gzip"}]},
+            "got `application/gzip`",
+        ),
+        ({**MANIFEST, "layers": [None]}, "malformed descriptor, got `null`"),
+        ({"layers": [LAYER]}, "malformed descriptor, got `null`"),
+        ({**MANIFEST, "config": {**LAYER, "size": -1}}, "malformed descriptor"),
+        ({**MANIFEST, "layers": [{}]}, "malformed descriptor"),
+        ({**MANIFEST, "layers": [{**LAYER, "mediaType": 1}]}, "malformed descriptor"),
+        ({**MANIFEST, "layers": [{**LAYER, "size": "12"}]}, "malformed descriptor"),
+        ({**MANIFEST, "layers": [{**LAYER, "size": -1}]}, "malformed descriptor"),
+        ({**MANIFEST, "layers": [{**LAYER, "size": 1.5}]}, "malformed descriptor"),
+        ({**MANIFEST, "layers": [{**LAYER, "size": True}]}, "malformed descriptor"),
+        ({**MANIFEST, "layers": [{**LAYER, "digest": None}]}, "malformed descriptor"),
+        ({**MANIFEST, "layers": [{**LAYER, "digest": "sha256:12"}]}, "malformed digest"),
+        ({**MANIFEST, "layers": [{**LAYER, "digest": "md5:" + HEX}]}, "malformed digest"),
+        ({**MANIFEST, "layers": [{**LAYER, "digest": "../../x"}]}, "malformed digest"),
     ],
 )
 def test_a_manifest_without_one_wasm_layer_is_refused(manifest: object, problem: str) -> None:
@@ -145,7 +157,33 @@ def test_a_manifest_without_one_wasm_layer_is_refused(manifest: object, problem:
 )
 def test_a_manifest_that_is_no_json_is_refused(text: bytes) -> None:
     with pytest.raises(FetchError, match="oci://host/a:1: manifest: "):
-        wasm_layer(text, what="oci://host/a:1")
+        reference("host", "a", "1").layer_in(text)
+
+
+def test_a_manifest_is_checked_against_the_digest_that_pins_it() -> None:
+    manifest = json.dumps(MANIFEST).encode()
+    pinned = reference("host", "a", "1", Digest.sha256(manifest))
+    assert pinned.layer_in(manifest).size == 12
+    with pytest.raises(DigestMismatchError, match=r"oci://host/a:1@.*: manifest: wrong digest"):
+        pinned.layer_in(manifest + b" ")
+
+
+@pytest.mark.parametrize(
+    ("data", "size", "problem"),
+    [
+        (b"abc", 3, ""),
+        (b"abc", 4, "what: wrong size, expected 4 bytes, got 3 bytes"),
+        (b"abc", 2, "wrong size"),
+        (b"abd", 3, "what: wrong digest"),
+    ],
+)
+def test_bytes_are_checked_against_size_and_digest(data: bytes, size: int, problem: str) -> None:
+    descriptor = Descriptor("type", Digest.sha256(b"abc"), size)
+    if not problem:
+        descriptor.check(data, what="what")
+        return
+    with pytest.raises(DigestMismatchError, match=problem):
+        descriptor.check(data, what="what")
 
 
 json_values = st.recursive(

@@ -191,26 +191,28 @@ def test_a_folder_that_cannot_be_read_is_said(
 # What pinned sources gave
 
 
-def test_what_a_pinned_source_gave_is_recalled_for_it_alone(store: CodecStore) -> None:
+@pytest.mark.parametrize("manifest", [b"", b"{}", b"chonkle-source 1 0\n"])
+def test_what_a_pinned_source_gave_is_recalled_for_it_alone(
+    store: CodecStore, manifest: bytes
+) -> None:
     data = b"any\nbytes\n" * 3
-    store.keep("file:///x#blake3=1", data)
-    assert store.recall("file:///x#blake3=1") == data
+    store.keep("file:///x#blake3=1", data, manifest=manifest)
+    assert store.recall("file:///x#blake3=1") == (manifest, data)
     assert store.recall("file:///x#blake3=2") is None
     assert store.recall("file:///x") is None
     assert store.codec_ids() == []
     store.keep("file:///x#blake3=1", b"")
-    assert store.recall("file:///x#blake3=1") == b""
+    assert store.recall("file:///x#blake3=1") == (b"", b"")
 
 
-@pytest.mark.parametrize("at", [0, 10, 71, -1])
-def test_what_was_kept_and_then_damaged_is_forgotten(store: CodecStore, at: int) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"bytes", b"blake3:00\nbytes", b"chonkle-source 2 0\n", b"chonkle-source 1 -1\n"],
+)
+def test_a_file_of_another_form_is_no_kept_source(store: CodecStore, content: bytes) -> None:
     store.keep("uri", b"bytes")
     (kept,) = (store.root / ".sources").iterdir()
-    data = bytearray(kept.read_bytes())
-    data[at] ^= 1
-    kept.write_bytes(data)
-    assert store.recall("uri") is None
-    kept.write_bytes(b"")
+    kept.write_bytes(content)
     assert store.recall("uri") is None
 
 
@@ -223,9 +225,34 @@ def test_a_codec_that_occurs_twice_is_one_and_a_different_one_is_told_apart(
         codec_of(make_codec(note="x")),
     )
     assert without_conflicts([one, again]) == ([one], [])
-    found, (conflict,) = without_conflicts([one, other])
-    assert found == [one]
-    assert str(conflict.failure).startswith("two different files claim codec `echo`")
+    third = codec_of(make_codec(version="2.0.0"))
+    found, (bad,) = without_conflicts([one, again, third, other])
+    # Nothing tells which of the two is meant.
+    assert found == [third]
+    assert bad.is_named("echo-a")
+    assert str(bad.failure).startswith("two different files claim codec `echo`")
+
+
+@pytest.mark.parametrize(
+    ("name", "override", "is_named"),
+    [
+        ("a@1.0.0.core.wasm", "a", True),
+        ("a@1.0.0.core.wasm", "a@1.0.0", True),
+        ("a@1.0.0.component.wasm", "a@1.0.0", True),
+        ("a.core.wasm", "a", True),
+        ("a.wasm", "a", True),
+        ("a@1.0.0.core.wasm", "a@2.0.0", False),
+        ("a@1.0.0.core.wasm", "b", False),
+        ("ab@1.0.0.core.wasm", "a", False),
+    ],
+)
+def test_a_bad_file_stands_for_what_its_name_says(
+    *, store: CodecStore, name: str, override: str, is_named: bool
+) -> None:
+    (store.root / "echo").mkdir(parents=True)
+    (store.root / "echo" / name).write_bytes(b"junk")
+    _, (bad,) = store.survey("echo")
+    assert bad.is_named(override) == is_named
 
 
 def test_the_shipped_codecs_are_a_store() -> None:

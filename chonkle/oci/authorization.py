@@ -1,0 +1,163 @@
+"""Who may get a user's credentials: the registry itself, and the server that gives out its tokens.
+
+A registry that wants to know who asks answers `401` with a challenge (RFC 9110, section 11.6.1):
+`Basic`, or `Bearer` with the address of a token server (Docker Registry, "Token Authentication";
+for identity tokens "OAuth 2"). Credentials are sent
+
+- to the registry's own scheme, host and port, when that asks for them;
+- to a token server, if the registry's own first challenge names it over TLS, or the user's
+  configuration has an entry for its host. A registry on the loopback interface, which is spoken to
+  without TLS, may name others there.
+
+A challenge from another host, where a redirect led, is not answered at all.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlencode
+
+import requests
+
+from chonkle.errors import FetchError
+from chonkle.formats.json_text import parse_json
+from chonkle.oci.address import Address, Host
+from chonkle.oci.credentials import Credentials, DockerLogin
+from chonkle.oci.transport import Transport
+
+_TOKEN_MAX_BYTES = 1 << 20
+_CHALLENGE = re.compile(
+    r'\b(basic|bearer)\b((?:[\s,]*[a-z_]+=(?:"[^"]*"|[^\s",]+))*)', re.IGNORECASE
+)
+_PARAMETER = re.compile(r'([a-z_]+)=(?:"([^"]*)"|([^\s",]+))', re.IGNORECASE)
+_TOKEN = re.compile(r"[!-~]+")
+_REPOSITORY = re.compile(r"/v2/(.+)/(?:blobs|manifests|referrers|tags)/")
+
+
+class RegistryTransport(Transport):
+    """Makes all exchanges of one operation with one registry, and logs in where it asks for that.
+
+    Args:
+        registry: the registry.
+        login: where credentials come from; None for a client without any.
+        options: those of `Transport`.
+    """
+
+    def __init__(
+        self,
+        registry: Host,
+        *,
+        login: DockerLogin | None = None,
+        **options: Any,  # noqa: ANN401 - handed on
+    ) -> None:
+        super().__init__(Address.of_registry(registry), **options)
+        self._login = login
+        self._token_server: str | None = None
+        # By scope: a token for reading one repository is none for another one, nor for writing.
+        self._granted: dict[str, str] = {}
+
+    def _authorized(
+        self,
+        method: str,
+        address: Address,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        size_max: int,
+    ) -> requests.Response:
+        if address.origin != self.base.origin:
+            return super()._authorized(method, address, headers, body, size_max)
+        scope = _scope(method, address)
+
+        def send() -> tuple[requests.Response, Address]:
+            granted = {"Authorization": self._granted[scope]} if scope in self._granted else {}
+            response, where = self._follow(method, address, {**headers, **granted}, body)
+            return self._read(response, size_max), where
+
+        response, where = send()
+        if response.status_code == requests.codes.unauthorized and where.origin == address.origin:
+            self._granted.pop(scope, None)  # it may have expired
+            granted = self._answer(response.headers.get("WWW-Authenticate", ""))
+            if granted is not None:
+                self._granted[scope] = granted
+                response, _ = send()
+        return response
+
+    def _answer(self, challenges: str) -> str | None:
+        """Give what answers a challenge, an `Authorization` header, or None where nothing does."""
+        found = {each[1].lower(): _parameters(each[2]) for each in _CHALLENGE.finditer(challenges)}
+        if "bearer" in found:
+            return f"Bearer {self._token(found['bearer'])}"
+        if "basic" in found:
+            credentials = self._credentials
+            if credentials is not None and not credentials.identity_token:
+                return credentials.basic
+        return None
+
+    def _token(self, challenge: Mapping[str, str]) -> str:
+        if not challenge.get("realm"):
+            raise FetchError("the registry wants a token and does not say where to get one")
+        try:
+            realm = Address.parse(challenge["realm"])
+        except FetchError as failure:
+            raise failure.within("the registry's token server") from failure
+        asked = {name: challenge[name] for name in ("service", "scope") if name in challenge}
+        credentials = self._credentials if self._is_trusted(realm) else None
+        response = self._persist("GET", lambda: self._ask(realm, asked, credentials))
+        text = self.accepted(response, what=realm.origin).content
+        answer = parse_json(text, what=realm.origin, error=FetchError)
+        token = None
+        if isinstance(answer, dict):
+            token = answer.get("token") or answer.get("access_token")
+        if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+            raise FetchError(f"{realm.origin}: no token in the answer")
+        return token
+
+    def _ask(
+        self, realm: Address, asked: dict[str, str], credentials: Credentials | None
+    ) -> requests.Response:
+        headers, body = {}, None
+        if credentials is not None and credentials.identity_token:
+            form = {
+                "grant_type": "refresh_token",
+                "client_id": "chonkle",
+                "refresh_token": credentials.identity_token,
+                **asked,
+            }
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            body = urlencode(form).encode()
+            response, _ = self._follow("POST", realm, headers, body)
+        else:
+            if credentials is not None:
+                headers["Authorization"] = credentials.basic
+            response, _ = self._follow("GET", realm.with_query(asked), headers)
+        return self._read(response, _TOKEN_MAX_BYTES)
+
+    def _is_trusted(self, realm: Address) -> bool:
+        """Whether a token server may get the registry's credentials."""
+        if self._token_server is None:
+            self._token_server = realm.origin
+        named_first = realm.origin == self._token_server
+        safely = self.base.scheme == "https" or realm.host.is_loopback
+        return (
+            realm.origin == self.base.origin
+            or (named_first and safely)
+            or (self._login is not None and self._login.names(realm.host))
+        )
+
+    @cached_property
+    def _credentials(self) -> Credentials | None:
+        # Asked for once, since a program may ask the user in turn.
+        return None if self._login is None else self._login.credentials(self.base.host)
+
+
+def _parameters(text: str) -> dict[str, str]:
+    return {name.lower(): quoted or plain for name, quoted, plain in _PARAMETER.findall(text)}
+
+
+def _scope(method: str, address: Address) -> str:
+    """Say what a request needs to be allowed to do, to keep tokens apart."""
+    match = _REPOSITORY.match(address.target)
+    if match is None:
+        return ""
+    return f"{match[1]}:{'pull' if method in ('GET', 'HEAD') else 'pull,push'}"
