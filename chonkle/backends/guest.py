@@ -1,20 +1,22 @@
 """What running guests share: memory, calls under a deadline, traps, and the pool they wait in.
 
-An instance serves one call at a time. Whoever calls takes it out of the pool and gives it back; an
-instance whose guest trapped, or whose memory grew large, is never given back.
+An instance serves one call at a time. A caller takes it out of the pool and gives it back; an
+instance whose guest trapped is never given back.
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from operator import itemgetter
 from struct import Struct
 from struct import error as struct_error
-from typing import Any
+from typing import Any, Protocol
+from weakref import WeakSet
 
 import wasmtime
 
 from chonkle.backends.base import Limits
-from chonkle.backends.calls import Calls, GuestFunction, no_room
+from chonkle.backends.calls import HOST_FUNCTION_FAILED, Calls, GuestFunction, no_room
 from chonkle.engine import Engine
 from chonkle.errors import (
     ChonkleError,
@@ -28,14 +30,26 @@ from chonkle.formats import portmap
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import DIRECTIONS, Direction, Signature
 
-# A guest's memory never shrinks. An instance that grew past this is not kept, so that one large
-# chunk does not hold its memory for ever.
-KEPT_MEMORY_BYTES = 256 << 20
+# How many instances a session has, apart from those that are in a call, and how much memory they
+# may hold together. A guest's memory never shrinks.
+_INSTANCES_KEPT = 128
+_MEMORY_KEPT_BYTES = 256 << 20
+# Instances with no more memory than this count as none, so that small calls need no look at it.
+LIGHT_MEMORY_BYTES = 2 << 20
 _TABLE_ELEMENTS_MAX = 1 << 17
 # A Python interpreter in a component has sixty instances and two memories.
 _INSTANCES_MAX = 256
 _TABLES_MAX = 16
 _MEMORIES_MAX = 3
+
+# What wasmtime says of a guest that asks for more than its store allows, and of all other failures
+# at the start that a guest is to blame for: the rest are the system's.
+_OVER_MEMORY = ("exceeds memory limits", "memory minimum size")
+_OVER_OTHERS = ("exceeds table limits", "resource limit exceeded")
+_OF_THE_GUEST = (
+    *_OVER_MEMORY, *_OVER_OTHERS,
+    "unknown import", "wasm backtrace", "wasm trap", HOST_FUNCTION_FAILED,
+)  # fmt: skip
 
 # What is reported of a refusal that says nothing.
 WORDLESS = "the codec failed without a word"
@@ -106,10 +120,6 @@ class LinearMemory:
             return layout.unpack_from(self._view, start)
         except struct_error:
             return layout.unpack(self.bytes_at(start, layout.size, what=what))
-
-    def is_worth_keeping(self) -> bool:
-        """Tell whether the memory has stayed small enough to wait for another call."""
-        return self.size() <= KEPT_MEMORY_BYTES
 
 
 class PortCopier:
@@ -257,23 +267,104 @@ class GuestFunctions:
         return call_in_time
 
 
-class InstancePool[I]:
+class Pooled(Protocol):
+    """An instance that waits for calls.
+
+    Attributes:
+        kept_bytes: size of its memory, if that is more than a light one.
+        given_s: when it was last given back with a look at its memory.
+    """
+
+    kept_bytes: int
+    given_s: float
+
+
+class IdleInstances:
+    """Bounds how many instances wait for calls, and their memory, over all codecs of a session.
+
+    Instances that are in a call are not bounded. Those that were given back longest ago go first.
+    """
+
+    def __init__(
+        self, *, count_max: int = _INSTANCES_KEPT, bytes_max: int = _MEMORY_KEPT_BYTES
+    ) -> None:
+        """Make bounds for the pools that will be made with them.
+
+        Args:
+            count_max: how many instances there may be when all calls have returned.
+            bytes_max: how much memory those may hold together that are not light.
+        """
+        self._count_max = count_max
+        self._bytes_max = bytes_max
+        # Lists of the pools, and not the pools: those hold this.
+        self._waiting: list[list[Any]] = []
+        self._alive: WeakSet[Any] = WeakSet()
+
+    def add_pool(self, waiting: list[Any]) -> None:
+        """Include the instances that a pool holds, now and later."""
+        self._waiting = [*self._waiting, waiting]
+
+    def add(self, instance: Pooled) -> None:
+        """Include a new instance; others go when there are too many."""
+        self._alive.add(instance)
+        while len(self._alive) > self._count_max and self._remove_oldest():
+            pass
+
+    def may_wait(self, instance: Pooled) -> bool:
+        """Tell whether an instance may wait for a call; others go for its memory.
+
+        Args:
+            instance: the instance, whose call has ended.
+        """
+        size = instance.kept_bytes
+        if len(self._alive) > self._count_max or size > self._bytes_max:
+            return False
+        while size and size + self._waiting_bytes() > self._bytes_max:
+            if not self._remove_oldest(heavy=True):
+                break
+        return True
+
+    def _waiting_bytes(self) -> int:
+        return sum(each.kept_bytes for waiting in self._waiting for each in tuple(waiting))
+
+    def _remove_oldest(self, *, heavy: bool = False) -> bool:
+        """Take an instance out of its pool, and give whether there was one."""
+        found = [
+            (each.given_s, waiting, each)
+            for waiting in self._waiting
+            for each in tuple(waiting)
+            if each.kept_bytes or not heavy
+        ]
+        if not found:
+            return False
+        _, waiting, oldest = min(found, key=itemgetter(0))
+        # Another thread may have taken it meanwhile, which is as good.
+        with suppress(ValueError):
+            waiting.remove(oldest)
+        return True
+
+
+class InstancePool[I: Pooled]:
     """Instances of one codec that wait for their next call.
 
     Taking and giving are single list operations, which need no lock; the last one given is the
     first one taken, because its memory is still in the processor's cache.
     """
 
-    __slots__ = ("_idle", "_start", "give")
+    __slots__ = ("_bounds", "_idle", "_start", "give")
 
-    def __init__(self, start: Callable[[], I]) -> None:
+    def __init__(self, start: Callable[[], I], bounds: IdleInstances) -> None:
         """Make an empty pool.
 
         Args:
             start: makes an instance where none waits.
+            bounds: what it has in common with other pools.
         """
         self._start = start
         self._idle: list[I] = []
+        self._bounds = bounds
+        bounds.add_pool(self._idle)
+        # For an instance that was given back by the method below before, and is light.
         self.give = self._idle.append
 
     def take(self) -> I:
@@ -281,7 +372,21 @@ class InstancePool[I]:
         try:
             return self._idle.pop()
         except IndexError:
-            return self._start()
+            instance = self._start()
+            self._bounds.add(instance)
+            return instance
+
+    def give_grown(self, instance: I, memory_bytes: int) -> None:
+        """Give an instance back that is new or whose memory may have grown.
+
+        Args:
+            instance: the instance, which is forgotten where there are too many.
+            memory_bytes: how large its memory is.
+        """
+        instance.kept_bytes = memory_bytes if memory_bytes > LIGHT_MEMORY_BYTES else 0
+        instance.given_s = time.monotonic()
+        if self._bounds.may_wait(instance):
+            self._idle.append(instance)
 
     def waiting(self) -> tuple[I, ...]:
         """Give the instances that wait, which stay where they are."""
@@ -290,6 +395,21 @@ class InstancePool[I]:
     def clear(self) -> None:
         """Forget the instances that wait."""
         self._idle.clear()
+
+
+@contextmanager
+def starting() -> Iterator[None]:
+    """Tell, while an instance is set up, the system's failures from those of the guest.
+
+    Raises:
+        LimitExceeded: when the system gives this process too little for an instance.
+    """
+    try:
+        yield
+    except wasmtime.WasmtimeError as failure:
+        if any(words in str(failure) for words in _OF_THE_GUEST):
+            raise
+        raise no_room(failure) from failure
 
 
 def no_room_for(size: int) -> OutOfMemory:
@@ -306,15 +426,15 @@ def trap_error(failure: Exception, limits: Limits) -> ChonkleError:
         failure: a trap, or an error of instantiation.
         limits: what the guest was allowed.
     """
-    if isinstance(failure, wasmtime.WasmtimeError) and "mmap failed" in str(failure):
-        return no_room(failure)
     reason = _reason(failure)
     if reason == "interrupt":
         return LimitExceeded(f"ran longer than the allowed {limits.timeout_s} s")
-    if "exceeds memory limits" in reason or "memory minimum size" in reason:
+    if any(words in reason for words in _OVER_MEMORY):
         return LimitExceeded(
             "asked for more memory than allowed", expected=f"at most {limits.memory_bytes} bytes"
         )
+    if any(words in reason for words in _OVER_OTHERS):
+        return LimitExceeded("asked for more than allowed", got=reason)
     return CodecTrap(f"the guest trapped: {reason}")
 
 

@@ -10,13 +10,14 @@ pointer, u32 length}` behind a returned pointer.
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from struct import Struct
-from typing import Any, cast
+from typing import cast
 
 import wasmtime
 
 from chonkle.backends.base import Answer, Codec, Limits, call_label
-from chonkle.backends.calls import Calls, GuestFunction, take_callback_failure
+from chonkle.backends.calls import Calls, GuestFunction, host_function, instantiate
 from chonkle.backends.component.plan import (
     ComponentPlan,
     CoreExport,
@@ -34,12 +35,14 @@ from chonkle.backends.desk import (
     InstanceSetup,
 )
 from chonkle.backends.guest import (
+    IdleInstances,
     InstancePool,
     LinearMemory,
     PortCopier,
     is_unreachable,
     no_room_for,
     refusal,
+    starting,
     trap_error,
 )
 from chonkle.backends.stack import StackCheck
@@ -153,6 +156,7 @@ class _Instance(DeskedInstance):
     Attributes:
         stage: what the guest is being called for without a desk.
         denied: the import that it called without leave, if it did.
+        import_failure: what failed within an import that it called, if something did.
         transforms: the exported functions.
 
     Args of the constructor:
@@ -164,6 +168,7 @@ class _Instance(DeskedInstance):
         super().__init__(setup)
         self.stage = IN_TRANSFORM
         self.denied = ""
+        self.import_failure: BaseException | None = None
         self._memories: dict[CoreExport, LinearMemory] = {}
         # Of an instance that was put together: name -> where to find it. Instances of modules stand
         # in the linker under their index, which finds an export by name; asking an instance for all
@@ -172,7 +177,7 @@ class _Instance(DeskedInstance):
         self._linker = wasmtime.Linker(setup.engine.wasmtime)
         self._plan = plan = flattened.plan
         try:
-            with setup.engine.deadline(self._wasm_store, setup.limits.timeout_s):
+            with starting(), setup.engine.deadline(self._wasm_store, setup.limits.timeout_s):
                 for index, instance in enumerate(plan.instances):
                     if isinstance(instance, InlineInstance):
                         self._inline[index] = dict(instance.exports)
@@ -183,7 +188,7 @@ class _Instance(DeskedInstance):
             self.transforms = {
                 name: _Transform(self, lifted) for name, lifted in plan.functions.items()
             }
-        except (wasmtime.Trap, wasmtime.WasmtimeError, RefusedError) as failure:
+        except (wasmtime.Trap, wasmtime.WasmtimeError) as failure:
             raise self.failure(failure) from failure
 
     def _instantiate(
@@ -196,7 +201,7 @@ class _Instance(DeskedInstance):
                 assert isinstance(wanted.type, wasmtime.FuncType)  # noqa: S101 - it was validated
                 item = self._stub(item, wanted.type)
             externs.append(item)
-        return wasmtime.Instance(self._wasm_store, module, cast("list[Any]", externs))
+        return instantiate(self._wasm_store, module, externs)
 
     def _find(self, item: object) -> object:
         """Follow exports of exports to what they are: wasmtime's, or an import."""
@@ -261,19 +266,22 @@ class _Instance(DeskedInstance):
                     return answer.lower(_ImportCaller(instance, item), *unsigned)
                 except (RefusedError, CodecTrap) as failure:
                     instance.denied = f"{item.interface}#{item.function}: {failure}"
+                except BaseException as failure:
+                    instance.import_failure = failure
+                    raise
             raise RefusedError(instance.denied)
 
-        return wasmtime.Func(self._wasm_store, type_, stub)
+        return host_function(self._wasm_store, type_, stub)
 
     def failure(self, failure: Exception) -> ChonkleError:
         """Say what broke, and by which import if it was one."""
-        # The package keeps the exception of a callback for whoever fails next, so that it is taken
-        # away. Where the guest trapped within an import, in its own allocator, it is the reason.
-        kept = take_callback_failure()
         if self.denied:
             return CodecTrap(f"the guest called {self.denied}, which the sandbox denies")
-        is_reason = isinstance(kept, (wasmtime.Trap, wasmtime.WasmtimeError))
-        return trap_error(kept if is_reason and kept else failure, self._setup.limits)
+        # Where the guest trapped within an import, in its own allocator, that is the reason.
+        reason = self.import_failure or failure
+        if not isinstance(reason, (wasmtime.Trap, wasmtime.WasmtimeError)):
+            raise reason
+        return trap_error(reason, self._setup.limits)
 
 
 class _ImportCaller:
@@ -310,6 +318,7 @@ class FlattenedCodec(Codec):
         limits: what one call may take.
         calls: how guests are called.
         open_desk: gives the compiled desk, or None where there shall be none.
+        idle: bounds the instances that wait for a call.
     """
 
     def __init__(
@@ -321,6 +330,7 @@ class FlattenedCodec(Codec):
         limits: Limits,
         calls: Calls,
         open_desk: Callable[[], wasmtime.Module | None],
+        idle: IdleInstances,
     ) -> None:
         self._signature = signature
         self._limits = limits
@@ -332,7 +342,7 @@ class FlattenedCodec(Codec):
             open_desk=open_desk if _may_have_desk(flattened.plan) else _no_desk,
             copier=PortCopier(signature, limits),
         )
-        self._pool = InstancePool(lambda: _Instance(setup, flattened))
+        self._pool = InstancePool(lambda: _Instance(setup, flattened), idle)
 
     def signature(self) -> Signature:
         """Give the codec's typed ports."""
@@ -370,7 +380,9 @@ class FlattenedCodec(Codec):
             if desk is not None:
                 result = desk.run(direction, pieces, size)
                 if not isinstance(result, int):
-                    if not desk.has_grown:
+                    if desk.has_grown:
+                        self._pool.give_grown(instance, instance.memory_bytes())
+                    else:
                         self._pool.give(instance)
                     return result
             else:
@@ -384,7 +396,7 @@ class FlattenedCodec(Codec):
                     self._give_after(instance, transform, pointer)
                 raise said from None
             return give(instance, transform, pointer, ports, direction)
-        except (ChonkleError, wasmtime.Trap, wasmtime.WasmtimeError, RefusedError) as failure:
+        except (ChonkleError, wasmtime.Trap, wasmtime.WasmtimeError) as failure:
             told = self._told(failure, instance, size)
             if isinstance(told, OutOfMemory) and instance and instance.served > 1:
                 # In a new instance: those that wait have memory that this one could need.
@@ -425,7 +437,7 @@ class FlattenedCodec(Codec):
             instance.functions.begin()
             try:
                 self._post_return(instance, transform, pointer)
-            except (wasmtime.Trap, wasmtime.WasmtimeError, RefusedError) as failure:
+            except (wasmtime.Trap, wasmtime.WasmtimeError) as failure:
                 raise instance.failure(failure).within(self._label(direction)) from failure
 
         self._limits.check_output(ports)
@@ -437,16 +449,13 @@ class FlattenedCodec(Codec):
             instance.stage = IN_CLEANUP
             transform.post_return(pointer)
             instance.stage = IN_TRANSFORM
-        if transform.memory.is_worth_keeping():
-            self._pool.give(instance)
+        self._pool.give_grown(instance, instance.memory_bytes())
 
     def _give_after(self, instance: _Instance, transform: _Transform, pointer: int) -> None:
         # Codecs are known that trap here, because they free a literal. The text of their refusal
         # was complete by then, so that it is what counts; the instance is lost.
-        try:
+        with suppress(wasmtime.Trap, wasmtime.WasmtimeError):
             self._post_return(instance, transform, pointer)
-        except (wasmtime.Trap, wasmtime.WasmtimeError, RefusedError):
-            take_callback_failure()
 
     def _told(self, failure: Exception, instance: _Instance | None, size: int) -> ChonkleError:
         """Say in chonkle's words why a call with so many bytes of input failed."""
