@@ -127,14 +127,21 @@ class Engine:
         # One more tick, because the running one may end at once.
         ticks = math.ceil(timeout_s / _TICK_S) + 1
         wasm_store.set_epoch_deadline(ticks)
-        with self._clock.running(ticks):
-            try:
-                yield
-            except (wasmtime.Trap, wasmtime.WasmtimeError) as failure:
-                # The clock is never early by itself. On the main thread Python raises this, too.
-                if time.monotonic() < ends_s and _INTERRUPTED in str(failure):
-                    raise KeyboardInterrupt from failure
-                raise
+        clock = self._clock
+        pipe = clock.begin(ticks)
+        try:
+            if pipe is not None:
+                pipe.listen()
+            yield
+        except (wasmtime.Trap, wasmtime.WasmtimeError) as failure:
+            # The clock is never early by itself. On the main thread Python raises this, too.
+            if time.monotonic() < ends_s and _INTERRUPTED in str(failure):
+                raise KeyboardInterrupt from failure
+            raise
+        finally:
+            if pipe is not None:
+                pipe.rest()
+            clock.end()
 
 
 class _EpochClock:
@@ -146,76 +153,72 @@ class _EpochClock:
 
     def __init__(self, engine: wasmtime.Engine) -> None:
         self._engine = engine
-        self._ear: _InterruptPipe | None = None
         self._reset()
         _CLOCKS.add(self)
 
     def _reset(self) -> None:
         self._condition = threading.Condition()
-        self._waiting = 0
+        self._running = 0
         # The most ticks that a running guest was given.
         self._farthest = 0
         self._thread: threading.Thread | None = None
+        self._pipe: _InterruptPipe | None = None
 
     def start_anew(self) -> None:
         """Forget the parent's threads, in a forked child: none of them exists there."""
-        ear, self._ear = self._ear, None
-        if ear is not None and ear.is_listening:
-            # What this process is told is no matter of its parent's.
-            signal.set_wakeup_fd(-1)
+        if self._pipe is not None:
+            # The signals of this process are no matter of its parent's.
+            self._pipe.rest()
         self._reset()
 
-    @contextmanager
-    def running(self, ticks: int) -> Iterator[None]:
-        """Advance the epoch while a guest runs.
+    def begin(self, ticks: int) -> "_InterruptPipe | None":
+        """Advance the epoch until `end` is called.
 
         Args:
-            ticks: after how many the guest ends.
+            ticks: after how many the guest ends that is about to run.
+
+        Returns:
+            What hears of Ctrl-C, where that would raise KeyboardInterrupt in this thread.
         """
         with self._condition:
-            self._waiting += 1
+            self._running += 1
             self._farthest = max(self._farthest, ticks)
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._tick, name="chonkle-epoch", daemon=True
                 )
                 self._thread.start()
-            self._condition.notify()
-        is_listening = self._listen()
-        try:
-            yield
-        finally:
-            if is_listening:
-                signal.set_wakeup_fd(-1)
-            with self._condition:
-                self._waiting -= 1
-                if self._waiting == 0:
-                    self._farthest = 0
-
-    def _listen(self) -> bool:
-        """Hear of Ctrl-C, where it would raise KeyboardInterrupt in this thread."""
+            elif self._running == 1:
+                self._condition.notify()
         if (
             threading.current_thread() is not threading.main_thread()
             or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
         ):
-            return False
-        if self._ear is None:
-            self._ear = _InterruptPipe()
-        return self._ear.listen()
+            return None
+        if self._pipe is None:
+            self._pipe = _InterruptPipe()
+        return self._pipe
+
+    def end(self) -> None:
+        """Let the epoch rest when no other guest runs."""
+        with self._condition:
+            self._running -= 1
+            if self._running == 0:
+                self._farthest = 0
 
     def _tick(self) -> None:
         while True:
             with self._condition:
                 # A thread without guests ends, so that an engine without users can be freed.
-                if self._waiting == 0 and not self._condition.wait_for(
-                    lambda: self._waiting > 0, timeout=1.0
+                if self._running == 0 and not self._condition.wait_for(
+                    lambda: self._running > 0, timeout=1.0
                 ):
                     self._thread = None
                     return
-            ear = self._ear
-            if ear is None:
+            pipe = self._pipe
+            if pipe is None:
                 time.sleep(_TICK_S)
-            elif ear.hears(_TICK_S):
+            elif pipe.hears(_TICK_S):
                 for _ in range(self._farthest):
                     self._engine.increment_epoch()
             self._engine.increment_epoch()
@@ -226,15 +229,13 @@ class _InterruptPipe:
 
     Python calls the handler of a signal only when the guest has returned. But its own handler in C
     writes the signal's number into a file at once, if it was given one.
-
-    Attributes:
-        is_listening: whether Python was given the file, at some time.
     """
 
-    __slots__ = ("__weakref__", "_reader", "_writer", "is_listening")
+    __slots__ = ("_is_given", "_reader", "_writer")
 
     def __init__(self) -> None:
-        self.is_listening = False
+        # Whether Python was given the file.
+        self._is_given = False
         self._reader = self._writer = -1
         if os.name != "posix":
             # `select` takes no pipes there.
@@ -244,28 +245,31 @@ class _InterruptPipe:
         except OSError:
             # The process may open no other file: Ctrl-C then waits for the timeout.
             return
-        for end in (self._reader, self._writer):
-            os.set_blocking(end, False)
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
 
     def __del__(self) -> None:
-        if self._reader >= 0:
+        # A file that is still written to may not become another one.
+        if self._writer >= 0 and not self._is_given:
             os.close(self._reader)
             os.close(self._writer)
 
-    def listen(self) -> bool:
-        """Have the signals of this process told, and give whether they are.
-
-        `signal.set_wakeup_fd(-1)` ends it.
-        """
+    def listen(self) -> None:
+        """Give Python the file, on the main thread."""
         if self._writer < 0:
-            return False
+            return
         before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        if before != -1:
-            # An event loop listens, which needs it more.
+        self._is_given = True
+        if before not in (-1, self._writer):
+            # An event loop was told of signals, and still is.
             signal.set_wakeup_fd(before)
-            return False
-        self.is_listening = True
-        return True
+            self._is_given = False
+
+    def rest(self) -> None:
+        """Take the file back, on the main thread."""
+        if self._is_given:
+            signal.set_wakeup_fd(-1)
+            self._is_given = False
 
     def hears(self, timeout_s: float) -> bool:
         """Wait for Ctrl-C, and give whether it came."""
