@@ -272,7 +272,7 @@ class Pooled(Protocol):
 
     Attributes:
         kept_bytes: size of its memory, if that is more than a light one.
-        given_s: when it was last given back with a look at its memory.
+        given_s: when it was last given back, or first if it is light; 0 before.
     """
 
     kept_bytes: int
@@ -325,7 +325,11 @@ class IdleInstances:
         return True
 
     def _waiting_bytes(self) -> int:
-        return sum(each.kept_bytes for waiting in self._waiting for each in tuple(waiting))
+        total = 0
+        for waiting in self._waiting:
+            for each in waiting:
+                total += each.kept_bytes
+        return total
 
     def _remove_oldest(self, *, heavy: bool = False) -> bool:
         """Take an instance out of its pool, and give whether there was one."""
@@ -383,10 +387,14 @@ class InstancePool[I: Pooled]:
             instance: the instance, which is forgotten where there are too many.
             memory_bytes: how large its memory is.
         """
-        instance.kept_bytes = memory_bytes if memory_bytes > LIGHT_MEMORY_BYTES else 0
-        instance.given_s = time.monotonic()
-        if self._bounds.may_wait(instance):
-            self._idle.append(instance)
+        is_light = memory_bytes <= LIGHT_MEMORY_BYTES
+        # A light one that was looked at before has changed nothing.
+        if not is_light or not instance.given_s:
+            instance.given_s = time.monotonic()
+            instance.kept_bytes = 0 if is_light else memory_bytes
+            if not self._bounds.may_wait(instance):
+                return
+        self._idle.append(instance)
 
     def waiting(self) -> tuple[I, ...]:
         """Give the instances that wait, which stay where they are."""

@@ -42,7 +42,7 @@ def sizes_of(pool: InstancePool[Idler]) -> list[int]:
 @pytest.fixture
 def _moments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have no two moments be the same."""
-    moments = count()
+    moments = count(1)
     monkeypatch.setattr("chonkle.backends.guest.time.monotonic", lambda: float(next(moments)))
 
 
