@@ -5,13 +5,13 @@ instance whose guest trapped is never given back.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from operator import itemgetter
 from struct import Struct
 from struct import error as struct_error
 from typing import Any, Protocol
-from weakref import WeakSet
 
 import wasmtime
 
@@ -30,8 +30,8 @@ from chonkle.formats import portmap
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import DIRECTIONS, Direction, Signature
 
-# How many instances a session has, apart from those that are in a call, and how much memory they
-# may hold together. A guest's memory never shrinks.
+# How many instances may wait for a call in a session, and how much memory they may hold together. A
+# guest's memory never shrinks.
 _INSTANCES_KEPT = 128
 _MEMORY_KEPT_BYTES = 256 << 20
 # Instances with no more memory than this count as none, so that small calls need no look at it.
@@ -272,7 +272,7 @@ class Pooled(Protocol):
 
     Attributes:
         kept_bytes: size of its memory, if that is more than a light one.
-        given_s: when it was last given back, or first if it is light; 0 before.
+        given_s: when it was made, or last given back with more memory than a light one.
     """
 
     kept_bytes: int
@@ -283,6 +283,9 @@ class IdleInstances:
     """Bounds how many instances wait for calls, and their memory, over all codecs of a session.
 
     Instances that are in a call are not bounded. Those that were given back longest ago go first.
+
+    Attributes:
+        count_max: how many may wait of one codec, and of all when a new one is made.
     """
 
     def __init__(
@@ -291,47 +294,46 @@ class IdleInstances:
         """Make bounds for the pools that will be made with them.
 
         Args:
-            count_max: how many instances there may be when all calls have returned.
+            count_max: how many may wait of one codec, and of all when a new one is made.
             bytes_max: how much memory those may hold together that are not light.
         """
-        self._count_max = count_max
+        self.count_max = count_max
         self._bytes_max = bytes_max
-        # Lists of the pools, and not the pools: those hold this.
-        self._waiting: list[list[Any]] = []
-        self._alive: WeakSet[Any] = WeakSet()
+        # What waits in each pool, and not the pools: those hold this.
+        self._waiting: list[deque[Any]] = []
 
-    def add_pool(self, waiting: list[Any]) -> None:
+    def add_pool(self, waiting: deque[Any]) -> None:
         """Include the instances that a pool holds, now and later."""
         self._waiting = [*self._waiting, waiting]
 
-    def add(self, instance: Pooled) -> None:
-        """Include a new instance; others go when there are too many."""
-        self._alive.add(instance)
-        while len(self._alive) > self._count_max and self._remove_oldest():
-            pass
+    def make_room(self) -> None:
+        """Free instances where so many wait that one more would be too many."""
+        while sum(map(len, self._waiting)) >= self.count_max:
+            if not self._free_oldest():
+                break
 
-    def may_wait(self, instance: Pooled) -> bool:
-        """Tell whether an instance may wait for a call; others go for its memory.
+    def have_room(self, memory_bytes: int) -> bool:
+        """Tell whether an instance that is not light may wait; others are freed for it.
 
         Args:
-            instance: the instance, whose call has ended.
+            memory_bytes: how large its memory is.
         """
-        size = instance.kept_bytes
-        if len(self._alive) > self._count_max or size > self._bytes_max:
+        if memory_bytes > self._bytes_max:
             return False
-        while size and size + self._waiting_bytes() > self._bytes_max:
-            if not self._remove_oldest(heavy=True):
+        while memory_bytes + self._waiting_bytes() > self._bytes_max:
+            if not self._free_oldest(heavy=True):
                 break
         return True
 
     def _waiting_bytes(self) -> int:
         total = 0
         for waiting in self._waiting:
-            for each in waiting:
+            # A copy, which other threads leave as it is.
+            for each in tuple(waiting):
                 total += each.kept_bytes
         return total
 
-    def _remove_oldest(self, *, heavy: bool = False) -> bool:
+    def _free_oldest(self, *, heavy: bool = False) -> bool:
         """Take an instance out of its pool, and give whether there was one."""
         found = [
             (each.given_s, waiting, each)
@@ -351,8 +353,8 @@ class IdleInstances:
 class InstancePool[I: Pooled]:
     """Instances of one codec that wait for their next call.
 
-    Taking and giving are single list operations, which need no lock; the last one given is the
-    first one taken, because its memory is still in the processor's cache.
+    Taking and giving are single operations of a deque, which need no lock; the last one given is
+    the first one taken, because its memory is still in the processor's cache.
     """
 
     __slots__ = ("_bounds", "_idle", "_start", "give")
@@ -365,10 +367,11 @@ class InstancePool[I: Pooled]:
             bounds: what it has in common with other pools.
         """
         self._start = start
-        self._idle: list[I] = []
+        # One that is full drops the instance that was given back longest ago.
+        self._idle: deque[I] = deque(maxlen=bounds.count_max)
         self._bounds = bounds
         bounds.add_pool(self._idle)
-        # For an instance that was given back by the method below before, and is light.
+        # For an instance whose memory is known to be light.
         self.give = self._idle.append
 
     def take(self) -> I:
@@ -376,24 +379,23 @@ class InstancePool[I: Pooled]:
         try:
             return self._idle.pop()
         except IndexError:
+            self._bounds.make_room()
             instance = self._start()
-            self._bounds.add(instance)
+            instance.given_s = time.monotonic()
             return instance
 
     def give_grown(self, instance: I, memory_bytes: int) -> None:
-        """Give an instance back that is new or whose memory may have grown.
+        """Give an instance back whose memory may have grown.
 
         Args:
-            instance: the instance, which is forgotten where there are too many.
+            instance: the instance, which is forgotten where there is no room for it.
             memory_bytes: how large its memory is.
         """
-        is_light = memory_bytes <= LIGHT_MEMORY_BYTES
-        # A light one that was looked at before has changed nothing.
-        if not is_light or not instance.given_s:
-            instance.given_s = time.monotonic()
-            instance.kept_bytes = 0 if is_light else memory_bytes
-            if not self._bounds.may_wait(instance):
+        if memory_bytes > LIGHT_MEMORY_BYTES:
+            if not self._bounds.have_room(memory_bytes):
                 return
+            instance.kept_bytes = memory_bytes
+            instance.given_s = time.monotonic()
         self._idle.append(instance)
 
     def waiting(self) -> tuple[I, ...]:

@@ -36,7 +36,7 @@ from chonkle.formats.signature import DIRECTIONS, Direction, Signature
 _ASSUMED_BYTES = 32 << 20
 
 
-@dataclass(slots=True, eq=False, weakref_slot=True)
+@dataclass(slots=True, eq=False)
 class _Instance:
     """One instance of a component.
 
