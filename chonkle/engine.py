@@ -5,8 +5,11 @@ that native code made under one configuration is never offered to another: wasmt
 most of them when it loads code, but not all.
 """
 
+import math
 import os
 import platform
+import select
+import signal
 import struct
 import sys
 import threading
@@ -15,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from weakref import WeakSet
 
 import wasmtime
 
@@ -26,6 +30,7 @@ _EMPTY_MODULE = b"\0asm\x01\0\0\0"
 _ENGINE_SECTION = b".wasmtime.engine"
 _TICK_S = 0.01
 _UNREACHABLE_TICK = 1 << 62
+_INTERRUPTED = "wasm trap: interrupt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +107,14 @@ class Engine:
     def deadline(self, wasm_store: wasmtime.Store, timeout_s: float | None) -> Iterator[None]:
         """Interrupt guest code of a store that runs longer than allowed.
 
+        On the main thread Ctrl-C ends the guest as well, without waiting for the timeout.
+
         Args:
             wasm_store: the store whose guest is about to run.
             timeout_s: seconds; None lets it run.
+
+        Raises:
+            KeyboardInterrupt: when Ctrl-C ended the guest.
         """
         if not self.config.interruptible:
             yield
@@ -113,55 +123,174 @@ class Engine:
             wasm_store.set_epoch_deadline(_UNREACHABLE_TICK)
             yield
             return
+        ends_s = time.monotonic() + timeout_s
         # One more tick, because the running one may end at once.
-        wasm_store.set_epoch_deadline(max(1, round(timeout_s / _TICK_S)) + 1)
-        with self._clock.running():
+        ticks = math.ceil(timeout_s / _TICK_S) + 1
+        wasm_store.set_epoch_deadline(ticks)
+        clock = self._clock
+        pipe = clock.begin(ticks)
+        try:
+            if pipe is not None:
+                pipe.listen()
             yield
+        except (wasmtime.Trap, wasmtime.WasmtimeError) as failure:
+            # The clock is never early by itself. On the main thread Python raises this, too.
+            if time.monotonic() < ends_s and _INTERRUPTED in str(failure):
+                raise KeyboardInterrupt from failure
+            raise
+        finally:
+            if pipe is not None:
+                pipe.rest()
+            clock.end()
 
 
 class _EpochClock:
-    """Moves an engine's epoch on while somebody waits for it, from one thread."""
+    """Advances the epoch of an engine while guests run that have a deadline.
+
+    One thread does that. When the main thread runs such a guest and the process gets Ctrl-C, the
+    clock ends all of them at once: an engine has one epoch, which cannot end a single guest early.
+    """
 
     def __init__(self, engine: wasmtime.Engine) -> None:
         self._engine = engine
         self._reset()
+        _CLOCKS.add(self)
 
     def _reset(self) -> None:
-        self._process = os.getpid()
         self._condition = threading.Condition()
-        self._waiting = 0
+        self._running = 0
+        # The most ticks that a running guest was given.
+        self._farthest = 0
         self._thread: threading.Thread | None = None
+        self._pipe: _InterruptPipe | None = None
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        if self._process != os.getpid():
-            # After a fork the thread is gone, and the lock may be held by nobody.
-            self._reset()
+    def start_anew(self) -> None:
+        """Forget the parent's threads, in a forked child: none of them exists there."""
+        if self._pipe is not None:
+            # The signals of this process are no matter of its parent's.
+            self._pipe.rest()
+        self._reset()
+
+    def begin(self, ticks: int) -> "_InterruptPipe | None":
+        """Advance the epoch until `end` is called.
+
+        Args:
+            ticks: after how many the guest ends that is about to run.
+
+        Returns:
+            What hears of Ctrl-C, where that would raise KeyboardInterrupt in this thread.
+        """
         with self._condition:
-            self._waiting += 1
+            self._running += 1
+            self._farthest = max(self._farthest, ticks)
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._tick, name="chonkle-epoch", daemon=True
                 )
                 self._thread.start()
-            self._condition.notify()
-        try:
-            yield
-        finally:
-            with self._condition:
-                self._waiting -= 1
+            elif self._running == 1:
+                self._condition.notify()
+        if (
+            threading.current_thread() is not threading.main_thread()
+            or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+        ):
+            return None
+        if self._pipe is None:
+            self._pipe = _InterruptPipe()
+        return self._pipe
+
+    def end(self) -> None:
+        """Let the epoch rest when no other guest runs."""
+        with self._condition:
+            self._running -= 1
+            if self._running == 0:
+                self._farthest = 0
 
     def _tick(self) -> None:
         while True:
             with self._condition:
-                # A thread that nobody needs ends, so that an engine nobody needs can be freed.
-                if self._waiting == 0 and not self._condition.wait_for(
-                    lambda: self._waiting > 0, timeout=1.0
+                # A thread without guests ends, so that an engine without users can be freed.
+                if self._running == 0 and not self._condition.wait_for(
+                    lambda: self._running > 0, timeout=1.0
                 ):
                     self._thread = None
                     return
-            time.sleep(_TICK_S)
+            pipe = self._pipe
+            if pipe is None:
+                time.sleep(_TICK_S)
+            elif pipe.hears(_TICK_S):
+                for _ in range(self._farthest):
+                    self._engine.increment_epoch()
             self._engine.increment_epoch()
+
+
+class _InterruptPipe:
+    """Tells a thread of Ctrl-C while the main thread runs a guest.
+
+    Python calls the handler of a signal only when the guest has returned. But its own handler in C
+    writes the signal's number into a file at once, if it was given one.
+    """
+
+    __slots__ = ("_is_given", "_reader", "_writer")
+
+    def __init__(self) -> None:
+        # Whether Python was given the file.
+        self._is_given = False
+        self._reader = self._writer = -1
+        if os.name != "posix":
+            # `select` takes no pipes there.
+            return
+        try:
+            self._reader, self._writer = os.pipe()
+        except OSError:
+            # The process may open no other file: Ctrl-C then waits for the timeout.
+            return
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
+
+    def __del__(self) -> None:
+        # A file that is still written to may not become another one.
+        if self._writer >= 0 and not self._is_given:
+            os.close(self._reader)
+            os.close(self._writer)
+
+    def listen(self) -> None:
+        """Give Python the file, on the main thread."""
+        if self._writer < 0:
+            return
+        before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._is_given = True
+        if before not in (-1, self._writer):
+            # An event loop was told of signals, and still is.
+            signal.set_wakeup_fd(before)
+            self._is_given = False
+
+    def rest(self) -> None:
+        """Take the file back, on the main thread."""
+        if self._is_given:
+            signal.set_wakeup_fd(-1)
+            self._is_given = False
+
+    def hears(self, timeout_s: float) -> bool:
+        """Wait for Ctrl-C, and give whether it came."""
+        if self._reader < 0:
+            time.sleep(timeout_s)
+            return False
+        readable, _, _ = select.select([self._reader], [], [], timeout_s)
+        return bool(readable) and signal.SIGINT in os.read(self._reader, 4096)
+
+
+# One hook for all: Python has no way of taking a hook away again.
+_CLOCKS: WeakSet[_EpochClock] = WeakSet()
+
+
+def _start_clocks_anew() -> None:
+    for clock in list(_CLOCKS):
+        clock.start_anew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_clocks_anew)
 
 
 def target() -> str:

@@ -143,7 +143,7 @@ class CodecTrap(ChonkleError, RuntimeError):  # noqa: N818 - the WebAssembly wor
 
 
 class LimitExceeded(ChonkleError, RuntimeError):  # noqa: N818 - names the event, as users say it
-    """A codec asked for more time, memory or output than its limits allow."""
+    """A codec asked for more than its limits allow, or the system gave it too little."""
 
 
 class OutOfMemory(LimitExceeded):

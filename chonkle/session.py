@@ -7,6 +7,7 @@ from chonkle.backends.base import Codec, Limits
 from chonkle.backends.calls import open_calls
 from chonkle.backends.core import CoreCodec, check_interface
 from chonkle.backends.desk import CORE_DESK, DeskDesign, DeskOpener
+from chonkle.backends.guest import IdleInstances
 from chonkle.cache.aot import AotCache, Binary, CacheCounts
 from chonkle.cache.layers import CacheConfig, CacheLayers
 from chonkle.cache.native import ModuleCompiler
@@ -62,6 +63,7 @@ class Session(Closing):
         self._desks: dict[tuple[EngineConfig, DeskDesign], DeskOpener] = {}
         self._lock = ForkableLock()
         self._calls = open_calls(prepared=prepared_calls)
+        self._idle = IdleInstances()
         self._flatten = flatten_components
         self._closed = False
 
@@ -130,6 +132,7 @@ class Session(Closing):
                 limits=limits,
                 calls=self._calls,
                 open_desk=self._desk(cache, CORE_DESK),
+                idle=self._idle,
             )
         # Half of wasmtime's own import time, so only for who runs a component.
         from chonkle.backends.component import open_component  # noqa: PLC0415
@@ -143,6 +146,7 @@ class Session(Closing):
             limits=limits,
             calls=self._calls,
             open_desk=self._desk(cache, COMPONENT_DESK),
+            idle=self._idle,
             flatten=self._flatten,
         )
 

@@ -15,9 +15,10 @@ from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Direction, Signature
 
 Backend = Literal["native", "core", "component"]
-# As much as any machine has, and far below what would overflow a count of bytes or of ticks.
-_BYTES_MAX = 1 << 44
-_SECONDS_MAX = 10_000_000
+# A memory's addresses have 32 bits. Output is also made by native codecs, which have more: as much
+# as any machine has.
+_BYTES_MAX = {"memory_bytes": 1 << 32, "output_bytes": 1 << 44}
+_SECONDS_MAX = 24 * 60 * 60
 
 BACKENDS: tuple[Backend, ...] = ("native", "core", "component")
 
@@ -70,9 +71,11 @@ class Limits:
     """What one call of a codec may take.
 
     Attributes:
-        memory_bytes: cap on each linear memory of a guest, of which it may have a few.
+        memory_bytes: cap on each linear memory of a guest, of which it may have a few; at most
+            4 GiB, as its addresses have 32 bits.
         output_bytes: cap on the total size of what a call returns.
-        timeout_s: cap on the seconds that guest code runs in one call; None never interrupts.
+        timeout_s: cap on the seconds that guest code runs in one call, at most a day; None never
+            interrupts, so that Ctrl-C waits for the guest as well.
     """
 
     memory_bytes: int = 1 << 30
@@ -85,11 +88,11 @@ class Limits:
         Raises:
             LimitError: naming the limit.
         """
-        for name in ("memory_bytes", "output_bytes"):
+        for name, largest in _BYTES_MAX.items():
             value = getattr(self, name)
-            if type(value) is not int or not 0 < value <= _BYTES_MAX:
+            if type(value) is not int or not 0 < value <= largest:
                 raise LimitError(
-                    f"bad limit `{name}`", expected=f"1 to {_BYTES_MAX} bytes", got=repr(value)
+                    f"bad limit `{name}`", expected=f"1 to {largest} bytes", got=repr(value)
                 )
         seconds = self.timeout_s
         is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)

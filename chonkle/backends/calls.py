@@ -12,14 +12,20 @@ every function is compared with the expected type when it is prepared, by wasmti
 """
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from ctypes import c_int64, c_size_t, c_void_p
-from typing import Any, Protocol
+from functools import cache
+from types import FunctionType
+from typing import Any, Protocol, cast
 
 import wasmtime
 
 from chonkle.errors import LimitExceeded, WasmFormatError
 from chonkle.formats.wasm_binary import type_parts
+
+# What wasmtime says of a guest that called a function of the host which failed.
+HOST_FUNCTION_FAILED = "a function of the host failed"
 
 _PROBE_HIGH, _PROBE_LOW = 0x1234_5678, 0x2BCD_EF01
 # Functions with at most so many parameters are called without packing their arguments.
@@ -88,7 +94,7 @@ class PublicCalls:
                 value - (1 << width) if value >> (width - 1) else value
                 for value, width in zip(given, widths, strict=True)
             )
-            result = function(wasm_store, *signed)
+            result = _call_function(function, wasm_store, *signed)
             return result if isinstance(result, int) else 0
 
         return call
@@ -248,14 +254,105 @@ def _other_type(type_: str) -> WasmFormatError:
     )
 
 
-def take_callback_failure() -> Exception | None:
-    """Take away the exception of a callback that the package keeps for whoever fails next.
+# The package keeps the exception of a failed callback in one place for the whole process, and every
+# call that fails next raises it, in any thread and of any user of the package. So callbacks of ours
+# leave nothing there, and calls of ours do not look there. What follows are the package's own
+# functions with these two parts replaced; where a later version has no such parts, its functions
+# are used as they are.
 
-    It is one for the whole process, so that a later failure, anybody's, would raise it.
+
+def _with_own[**P, R](function: Callable[P, R], **own: object) -> Callable[P, R]:
+    """Copy a function of the package, with other objects behind some of its global names."""
+    names = getattr(function, "__globals__", {})
+    if not isinstance(function, FunctionType) or not own.keys() <= names.keys():
+        return function
+    copied: Any = FunctionType(
+        function.__code__, {**names, **own}, function.__name__, function.__defaults__
+    )
+    return cast("Callable[P, R]", copied)
+
+
+@contextmanager
+def _enter_wasm(_wasm_store: object) -> Iterator[object]:
+    """Run guest code, and raise its own trap."""
+    trap: Any = ctypes.POINTER(wasmtime._ffi.wasm_trap_t)()  # noqa: SLF001 - see above
+    yield ctypes.byref(trap)
+    if trap:
+        raise wasmtime.Trap._from_ptr(trap)  # noqa: SLF001
+
+
+def _enter_component(run: Callable[[], Any]) -> None:
+    """Run guest code of a component, and raise its own error."""
+    error = run()
+    if error:
+        raise wasmtime.WasmtimeError._from_ptr(error)  # noqa: SLF001 - see above
+
+
+_call_function = _with_own(wasmtime.Func.__call__, enter_wasm=_enter_wasm)
+_instantiate = _with_own(wasmtime.Instance.__init__, enter_wasm=_enter_wasm)
+_instantiate_linked = _with_own(wasmtime.Linker.instantiate, enter_wasm=_enter_wasm)
+
+
+def instantiate(
+    wasm_store: wasmtime.Store, module: wasmtime.Module, imports: Sequence[Any]
+) -> wasmtime.Instance:
+    """Instantiate a module with its imports in their order; raises only its own failure."""
+    instance = wasmtime.Instance.__new__(wasmtime.Instance)
+    _instantiate(instance, wasm_store, module, imports)
+    return instance
+
+
+def instantiate_linked(
+    linker: wasmtime.Linker, wasm_store: wasmtime.Store, module: wasmtime.Module
+) -> wasmtime.Instance:
+    """Instantiate a module with what a linker has; raises only its own failure."""
+    return _instantiate_linked(linker, wasm_store, module)
+
+
+def call_component(
+    function: Callable[..., Any], wasm_store: wasmtime.Store, *arguments: object
+) -> Any:  # noqa: ANN401 - whatever its type says
+    """Call a `wasmtime.component.Func`; raises only its own failure."""
+    call = _with_own(type(function).__call__, enter_wasm=_enter_component)
+    return call(function, wasm_store, *arguments)
+
+
+def host_function(
+    wasm_store: wasmtime.Store, type_: wasmtime.FuncType, answer: Callable[..., int | None]
+) -> wasmtime.Func:
+    """Make a function of the host that guests may import.
+
+    Args:
+        wasm_store: the store of the guests.
+        type_: its type: integers, and one result or none.
+        answer: gives the result. Where it raises, the guest traps, and the exception goes nowhere:
+            what the caller wants to know of it, `answer` has to note.
     """
-    kept = wasmtime._func.LAST_EXCEPTION  # noqa: SLF001 - see above
-    wasmtime._func.LAST_EXCEPTION = None  # noqa: SLF001
-    return kept
+    function = wasmtime.Func.__new__(wasmtime.Func)
+    make = _with_own(wasmtime.Func.__init__, trampoline=_trampoline())
+    make(function, wasm_store, type_, answer)
+    return function
+
+
+@cache
+def _trampoline() -> object:
+    """Give the C function through which guests call the host's, as the package's own does."""
+    functions = wasmtime._func.FUNCTIONS  # noqa: SLF001 - see above
+    value: Any = wasmtime.Val
+
+    def answer(index: int | None, _: object, *values: Any) -> int:  # noqa: ANN401 - C's arrays
+        given, count, results, _ = values
+        try:
+            run, result_types, _ = functions.get(index or 0)
+            result = run(*(value._from_raw(None, given[at]).value for at in range(count)))  # noqa: SLF001
+            for at, type_ in enumerate(result_types):
+                results[at] = value._convert_to_raw(None, type_, result)  # noqa: SLF001
+        except BaseException:  # noqa: BLE001 - C knows no exceptions, and `host_function` says so
+            trap = wasmtime.Trap(HOST_FUNCTION_FAILED)._consume()  # noqa: SLF001
+            return ctypes.cast(trap, c_void_p).value or 0
+        return 0
+
+    return wasmtime._ffi.wasmtime_func_callback_t(answer)  # noqa: SLF001
 
 
 def _context(wasm_store: wasmtime.Store) -> object:
@@ -306,15 +403,17 @@ def open_calls(*, prepared: bool = True) -> Calls:
 
 
 def no_room(failure: wasmtime.WasmtimeError) -> LimitExceeded:
-    """Say that this process may not have the addresses that a guest's memory needs.
+    """Say that this process may not have what a guest needs of the system.
 
     Args:
         failure: what wasmtime said.
     """
+    lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
     return LimitExceeded(
-        "this process has no room for a guest's memory",
-        got=str(failure).partition("\n")[0],
-        hint="each reserves 4 GiB of addresses, and uses few of them: `ulimit -v` may forbid that",
+        "the system gave this process no room for a guest",
+        got=": ".join(dict.fromkeys([lines[0], lines[-1]])) if lines else "no reason",
+        hint="each reserves 4 GiB of addresses, of which it uses few, and each codec a file in"
+        " memory: `ulimit -v`, `ulimit -n` or `ulimit -f` may forbid that",
     )
 
 
@@ -324,7 +423,7 @@ def _try_out(calls: Calls) -> str | None:
     i32, i64 = wasmtime.ValType.i32(), wasmtime.ValType.i64()
     memory = wasmtime.Memory(wasm_store, wasmtime.MemoryType(wasmtime.Limits(1, 1)))
 
-    function = wasmtime.Func(
+    function = host_function(
         wasm_store, wasmtime.FuncType([i32, i32], [i64]), lambda high, low: (high << 32) + low
     )
     call = calls.function(wasm_store, function, "(i32, i32) -> i64")

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 import wasmtime
 
 from chonkle.backends.base import Answer, Codec, Limits, call_label
-from chonkle.backends.calls import Calls, GuestFunction
+from chonkle.backends.calls import Calls, GuestFunction, instantiate_linked
 from chonkle.backends.desk import DESK_BYTES, DeskedInstance, InstanceSetup
 from chonkle.backends.guest import (
     ERROR_TEXT_MAX_BYTES,
+    IdleInstances,
     InstancePool,
     LinearMemory,
     PortCopier,
@@ -21,6 +22,7 @@ from chonkle.backends.guest import (
     place,
     read_ports,
     refusal,
+    starting,
     trap_error,
 )
 from chonkle.backends.stack import StackCheck
@@ -95,8 +97,8 @@ class _CoreInstance(DeskedInstance):
         linker = wasmtime.Linker(setup.engine.wasmtime)
         # Deny by default: an import that is called traps, and the trap names it.
         linker.define_unknown_imports_as_traps(module)
-        with setup.engine.deadline(wasm_store, setup.limits.timeout_s):
-            exports = linker.instantiate(wasm_store, module).exports(wasm_store)
+        with starting(), setup.engine.deadline(wasm_store, setup.limits.timeout_s):
+            exports = instantiate_linked(linker, wasm_store, module).exports(wasm_store)
         self.memory = LinearMemory(setup.calls, wasm_store, exports["memory"])
         self._exports = exports
 
@@ -127,6 +129,7 @@ class CoreCodec(Codec):
         limits: what one call may take.
         calls: how its functions are called.
         open_desk: gives the compiled desk, or None where there shall be none.
+        idle: bounds the instances that wait for a call.
     """
 
     def __init__(
@@ -138,6 +141,7 @@ class CoreCodec(Codec):
         limits: Limits,
         calls: Calls,
         open_desk: Callable[[], wasmtime.Module | None],
+        idle: IdleInstances,
     ) -> None:
         """Make a codec of a compiled module; nothing of the guest runs yet."""
         self._signature = signature
@@ -147,7 +151,7 @@ class CoreCodec(Codec):
         setup = InstanceSetup(
             engine=engine, limits=limits, calls=calls, open_desk=open_desk, copier=self._copier
         )
-        self._pool = InstancePool(lambda: _CoreInstance(setup, module))
+        self._pool = InstancePool(lambda: _CoreInstance(setup, module), idle)
 
     def signature(self) -> Signature:
         """Give the codec's typed ports."""
@@ -183,7 +187,9 @@ class CoreCodec(Codec):
             if desk is not None:
                 result = desk.run(direction, pieces, size)
                 if not isinstance(result, int):
-                    if not desk.has_grown:
+                    if desk.has_grown:
+                        self._keep(instance)
+                    else:
                         self._pool.give(instance)
                     return result
             else:
@@ -243,8 +249,7 @@ class CoreCodec(Codec):
         return Answer(ports, release)
 
     def _keep(self, instance: _CoreInstance) -> None:
-        if instance.memory.is_worth_keeping():
-            self._pool.give(instance)
+        self._pool.give_grown(instance, instance.memory.size())
 
     def _refusal(self, instance: _CoreInstance) -> ChonkleError:
         text = ""

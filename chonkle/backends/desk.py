@@ -21,9 +21,9 @@ from typing import Any, Final
 import wasmtime
 
 from chonkle.backends.base import Limits
-from chonkle.backends.calls import Calls
+from chonkle.backends.calls import Calls, instantiate
 from chonkle.backends.guest import (
-    KEPT_MEMORY_BYTES,
+    LIGHT_MEMORY_BYTES,
     GuestFunctions,
     PortCopier,
     limited_store,
@@ -62,7 +62,7 @@ _STAGE_AT: Final = DESK_BYTES
 
 _NUMBERS: Final = {
     "pages": _PAGES,
-    "kept_pages": KEPT_MEMORY_BYTES // _PAGE_BYTES,
+    "light_pages": LIGHT_MEMORY_BYTES // _PAGE_BYTES,
     "desk_bytes": DESK_BYTES,
     "on_desk": _ON_DESK,
     "grown": _GROWN,
@@ -88,7 +88,7 @@ _COMMON: Final = """
         (select
           (i32.or (local.get $size) (i32.const {grown}))
           (local.get $size)
-          (i32.gt_u (memory.size $codec) (i32.const {kept_pages}))))))
+          (i32.gt_u (memory.size $codec) (i32.const {light_pages}))))))
 """
 
 
@@ -198,7 +198,7 @@ class Desk:
     """A desk, linked to one instance of a codec.
 
     Attributes:
-        has_grown: whether the codec's memory has become larger than is kept.
+        has_grown: whether the codec's memory has become larger than a light one.
 
     Args of the constructor:
         own: what the desk's instance exports.
@@ -300,6 +300,8 @@ class DeskedInstance(ABC):
 
     Attributes:
         served: how many calls it was taken for.
+        kept_bytes: see `chonkle.backends.guest.Pooled`.
+        given_s: likewise.
         desk: its desk, if it has one yet.
         functions: prepares functions of the guest, and says how long they may take.
 
@@ -309,6 +311,8 @@ class DeskedInstance(ABC):
 
     def __init__(self, setup: InstanceSetup) -> None:
         self.served = 0
+        self.kept_bytes = 0
+        self.given_s = 0.0
         self.desk: Desk | None = None
         self._setup = setup
         self._desk_was_tried = False
@@ -335,7 +339,7 @@ class DeskedInstance(ABC):
         ]
         try:
             with room_for_one_more(wasm_store, setup.limits, _PAGES * _PAGE_BYTES):
-                own = wasmtime.Instance(wasm_store, module, imports)
+                own = instantiate(wasm_store, module, imports)
         except wasmtime.WasmtimeError:
             # The system gives this process no other memory: it goes on without, only slower.
             return None

@@ -1,20 +1,22 @@
 """What running guests share: memory, calls under a deadline, traps, and the pool they wait in.
 
-An instance serves one call at a time. Whoever calls takes it out of the pool and gives it back; an
-instance whose guest trapped, or whose memory grew large, is never given back.
+An instance serves one call at a time. A caller takes it out of the pool and gives it back; an
+instance whose guest trapped is never given back.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from operator import itemgetter
 from struct import Struct
 from struct import error as struct_error
-from typing import Any
+from typing import Any, Protocol
 
 import wasmtime
 
 from chonkle.backends.base import Limits
-from chonkle.backends.calls import Calls, GuestFunction, no_room
+from chonkle.backends.calls import HOST_FUNCTION_FAILED, Calls, GuestFunction, no_room
 from chonkle.engine import Engine
 from chonkle.errors import (
     ChonkleError,
@@ -28,9 +30,12 @@ from chonkle.formats import portmap
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import DIRECTIONS, Direction, Signature
 
-# A guest's memory never shrinks. An instance that grew past this is not kept, so that one large
-# chunk does not hold its memory for ever.
-KEPT_MEMORY_BYTES = 256 << 20
+# How many instances may wait for a call in a session, and how much memory they may hold together. A
+# guest's memory never shrinks.
+_INSTANCES_KEPT = 128
+_MEMORY_KEPT_BYTES = 256 << 20
+# Instances with no more memory than this count as none, so that small calls need no look at it.
+LIGHT_MEMORY_BYTES = 2 << 20
 _TABLE_ELEMENTS_MAX = 1 << 17
 # A Python interpreter in a component has sixty instances and two memories.
 _INSTANCES_MAX = 256
@@ -39,6 +44,15 @@ _MEMORIES_MAX = 3
 
 # How much of a guest's error text is read.
 ERROR_TEXT_MAX_BYTES = 4096
+# What wasmtime says of a guest that asks for more than its store allows, and of all other failures
+# at the start that a guest is to blame for: the rest are the system's.
+_OVER_MEMORY = ("exceeds memory limits", "memory minimum size")
+_OVER_OTHERS = ("exceeds table limits", "resource limit exceeded")
+_OF_THE_GUEST = (
+    *_OVER_MEMORY, *_OVER_OTHERS,
+    "unknown import", "wasm backtrace", "wasm trap", HOST_FUNCTION_FAILED,
+)  # fmt: skip
+
 # What is reported of a refusal that says nothing.
 WORDLESS = "the codec failed without a word"
 
@@ -112,10 +126,6 @@ class LinearMemory:
             return layout.unpack_from(self._view, start)
         except struct_error:
             return layout.unpack(self.bytes_at(start, layout.size, what=what))
-
-    def is_worth_keeping(self) -> bool:
-        """Tell whether the memory has stayed small enough to wait for another call."""
-        return self.size() <= KEPT_MEMORY_BYTES
 
 
 class PortCopier:
@@ -266,23 +276,111 @@ class GuestFunctions:
         return call_in_time
 
 
-class InstancePool[I]:
-    """Instances of one codec that wait for their next call.
+class Pooled(Protocol):
+    """An instance that waits for calls.
 
-    Taking and giving are single list operations, which need no lock; the last one given is the
-    first one taken, because its memory is still in the processor's cache.
+    Attributes:
+        kept_bytes: size of its memory, if that is more than a light one.
+        given_s: when it was made, or last given back with more memory than a light one.
     """
 
-    __slots__ = ("_idle", "_start", "give")
+    kept_bytes: int
+    given_s: float
 
-    def __init__(self, start: Callable[[], I]) -> None:
+
+class IdleInstances:
+    """Bounds how many instances wait for calls, and their memory, over all codecs of a session.
+
+    Instances that are in a call are not bounded. Those that were given back longest ago go first.
+
+    Attributes:
+        count_max: how many may wait of one codec, and of all when a new one is made.
+    """
+
+    def __init__(
+        self, *, count_max: int = _INSTANCES_KEPT, bytes_max: int = _MEMORY_KEPT_BYTES
+    ) -> None:
+        """Make bounds for the pools that will be made with them.
+
+        Args:
+            count_max: how many may wait of one codec, and of all when a new one is made.
+            bytes_max: how much memory those may hold together that are not light.
+        """
+        self.count_max = count_max
+        self._bytes_max = bytes_max
+        # What waits in each pool, and not the pools: those hold this.
+        self._waiting: list[deque[Any]] = []
+
+    def add_pool(self, waiting: deque[Any]) -> None:
+        """Include the instances that a pool holds, now and later."""
+        self._waiting = [*self._waiting, waiting]
+
+    def make_room(self) -> None:
+        """Free instances where so many wait that one more would be too many."""
+        while sum(map(len, self._waiting)) >= self.count_max:
+            if not self._free_oldest():
+                break
+
+    def have_room(self, memory_bytes: int) -> bool:
+        """Tell whether an instance that is not light may wait; others are freed for it.
+
+        Args:
+            memory_bytes: how large its memory is.
+        """
+        if memory_bytes > self._bytes_max:
+            return False
+        while memory_bytes + self._waiting_bytes() > self._bytes_max:
+            if not self._free_oldest(heavy=True):
+                break
+        return True
+
+    def _waiting_bytes(self) -> int:
+        total = 0
+        for waiting in self._waiting:
+            # A copy, which other threads leave as it is.
+            for each in tuple(waiting):
+                total += each.kept_bytes
+        return total
+
+    def _free_oldest(self, *, heavy: bool = False) -> bool:
+        """Take an instance out of its pool, and give whether there was one."""
+        found = [
+            (each.given_s, waiting, each)
+            for waiting in self._waiting
+            for each in tuple(waiting)
+            if each.kept_bytes or not heavy
+        ]
+        if not found:
+            return False
+        _, waiting, oldest = min(found, key=itemgetter(0))
+        # Another thread may have taken it meanwhile, which is as good.
+        with suppress(ValueError):
+            waiting.remove(oldest)
+        return True
+
+
+class InstancePool[I: Pooled]:
+    """Instances of one codec that wait for their next call.
+
+    Taking and giving are single operations of a deque, which need no lock; the last one given is
+    the first one taken, because its memory is still in the processor's cache.
+    """
+
+    __slots__ = ("_bounds", "_idle", "_start", "give")
+
+    def __init__(self, start: Callable[[], I], bounds: IdleInstances) -> None:
         """Make an empty pool.
 
         Args:
             start: makes an instance where none waits.
+            bounds: what it has in common with other pools.
         """
         self._start = start
-        self._idle: list[I] = []
+        # One that is full drops the instance that was given back longest ago.
+        self._idle: deque[I] = deque(maxlen=bounds.count_max)
+        self._bounds = bounds
+        bounds.add_pool(self._idle)
+        # For an instance whose memory is known to be light.
         self.give = self._idle.append
 
     def take(self) -> I:
@@ -290,7 +388,24 @@ class InstancePool[I]:
         try:
             return self._idle.pop()
         except IndexError:
-            return self._start()
+            self._bounds.make_room()
+            instance = self._start()
+            instance.given_s = time.monotonic()
+            return instance
+
+    def give_grown(self, instance: I, memory_bytes: int) -> None:
+        """Give an instance back whose memory may have grown.
+
+        Args:
+            instance: the instance, which is forgotten where there is no room for it.
+            memory_bytes: how large its memory is.
+        """
+        if memory_bytes > LIGHT_MEMORY_BYTES:
+            if not self._bounds.have_room(memory_bytes):
+                return
+            instance.kept_bytes = memory_bytes
+            instance.given_s = time.monotonic()
+        self._idle.append(instance)
 
     def waiting(self) -> tuple[I, ...]:
         """Give the instances that wait, which stay where they are."""
@@ -299,6 +414,21 @@ class InstancePool[I]:
     def clear(self) -> None:
         """Forget the instances that wait."""
         self._idle.clear()
+
+
+@contextmanager
+def starting() -> Iterator[None]:
+    """Tell, while an instance is set up, the system's failures from those of the guest.
+
+    Raises:
+        LimitExceeded: when the system gives this process too little for an instance.
+    """
+    try:
+        yield
+    except wasmtime.WasmtimeError as failure:
+        if any(words in str(failure) for words in _OF_THE_GUEST):
+            raise
+        raise no_room(failure) from failure
 
 
 def no_room_for(size: int) -> OutOfMemory:
@@ -315,12 +445,10 @@ def trap_error(failure: Exception, limits: Limits) -> ChonkleError:
         failure: a trap, or an error of instantiation.
         limits: what the guest was allowed.
     """
-    if isinstance(failure, wasmtime.WasmtimeError) and "mmap failed" in str(failure):
-        return no_room(failure)
     reason = _reason(failure)
     if reason == "interrupt":
         return LimitExceeded(f"ran longer than the allowed {limits.timeout_s} s")
-    if "exceeds memory limits" in reason or "memory minimum size" in reason:
+    if any(words in reason for words in _OVER_MEMORY):
         return LimitExceeded(
             "asked for more memory than allowed", expected=f"at most {limits.memory_bytes} bytes"
         )
@@ -328,6 +456,8 @@ def trap_error(failure: Exception, limits: Limits) -> ChonkleError:
         return LimitExceeded(
             "returned more than wasmtime's component support copies", expected="at most 128 MiB"
         )
+    if any(words in reason for words in _OVER_OTHERS):
+        return LimitExceeded("asked for more than allowed", got=reason)
     return CodecTrap(f"the guest trapped: {reason}")
 
 

@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from functools import lru_cache
 from struct import Struct, error
 
-from chonkle.errors import PortMapError
+from chonkle.errors import LimitExceeded, PortMapError
 
 type Buffer = bytes | bytearray | memoryview
 
 _U32 = Struct("<I")
 _SIZE = _U32.size
+# Lengths are 32 bits, as are the addresses of a guest.
+SIZE_MAX = (1 << 32) - 1
 # No codec has as many, nor names as long. What a guest returns is read by the host, so that both
 # bound the work and the memory that this takes.
 PORTS_MAX = 256
@@ -32,7 +34,12 @@ def opening(count: int, name: str, size: int) -> bytes:
         count: how many ports there are, for the first of them; 0 for the others.
         name: the port's name.
         size: how long its data are.
+
+    Raises:
+        LimitExceeded: when no length says that.
     """
+    if size > SIZE_MAX:
+        raise _too_large(size)
     encoded = name.encode()
     start = _U32.pack(count) if count else b""
     return start + _U32.pack(len(encoded)) + encoded + _U32.pack(size)
@@ -60,6 +67,9 @@ def pieces(port_map: Mapping[str, Buffer]) -> tuple[list[Buffer], int]:
 
     Returns:
         The pieces, and how many bytes they are together.
+
+    Raises:
+        LimitExceeded: when they are more than the address of a guest can count.
     """
     parts: list[Buffer] = []
     total = 0
@@ -71,7 +81,19 @@ def pieces(port_map: Mapping[str, Buffer]) -> tuple[list[Buffer], int]:
         parts.append(data)
         total += len(before) + size
         count = 0
+    if total > SIZE_MAX:
+        raise _too_large(total)
     return (parts, total) if parts else ([_NOTHING], _SIZE)
+
+
+def _too_large(size: int) -> LimitExceeded:
+    return LimitExceeded(
+        "the input is too large for any WebAssembly codec",
+        expected=f"at most {SIZE_MAX} bytes",
+        got=str(size),
+        hint="a codec has addresses of 32 bits for input, output and all else, and many allocators"
+        " give no more than 2 GiB in one piece: use smaller chunks",
+    )
 
 
 def read[B: (bytes, memoryview)](source: B) -> dict[str, B]:

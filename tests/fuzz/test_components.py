@@ -17,6 +17,7 @@ from chonkle.backends.component.flatten import plan_component
 from chonkle.backends.component.flattened import FlattenedCodec, FlattenedComponent
 from chonkle.backends.component.interface import check_interface
 from chonkle.backends.component.whole import WholeCodec
+from chonkle.backends.guest import IdleInstances
 from chonkle.engine import Engine
 from chonkle.errors import ChonkleError, CodecError, WasmFormatError
 from chonkle.formats.component_binary import Unsupported, read_interface
@@ -99,8 +100,11 @@ def test_flattened_components_do_what_wasmtime_does(part: int) -> None:
             limits=limits,
             calls=calls,
             open_desk=lambda: None,
+            idle=IdleInstances(),
         )
-        theirs = WholeCodec(component, signature=SIGNATURE, engine=engine, limits=limits)
+        theirs = WholeCodec(
+            component, signature=SIGNATURE, engine=engine, limits=limits, idle=IdleInstances()
+        )
         with mine, theirs:
             pairs = list(zip(outcome(mine), outcome(theirs), strict=True))
         assert not any(is_told_apart(*pair) for pair in pairs), (number, pairs, wasm.hex())

@@ -1,6 +1,7 @@
 """The fingerprint moves with everything that native code depends on, and with nothing else."""
 
 import dataclasses
+import os
 import platform
 import subprocess
 import sys
@@ -97,3 +98,138 @@ def test_a_deadline_stops_a_guest_and_the_clock_rests_afterwards() -> None:
     assert caught.value.trap_code is wasmtime.TrapCode.INTERRUPT
     # Not a matter of speed: it may not stop before its time.
     assert time.perf_counter() - started >= 0.1
+
+
+# What interrupts a guest, in a process of its own: each prints what happened, a line each.
+SCRIPT = """
+import os, signal, sys, threading, time, warnings
+import wasmtime
+from chonkle.engine import Engine, EngineConfig
+
+warnings.simplefilter("ignore", DeprecationWarning)
+engine = Engine(EngineConfig(interruptible=True))
+LOOP = wasmtime.Module(engine.wasmtime, '(module (func (export "run") (loop (br 0))))')
+
+
+def loop(timeout_s):
+    wasm_store = wasmtime.Store(engine.wasmtime)
+    run = wasmtime.Instance(wasm_store, LOOP, []).exports(wasm_store)["run"]
+    try:
+        with engine.deadline(wasm_store, timeout_s):
+            run(wasm_store)
+    except BaseException as failure:
+        return type(failure).__name__
+
+
+def in_threads(count, timeout_s, before=lambda: None, while_they_run=lambda: None):
+    said = []
+
+    def run():
+        before()
+        said.append(loop(timeout_s))
+
+    threads = [threading.Thread(target=run) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    while_they_run()
+    for thread in threads:
+        thread.join()
+    return said
+
+
+def interrupt():
+    time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGINT)
+"""
+
+# More than any test takes, and less than `pytest` waits for the process.
+LONG_S = 600
+
+
+def run_script(script: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT + script], stdout=subprocess.PIPE, timeout=60, check=True
+    )
+    return done.stdout.decode().splitlines()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
+def test_ctrl_c_ends_the_guest_that_the_main_thread_runs_and_later_ones_run() -> None:
+    script = f"""
+for _ in range(3):
+    threading.Thread(target=interrupt).start()
+    print(loop({LONG_S}), signal.set_wakeup_fd(-1))
+print(loop(0.1))
+"""
+    assert run_script(script) == ["KeyboardInterrupt -1"] * 3 + ["Trap"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
+def test_ctrl_c_ends_the_guests_of_other_threads_with_that_of_the_main_thread() -> None:
+    script = f"""
+threading.Thread(target=interrupt).start()
+print(in_threads(2, {LONG_S}, while_they_run=lambda: print(loop({LONG_S}))))
+"""
+    assert run_script(script) == ["KeyboardInterrupt", str(["KeyboardInterrupt"] * 2)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        # The guest goes on, and the program's own handler is called after it.
+        ("signal.signal(signal.SIGINT, lambda *_: print('handled'))", ["handled", "Trap"]),
+        # An event loop has what tells of signals, and keeps it.
+        ("signal.set_wakeup_fd(os.open(os.devnull, os.O_WRONLY | os.O_NONBLOCK))", None),
+        ("signal.signal(signal.SIGINT, signal.SIG_IGN)", ["Trap"]),
+    ],
+)
+def test_a_program_that_handles_ctrl_c_itself_goes_on_doing_so(
+    before: str, said: list[str] | None
+) -> None:
+    script = f"""
+{before}
+threading.Thread(target=interrupt).start()
+print(loop(0.5))
+print(signal.set_wakeup_fd(-1))
+"""
+    if said is None:
+        ended, left = run_script(script)
+        assert ended == "KeyboardInterrupt"
+        assert int(left) >= 0
+    else:
+        assert run_script(script) == [*said, "-1"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_threads_of_a_forked_child_are_interrupted_in_their_time() -> None:
+    # The parent's clock runs meanwhile, two of its threads wait for it, and it listens for Ctrl-C.
+    # In each child the first two threads find what they need at the same time, if they ever do.
+    script = f"""
+def child():
+    # A child that hangs is ended by this, and fails the test.
+    signal.alarm(30)
+    left = signal.set_wakeup_fd(-1)
+    sys.setswitchinterval(1e-6)
+    together = threading.Barrier(8)
+    said = in_threads(8, 0.05, before=together.wait)
+    os._exit(said != ["Trap"] * 8 or left != -1)
+
+
+def fork():
+    time.sleep(0.2)
+    codes = set()
+    for _ in range(30):
+        forked = os.fork()
+        if forked == 0:
+            child()
+        codes.add(os.waitstatus_to_exitcode(os.waitpid(forked, 0)[1]))
+    print(codes, flush=True)
+    interrupt()
+
+
+threading.Thread(target=fork).start()
+print(in_threads(2, {LONG_S}, while_they_run=lambda: print(loop({LONG_S}))))
+"""
+    assert run_script(script) == ["{0}", "KeyboardInterrupt", str(["KeyboardInterrupt"] * 2)]

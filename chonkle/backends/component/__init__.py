@@ -13,6 +13,7 @@ from chonkle.backends.calls import Calls
 from chonkle.backends.component.compiler import FlatteningCompiler, WholeCompiler
 from chonkle.backends.component.flattened import FlattenedCodec, FlattenedComponent
 from chonkle.backends.component.whole import WholeCodec
+from chonkle.backends.guest import IdleInstances
 from chonkle.cache.aot import AotCache, Binary
 from chonkle.digest import Digest
 from chonkle.formats.signature import Signature
@@ -29,6 +30,7 @@ def open_component(
     limits: Limits,
     calls: Calls,
     open_desk: Callable[[], wasmtime.Module | None],
+    idle: IdleInstances,
     flatten: bool = True,
 ) -> Codec:
     """Open a codec that is a component.
@@ -41,6 +43,7 @@ def open_component(
         limits: what one call may take.
         calls: how guests are called.
         open_desk: gives the compiled desk of components, or None where there shall be none.
+        idle: bounds the instances that wait for a call.
         flatten: flatten it where that can be done.
 
     Raises:
@@ -58,6 +61,7 @@ def open_component(
                 limits=limits,
                 calls=calls,
                 open_desk=open_desk,
+                idle=idle,
             )
         import logging  # noqa: PLC0415 - hardly ever needed
 
@@ -67,4 +71,4 @@ def open_component(
             flattened,
         )
     whole = cache.get_or_compile(binary, WholeCompiler())
-    return WholeCodec(whole, signature=signature, engine=cache.engine, limits=limits)
+    return WholeCodec(whole, signature=signature, engine=cache.engine, limits=limits, idle=idle)

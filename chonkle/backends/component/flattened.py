@@ -10,13 +10,13 @@ pointer, u32 length}` behind a returned pointer.
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from struct import Struct
-from typing import Any, cast
 
 import wasmtime
 
 from chonkle.backends.base import Answer, Codec, Limits, call_label
-from chonkle.backends.calls import Calls, GuestFunction, take_callback_failure
+from chonkle.backends.calls import Calls, GuestFunction, host_function, instantiate
 from chonkle.backends.component.plan import (
     ComponentPlan,
     CoreExport,
@@ -36,12 +36,14 @@ from chonkle.backends.desk import (
 )
 from chonkle.backends.guest import (
     ERROR_TEXT_MAX_BYTES,
+    IdleInstances,
     InstancePool,
     LinearMemory,
     PortCopier,
     is_unreachable,
     no_room_for,
     refusal,
+    starting,
     trap_error,
 )
 from chonkle.backends.stack import StackCheck
@@ -173,6 +175,7 @@ class _Instance(DeskedInstance):
     Attributes:
         stage: what the guest is being called for without a desk.
         denied: the import that it called without leave, if it did.
+        import_failure: what failed within an import that it called, if something did.
         transforms: the exported functions.
 
     Args of the constructor:
@@ -184,6 +187,7 @@ class _Instance(DeskedInstance):
         super().__init__(setup)
         self.stage = IN_TRANSFORM
         self.denied = ""
+        self.import_failure: BaseException | None = None
         self._memories: dict[CoreExport, LinearMemory] = {}
         # Of an instance that was put together: name -> where to find it. Instances of modules stand
         # in the linker under their index, which finds an export by name; asking an instance for all
@@ -192,7 +196,7 @@ class _Instance(DeskedInstance):
         self._linker = wasmtime.Linker(setup.engine.wasmtime)
         self._plan = plan = flattened.plan
         try:
-            with setup.engine.deadline(self._wasm_store, setup.limits.timeout_s):
+            with starting(), setup.engine.deadline(self._wasm_store, setup.limits.timeout_s):
                 for index, instance in enumerate(plan.instances):
                     if isinstance(instance, InlineInstance):
                         self._inline[index] = dict(instance.exports)
@@ -206,7 +210,7 @@ class _Instance(DeskedInstance):
             self.transforms = {
                 name: _Transform(self, lifted) for name, lifted in plan.functions.items()
             }
-        except (wasmtime.Trap, wasmtime.WasmtimeError, RefusedError) as failure:
+        except (wasmtime.Trap, wasmtime.WasmtimeError) as failure:
             raise self.failure(failure) from failure
 
     def _instantiate(
@@ -219,7 +223,7 @@ class _Instance(DeskedInstance):
                 item = self._stub(item, wanted.type)
             externs.append(item)
         # wasmtime compares the type of each with what its own reading of the module wants.
-        return wasmtime.Instance(self._wasm_store, module, cast("list[Any]", externs))
+        return instantiate(self._wasm_store, module, externs)
 
     def _find(self, item: object) -> object:
         """Follow exports of exports to what they are: wasmtime's, or an import."""
@@ -256,7 +260,11 @@ class _Instance(DeskedInstance):
 
     def memory_bytes(self) -> int:
         """Say how large the memories are that were looked at."""
-        return sum(memory.size() for memory in self._memories.values())
+        total = 0
+        # As a loop, because each call of a large chunk asks.
+        for memory in self._memories.values():
+            total += memory.size()
+        return total
 
     def _stub(self, item: LoweredImport, type_: str) -> wasmtime.Func:
         """Make what answers an imported function: WASI that tells nothing, or a trap."""
@@ -283,6 +291,9 @@ class _Instance(DeskedInstance):
                     return answer.lower(_ImportCaller(instance, item), *unsigned)
                 except (RefusedError, CodecTrap) as failure:
                     instance.denied = f"{item.interface}#{item.function}: {failure}"
+                except BaseException as failure:
+                    instance.import_failure = failure
+                    raise
             raise RefusedError(instance.denied)
 
         try:
@@ -292,17 +303,17 @@ class _Instance(DeskedInstance):
                 f"the guest imports {item.interface}#{item.function} as no function of numbers",
                 got=type_,
             ) from failure
-        return wasmtime.Func(self._wasm_store, wasmtime.FuncType(*types), stub)
+        return host_function(self._wasm_store, wasmtime.FuncType(*types), stub)
 
     def failure(self, failure: Exception) -> ChonkleError:
         """Say what broke, and by which import if it was one."""
-        # The package keeps the exception of a callback for whoever fails next, so that it is taken
-        # away. Where the guest trapped within an import, in its own allocator, it is the reason.
-        kept = take_callback_failure()
         if self.denied:
             return CodecTrap(f"the guest called {self.denied}, which the sandbox denies")
-        is_reason = isinstance(kept, (wasmtime.Trap, wasmtime.WasmtimeError))
-        return trap_error(kept if is_reason and kept else failure, self._setup.limits)
+        # Where the guest trapped within an import, in its own allocator, that is the reason.
+        reason = self.import_failure or failure
+        if not isinstance(reason, (wasmtime.Trap, wasmtime.WasmtimeError)):
+            raise reason
+        return trap_error(reason, self._setup.limits)
 
 
 class _ImportCaller:
@@ -339,6 +350,7 @@ class FlattenedCodec(Codec):
         limits: what one call may take.
         calls: how guests are called.
         open_desk: gives the compiled desk, or None where there shall be none.
+        idle: bounds the instances that wait for a call.
     """
 
     def __init__(
@@ -350,6 +362,7 @@ class FlattenedCodec(Codec):
         limits: Limits,
         calls: Calls,
         open_desk: Callable[[], wasmtime.Module | None],
+        idle: IdleInstances,
     ) -> None:
         self._signature = signature
         self._limits = limits
@@ -361,7 +374,7 @@ class FlattenedCodec(Codec):
             open_desk=open_desk if _may_have_desk(flattened.plan) else _no_desk,
             copier=PortCopier(signature, limits),
         )
-        self._pool = InstancePool(lambda: _Instance(setup, flattened))
+        self._pool = InstancePool(lambda: _Instance(setup, flattened), idle)
 
     def signature(self) -> Signature:
         """Give the codec's typed ports."""
@@ -399,7 +412,9 @@ class FlattenedCodec(Codec):
             if desk is not None:
                 result = desk.run(direction, pieces, size)
                 if not isinstance(result, int):
-                    if not desk.has_grown:
+                    if desk.has_grown:
+                        self._pool.give_grown(instance, instance.memory_bytes())
+                    else:
                         self._pool.give(instance)
                     return result
             else:
@@ -413,7 +428,7 @@ class FlattenedCodec(Codec):
                     self._give_after(instance, transform, pointer)
                 raise said from None
             return give(instance, transform, pointer, ports, direction)
-        except (ChonkleError, wasmtime.Trap, wasmtime.WasmtimeError, RefusedError) as failure:
+        except (ChonkleError, wasmtime.Trap, wasmtime.WasmtimeError) as failure:
             told = self._told(failure, instance, size)
             if isinstance(told, OutOfMemory) and instance and instance.served > 1:
                 # In a new instance: those that wait have memory that this one could need.
@@ -454,7 +469,7 @@ class FlattenedCodec(Codec):
             instance.functions.begin()
             try:
                 self._post_return(instance, transform, pointer)
-            except (wasmtime.Trap, wasmtime.WasmtimeError, RefusedError) as failure:
+            except (wasmtime.Trap, wasmtime.WasmtimeError) as failure:
                 raise instance.failure(failure).within(self._label(direction)) from failure
 
         self._limits.check_output(ports)
@@ -466,16 +481,13 @@ class FlattenedCodec(Codec):
             instance.stage = IN_CLEANUP
             transform.post_return(pointer)
             instance.stage = IN_TRANSFORM
-        if transform.memory.is_worth_keeping():
-            self._pool.give(instance)
+        self._pool.give_grown(instance, instance.memory_bytes())
 
     def _give_after(self, instance: _Instance, transform: _Transform, pointer: int) -> None:
         # Codecs are known that trap here, because they free a literal. The text of their refusal
         # was complete by then, so that it is what counts; the instance is lost.
-        try:
+        with suppress(wasmtime.Trap, wasmtime.WasmtimeError):
             self._post_return(instance, transform, pointer)
-        except (wasmtime.Trap, wasmtime.WasmtimeError, RefusedError):
-            take_callback_failure()
 
     def _told(self, failure: Exception, instance: _Instance | None, size: int) -> ChonkleError:
         """Say in chonkle's words why a call with so many bytes of input failed."""

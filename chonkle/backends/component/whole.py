@@ -6,30 +6,55 @@ transform { type port-map = list<tuple<string, list<u8>>>;
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import wasmtime
 from wasmtime import component as wasm_component
 
 from chonkle.backends.base import Answer, Codec, Limits, call_label
+from chonkle.backends.calls import call_component
 from chonkle.backends.component.interface import INTERFACE, imported_functions
 from chonkle.backends.component.wasi import RefusedError, Value, WasiFunction, allowed
-from chonkle.backends.guest import limited_store, refusal, trap_error
+from chonkle.backends.guest import (
+    IdleInstances,
+    InstancePool,
+    limited_store,
+    refusal,
+    starting,
+    trap_error,
+)
 from chonkle.backends.stack import StackCheck
 from chonkle.engine import Engine
 from chonkle.errors import ChonkleError, CodecTrap, OutOfMemory
+from chonkle.formats import portmap
 from chonkle.formats.portmap import NAME_MAX_BYTES, PORTS_MAX, Buffer
 from chonkle.formats.signature import DIRECTIONS, Direction, Signature
 
+# wasmtime's package does not tell how much memory a component has. A language runtime, which is
+# what runs this way, has about as much.
+_ASSUMED_BYTES = 32 << 20
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, eq=False)
 class _Instance:
-    """One instance of a component and its two functions."""
+    """One instance of a component.
+
+    Attributes:
+        wasm_store: its store.
+        functions: its two functions.
+        import_failures: what failed within an import that it called, if something did.
+        served: how many calls it was taken for.
+        kept_bytes: see `chonkle.backends.guest.Pooled`.
+        given_s: likewise.
+    """
 
     wasm_store: wasmtime.Store
-    functions: dict[Direction, wasm_component.Func]
+    functions: dict[Direction, wasm_component.Func] = field(default_factory=dict)
+    import_failures: list[BaseException] = field(default_factory=list)
     served: int = 0
+    kept_bytes: int = 0
+    given_s: float = 0.0
 
 
 class WholeCodec(Codec):
@@ -40,6 +65,7 @@ class WholeCodec(Codec):
         signature: its signature.
         engine: the engine that compiled it.
         limits: what one call may take.
+        idle: bounds the instances that wait for a call.
     """
 
     def __init__(
@@ -49,6 +75,7 @@ class WholeCodec(Codec):
         signature: Signature,
         engine: Engine,
         limits: Limits,
+        idle: IdleInstances,
     ) -> None:
         """Make a codec of a compiled component; nothing of the guest runs yet."""
         self._component = component
@@ -56,7 +83,7 @@ class WholeCodec(Codec):
         self._engine = engine
         self._limits = limits
         self._stack = StackCheck(engine)
-        self._idle: list[_Instance] = []
+        self._pool = InstancePool(self._start, idle)
 
     def signature(self) -> Signature:
         """Give the codec's typed ports."""
@@ -67,15 +94,19 @@ class WholeCodec(Codec):
         try:
             if not self._stack.is_enough:
                 self._stack.look()
-            instance = self._idle.pop() if self._idle else self._start()
+            _, size = portmap.pieces(port_map)
+            self._limits.check_input(size)
+            instance = self._pool.take()
             instance.served += 1
             rows = [(name, bytes(data)) for name, data in port_map.items()]
             function = instance.functions[direction]
-            returned = self._guarded(instance, lambda: function(instance.wasm_store, rows))
+            returned = self._guarded(
+                instance, lambda: call_component(function, instance.wasm_store, rows)
+            )
             said = refusal(returned) if isinstance(returned, str) else None
             # Only now: an instance that trapped is in no state to be called again.
             if not isinstance(said, OutOfMemory):
-                self._idle.append(instance)
+                self._pool.give_grown(instance, _ASSUMED_BYTES)
             elif instance.served > 1:
                 return self.answer(direction, port_map)
             if said is not None:
@@ -87,7 +118,7 @@ class WholeCodec(Codec):
 
     def close(self) -> None:
         """Free the instances."""
-        self._idle.clear()
+        self._pool.clear()
 
     def _checked(self, rows: Sequence[Any]) -> dict[str, Buffer]:
         if len(rows) > PORTS_MAX or any(len(name) > NAME_MAX_BYTES for name, _ in rows):
@@ -103,10 +134,14 @@ class WholeCodec(Codec):
 
     def _start(self) -> _Instance:
         wasm_store = limited_store(self._engine, self._limits)
-        instance = _Instance(wasm_store, {})
-        started = self._guarded(
-            instance, lambda: self._linker().instantiate(wasm_store, self._component)
-        )
+        instance = _Instance(wasm_store)
+        linker = self._linker(instance.import_failures)
+
+        def instantiate() -> wasm_component.Instance:
+            with starting():
+                return linker.instantiate(wasm_store, self._component)
+
+        started = self._guarded(instance, instantiate)
         exported = started.get_export_index(wasm_store, INTERFACE)
         for direction in DIRECTIONS:
             index = exported and started.get_export_index(wasm_store, direction, exported)
@@ -115,7 +150,7 @@ class WholeCodec(Codec):
             instance.functions[direction] = function
         return instance
 
-    def _linker(self) -> wasm_component.Linker:
+    def _linker(self, failures: list[BaseException]) -> wasm_component.Linker:
         linker = wasm_component.Linker(self._engine.wasmtime)
         for interface, functions in imported_functions(self._component, self._engine.wasmtime):
             answers = {name: allowed(interface, name, type_) for name, type_ in functions.items()}
@@ -123,7 +158,7 @@ class WholeCodec(Codec):
                 with linker.root() as root, root.add_instance(interface) as defined:
                     for name, answer in answers.items():
                         if answer is not None:
-                            defined.add_func(name, _without_store(answer))
+                            defined.add_func(name, _import(answer, failures))
         # Deny by default: an import that is called traps, and the trap names it.
         linker.define_unknown_imports_as_traps(self._component)
         return linker
@@ -133,12 +168,20 @@ class WholeCodec(Codec):
             with self._engine.deadline(instance.wasm_store, self._limits.timeout_s):
                 return run()
         except (wasmtime.Trap, wasmtime.WasmtimeError) as failure:
+            for kept in instance.import_failures:
+                if not isinstance(kept, RefusedError):
+                    raise kept from None
+                raise CodecTrap(f"the guest called for {kept}, which the sandbox denies") from kept
             raise trap_error(failure, self._limits) from failure
-        except RefusedError as failure:
-            raise CodecTrap(
-                f"the guest called for {failure}, which the sandbox denies"
-            ) from failure
 
 
-def _without_store(function: WasiFunction) -> Callable[..., Value]:
-    return lambda _store, *arguments: function.value(*arguments)
+def _import(function: WasiFunction, failures: list[BaseException]) -> Callable[..., Value]:
+    def answer(_store: object, *arguments: int) -> Value:
+        try:
+            return function.value(*arguments)
+        except BaseException as failure:
+            failures.append(failure)
+            # All others would be kept by the package for the next call that fails, of any user.
+            raise wasmtime.WasmtimeError("an import failed") from failure
+
+    return answer

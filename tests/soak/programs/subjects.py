@@ -15,6 +15,7 @@ from chonkle.backends.calls import open_calls
 from chonkle.backends.component import FlattenedCodec, WholeCodec
 from chonkle.backends.component.compiler import FlatteningCompiler, WholeCompiler
 from chonkle.backends.component.flattened import FlattenedComponent
+from chonkle.backends.guest import IdleInstances
 from chonkle.cache.aot import AotCache, Binary
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.layers import CacheConfig, CacheLayers
@@ -105,7 +106,12 @@ def _answer(runs: object, engine: Engine) -> int:
         answer = run(wasm_store)
         assert isinstance(answer, int)
         return answer
-    common: dict[str, Any] = {"signature": _SIGNATURE, "engine": engine, "limits": Limits()}
+    common: dict[str, Any] = {
+        "signature": _SIGNATURE,
+        "engine": engine,
+        "limits": Limits(),
+        "idle": IdleInstances(),
+    }
     codec: Codec
     if isinstance(runs, FlattenedComponent):
         codec = FlattenedCodec(

@@ -15,7 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chonkle.backends.base import Codec
-from chonkle.backends.calls import Calls, PreparedCalls, PublicCalls, take_callback_failure
+from chonkle.backends.calls import (
+    HOST_FUNCTION_FAILED,
+    Calls,
+    PreparedCalls,
+    PublicCalls,
+    host_function,
+    instantiate,
+    instantiate_linked,
+)
 from chonkle.backends.calls import open_calls as open_ways
 from chonkle.errors import WasmFormatError
 from chonkle.formats.wasm_binary import read_core_interface
@@ -65,14 +73,14 @@ class Guest:
         self.calls = calls
         engine = wasmtime.Engine()
         self.wasm_store = wasmtime.Store(engine)
-        fail = wasmtime.Func(self.wasm_store, wasmtime.FuncType([], []), self._fail)
+        fail = host_function(self.wasm_store, wasmtime.FuncType([], []), self.fail)
         wasm = bytes(wasmtime.wat2wasm(GUEST))
         self.types = {each.name: each.type for each in read_core_interface(wasm).exports}
         module = wasmtime.Module(engine, wasm)
         self.exports = wasmtime.Instance(self.wasm_store, module, [fail]).exports(self.wasm_store)
 
     @staticmethod
-    def _fail() -> None:
+    def fail() -> None:
         raise HostError
 
     def function(self, name: str) -> Callable[..., int]:
@@ -214,22 +222,50 @@ def test_a_trap_is_noticed_every_time(
     assert guest.function("divide")(7, 2) & I32 == 3
 
 
-def test_a_failure_of_the_host_is_no_result(guest: Guest) -> None:
-    call = guest.function("fail")
+def test_a_failure_of_the_host_is_a_trap_and_not_left_to_the_next(guest: Guest) -> None:
+    fail, trap = guest.function("fail"), guest.exports["trap"]
+    assert isinstance(trap, wasmtime.Func)
     for _ in range(2):
-        # The package raises the callback's own exception; the C API tells of a failure only.
-        with pytest.raises((HostError, wasmtime.WasmtimeError, wasmtime.Trap)):
-            call()
-        take_callback_failure()
+        with pytest.raises(wasmtime.WasmtimeError, match=HOST_FUNCTION_FAILED):
+            fail()
+        # As another user of the package calls it, which would raise what was left.
+        with pytest.raises(wasmtime.Trap, match="unreachable"):
+            trap(guest.wasm_store, 1, 2, 3)
 
 
-def test_a_forgotten_failure_is_not_raised_by_the_next_trap() -> None:
-    prepared, public = Guest(PreparedCalls()), Guest(PublicCalls())
-    with pytest.raises((HostError, wasmtime.WasmtimeError, wasmtime.Trap)):
-        prepared.function("fail")()
-    take_callback_failure()
+def test_a_failure_that_another_user_left_is_not_ours(guest: Guest) -> None:
+    wasm_store, engine = guest.wasm_store, guest.wasm_store.engine
+    theirs = wasmtime.Func(wasm_store, wasmtime.FuncType([], []), Guest.fail)
+    call = PreparedCalls().function(wasm_store, theirs, "() -> ()")
+    # It does not ask the package for the callback's exception, which stays there.
+    with pytest.raises((wasmtime.Trap, wasmtime.WasmtimeError)):
+        call()
+    with pytest.raises(wasmtime.Trap, match="divide by zero"):
+        guest.function("divide")(1, 0)
+    traps = wasmtime.Module(engine, "(module (func $f unreachable) (start $f))")
     with pytest.raises(wasmtime.Trap, match="unreachable"):
-        public.function("trap")(1, 2, 3)
+        instantiate(wasm_store, traps, [])
+    with pytest.raises(wasmtime.Trap, match="unreachable"):
+        instantiate_linked(wasmtime.Linker(engine), wasm_store, traps)
+    # It is still there for its owner.
+    with pytest.raises(HostError):
+        wasmtime.Instance(wasm_store, traps, [])
+
+
+@pytest.mark.parametrize("value", [0, 1, -1, 2**31 - 1, -(2**31)])
+def test_a_function_of_the_host_gets_and_gives_integers(guest: Guest, value: int) -> None:
+    i32, i64 = wasmtime.ValType.i32(), wasmtime.ValType.i64()
+    got: list[tuple[int, int]] = []
+
+    def answer(small: int, large: int) -> int:
+        got.append((small, large))
+        return small
+
+    type_ = wasmtime.FuncType([i32, i64], [i32])
+    function = host_function(guest.wasm_store, type_, answer)
+    call = guest.calls.function(guest.wasm_store, function, "(i32, i64) -> i32")
+    assert call(value & I32, value & I64) & I32 == value & I32
+    assert got == [(value, value)]
 
 
 # Memory
@@ -423,5 +459,5 @@ except LimitExceeded as failure:
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
     )
-    assert done.stdout.startswith("this process has no room for a guest's memory, got mmap failed")
+    assert done.stdout.startswith("the system gave this process no room for a guest, got mmap fail")
     assert done.stdout.count("\n") == 1

@@ -1,5 +1,6 @@
 """Core modules: what a codec gets right, and every way in which a guest can break."""
 
+import mmap
 import os
 import subprocess
 import sys
@@ -412,17 +413,36 @@ def test_a_guest_has_few_memories_and_exports(
 
 @pytest.mark.parametrize(
     "limits",
-    [{"timeout_s": value} for value in (0, -1, float("nan"), float("inf"), 1e300, "1", True)]
+    [{"timeout_s": value} for value in (0, -1, float("nan"), float("inf"), 86_401, "1", True)]
     + [
         {name: value}
         for name in ("memory_bytes", "output_bytes")
         for value in (0, -1, 1.5, "5", None, 1 << 64, True)
-    ],
+    ]
+    + [{"memory_bytes": (1 << 32) + 1}],
     ids=str,
 )
 def test_a_limit_that_limits_nothing_is_refused(limits: dict[str, Any]) -> None:
     with pytest.raises(LimitError, match="bad limit"):
         Limits(**limits)
+
+
+def test_the_highest_limits() -> None:
+    limits = Limits(memory_bytes=1 << 32, output_bytes=1 << 44, timeout_s=86_400)
+    assert limits.memory_bytes == 4 << 30
+
+
+def test_an_input_that_no_guest_has_addresses_for_is_refused_before_it_is_copied(
+    open_guest: OpenGuest, write_guest: WriteGuest
+) -> None:
+    # Zeros that take no memory before they are read.
+    data = memoryview(mmap.mmap(-1, (1 << 32) + 5))
+    codec = open_guest(write_guest(), Limits(memory_bytes=1 << 32))
+    with pytest.raises(LimitExceeded, match=r"^codec `guest` .* too large .* got 4294967301; hint"):
+        codec.call("decode", {"bytes": data})
+    with pytest.raises(LimitExceeded, match="at most 4294967295 bytes"):
+        codec.call("decode", {"bytes": data[:-7]})
+    assert codec.call("decode", {"bytes": b"x"}) == {"bytes": b"x"}
 
 
 FORK = """

@@ -1,10 +1,11 @@
+import mmap
 import struct
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chonkle.errors import PortMapError
+from chonkle.errors import LimitExceeded, PortMapError
 from chonkle.formats import portmap
 
 EMPTY = struct.pack("<I", 0)
@@ -42,6 +43,28 @@ def test_pieces_are_the_callers_own_data() -> None:
     data = bytearray(b"abc")
     pieces, _ = portmap.pieces({"x": data})
     assert any(piece is data for piece in pieces)
+
+
+@pytest.fixture(scope="module")
+def four_gib() -> memoryview:
+    """Give zeros of which none takes memory before it is read."""
+    return memoryview(mmap.mmap(-1, 1 << 32))
+
+
+def test_what_has_no_length_of_32_bits_is_refused_before_it_is_copied(
+    four_gib: memoryview,
+) -> None:
+    most = portmap.SIZE_MAX - len(portmap.encode({"a": b"", "b": b""}))
+    half = most // 2
+    ports = {"a": four_gib[:half], "b": four_gib[: most - half]}
+    assert portmap.pieces(ports)[1] == portmap.SIZE_MAX
+    for larger in (
+        {"a": four_gib},
+        {"a": four_gib, "b": four_gib},
+        {"a": four_gib[:half], "b": four_gib[: most - half + 1]},
+    ):
+        with pytest.raises(LimitExceeded, match=r"too large for any .* at most 4294967295 bytes"):
+            portmap.pieces(larger)
 
 
 @given(st.text(), st.binary())

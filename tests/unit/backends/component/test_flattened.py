@@ -6,12 +6,14 @@ wasmtime's own component support. They must agree on what is an answer, a refusa
 
 import gc
 import logging
+import mmap
 import struct
 import sys
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 import wasmtime
@@ -325,6 +327,19 @@ def test_memory_is_limited(open_component: OpenComponent) -> None:
         codec.call("decode", {"bytes": b"x"})
 
 
+def test_an_input_that_no_guest_has_addresses_for_is_refused_before_it_is_copied(
+    open_component: OpenComponent,
+) -> None:
+    # Zeros that take no memory before they are read.
+    data = memoryview(mmap.mmap(-1, 1 << 32))
+    codec = open_component(component(), Limits(memory_bytes=1 << 32))
+    with pytest.raises(LimitExceeded, match=r"^codec `guest` .* too large .* got 4294967296; hint"):
+        codec.call("decode", {"bytes": data})
+    codec = open_component(component(), Limits(memory_bytes=1 << 20))
+    with pytest.raises(LimitExceeded, match="larger than the memory allowed"):
+        codec.call("decode", {"bytes": data[: 2 << 20]})
+
+
 def test_output_is_limited(open_component: OpenComponent) -> None:
     codec = open_component(component(), Limits(output_bytes=100))
     with pytest.raises(LimitExceeded, match="at most 100 bytes, got 101"):
@@ -467,6 +482,84 @@ def test_a_trap_within_an_import_is_told_and_not_left_to_the_next(
             codec.call("decode", {"bytes": b"x"})
         with pytest.raises(CodecTrap, match="divide by zero"):
             codec.call("encode", {"bytes": b"x"})
+
+
+def test_no_failure_goes_to_another_user_of_wasmtime(open_component: OpenComponent) -> None:
+    # The package keeps one exception for all: that of ours would be raised by the next failure.
+    wasm = importing(
+        "wasi:random/random@0.2.0", "get-random-bytes", '(param "len" u64) (result (list u8))',
+        "(param i64 i32)",
+        decode="(call $imported (i64.const 99999) (i32.const 64))" + ECHO,
+        echo="unreachable",
+    )  # fmt: skip
+    codec = open_component(wasm)
+    with OtherUser() as other:
+        for _ in range(50):
+            with pytest.raises(CodecTrap, match="99999 random bytes at once"):
+                codec.call("decode", {"bytes": b"x"})
+            with pytest.raises(CodecTrap, match="unreachable"):
+                codec.call("encode", {"bytes": b"x"})
+    assert other.calls > 0
+    other.run_once()
+
+
+class OtherUser:
+    """Another user of wasmtime's package, whose callbacks fail in a thread of its own.
+
+    Attributes:
+        calls: how often it got its own failures, and no others.
+    """
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self._failure: BaseException | None = None
+        self._is_over = threading.Event()
+        self._wasm_store = wasmtime.Store()
+        module = wasmtime.Module(
+            self._wasm_store.engine,
+            """(module (import "" "fail" (func $fail)) (func (export "fail") (call $fail))
+                 (func (export "trap") unreachable))""",
+        )
+        fail = wasmtime.Func(self._wasm_store, wasmtime.FuncType([], []), self._fail)
+        instance = wasmtime.Instance(self._wasm_store, module, [fail])
+        self._exports = instance.exports(self._wasm_store)
+        self._thread = threading.Thread(target=self._run)
+
+    def _fail(self) -> None:
+        raise OtherError(self.calls)
+
+    def _call(self, name: str) -> None:
+        function = self._exports[name]
+        assert isinstance(function, wasmtime.Func)
+        function(self._wasm_store)
+
+    def run_once(self) -> None:
+        with pytest.raises(OtherError, match=f"^{self.calls}$"):
+            self._call("fail")
+        with pytest.raises(wasmtime.Trap, match="unreachable"):
+            self._call("trap")
+        self.calls += 1
+
+    def _run(self) -> None:
+        try:
+            while not self._is_over.is_set():
+                self.run_once()
+        except BaseException as failure:  # noqa: BLE001 - raised again by the test's thread
+            self._failure = failure
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+
+class OtherError(Exception):
+    """What the other user's callbacks raise."""
 
 
 def test_the_environment_is_empty(open_component: OpenComponent) -> None:

@@ -1,0 +1,208 @@
+"""What instances may wait for calls, and what the system's failures are called."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+
+import pytest
+
+from chonkle.backends.base import Codec
+from chonkle.backends.guest import LIGHT_MEMORY_BYTES, IdleInstances, InstancePool
+from chonkle.errors import CodecTrap, LimitExceeded
+from tests.unit.backends.component.written import component
+
+type OpenGuest = Callable[..., Codec]
+type WriteGuest = Callable[..., str]
+
+MIB = 1 << 20
+
+
+@dataclass(slots=True, eq=False)
+class Idler:
+    """An instance that does nothing."""
+
+    kept_bytes: int = 0
+    given_s: float = 0.0
+
+
+def work(pool: InstancePool[Idler], sizes: list[int]) -> None:
+    """Have so many calls at once, after which the memories have these sizes."""
+    taken = [pool.take() for _ in sizes]
+    while taken:
+        pool.give_grown(taken.pop(), sizes[len(taken)])
+
+
+def sizes_of(pool: InstancePool[Idler]) -> list[int]:
+    return sorted(each.kept_bytes for each in pool.waiting())
+
+
+@pytest.fixture
+def _moments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no two moments be the same."""
+    moments = count(1)
+    monkeypatch.setattr("chonkle.backends.guest.time.monotonic", lambda: float(next(moments)))
+
+
+pytestmark = pytest.mark.usefixtures("_moments")
+
+
+def test_so_many_instances_are_kept_of_all_pools_and_the_oldest_go() -> None:
+    idle = IdleInstances(count_max=3)
+    first, second, third = (InstancePool(Idler, idle) for _ in range(3))
+    work(first, [1])
+    work(second, [1, 1])
+    assert (len(first.waiting()), len(second.waiting())) == (1, 2)
+    work(third, [1])
+    assert (len(first.waiting()), len(second.waiting()), len(third.waiting())) == (0, 2, 1)
+
+
+def test_of_more_calls_at_once_than_instances_may_wait_the_last_are_kept() -> None:
+    pool = InstancePool(Idler, IdleInstances(count_max=3))
+    for _ in range(3):
+        taken = [pool.take() for _ in range(10)]
+        for instance in taken:
+            pool.give(instance)
+        assert pool.waiting() == tuple(taken[-3:])
+
+
+def test_so_much_memory_is_kept_of_all_pools_and_the_oldest_goes() -> None:
+    idle = IdleInstances(bytes_max=100 * MIB)
+    first, second, third = (InstancePool(Idler, idle) for _ in range(3))
+    # The last one is given back first.
+    work(first, [30 * MIB, 40 * MIB])
+    work(second, [30 * MIB])
+    assert (sizes_of(first), sizes_of(second)) == ([30 * MIB, 40 * MIB], [30 * MIB])
+    work(third, [LIGHT_MEMORY_BYTES + 1])
+    assert (sizes_of(first), sizes_of(second)) == ([30 * MIB], [30 * MIB])
+    work(second, [100 * MIB])
+    assert [sizes_of(pool) for pool in (first, second, third)] == [[], [100 * MIB], []]
+    work(second, [100 * MIB + 1])
+    assert sizes_of(second) == []
+
+
+def test_light_instances_have_no_part_in_that() -> None:
+    idle = IdleInstances(bytes_max=10 * MIB)
+    light, heavy = InstancePool(Idler, idle), InstancePool(Idler, idle)
+    work(light, [LIGHT_MEMORY_BYTES] * 20)
+    work(heavy, [10 * MIB])
+    assert (len(light.waiting()), len(heavy.waiting())) == (20, 1)
+
+
+@pytest.mark.parametrize("kind", ["core", "component"])
+def test_threads_leave_no_more_memory_behind_than_is_allowed(
+    open_guest: OpenGuest, write_guest: WriteGuest, kind: str
+) -> None:
+    # All are in a call at the same time, each with 48 MiB.
+    codec = open_guest(write_guest(memory="768") if kind == "core" else component(memory="768"))
+    together = threading.Barrier(8)
+    data = {"bytes": bytes(100_000)}
+
+    def call() -> None:
+        answer = codec.answer("decode", data)
+        together.wait()
+        answer.close()
+
+    threads = [threading.Thread(target=call) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert codec.memory_bytes() == 5 * 48 * MIB
+    # Another codec of the session has its part in the same bound.
+    other = open_guest(write_guest(memory="1024"))
+    assert other.call("decode", data) == data
+    assert (codec.memory_bytes(), other.memory_bytes()) == (4 * 48 * MIB, 64 * MIB)
+
+
+def test_small_calls_of_large_instances_are_no_way_around(
+    open_guest: OpenGuest, write_guest: WriteGuest
+) -> None:
+    codec = open_guest(write_guest(memory="768"))
+    for size in (100_000, 1, 1):
+        lent = [codec.answer("decode", {"bytes": bytes(100_000)}) for _ in range(7)]
+        codec.call("decode", {"bytes": bytes(size)})
+        for answer in lent:
+            answer.close()
+        assert codec.memory_bytes() == 5 * 48 * MIB
+        codec.call("decode", {"bytes": bytes(size)})
+        assert codec.memory_bytes() == 5 * 48 * MIB
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("(memory 1)" * 20, "asked for more than allowed, got resource limit exceeded: memory"),
+        ("(table 200000 funcref)", "asked for more than allowed, got table minimum size of 200000"),
+        ("(memory 20000)", "asked for more memory than allowed"),
+    ],
+)
+def test_what_a_guest_asks_for_is_its_own_fault(
+    open_guest: OpenGuest, write_guest: WriteGuest, more: str, words: str
+) -> None:
+    with pytest.raises(LimitExceeded, match=words):
+        open_guest(write_guest(more=more)).call("decode", {"bytes": b"x"})
+
+
+@pytest.mark.parametrize("start", ["$import", "$broken"])
+def test_a_guest_that_traps_at_the_start_is_its_own_fault(
+    open_guest: OpenGuest, write_guest: WriteGuest, start: str
+) -> None:
+    more = f'(import "a" "b" (func $import)) (func $broken unreachable) (start {start})'
+    with pytest.raises(CodecTrap, match=r"unreachable|unknown import: `a::b`"):
+        open_guest(write_guest(more=more)).call("decode", {"bytes": b"x"})
+
+
+# A process to which the system gives less than a guest needs.
+POOR = """
+import resource, signal, sys
+import chonkle
+
+kind, backend = sys.argv[1:]
+pipeline = {
+    "codec_id": "test",
+    "direction": "encode",
+    "inputs": {"bytes": {"type": "bytes"}},
+    "outputs": {"bytes": "only.bytes"},
+    "steps": {"only": {"codec_id": "zlib", "inputs": {"bytes": "input.bytes"}}},
+}
+session = chonkle.Session(cache=None, flatten_components=backend != "whole")
+resolver = chonkle.Resolver(preference=["core" if backend == "core" else "component"])
+prepared = chonkle.prepare(pipeline, direction="encode", resolver=resolver, session=session)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+name, most = {
+    "files": (resource.RLIMIT_NOFILE, 3),
+    "size of a file": (resource.RLIMIT_FSIZE, 0),
+    "addresses": (resource.RLIMIT_AS, 2 << 30),
+}[kind]
+before = resource.getrlimit(name)
+resource.setrlimit(name, (most, before[1]))
+try:
+    prepared.run({"bytes": b"x"})
+except chonkle.ChonkleError as failure:
+    words = f"{type(failure).__name__}: {failure}"
+resource.setrlimit(name, before)
+print(words)
+prepared.run({"bytes": b"x"})
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="limits what the process may have")
+@pytest.mark.parametrize("backend", ["core", "flattened", "whole"])
+@pytest.mark.parametrize("kind", ["files", "size of a file", "addresses"])
+def test_what_the_system_does_not_give_is_no_fault_of_a_codec(kind: str, backend: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", POOR, kind, backend],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    said = {"files": "memfd", "size of a file": "File too large", "addresses": "mmap failed"}
+    assert done.stdout.startswith("LimitExceeded: step `only`: codec `zlib` ")
+    assert "encode: the system gave this process no room for a guest, got " in done.stdout
+    assert said[kind] in done.stdout
+    assert done.stdout.count("\n") == 1
