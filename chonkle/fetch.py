@@ -11,6 +11,7 @@ from chonkle.digest import Digest
 from chonkle.errors import DigestMismatchError, FetchError
 from chonkle.formats.values import shown
 from chonkle.formats.wasm_binary import SIZE_MAX_BYTES
+from chonkle.storage.files import read_file
 
 _PIN = "blake3="
 _SCHEMES = ("file", "https", "oci")
@@ -110,11 +111,7 @@ def _read_file(uri: str) -> bytes:
             f"source `{uri}`: a file on another host", expected="`file:///absolute/path`"
         )
     try:
-        with Path.from_uri(uri).open("rb") as file:
-            data = file.read(SIZE_MAX_BYTES + 1)
+        return read_file(Path.from_uri(uri), size_max=SIZE_MAX_BYTES)
     except (OSError, ValueError) as failure:
         reason = failure.strerror if isinstance(failure, OSError) else str(failure)
         raise FetchError(f"source `{uri}`: cannot read the file: {reason}") from failure
-    if len(data) > SIZE_MAX_BYTES:
-        raise FetchError(f"source `{uri}`: too large", expected=f"at most {SIZE_MAX_BYTES} bytes")
-    return data

@@ -23,6 +23,7 @@ from chonkle.formats.values import shown
 from chonkle.resolver import Resolution, Resolver
 from chonkle.session import Session
 from chonkle.settings import Settings
+from chonkle.storage.files import read_file
 
 _FILE_MAX_BYTES = 16 << 20
 # A few small files, each a step of the next several times over, multiply without end.
@@ -106,13 +107,9 @@ def load(pipeline: str | Path | Mapping[str, object]) -> Pipeline:
     document: object = pipeline
     if isinstance(pipeline, (str, Path)):
         try:
-            with Path(pipeline).open("rb") as file:
-                text = file.read(_FILE_MAX_BYTES + 1)
-        except (OSError, ValueError) as failure:
-            reason = failure.strerror if isinstance(failure, OSError) else str(failure)
-            raise PipelineError(f"cannot read pipeline {pipeline}: {reason}") from failure
-        if len(text) > _FILE_MAX_BYTES:
-            raise PipelineError(f"pipeline {pipeline} is longer than {_FILE_MAX_BYTES} bytes")
+            text = read_file(Path(pipeline), size_max=_FILE_MAX_BYTES)
+        except OSError as failure:
+            raise PipelineError(f"cannot read pipeline {pipeline}: {failure.strerror}") from failure
         document = parse_json(text, what=str(pipeline), error=PipelineError)
     elif isinstance(pipeline, Mapping):
         document = dict(pipeline)

@@ -166,7 +166,7 @@ class CodecStore:
             directory.mkdir(parents=True, exist_ok=True)
             with locked(self.root / ".lock", timeout_s=_LOCK_TIMEOUT_S):
                 if path.exists():
-                    present = Digest.blake3(path.read_bytes())
+                    present = Digest.blake3(read_file(path, size_max=SIZE_MAX_BYTES))
                     if present != codec.digest:
                         raise _conflict(codec, str(path), present)
                 else:
@@ -202,9 +202,10 @@ class CodecStore:
             uri: the source, with its pin.
         """
         try:
-            line, _, wasm = self._kept(uri).read_bytes().partition(b"\n")
+            kept = read_file(self._kept(uri), size_max=2 * SIZE_MAX_BYTES)
         except OSError:
             return None
+        line, _, wasm = kept.partition(b"\n")
         return wasm if line.decode(errors="replace") == str(Digest.blake3(wasm)) else None
 
     def _kept(self, uri: str) -> Path:

@@ -81,7 +81,7 @@ RULES: Mapping[str, Rule] = {
     "chonkle.cache.survey": rule(2, beside="engine"),
     "chonkle.cache.verify": rule(2, "wasmtime", beside="engine"),
     "chonkle.cache.archive": rule(2),
-    "chonkle.cache.bundle": rule(2, "blake3", "tomli_w"),
+    "chonkle.cache.bundle": rule(2, "blake3", "tomli_w", beside="storage"),
     "chonkle.cache.aot": rule(2, "blake3", "wasmtime", beside="engine"),
     "chonkle.engine": rule(2, "wasmtime"),
     "chonkle.oci.credentials": rule(3),

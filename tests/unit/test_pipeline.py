@@ -71,7 +71,7 @@ def test_a_pipeline_is_a_file_or_a_document(tmp_path: Path) -> None:
         (b"[]", "not a pipeline, expected a JSON object"),
         (b"{}", "problems"),
         (b'{"codecs": []}', "not a sidecar"),
-        (b" " * ((16 << 20) + 1), "longer than 16777216 bytes"),
+        (b" " * ((16 << 20) + 1), "more than the allowed 16777216 bytes"),
     ],
 )
 def test_a_file_that_is_no_pipeline_is_refused(tmp_path: Path, data: bytes, words: str) -> None:
