@@ -4,7 +4,8 @@ Nothing here knows about layers above; an exception carries its own exit code, s
 line only prints it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from itertools import islice
 from typing import Self
 
 _PART_MAX = 2000
@@ -33,12 +34,11 @@ def explained(failure: OSError) -> str:
     return f"{failure.filename}: {failure.strerror}" if failure.filename else failure.strerror
 
 
-def offer(names: Iterable[str]) -> str:
+def offer(names: Collection[str]) -> str:
     """Say which names there are, for a message about one that there is not."""
-    known = list(names)
-    shown = ", ".join(f"`{name}`" for name in known[:_NAMES_MAX])
-    more = f" and {len(known) - _NAMES_MAX} more" if len(known) > _NAMES_MAX else ""
-    return f"there is {shown}{more}" if known else "there is none"
+    shown = ", ".join(f"`{name}`" for name in islice(names, _NAMES_MAX))
+    more = f" and {len(names) - _NAMES_MAX} more" if len(names) > _NAMES_MAX else ""
+    return f"there is {shown}{more}" if names else "there is none"
 
 
 class ChonkleError(Exception):

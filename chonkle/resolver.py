@@ -283,7 +283,7 @@ class Resolver:
         return Resolution(codec.kind, codec.signature, reason, codec)
 
     def _unknown(self, codec_id: str, allowed: Sequence[str]) -> ResolveError:
-        elsewhere = self.candidates(codec_id)
+        elsewhere = self.candidates(codec_id) if set(allowed) != set(BACKENDS) else []
         if elsewhere:
             return ResolveError(
                 f"codec `{codec_id}`: no implementation for backend {', '.join(allowed)}",
