@@ -17,7 +17,6 @@ from chonkle.errors import (
     LimitExceeded,
     PipelineError,
     offer,
-    printable,
 )
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Port
@@ -133,7 +132,7 @@ def _bind(plan: Plan, inputs: Mapping[str, object], values: list[Buffer | None])
             problems.append(f"input `{name}` is missing")
     if known != len(inputs):
         problems.extend(
-            printable(f"unknown input `{name}`, {offer(plan.inputs)}")
+            f"unknown input `{name}`, {offer(plan.inputs)}"
             for name in inputs
             if name not in plan.inputs and name not in plan.unused_inputs
         )

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import wasmtime
 
-from chonkle.errors import LimitExceeded
+from chonkle.errors import LimitExceeded, printable
 
 _PROBE_HIGH, _PROBE_LOW = 0x1234_5678, 0x2BCD_EF01
 # Functions with at most so many parameters are called without packing their arguments.
@@ -240,7 +240,7 @@ def open_calls(*, prepared: bool = True) -> Calls:
     import logging  # noqa: PLC0415 - hardly ever needed
 
     logging.getLogger("chonkle.calls").warning(
-        "prepared calls do not work with this wasmtime, so calls are slower: %s", reason
+        "prepared calls do not work with this wasmtime, so calls are slower: %s", printable(reason)
     )
     return PublicCalls()
 

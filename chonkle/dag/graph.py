@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple, cast
 
-from chonkle.errors import ChonkleError, PipelineError, offer, printable
+from chonkle.errors import ChonkleError, PipelineError, offer
 from chonkle.formats.signature import Direction, Port, read_port
 from chonkle.formats.values import PORT_TYPES, PortType, encode_scalar, is_value, shown
 from chonkle.names import CODEC_NAME_RULE, WIRE_NAME_RULE, is_codec_name, is_wire_name
@@ -202,7 +202,7 @@ class _Parser:
         )
 
     def _problem(self, what: str, expected: str, got: object) -> None:
-        self.problems.append(printable(f"{what}, expected {expected}, got {shown(got)}"))
+        self.problems.append(f"{what}, expected {expected}, got {shown(got)}")
 
     def _refuse_unknown(
         self, document: Mapping[str, object], known: frozenset[str], where: str
@@ -211,7 +211,7 @@ class _Parser:
         for name in document:
             if name not in known:
                 self.problems.append(
-                    printable(f"{where}unknown field `{name}`, expected {', '.join(sorted(known))}")
+                    f"{where}unknown field `{name}`, expected {', '.join(sorted(known))}"
                 )
 
     def _each[T](

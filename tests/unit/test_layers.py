@@ -130,7 +130,8 @@ BUILD_SIDE_USES = (
     "chonkle.session",
     "chonkle.pipeline",
     "chonkle.settings",
-    # How a command ends that was told to.
+    # How a command prints, and how it ends that was told to.
+    "chonkle.cli.output",
     "chonkle.cli.signals",
 )
 
