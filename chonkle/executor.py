@@ -18,7 +18,7 @@ from chonkle.errors import (
     PipelineError,
     offer,
 )
-from chonkle.formats.portmap import Buffer
+from chonkle.formats.portmap import Buffer, is_data
 from chonkle.formats.signature import Port
 from chonkle.formats.values import check_scalar, encode_scalar, is_value, shown
 
@@ -158,8 +158,12 @@ def _as_buffer(value: object, port: Port, name: str) -> Buffer:
                 expected="bytes, memoryview or another contiguous buffer",
                 got=f"{type(value).__name__} ({failure})",
             ) from None
-        if view.format.endswith("O"):
-            raise PipelineError(f"{what}: Python objects, which have no bytes of their own")
+        if not is_data(view):
+            raise PipelineError(
+                f"{what}: Python objects or addresses, which have no bytes of their own",
+                expected="numbers or text",
+                got=f"elements of the format {shown(view.format)}",
+            )
         if not view.c_contiguous:
             raise PipelineError(f"{what}: not contiguous", hint="pass a contiguous copy")
         # An empty view of several dimensions cannot be cast.
