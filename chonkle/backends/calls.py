@@ -328,9 +328,13 @@ def host_function(
         answer: gives the result. Where it raises, the guest traps, and the exception goes nowhere:
             what the caller wants to know of it, `answer` has to note.
     """
+    try:
+        trampoline = _trampoline()
+    except AttributeError:
+        # A later version, which makes functions in another way.
+        return wasmtime.Func(wasm_store, type_, answer)
     function = wasmtime.Func.__new__(wasmtime.Func)
-    make = _with_own(wasmtime.Func.__init__, trampoline=_trampoline())
-    make(function, wasm_store, type_, answer)
+    _with_own(wasmtime.Func.__init__, trampoline=trampoline)(function, wasm_store, type_, answer)
     return function
 
 
