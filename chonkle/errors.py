@@ -143,7 +143,7 @@ class CodecTrap(ChonkleError, RuntimeError):  # noqa: N818 - the WebAssembly wor
 
 
 class LimitExceeded(ChonkleError, RuntimeError):  # noqa: N818 - names the event, as users say it
-    """A codec asked for more time, memory or output than its limits allow."""
+    """A codec, or compiling it, asked for more time, memory or output than the limits allow."""
 
 
 class OutOfMemory(LimitExceeded):
@@ -159,7 +159,7 @@ class LimitError(ChonkleError, ValueError):
 
 
 class CacheError(ChonkleError, RuntimeError):
-    """The AOT cache cannot give what was demanded of it."""
+    """The AOT cache cannot give what was demanded of it, or the process that compiles broke."""
 
 
 class BuildError(ChonkleError, RuntimeError):

@@ -5,17 +5,19 @@ from pathlib import Path
 
 from chonkle.backends.base import Codec, Limits
 from chonkle.backends.calls import open_calls
-from chonkle.backends.core import CoreCodec, check_interface
+from chonkle.backends.core import CoreCodec
+from chonkle.backends.core_compiler import CoreCompiler
 from chonkle.backends.desk import CORE_DESK, DeskDesign, DeskOpener
 from chonkle.cache.aot import AotCache, Binary, CacheCounts
 from chonkle.cache.layers import CacheConfig, CacheLayers
-from chonkle.cache.native import ModuleCompiler
 from chonkle.closing import Closing
 from chonkle.engine import Engine, EngineConfig
 from chonkle.errors import PipelineError
-from chonkle.formats.wasm_binary import read_core_interface
+from chonkle.limits import CompileLimits
 from chonkle.locking import ForkableLock
 from chonkle.resolver import Resolution
+
+_COMPILE_LIMITS = CompileLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Session(Closing):
         cache: CacheConfig | CacheLayers | Path | None,
         prepared_calls: bool = True,
         flatten_components: bool = True,
+        compile_limits: CompileLimits | None = _COMPILE_LIMITS,
     ) -> None:
         """Make a session with nothing open.
 
@@ -52,6 +55,8 @@ class Session(Closing):
                 several sessions share; None keeps none.
             prepared_calls: call guests through wasmtime's C API, where that works.
             flatten_components: run components as fast as core modules, where that can be done.
+            compile_limits: what compiling a codec may take that is not shipped with chonkle, in a
+                process of its own; None compiles in this process, without limits.
         """
         self.counts = CacheCounts()
         if not isinstance(cache, CacheLayers):
@@ -63,6 +68,7 @@ class Session(Closing):
         self._lock = ForkableLock()
         self._calls = open_calls(prepared=prepared_calls)
         self._flatten = flatten_components
+        self._compile_limits = compile_limits
         self._closed = False
 
     def open(self, resolution: Resolution, limits: Limits) -> Codec:
@@ -74,6 +80,7 @@ class Session(Closing):
 
         Raises:
             WasmFormatError: when the wasm is not valid, or lacks the ABI.
+            LimitExceeded: when compiling it takes more than it may.
             CacheError: in mode `only`, when its native code is not in the cache.
         """
         content = "" if resolution.wasm is None else str(resolution.wasm.digest)
@@ -96,6 +103,7 @@ class Session(Closing):
 
         Raises:
             WasmFormatError: when the wasm is not valid, or lacks the ABI.
+            LimitExceeded: when compiling it takes more than it may.
             CacheError: in mode `only`, when its native code is not in the cache.
         """
         self.open(resolution, limits)
@@ -113,11 +121,10 @@ class Session(Closing):
         wasm, signature = resolution.wasm.wasm, resolution.signature
         cache = self._cache(EngineConfig(interruptible=limits.timeout_s is not None))
         if resolution.wasm.kind == "core":
-            check_interface(read_core_interface(wasm), what=f"codec {resolution.label}")
             binary = Binary(
                 wasm, resolution.wasm.digest, codec_id=signature.codec_id, label=signature.label
             )
-            module = cache.get_or_compile(binary, ModuleCompiler())
+            module = cache.get_or_compile(binary, CoreCompiler(f"codec {resolution.label}"))
             return CoreCodec(
                 module,
                 signature=signature,
@@ -127,8 +134,8 @@ class Session(Closing):
                 open_desk=self._desk(cache, CORE_DESK),
             )
         # Half of wasmtime's own import time, so only for who runs a component.
-        from chonkle.backends.component import open_component  # noqa: PLC0415
         from chonkle.backends.component.desk import COMPONENT_DESK  # noqa: PLC0415
+        from chonkle.backends.component.opening import open_component  # noqa: PLC0415
 
         return open_component(
             wasm,
@@ -148,7 +155,10 @@ class Session(Closing):
         cache = self._caches.get(config)
         if cache is None:
             cache = self._caches[config] = AotCache(
-                Engine(config), self._layers, counts=self.counts
+                Engine(config),
+                self._layers,
+                counts=self.counts,
+                compile_limits=self._compile_limits,
             )
         return cache
 

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from chonkle.closing import Closing
-from chonkle.errors import LimitError, LimitExceeded
+from chonkle.errors import LimitExceeded
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Direction, Signature
+from chonkle.limits import check_bytes, check_seconds
 
 Backend = Literal["native", "core", "component"]
-# As much as any machine has, and far below what would overflow a count of bytes or of ticks.
-_BYTES_MAX = 1 << 44
-_SECONDS_MAX = 10_000_000
 
 BACKENDS: tuple[Backend, ...] = ("native", "core", "component")
 
@@ -86,20 +84,9 @@ class Limits:
             LimitError: naming the limit.
         """
         for name in ("memory_bytes", "output_bytes"):
-            value = getattr(self, name)
-            if type(value) is not int or not 0 < value <= _BYTES_MAX:
-                raise LimitError(
-                    f"bad limit `{name}`", expected=f"1 to {_BYTES_MAX} bytes", got=repr(value)
-                )
-        seconds = self.timeout_s
-        is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
-        # Written so that a NaN, which compares with nothing, is refused.
-        if seconds is not None and not (is_number and 0 < seconds <= _SECONDS_MAX):
-            raise LimitError(
-                "bad limit `timeout_s`",
-                expected=f"more than 0 and at most {_SECONDS_MAX} seconds",
-                got=repr(seconds),
-            )
+            check_bytes(name, getattr(self, name))
+        if self.timeout_s is not None:
+            check_seconds("timeout_s", self.timeout_s)
 
     def check_input(self, size: int) -> None:
         """Demand that a call's input could fit into the memory of a guest.

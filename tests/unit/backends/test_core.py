@@ -20,6 +20,7 @@ from chonkle.errors import (
     WasmFormatError,
 )
 from chonkle.formats.portmap import Buffer
+from chonkle.limits import CompileLimits
 
 type OpenGuest = Callable[..., Codec]
 type WriteGuest = Callable[..., str]
@@ -423,6 +424,9 @@ def test_a_guest_has_few_memories_and_exports(
 def test_a_limit_that_limits_nothing_is_refused(limits: dict[str, Any]) -> None:
     with pytest.raises(LimitError, match="bad limit"):
         Limits(**limits)
+    if "output_bytes" not in limits:
+        with pytest.raises(LimitError, match="bad limit"):
+            CompileLimits(**limits)
 
 
 FORK = """

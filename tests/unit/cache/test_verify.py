@@ -39,7 +39,7 @@ def compiled(directory: CacheDirectory) -> Callable[..., Entry]:
 
 @pytest.fixture
 def recompiler() -> Recompiler:
-    return Recompiler(compilers=[ModuleCompiler()], binaries=[ONE])
+    return Recompiler(compilers=[ModuleCompiler()], binaries=[ONE], limits=None)
 
 
 def entry_of(directory: CacheDirectory, key: str) -> Entry:
@@ -180,7 +180,7 @@ def test_a_binary_that_cannot_be_compiled_has_no_entry(
         wasm=str(Digest.blake3(broken)), engine=Engine().fingerprint.hex, into=directory
     )
     with pytest.raises(Doubt, match="its binary cannot be compiled"):
-        Recompiler(compilers=[ModuleCompiler()], binaries=[broken]).compare(record)
+        Recompiler(compilers=[ModuleCompiler()], binaries=[broken], limits=None).compare(record)
 
 
 def test_a_seal_is_checked_with_the_key_of_the_directory(

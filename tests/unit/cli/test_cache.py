@@ -165,6 +165,22 @@ def rows(text: str) -> list[list[str]]:
     ]
 
 
+def test_compiling_takes_no_more_than_the_options_say(
+    run: Run, install: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install()
+    late = "codec echo-a@1.0.0: compiling it took too long, expected at most 0.01 s"
+    assert f"failed: {late}" in run("warm", "echo", "--compile-timeout", "0.01", code=1).out
+    monkeypatch.setenv("CHONKLE_COMPILE_TIMEOUT", "0.01")
+    assert f"failed: {late}" in run("warm", "echo", code=1).out
+    # The command line wins over the environment.
+    assert "compiled in" in run("warm", "echo", "--compile-timeout", "120").out
+    done = run("verify", "--recompile")
+    assert f"not compared: {late}" in done.out
+    # The other one is of a module of our own.
+    assert "2 of 2 entries as written\n1 of 2 entries as compiling gives" in done.out
+
+
 def test_help_names_every_command(run: Run) -> None:
     out = run("--help").out
     for name in ("info", "list", "warm", "verify", "prune", "clear", "export", "import"):
