@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import wasmtime
 from blake3 import blake3
 
+from chonkle.cache.compiling import compile_codec
 from chonkle.cache.directory import FORMAT_VERSION, NO_LOCKS, CacheDirectory
 from chonkle.cache.layers import CacheLayers, warn
 from chonkle.cache.native import Compiler, last_reason
@@ -312,8 +313,6 @@ class AotCache:
                 raise Doubt(f"the record is of another {name}")
 
     def _compile[T](self, binary: Binary, compiler: Compiler[T]) -> tuple[T, list[bytes]]:
-        from chonkle.cache.compiling import compile_codec  # noqa: PLC0415 - it starts processes
-
         contents = compile_codec(
             compiler,
             binary.wasm,

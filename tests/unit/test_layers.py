@@ -83,9 +83,10 @@ RULES: Mapping[str, Rule] = {
     "chonkle.cache.verify": rule(2, "wasmtime", beside="engine"),
     "chonkle.cache.archive": rule(2),
     "chonkle.cache.bundle": rule(2, "blake3", "tomli_w"),
-    # What a program needs in its environment to be started at all is nobody's setting.
-    "chonkle.cache.compiling": replace(rule(2, beside="engine storage"), environment=True),
+    "chonkle.cache.compiling": rule(2, beside="engine storage"),
     "chonkle.cache.child": rule(2, beside="engine"),
+    # What a program needs in its environment to be started at all is nobody's setting.
+    "chonkle.cache.child_process": replace(rule(2), environment=True),
     "chonkle.cache.aot": rule(2, "blake3", "wasmtime", beside="engine"),
     "chonkle.engine": rule(2, "wasmtime"),
     "chonkle.oci.credentials": rule(3),
