@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from chonkle.errors import ChonkleError
     from chonkle.executor import run
     from chonkle.formats.signature import Signature
+    from chonkle.limits import CompileLimits
     from chonkle.pipeline import PreparedPipeline, prepare
     from chonkle.resolver import Resolver
     from chonkle.session import Session
@@ -30,6 +31,7 @@ _PUBLIC = {
     "run": "chonkle.executor",
     "Resolver": "chonkle.resolver",
     "Limits": "chonkle.backends.base",
+    "CompileLimits": "chonkle.limits",
     "Session": "chonkle.session",
     "CacheConfig": "chonkle.cache.layers",
     "Seal": "chonkle.cache.record",
@@ -40,6 +42,7 @@ _PUBLIC = {
 __all__ = [
     "CacheConfig",
     "ChonkleError",
+    "CompileLimits",
     "Limits",
     "PreparedPipeline",
     "Resolver",

@@ -152,7 +152,7 @@ class CodecTrap(ChonkleError, RuntimeError):  # noqa: N818 - the WebAssembly wor
 
 
 class LimitExceeded(ChonkleError, RuntimeError):  # noqa: N818 - names the event, as users say it
-    """A codec asked for more than its limits allow, or the system gave it too little."""
+    """A codec, or compiling it, asked for more than allowed, or the system gave it too little."""
 
 
 class OutOfMemory(LimitExceeded):
@@ -168,7 +168,7 @@ class LimitError(ChonkleError, ValueError):
 
 
 class CacheError(ChonkleError, RuntimeError):
-    """The AOT cache cannot give what was demanded of it."""
+    """The AOT cache cannot give what was demanded of it, or the process that compiles broke."""
 
 
 class BuildError(ChonkleError, RuntimeError):

@@ -18,6 +18,7 @@ from chonkle.errors import ChonkleError, PipelineError
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.signature import Direction, Signature
 from chonkle.formats.values import shown
+from chonkle.limits import CompileLimits
 from chonkle.resolver import Resolution, Resolver
 from chonkle.session import Session
 from chonkle.settings import Settings
@@ -123,6 +124,7 @@ def prepare(
     limits: Limits | None = None,
     session: Session | None = None,
     settings: Settings | None = None,
+    compile_limits: CompileLimits | None = None,
 ) -> PreparedPipeline:
     """Parse, resolve, check, plan and open a pipeline.
 
@@ -133,6 +135,8 @@ def prepare(
         limits: what one call of a codec may take.
         session: shares compiled codecs with other pipelines; its own when left out.
         settings: directories and modes; the environment's when left out.
+        compile_limits: what compiling a codec may take that is not shipped with chonkle; those of
+            the settings when left out. A session that is given has its own.
 
     Raises:
         PipelineError: the pipeline is wrong, with every problem together.
@@ -151,6 +155,7 @@ def prepare(
         cache=settings.cache,
         prepared_calls=settings.prepared_calls,
         flatten_components=settings.flatten_components,
+        compile_limits=compile_limits or settings.compile_limits,
     )
     try:
         return PreparedPipeline(

@@ -5,18 +5,20 @@ from pathlib import Path
 
 from chonkle.backends.base import Codec, Limits
 from chonkle.backends.calls import open_calls
-from chonkle.backends.core import CoreCodec, check_interface
+from chonkle.backends.core import CoreCodec
+from chonkle.backends.core_compiler import CoreCompiler
 from chonkle.backends.desk import CORE_DESK, DeskDesign, DeskOpener
 from chonkle.backends.guest import IdleInstances
 from chonkle.cache.aot import AotCache, Binary, CacheCounts
 from chonkle.cache.layers import CacheConfig, CacheLayers
-from chonkle.cache.native import ModuleCompiler
 from chonkle.closing import Closing
 from chonkle.engine import Engine, EngineConfig
-from chonkle.errors import PipelineError, WasmFormatError
-from chonkle.formats.wasm_binary import read_core_interface
+from chonkle.errors import PipelineError
+from chonkle.limits import CompileLimits
 from chonkle.locking import ForkableLock
 from chonkle.resolver import Resolution
+
+_COMPILE_LIMITS = CompileLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Session(Closing):
         cache: CacheConfig | CacheLayers | Path | None,
         prepared_calls: bool = True,
         flatten_components: bool = True,
+        compile_limits: CompileLimits | None = _COMPILE_LIMITS,
     ) -> None:
         """Make a session with nothing open.
 
@@ -53,6 +56,8 @@ class Session(Closing):
                 several sessions share; None keeps none.
             prepared_calls: call guests through wasmtime's C API, where that works.
             flatten_components: run components as fast as core modules, where that can be done.
+            compile_limits: what compiling a codec may take that is not shipped with chonkle, in a
+                process of its own; None compiles in this process, without limits.
         """
         self.counts = CacheCounts()
         if not isinstance(cache, CacheLayers):
@@ -65,6 +70,7 @@ class Session(Closing):
         self._calls = open_calls(prepared=prepared_calls)
         self._idle = IdleInstances()
         self._flatten = flatten_components
+        self._compile_limits = compile_limits
         self._closed = False
 
     def open(self, resolution: Resolution, limits: Limits) -> Codec:
@@ -76,6 +82,7 @@ class Session(Closing):
 
         Raises:
             WasmFormatError: when the wasm is not valid, or lacks the ABI.
+            LimitExceeded: when compiling it takes more than it may.
             CacheError: in mode `only`, when its native code is not in the cache.
         """
         content = "" if resolution.wasm is None else str(resolution.wasm.digest)
@@ -98,6 +105,7 @@ class Session(Closing):
 
         Raises:
             WasmFormatError: when the wasm is not valid, or lacks the ABI.
+            LimitExceeded: when compiling it takes more than it may.
             CacheError: in mode `only`, when its native code is not in the cache.
         """
         self.open(resolution, limits)
@@ -115,16 +123,10 @@ class Session(Closing):
         wasm, signature = resolution.wasm.wasm, resolution.signature
         cache = self._cache(EngineConfig(interruptible=limits.timeout_s is not None))
         if resolution.wasm.kind == "core":
-            what = f"codec {resolution.label}"
-            try:
-                interface = read_core_interface(wasm)
-            except WasmFormatError as failure:
-                raise failure.within(what) from failure
-            check_interface(interface, what=what)
             binary = Binary(
                 wasm, resolution.wasm.digest, codec_id=signature.codec_id, label=signature.label
             )
-            module = cache.get_or_compile(binary, ModuleCompiler())
+            module = cache.get_or_compile(binary, CoreCompiler(f"codec {resolution.label}"))
             return CoreCodec(
                 module,
                 signature=signature,
@@ -135,8 +137,8 @@ class Session(Closing):
                 idle=self._idle,
             )
         # Half of wasmtime's own import time, so only for who runs a component.
-        from chonkle.backends.component import open_component  # noqa: PLC0415
         from chonkle.backends.component.desk import COMPONENT_DESK  # noqa: PLC0415
+        from chonkle.backends.component.opening import open_component  # noqa: PLC0415
 
         return open_component(
             wasm,
@@ -157,7 +159,10 @@ class Session(Closing):
         cache = self._caches.get(config)
         if cache is None:
             cache = self._caches[config] = AotCache(
-                Engine(config), self._layers, counts=self.counts
+                Engine(config),
+                self._layers,
+                counts=self.counts,
+                compile_limits=self._compile_limits,
             )
         return cache
 

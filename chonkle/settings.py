@@ -10,6 +10,8 @@
 | `CHONKLE_CODEC_STORE` | directory of installed codecs |
 | `CHONKLE_FORCE_DOWNLOAD` | `1`: fetch from sources even what is installed |
 | `CHONKLE_AOT` | `auto` (default), `only` (never compile) or `off` (keep nothing) |
+| `CHONKLE_COMPILE_TIMEOUT` | seconds that compiling a codec may take: `120` (default) |
+| `CHONKLE_COMPILE_MEMORY` | memory that compiling a codec may take: `3G` (default) |
 | `CHONKLE_CALLS` | `prepared` (default) or `public`: how guests are called |
 | `CHONKLE_COMPONENT` | `flatten` (default) or `fallback`: how components are run |
 | `DOCKER_CONFIG` | directory of docker's `config.json`, which has credentials for registries |
@@ -19,14 +21,15 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
 from chonkle.cache.layers import SIZE_MAX_BYTES, CacheConfig, Mode
 from chonkle.cache.record import Seal
-from chonkle.errors import CacheError, ChonkleError
+from chonkle.errors import CacheError, ChonkleError, LimitError
 from chonkle.formats.values import shown
+from chonkle.limits import CompileLimits
 from chonkle.storage.files import read_secret
 
 _SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
@@ -54,6 +57,7 @@ class Settings:
         prepared_calls: call guests through wasmtime's C API, where that works.
         flatten_components: run components as fast as core modules, where that can be done.
         docker_config: docker's directory, which has credentials for registries; None for none.
+        compile_limits: what compiling a codec may take that is not shipped with chonkle.
     """
 
     cache: CacheConfig
@@ -62,6 +66,7 @@ class Settings:
     prepared_calls: bool = True
     flatten_components: bool = True
     docker_config: Path | None = None
+    compile_limits: CompileLimits = field(default_factory=CompileLimits)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -89,6 +94,7 @@ class Settings:
             flatten_components=_choice(variables, "CHONKLE_COMPONENT", ("flatten", "fallback"))
             == "flatten",
             docker_config=_docker_config(variables),
+            compile_limits=_compile_limits(variables),
         )
 
 
@@ -103,6 +109,28 @@ def _cache(variables: Mapping[str, str]) -> CacheConfig:
         seal=_seal(variables),
         size_max_bytes=parse_size(size, what="CHONKLE_CACHE_MAX_SIZE") if size else SIZE_MAX_BYTES,
     )
+
+
+def _compile_limits(variables: Mapping[str, str]) -> CompileLimits:
+    limits = CompileLimits()
+    seconds = variables.get("CHONKLE_COMPILE_TIMEOUT")
+    if seconds:
+        try:
+            limits = replace(limits, timeout_s=float(seconds))
+        except ValueError as failure:
+            raise ChonkleError(
+                "bad CHONKLE_COMPILE_TIMEOUT",
+                expected="a number of seconds as `60` or `2.5`",
+                got=shown(seconds),
+            ) from failure
+    size = variables.get("CHONKLE_COMPILE_MEMORY")
+    if size:
+        size_bytes = parse_size(size, what="CHONKLE_COMPILE_MEMORY")
+        try:
+            limits = replace(limits, memory_bytes=size_bytes)
+        except LimitError as failure:
+            raise failure.within("CHONKLE_COMPILE_MEMORY") from failure
+    return limits
 
 
 def _seal(variables: Mapping[str, str]) -> Seal:

@@ -74,6 +74,8 @@ def open_session() -> Callable[..., Session]:
         usual = {
             "prepared_calls": told.prepared_calls,
             "flatten_components": told.flatten_components,
+            # Tests write many codecs, and trust them.
+            "compile_limits": None,
         }
         return Session(**{**usual, **options})
 

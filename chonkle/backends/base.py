@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from chonkle.closing import Closing
-from chonkle.errors import LimitError, LimitExceeded
+from chonkle.errors import LimitExceeded
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Direction, Signature
+from chonkle.limits import check_bytes, check_seconds
 
 Backend = Literal["native", "core", "component"]
-# A memory's addresses have 32 bits. Output is also made by native codecs, which have more: as much
-# as any machine has.
-_BYTES_MAX = {"memory_bytes": 1 << 32, "output_bytes": 1 << 44}
-_SECONDS_MAX = 24 * 60 * 60
+# A guest's addresses have 32 bits. Native codecs make output too, and have more.
+_MEMORY_BYTES_MAX = 1 << 32
 
 BACKENDS: tuple[Backend, ...] = ("native", "core", "component")
 
@@ -88,21 +87,10 @@ class Limits:
         Raises:
             LimitError: naming the limit.
         """
-        for name, largest in _BYTES_MAX.items():
-            value = getattr(self, name)
-            if type(value) is not int or not 0 < value <= largest:
-                raise LimitError(
-                    f"bad limit `{name}`", expected=f"1 to {largest} bytes", got=repr(value)
-                )
-        seconds = self.timeout_s
-        is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
-        # Written so that a NaN, which compares with nothing, is refused.
-        if seconds is not None and not (is_number and 0 < seconds <= _SECONDS_MAX):
-            raise LimitError(
-                "bad limit `timeout_s`",
-                expected=f"more than 0 and at most {_SECONDS_MAX} seconds",
-                got=repr(seconds),
-            )
+        check_bytes("memory_bytes", self.memory_bytes, largest=_MEMORY_BYTES_MAX)
+        check_bytes("output_bytes", self.output_bytes)
+        if self.timeout_s is not None:
+            check_seconds("timeout_s", self.timeout_s)
 
     def check_input(self, size: int) -> None:
         """Demand that a call's input could fit into the memory of a guest.

@@ -9,7 +9,6 @@ wasmtime does not notice a flipped bit, so that every byte is checked before it 
 doubt is a logged miss, and whatever goes wrong with the files, work goes on without them.
 """
 
-import re
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -18,13 +17,15 @@ from dataclasses import dataclass, field
 import wasmtime
 from blake3 import blake3
 
+from chonkle.cache.compiling import compile_codec
 from chonkle.cache.directory import FORMAT_VERSION, NO_LOCKS, CacheDirectory
 from chonkle.cache.layers import CacheLayers, warn
-from chonkle.cache.native import Compiler
+from chonkle.cache.native import Compiler, last_reason
 from chonkle.cache.record import About, Artifact, Doubt, Record
 from chonkle.digest import Digest
 from chonkle.engine import Engine, target, wasmtime_version
-from chonkle.errors import CacheError, WasmFormatError, explained
+from chonkle.errors import CacheError, explained
+from chonkle.limits import CompileLimits
 
 # Compiling takes milliseconds for a small codec and seconds for a large one, on a machine that may
 # be busy. Who waits longer compiles for itself.
@@ -35,7 +36,6 @@ EXPLAIN_MAX = 1000
 _WAIT_S_PER_BYTE = 5e-6
 # How often a file has to be missing from an entry before it is not about to come back.
 _LOOKS_MAX = 10
-_NUMBERED = re.compile(r"^[0-9]+: ")
 _WITHOUT_LOCKS = "no locks, so that several processes may compile the same"
 _NOT_KEPT = "codecs are compiled in memory and not kept"
 
@@ -84,12 +84,15 @@ class AotCache:
         counts: what happened so far.
         wait_s: how long to wait for another process that compiles the same, besides what its size
             may take.
+        compile_limits: what compiling a codec may take that is not shipped with chonkle; None
+            compiles in this process, without limits.
     """
 
     engine: Engine
     layers: CacheLayers
     counts: CacheCounts = field(default_factory=CacheCounts)
     wait_s: float = WAIT_S
+    compile_limits: CompileLimits | None = None
 
     def key(self, kind: str, digest: Digest) -> str:
         """Give the key of an entry, as 64 hexadecimal digits."""
@@ -104,7 +107,9 @@ class AotCache:
 
         Raises:
             WasmFormatError: when the binary is not valid.
-            CacheError: in mode `only`, when the cache does not have it.
+            LimitExceeded: when compiling it takes more than it may.
+            CacheError: in mode `only`, when the cache does not have it; or when the process that
+                compiles breaks.
         """
         found = self.find_or_compile(binary, compiler)
         if found is None:
@@ -294,7 +299,7 @@ class AotCache:
         except ValueError as failure:
             raise Doubt(str(failure)) from failure
         except wasmtime.WasmtimeError as failure:
-            raise Doubt(f"wasmtime refuses it: {_reason(failure)}") from failure
+            raise Doubt(f"wasmtime refuses it: {last_reason(failure)}") from failure
 
     def _check(self, binary: Binary, kind: str, record: Record) -> None:
         """Demand that an entry is of what is asked for, as its key says."""
@@ -308,14 +313,22 @@ class AotCache:
                 raise Doubt(f"the record is of another {name}")
 
     def _compile[T](self, binary: Binary, compiler: Compiler[T]) -> tuple[T, list[bytes]]:
+        contents = compile_codec(
+            compiler,
+            binary.wasm,
+            digest=binary.digest,
+            what=f"codec {binary.label}",
+            engine=self.engine,
+            limits=self.compile_limits,
+        )
         try:
-            compiled = compiler.compile(self.engine.wasmtime, binary.wasm)
-        except wasmtime.WasmtimeError as failure:
-            raise WasmFormatError(
-                f"codec {binary.label}: not a valid {compiler.kind} binary: {_reason(failure)}"
+            compiled = compiler.load(self.engine.wasmtime, contents)
+        except (wasmtime.WasmtimeError, ValueError) as failure:
+            raise CacheError(
+                f"codec {binary.label}: what compiling it gave is no native code"
             ) from failure
         self.counts.compiled += 1
-        return compiled
+        return compiled, contents
 
 
 def entry_key(kind: str, digest: Digest, fingerprint: Digest) -> str:
@@ -328,8 +341,3 @@ def entry_key(kind: str, digest: Digest, fingerprint: Digest) -> str:
     """
     fields = f"{FORMAT_VERSION}\0{kind}\0{digest}\0{fingerprint}"
     return blake3(fields.encode()).hexdigest()
-
-
-def _reason(failure: Exception) -> str:
-    # wasmtime prints a chain of causes, the innermost last, and numbers those of a long one.
-    return _NUMBERED.sub("", str(failure).strip().rsplit("\n", 1)[-1].strip())

@@ -2,7 +2,7 @@
 
     <root>/
       CACHEDIR.TAG                            tells backup programs to leave this out
-      aot-v1/                                 one directory for each version of this format
+      aot-v2/                                 one directory for each version of this format
         trimmed                               its time is when upkeep last looked
         <kk>/                                 first two digits of the key
           <key>.toml                          record: written last, so that it commits the entry
@@ -44,7 +44,7 @@ from chonkle.storage.files import (
     write_atomic,
 )
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CACHEDIR_TAG = (
     b"Signature: 8a477f597d28d172789f06886806bc55\n"
     b"# This directory holds native code that chonkle compiled; it may be deleted at any time.\n"

@@ -1,10 +1,18 @@
-"""Native code of a binary: what makes it, and what makes something to run of its files again."""
+"""Native code of a binary: what makes it, and what makes something to run of it."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import wasmtime
+
+from chonkle.errors import WasmFormatError
+
+_NUMBERED = re.compile(r"^[0-9]+: ")
+
+# The bytes of an artifact, or a file that has them.
+type ArtifactSource = bytes | Path
 
 
 class Compiler[T](Protocol):
@@ -14,23 +22,23 @@ class Compiler[T](Protocol):
     def kind(self) -> str:
         """Name the kind; it is part of the key."""
 
-    def compile(self, engine: wasmtime.Engine, wasm: bytes) -> tuple[T, list[bytes]]:
-        """Compile a binary.
+    def compile(self, engine: wasmtime.Engine, wasm: bytes) -> list[bytes]:
+        """Validate and compile a binary; give the artifacts that `load` takes.
 
-        Returns:
-            What runs, and the artifacts that `load` makes it of again.
+        It may run in another process, which imports the compiler's class by its name.
 
         Raises:
-            wasmtime.WasmtimeError: when it is not valid.
-            ChonkleError: when it is not what this compiler takes.
+            wasmtime.WasmtimeError: when the binary is not valid.
+            WasmFormatError: when it is not what this compiler takes.
         """
 
-    def load(self, engine: wasmtime.Engine, paths: Sequence[Path]) -> T:
-        """Make what runs of the artifacts' files, whose digests were checked.
+    def load(self, engine: wasmtime.Engine, artifacts: Sequence[ArtifactSource]) -> T:
+        """Make what runs of artifacts, whose digests were checked.
 
         Raises:
+            OSError: when a file cannot be read.
             wasmtime.WasmtimeError: when wasmtime does not want them.
-            ChonkleError: when they are not what `compile` wrote.
+            ValueError: when they are not what `compile` gives.
         """
 
 
@@ -44,24 +52,26 @@ class Native[T](Protocol):
         """Copy native code from memory."""
 
 
-def load_native[T](native: Native[T], engine: wasmtime.Engine, path: Path) -> T:
-    """Map a file of native code, or read it where it cannot be mapped.
+def load_native[T](native: Native[T], engine: wasmtime.Engine, artifact: ArtifactSource) -> T:
+    """Map a file of native code; copy it where it cannot be mapped, or is not in a file.
 
     Args:
         native: what it is to become.
         engine: the engine that it is for.
-        path: the file, whose digest was checked.
+        artifact: the native code, whose digest was checked.
 
     Raises:
         OSError: as the file system says.
         wasmtime.WasmtimeError: when wasmtime does not want it.
     """
-    try:
-        return native.deserialize_file(engine, str(path))
-    except (UnicodeEncodeError, wasmtime.WasmtimeError):
-        # wasmtime takes no path that is not UTF-8, and some file systems are mounted so that
-        # nothing on them may be executed. What is wrong with the code itself is said again.
-        return native.deserialize(engine, path.read_bytes())
+    if isinstance(artifact, Path):
+        try:
+            return native.deserialize_file(engine, str(artifact))
+        except (UnicodeEncodeError, wasmtime.WasmtimeError):
+            # wasmtime takes no path that is not UTF-8, and some file systems are mounted so that
+            # nothing on them may be executed. What is wrong with the code itself is said again.
+            artifact = artifact.read_bytes()
+    return native.deserialize(engine, artifact)
 
 
 class ModuleCompiler:
@@ -69,12 +79,42 @@ class ModuleCompiler:
 
     kind = "core"
 
-    def compile(self, engine: wasmtime.Engine, wasm: bytes) -> tuple[wasmtime.Module, list[bytes]]:
+    def compile(self, engine: wasmtime.Engine, wasm: bytes) -> list[bytes]:
         """Compile a core module; its one artifact is wasmtime's."""
-        module = wasmtime.Module(engine, wasm)
-        return module, [bytes(module.serialize())]
+        return [bytes(wasmtime.Module(engine, wasm).serialize())]
 
-    def load(self, engine: wasmtime.Engine, paths: Sequence[Path]) -> wasmtime.Module:
-        """Map a compiled core module."""
-        (path,) = paths
-        return load_native(wasmtime.Module, engine, path)
+    def load(self, engine: wasmtime.Engine, artifacts: Sequence[ArtifactSource]) -> wasmtime.Module:
+        """Load a compiled core module."""
+        (artifact,) = artifacts
+        return load_native(wasmtime.Module, engine, artifact)
+
+
+def compile_artifacts(
+    compiler: Compiler[Any], engine: wasmtime.Engine, wasm: bytes, *, what: str
+) -> list[bytes]:
+    """Compile a binary in this process.
+
+    Args:
+        compiler: what compiles this kind of binary.
+        engine: the engine that will run it.
+        wasm: the binary.
+        what: the codec, for the message.
+
+    Returns:
+        The artifacts.
+
+    Raises:
+        WasmFormatError: when the binary is not valid.
+    """
+    try:
+        return compiler.compile(engine, wasm)
+    except wasmtime.WasmtimeError as failure:
+        raise WasmFormatError(
+            f"{what}: not a valid {compiler.kind} binary: {last_reason(failure)}"
+        ) from failure
+
+
+def last_reason(failure: wasmtime.WasmtimeError) -> str:
+    """Give the innermost cause of a failure of wasmtime's."""
+    # wasmtime prints a chain of causes, the innermost last, and numbers those of a long one.
+    return _NUMBERED.sub("", str(failure).strip().rsplit("\n", 1)[-1].strip())

@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import wasmtime
-
 from chonkle.cache.aot import entry_key
+from chonkle.cache.compiling import compile_codec
 from chonkle.cache.directory import CacheDirectory, Entry
 from chonkle.cache.native import Compiler
 from chonkle.cache.record import Artifact, Doubt, Record
 from chonkle.digest import Digest
 from chonkle.engine import ENGINE_CONFIGS, Engine
-from chonkle.errors import ChonkleError, DigestMismatchError
+from chonkle.errors import CacheError, DigestMismatchError, LimitExceeded, WasmFormatError
+from chonkle.limits import CompileLimits
 
 
 class IncomparableError(Exception):
@@ -63,12 +63,24 @@ class Recompiler:
     Args of the constructor:
         compilers: those that entries may have been made by.
         binaries: the binaries that there are; an entry says only which one it was made of.
+        own: binaries that chonkle makes itself; they are compiled in this process.
+        limits: what compiling one of the others may take that is not shipped with chonkle; None
+            compiles in this process, without limits.
     """
 
-    def __init__(self, *, compilers: Iterable[Compiler[Any]], binaries: Iterable[bytes]) -> None:
+    def __init__(
+        self,
+        *,
+        compilers: Iterable[Compiler[Any]],
+        binaries: Iterable[bytes],
+        own: Iterable[bytes] = (),
+        limits: CompileLimits | None,
+    ) -> None:
         self._compilers = {compiler.kind: compiler for compiler in compilers}
-        self._binaries: Mapping[str, bytes] = {str(Digest.blake3(wasm)): wasm for wasm in binaries}
+        self._own = _by_digest(own)
+        self._binaries = {**_by_digest(binaries), **self._own}
         engines = [Engine(config) for config in ENGINE_CONFIGS]
+        self._limits = limits
         self._engines = {engine.fingerprint.hex: engine for engine in engines}
 
     def compare(self, record: Record) -> None:
@@ -89,8 +101,21 @@ class Recompiler:
         if compiler is None:
             raise IncomparableError(f"nothing here makes entries of kind `{about.kind}`")
         try:
-            _, contents = compiler.compile(engine.wasmtime, wasm)
-        except (wasmtime.WasmtimeError, ChonkleError) as failure:
+            contents = compile_codec(
+                compiler,
+                wasm,
+                digest=Digest.parse(about.wasm),
+                what=f"codec {about.label}",
+                engine=engine,
+                limits=None if about.wasm in self._own else self._limits,
+            )
+        except (LimitExceeded, CacheError) as failure:
+            raise IncomparableError(str(failure)) from failure
+        except WasmFormatError as failure:
             raise Doubt("its binary cannot be compiled") from failure
         if tuple(Artifact.of(record.key, content) for content in contents) != record.artifacts:
             raise Doubt("compiling its binary again gives other bytes")
+
+
+def _by_digest(binaries: Iterable[bytes]) -> Mapping[str, bytes]:
+    return {str(Digest.blake3(wasm)): wasm for wasm in binaries}

@@ -1,7 +1,7 @@
 """Options that several commands share, and how their text is read."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,9 @@ import click
 
 from chonkle.dag.plan import Composite
 from chonkle.errors import ChonkleError, ResolveError, StoreError
+from chonkle.limits import CompileLimits
 from chonkle.resolver import Resolver
-from chonkle.settings import parse_size
+from chonkle.settings import Settings, parse_size
 
 _AGE = re.compile(r"([0-9]{1,9})(min|h|d|w)")
 _SECONDS = {"min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -141,6 +142,41 @@ _RESOLVER_OPTIONS = (
         help="Use this wasm or pipeline file for a codec. Repeatable.",
     ),
 )
+
+
+_COMPILE_OPTIONS = (
+    click.option(
+        "--compile-timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help="Time that compiling a codec may take, instead of CHONKLE_COMPILE_TIMEOUT.  "
+        "[default: 120]",
+    ),
+    click.option(
+        "--compile-memory",
+        type=Size(),
+        metavar="SIZE",
+        help="Memory that compiling a codec may take, instead of CHONKLE_COMPILE_MEMORY.  "
+        "[default: 3GiB]",
+    ),
+)
+
+
+def compile_options[F: Callable[..., Any]](command: F) -> F:
+    """Add the options that limit compiling; `compile_limits_of` reads them."""
+    for option in reversed(_COMPILE_OPTIONS):
+        command = option(command)
+    return command
+
+
+def compile_limits_of(options: Mapping[str, Any], settings: Settings) -> CompileLimits:
+    """Make limits of the options that `compile_options` added, and of the settings."""
+    limits = settings.compile_limits
+    timeout_s, memory_bytes = options["compile_timeout"], options["compile_memory"]
+    return CompileLimits(
+        timeout_s=limits.timeout_s if timeout_s is None else timeout_s,
+        memory_bytes=limits.memory_bytes if memory_bytes is None else memory_bytes,
+    )
 
 
 def resolver_options[F: Callable[..., Any]](command: F) -> F:

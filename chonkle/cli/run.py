@@ -20,6 +20,8 @@ from chonkle.cli.options import (
     Assignment,
     Size,
     check_used,
+    compile_limits_of,
+    compile_options,
     resolver_of,
     resolver_options,
     to_mapping,
@@ -28,6 +30,7 @@ from chonkle.cli.output import print_json, print_lines, table
 from chonkle.cli.signals import interruptible
 from chonkle.errors import PipelineError, offer
 from chonkle.pipeline import PreparedPipeline, prepare
+from chonkle.settings import Settings
 
 
 @click.command(short_help="Run a pipeline on files.")
@@ -71,6 +74,7 @@ from chonkle.pipeline import PreparedPipeline, prepare
     metavar="SECONDS",
     help="Stop a codec that runs longer. Slows codecs down by up to a fifth.",
 )
+@compile_options
 @click.option(
     "--explain",
     is_flag=True,
@@ -98,9 +102,17 @@ def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's optio
     limits = Limits(memory_bytes=memory, output_bytes=memory, timeout_s=options["timeout"])
     started = time.perf_counter()
     resolver = resolver_of(options)
+    settings = Settings.from_environment()
     # Compiling takes seconds for a large codec, and more for a hostile one.
     with interruptible():
-        opened = prepare(pipeline, direction=options["direction"], resolver=resolver, limits=limits)
+        opened = prepare(
+            pipeline,
+            direction=options["direction"],
+            resolver=resolver,
+            limits=limits,
+            settings=settings,
+            compile_limits=compile_limits_of(options, settings),
+        )
     with opened as prepared:
         prepared_s = time.perf_counter() - started
         check_used(resolver, prepared.composite)

@@ -14,6 +14,7 @@ the user's store and the codecs that are shipped with chonkle.
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,6 +156,21 @@ class CodecStore:
             except ChonkleError as failure:
                 bad_files.append(BadFile(path, failure, _label(path)))
         return found, bad_files
+
+    def has(self, digest: Digest, *, size: int) -> bool:
+        """Tell whether a file here has these bytes, whatever its name.
+
+        Args:
+            digest: their BLAKE3 digest.
+            size: how many they are; no other file is read.
+        """
+        for directory in self._entries(self.root):
+            # A file that cannot be read is none of them.
+            with suppress(OSError, StoreError):
+                for path in self._wasm_files(directory):
+                    if path.stat().st_size == size and Digest.blake3(path.read_bytes()) == digest:
+                        return True
+        return False
 
     def codec_ids(self) -> list[str]:
         """Give the ids of all codecs that have a file here, or a folder that cannot be read.

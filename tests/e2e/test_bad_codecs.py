@@ -119,6 +119,22 @@ def test_a_loop_ends_soon_after_its_time(run_guest: Run) -> None:
     assert time.monotonic() - started < 20
 
 
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--compile-timeout=0.01", "took too long, expected at most 0.01 s; hint: --compile-"),
+        pytest.param(
+            "--compile-memory=1MiB",
+            "took too much memory, expected at most 1048576 bytes; hint: --compile-memory or",
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="others do not limit it"),
+        ),
+    ],
+)
+def test_compiling_ends_at_its_limit(run_guest: Run, option: str, words: str) -> None:
+    message = run_guest(option)
+    assert message.startswith(f"step `only`: codec guest-wat@1.0.0: compiling it {words}")
+
+
 def test_data_may_not_be_larger_than_the_memory_limit(
     tmp_path: Path,
     error_of: Run,

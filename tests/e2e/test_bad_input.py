@@ -509,6 +509,8 @@ def test_outputs_that_nobody_wants_may_go_to_one_place(
         ("--timeout inf", "bad limit `timeout_s`"),
         ("--memory-limit 0", "bad limit `memory_bytes`"),
         ("--memory-limit 999999999999999G", "bad limit `memory_bytes`"),
+        ("--compile-timeout nan", "bad limit `timeout_s`"),
+        ("--compile-memory 0", "bad limit `memory_bytes`"),
     ],
 )
 def test_a_limit_that_limits_nothing(

@@ -144,7 +144,7 @@ def test_json_and_a_bundle_do_not_mix(
 def test_an_unpacked_bundle_is_a_cache_of_the_system(
     tmp_path: Path, tile: Tile, command: list[str], bundle: Path, chonkle: Callable[..., Any]
 ) -> None:
-    entries = tmp_path / "system" / "aot-v1"
+    entries = tmp_path / "system" / "aot-v2"
     entries.mkdir(parents=True)
     old = os.umask(0o022)
     try:

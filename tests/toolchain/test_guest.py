@@ -97,9 +97,11 @@ def test_bytes_that_are_no_port_map_go_in_as_they_are() -> None:
 
 
 def test_what_is_not_valid_is_said_in_one_line() -> None:
-    with pytest.raises(WasmFormatError, match=r"^not a valid core binary: Invalid input WebAssem"):
+    with pytest.raises(
+        WasmFormatError, match=r"^codec: not a valid core binary: Invalid input WebAssem"
+    ):
         compiled(guest(more="(func (result i32))"))
-    with pytest.raises(WasmFormatError, match=r"^not a valid component binary: "):
+    with pytest.raises(WasmFormatError, match=r"^codec: not a valid component binary: "):
         start(b"\0asm\x0d\0\x01\0\x07")
     with pytest.raises(WasmFormatError, match="no function `encode` in `chonkle:codec/transform"):
         call(bytes(wasmtime.wat2wasm("(component)")), "encode", {})

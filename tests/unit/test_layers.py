@@ -7,7 +7,7 @@ L4  backends                                 a codec, however it is made
 L3  oci  fetch                               bytes from elsewhere
 L2  cache  storage  engine                   bytes at rest, and the compiler
 L1  formats  dag  oci.model                  what documents mean
-L0  errors  names  digest  closing  locking  version  words
+L0  errors  limits  names  digest  closing  locking  version  words
 ```
 
 An import inside a function or under `TYPE_CHECKING` counts like any other: it is a dependency all
@@ -63,6 +63,7 @@ RULES: Mapping[str, Rule] = {
     "chonkle.closing": rule(0),
     "chonkle.locking": rule(0),
     "chonkle.errors": rule(0),
+    "chonkle.limits": rule(0, beside="errors"),
     "chonkle.names": rule(0, beside="errors"),
     "chonkle.digest": rule(0, "blake3", beside="errors names"),
     "chonkle.formats": rule(1),
@@ -83,6 +84,10 @@ RULES: Mapping[str, Rule] = {
     "chonkle.cache.verify": rule(2, "wasmtime", beside="engine"),
     "chonkle.cache.archive": rule(2),
     "chonkle.cache.bundle": rule(2, "blake3", "tomli_w", beside="storage"),
+    "chonkle.cache.compiling": rule(2, beside="engine storage"),
+    "chonkle.cache.child": rule(2, beside="engine"),
+    # What a program needs in its environment to be started at all is nobody's setting.
+    "chonkle.cache.child_process": replace(rule(2), environment=True),
     "chonkle.cache.aot": rule(2, "blake3", "wasmtime", beside="engine"),
     "chonkle.engine": rule(2, "wasmtime"),
     "chonkle.oci.credentials": rule(3),
@@ -96,6 +101,7 @@ RULES: Mapping[str, Rule] = {
     "chonkle.backends.desk": rule(4, "wasmtime", never="oci fetch"),
     "chonkle.backends.stack": rule(4, never="cache storage oci fetch"),
     "chonkle.backends.core": rule(4, "wasmtime"),
+    "chonkle.backends.core_compiler": rule(4, "wasmtime", never="oci fetch"),
     "chonkle.backends.component": rule(4, "wasmtime"),
     "chonkle.backends.native": rule(4, "numcodecs", "numpy"),
     # The resolver picks a file and never opens it; the executor runs whatever it was given.
@@ -127,14 +133,18 @@ BUILD_SIDE_USES = (
     "chonkle.engine",
     "chonkle.oci",
     "chonkle.closing",
+    "chonkle.limits",
+    # It compiles codecs as the runtime does.
+    "chonkle.cache",
     "chonkle.backends",
     "chonkle.resolver",
     "chonkle.session",
     "chonkle.pipeline",
     "chonkle.settings",
-    # How a command prints, and how it ends that was told to.
+    # How a command prints, how it ends that was told to, and the options that both sides have.
     "chonkle.cli.output",
     "chonkle.cli.signals",
+    "chonkle.cli.options",
 )
 
 # What reads or changes the environment, as attributes of `os` and `os.path`.

@@ -38,7 +38,8 @@ def compile_or_wait(self, engine, wasm):
 
 
 ModuleCompiler.compile = compile_or_wait
-session = Session(cache=None)
+# It compiles in this process, where this program can hold it up.
+session = Session(cache=None, compile_limits=None)
 threading.Thread(target=session.warm, args=(resolution, Limits()), daemon=True).start()
 is_stuck.wait()
 child = os.fork()

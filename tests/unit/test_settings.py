@@ -7,6 +7,7 @@ import pytest
 from chonkle.cache.layers import CacheConfig
 from chonkle.cache.record import Seal
 from chonkle.errors import CacheError, ChonkleError
+from chonkle.limits import CompileLimits
 from chonkle.settings import Settings, parse_size
 
 HOME = Path("/home/somebody")
@@ -82,6 +83,15 @@ def test_everything_else_has_a_default() -> None:
     assert not settings.cache.seal.is_keyed
     assert settings.cache.size_max_bytes == 2 << 30
     assert settings.prepared_calls
+    assert settings.compile_limits == CompileLimits(timeout_s=120.0, memory_bytes=3 << 30)
+
+
+def test_compiling_has_limits_of_its_own() -> None:
+    variables = {"CHONKLE_COMPILE_TIMEOUT": "2.5", "CHONKLE_COMPILE_MEMORY": "512M"}
+    limits = Settings.from_environment(variables).compile_limits
+    assert limits == CompileLimits(timeout_s=2.5, memory_bytes=512 << 20)
+    with pytest.raises(ChonkleError, match="CHONKLE_COMPILE_MEMORY: bad limit `memory_bytes`"):
+        Settings.from_environment({"CHONKLE_COMPILE_MEMORY": "0"})
 
 
 @pytest.mark.parametrize(
@@ -125,6 +135,10 @@ def test_guests_are_called_in_one_of_two_ways(value: str, prepared: bool) -> Non
         ("CHONKLE_AOT", "AUTO", "`auto`, `only`, `off`"),
         ("CHONKLE_CALLS", "fast", "`prepared`, `public`"),
         ("CHONKLE_CACHE_MAX_SIZE", "much", "a number of bytes as `500M` or `2G`"),
+        ("CHONKLE_COMPILE_MEMORY", "much", "a number of bytes as `500M` or `2G`"),
+        ("CHONKLE_COMPILE_TIMEOUT", "1m", "a number of seconds as `60` or `2.5`"),
+        ("CHONKLE_COMPILE_TIMEOUT", "0", "a number of seconds as `60` or `2.5`"),
+        ("CHONKLE_COMPILE_TIMEOUT", "nan", "a number of seconds as `60` or `2.5`"),
     ],
 )
 def test_a_value_that_a_variable_cannot_have_is_refused(

@@ -13,15 +13,23 @@ import wasmtime
 from wasmtime import component as wasm_component
 
 from chonkle.backends.base import Limits
+from chonkle.backends.component.compiler import ComponentCompiler
 from chonkle.backends.guest import limited_store, trap_error
+from chonkle.cache.compiling import compile_codec
+from chonkle.cache.native import ModuleCompiler
+from chonkle.digest import Digest
 from chonkle.engine import Engine, EngineConfig
 from chonkle.errors import CodecError, CodecTrap, PortMapError, WasmFormatError
 from chonkle.formats import portmap
 from chonkle.formats.signature import Direction
 from chonkle.formats.wasm_binary import binary_kind
+from chonkle.limits import CompileLimits
 
 # What one call may take.
 LIMITS = Limits(memory_bytes=256 << 20, output_bytes=256 << 20, timeout_s=10.0)
+
+# What compiling a codec may take.
+COMPILE_LIMITS = CompileLimits()
 
 _INTERFACE = "chonkle:codec/transform@0.1.0"
 # wasmtime copies what goes into a component one byte at a time, in Python: no fault of the codec's.
@@ -64,7 +72,12 @@ def call(
 
 
 def call_raw(
-    wasm: bytes, direction: Direction, request: bytes, *, limits: Limits = LIMITS
+    wasm: bytes,
+    direction: Direction,
+    request: bytes,
+    *,
+    limits: Limits = LIMITS,
+    compile_limits: CompileLimits = COMPILE_LIMITS,
 ) -> bytes:
     """Run a core module once on bytes that may be no port-map.
 
@@ -73,6 +86,7 @@ def call_raw(
         direction: which of its two functions.
         request: what is written into its memory.
         limits: what it may take.
+        compile_limits: what compiling it may take.
 
     Returns:
         The encoded outputs.
@@ -83,7 +97,7 @@ def call_raw(
         LimitExceeded: when it asks for more than it may.
         WasmFormatError: when it lacks an export of the core ABI.
     """
-    started = start(wasm, limits=limits)
+    started = start(wasm, limits=limits, compile_limits=compile_limits)
     store, memory = started.wasm_store, started.exported("memory", wasmtime.Memory)
 
     def run(name: str, *arguments: int) -> int:
@@ -143,19 +157,22 @@ class Started:
         return _run(guest, self.engine, self.wasm_store, self.limits)
 
 
-def start(wasm: bytes, *, limits: Limits = LIMITS) -> Started:
+def start(
+    wasm: bytes, *, limits: Limits = LIMITS, compile_limits: CompileLimits = COMPILE_LIMITS
+) -> Started:
     """Instantiate a codec, and run what it wants to run before all else.
 
     Args:
         wasm: a core module or component; what it imports traps when it is called.
         limits: what it may take, now and in each call.
+        compile_limits: what compiling it may take.
 
     Raises:
         WasmFormatError: when it is not valid.
         CodecTrap: when it traps while it starts.
         LimitExceeded: when it asks for more than it may.
     """
-    engine, code = compiled(wasm)
+    engine, code = compiled(wasm, compile_limits)
     store = limited_store(engine, limits)
     if isinstance(code, wasm_component.Component):
         whole = code
@@ -175,28 +192,26 @@ def start(wasm: bytes, *, limits: Limits = LIMITS) -> Started:
 
 # Vectors and tests call one codec many times, and compiling takes longer than the calls.
 @lru_cache(maxsize=16)
-def compiled(wasm: bytes) -> tuple[Engine, Code]:
+def compiled(wasm: bytes, limits: CompileLimits = COMPILE_LIMITS) -> tuple[Engine, Code]:
     """Validate and compile a codec.
 
     Args:
         wasm: a core module or component.
+        limits: what compiling it may take.
 
     Returns:
         The code, and the engine that it runs in; its calls can be stopped.
 
     Raises:
         WasmFormatError: when it is not valid.
+        LimitExceeded: when compiling it takes more than it may.
     """
-    kind = binary_kind(wasm)
     engine = Engine(EngineConfig(interruptible=True))
-    try:
-        if kind == "component":
-            return engine, wasm_component.Component(engine.wasmtime, wasm)
-        return engine, wasmtime.Module(engine.wasmtime, wasm)
-    except wasmtime.WasmtimeError as failure:
-        # wasmtime prints a chain of causes, numbered; the last one is the reason.
-        reason = str(failure).strip().splitlines()[-1].strip().lstrip("0123456789: ")
-        raise WasmFormatError(f"not a valid {kind} binary: {reason}") from failure
+    compiler = ComponentCompiler() if binary_kind(wasm) == "component" else ModuleCompiler()
+    artifacts = compile_codec(
+        compiler, wasm, digest=Digest.blake3(wasm), what="codec", engine=engine, limits=limits
+    )
+    return engine, compiler.load(engine.wasmtime, artifacts)
 
 
 def _run[T](guest: Callable[[], T], engine: Engine, store: wasmtime.Store, limits: Limits) -> T:

@@ -7,21 +7,23 @@ it is looked at once. An entry of kind `component-whole` is what wasmtime makes 
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import wasmtime
 from wasmtime import component as wasm_component
 
 from chonkle.backends.component.flatten import plan_component
-from chonkle.backends.component.flattened import FlattenedComponent
 from chonkle.backends.component.interface import INTERFACE, check_interface
 from chonkle.backends.component.plan import ComponentPlan
-from chonkle.cache.native import load_native
+from chonkle.cache.native import ArtifactSource, load_native
 from chonkle.engine import EngineConfig
 from chonkle.errors import WasmFormatError
 from chonkle.formats.component_binary import Unsupported
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.signature import DIRECTIONS
+
+if TYPE_CHECKING:
+    from chonkle.backends.component.flattened import FlattenedComponent
 
 
 class FlatteningCompiler:
@@ -29,51 +31,67 @@ class FlatteningCompiler:
 
     kind = "component"
 
-    def compile(
-        self, engine: wasmtime.Engine, wasm: bytes
-    ) -> tuple[FlattenedComponent | str, list[bytes]]:
+    def compile(self, engine: wasmtime.Engine, wasm: bytes) -> list[bytes]:
         """Validate, plan and compile a component."""
         _validate(wasm)
         try:
             plan = plan_component(wasm, interface=INTERFACE, functions=DIRECTIONS)
         except Unsupported as reason:
-            return str(reason), [json.dumps({"unsupported": str(reason)}).encode()]
-        modules = [wasmtime.Module(engine, wasm[each.start : each.end]) for each in plan.modules]
+            return [json.dumps({"unsupported": str(reason)}).encode()]
         document = json.dumps({"plan": plan.to_json()}).encode()
-        artifacts = [document, *(bytes(module.serialize()) for module in modules)]
-        return FlattenedComponent(plan, modules), artifacts
+        modules = (wasmtime.Module(engine, wasm[each.start : each.end]) for each in plan.modules)
+        return [document, *(bytes(module.serialize()) for module in modules)]
 
-    def load(self, engine: wasmtime.Engine, paths: Sequence[Path]) -> FlattenedComponent | str:
-        """Read the plan and map the compiled core modules."""
-        document = parse_json(paths[0].read_bytes(), what="plan", error=WasmFormatError)
+    def load(
+        self, engine: wasmtime.Engine, artifacts: Sequence[ArtifactSource]
+    ) -> "FlattenedComponent | str":
+        """Read the plan and load the compiled core modules."""
+        # What compiles, in a process of its own, needs none of what runs.
+        from chonkle.backends.component.flattened import FlattenedComponent  # noqa: PLC0415
+
+        written, *compiled = artifacts
+        text = written if isinstance(written, bytes) else written.read_bytes()
+        document = parse_json(text, what="plan", error=WasmFormatError)
         fields = document if isinstance(document, dict) else {}
         reason = fields.get("unsupported")
         if isinstance(reason, str):
             return reason
         plan = ComponentPlan.from_json(fields.get("plan"))
-        modules = [load_native(wasmtime.Module, engine, path) for path in paths[1:]]
+        modules = [load_native(wasmtime.Module, engine, artifact) for artifact in compiled]
         if len(modules) != len(plan.modules):
             raise WasmFormatError("a plan with another number of modules")
         return FlattenedComponent(plan, modules)
 
 
-class WholeCompiler:
-    """Compiles whole components, with wasmtime's own support for them."""
+class ComponentCompiler:
+    """Compiles components of any interface, with wasmtime's own support for them."""
+
+    kind = "component"
+
+    def compile(self, engine: wasmtime.Engine, wasm: bytes) -> list[bytes]:
+        """Compile a component; its one artifact is wasmtime's."""
+        return [bytes(self._compiled(engine, wasm).serialize())]
+
+    def _compiled(self, engine: wasmtime.Engine, wasm: bytes) -> wasm_component.Component:
+        return wasm_component.Component(engine, wasm)
+
+    def load(
+        self, engine: wasmtime.Engine, artifacts: Sequence[ArtifactSource]
+    ) -> wasm_component.Component:
+        """Load a compiled component."""
+        (artifact,) = artifacts
+        return load_native(wasm_component.Component, engine, artifact)
+
+
+class WholeCompiler(ComponentCompiler):
+    """Compiles components that are codecs, as a whole."""
 
     kind = "component-whole"
 
-    def compile(
-        self, engine: wasmtime.Engine, wasm: bytes
-    ) -> tuple[wasm_component.Component, list[bytes]]:
-        """Compile a component; its one artifact is wasmtime's."""
-        component = wasm_component.Component(engine, wasm)
+    def _compiled(self, engine: wasmtime.Engine, wasm: bytes) -> wasm_component.Component:
+        component = super()._compiled(engine, wasm)
         check_interface(component, engine)
-        return component, [bytes(component.serialize())]
-
-    def load(self, engine: wasmtime.Engine, paths: Sequence[Path]) -> wasm_component.Component:
-        """Map a compiled component."""
-        (path,) = paths
-        return load_native(wasm_component.Component, engine, path)
+        return component
 
 
 def _validate(wasm: bytes) -> None:

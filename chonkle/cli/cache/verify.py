@@ -1,8 +1,9 @@
 """`chonkle cache verify`: whether the entries of the cache are what was written."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import click
 
@@ -17,6 +18,7 @@ from chonkle.cache.verify import IncomparableError, Recompiler, check_entry
 from chonkle.cli.cache.layers import layers
 from chonkle.cli.cache.parallel import work_through
 from chonkle.cli.cache.selection import installed_codecs
+from chonkle.cli.options import compile_limits_of, compile_options
 from chonkle.cli.output import print_json, print_lines, shown_entries, table
 from chonkle.errors import CacheError
 from chonkle.settings import Settings
@@ -29,8 +31,15 @@ from chonkle.settings import Settings
     help="Also compile what is installed and shipped again, and compare.",
 )
 @click.option("--remove", is_flag=True, help="Remove bad entries, except those of the system.")
+@compile_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def verify(*, recompile: bool, remove: bool, as_json: bool) -> None:
+def verify(
+    *,
+    recompile: bool,
+    remove: bool,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401 - click's options
+) -> None:
     """Read every entry of the cache and check its digests; nothing of it is run.
 
     Fails where an entry is bad, also where it was removed.
@@ -42,6 +51,7 @@ def verify(*, recompile: bool, remove: bool, as_json: bool) -> None:
       chonkle cache verify --remove
     """
     settings = Settings.from_environment()
+    settings = replace(settings, compile_limits=compile_limits_of(options, settings))
     directories = layers(settings.cache)
     found = [
         (directory, entry)
@@ -85,8 +95,9 @@ def _recompiler(settings: Settings) -> Recompiler:
     binaries = [found.wasm.wasm for found in installed if found.wasm]
     return Recompiler(
         compilers=(ModuleCompiler(), FlatteningCompiler(), WholeCompiler()),
-        # What chonkle compiles for itself is no codec.
-        binaries=[*binaries, CORE_DESK.wasm(), COMPONENT_DESK.wasm()],
+        binaries=binaries,
+        own=[CORE_DESK.wasm(), COMPONENT_DESK.wasm()],
+        limits=settings.compile_limits,
     )
 
 

@@ -4,7 +4,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
@@ -13,7 +13,13 @@ from chonkle.cache.layers import CacheLayers
 from chonkle.cache.survey import EngineName, demand_writable
 from chonkle.cli.cache.parallel import work_through
 from chonkle.cli.cache.selection import select_codecs
-from chonkle.cli.options import codec_store_option, preference_option, to_preference
+from chonkle.cli.options import (
+    codec_store_option,
+    compile_limits_of,
+    compile_options,
+    preference_option,
+    to_preference,
+)
 from chonkle.cli.output import print_json, print_lines, shown_time, table
 from chonkle.errors import CacheError, ChonkleError
 from chonkle.resolver import Resolution, Resolver
@@ -35,6 +41,7 @@ type Result = Literal["compiled", "present", "native", "failed"]
     is_flag=True,
     help="Also make the code that `chonkle run --timeout` runs.",
 )
+@compile_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def warm(
     names: tuple[str, ...],
@@ -43,6 +50,7 @@ def warm(
     preference: str | None,
     interruptible: bool,
     as_json: bool,
+    **options: Any,  # noqa: ANN401 - click's options
 ) -> None:
     """Compile codecs into the cache, several at once; without arguments all that are wasm.
 
@@ -56,7 +64,11 @@ def warm(
       chonkle cache warm zlib tiff-predictor-2-c@1.0.0 ./mystery.wasm
     """
     settings = Settings.from_environment()
-    settings = replace(settings, codec_store=codec_store or settings.codec_store)
+    settings = replace(
+        settings,
+        codec_store=codec_store or settings.codec_store,
+        compile_limits=compile_limits_of(options, settings),
+    )
     resolver = Resolver(preference=to_preference(preference))
     selection = select_codecs(names, resolver=resolver, settings=settings)
     demand_writable(settings.cache)
@@ -122,6 +134,7 @@ def _warm(settings: Settings, layers: CacheLayers, job: tuple[Resolution, Engine
             cache=layers,
             prepared_calls=settings.prepared_calls,
             flatten_components=settings.flatten_components,
+            compile_limits=settings.compile_limits,
         ) as session:
             session.warm(found, _LIMITS[engine])
             counts = session.counts

@@ -51,7 +51,7 @@ class Trial:
         self._pristine = {
             path: path.read_bytes() for path in self._root.rglob("*") if path.is_file()
         }
-        _, self._foreign = COMPILERS[kind].compile(
+        self._foreign = COMPILERS[kind].compile(
             Engine(EngineConfig(interruptible=True)).wasmtime, wasm_of(kind, MINE)
         )
 

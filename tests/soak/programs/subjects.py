@@ -12,9 +12,9 @@ from wasmtime import component as wasm_component
 
 from chonkle.backends.base import Codec, Limits
 from chonkle.backends.calls import open_calls
-from chonkle.backends.component import FlattenedCodec, WholeCodec
 from chonkle.backends.component.compiler import FlatteningCompiler, WholeCompiler
-from chonkle.backends.component.flattened import FlattenedComponent
+from chonkle.backends.component.flattened import FlattenedCodec, FlattenedComponent
+from chonkle.backends.component.whole import WholeCodec
 from chonkle.backends.guest import IdleInstances
 from chonkle.cache.aot import AotCache, Binary
 from chonkle.cache.directory import CacheDirectory

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from chonkle.backends.base import Limits
 from chonkle.formats.signature import SECTION_NAME
 from chonkle.formats.wasm_binary import with_custom_section
+from chonkle.limits import CompileLimits
 
 type Make = Callable[..., bytes]
 
@@ -70,9 +71,16 @@ def test_what_is_no_wasm_is_one_reason_and_nothing_else_is_looked_at(wasm: bytes
     assert others == {"not looked at, because `valid` failed"}
 
 
+def test_a_module_that_takes_too_long_to_compile(make_core: Make) -> None:
+    limits = CompileLimits(timeout_s=0.01)
+    failures = failures_of(make_core(), compile_limits=limits)
+    assert set(failures) == {"valid"}
+    assert failures["valid"].startswith("codec: compiling it took too long, expected at most 0.01")
+
+
 def test_a_module_that_is_not_valid(make_core: Make) -> None:
     reason = failures_of(make_core(more="(func (result i32))"))["valid"]
-    assert reason.startswith("not a valid core binary: Invalid input WebAssembly code")
+    assert reason.startswith("codec: not a valid core binary: Invalid input WebAssembly code")
 
 
 @pytest.mark.slow

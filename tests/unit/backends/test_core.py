@@ -21,6 +21,7 @@ from chonkle.errors import (
     WasmFormatError,
 )
 from chonkle.formats.portmap import Buffer
+from chonkle.limits import CompileLimits
 
 type OpenGuest = Callable[..., Codec]
 type WriteGuest = Callable[..., str]
@@ -425,6 +426,10 @@ def test_a_guest_has_few_memories_and_exports(
 def test_a_limit_that_limits_nothing_is_refused(limits: dict[str, Any]) -> None:
     with pytest.raises(LimitError, match="bad limit"):
         Limits(**limits)
+    # The compiler is no guest, and may have more than 4 GiB.
+    if limits.get("memory_bytes") != (1 << 32) + 1 and "output_bytes" not in limits:
+        with pytest.raises(LimitError, match="bad limit"):
+            CompileLimits(**limits)
 
 
 def test_the_highest_limits() -> None:

@@ -22,7 +22,7 @@ from chonkle.cache.aot import EXPLAIN_MAX, AotCache, Binary
 from chonkle.cache.directory import CacheDirectory, Entry
 from chonkle.cache.layers import CacheConfig, CacheLayers
 from chonkle.cache.listing import Listed
-from chonkle.cache.native import ModuleCompiler, load_native
+from chonkle.cache.native import ArtifactSource, ModuleCompiler, load_native
 from chonkle.cache.record import Artifact, Doubt, Record, Seal
 from chonkle.cache.upkeep import DAY_S
 from chonkle.digest import Digest
@@ -369,7 +369,7 @@ def test_a_planted_entry_in_a_loose_directory_is_never_loaded(
     open_cache: Callable[..., AotCache], tmp_path: Path
 ) -> None:
     run(open_cache(), ONE)
-    (tmp_path / "cache" / "aot-v1").chmod(0o777)
+    (tmp_path / "cache" / "aot-v2").chmod(0o777)
     cache = open_cache()
     assert run(cache, ONE) == 1
     assert counts(cache) == (0, 1, 0)
@@ -503,7 +503,7 @@ def test_a_system_that_others_may_write_is_not_used(
 ) -> None:
     system = tmp_path / "system"
     run(open_cache(root=system), ONE)
-    (system / "aot-v1").chmod(0o777)
+    (system / "aot-v2").chmod(0o777)
     cache = open_cache(system=system)
     assert run(cache, ONE) == 1
     assert counts(cache) == (0, 1, 0)
@@ -825,12 +825,14 @@ def test_an_entry_that_goes_while_it_is_read_is_no_doubt(
 
 
 class RefusingCompiler(ModuleCompiler):
-    """Loads nothing, with the words of wasmtime where files may not be executed."""
+    """Loads no file, with the words of wasmtime where files may not be executed."""
 
-    def load(self, engine: wasmtime.Engine, paths: Sequence[Path]) -> wasmtime.Module:
-        del engine
+    def load(self, engine: wasmtime.Engine, artifacts: Sequence[ArtifactSource]) -> wasmtime.Module:
+        (artifact,) = artifacts
+        if isinstance(artifact, bytes):
+            return super().load(engine, artifacts)
         raise wasmtime.WasmtimeError(
-            f"failed to load code for: {paths[0]}\n\nCaused by:\n"
+            f"failed to load code for: {artifact}\n\nCaused by:\n"
             "    0: failed to make memory executable\n"
             "    1: Permission denied (os error 13)\n"
         )

@@ -78,7 +78,7 @@ def fill(config: CacheConfig, entries: Sequence[tuple[Record, Sequence[bytes]]] 
 def files_of(root: Path) -> dict[str, bytes]:
     """Give the files that make up entries."""
     return {
-        str(path.relative_to(root / "aot-v1")): path.read_bytes()
+        str(path.relative_to(root / "aot-v2")): path.read_bytes()
         for path in sorted(root.rglob("*"))
         if path.suffix in {".toml", ".cwasm"}
     }
@@ -801,7 +801,7 @@ def test_blocks_in_another_order_give_nothing_that_was_not_there(
 
 
 HOSTILE_NAMES = st.sampled_from(
-    ["../evil", "/evil", "a/../../evil", "bundle.toml", "aot-v1/x", "", *(CODE, f"../{CODE}")]
+    ["../evil", "/evil", "a/../../evil", "bundle.toml", "aot-v2/x", "", *(CODE, f"../{CODE}")]
 ) | st.text(st.characters(codec="latin-1", exclude_characters="\0"), max_size=100)
 
 

@@ -26,7 +26,7 @@ HOUR_S = 3600.0
 
 
 def shard_of(directory: CacheDirectory, record: Record) -> Path:
-    return directory.root / "aot-v1" / record.key[:2]
+    return directory.root / "aot-v2" / record.key[:2]
 
 
 def record_path(directory: CacheDirectory, record: Record) -> Path:
@@ -104,7 +104,7 @@ def test_a_directory_that_took_the_place_is_judged_anew(
 ) -> None:
     record = write_entry()
     assert directory.read(record.key) == record
-    entries = directory.root / "aot-v1"
+    entries = directory.root / "aot-v2"
     entries.rename(tmp_path / "moved")
     assert directory.read(record.key) is None
     # With a shard and files that are all ours: what it stands in is not.
@@ -131,8 +131,8 @@ def test_a_number_that_is_given_again_is_not_trusted(
     directory: CacheDirectory, write_entry: WriteEntry
 ) -> None:
     record = write_entry()
-    (directory.root / "aot-v1").chmod(0o777)
-    with pytest.raises(Doubt, match="aot-v1 may be written by others"):
+    (directory.root / "aot-v2").chmod(0o777)
+    with pytest.raises(Doubt, match="aot-v2 may be written by others"):
         directory.read(record.key)
 
 
@@ -148,7 +148,7 @@ def test_what_was_read_is_of_the_place_that_is_trusted(
     other.create()
     link.unlink()
     link.symlink_to(other.root)
-    entries = directory.root / "aot-v1"
+    entries = directory.root / "aot-v2"
     shutil.copytree(entries, tmp_path / "copy")
     shutil.rmtree(entries)
     (tmp_path / "copy").rename(entries)
@@ -177,7 +177,7 @@ def test_rights_that_were_taken_away_come_back(
 
 
 @posix
-@pytest.mark.parametrize("name", ["CACHEDIR.TAG", "aot-v1/trimmed"])
+@pytest.mark.parametrize("name", ["CACHEDIR.TAG", "aot-v2/trimmed"])
 def test_what_stands_in_the_way_of_upkeep_goes(directory: CacheDirectory, name: str) -> None:
     path = directory.root / name
     path.unlink(missing_ok=True)
@@ -191,14 +191,14 @@ def test_what_stands_in_the_way_of_upkeep_goes(directory: CacheDirectory, name: 
 @posix
 def test_only_its_owner_may_hold_a_lock(directory: CacheDirectory) -> None:
     with directory.lock("0" * 64, timeout_s=0):
-        (lock,) = (directory.root / "aot-v1").rglob("*.lock")
+        (lock,) = (directory.root / "aot-v2").rglob("*.lock")
         assert stat.S_IMODE(lock.stat().st_mode) == 0o600
 
 
 @posix
 def test_the_folder_of_the_format_is_judged_too(directory: CacheDirectory) -> None:
-    (directory.root / "aot-v1").chmod(0o777)
-    assert "aot-v1 may be written by others" in str(directory.distrust())
+    (directory.root / "aot-v2").chmod(0o777)
+    assert "aot-v2 may be written by others" in str(directory.distrust())
 
 
 @posix
@@ -211,7 +211,7 @@ def test_the_root_may_be_a_link_and_what_is_in_it_may_not(
     linked = CacheDirectory(link, seal=Seal())
     assert linked.distrust() is None
     assert linked.read(record.key) == record
-    entries = directory.root / "aot-v1"
+    entries = directory.root / "aot-v2"
     entries.symlink_to(entries.rename(tmp_path / "real"))
     assert directory.distrust() == f"{entries} is a link"
 
@@ -259,7 +259,7 @@ def test_a_relative_root_stays_where_it_was(
 
 
 @posix
-@pytest.mark.parametrize("name", ["CACHEDIR.TAG", "aot-v1/trimmed"])
+@pytest.mark.parametrize("name", ["CACHEDIR.TAG", "aot-v2/trimmed"])
 def test_nothing_is_written_through_a_link(
     tmp_path: Path, directory: CacheDirectory, name: str
 ) -> None:
@@ -544,7 +544,7 @@ def test_what_is_not_an_entrys_is_left_alone(
 ) -> None:
     record = write_entry()
     shard = shard_of(directory, record)
-    entries = directory.root / "aot-v1"
+    entries = directory.root / "aot-v2"
     other = "00" if record.key[:2] != "00" else "01"
     foreign = [
         shard / "notes.txt",
@@ -787,5 +787,5 @@ def test_the_time_of_upkeep_is_noted(directory: CacheDirectory) -> None:
 def test_the_time_of_upkeep_is_not_that_of_another_file(
     tmp_path: Path, directory: CacheDirectory
 ) -> None:
-    (directory.root / "aot-v1" / "trimmed").symlink_to(tmp_path)
+    (directory.root / "aot-v2" / "trimmed").symlink_to(tmp_path)
     assert directory.last_trimmed() is None

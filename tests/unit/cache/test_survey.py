@@ -81,7 +81,7 @@ def test_an_entry_is_of_use_to_the_engine_that_made_it(
 
 def test_what_is_not_believed_says_why(directory: CacheDirectory, write_entry: WriteEntry) -> None:
     record = write_entry(engine=PLAIN)
-    path = directory.root / "aot-v1" / record.key[:2] / f"{record.key}.toml"
+    path = directory.root / "aot-v2" / record.key[:2] / f"{record.key}.toml"
     path.write_bytes(b"seal")
     (found,) = survey(directory, HERE)
     assert (found.status, found.reason) == ("doubtful", "the record's seal is broken")
@@ -110,7 +110,7 @@ def test_codecs_come_first_then_what_is_of_none_then_what_is_not_believed(
         name = f"{codec_id} {label} {kind} {engine}"
         write_entry(name, codec_id=codec_id, label=label, kind=kind, engine=engine)
     bad = write_entry("bad")
-    (directory.root / "aot-v1" / bad.key[:2] / f"{bad.key}.toml").write_bytes(b"")
+    (directory.root / "aot-v2" / bad.key[:2] / f"{bad.key}.toml").write_bytes(b"")
     *found, last = survey(directory, HERE)
     abouts = [each.entry.record.about for each in found if each.entry.record]
     assert [(each.codec_id, each.label, each.kind, each.engine) for each in abouts] == wanted
@@ -123,7 +123,7 @@ def test_totals_add_up(directory: CacheDirectory, write_entry: WriteEntry) -> No
     doubtful = write_entry("doubtful")
     unfinished = write_entry("unfinished")
     shards = {
-        record.key: directory.root / "aot-v1" / record.key[:2] for record in (doubtful, unfinished)
+        record.key: directory.root / "aot-v2" / record.key[:2] for record in (doubtful, unfinished)
     }
     (shards[doubtful.key] / f"{doubtful.key}.toml").write_bytes(b"")
     (shards[unfinished.key] / f"{unfinished.key}.toml").unlink()

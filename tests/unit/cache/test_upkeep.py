@@ -139,7 +139,7 @@ def test_what_is_not_believed_has_the_same_grace(
     directory: CacheDirectory, write_entry: WriteEntry
 ) -> None:
     record = write_entry("broken", written_at=NOW)
-    path = directory.root / "aot-v1" / record.key[:2] / f"{record.key}.toml"
+    path = directory.root / "aot-v2" / record.key[:2] / f"{record.key}.toml"
     path.write_bytes(b"nonsense")
     os.utime(path, (NOW, NOW))
     other = CacheDirectory(directory.root, seal=Seal(b"k" * 32))
@@ -166,7 +166,7 @@ def test_what_dead_writers_left_goes_and_is_counted(
     directory: CacheDirectory, write_entry: WriteEntry
 ) -> None:
     record = write_entry("dead", (b"12345",), written_at=NOW)
-    (directory.root / "aot-v1" / record.key[:2] / f"{record.key}.toml").unlink()
+    (directory.root / "aot-v2" / record.key[:2] / f"{record.key}.toml").unlink()
     write_entry("alive", written_at=NOW)
     assert prune_at(directory, NOW) == Removed(0, 5)
     assert remaining(directory, ["dead", "alive"]) == {"alive"}
@@ -210,9 +210,9 @@ def test_what_stays_fits_and_is_never_older_than_what_went_unless_smaller(
 def test_clearing_removes_everything(directory: CacheDirectory, write_entry: WriteEntry) -> None:
     write_entry("whole", (b"12345",))
     orphan = write_entry("orphan", (b"123",))
-    (directory.root / "aot-v1" / orphan.key[:2] / f"{orphan.key}.toml").unlink()
+    (directory.root / "aot-v2" / orphan.key[:2] / f"{orphan.key}.toml").unlink()
     doubtful = write_entry("doubtful")
-    path = directory.root / "aot-v1" / doubtful.key[:2] / f"{doubtful.key}.toml"
+    path = directory.root / "aot-v2" / doubtful.key[:2] / f"{doubtful.key}.toml"
     path.write_bytes(path.read_bytes()[1:])
     total = sum(entry.size_bytes for entry in directory.entries())
     cleared = clear(directory)
@@ -282,7 +282,7 @@ def test_no_shard_is_listed_once_for_each_of_its_entries(
 
     for number in range(20):
         write_entry(str(number), written_at=NOW - 100 * DAY_S)
-    shards = len([path for path in (directory.root / "aot-v1").iterdir() if path.is_dir()])
+    shards = len([path for path in (directory.root / "aot-v2").iterdir() if path.is_dir()])
     monkeypatch.setattr(os, "scandir", note)
     tidy(directory)
     # Each once, or twice, and the directory that they are in.

@@ -39,7 +39,7 @@ def compiled(directory: CacheDirectory) -> Callable[..., Entry]:
 
 @pytest.fixture
 def recompiler() -> Recompiler:
-    return Recompiler(compilers=[ModuleCompiler()], binaries=[ONE])
+    return Recompiler(compilers=[ModuleCompiler()], binaries=[ONE], limits=None)
 
 
 def entry_of(directory: CacheDirectory, key: str) -> Entry:
@@ -48,7 +48,7 @@ def entry_of(directory: CacheDirectory, key: str) -> Entry:
 
 
 def file_of(directory: CacheDirectory, entry: Entry, suffix: str) -> Path:
-    (path,) = (directory.root / "aot-v1" / entry.key[:2]).glob(f"{entry.key}*{suffix}")
+    (path,) = (directory.root / "aot-v2" / entry.key[:2]).glob(f"{entry.key}*{suffix}")
     return path
 
 
@@ -67,7 +67,7 @@ def rewritten(directory: CacheDirectory, entry: Entry, **about: object) -> Entry
         entry.record,
         about=dataclasses.replace(entry.record.about, **about),  # type: ignore[arg-type]
     )
-    shard = directory.root / "aot-v1" / entry.key[:2]
+    shard = directory.root / "aot-v2" / entry.key[:2]
     contents = [(shard / artifact.name).read_bytes() for artifact in record.artifacts]
     directory.write(record, contents)
     return entry_of(directory, entry.key)
@@ -180,7 +180,7 @@ def test_a_binary_that_cannot_be_compiled_has_no_entry(
         wasm=str(Digest.blake3(broken)), engine=Engine().fingerprint.hex, into=directory
     )
     with pytest.raises(Doubt, match="its binary cannot be compiled"):
-        Recompiler(compilers=[ModuleCompiler()], binaries=[broken]).compare(record)
+        Recompiler(compilers=[ModuleCompiler()], binaries=[broken], limits=None).compare(record)
 
 
 def test_a_seal_is_checked_with_the_key_of_the_directory(

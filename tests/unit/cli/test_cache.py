@@ -109,7 +109,7 @@ def entries(directory: CacheDirectory) -> dict[str, Entry]:
 
 
 def shard(directory: CacheDirectory, key: str) -> Path:
-    return directory.root / "aot-v1" / key[:2]
+    return directory.root / "aot-v2" / key[:2]
 
 
 def write(
@@ -163,6 +163,22 @@ def rows(text: str) -> list[list[str]]:
     return [
         [cell.strip() for cell in line.split("  ") if cell.strip()] for line in text.splitlines()
     ]
+
+
+def test_compiling_takes_no_more_than_the_options_say(
+    run: Run, install: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install()
+    late = "codec echo-a@1.0.0: compiling it took too long, expected at most 0.01 s"
+    assert f"failed: {late}" in run("warm", "echo", "--compile-timeout", "0.01", code=1).out
+    monkeypatch.setenv("CHONKLE_COMPILE_TIMEOUT", "0.01")
+    assert f"failed: {late}" in run("warm", "echo", code=1).out
+    # The command line wins over the environment.
+    assert "compiled in" in run("warm", "echo", "--compile-timeout", "120").out
+    done = run("verify", "--recompile")
+    assert f"not compared: {late}" in done.out
+    # The other one is of a module of our own.
+    assert "2 of 2 entries as written\n1 of 2 entries as compiling gives" in done.out
 
 
 def test_help_names_every_command(run: Run) -> None:
@@ -223,7 +239,7 @@ def test_a_file_in_the_place_of_a_cache_is_not_an_empty_one(
     run: Run, own: CacheDirectory, command: str
 ) -> None:
     own.root.mkdir(mode=0o700)
-    entries = own.root / "aot-v1"
+    entries = own.root / "aot-v2"
     entries.write_bytes(b"")
     entries.chmod(0o600)
     reason = f"{entries}: Not a directory"

@@ -44,6 +44,17 @@ def test_installing_again_changes_nothing(store: CodecStore, make_codec: MakeCod
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
 
+def test_a_store_has_bytes_whatever_their_name(store: CodecStore, make_codec: MakeCodec) -> None:
+    wasm, other = make_codec(note="one"), make_codec(note="two")
+    assert len(wasm) == len(other)
+    assert not store.has(Digest.blake3(wasm), size=len(wasm))
+    path = store.root / "anything" / "at-all.wasm"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(wasm)
+    assert store.has(Digest.blake3(wasm), size=len(wasm))
+    assert not store.has(Digest.blake3(other), size=len(other))
+
+
 def test_versions_kinds_and_implementations_stand_side_by_side(
     store: CodecStore, make_codec: MakeCodec
 ) -> None:

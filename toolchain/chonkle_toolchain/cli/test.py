@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from chonkle.cli.output import print_json, print_lines
+from chonkle.settings import Settings
 from chonkle_toolchain.build import build
 from chonkle_toolchain.cli import options
 from chonkle_toolchain.cli.build import folders_of
@@ -43,7 +44,8 @@ def test(folder: Path, tools_dir: Path, *, as_json: bool) -> None:
             report=lambda outcome: None if as_json else print_lines(outcome_line(outcome)),
             say=lambda line: print_lines(line, err=True),
         )
-    reports = verify_folder(folder, report=show)
+    limits = Settings.from_environment().compile_limits
+    reports = verify_folder(folder, compile_limits=limits, report=show)
     if as_json:
         built = [asdict(outcome) for outcome in outcomes]
         print_json({"built": built, "tested": [report.to_json() for report in reports]})

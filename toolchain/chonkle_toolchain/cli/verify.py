@@ -2,10 +2,13 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
+from chonkle.cli.options import compile_limits_of, compile_options
 from chonkle.cli.output import print_lines
+from chonkle.settings import Settings
 from chonkle_toolchain.cli import options
 from chonkle_toolchain.vectors import read_vector_files
 from chonkle_toolchain.verify import Report, verify_file, verify_folder
@@ -26,6 +29,7 @@ from chonkle_toolchain.verify import Report, verify_file, verify_folder
     metavar="NAME",
     help="Let codecs import this; NAME may have `*` in it. Repeatable.",
 )
+@compile_options
 @options.as_json
 def verify(
     place: Path,
@@ -34,6 +38,7 @@ def verify(
     allowed_imports: tuple[str, ...],
     *,
     as_json: bool,
+    **compiling: Any,  # noqa: ANN401 - click's options
 ) -> None:
     """Check what is built: FILE, the codec in the folder DIR, or all in a codec store DIR.
 
@@ -48,6 +53,7 @@ def verify(
       chonkle verify codec --codec-src codec-src --json
     """
     listed = options.JsonList()
+    compile_limits = compile_limits_of(compiling, Settings.from_environment())
 
     def show(report: Report) -> None:
         if as_json:
@@ -59,13 +65,24 @@ def verify(
         if codec_src is not None:
             raise click.UsageError("--codec-src is for a folder; a file has --vectors")
         cases = read_vector_files(vectors) if vectors is not None else []
-        reports = [verify_file(place, vectors=cases, allowed_imports=allowed_imports)]
+        reports = [
+            verify_file(
+                place,
+                vectors=cases,
+                allowed_imports=allowed_imports,
+                compile_limits=compile_limits,
+            )
+        ]
         show(reports[0])
     else:
         if vectors is not None:
             raise click.UsageError("--vectors is for a file; a folder has --codec-src")
         reports = verify_folder(
-            place, codec_src=codec_src, allowed_imports=allowed_imports, report=show
+            place,
+            codec_src=codec_src,
+            allowed_imports=allowed_imports,
+            compile_limits=compile_limits,
+            report=show,
         )
     if as_json:
         listed.end()

@@ -17,10 +17,11 @@ from chonkle.backends.guest import WORDLESS
 from chonkle.closing import Closing
 from chonkle.errors import ChonkleError, CodecError, CodecTrap, LimitExceeded
 from chonkle.formats.signature import Direction
+from chonkle.limits import CompileLimits
 from chonkle.resolver import Resolution
 from chonkle.session import Session
 from chonkle.storage.store import WasmCodec
-from chonkle_toolchain.guest import LIMITS
+from chonkle_toolchain.guest import COMPILE_LIMITS, LIMITS
 from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
 
 # For all calls of one file together: a codec may be slow in each of thousands.
@@ -55,10 +56,19 @@ class Bench(Closing):
         cache: where native code goes; a folder of nobody else.
         limits: what one call may take.
         budget_s: how long all calls together may take.
+        compile_limits: what compiling one of them may take.
     """
 
-    def __init__(self, cache: Path, *, limits: Limits = LIMITS, budget_s: float = BUDGET_S) -> None:
+    def __init__(
+        self,
+        cache: Path,
+        *,
+        limits: Limits = LIMITS,
+        budget_s: float = BUDGET_S,
+        compile_limits: CompileLimits = COMPILE_LIMITS,
+    ) -> None:
         self.limits = limits
+        self.compile_limits = compile_limits
         self._cache = cache
         self._sessions: list[Session] = []
         self._budget_s = self._left_s = budget_s
@@ -70,7 +80,7 @@ class Bench(Closing):
         Raises:
             WasmFormatError: when it cannot be opened.
         """
-        session = Session(cache=self._cache)
+        session = Session(cache=self._cache, compile_limits=self.compile_limits)
         self._sessions.append(session)
         resolution = Resolution(codec.kind, codec.signature, "to be verified", codec)
         return OpenCodec(session.open(resolution, self.limits), file=codec, bench=self)

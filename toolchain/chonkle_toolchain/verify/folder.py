@@ -8,10 +8,11 @@ from tempfile import TemporaryDirectory
 from chonkle.backends.base import Limits
 from chonkle.errors import BuildError, ChonkleError
 from chonkle.formats.wasm_binary import SIZE_MAX_BYTES, Kind
+from chonkle.limits import CompileLimits
 from chonkle.storage.files import read_file
 from chonkle.storage.store import WasmCodec
 from chonkle_toolchain.fingerprint import vectors_digest
-from chonkle_toolchain.guest import LIMITS
+from chonkle_toolchain.guest import COMPILE_LIMITS, LIMITS
 from chonkle_toolchain.lock import LOCK_FILE, Artifact, Lock, read_lock
 from chonkle_toolchain.recipe import RECIPE_FILE, Abi, Recipe, find_recipes
 from chonkle_toolchain.vectors import Vector, read_vectors
@@ -37,6 +38,7 @@ def verify_file(
     vectors: Sequence[Vector] = (),
     allowed_imports: Iterable[str] = (),
     limits: Limits = LIMITS,
+    compile_limits: CompileLimits = COMPILE_LIMITS,
 ) -> Report:
     """Verify one file, and compare it with its other form where that lies beside it.
 
@@ -45,6 +47,7 @@ def verify_file(
         vectors: the codec's golden vectors.
         allowed_imports: what it may import; names, or patterns with `*`.
         limits: what one call may take.
+        compile_limits: what compiling a codec may take.
 
     Raises:
         BuildError: when it cannot be read.
@@ -56,6 +59,7 @@ def verify_file(
         allowed_imports=allowed_imports,
         partner=_partner_of(path),
         limits=limits,
+        compile_limits=compile_limits,
     )
 
 
@@ -65,6 +69,7 @@ def verify_folder(
     codec_src: Path | None = None,
     allowed_imports: Iterable[str] = (),
     limits: Limits = LIMITS,
+    compile_limits: CompileLimits = COMPILE_LIMITS,
     report: Callable[[Report], None] = lambda _: None,
 ) -> list[Report]:
     """Verify every codec in a folder.
@@ -75,6 +80,7 @@ def verify_folder(
         codec_src: for a codec store, where the codecs' folders are, with the golden vectors.
         allowed_imports: what they may import; names, or patterns with `*`.
         limits: what one call may take.
+        compile_limits: what compiling a codec may take.
         report: told of each file as soon as it is done.
 
     Returns:
@@ -122,6 +128,7 @@ def verify_folder(
                     vectors=vectors,
                     allowed_imports=patterns,
                     limits=limits,
+                    compile_limits=compile_limits,
                     cache=Path(cache),
                 )
             )
@@ -149,6 +156,7 @@ def _verify_in_place(
     vectors: Mapping[str, Sequence[Vector]],
     allowed_imports: tuple[str, ...],
     limits: Limits,
+    compile_limits: CompileLimits,
     cache: Path,
 ) -> Report:
     path = place.store / place.file
@@ -167,6 +175,7 @@ def _verify_in_place(
         allowed_imports=allowed_imports,
         partner=_partner_of(path),
         limits=limits,
+        compile_limits=compile_limits,
         cache=cache,
     )
     checks = (

@@ -81,7 +81,13 @@ def _demand_raw_refusal(
     said = None
     try:
         with subject.bench.on_the_clock():
-            call_raw(subject.file.wasm, direction, request, limits=subject.bench.limits)
+            call_raw(
+                subject.file.wasm,
+                direction,
+                request,
+                limits=subject.bench.limits,
+                compile_limits=subject.bench.compile_limits,
+            )
     except CodecError as failure:
         said = str(failure)
     except (CodecTrap, LimitExceeded) as failure:

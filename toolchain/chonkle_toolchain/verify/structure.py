@@ -12,6 +12,7 @@ from chonkle.errors import SignatureError
 from chonkle.formats.component_binary import read_interface
 from chonkle.formats.signature import read_signature
 from chonkle.formats.wasm_binary import read_core_interface
+from chonkle.limits import CompileLimits
 from chonkle_toolchain.guest import compiled, start
 from chonkle_toolchain.recipe import demand_data
 from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
@@ -19,9 +20,9 @@ from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
 _SHOWN_IMPORTS = 3
 
 
-def check_valid(wasm: bytes) -> str:
+def check_valid(wasm: bytes, limits: CompileLimits) -> str:
     """Demand a file that wasmtime takes for valid WebAssembly."""
-    _, code = compiled(wasm)
+    _, code = compiled(wasm, limits)
     kind = "component" if isinstance(code, wasm_component.Component) else "core module"
     return f"a {kind} of {len(wasm)} bytes"
 
@@ -51,9 +52,9 @@ def check_imports(wasm: bytes, allowed: Iterable[str]) -> str:
     return f"{len(imports)}, all allowed" if imports else "none"
 
 
-def check_exports(wasm: bytes) -> str:
+def check_exports(wasm: bytes, limits: CompileLimits) -> str:
     """Demand the exports of one of the two ABIs, with exactly their types."""
-    engine, code = compiled(wasm)
+    engine, code = compiled(wasm, limits)
     if isinstance(code, wasm_component.Component):
         component_interface.check_interface(code, engine.wasmtime)
         return f"`{component_interface.INTERFACE}`"
@@ -64,12 +65,12 @@ def check_exports(wasm: bytes) -> str:
     return ", ".join(f"`{name}`" for name in known if name in names)
 
 
-def check_start(wasm: bytes, limits: Limits) -> str:
+def check_start(wasm: bytes, limits: Limits, compile_limits: CompileLimits) -> str:
     """Demand that what runs by itself, before the first call, comes to an end."""
     if read_interface(wasm).imports:
         # Some of WASI is answered, but by the runtime.
         raise NotApplicable("what it imports is there when it is called, and not before")
-    start(wasm, limits=limits)
+    start(wasm, limits=limits, compile_limits=compile_limits)
     return "an instance starts"
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from chonkle.backends.base import Limits
+from chonkle.limits import CompileLimits
 from chonkle.storage.store import WasmCodec
-from chonkle_toolchain.guest import LIMITS
+from chonkle_toolchain.guest import COMPILE_LIMITS, LIMITS
 from chonkle_toolchain.vectors import Vector
 from chonkle_toolchain.verify import data, endurance, hostile, ports, structure
 from chonkle_toolchain.verify.bench import BUDGET_S, Bench
@@ -50,6 +51,7 @@ def verify_wasm(
     limits: Limits = LIMITS,
     budget_s: float = BUDGET_S,
     cache: Path | None = None,
+    compile_limits: CompileLimits = COMPILE_LIMITS,
 ) -> Report:
     """Verify one codec. Nothing that is in the file makes this fail: it is all in the report.
 
@@ -63,6 +65,7 @@ def verify_wasm(
         budget_s: how long all calls together may take.
         cache: where its native code goes, so that verifying its partner compiles nothing; a folder
             of nobody else's. Thrown away when left out.
+        compile_limits: what compiling it may take.
 
     Returns:
         The checks; those that need what an earlier one found wrong are not applicable.
@@ -73,12 +76,18 @@ def verify_wasm(
     with (
         # A codec that is still mapped cannot be deleted everywhere.
         TemporaryDirectory(prefix="chonkle-verify-", ignore_cleanup_errors=True) as folder,
-        Bench(cache or Path(folder), limits=limits, budget_s=budget_s) as bench,
+        Bench(
+            cache or Path(folder), limits=limits, budget_s=budget_s, compile_limits=compile_limits
+        ) as bench,
     ):
-        checks.add("valid", lambda: structure.check_valid(wasm))
+        checks.add("valid", lambda: structure.check_valid(wasm, compile_limits))
         checks.add("imports", lambda: structure.check_imports(wasm, allowed_imports), _IF_VALID)
-        checks.add("exports", lambda: structure.check_exports(wasm), _IF_VALID)
-        checks.add("start", lambda: structure.check_start(wasm, limits), (*_IF_VALID, "exports"))
+        checks.add("exports", lambda: structure.check_exports(wasm, compile_limits), _IF_VALID)
+        checks.add(
+            "start",
+            lambda: structure.check_start(wasm, limits, compile_limits),
+            (*_IF_VALID, "exports"),
+        )
         checks.add("signature", lambda: structure.check_signature(wasm), _IF_VALID)
         if checks.all_right(_BEFORE_CALLS):
             codec = WasmCodec.from_bytes(wasm, file)

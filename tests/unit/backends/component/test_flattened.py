@@ -19,7 +19,8 @@ import pytest
 import wasmtime
 
 from chonkle.backends.base import Codec, Limits
-from chonkle.backends.component import FlattenedCodec, WholeCodec
+from chonkle.backends.component.flattened import FlattenedCodec
+from chonkle.backends.component.whole import WholeCodec
 from chonkle.errors import (
     ChonkleError,
     CodecError,

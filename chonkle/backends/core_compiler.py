@@ -1,0 +1,26 @@
+"""From a core module to what the AOT cache keeps of it."""
+
+from dataclasses import dataclass
+
+import wasmtime
+
+from chonkle.backends.core import check_interface
+from chonkle.cache.native import ModuleCompiler
+from chonkle.formats.wasm_binary import read_core_interface
+
+
+@dataclass(frozen=True, slots=True)
+class CoreCompiler(ModuleCompiler):
+    """Compiles codecs that are core modules, and refuses modules without the core ABI.
+
+    Attributes:
+        what: the codec, for the message.
+    """
+
+    what: str
+
+    def compile(self, engine: wasmtime.Engine, wasm: bytes) -> list[bytes]:
+        """Check the interface of a core module, and compile it."""
+        # Here, because reading a large interface takes long, and this may be limited.
+        check_interface(read_core_interface(wasm), what=self.what)
+        return ModuleCompiler.compile(self, engine, wasm)

@@ -1,0 +1,154 @@
+"""The process that compiles one binary: what it is told, and what it answers.
+
+    standard input    request: the job, and the binary
+    standard output   reply: "compiled" and the artifacts, "invalid" and the reason, or "memory"
+
+Both are messages: 8 bytes of magic, the number of parts as a u32, then each part: its length as a
+u64 and its bytes. All numbers are little-endian.
+
+The job is pickled, because the process that started this one is trusted. The reply is not: this
+process reads binaries from strangers. Standard input stays open as long as the reply is wanted.
+"""
+
+import math
+import os
+import pickle
+import struct
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+from chonkle.cache.native import Compiler, compile_artifacts
+from chonkle.engine import Engine, EngineConfig
+from chonkle.errors import WasmFormatError
+from chonkle.limits import CompileLimits
+
+_MAGIC = b"chonkle\1"
+_COUNT, _LENGTH = struct.Struct("<I"), struct.Struct("<Q")
+# wasmtime allows a component 1000 modules.
+_PARTS_MAX = 4096
+_REQUEST_BYTES_MAX = 1 << 40
+_WATCH_STACK_BYTES = 256 << 10
+_OUT_OF_MEMORY = "os error 12)"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """How to compile a binary.
+
+    Attributes:
+        compiler: what compiles this kind of binary.
+        engine: the configuration of the engine that will run it.
+        what: the codec, for messages.
+        limits: what compiling may take.
+    """
+
+    compiler: Compiler[Any]
+    engine: EngineConfig
+    what: str
+    limits: CompileLimits
+
+    def answer(self, wasm: bytes) -> list[bytes]:
+        """Compile a binary, and give the parts of the reply."""
+        try:
+            engine = Engine(self.engine).wasmtime
+            return [b"compiled", *compile_artifacts(self.compiler, engine, wasm, what=self.what)]
+        except MemoryError:
+            return [b"memory"]
+        except WasmFormatError as failure:
+            reason = str(failure)
+            return [b"memory"] if _OUT_OF_MEMORY in reason else [b"invalid", reason.encode()]
+
+
+class MalformedMessageError(Exception):
+    """A message that is cut off, too long, or none.
+
+    Attributes:
+        said: its first bytes.
+    """
+
+    def __init__(self, said: bytes) -> None:
+        super().__init__("malformed message")
+        self.said = said
+
+
+def write_message(stream: IO[bytes], parts: Sequence[bytes]) -> None:
+    """Write a message."""
+    head = _MAGIC + _COUNT.pack(len(parts))
+    for data in (head, *(each for part in parts for each in (_LENGTH.pack(len(part)), part))):
+        # A stream without a buffer may take less at once.
+        left = memoryview(data)
+        while left:
+            left = left[stream.write(left) :]
+    stream.flush()
+
+
+def read_message(stream: IO[bytes], *, size_max: int) -> list[bytes]:
+    """Read a message.
+
+    Args:
+        stream: where it comes from.
+        size_max: how long its parts may be together.
+
+    Raises:
+        MalformedMessageError: when there is none.
+    """
+    head = stream.read(len(_MAGIC) + _COUNT.size)
+    if head[: len(_MAGIC)] != _MAGIC or len(head) != len(_MAGIC) + _COUNT.size:
+        raise MalformedMessageError(head)
+    (count,) = _COUNT.unpack(head[len(_MAGIC) :])
+    parts: list[bytes] = []
+    if count > _PARTS_MAX:
+        raise MalformedMessageError(head)
+    for _ in range(count):
+        length = stream.read(_LENGTH.size)
+        if len(length) != _LENGTH.size:
+            raise MalformedMessageError(head)
+        (size,) = _LENGTH.unpack(length)
+        size_max -= size
+        part = stream.read(size) if size_max >= 0 else b""
+        if len(part) != size:
+            raise MalformedMessageError(head)
+        parts.append(part)
+    return parts
+
+
+def main() -> None:
+    """Answer the request on standard input, and end."""
+    request, reply = sys.stdin.buffer, sys.stdout.buffer
+    pickled, wasm = read_message(request, size_max=_REQUEST_BYTES_MAX)
+    job: Job = pickle.loads(pickled)  # noqa: S301 - see above
+    threading.stack_size(_WATCH_STACK_BYTES)
+    threading.Thread(target=_end_with_parent, args=(request.fileno(),), daemon=True).start()
+    _limit(job.limits)
+    write_message(reply, job.answer(wasm))
+    # Nothing is left to do, and freeing what was compiled would take time.
+    os._exit(0)
+
+
+def _end_with_parent(request: int) -> None:
+    """End this process as soon as nobody waits for its reply."""
+    os.read(request, 1)
+    os._exit(1)
+
+
+def _limit(limits: CompileLimits) -> None:
+    """Have the system limit what this process takes from now on."""
+    if sys.platform == "win32":
+        return
+    import resource  # noqa: PLC0415 - Windows has none
+
+    def limit(which: int, soft: int, hard: int) -> None:
+        _, most = resource.getrlimit(which)
+        # Nobody can raise what was set before.
+        bound = max(soft, hard) if most == resource.RLIM_INFINITY else most
+        resource.setrlimit(which, (min(soft, bound), min(hard, bound)))
+
+    # Private memory. Addresses that are only reserved do not count, as they do for RLIMIT_AS.
+    limit(resource.RLIMIT_DATA, limits.memory_bytes, limits.memory_bytes)
+    # The process that started this one has a clock. This is for when it dies.
+    seconds = math.ceil(limits.timeout_s) + 1
+    limit(resource.RLIMIT_CPU, seconds, seconds + 1)
+    limit(resource.RLIMIT_CORE, 0, 0)

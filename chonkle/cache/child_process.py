@@ -1,0 +1,171 @@
+"""Starting the child process that compiles a binary, and waiting for what it returns.
+
+The child gets the binary and returns artifacts through a pipe. It knows neither the directory nor
+the key of the cache: this process writes and seals the entry.
+"""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, cast
+
+from chonkle.cache.child import Job, MalformedMessageError, read_message, write_message
+from chonkle.errors import CacheError, LimitExceeded, WasmFormatError, explained
+
+_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from chonkle.cache.child import main; main()"
+# Isolated from the user's settings, and with no start-up files.
+_FLAGS = ("-I", "-S")
+# What the system needs to load Python itself.
+_PASSED_ON = (
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "DYLD_FALLBACK_LIBRARY_PATH",
+    "SYSTEMROOT",
+)
+_LAST_WORDS_BYTES_MAX = 64 << 10
+# What Rust, Python and the C library say when there is no memory left.
+_OUT_OF_MEMORY = (b"memory allocation of", b"MemoryError", b"out of memory", b"Cannot allocate")
+
+
+def compile_in_child(job: Job, wasm: bytes) -> list[bytes]:
+    """Compile a binary in a child process, within the limits of the job.
+
+    Args:
+        job: how to compile it.
+        wasm: the binary.
+
+    Returns:
+        The artifacts.
+
+    Raises:
+        WasmFormatError: when the binary is not valid.
+        LimitExceeded: when compiling takes more than it may.
+        CacheError: when the process cannot be started, or breaks.
+    """
+    is_late = threading.Event()
+
+    def end() -> None:
+        is_late.set()
+        process.kill()
+
+    with _start(job.what) as process:
+        # Not with a time for each read and write, which not every system has.
+        clock = threading.Timer(job.limits.timeout_s, end)
+        clock.daemon = True
+        try:
+            clock.start()
+            reply = _exchange(process, job, wasm)
+        except RuntimeError as failure:
+            # A system that has no more threads to give.
+            raise _unstarted(job.what, str(failure)) from failure
+        finally:
+            clock.cancel()
+            # However this ends, Ctrl-C included, it is of no use any more.
+            process.kill()
+    if isinstance(reply, list):
+        match reply:
+            case [b"compiled", *artifacts]:
+                return artifacts
+            case [b"invalid", reason]:
+                raise WasmFormatError(reason.decode(errors="replace"))
+            case [b"memory"]:
+                raise _too_much_memory(job)
+        reply = b"an unknown reply"
+    if is_late.is_set() or process.returncode == _number_of("SIGXCPU"):
+        raise LimitExceeded(
+            f"{job.what}: compiling it took too long",
+            expected=f"at most {job.limits.timeout_s:g} s",
+            hint="--compile-timeout or CHONKLE_COMPILE_TIMEOUT raises that, if you trust the codec",
+        )
+    if any(words in reply for words in _OUT_OF_MEMORY):
+        raise _too_much_memory(job)
+    raise _broken(job, process.returncode, reply)
+
+
+def _start(what: str) -> subprocess.Popen[bytes]:
+    if not sys.executable:
+        raise _unstarted(what, "this process does not know its Python")
+    # Bytecode is where this process has it, and is written only if this one may.
+    flags = [*_FLAGS, *["-B"] * sys.dont_write_bytecode]
+    if sys.pycache_prefix:
+        flags += ["-X", f"pycache_prefix={sys.pycache_prefix}"]
+    # Where this process imports from. The last is for a chonkle that was found in another way.
+    paths = [*map(os.path.abspath, sys.path), str(Path(__file__).parents[2])]
+    try:
+        return subprocess.Popen(  # noqa: S603 - Python itself, with arguments of our own
+            [sys.executable, *flags, "-c", _PROGRAM, *paths],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # What it says when it breaks comes in place of a reply.
+            stderr=subprocess.STDOUT,
+            # Writing to a process that ended leaves nothing that closing would write again.
+            bufsize=0,
+            env=_environment(os.environ),
+            # Ctrl-C is for the process that waits for it.
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
+    except OSError as failure:
+        raise _unstarted(what, explained(failure)) from failure
+
+
+def _environment(variables: Mapping[str, str]) -> dict[str, str]:
+    return {name: variables[name] for name in _PASSED_ON if name in variables}
+
+
+def _exchange(process: subprocess.Popen[bytes], job: Job, wasm: bytes) -> list[bytes] | bytes:
+    """Send a job and give the parts of the reply, or what the process said instead of one."""
+    assert process.stdin is not None  # noqa: S101 - they are pipes
+    assert process.stdout is not None  # noqa: S101
+    with BufferedReader(cast("Any", process.stdout)) as answer:
+        try:
+            # It may end before it has read everything.
+            with suppress(OSError):
+                write_message(process.stdin, [pickle.dumps(job), wasm])
+            return read_message(answer, size_max=job.limits.memory_bytes)
+        except MalformedMessageError as failure:
+            return failure.said + answer.read(_LAST_WORDS_BYTES_MAX)
+
+
+def _too_much_memory(job: Job) -> LimitExceeded:
+    return LimitExceeded(
+        f"{job.what}: compiling it took too much memory",
+        expected=f"at most {job.limits.memory_bytes} bytes",
+        hint="--compile-memory or CHONKLE_COMPILE_MEMORY raises that, if you trust the codec",
+    )
+
+
+def _unstarted(what: str, reason: str) -> CacheError:
+    return CacheError(
+        f"{what}: the process that compiles it cannot be started: {reason}",
+        hint="`Session(compile_limits=None)` compiles in this process, without limits",
+    )
+
+
+def _broken(job: Job, code: int, said: bytes) -> CacheError:
+    """Say that the process ended without a reply."""
+    words = said.decode(errors="replace").strip().rpartition("\n")[2]
+    return CacheError(
+        f"{job.what}: the process that compiles it broke",
+        got=f"{_ending(code)}{': ' * bool(words)}{words}",
+    )
+
+
+def _ending(code: int) -> str:
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"exit code {code}"
+
+
+def _number_of(name: str) -> int | None:
+    """Give the return code of a process that a signal ended; None where there is no such signal."""
+    number = getattr(signal, name, None)
+    return None if number is None else -number
