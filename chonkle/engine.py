@@ -8,6 +8,7 @@ most of them when it loads code, but not all.
 import math
 import os
 import platform
+import re
 import select
 import signal
 import struct
@@ -30,7 +31,10 @@ _EMPTY_MODULE = b"\0asm\x01\0\0\0"
 _ENGINE_SECTION = b".wasmtime.engine"
 _TICK_S = 0.01
 _UNREACHABLE_TICK = 1 << 62
-_INTERRUPTED = "wasm trap: interrupt"
+# A trap's cause, as `innermost_cause` gives it.
+INTERRUPTED = "interrupt"
+_UNKNOWN_IMPORT = "unknown import: "
+_NUMBERED = re.compile(r"^[0-9]+: ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ class Engine:
             config: settings; the defaults when left out.
         """
         self.config = config or EngineConfig()
-        settings = wasmtime.Config()
+        settings = base_settings()
         settings.max_wasm_stack = self.config.max_wasm_stack_bytes
         settings.memory_may_move = self.config.memory_may_move
         settings.parallel_compilation = self.config.parallel_compilation
@@ -135,13 +139,41 @@ class Engine:
             yield
         except (wasmtime.Trap, wasmtime.WasmtimeError) as failure:
             # The clock is never early by itself. On the main thread Python raises this, too.
-            if time.monotonic() < ends_s and _INTERRUPTED in str(failure):
+            if time.monotonic() < ends_s and innermost_cause(failure) == INTERRUPTED:
                 raise KeyboardInterrupt from failure
             raise
         finally:
             if pipe is not None:
                 pipe.rest()
             clock.end()
+
+
+def base_settings() -> wasmtime.Config:
+    """Give settings of wasmtime without what no codec needs.
+
+    Types of a garbage collector, exceptions, 64-bit and shared memories: each is code of the engine
+    that a hostile module could reach, and chonkle's own reader knows none of them.
+    """
+    settings = wasmtime.Config()
+    settings.wasm_gc = False
+    settings.wasm_function_references = False
+    settings.wasm_exceptions = False
+    settings.wasm_memory64 = False
+    settings.wasm_threads = False
+    return settings
+
+
+def innermost_cause(failure: Exception) -> str:
+    """Give the reason that wasmtime names for a failure, in one line.
+
+    It prints a chain of causes below a backtrace, the innermost last, and numbers those of a long
+    one. The names of a guest's functions are not in it, for they are not compiled; the name of an
+    import is, and may hold line breaks.
+    """
+    text = str(failure).strip()
+    at = text.find(_UNKNOWN_IMPORT)
+    line = text[at:] if at >= 0 else text.rpartition("\n")[2].strip()
+    return _NUMBERED.sub("", line).removeprefix("wasm trap: ") or type(failure).__name__
 
 
 class _EpochClock:

@@ -50,6 +50,7 @@ _FUNCTIONS = {**REQUIRED_EXPORTS, **OPTIONAL_EXPORTS}
 
 _U32 = 0xFFFF_FFFF
 _EXPORTS_MAX = 256
+_IMPORTS_MAX = 1000
 
 
 def check_interface(interface: Interface, *, what: str) -> None:
@@ -68,6 +69,20 @@ def check_interface(interface: Interface, *, what: str) -> None:
             f"{what}: too many exports",
             expected=f"at most {_EXPORTS_MAX}",
             got=str(len(interface.exports)),
+        )
+    if len(interface.imports) > _IMPORTS_MAX:
+        # Each is a function that traps, made anew for each instance.
+        raise WasmFormatError(
+            f"{what}: too many imports",
+            expected=f"at most {_IMPORTS_MAX}",
+            got=str(len(interface.imports)),
+        )
+    if interface.memories != 1:
+        # What is not exported could be neither seen nor bounded where instances wait.
+        raise WasmFormatError(
+            f"{what}: not a codec of the core ABI",
+            expected="one memory",
+            got=str(interface.memories),
         )
     exports = {export.name: export for export in interface.exports}
     for name, type_ in _FUNCTIONS.items():
@@ -97,7 +112,8 @@ class _CoreInstance(DeskedInstance):
         linker = wasmtime.Linker(setup.engine.wasmtime)
         # Deny by default: an import that is called traps, and the trap names it.
         linker.define_unknown_imports_as_traps(module)
-        with starting(), setup.engine.deadline(wasm_store, setup.limits.timeout_s):
+        functions.begin(is_start=True)
+        with starting(), setup.engine.deadline(wasm_store, functions.left_s()):
             exports = instantiate_linked(linker, wasm_store, module).exports(wasm_store)
         self.memory = LinearMemory(setup.calls, wasm_store, exports["memory"])
         self._exports = exports
@@ -106,7 +122,7 @@ class _CoreInstance(DeskedInstance):
             return functions.prepare(exports[name], _FUNCTIONS[name], begins=begins)
 
         # Before any of them runs, all are prepared, and so all types are checked.
-        initialize = prepare("_initialize", begins=True) if "_initialize" in exports else None
+        initialize = prepare("_initialize") if "_initialize" in exports else None
         self.alloc = prepare("alloc", begins=True)
         self.dealloc = prepare("dealloc")
         self.transforms = {direction: prepare(direction) for direction in DIRECTIONS}

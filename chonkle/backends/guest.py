@@ -17,7 +17,7 @@ import wasmtime
 
 from chonkle.backends.base import Limits
 from chonkle.backends.calls import HOST_FUNCTION_FAILED, Calls, GuestFunction, no_room
-from chonkle.engine import Engine
+from chonkle.engine import INTERRUPTED, Engine, innermost_cause
 from chonkle.errors import (
     ChonkleError,
     CodecError,
@@ -241,12 +241,23 @@ class GuestFunctions:
         self._wasm_store = wasm_store
         self._timeout_s = limits.timeout_s
         self._ends_s = 0.0
+        self._is_starting = False
         self._calls = calls
 
-    def begin(self) -> None:
-        """Let the time begin that all calls together may take until this is called again."""
+    def begin(self, *, is_start: bool = False) -> None:
+        """Let the time begin that all calls together may take until this is called again.
+
+        Args:
+            is_start: the instance starts now, in the time of its first call.
+        """
         if self._timeout_s is not None:
-            self._ends_s = time.monotonic() + self._timeout_s
+            if not self._is_starting:
+                self._ends_s = time.monotonic() + self._timeout_s
+            self._is_starting = is_start
+
+    def left_s(self) -> float | None:
+        """Say how much of the time is left; None where it is not limited."""
+        return None if self._timeout_s is None else max(self._ends_s - time.monotonic(), 0.0)
 
     def prepare(self, function: object, type_: str, *, begins: bool = False) -> GuestFunction:
         """Prepare a function of integers.
@@ -269,8 +280,7 @@ class GuestFunctions:
         def call_in_time(*arguments: int) -> int:
             if begins:
                 self.begin()
-            left_s = max(self._ends_s - time.monotonic(), 0.0)
-            with self._engine.deadline(self._wasm_store, left_s):
+            with self._engine.deadline(self._wasm_store, self.left_s()):
                 return call(*arguments)
 
         return call_in_time
@@ -445,8 +455,8 @@ def trap_error(failure: Exception, limits: Limits) -> ChonkleError:
         failure: a trap, or an error of instantiation.
         limits: what the guest was allowed.
     """
-    reason = _reason(failure)
-    if reason == "interrupt":
+    reason = innermost_cause(failure)
+    if reason == INTERRUPTED:
         return LimitExceeded(f"ran longer than the allowed {limits.timeout_s} s")
     if any(words in reason for words in _OVER_MEMORY):
         return LimitExceeded(
@@ -454,7 +464,7 @@ def trap_error(failure: Exception, limits: Limits) -> ChonkleError:
         )
     if "fuel allocated for hostcalls" in reason:
         return LimitExceeded(
-            "returned more than wasmtime's component support copies", expected="at most 128 MiB"
+            "returned more than wasmtime's component support copies", expected="about 2 MiB"
         )
     if any(words in reason for words in _OVER_OTHERS):
         return LimitExceeded("asked for more than allowed", got=reason)
@@ -463,14 +473,7 @@ def trap_error(failure: Exception, limits: Limits) -> ChonkleError:
 
 def is_unreachable(trap: wasmtime.Trap) -> bool:
     """Tell whether a guest gave up by itself, as compilers have it abort."""
-    return _reason(trap) == "wasm `unreachable` instruction executed"
-
-
-def _reason(failure: Exception) -> str:
-    # wasmtime prints a chain of causes below a backtrace; the innermost one is the reason.
-    lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
-    last = lines[-1] if lines else type(failure).__name__
-    return last.removeprefix("wasm trap: ").removeprefix("0: ").removeprefix("1: ")
+    return innermost_cause(trap) == "wasm `unreachable` instruction executed"
 
 
 def refusal(text: str) -> CodecError | LimitExceeded:

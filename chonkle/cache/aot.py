@@ -20,10 +20,10 @@ from blake3 import blake3
 from chonkle.cache.compiling import compile_codec
 from chonkle.cache.directory import FORMAT_VERSION, NO_LOCKS, CacheDirectory
 from chonkle.cache.layers import CacheLayers, warn
-from chonkle.cache.native import Compiler, last_reason
+from chonkle.cache.native import Compiler
 from chonkle.cache.record import About, Artifact, Doubt, Record
 from chonkle.digest import Digest
-from chonkle.engine import Engine, target, wasmtime_version
+from chonkle.engine import Engine, innermost_cause, target, wasmtime_version
 from chonkle.errors import CacheError, explained
 from chonkle.limits import CompileLimits
 
@@ -299,7 +299,7 @@ class AotCache:
         except ValueError as failure:
             raise Doubt(str(failure)) from failure
         except wasmtime.WasmtimeError as failure:
-            raise Doubt(f"wasmtime refuses it: {last_reason(failure)}") from failure
+            raise Doubt(f"wasmtime refuses it: {innermost_cause(failure)}") from failure
 
     def _check(self, binary: Binary, kind: str, record: Record) -> None:
         """Demand that an entry is of what is asked for, as its key says."""

@@ -29,6 +29,10 @@ _PASSED_ON = (
     "DYLD_FALLBACK_LIBRARY_PATH",
     "SYSTEMROOT",
 )
+# Native code is ten times as long as WebAssembly, and wasmtime adds up to 16 MiB of zeros to the
+# data of each memory.
+_REPLY_BYTES_MAX = 96 << 20
+_REPLY_BYTES_PER_BYTE = 32
 _LAST_WORDS_BYTES_MAX = 64 << 10
 # What Rust, Python and the C library say when there is no memory left.
 _OUT_OF_MEMORY = (b"memory allocation of", b"MemoryError", b"out of memory", b"Cannot allocate")
@@ -129,7 +133,9 @@ def _exchange(process: subprocess.Popen[bytes], job: Job, wasm: bytes) -> list[b
             # It may end before it has read everything.
             with suppress(OSError):
                 write_message(process.stdin, [pickle.dumps(job), wasm])
-            return read_message(answer, size_max=job.limits.memory_bytes)
+            return read_message(
+                answer, size_max=_REPLY_BYTES_MAX + _REPLY_BYTES_PER_BYTE * len(wasm)
+            )
         except MalformedMessageError as failure:
             return failure.said + answer.read(_LAST_WORDS_BYTES_MAX)
 

@@ -1,15 +1,14 @@
 """Native code of a binary: what makes it, and what makes something to run of it."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import wasmtime
 
+from chonkle.engine import innermost_cause
 from chonkle.errors import WasmFormatError
-
-_NUMBERED = re.compile(r"^[0-9]+: ")
+from chonkle.formats.wasm_binary import without_custom_sections
 
 # The bytes of an artifact, or a file that has them.
 type ArtifactSource = bytes | Path
@@ -107,14 +106,12 @@ def compile_artifacts(
         WasmFormatError: when the binary is not valid.
     """
     try:
-        return compiler.compile(engine, wasm)
+        bare = without_custom_sections(wasm)
+    except WasmFormatError as failure:
+        raise failure.within(f"{what}: not a valid {compiler.kind} binary") from failure
+    try:
+        return compiler.compile(engine, bare)
     except wasmtime.WasmtimeError as failure:
         raise WasmFormatError(
-            f"{what}: not a valid {compiler.kind} binary: {last_reason(failure)}"
+            f"{what}: not a valid {compiler.kind} binary: {innermost_cause(failure)}"
         ) from failure
-
-
-def last_reason(failure: wasmtime.WasmtimeError) -> str:
-    """Give the innermost cause of a failure of wasmtime's."""
-    # wasmtime prints a chain of causes, the innermost last, and numbers those of a long one.
-    return _NUMBERED.sub("", str(failure).strip().rsplit("\n", 1)[-1].strip())

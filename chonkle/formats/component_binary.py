@@ -24,6 +24,7 @@ from typing import Final, Literal
 
 from chonkle.errors import ChonkleError, WasmFormatError
 from chonkle.formats.wasm_binary import (
+    LIST_MAX_BYTES,
     SIZE_MAX_BYTES,
     External,
     Interface,
@@ -289,10 +290,17 @@ def read_interface(data: bytes) -> Interface:
         return read_core_interface(data)
     imports: list[External] = []
     exports: list[External] = []
+    # There may be any number of sections.
+    left = LIST_MAX_BYTES
     try:
         for section in sections(data):
             if section.id not in (_IMPORTS, _EXPORTS):
                 continue
+            left -= section.end - section.payload
+            if left < 0:
+                raise WasmFormatError(
+                    "imports and exports are too long", expected=f"at most {LIST_MAX_BYTES} bytes"
+                )
             for definition in read_list(data, section, _READ[section.id]):
                 if isinstance(definition, Import):
                     imports.append(External(definition.name, definition.sort))

@@ -34,10 +34,16 @@ _U32_MAX = 0xFFFF_FFFF
 # A component has hundreds at most.
 _SECTIONS_MAX = 100_000
 # Of a list of types, imports, exports or memories. A whole language runtime needs 20 KiB.
-_LIST_MAX_BYTES = 1 << 20
+LIST_MAX_BYTES = 1 << 20
+# As in wasmtime.
+_NAME_MAX_BYTES = 100_000
+# A component inside of a component, and so on. wasmtime takes no more than a hundred.
+_NESTED_MAX = 100
 # wasmtime takes a million functions.
 _FUNCTIONS_MAX_BYTES = 5 << 20
 
+# Sections of a component that hold a whole binary.
+_COMPONENT_MODULE, _COMPONENT_COMPONENT = 1, 4
 # Core section ids and type codes.
 _CORE_TYPES, _CORE_IMPORTS, _CORE_FUNCTIONS, _CORE_MEMORIES, _CORE_EXPORTS = 1, 2, 3, 5, 7
 # Types, imports, functions, tables, memories, tags, globals, exports, start, elements, data count,
@@ -157,8 +163,15 @@ class Reader:
     def name(self) -> str:
         """Read a length-prefixed UTF-8 name."""
         start = self.offset
+        size = self.u32()
+        if size > _NAME_MAX_BYTES:
+            raise WasmFormatError(
+                f"a name at byte {start} is too long",
+                expected=f"at most {_NAME_MAX_BYTES} bytes",
+                got=str(size),
+            )
         try:
-            return self.take(self.u32()).decode()
+            return self.take(size).decode()
         except UnicodeDecodeError as failure:
             raise WasmFormatError(f"a name at byte {start} is not UTF-8") from failure
 
@@ -242,6 +255,32 @@ def with_custom_section(data: bytes, name: str, payload: bytes) -> bytes:
     return b"".join([*kept, bytes([_CUSTOM]), write_u32(len(body)), body])
 
 
+def without_custom_sections(data: bytes, *, depth: int = 0) -> bytes:
+    """Give a binary without its custom sections, and those of the binaries inside.
+
+    They hold names of functions, which wasmtime would demangle and print in the text of each trap:
+    a name of some hundred bytes can stand for gigabytes of text.
+
+    Args:
+        data: a core module or a component.
+        depth: how many components it is inside of.
+
+    Raises:
+        WasmFormatError: at the first malformed section, or for components nested too deep.
+    """
+    if depth > _NESTED_MAX:
+        raise WasmFormatError("components nested too deep", expected=f"at most {_NESTED_MAX}")
+    inside = (_COMPONENT_MODULE, _COMPONENT_COMPONENT) if binary_kind(data) == "component" else ()
+    kept = [data[:_HEADER_SIZE]]
+    for section in sections(data):
+        if section.id in inside:
+            part = without_custom_sections(data[section.payload : section.end], depth=depth + 1)
+            kept.append(bytes([section.id]) + write_u32(len(part)) + part)
+        elif section.id != _CUSTOM:
+            kept.append(data[section.start : section.end])
+    return b"".join(kept)
+
+
 def write_u32(value: int) -> bytes:
     """Write an unsigned LEB128."""
     out = bytearray()
@@ -259,10 +298,14 @@ class Interface:
     Attributes:
         imports: everything it imports, in file order.
         exports: everything it exports, in file order.
+        memories: of a core module, how many memories it has of its own.
+        exported_memories: the names under which it exports them, one for each.
     """
 
     imports: tuple[External, ...]
     exports: tuple[External, ...]
+    memories: int = 0
+    exported_memories: tuple[str, ...] = ()
 
 
 def read_core_interface(data: bytes) -> Interface:
@@ -274,8 +317,11 @@ def read_core_interface(data: bytes) -> Interface:
     types: list[str] = []
     # The type of each function, as an index: first of those imported, then of the module's own.
     functions: list[int] = []
+    memories = 0
     imports: list[External] = []
     exports: list[External] = []
+    # Index of an exported memory -> its first name.
+    exported: dict[int, str] = {}
     remaining: tuple[int, ...] = _CORE_ORDER
     for section in sections(data):
         if section.id == _CUSTOM:
@@ -292,10 +338,12 @@ def read_core_interface(data: bytes) -> Interface:
         elif section.id == _CORE_FUNCTIONS:
             functions += read_list(data, section, Reader.u32, size_max=_FUNCTIONS_MAX_BYTES)
         elif section.id == _CORE_MEMORIES:
-            read_list(data, section, _limits)
+            memories = len(read_list(data, section, _limits))
         elif section.id == _CORE_EXPORTS:
-            exports = read_list(data, section, partial(_core_export, types, functions))
-    return Interface(tuple(imports), tuple(exports))
+            exports = read_list(data, section, partial(_core_export, types, functions, exported))
+    imported = sum(each.kind == "memory" for each in imports)
+    own = tuple(name for index, name in exported.items() if index >= imported)
+    return Interface(tuple(imports), tuple(exports), memories, own)
 
 
 def read_list[T](
@@ -303,7 +351,7 @@ def read_list[T](
     section: Section,
     read: Callable[[Reader], T],
     *,
-    size_max: int = _LIST_MAX_BYTES,
+    size_max: int = LIST_MAX_BYTES,
 ) -> list[T]:
     """Read a section that is one list, to its last byte.
 
@@ -374,11 +422,15 @@ def _core_import(types: list[str], functions: list[int], reader: Reader) -> Exte
     return External(f"{module}.{field}", _EXTERNAL_KINDS[kind], type_, module)
 
 
-def _core_export(types: list[str], functions: list[int], reader: Reader) -> External:
+def _core_export(
+    types: list[str], functions: list[int], memories: dict[int, str], reader: Reader
+) -> External:
     name = reader.name()
     kind = _known(reader, _EXTERNAL_KINDS, "export of kind")
     index = reader.u32()
     type_ = _at(types, _at(functions, index, "function"), "type") if kind == _FUNC else ""
+    if kind == _MEMORY:
+        memories.setdefault(index, name)
     return External(name, _EXTERNAL_KINDS[kind], type_)
 
 

@@ -167,8 +167,12 @@ def read_file(path: Path, *, size_max: int) -> bytes:
 
 
 def _read_up_to(size_max: int, file: BufferedReader, path: Path) -> bytes:
-    data = file.read(size_max + 1)
-    if len(data) > size_max:
+    # Where the system tells a size, it spares reading. It tells none of a file in /proc.
+    is_long = os.fstat(file.fileno()).st_size > size_max
+    data: bytes | None = b"" if is_long else file.read(size_max + 1)
+    if data is None:
+        raise OSError(errno.EAGAIN, "has nothing to read now", str(path))
+    if is_long or len(data) > size_max:
         raise OSError(errno.EFBIG, f"more than the allowed {size_max} bytes", str(path))
     return data
 

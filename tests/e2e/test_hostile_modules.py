@@ -109,6 +109,38 @@ def shifted() -> bytes:
 NAMES = (b"alloc", b"dealloc", b"encode", b"decode")
 
 
+def mangled(levels: int) -> str:
+    """Give a C++ name (Itanium ABI, "Compression") whose readable form doubles with each level."""
+    digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    name = "_Z1f1AIiiE"
+    for level in range(1, levels):
+        # Each level is two things that can be referred to: a template, and what it makes.
+        back, last = 2 * level - 2, ""
+        while back:
+            back, digit = divmod(back, 36)
+            last = digits[digit] + last
+        name += f"1{digits[10 + level % 26]}IS{last}_S{last}_E"
+    return name
+
+
+def calling_by_name(name: str, *, depth: int = 0) -> bytes:
+    """Assemble a core module that traps in a function of this name, called so many times over."""
+    function = f"""(func ${name} (param i32) (result i64)
+      (if (i32.eqz (local.get 0)) (then unreachable))
+      (i64.add (i64.const 1) (call ${name} (i32.sub (local.get 0) (i32.const 1)))))"""
+    text = GUEST.format(function=function, call=f"(call ${name} (i32.const {depth}))")
+    return signed(bytes(wasmtime.wat2wasm(text)))
+
+
+GUEST = """
+(module {function} (memory (export "memory") 1)
+  (func (export "alloc") (param i32) (result i32) (i32.const 1024))
+  (func (export "dealloc") (param i32 i32))
+  (func (export "encode") (param i32 i32) (result i64) {call})
+  (func (export "decode") (param i32 i32) (result i64) {call}))
+"""
+
+
 def with_section(wasm: bytes, identity: int, payload: bytes) -> bytes:
     return wasm + bytes([identity]) + leb(len(payload)) + payload
 
@@ -175,6 +207,15 @@ CORE = {
 
 
 GOOD = core()
+CORE |= {
+    # Its name is printed for each of twenty frames: terabytes.
+    "name-without-end": calling_by_name(mangled(40), depth=25),
+    "name-of-an-interrupt": calling_by_name('"wasm trap: interrupt"'),
+    "name-with-an-escape": calling_by_name('"\\1b]0;title\\07\\e2\\80\\ae"'),
+    "memory-that-is-hidden": core("(memory 1)"),
+    "imports-too-many": core("".join(f'(import "a" "f{i}" (func))' for i in range(2000))),
+    "import-with-line-breaks": core('(import "\\n\\1b" "\\nwasm trap: interrupt" (global i32))'),
+}
 # Where chonkle's reader could stop early and wasmtime not, or the other way round.
 CORE |= {
     "bytes-left-over": GOOD[:8] + with_section(b"", 1, b"\x01\x60\0\0\x60") + GOOD[8:],

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import wasmtime
 
-from chonkle.engine import Engine
 from chonkle.errors import WasmFormatError
 from chonkle.formats.wasm_binary import External, read_core_interface
 from tests.fuzz.modules import Writer
@@ -64,7 +63,8 @@ class Names:
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
 def test_reader_and_wasmtime_agree_on_every_module(part: int) -> None:
-    engine, names = Engine().wasmtime, Names()
+    # With all that wasmtime knows, which is more than chonkle allows.
+    engine, names = wasmtime.Engine(), Names()
     seen = dict.fromkeys(("valid for wasmtime", "read by both", "with functions"), 0)
     for number in range(part * COUNT // 4, (part + 1) * COUNT // 4):
         wasm = Writer(random.Random(number)).module()  # noqa: S311 - not for keys

@@ -77,7 +77,7 @@ RULES: Mapping[str, Rule] = {
     "chonkle.cache.listing": rule(2, beside="storage"),
     "chonkle.cache.directory": rule(2, "blake3", beside="storage"),
     "chonkle.cache.layers": rule(2),
-    "chonkle.cache.native": rule(2, "wasmtime"),
+    "chonkle.cache.native": rule(2, "wasmtime", beside="engine"),
     "chonkle.cache.upkeep": rule(2),
     # An engine's fingerprint says whether an entry is of use here.
     "chonkle.cache.survey": rule(2, beside="engine"),

@@ -16,7 +16,7 @@ from chonkle.backends.component.flatten import plan_component
 from chonkle.backends.component.interface import INTERFACE, check_interface
 from chonkle.backends.component.plan import ComponentPlan
 from chonkle.cache.native import ArtifactSource, load_native
-from chonkle.engine import EngineConfig
+from chonkle.engine import EngineConfig, base_settings
 from chonkle.errors import WasmFormatError
 from chonkle.formats.component_binary import Unsupported
 from chonkle.formats.json_text import parse_json
@@ -100,7 +100,7 @@ def _validate(wasm: bytes) -> None:
     The planner does not validate what it reads: it rests on this.
     """
     # wasmtime validates only what it compiles; this code is thrown away, so it need not be good.
-    settings = wasmtime.Config()
+    settings = base_settings()
     settings.cranelift_opt_level = "none"
     settings.parallel_compilation = EngineConfig().parallel_compilation
     engine = wasmtime.Engine(settings)

@@ -42,6 +42,7 @@ from chonkle.formats.wasm_binary import binary_kind, read_core_interface
 # Many exports may share one long name. A plan is written out, and there each has its own; the plan
 # of a whole CPython has some tens of kilobytes.
 _NAMES_SIZE_MAX = 4 << 20
+_IMPORTS_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,7 @@ class _Planner:
         self._spaces: dict[Sort, list[_Thing]] = {}
         self._exports: dict[str, tuple[Sort, _Thing]] = {}
         self._names_size = 0
+        self._imports = 0
 
     def add(self, definition: binary.Definition) -> None:  # noqa: C901, PLR0912 - one arm each
         """Take up the next definition."""
@@ -242,8 +244,11 @@ class _Planner:
         except WasmFormatError as failure:
             # Perhaps newer than the reader is.
             raise Unsupported(f"core module {len(self._modules)}: {failure}") from failure
+        if len(found.exported_memories) != found.memories:
+            # It could be neither seen nor bounded where instances wait.
+            raise Unsupported(f"core module {len(self._modules)} does not export its memory")
         imports = tuple(CoreImport(each.module, each.field, each.type) for each in found.imports)
-        self._modules.append(CoreModule(start, end, imports))
+        self._modules.append(CoreModule(start, end, imports, found.exported_memories))
 
     def _add_module_instance(self, module: int, arguments: Iterable[tuple[str, int]]) -> None:
         wanted = _at(self._modules, module, "core module").imports
@@ -253,6 +258,10 @@ class _Planner:
             _add_new(named, name, instance, "argument")
         for each in wanted:
             self._check_import(each, named)
+        # Each takes time whenever an instance is made.
+        self._imports += len(wanted)
+        if self._imports > _IMPORTS_MAX:
+            raise Unsupported(f"more than {_IMPORTS_MAX} imports of core modules")
         self._instances.append(ModuleInstance(module, tuple(named.items())))
 
     def _check_import(self, wanted: CoreImport, arguments: Mapping[str, int]) -> None:

@@ -196,7 +196,8 @@ class _Instance(DeskedInstance):
         self._linker = wasmtime.Linker(setup.engine.wasmtime)
         self._plan = plan = flattened.plan
         try:
-            with starting(), setup.engine.deadline(self._wasm_store, setup.limits.timeout_s):
+            self.functions.begin(is_start=True)
+            with starting(), setup.engine.deadline(self._wasm_store, self.functions.left_s()):
                 for index, instance in enumerate(plan.instances):
                     if isinstance(instance, InlineInstance):
                         self._inline[index] = dict(instance.exports)
@@ -207,6 +208,7 @@ class _Instance(DeskedInstance):
                             dict(instance.arguments),
                         )
                         self._linker.define_instance(self._wasm_store, str(index), started)
+            self._own_memories = [self.memory(each) for each in plan.memories]
             self.transforms = {
                 name: _Transform(self, lifted) for name, lifted in plan.functions.items()
             }
@@ -259,10 +261,10 @@ class _Instance(DeskedInstance):
         return stage == (self.stage or (IN_TRANSFORM if self.desk is None else self.desk.stage))
 
     def memory_bytes(self) -> int:
-        """Say how large the memories are that were looked at."""
+        """Say how large the memories are."""
         total = 0
         # As a loop, because each call of a large chunk asks.
-        for memory in self._memories.values():
+        for memory in self._own_memories:
             total += memory.size()
         return total
 
@@ -437,7 +439,7 @@ class FlattenedCodec(Codec):
             raise told.within(self._label(direction)) from failure
 
     def memory_bytes(self) -> int:
-        """Say how large the memories of the waiting instances are that their functions use."""
+        """Say how large the memories of the waiting instances are."""
         return sum(instance.memory_bytes() for instance in self._pool.waiting())
 
     def close(self) -> None:
@@ -506,10 +508,13 @@ class FlattenedCodec(Codec):
 
 
 def _may_have_desk(plan: ComponentPlan) -> bool:
-    """Tell whether both functions use one memory and one allocator, and free what they return."""
+    """Tell whether all uses one memory and one allocator, and frees what it returns.
+
+    A trampoline tells only of the memory that it copies from whether it has grown.
+    """
     lifted = [plan.functions[direction] for direction in DIRECTIONS]
     shared = {(each.memory, each.realloc) for each in lifted}
-    return len(shared) == 1 and all(each.post_return for each in lifted)
+    return len(plan.memories) == 1 and len(shared) == 1 and all(each.post_return for each in lifted)
 
 
 def _no_desk() -> None:

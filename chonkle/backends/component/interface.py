@@ -23,8 +23,8 @@ _NAMES: dict[type, str] = {
     wasm_component.String: "string",
 }
 # Deeper, or of more elements, is no type that is looked for.
-_DEPTH_MAX = 6
-_ELEMENTS_MAX = 4
+_DEPTH_MAX = 4
+_ELEMENTS_MAX = 2
 
 
 def check_interface(component: wasm_component.Component, engine: wasmtime.Engine) -> None:

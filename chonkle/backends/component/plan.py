@@ -1,6 +1,6 @@
 """What a plan of a component says, and its form as JSON, which the cache keeps.
 
-    modules      the core modules, each a range of bytes in the component, and what it imports
+    modules      the core modules: a range of bytes in the component, imports, memories
     instances    what to make, one after the other: each of a module, or put together from exports
     functions    encode and decode: which export each is, with its memory and its allocator
 
@@ -101,11 +101,13 @@ class CoreModule:
         start: where its bytes begin in the component.
         end: where they end.
         imports: what it imports, in its order.
+        memories: the names under which it exports its own memories.
     """
 
     start: int
     end: int
     imports: tuple[CoreImport, ...]
+    memories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,16 @@ class ComponentPlan:
     modules: tuple[CoreModule, ...]
     instances: tuple[InlineInstance | ModuleInstance, ...]
     functions: Mapping[str, LiftedFunction]
+
+    @property
+    def memories(self) -> tuple[CoreExport, ...]:
+        """Every memory that an instance has."""
+        return tuple(
+            CoreExport(index, name)
+            for index, instance in enumerate(self.instances)
+            if isinstance(instance, ModuleInstance)
+            for name in self.modules[instance.module].memories
+        )
 
     def to_json(self) -> dict[str, object]:
         """Give the plan as a JSON object, which `from_json` reads back."""
@@ -156,7 +168,11 @@ class ComponentPlan:
 
 def _module_to_json(module: CoreModule) -> dict[str, object]:
     imports = [[each.module, each.name, each.type] for each in module.imports]
-    return {"range": [module.start, module.end], "imports": imports}
+    return {
+        "range": [module.start, module.end],
+        "imports": imports,
+        "memories": list(module.memories),
+    }
 
 
 def _instance_to_json(instance: InlineInstance | ModuleInstance) -> dict[str, object]:
@@ -248,11 +264,16 @@ class _PlanReader:
 
 
 def _module(value: object) -> CoreModule:
-    fields = _fields(value, ("range", "imports"))
+    fields = _fields(value, ("range", "imports", "memories"))
     start, end = _row(fields["range"], 2, "two offsets")
     end = _index(end, _OFFSET_MAX)
     rows = (_row(each, 3, "a module, a name and a type") for each in _array(fields["imports"]))
-    return CoreModule(_index(start, end), end, tuple(CoreImport(*map(_text, row)) for row in rows))
+    return CoreModule(
+        _index(start, end),
+        end,
+        tuple(CoreImport(*map(_text, row)) for row in rows),
+        tuple(map(_text, _array(fields["memories"]))),
+    )
 
 
 def _row(value: object, size: int, expected: str) -> list[object]:

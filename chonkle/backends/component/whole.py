@@ -7,6 +7,7 @@ transform { type port-map = list<tuple<string, list<u8>>>;
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import wasmtime
@@ -31,9 +32,8 @@ from chonkle.formats import portmap
 from chonkle.formats.portmap import NAME_MAX_BYTES, PORTS_MAX, Buffer
 from chonkle.formats.signature import DIRECTIONS, Direction, Signature
 
-# wasmtime's package does not tell how much memory a component has. A language runtime, which is
-# what runs this way, has about as much.
-_ASSUMED_BYTES = 32 << 20
+# wasmtime's package does not tell how much memory a component has. So few of them wait for a call.
+_ASSUMED_BYTES = 128 << 20
 
 
 @dataclass(slots=True, eq=False)
@@ -150,15 +150,25 @@ class WholeCodec(Codec):
             instance.functions[direction] = function
         return instance
 
+    @cached_property
+    def _answers(self) -> dict[str, dict[str, WasiFunction]]:
+        """The imports that are answered, by interface and name. To look costs some time."""
+        found = {
+            interface: {
+                name: answer
+                for name, type_ in functions.items()
+                if (answer := allowed(interface, name, type_)) is not None
+            }
+            for interface, functions in imported_functions(self._component, self._engine.wasmtime)
+        }
+        return {interface: answers for interface, answers in found.items() if answers}
+
     def _linker(self, failures: list[BaseException]) -> wasm_component.Linker:
         linker = wasm_component.Linker(self._engine.wasmtime)
-        for interface, functions in imported_functions(self._component, self._engine.wasmtime):
-            answers = {name: allowed(interface, name, type_) for name, type_ in functions.items()}
-            if any(answers.values()):
-                with linker.root() as root, root.add_instance(interface) as defined:
-                    for name, answer in answers.items():
-                        if answer is not None:
-                            defined.add_func(name, _import(answer, failures))
+        for interface, answers in self._answers.items():
+            with linker.root() as root, root.add_instance(interface) as defined:
+                for name, answer in answers.items():
+                    defined.add_func(name, _import(answer, failures))
         # Deny by default: an import that is called traps, and the trap names it.
         linker.define_unknown_imports_as_traps(self._component)
         return linker

@@ -401,15 +401,17 @@ def test_the_memory_of_waiting_instances_can_be_seen(
     assert codec.memory_bytes() == 3 * 65536
 
 
-def test_a_guest_has_few_memories_and_exports(
+def test_a_guest_has_one_memory_and_few_imports_and_exports(
     open_guest: OpenGuest, write_guest: WriteGuest
 ) -> None:
-    codec = open_guest(write_guest(more="(memory 1)" * 20))
-    with pytest.raises(ChonkleError):
-        codec.call("decode", {"bytes": b"x"})
+    with pytest.raises(WasmFormatError, match="not a codec of the core ABI, expected one memory"):
+        open_guest(write_guest(more="(memory 1)"))
     exports = "".join(f'(func (export "f{index}"))' for index in range(300))
     with pytest.raises(WasmFormatError, match="too many exports, expected at most 256"):
         open_guest(write_guest(more=exports))
+    imports = "".join(f'(import "a" "f{index}" (func))' for index in range(1001))
+    with pytest.raises(WasmFormatError, match="too many imports, expected at most 1000"):
+        open_guest(write_guest(more=imports))
 
 
 @pytest.mark.parametrize(

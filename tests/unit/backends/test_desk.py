@@ -100,13 +100,6 @@ def test_a_memory_limit_is_the_guests_alone(
     assert codec.memory_bytes() == 65536
 
 
-def test_a_guest_may_have_as_many_memories_with_a_desk(
-    open_guest: OpenGuest, desk_calls: list[str]
-) -> None:
-    works(open_guest(guest(more="(memory $second 1) (memory $third 1)")))
-    assert desk_calls
-
-
 @of_both_kinds
 def test_where_there_is_no_room_for_a_desk_calls_go_without(
     open_guest: OpenGuest,

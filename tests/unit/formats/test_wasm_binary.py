@@ -12,6 +12,7 @@ from chonkle.formats.wasm_binary import (
     read_core_interface,
     sections,
     with_custom_section,
+    without_custom_sections,
     write_u32,
 )
 
@@ -161,6 +162,29 @@ def test_a_custom_section_comes_back(name: str, payload: bytes, header: bytes) -
     written = with_custom_section(header + section(1, b"\0"), name, payload)
     assert custom_sections(written, name) == [payload]
     assert written.startswith(header + section(1, b"\0"))
+
+
+@pytest.mark.parametrize("header", [CORE, COMPONENT])
+def test_custom_sections_can_be_taken_away(header: bytes) -> None:
+    inside = CORE + custom("name", b"a") + section(1, b"\0")
+    nested = COMPONENT + custom("component-name", b"") + section(1, inside)
+    parts = [custom("name", b"abc"), section(7, b"\0"), custom("", b"")]
+    if header == COMPONENT:
+        parts += [section(1, inside), section(4, nested)]
+    bare = without_custom_sections(header + b"".join(parts))
+    expected = header + section(7, b"\0")
+    if header == COMPONENT:
+        expected += section(1, CORE + section(1, b"\0"))
+        expected += section(4, COMPONENT + section(1, CORE + section(1, b"\0")))
+    assert bare == expected == without_custom_sections(bare)
+
+
+def test_components_are_not_followed_without_end() -> None:
+    data = COMPONENT
+    for _ in range(102):
+        data = COMPONENT + section(4, data)
+    with pytest.raises(WasmFormatError, match="nested too deep, expected at most 100"):
+        without_custom_sections(data)
 
 
 # Core interfaces

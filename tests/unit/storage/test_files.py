@@ -2,6 +2,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -351,3 +352,19 @@ def test_a_file_that_a_pipe_takes_the_place_of_is_not_waited_for(
     with pytest.raises(OSError, match="not a regular file"):
         read_file(path, size_max=5)
     assert len(os.listdir("/dev/fd")) == before  # noqa: PTH208
+
+
+def test_a_file_that_has_nothing_to_read_now_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As the log of the kernel in /proc, which is regular to the system.
+    class Empty(BytesIO):
+        def fileno(self) -> int:
+            return 0
+
+        def read(self, *_: object) -> None:  # type: ignore[override]
+            return None
+
+    monkeypatch.setattr("chonkle.storage.files.open_regular", lambda _: Empty())
+    with pytest.raises(OSError, match="has nothing to read now"):
+        read_file(tmp_path, size_max=5)

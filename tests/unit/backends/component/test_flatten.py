@@ -146,7 +146,7 @@ def test_the_codecs_here_are_one_module_with_two_functions(path: Path) -> None:
     wasm = path.read_bytes()
     plan = plan_component(wasm)
     assert plan.modules == tuple(
-        CoreModule(section.payload, section.end, ())
+        CoreModule(section.payload, section.end, (), ("memory",))
         for section in sections(wasm)
         if section.id == 1
     )
@@ -466,6 +466,23 @@ def test_other_functions_of_another_interface() -> None:
     assert ComponentPlan.from_json(plan.to_json(), functions=["decode"]) == plan
     with pytest.raises(WasmFormatError, match="the fields encode, decode"):
         ComponentPlan.from_json(plan.to_json())
+
+
+def test_a_memory_that_no_export_shows_is_not_flattened() -> None:
+    with pytest.raises(Unsupported, match="core module 0 does not export its memory"):
+        plan_component(
+            changed('(memory (export "memory") 64)', '(memory (export "memory") 64) (memory 1)')
+        )
+
+
+def test_so_many_imports_are_not_flattened() -> None:
+    imports = "".join(f'(import "" "{index}" (func))' for index in range(2001))
+    exports = "".join(f'(func (export "{index}"))' for index in range(2001))
+    more = f"""(core module $gives {exports}) (core instance $gives (instantiate $gives))
+      (core module $takes {imports})"""
+    more += '(core instance (instantiate $takes (with "" (instance $gives))))' * 5
+    with pytest.raises(Unsupported, match="more than 10000 imports of core modules"):
+        plan_component(with_more(more))
 
 
 DEEP: list[object] = []
