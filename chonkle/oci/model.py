@@ -9,7 +9,8 @@ Sources: OCI Distribution Specification 1.1 (names and references), OCI Image Sp
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from chonkle.digest import Digest
 from chonkle.errors import DigestMismatchError, FetchError
@@ -18,6 +19,9 @@ from chonkle.formats.values import shown
 from chonkle.oci.address import Host
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
+EMPTY_CONFIG_TYPE = "application/vnd.oci.empty.v1+json"
+EMPTY_CONFIG = b"{}"
 WASM_CONFIG_TYPE = "application/vnd.wasm.config.v0+json"
 WASM_LAYER_TYPE = "application/wasm"
 
@@ -101,11 +105,25 @@ class Descriptor:
         media_type: its type.
         digest: what its bytes must hash to.
         size: how many there are.
+        artifact_type: of a manifest in a list of referrers or in an index; otherwise empty.
+        annotations: what else is said of it.
     """
 
     media_type: str
     digest: Digest
     size: int
+    artifact_type: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def to_json(self) -> dict[str, object]:
+        """Give the descriptor as a JSON object, without what is empty."""
+        return {
+            "mediaType": self.media_type,
+            "digest": str(self.digest),
+            "size": self.size,
+            **({"artifactType": self.artifact_type} if self.artifact_type else {}),
+            **({"annotations": dict(self.annotations)} if self.annotations else {}),
+        }
 
     def check(self, data: bytes, *, what: str) -> None:
         """Require that bytes are what the manifest says: their number and their digest.
@@ -130,8 +148,8 @@ def _wasm_layer(manifest: bytes, what: str) -> Descriptor:
     layers = fields.get("layers")
     if not isinstance(layers, list):
         raise FetchError(f"{what}: not an image manifest", expected=f"`{MANIFEST_TYPE}`")
-    _descriptor(fields.get("config"), what)
-    descriptors = [_descriptor(layer, what) for layer in layers]
+    parse_descriptor(fields.get("config"), what)
+    descriptors = [parse_descriptor(layer, what) for layer in layers]
     if [each.media_type for each in descriptors] != [WASM_LAYER_TYPE]:
         raise FetchError(
             f"{what}: not a wasm artifact",
@@ -141,18 +159,34 @@ def _wasm_layer(manifest: bytes, what: str) -> Descriptor:
     return descriptors[0]
 
 
-def _descriptor(document: object, what: str) -> Descriptor:
+def parse_descriptor(document: object, what: str) -> Descriptor:
+    """Check a parsed JSON object and make a descriptor of it.
+
+    Args:
+        document: the parsed JSON.
+        what: what it stands in, for the message.
+
+    Raises:
+        FetchError: when it is none.
+    """
     fields = document if isinstance(document, dict) else {}
     media_type, digest, size = (fields.get(name) for name in ("mediaType", "digest", "size"))
+    artifact_type = fields.get("artifactType", "")
+    # Some tools write null for what they have nothing to say of.
+    annotations = fields.get("annotations") or {}
     if (
         not isinstance(media_type, str)
         or not isinstance(digest, str)
         or not isinstance(size, int)
         or isinstance(size, bool)
         or size < 0
+        or not isinstance(artifact_type, str)
+        or not isinstance(annotations, dict)
+        or not all(isinstance(each, str) for pair in annotations.items() for each in pair)
     ):
         raise FetchError(f"{what}: malformed descriptor", got=shown(document))
     try:
-        return Descriptor(media_type, Digest.parse(digest), size)
+        parsed = Digest.parse(digest)
     except FetchError as failure:
         raise failure.within(what) from failure
+    return Descriptor(media_type, parsed, size, artifact_type, annotations)

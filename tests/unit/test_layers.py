@@ -85,6 +85,7 @@ RULES: Mapping[str, Rule] = {
     "chonkle.cache.bundle": rule(2, "blake3", "tomli_w"),
     "chonkle.cache.aot": rule(2, "blake3", "wasmtime", beside="engine"),
     "chonkle.engine": rule(2, "wasmtime"),
+    "chonkle.oci.repository": rule(1, beside="formats"),
     "chonkle.oci.credentials": rule(3),
     "chonkle.oci.transport": rule(3, "requests", "urllib3"),
     "chonkle.oci.authorization": rule(3, "requests"),
