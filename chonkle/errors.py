@@ -4,23 +4,33 @@ Nothing here knows about layers above; an exception carries its own exit code, s
 line only prints it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from itertools import islice
 from typing import Self
 
 _PART_MAX = 2000
+_NOTE_MAX = 60
 _NAMES_MAX = 12
 _PROBLEMS_MAX = 50
 
 
 def printable(text: str) -> str:
-    """Make somebody else's words fit for a terminal and a log: one line, no control characters.
+    """Make one line of text from a file, a guest or a registry, safe for a terminal and a log.
 
-    What is not printable, line breaks and marks that turn text round included, is written as an
-    escape; what is too long loses its middle.
+    What is not printable becomes an escape: control characters, line breaks, characters of no
+    width, marks that turn text round, and halves of surrogate pairs. Text that is too long loses
+    its middle. What this function gave, it gives back unchanged.
     """
-    if len(text) > _PART_MAX:
-        half = _PART_MAX // 2
-        text = f"{text[:half]}...{text[-half:]}"
+    if len(text) <= _PART_MAX:
+        text = _escaped(text)
+    if len(text) <= _PART_MAX:
+        return text
+    kept = (_PART_MAX - _NOTE_MAX) // 2
+    note = f"[... {len(text) - 2 * kept} characters ...]"
+    return f"{_escaped(text[:kept])[:kept]}{note}{_escaped(text[-kept:])[-kept:]}"
+
+
+def _escaped(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
@@ -33,12 +43,11 @@ def explained(failure: OSError) -> str:
     return f"{failure.filename}: {failure.strerror}" if failure.filename else failure.strerror
 
 
-def offer(names: Iterable[str]) -> str:
+def offer(names: Collection[str]) -> str:
     """Say which names there are, for a message about one that there is not."""
-    known = list(names)
-    shown = ", ".join(f"`{name}`" for name in known[:_NAMES_MAX])
-    more = f" and {len(known) - _NAMES_MAX} more" if len(known) > _NAMES_MAX else ""
-    return f"there is {shown}{more}" if known else "there is none"
+    shown = ", ".join(f"`{name}`" for name in islice(names, _NAMES_MAX))
+    more = f" and {len(names) - _NAMES_MAX} more" if len(names) > _NAMES_MAX else ""
+    return f"there is {shown}{more}" if names else "there is none"
 
 
 class ChonkleError(Exception):
@@ -94,7 +103,7 @@ class PipelineError(ChonkleError, ValueError):
     @classmethod
     def from_problems(cls, pipeline: str, problems: Iterable[str]) -> "PipelineError":
         """Fold several problems of one pipeline into one exception."""
-        found = tuple(problems)
+        found = tuple(map(printable, problems))
         if len(found) == 1:
             text = f"pipeline `{printable(pipeline)}`: {found[0]}"
         else:

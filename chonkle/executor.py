@@ -17,9 +17,8 @@ from chonkle.errors import (
     LimitExceeded,
     PipelineError,
     offer,
-    printable,
 )
-from chonkle.formats.portmap import Buffer
+from chonkle.formats.portmap import Buffer, is_data
 from chonkle.formats.signature import Port
 from chonkle.formats.values import check_scalar, encode_scalar, is_value, shown
 
@@ -133,7 +132,7 @@ def _bind(plan: Plan, inputs: Mapping[str, object], values: list[Buffer | None])
             problems.append(f"input `{name}` is missing")
     if known != len(inputs):
         problems.extend(
-            printable(f"unknown input `{name}`, {offer(plan.inputs)}")
+            f"unknown input `{name}`, {offer(plan.inputs)}"
             for name in inputs
             if name not in plan.inputs and name not in plan.unused_inputs
         )
@@ -159,8 +158,12 @@ def _as_buffer(value: object, port: Port, name: str) -> Buffer:
                 expected="bytes, memoryview or another contiguous buffer",
                 got=f"{type(value).__name__} ({failure})",
             ) from None
-        if view.format.endswith("O"):
-            raise PipelineError(f"{what}: Python objects, which have no bytes of their own")
+        if not is_data(view):
+            raise PipelineError(
+                f"{what}: Python objects or addresses, which have no bytes of their own",
+                expected="numbers or text",
+                got=f"elements of the format {shown(view.format)}",
+            )
         if not view.c_contiguous:
             raise PipelineError(f"{what}: not contiguous", hint="pass a contiguous copy")
         # An empty view of several dimensions cannot be cast.

@@ -5,16 +5,14 @@ with chonkle.prepare("pipeline.json", direction="decode") as prepared:
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from functools import cache
-from itertools import count
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chonkle import executor
 from chonkle.backends.base import Codec, Limits
 from chonkle.closing import Closing
-from chonkle.dag.graph import Pipeline
-from chonkle.dag.plan import Composite, Definition, Plan, make_composite, make_plan
+from chonkle.dag.graph import Pipeline, Step
+from chonkle.dag.plan import LEVELS_MAX, Composite, Plan, make_composite, make_plan
 from chonkle.dag.sidecar import is_sidecar, sidecar_pipeline
 from chonkle.errors import ChonkleError, PipelineError
 from chonkle.formats.json_text import parse_json
@@ -23,11 +21,11 @@ from chonkle.formats.values import shown
 from chonkle.resolver import Resolution, Resolver
 from chonkle.session import Session
 from chonkle.settings import Settings
+from chonkle.storage.files import read_file
 
 _FILE_MAX_BYTES = 16 << 20
-# A few small files, each a step of the next several times over, multiply without end.
-_DEPTH_MAX = 16
-_NESTED_MAX = 1000
+# Steps without a codec, after which the others are not looked at.
+_FAILURES_MAX = 1000
 
 
 class PreparedPipeline(Closing):
@@ -106,13 +104,9 @@ def load(pipeline: str | Path | Mapping[str, object]) -> Pipeline:
     document: object = pipeline
     if isinstance(pipeline, (str, Path)):
         try:
-            with Path(pipeline).open("rb") as file:
-                text = file.read(_FILE_MAX_BYTES + 1)
-        except (OSError, ValueError) as failure:
-            reason = failure.strerror if isinstance(failure, OSError) else str(failure)
-            raise PipelineError(f"cannot read pipeline {pipeline}: {reason}") from failure
-        if len(text) > _FILE_MAX_BYTES:
-            raise PipelineError(f"pipeline {pipeline} is longer than {_FILE_MAX_BYTES} bytes")
+            text = read_file(Path(pipeline), size_max=_FILE_MAX_BYTES)
+        except OSError as failure:
+            raise PipelineError(f"cannot read pipeline {pipeline}: {failure.strerror}") from failure
         document = parse_json(text, what=str(pipeline), error=PipelineError)
     elif isinstance(pipeline, Mapping):
         document = dict(pipeline)
@@ -150,9 +144,8 @@ def prepare(
     settings = settings or Settings.from_environment()
     resolver = _with_settings(resolver or Resolver(), settings)
     parsed = load(pipeline)
-    resolutions: dict[str, Resolution] = {}
-    composite = _define(parsed, resolver, resolutions, budget=count())
-    plan = make_plan(composite, direction or parsed.direction)
+    defined = _Definer(resolver).define(parsed)
+    plan = make_plan(defined.composite, direction or parsed.direction)
     owned = session is None
     session = session or Session(
         cache=settings.cache,
@@ -162,8 +155,8 @@ def prepare(
     try:
         return PreparedPipeline(
             plan,
-            composite=composite,
-            resolutions=resolutions,
+            composite=defined.composite,
+            resolutions=dict(defined.resolutions()),
             session=session,
             owns_session=owned,
             limits=limits or Limits(),
@@ -192,9 +185,8 @@ def define(
         ResolveError: a codec is not to be had.
     """
     resolver = _with_settings(resolver or Resolver(), settings or Settings.from_environment())
-    resolutions: dict[str, Resolution] = {}
-    composite = _define(pipeline, resolver, resolutions, budget=count())
-    return composite, resolutions
+    defined = _Definer(resolver).define(pipeline)
+    return defined.composite, dict(defined.resolutions())
 
 
 def _with_settings(resolver: Resolver, settings: Settings) -> Resolver:
@@ -206,57 +198,109 @@ def _with_settings(resolver: Resolver, settings: Settings) -> Resolver:
     )
 
 
-def _define(
-    pipeline: Pipeline,
-    resolver: Resolver,
-    resolutions: dict[str, Resolution],
-    *,
-    budget: Iterator[int],
-    path: str = "",
-    within: tuple[str, ...] = (),
-) -> Composite:
-    """Resolve the steps of a pipeline, and of the pipelines among them.
+@dataclass(frozen=True, slots=True)
+class _Defined:
+    """A pipeline that was resolved and checked.
 
-    Args:
-        pipeline: the pipeline.
-        resolver: how codecs are picked.
-        resolutions: gets what was picked for each step that is a codec.
-        budget: counts the nested pipelines, over all of them.
-        path: the names of the steps that the pipeline stands in, each with a `/` behind it.
-        within: the codec ids of the pipelines around it.
+    Attributes:
+        composite: the pipeline with what each of its steps is.
+        found: what was picked for each of its steps.
     """
-    within = (*within, pipeline.codec_id)
-    # Steps that share a codec share what was picked for it, and what was fetched.
-    resolve = cache(resolver.with_sources(pipeline.sources).resolve)
-    steps: dict[str, Definition] = {}
-    failures: list[ChonkleError] = []
-    for name, step in pipeline.steps.items():
-        try:
-            found = resolve(step.codec_id, backends=step.backends)
+
+    composite: Composite
+    found: Mapping[str, "Resolution | _Defined"]
+
+    def resolutions(self, path: str = "") -> Iterator[tuple[str, Resolution]]:
+        """Give what was picked for each codec call, by the path of its step.
+
+        Args:
+            path: the names of the steps that the pipeline stands in, each with a `/` behind it.
+        """
+        for name in self.composite.pipeline.steps:
+            found = self.found[name]
             if isinstance(found, Resolution):
-                resolutions[f"{path}{name}"] = found
-                steps[name] = found.signature
-                continue
-            if path.count("/") >= _DEPTH_MAX or next(budget) > _NESTED_MAX:
-                raise PipelineError(
-                    "pipelines within pipelines come to too much",
-                    expected=f"at most {_DEPTH_MAX} levels and {_NESTED_MAX} nested pipelines",
-                )
-            if step.codec_id in within:
-                chain = " -> ".join(f"`{each}`" for each in (*within, step.codec_id))
-                raise PipelineError(f"a pipeline contains itself: {chain}")
-            steps[name] = _define(
-                found.pipeline,
-                resolver,
-                resolutions,
-                budget=budget,
-                path=f"{path}{name}/",
-                within=within,
-            )
+                yield f"{path}{name}", found
+            else:
+                yield from found.resolutions(f"{path}{name}/")
+
+
+class _Definer:
+    """Resolves the codecs of a pipeline and of the pipelines among its steps, each of them once.
+
+    Args of the constructor:
+        resolver: how codecs are picked.
+    """
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+        # By all that decides: the codec, where it may run, and the source that a pipeline names.
+        # A failure stands for its codec like anything else that was found.
+        self._known: dict[tuple[object, ...], Resolution | _Defined | ChonkleError] = {}
+
+    def define(self, pipeline: Pipeline, around: tuple[Pipeline, ...] = ()) -> _Defined:
+        """Resolve the steps of a pipeline, and of the pipelines among them.
+
+        Args:
+            pipeline: the pipeline.
+            around: the pipelines that it stands in.
+
+        Raises:
+            ChonkleError: when one step cannot be had; a PipelineError for more problems than one.
+        """
+        resolver = self._resolver.with_sources(pipeline.sources)
+        found: dict[str, Resolution | _Defined] = {}
+        failures: dict[str, ChonkleError] = {}
+        for name, step in pipeline.steps.items():
+            key = (step.codec_id, step.backends, pipeline.sources.get(step.codec_id))
+            known = self._known.get(key)
+            if known is None:
+                known = self._known[key] = self._find(step, resolver, (*around, pipeline))
+            if isinstance(known, ChonkleError):
+                failures[name] = known
+                if len(failures) == _FAILURES_MAX:
+                    break
+            else:
+                found[name] = known
+        if len(failures) == 1:
+            ((name, failure),) = failures.items()
+            raise failure.within(f"step `{name}`") from failure
+        if failures:
+            problems = list(_problems(failures))
+            if len(failures) == _FAILURES_MAX:
+                problems.append("the steps after these were not looked at")
+            raise PipelineError.from_problems(pipeline.codec_id, problems)
+        steps = {
+            name: each.signature if isinstance(each, Resolution) else each.composite
+            for name, each in found.items()
+        }
+        return _Defined(make_composite(pipeline, steps), found)
+
+    def _find(
+        self, step: Step, resolver: Resolver, around: tuple[Pipeline, ...]
+    ) -> Resolution | _Defined | ChonkleError:
+        try:
+            found = resolver.resolve(step.codec_id, backends=step.backends)
+            if isinstance(found, Resolution):
+                return found
+            if found.pipeline in around:
+                chain = " -> ".join(f"`{each.codec_id}`" for each in (*around, found.pipeline))
+                return PipelineError(f"a pipeline contains itself: {chain}")
+            if len(around) > LEVELS_MAX:
+                return PipelineError(f"more than {LEVELS_MAX} levels of pipelines within pipelines")
+            return self.define(found.pipeline, around)
         except ChonkleError as failure:
-            failures.append(failure.within(f"step `{name}`"))
-    if len(failures) == 1:
-        raise failures[0]
-    if failures:
-        raise PipelineError.from_problems(pipeline.codec_id, map(str, failures))
-    return make_composite(pipeline, steps)
+            return failure
+
+
+def _problems(failures: Mapping[str, ChonkleError]) -> Iterator[str]:
+    """Give what is wrong with steps; the problems of a pipeline that several use are said once."""
+    told: dict[int, str] = {}
+    for name, failure in failures.items():
+        problems = failure.problems if isinstance(failure, PipelineError) else ()
+        if not problems:
+            yield f"step `{name}`: {failure}"
+        elif id(failure) in told:
+            yield f"step `{name}`: the problems of step `{told[id(failure)]}`"
+        else:
+            told[id(failure)] = name
+            yield from (f"step `{name}`: {problem}" for problem in problems)

@@ -236,8 +236,8 @@ class Resolver:
     def _from_file(self, codec_id: str, path: Path) -> Resolution | PipelineResolution:
         try:
             data = read_file(path, size_max=SIZE_MAX_BYTES)
-        except (OSError, ValueError) as failure:
-            reason = failure.strerror if isinstance(failure, OSError) else str(failure)
+        except OSError as failure:
+            reason = failure.strerror
             raise ResolveError(f"codec `{codec_id}`: cannot read {path}: {reason}") from failure
         return self._identified(codec_id, data, f"path {path}")
 
@@ -289,7 +289,7 @@ class Resolver:
         return Resolution(codec.kind, codec.signature, reason, codec)
 
     def _unknown(self, codec_id: str, allowed: Sequence[str]) -> ResolveError:
-        elsewhere = self.candidates(codec_id)
+        elsewhere = self.candidates(codec_id) if set(allowed) != set(BACKENDS) else []
         if elsewhere:
             return ResolveError(
                 f"codec `{codec_id}`: no implementation for backend {', '.join(allowed)}",

@@ -21,7 +21,7 @@ from typing import Any, Protocol, cast
 
 import wasmtime
 
-from chonkle.errors import LimitExceeded, WasmFormatError
+from chonkle.errors import LimitExceeded, WasmFormatError, printable
 from chonkle.formats.wasm_binary import type_parts
 
 # What wasmtime says of a guest that called a function of the host which failed.
@@ -397,7 +397,7 @@ def open_calls(*, prepared: bool = True) -> Calls:
     import logging  # noqa: PLC0415 - hardly ever needed
 
     logging.getLogger("chonkle.calls").warning(
-        "prepared calls do not work with this wasmtime, so calls are slower: %s", reason
+        "prepared calls do not work with this wasmtime, so calls are slower: %s", printable(reason)
     )
     return PublicCalls()
 

@@ -470,7 +470,7 @@ def _reason(failure: Exception) -> str:
     # wasmtime prints a chain of causes below a backtrace; the innermost one is the reason.
     lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
     last = lines[-1] if lines else type(failure).__name__
-    return one_line(last.removeprefix("wasm trap: ").removeprefix("0: ").removeprefix("1: "))
+    return last.removeprefix("wasm trap: ").removeprefix("0: ").removeprefix("1: ")
 
 
 def refusal(text: str) -> CodecError | LimitExceeded:
@@ -480,12 +480,7 @@ def refusal(text: str) -> CodecError | LimitExceeded:
         text: a guest's words; `out of memory` before all others says that it wanted more than it
             may have, which is not the input's fault.
     """
-    words = one_line(text[:ERROR_TEXT_MAX_BYTES])
+    words = text[:ERROR_TEXT_MAX_BYTES].strip()
     if words.startswith("out of memory"):
         return OutOfMemory(words, hint="raise the memory limit, if the input is to be trusted")
     return CodecError(words or WORDLESS)
-
-
-def one_line(text: str) -> str:
-    """Make a guest's words fit for a terminal: no line breaks, no control characters."""
-    return "".join(c if c.isprintable() else " " for c in text).strip()

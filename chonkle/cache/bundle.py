@@ -11,7 +11,6 @@ only then is anything written, and what is written is checked again.
 
 import os
 import re
-import stat
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -53,6 +52,7 @@ from chonkle.cache.survey import (
 )
 from chonkle.cache.verify import check_key
 from chonkle.errors import CacheError
+from chonkle.storage.files import open_regular
 
 _FORMAT_VERSION = 1
 _MANIFEST = "bundle.toml"
@@ -411,28 +411,17 @@ def _words(manifest: Mapping[str, object]) -> str:
 
 
 def _open_bundle(path: Path, *, size_max: int) -> BinaryIO:
-    # Without waiting, for what looks like a file may be a pipe that nobody ever writes to.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    handle = os.open(path, flags)
-    try:
-        _demand_file(os.fstat(handle), size_max=size_max)
-    except CacheError:
-        os.close(handle)
-        raise
-    return os.fdopen(handle, "rb")
-
-
-def _demand_file(status: os.stat_result, *, size_max: int) -> None:
-    # It is read twice, which a pipe cannot be.
-    if not stat.S_ISREG(status.st_mode):
-        raise CacheError("it is not a regular file")
-    if status.st_size > size_max:
+    file = open_regular(path)
+    size = os.fstat(file.fileno()).st_size
+    if size > size_max:
+        file.close()
         raise CacheError(
             "it is larger than the cache may be",
             expected=f"at most {size_max} bytes",
-            got=f"{status.st_size} bytes",
+            got=f"{size} bytes",
             hint="set CHONKLE_CACHE_MAX_SIZE",
         )
+    return file
 
 
 def _read_text(member: Member, file: BinaryIO, *, size_max: int) -> bytes:

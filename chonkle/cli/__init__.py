@@ -4,12 +4,14 @@ import gc
 import sys
 from collections.abc import Mapping
 from importlib import import_module
+from io import StringIO
 from types import ModuleType
 from typing import Any
 
 import click
 
-from chonkle.errors import ChonkleError, explained, printable
+from chonkle.cli.output import print_lines
+from chonkle.errors import ChonkleError, explained
 from chonkle.version import __version__
 
 # Command -> where it is. A command that is not used is not imported.
@@ -117,13 +119,15 @@ def main() -> None:
     try:
         code = chonkle.main(standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo("interrupted", err=True)
+        print_lines("interrupted", err=True)
         sys.exit(_INTERRUPTED)
     except click.ClickException as failure:
-        failure.show()
+        words = StringIO()
+        failure.show(words)
+        print_lines(*words.getvalue().rstrip().split("\n"), err=True)
         sys.exit(failure.exit_code)
     except ChonkleError as failure:
-        click.echo(f"error: {failure}", err=True)
+        print_lines(*f"error: {failure}".split("\n"), err=True)
         sys.exit(failure.exit_code)
     except BrokenPipeError:
         # Whoever read our output has seen enough. Standard output is closed here, so that Python
@@ -131,9 +135,9 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(1)
     except OSError as failure:
-        click.echo(f"error: {printable(explained(failure))}", err=True)
+        print_lines(f"error: {explained(failure)}", err=True)
         sys.exit(1)
     except MemoryError:
-        click.echo("error: out of memory", err=True)
+        print_lines("error: out of memory", err=True)
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)

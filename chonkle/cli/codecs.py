@@ -8,7 +8,7 @@ import click
 
 from chonkle.backends.native import native_codec_ids
 from chonkle.cli.options import codec_store_option
-from chonkle.cli.output import print_json, shown_size, table
+from chonkle.cli.output import print_json, print_lines, shown_size, table
 from chonkle.cli.signature import described, port_table
 from chonkle.errors import ResolveError
 from chonkle.formats.signature import Signature
@@ -47,7 +47,7 @@ def codecs(codec_id: str | None, codec_store: Path | None, *, as_json: bool) -> 
         resolver.resolve(codec_id)  # says why there is none
         raise ResolveError(f"no codec `{codec_id}`")
     for _, bad in bad_files:
-        click.echo(f"warning: {bad.failure}", err=True)
+        print_lines(f"warning: {bad.failure}", err=True)
     if as_json:
         documents = [_document(each) for group in found.values() for each in group]
         print_json(documents + [_bad_document(name, bad) for name, bad in bad_files])
@@ -57,14 +57,14 @@ def codecs(codec_id: str | None, codec_store: Path | None, *, as_json: bool) -> 
         for name, group in found.items()
         for each in group
     ]
-    click.echo(table(rows, header=("codec", "implementation", "backend", "size", "origin")))
+    print_lines(*table(rows, header=("codec", "implementation", "backend", "size", "origin")))
     if codec_id is not None:
         for name, signature in _distinct(found[codec_id]):
             if words := described(signature):
-                click.echo(f"\n{name}:")
-                click.echo(table([(f"  {field}", text) for field, text in words]))
-            click.echo(f"\nports of {name}, as decoding sees them:")
-            click.echo(port_table(signature.inputs, signature.outputs))
+                print_lines("", f"{name}:")
+                print_lines(*table([(f"  {field}", text) for field, text in words]))
+            print_lines("", f"ports of {name}, as decoding sees them:")
+            print_lines(*port_table(signature.inputs, signature.outputs))
 
 
 def _distinct(group: list[Resolution]) -> Iterator[tuple[str, Signature]]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from chonkle.cli.output import print_lines
 from chonkle.cli.signals import terminable
 from chonkle.errors import StoreError, WasmFormatError
 from chonkle.formats.component_binary import read_interface
@@ -43,7 +44,7 @@ def embed_signature(file: Path, signature: Path, output: Path | None) -> None:
             replace_file(target, embedded)
     except OSError as failure:
         raise StoreError(f"cannot write {target}: {failure.strerror}") from failure
-    click.echo(f"{target}: signature of {parsed.codec_id}, {parsed.label}", err=True)
+    print_lines(f"{target}: signature of {parsed.codec_id}, {parsed.label}", err=True)
 
 
 def _read(path: Path) -> bytes:

@@ -2,20 +2,24 @@
 
 import errno
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from chonkle.cli.signals import terminable
 from chonkle.errors import PipelineError
 from chonkle.storage.files import read_file, replace_file_in_parts
 
 STANDARD = "-"
+# What the shell opened for this process: `<(command)` is such a path in bash and zsh.
+_OPENED = re.compile(r"-|/dev/(?:stdin|fd/([0-9]{1,6}))")
 
 
 def read_input(name: str, file: str, *, size_max: int) -> bytes:
-    """Read an input.
+    """Read an input: a regular file, or a stream that the shell opened.
 
     Args:
         name: the input, for messages.
@@ -26,17 +30,17 @@ def read_input(name: str, file: str, *, size_max: int) -> bytes:
         PipelineError: when it cannot be read or is longer.
     """
     try:
-        if file != STANDARD:
+        opened = _OPENED.fullmatch(file)
+        if opened is None:
             return read_file(Path(file), size_max=size_max)
-        return _read_standard(size_max)
+        with os.fdopen(int(opened[1] or 0), "rb", closefd=False) as stream:
+            return _read_stream(stream, size_max)
     except OSError as failure:
         raise PipelineError(f"input `{name}`: cannot read {file}: {failure.strerror}") from failure
 
 
-def _read_standard(size_max: int) -> bytes:
-    if sys.stdin is None:
-        raise OSError(errno.EBADF, "standard input is closed")
-    data = sys.stdin.buffer.read(size_max + 1)
+def _read_stream(stream: BinaryIO, size_max: int) -> bytes:
+    data = stream.read(size_max + 1)
     if len(data) > size_max:
         raise OSError(errno.EFBIG, f"more than the allowed {size_max} bytes")
     return data

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from chonkle.cli.output import print_json, shown_size, table
+from chonkle.cli.output import print_json, print_lines, shown_size, table
 from chonkle.cli.signature import described, port_table
 from chonkle.digest import Digest
 from chonkle.errors import ChonkleError, SignatureError, StoreError
@@ -67,16 +67,16 @@ def inspect(file: Path, *, as_json: bool) -> None:
         ("blake3", blake3.hex),
         ("sha256", sha256.hex),
     ]
-    click.echo(table(rows))
+    print_lines(*table(rows))
     if signature is None:
-        click.echo(f"\nsignature: {missing}")
+        print_lines("", f"signature: {missing}")
     else:
-        click.echo("\nports, as decoding sees them:")
-        click.echo(port_table(signature.inputs, signature.outputs))
+        print_lines("", "ports, as decoding sees them:")
+        print_lines(*port_table(signature.inputs, signature.outputs))
     for title, externals in (("imports", interface.imports), ("exports", interface.exports)):
-        click.echo(f"\n{title}:{'' if externals else ' none'}")
+        print_lines("", f"{title}:{'' if externals else ' none'}")
         if externals:
-            click.echo(table([(f"  {each.kind}", each.name, each.type) for each in externals]))
+            print_lines(*table([(f"  {each.kind}", each.name, each.type) for each in externals]))
 
 
 def _document(each: External) -> dict[str, str]:

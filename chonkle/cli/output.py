@@ -11,14 +11,30 @@ _KIB = 1024
 _TIMES = (("d", 86400), ("h", 3600), ("min", 60))
 
 
+def print_lines(*lines: str, err: bool = False) -> None:
+    """Print lines. Every command prints through this function, so that nothing raw is printed.
+
+    Args:
+        lines: what is not printable in one is escaped, line breaks too.
+        err: print on standard error.
+    """
+    if lines:
+        click.echo("\n".join(map(printable, lines)), err=err)
+
+
 def print_json(value: object) -> None:
     """Print a JSON document."""
-    # In ASCII, so that no character of somebody's signature moves a cursor or turns text round.
-    click.echo(json.dumps(value, indent=2))
+    click.echo(json_text(value))
 
 
-def table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = ()) -> str:
-    """Lay rows out in columns.
+def json_text(value: object) -> str:
+    """Write a JSON document in printable ASCII, so that no character of it moves a cursor."""
+    # Of ASCII, JSON leaves only the last character raw that is not printable.
+    return json.dumps(value, indent=2).replace("\x7f", "\\u007f")
+
+
+def table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = ()) -> list[str]:
+    """Lay rows out in columns, a line for each.
 
     Args:
         rows: cells, the same number in each row.
@@ -27,12 +43,12 @@ def table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = ()) -> str:
     cells = [[printable(cell) for cell in row] for row in rows]
     lines = [list(header), *cells] if header else cells
     if not lines:
-        return ""
+        return []
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join(
+    return [
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
-    )
+    ]
 
 
 def shown_size(size_bytes: int) -> str:

@@ -24,9 +24,9 @@ from chonkle.cli.options import (
     resolver_options,
     to_mapping,
 )
-from chonkle.cli.output import print_json, table
+from chonkle.cli.output import print_json, print_lines, table
 from chonkle.cli.signals import interruptible
-from chonkle.errors import PipelineError, offer, printable
+from chonkle.errors import PipelineError, offer
 from chonkle.pipeline import PreparedPipeline, prepare
 
 
@@ -140,7 +140,7 @@ def _files(options: Mapping[str, Any]) -> _Files:
     twice = written_twice(files.outputs)
     if twice is not None:
         first, second = (f"{name}={files.outputs[name]}" for name in twice)
-        raise click.UsageError(printable(f"--output {first} and {second} are the same file"))
+        raise click.UsageError(f"--output {first} and {second} are the same file")
     if options["as_json"] and any(map(is_standard_output, files.outputs.values())):
         raise click.UsageError("--json and an output both want standard output")
     return files
@@ -174,9 +174,7 @@ def _run_on(files: _Files, prepared: PreparedPipeline) -> float:
 def _check_outputs(prepared: PreparedPipeline, files: Mapping[str, str]) -> None:
     """Find what would fail only after all the work was done."""
     known = prepared.plan.outputs
-    problems = [
-        printable(f"unknown output `{name}`, {offer(known)}") for name in files if name not in known
-    ]
+    problems = [f"unknown output `{name}`, {offer(known)}" for name in files if name not in known]
     problems.extend(
         f"output `{name}`: no directory {Path(file).parent}"
         for name, file in files.items()
@@ -228,7 +226,7 @@ def _explain(
         for step in steps
     ]
     lines = [f"{prepared.plan.direction} with {prepared.plan.codec_id}:"]
-    lines.append(table(rows, header=("  step", "codec", "implementation", "why")))
+    lines.extend(table(rows, header=("  step", "codec", "implementation", "why")))
     lines.extend(
         f"  {step.path} could also be: {', '.join(passed_over)}"
         for step in prepared.plan.steps
@@ -242,4 +240,4 @@ def _explain(
         f"  prepared in {prepared_s * 1e3:.1f} ms"
         + ("" if ran_s is None else f", run in {ran_s * 1e3:.1f} ms")
     )
-    click.echo("\n".join(lines), err=True)
+    print_lines(*lines, err=True)

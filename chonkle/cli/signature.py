@@ -26,7 +26,7 @@ def described(signature: Signature) -> list[tuple[str, str]]:
     ]
 
 
-def port_table(inputs: Mapping[str, Port], outputs: Mapping[str, Port]) -> str:
+def port_table(inputs: Mapping[str, Port], outputs: Mapping[str, Port]) -> list[str]:
     """Lay out the ports of a signature."""
     rows = []
     for side, ports in (("in", inputs), ("out", outputs)):

@@ -6,12 +6,14 @@ from typing import Any
 import click
 
 from chonkle.cli.options import check_used, resolver_of, resolver_options
-from chonkle.cli.output import print_json
+from chonkle.cli.output import print_json, print_lines
 from chonkle.cli.signature import port_table
 from chonkle.dag.plan import make_plan
 from chonkle.errors import PipelineError
 from chonkle.formats.signature import opposite
 from chonkle.pipeline import define, load
+
+_PROBLEMS_MAX = 12
 
 
 @click.command(short_help="Check a pipeline without running it.")
@@ -52,8 +54,14 @@ def validate(pipeline: Path, *, as_json: bool, **options: Any) -> None:  # noqa:
             }
         )
         return
-    click.echo(f"{parsed.codec_id}: valid, {len(plan.steps)} steps")
-    click.echo(f"  {parsed.direction}: yes, as written")
-    click.echo(f"  {inverse}: {'no: ' + '; '.join(why_not) if why_not else 'yes, inverted'}")
-    click.echo("\nports, as decoding sees them:")
-    click.echo(port_table(signature.inputs, signature.outputs))
+    print_lines(f"{parsed.codec_id}: valid, {len(plan.steps)} steps")
+    print_lines(f"  {parsed.direction}: yes, as written")
+    print_lines(f"  {inverse}: {_listed(why_not) if why_not else 'yes, inverted'}")
+    print_lines("", "ports, as decoding sees them:")
+    print_lines(*port_table(signature.inputs, signature.outputs))
+
+
+def _listed(problems: tuple[str, ...]) -> str:
+    more = len(problems) - _PROBLEMS_MAX
+    shown = [*problems[:_PROBLEMS_MAX], *([f"{more} more"] if more > 0 else [])]
+    return f"no: {'; '.join(shown)}"

@@ -10,10 +10,10 @@ import base64
 import binascii
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from graphlib import CycleError, TopologicalSorter
-from typing import cast
+from functools import cache
+from typing import NamedTuple, cast
 
-from chonkle.errors import ChonkleError, PipelineError, offer, printable
+from chonkle.errors import ChonkleError, PipelineError, offer
 from chonkle.formats.signature import Direction, Port, read_port
 from chonkle.formats.values import PORT_TYPES, PortType, encode_scalar, is_value, shown
 from chonkle.names import CODEC_NAME_RULE, WIRE_NAME_RULE, is_codec_name, is_wire_name
@@ -29,8 +29,7 @@ _STEP_FIELDS = frozenset({"codec_id", "inputs", "description"})
 _CONSTANT_FIELDS = frozenset({"type", "value", "description"})
 
 
-@dataclass(frozen=True, slots=True)
-class WiringRef:
+class WiringRef(NamedTuple):
     """Where a value comes from: `input.<port>`, `constant.<name>` or `<step>.<port>`.
 
     Attributes:
@@ -131,19 +130,37 @@ def topological_order(needs: Mapping[str, set[str]]) -> list[str]:
         PipelineError: when they need each other in a circle, which is named.
     """
     place = {name: index for index, name in enumerate(needs)}
-    sorter = TopologicalSorter(needs)
+    users: dict[str, list[str]] = {name: [] for name in needs}
+    missing = {name: len(needed) for name, needed in needs.items()}
+    for name, needed in needs.items():
+        for each in needed:
+            users[each].append(name)
     ordered: list[str] = []
-    try:
-        sorter.prepare()
-        while sorter.is_active():
-            # Not in the order of a set, which is another one in every process.
-            ready = sorted(sorter.get_ready(), key=place.__getitem__)
-            ordered += ready
-            sorter.done(*ready)
-    except CycleError as failure:
-        circle = " -> ".join(f"`{name}`" for name in reversed(failure.args[1]))
-        raise PipelineError(f"the steps form a cycle: {circle}") from None
+    ready = [name for name, count in missing.items() if count == 0]
+    while ready:
+        ordered += ready
+        freed = []
+        for name in ready:
+            for user in users[name]:
+                missing[user] -= 1
+                if missing[user] == 0:
+                    freed.append(user)
+        # Not in the order of a set, which is another one in every process.
+        ready = sorted(freed, key=place.__getitem__)
+    if len(ordered) < len(needs):
+        circle = " -> ".join(f"`{name}`" for name in _circle(needs, set(ordered)))
+        raise PipelineError(f"the steps form a cycle: {circle}")
     return ordered
+
+
+def _circle(needs: Mapping[str, set[str]], ordered: set[str]) -> list[str]:
+    """Find steps that need each other in a circle: each step without a place needs another one."""
+    name = next(name for name in needs if name not in ordered)
+    passed: dict[str, int] = {}
+    while name not in passed:
+        passed[name] = len(passed)
+        name = min(needs[name] - ordered)
+    return [*list(passed)[passed[name] :], name]
 
 
 class _Parser:
@@ -185,7 +202,7 @@ class _Parser:
         )
 
     def _problem(self, what: str, expected: str, got: object) -> None:
-        self.problems.append(printable(f"{what}, expected {expected}, got {shown(got)}"))
+        self.problems.append(f"{what}, expected {expected}, got {shown(got)}")
 
     def _refuse_unknown(
         self, document: Mapping[str, object], known: frozenset[str], where: str
@@ -194,7 +211,7 @@ class _Parser:
         for name in document:
             if name not in known:
                 self.problems.append(
-                    printable(f"{where}unknown field `{name}`, expected {', '.join(sorted(known))}")
+                    f"{where}unknown field `{name}`, expected {', '.join(sorted(known))}"
                 )
 
     def _each[T](
@@ -297,20 +314,13 @@ class _Parser:
             CONSTANT: set(constants) | _names(self.document.get("constants")),
         }
         step_names = set(steps) | _names(self.document.get("steps"))
-        consumers = [
-            (f"step `{name}`, port `{port}`", ref)
-            for name, step in steps.items()
-            for port, ref in step.inputs.items()
-        ]
-        consumers.extend((f"output `{name}`", ref) for name, ref in outputs.items())
-        for where, ref in consumers:
-            if ref.scope in known:
-                if ref.port not in known[ref.scope]:
-                    self.problems.append(
-                        f"{where}: no {ref.scope} `{ref.port}`, {offer(sorted(known[ref.scope]))}"
-                    )
-            elif ref.scope not in step_names:
-                self.problems.append(f"{where}: no step `{ref.scope}`, {offer(sorted(step_names))}")
+
+        check = self._reference_check(known, step_names)
+        for name, step in steps.items():
+            for port, ref in step.inputs.items():
+                check(ref, f"step `{name}`, port `{port}`")
+        for name, ref in outputs.items():
+            check(ref, f"output `{name}`")
         for name, ref in outputs.items():
             if ref.scope == CONSTANT:
                 self.problems.append(f"output `{name}`: a constant cannot be an output")
@@ -323,6 +333,30 @@ class _Parser:
         except PipelineError as failure:
             self.problems.append(str(failure))
             return []
+
+    def _reference_check(
+        self, known: Mapping[str, set[str]], steps: set[str]
+    ) -> Callable[[WiringRef, str], None]:
+        """Give a function that reports a reference to what does not exist.
+
+        Args:
+            known: the names of each scope that is no step.
+            steps: the names of steps.
+        """
+
+        # Sorted once, however many references are wrong.
+        @cache
+        def offered(scope: str) -> str:
+            return offer(sorted(known.get(scope, steps)))
+
+        def check(ref: WiringRef, where: str) -> None:
+            if ref.scope not in known:
+                if ref.scope not in steps:
+                    self.problems.append(f"{where}: no step `{ref.scope}`, {offered('')}")
+            elif ref.port not in known[ref.scope]:
+                self.problems.append(f"{where}: no {ref.scope} `{ref.port}`, {offered(ref.scope)}")
+
+        return check
 
 
 def _names(section: object) -> set[str]:

@@ -11,13 +11,18 @@ with two consumers would have two producers, which is an error. Constants stay, 
 wired to parameters.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import cast
 
 from chonkle.dag.graph import CONSTANT, INPUT, Pipeline, WiringRef, topological_order
 from chonkle.errors import PipelineError, offer
 from chonkle.formats.signature import Direction, Port, Signature, opposite
-from chonkle.formats.values import accepts, encode_scalar, is_value
+from chonkle.formats.values import PortType, accepts, encode_scalar, is_value
+
+LEVELS_MAX = 16
+_STEPS_MAX = 100_000
+_PARTS_MAX = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +33,13 @@ class Composite:
         pipeline: the pipeline.
         steps: what each step's codec is: a signature, or a pipeline again.
         signature: the derived signature.
+        size: what planning it comes to.
     """
 
     pipeline: Pipeline
     steps: Mapping[str, "Definition"]
     signature: Signature
+    size: "Size"
 
     def codec_ids(self) -> set[str]:
         """Give the ids of all codecs in it, those of pipelines among them included."""
@@ -44,6 +51,51 @@ class Composite:
 
 
 type Definition = Signature | Composite
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a plan comes to: a pipeline that is a step counts at each use.
+
+    Attributes:
+        levels: of pipelines within pipelines.
+        steps: codec calls and uses of pipelines.
+        parts: ports, constants and wiring references.
+    """
+
+    levels: int
+    steps: int
+    parts: int
+
+    @classmethod
+    def of(cls, pipeline: Pipeline, steps: Mapping[str, Definition]) -> "Size":
+        """Count what a pipeline comes to, without planning it."""
+        inner = [steps[name] for name in pipeline.steps]
+        nested = [definition.size for definition in inner if isinstance(definition, Composite)]
+        own = (pipeline.inputs, pipeline.outputs, pipeline.constants)
+        return cls(
+            levels=max((1 + size.levels for size in nested), default=0),
+            steps=len(inner) + sum(size.steps for size in nested),
+            parts=sum(map(len, own))
+            + sum(len(step.inputs) for step in pipeline.steps.values())
+            + sum(len(each.inputs) + len(each.outputs) for each in map(_signature, inner))
+            + sum(size.parts for size in nested),
+        )
+
+    def check(self) -> None:
+        """Refuse what would take too long: a few small files multiply without end.
+
+        Raises:
+            PipelineError: saying what is allowed.
+        """
+        if self.levels > LEVELS_MAX or self.steps > _STEPS_MAX or self.parts > _PARTS_MAX:
+            raise PipelineError(
+                "the pipeline is too large, pipelines that are steps counted at each use",
+                expected=f"at most {_STEPS_MAX} steps, {_PARTS_MAX} ports, constants and wiring "
+                f"references, and {LEVELS_MAX} levels of pipelines within pipelines",
+                got=f"{self.steps} steps, {self.parts} ports, constants and wiring references, "
+                f"and {self.levels} levels",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +150,13 @@ def make_composite(pipeline: Pipeline, steps: Mapping[str, Definition]) -> Compo
         steps: what each of its steps is.
 
     Raises:
-        PipelineError: with every problem of the wiring as written.
+        PipelineError: with every problem of the wiring as written, or when planning it would take
+            too long.
     """
-    signatures = {name: _signature(steps[name]) for name in pipeline.steps}
-    problems = list(_check_wiring(pipeline, signatures))
+    problems = list(_check_wiring(pipeline, steps))
     if problems:
         raise PipelineError.from_problems(pipeline.codec_id, problems)
-    signature = _derive_signature(pipeline, signatures)
+    signature = _derive_signature(pipeline, steps)
     shared = [
         f"output `{name}` has the name of a parameter"
         for name in pipeline.outputs
@@ -112,7 +164,9 @@ def make_composite(pipeline: Pipeline, steps: Mapping[str, Definition]) -> Compo
     ]
     if shared:
         raise PipelineError.from_problems(pipeline.codec_id, shared)
-    return Composite(pipeline, steps, signature)
+    size = Size.of(pipeline, steps)
+    size.check()
+    return Composite(pipeline, steps, signature, size)
 
 
 def make_plan(composite: Composite, direction: Direction) -> Plan:
@@ -123,7 +177,7 @@ def make_plan(composite: Composite, direction: Direction) -> Plan:
     """
     pipeline = composite.pipeline
     emitter = _Emitter(direction)
-    oriented = _orient(composite, direction)
+    oriented = emitter.orient(composite)
     inputs: dict[str, tuple[int, Port]] = {}
     bindings: dict[str, int] = {}
     for name, port in oriented.inputs.items():
@@ -143,7 +197,7 @@ def make_plan(composite: Composite, direction: Direction) -> Plan:
             for name in both - inputs.keys()
             if name in pipeline.inputs and not pipeline.inputs[name].exists(direction)
         ),
-        steps=_with_lifetimes(emitter.steps, set(outputs.values())),
+        steps=emitter.planned(set(outputs.values())),
         outputs=outputs,
         slots=tuple(emitter.slots),
         copies=tuple(emitter.copies),
@@ -154,42 +208,59 @@ def _signature(definition: Definition) -> Signature:
     return definition.signature if isinstance(definition, Composite) else definition
 
 
-def _check_wiring(pipeline: Pipeline, signatures: Mapping[str, Signature]) -> Iterator[str]:
+def _per_codec[T](
+    pipeline: Pipeline, steps: Mapping[str, Definition], read: Callable[[Signature], T]
+) -> dict[str, T]:
+    """Give for each step what is read from its signature, once for all steps of a codec."""
+    by_codec: dict[int, T] = {}
+    found = {}
+    for name in pipeline.steps:
+        definition = steps[name]
+        key = id(definition)
+        if key not in by_codec:
+            by_codec[key] = read(_signature(definition))
+        found[name] = by_codec[key]
+    return found
+
+
+def _check_wiring(pipeline: Pipeline, steps: Mapping[str, Definition]) -> Iterator[str]:
     written = pipeline.direction
+    wireable = _per_codec(pipeline, steps, lambda signature: signature.wireable(written))
+    gives = _per_codec(pipeline, steps, lambda signature: signature.gives(written))
     for name, step in pipeline.steps.items():
-        where = f"step `{name}` (codec `{step.codec_id}`)"
-        ports = signatures[name].wireable(written)
+        ports = wireable[name]
         for port_name, ref in step.inputs.items():
             port = ports.get(port_name)
+            source = _source_type(pipeline, gives, ref)
+            if port is not None and source is not None and _fits(pipeline, ref, port, source):
+                continue
+            where = f"step `{name}` (codec `{step.codec_id}`)"
             if port is None:
                 yield f"{where}: no input port `{port_name}`, {offer(ports)}"
-            source = _source_type(pipeline, signatures, ref)
             if source is None:
-                yield (
-                    f"{where}, port `{port_name}`: step `{ref.scope}` has no output port "
-                    f"`{ref.port}`, {offer(signatures[ref.scope].gives(written))}"
-                )
-            elif port is not None and not _fits(pipeline, ref, port, source):
+                yield f"{where}, port `{port_name}`: {_no_such_output(ref, gives)}"
+            elif port is not None:
                 yield (
                     f"{where}, port `{port_name}`: wrong type, expected `{port.type}`, "
                     f"got `{source}` from `{ref}`"
                 )
     for name, ref in pipeline.outputs.items():
-        if _source_type(pipeline, signatures, ref) is None:
-            yield (
-                f"output `{name}`: step `{ref.scope}` has no output port `{ref.port}`, "
-                f"{offer(signatures[ref.scope].gives(written))}"
-            )
+        if _source_type(pipeline, gives, ref) is None:
+            yield f"output `{name}`: {_no_such_output(ref, gives)}"
+
+
+def _no_such_output(ref: WiringRef, gives: Mapping[str, Mapping[str, Port]]) -> str:
+    return f"step `{ref.scope}` has no output port `{ref.port}`, {offer(gives[ref.scope])}"
 
 
 def _source_type(
-    pipeline: Pipeline, signatures: Mapping[str, Signature], ref: WiringRef
-) -> str | None:
+    pipeline: Pipeline, gives: Mapping[str, Mapping[str, Port]], ref: WiringRef
+) -> PortType | None:
     if ref.scope == INPUT:
         return pipeline.inputs[ref.port].type
     if ref.scope == CONSTANT:
         return pipeline.constants[ref.port].type
-    port = signatures[ref.scope].gives(pipeline.direction).get(ref.port)
+    port = gives[ref.scope].get(ref.port)
     return None if port is None else port.type
 
 
@@ -201,29 +272,31 @@ def _fits(pipeline: Pipeline, ref: WiringRef, port: Port, source_type: str) -> b
 
 
 def _data_consumers(
-    pipeline: Pipeline, signatures: Mapping[str, Signature]
+    pipeline: Pipeline, steps: Mapping[str, Definition]
 ) -> dict[WiringRef, list[WiringRef]]:
     """Find who consumes each value as data, and so produces it in the other direction."""
+    inverse = opposite(pipeline.direction)
+    given_back = _per_codec(pipeline, steps, lambda signature: signature.gives(inverse))
     found: dict[WiringRef, list[WiringRef]] = {}
     for name, step in pipeline.steps.items():
-        given_back = signatures[name].gives(opposite(pipeline.direction))
         for port, ref in step.inputs.items():
-            if port in given_back and ref.scope != CONSTANT:
+            if port in given_back[name] and ref.scope != CONSTANT:
                 found.setdefault(ref, []).append(WiringRef(name, port))
     for name, ref in pipeline.outputs.items():
         found.setdefault(ref, []).append(WiringRef(INPUT, name))
     return found
 
 
-def _derive_signature(pipeline: Pipeline, signatures: Mapping[str, Signature]) -> Signature:
-    consumers = _data_consumers(pipeline, signatures)
+def _derive_signature(pipeline: Pipeline, steps: Mapping[str, Definition]) -> Signature:
+    consumers = _data_consumers(pipeline, steps)
+    gives = _per_codec(pipeline, steps, lambda signature: signature.gives(pipeline.direction))
     inputs = {}
     for name, port in pipeline.inputs.items():
         # What no step and no output takes as data comes from nowhere in the inverse, so it stays an
         # input there.
         inputs[name] = replace(port, parameter=WiringRef(INPUT, name) not in consumers)
     outputs = {
-        name: Port(type=_source_type(pipeline, signatures, ref))  # type: ignore[arg-type]  # checked
+        name: Port(type=cast("PortType", _source_type(pipeline, gives, ref)))
         for name, ref in pipeline.outputs.items()
     }
     if pipeline.direction == "encode":
@@ -244,65 +317,44 @@ class _Oriented:
         inputs: what it takes in that direction.
         links: where each step's input ports get their values, steps in order.
         outputs: where what it gives comes from.
+        takes: the ports that go into each step.
+        gives: the ports that come out of each step.
         problems: why it cannot be turned that way.
     """
 
     inputs: dict[str, Port]
     links: dict[str, dict[str, WiringRef]]
     outputs: dict[str, WiringRef]
+    takes: dict[str, dict[str, Port]]
+    gives: dict[str, dict[str, Port]]
     problems: list[str]
 
 
 def _orient(composite: Composite, direction: Direction) -> _Oriented:
-    pipeline = composite.pipeline
+    pipeline, steps = composite.pipeline, composite.steps
+    takes = _per_codec(pipeline, steps, lambda signature: signature.takes(direction))
+    gives = _per_codec(pipeline, steps, lambda signature: signature.gives(direction))
     inputs = composite.signature.takes(direction)
     if direction == pipeline.direction:
         links = {name: dict(step.inputs) for name, step in pipeline.steps.items()}
-        return _Oriented(inputs, links, dict(pipeline.outputs), [])
-    return _invert(composite, direction, inputs)
-
-
-def _invert(composite: Composite, direction: Direction, inputs: dict[str, Port]) -> _Oriented:
-    pipeline = composite.pipeline
-    signatures = {name: _signature(composite.steps[name]) for name in pipeline.steps}
-    producers = _data_consumers(pipeline, signatures)
+        return _Oriented(inputs, links, dict(pipeline.outputs), takes, gives, [])
     problems: list[str] = []
-
-    def produced(ref: WiringRef) -> WiringRef | None:
-        """Give what produces a written value in the inverse."""
-        if ref.scope == CONSTANT:
-            return ref
-        found = producers.get(ref, [])
-        if len(found) > 1:
-            named = " and ".join(
-                f"output `{producer.port}`" if producer.scope == INPUT else f"`{producer}`"
-                for producer in found
-            )
-            problem = f"ambiguous when inverted: {named} would both produce `{ref}`"
-            if problem not in problems:
-                problems.append(problem)
-        if found:
-            return found[0]
-        # Only parameters want it: a pipeline input stays one.
-        return ref if ref.scope == INPUT and ref.port in inputs else None
-
-    links: dict[str, dict[str, WiringRef]] = {}
+    producer_of = _producers(composite, inputs, problems)
+    # What comes out as written goes in now.
+    written = _per_codec(pipeline, steps, lambda signature: signature.gives(pipeline.direction))
+    links = {}
     for name, step in pipeline.steps.items():
-        given_back = signatures[name].gives(direction)
-        wanted = {port: ref for port, ref in step.inputs.items() if port not in given_back}
         # An output wins over an input of its name that this direction does not have.
-        wanted.update(
-            {port: WiringRef(name, port) for port in signatures[name].gives(pipeline.direction)}
-        )
+        wanted = {port: ref for port, ref in step.inputs.items() if port not in gives[name]}
+        wanted.update((port, WiringRef(name, port)) for port in written[name])
         links[name] = {
-            port: source for port, ref in wanted.items() if (source := produced(ref)) is not None
+            port: source for port, ref in wanted.items() if (source := producer_of(ref)) is not None
         }
-    outputs = {}
-    for name in composite.signature.gives(direction):
-        ref = WiringRef(INPUT, name)
-        source = produced(ref)
-        if source is not None and ref in producers:
-            outputs[name] = source
+    outputs = {
+        name: source
+        for name in composite.signature.gives(direction)
+        if (source := producer_of(WiringRef(INPUT, name), is_data=True)) is not None
+    }
     needs = {
         name: {ref.scope for ref in sources.values() if ref.scope in pipeline.steps}
         for name, sources in links.items()
@@ -311,7 +363,39 @@ def _invert(composite: Composite, direction: Direction, inputs: dict[str, Port])
         links = {name: links[name] for name in topological_order(needs)}
     except PipelineError as failure:
         problems.append(f"cannot be inverted: {failure}")
-    return _Oriented(inputs, links, outputs, problems)
+    return _Oriented(inputs, links, outputs, takes, gives, problems)
+
+
+def _producers(
+    composite: Composite, inputs: Mapping[str, Port], problems: list[str]
+) -> Callable[..., WiringRef | None]:
+    """Give a function that finds what produces a written value in the inverse.
+
+    Args:
+        composite: the pipeline.
+        inputs: what it takes in the inverse.
+        problems: gets a problem for each value that several would produce.
+    """
+    consumers = _data_consumers(composite.pipeline, composite.steps)
+
+    def producer_of(ref: WiringRef, *, is_data: bool = False) -> WiringRef | None:
+        if ref.scope == CONSTANT:
+            return ref
+        found = consumers.get(ref)
+        if found:
+            if len(found) > 1:
+                named = " and ".join(
+                    f"output `{producer.port}`" if producer.scope == INPUT else f"`{producer}`"
+                    for producer in found
+                )
+                problems.append(f"ambiguous when inverted: {named} would both produce `{ref}`")
+                del found[1:]  # so that it is said once
+            return found[0]
+        # Only parameters want it: a pipeline input stays one.
+        is_input = ref.scope == INPUT and ref.port in inputs and not is_data
+        return ref if is_input else None
+
+    return producer_of
 
 
 class _Emitter:
@@ -321,12 +405,22 @@ class _Emitter:
         self.direction = direction
         self.slots: list[bytes | None] = []
         self.copies: list[tuple[int, int]] = []
-        self.steps: list[PlannedStep] = []
+        self.steps: list[tuple[str, dict[str, int], dict[str, int]]] = []
         self.problems: list[str] = []
+        # A pipeline that is used several times is turned once.
+        self._oriented: dict[int, _Oriented] = {}
 
     def slot(self, value: bytes | None = None) -> int:
         self.slots.append(value)
         return len(self.slots) - 1
+
+    def orient(self, composite: Composite, context: str = "") -> _Oriented:
+        """Turn a pipeline; where it cannot be turned, that is a problem of its first use."""
+        oriented = self._oriented.get(id(composite))
+        if oriented is None:
+            oriented = self._oriented[id(composite)] = _orient(composite, self.direction)
+            self.problems.extend(context + problem for problem in oriented.problems)
+        return oriented
 
     def emit(self, composite: Composite, bindings: Mapping[str, int], path: str) -> dict[str, int]:
         """Write one pipeline's calls.
@@ -339,9 +433,8 @@ class _Emitter:
         Returns:
             Slots of its outputs.
         """
-        oriented = _orient(composite, self.direction)
         context = f"step `{path[:-1]}`: " if path else ""
-        self.problems.extend(context + problem for problem in oriented.problems)
+        oriented = self.orient(composite, context)
         values: dict[WiringRef, int] = {}
         for name, port in oriented.inputs.items():
             if name in bindings:
@@ -351,29 +444,30 @@ class _Emitter:
         for name, constant in composite.pipeline.constants.items():
             values[WiringRef(CONSTANT, name)] = self.slot(constant.data)
         for name, links in oriented.links.items():
-            definition = composite.steps[name]
-            ports = _signature(definition).takes(self.direction)
+            ports = oriented.takes[name]
             bound = {
                 port: values[ref] for port, ref in links.items() if port in ports and ref in values
             }
+            unsure = {port for port in bound if not _surely_has_value(oriented, links[port])}
             codec_id = composite.pipeline.steps[name].codec_id
-            sure = {port for port in bound if _surely_has_value(oriented, links[port])}
-            self._check_required(f"{context}step `{name}` (codec `{codec_id}`)", ports, sure)
+            self._check_required(
+                f"{context}step `{name}` (codec `{codec_id}`)", ports, bound.keys() - unsure
+            )
+            definition = composite.steps[name]
             if isinstance(definition, Composite):
-                for unsure in sorted(bound.keys() - sure):
+                for port_name in sorted(unsure):
                     # What may be left out around a pipeline leaves it its own default.
-                    default = ports[unsure].default
+                    default = ports[port_name].default
                     if default is not None:
                         slot = self.slot(encode_scalar(default))
-                        self.copies.append((bound[unsure], slot))
-                        bound[unsure] = slot
+                        self.copies.append((bound[port_name], slot))
+                        bound[port_name] = slot
                 given = self.emit(definition, bound, f"{path}{name}/")
             else:
-                given = {port: self.slot() for port in definition.gives(self.direction)}
-                self.steps.append(
-                    PlannedStep(f"{path}{name}", tuple(bound.items()), tuple(given.items()))
-                )
-            values.update({WiringRef(name, port): slot for port, slot in given.items()})
+                given = {port: self.slot() for port in oriented.gives[name]}
+                self.steps.append((f"{path}{name}", bound, given))
+            for port_name, slot in given.items():
+                values[WiringRef(name, port_name)] = slot
         return {name: values[ref] for name, ref in oriented.outputs.items() if ref in values}
 
     def _check_required(self, where: str, ports: Mapping[str, Port], sure: set[str]) -> None:
@@ -382,6 +476,33 @@ class _Emitter:
                 verb = "decoding" if self.direction == "decode" else "encoding"
                 self.problems.append(f"{where}: required port `{name}` gets no value when {verb}")
 
+    def planned(self, kept: set[int]) -> tuple[PlannedStep, ...]:
+        """Give the steps, each with what is freed after it: behind the last one that reads it.
+
+        Args:
+            kept: the slots of outputs.
+        """
+        reader = {
+            slot: index for index, (_, taken, _) in enumerate(self.steps) for slot in taken.values()
+        }
+        closes: dict[int, list[int]] = {}
+        for index, (_, _, given) in enumerate(self.steps):
+            if kept.isdisjoint(given.values()):
+                last = max((reader.get(slot, index) for slot in given.values()), default=index)
+                closes.setdefault(last, []).append(index)
+        return tuple(
+            PlannedStep(
+                path,
+                takes=tuple(taken.items()),
+                gives=tuple(
+                    (port, slot) for port, slot in given.items() if slot in reader or slot in kept
+                ),
+                closes=tuple(closes.get(index, ())),
+                is_handed_out=not any(slot in reader for slot in given.values()),
+            )
+            for index, (path, taken, given) in enumerate(self.steps)
+        )
+
 
 def _surely_has_value(oriented: _Oriented, ref: WiringRef) -> bool:
     """Tell whether a link always carries something; an optional input may be left out."""
@@ -389,24 +510,3 @@ def _surely_has_value(oriented: _Oriented, ref: WiringRef) -> bool:
         return True
     port = oriented.inputs[ref.port]
     return port.required or port.default is not None
-
-
-def _with_lifetimes(steps: list[PlannedStep], kept: set[int]) -> tuple[PlannedStep, ...]:
-    """Say after which step each answer's memory can go back: behind the last one that reads it."""
-    reader = {slot: index for index, step in enumerate(steps) for _, slot in step.takes}
-    closes: dict[int, list[int]] = {}
-    for index, step in enumerate(steps):
-        slots = [slot for _, slot in step.gives]
-        if not kept.intersection(slots):
-            last = max((reader.get(slot, index) for slot in slots), default=index)
-            closes.setdefault(last, []).append(index)
-    wanted = reader.keys() | kept
-    return tuple(
-        replace(
-            step,
-            gives=tuple((port, slot) for port, slot in step.gives if slot in wanted),
-            closes=tuple(closes.get(index, ())),
-            is_handed_out=reader.keys().isdisjoint(slot for _, slot in step.gives),
-        )
-        for index, step in enumerate(steps)
-    )

@@ -6,6 +6,7 @@ Integers are little-endian, nothing is padded, names are UTF-8. `pieces` and `re
 that the same code serves bytes of this process and a guest's linear memory.
 """
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from struct import Struct, error
@@ -23,6 +24,17 @@ SIZE_MAX = (1 << 32) - 1
 PORTS_MAX = 256
 NAME_MAX_BYTES = 256
 _NOTHING = _U32.pack(0)
+
+
+# A buffer's format (PEP 3118) without the names and shapes of fields, where the elements are
+# numbers, text or padding. All else is a Python object or an address: `O & X P z`, a lone `Z`.
+_LABELS = re.compile(r":[^:]*:|\([0-9,]*\)")
+_DATA_FORMAT = re.compile(r"(?:Z[fdg]|[?bBhHiIlLqQnNefdgcspuwxt]|T\{|[}@=<>!^0-9\s])*")
+
+
+def is_data(view: memoryview) -> bool:
+    """Tell whether a buffer's elements are data, at any depth, and no objects or addresses."""
+    return _DATA_FORMAT.fullmatch(_LABELS.sub(" ", view.format)) is not None
 
 
 # The chunks of an array mostly have one size, and its codecs a few ports.

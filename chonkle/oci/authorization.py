@@ -76,7 +76,6 @@ class RegistryTransport(Transport):
 
         response, where = send()
         if response.status_code == requests.codes.unauthorized and where.origin == address.origin:
-            self._granted.pop(scope, None)  # it may have expired
             granted = self._answer(response.headers.get("WWW-Authenticate", ""))
             if granted is not None:
                 self._granted[scope] = granted

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chonkle.errors import FetchError
+from chonkle.errors import FetchError, printable
 from chonkle.formats.json_text import parse_json
 from chonkle.oci.address import Address, Host
 from chonkle.storage.files import read_file
@@ -153,7 +153,7 @@ def _asked(name: str, registry: str) -> Credentials | None:
             timeout=_PROGRAM_TIMEOUT_S,
         )
     except (OSError, subprocess.TimeoutExpired) as failure:
-        _log.warning("no credentials for %s: cannot ask %s: %s", registry, program, failure)
+        _log.warning(printable(f"no credentials for {registry}: cannot ask {program}: {failure}"))
         return None
     if done.returncode != 0:
         return None  # it knows of none

@@ -15,6 +15,9 @@ PUBLIC_FILE = 0o666
 # A file with this ending has no reader yet, and after a crash it never will.
 TEMPORARY_SUFFIX = ".tmp"
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
+# Opening a pipe waits for a writer, and a terminal may become the process's own.
+_NOT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+_NOT_FOLLOWING = getattr(os, "O_NOFOLLOW", 0)
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _LINKS_MAX = 40  # as in Linux
 
@@ -150,17 +153,21 @@ def replace_file_in_parts(path: Path, parts: Iterable[bytes]) -> None:
 
 
 def read_file(path: Path, *, size_max: int) -> bytes:
-    """Read a file that may be larger than anybody wants, or have no end.
+    """Read a regular file that may be larger than the caller accepts.
 
     Args:
         path: the file.
         size_max: bytes to accept at most.
 
     Raises:
-        OSError: when it cannot be read or is longer.
+        OSError: when it cannot be read, is no regular file, or is longer.
     """
-    with path.open("rb") as file:
-        data = file.read(size_max + 1)
+    with open_regular(path) as file:
+        return _read_up_to(size_max, file, path)
+
+
+def _read_up_to(size_max: int, file: BufferedReader, path: Path) -> bytes:
+    data = file.read(size_max + 1)
     if len(data) > size_max:
         raise OSError(errno.EFBIG, f"more than the allowed {size_max} bytes", str(path))
     return data
@@ -181,10 +188,7 @@ def read_secret(path: Path, *, size_max: int) -> bytes:
         mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
         if sys.platform != "win32" and mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise PermissionError(f"others may read it (mode {mode:04o})")
-        data = file.read(size_max + 1)
-    if len(data) > size_max:
-        raise OSError(errno.EFBIG, f"more than the allowed {size_max} bytes", str(path))
-    return data
+        return _read_up_to(size_max, file, path)
 
 
 def _sync_directory(directory: Path) -> None:
@@ -350,6 +354,31 @@ def distrust_status(status: os.stat_result, path: Path, *, owners: Sequence[int]
     return None
 
 
+def open_regular(path: Path, *, follow_links: bool = True) -> BufferedReader:
+    """Open a regular file to read it; what is no file is refused, and nothing is waited for.
+
+    A pipe without a writer would block for ever, and a device may have no end. The kind is read
+    from the open file, so that another process cannot exchange the file after the check.
+
+    Args:
+        path: the file.
+        follow_links: whether the path may be a link.
+
+    Raises:
+        OSError: when it cannot be opened, or is no regular file.
+    """
+    flags = os.O_RDONLY | _BINARY | _NOT_WAITING
+    try:
+        handle = os.open(path, flags if follow_links else flags | _NOT_FOLLOWING)
+    except ValueError as failure:
+        # No path of this platform: it holds a null character, or cannot be encoded.
+        raise OSError(errno.EINVAL, str(failure), str(path)) from failure
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return os.fdopen(handle, "rb")
+
+
 def open_trusted(path: Path, *, owners: Sequence[int]) -> BufferedReader:
     """Open a regular file that nobody but its owner could have written, to read it.
 
@@ -360,14 +389,9 @@ def open_trusted(path: Path, *, owners: Sequence[int]) -> BufferedReader:
     Raises:
         OSError: when it cannot be opened, is no regular file, or cannot be trusted.
     """
-    # Without waiting, for what looks like a file may be a pipe that nobody ever writes to.
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | _BINARY
-    handle = os.open(path, flags)
-    status = os.fstat(handle)
-    reason = distrust_status(status, path, owners=owners)
-    if reason is None and not stat.S_ISREG(status.st_mode):
-        reason = f"{path} is not a file"
+    file = open_regular(path, follow_links=False)
+    reason = distrust_status(os.fstat(file.fileno()), path, owners=owners)
     if reason is None:
-        return os.fdopen(handle, "rb")
-    os.close(handle)
+        return file
+    file.close()
     raise PermissionError(reason)

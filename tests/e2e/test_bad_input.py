@@ -7,6 +7,7 @@ the words that must come out.
 import copy
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -341,6 +342,58 @@ def test_a_constant_that_the_codec_refuses(bench: Path, error_of: ErrorOf, pipel
 )
 def test_other_commands(error_of: ErrorOf, bench: Path, arguments: str, words: str) -> None:
     assert words in error_of(*arguments.split(), cwd=bench)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="makes pipes, and devices are POSIX's")
+@pytest.mark.parametrize("special", ["pipe", "zero", "tty"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        f"run SPECIAL {IN} {OUT}",
+        f"run tile.json --input bytes=SPECIAL {OUT}",
+        f"run tile.json {IN} {OUT} --codec-path zlib=SPECIAL",
+        f"run tile.json {IN} {OUT} --source zlib=file://FOLDER/SPECIAL",
+        f"run tile.json {IN} {OUT} --codec-store .",
+        "validate SPECIAL",
+        "inspect SPECIAL",
+        "embed-signature SPECIAL signature.json",
+        "embed-signature unsigned.wasm SPECIAL",
+        "cache import SPECIAL --allow-unauthenticated",
+        "cache info --key",
+    ],
+)
+def test_what_is_no_file_is_not_read(
+    tmp_path: Path, error_of: ErrorOf, bench: Path, special: str, arguments: str
+) -> None:
+    for name in ("tile.json", "tile.bin", "unsigned.wasm"):
+        (tmp_path / name).write_bytes((bench / name).read_bytes())
+    shutil.copy(ROOT / "codec-src/identity-c/signature.json", tmp_path)
+    place = tmp_path / special
+    if special == "pipe":
+        # Nothing ever writes to it.
+        os.mkfifo(place)
+    else:
+        place.symlink_to(f"/dev/{special}")
+    store = tmp_path / "zlib"
+    store.mkdir()
+    (store / "x@1.0.0.core.wasm").symlink_to(place)
+    environment = {}
+    if arguments.endswith(" --key"):
+        arguments = arguments.removesuffix(" --key")
+        environment["CHONKLE_CACHE_KEY_FILE"] = special
+    text = arguments.replace("SPECIAL", special).replace("FOLDER", str(tmp_path))
+    message = error_of(*text.split(), environment=environment)
+    refused = ("not a regular file", "Too many levels of symbolic links", "No such device")
+    assert any(words in message for words in refused), message
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
+@pytest.mark.parametrize("name", ["-", "/dev/stdin", "/dev/fd/0"])
+def test_what_the_shell_opened_is_read(
+    bench: Path, chonkle: Callable[..., CompletedProcess[bytes]], tile: Tile, name: str
+) -> None:
+    command = f"run tile.json --input bytes={name} --output bytes=-".split()
+    assert chonkle(*command, cwd=bench, stdin=tile.encoded).stdout == tile.pixels
 
 
 @pytest.mark.parametrize("variable", ["CHONKLE_AOT=sometimes", "CHONKLE_FORCE_DOWNLOAD=maybe"])

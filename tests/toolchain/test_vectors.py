@@ -86,7 +86,7 @@ def test_a_vector_that_is_no_object_is_named(tmp_path: Path) -> None:
 
 def test_a_vector_that_is_no_file_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "case.json").mkdir()
-    with pytest.raises(BuildError, match=r"case\.json: not a file"):
+    with pytest.raises(BuildError, match=r"case\.json: cannot be read: not a regular file"):
         read_vector_files(tmp_path)
 
 

@@ -127,4 +127,4 @@ def test_long_words_lose_their_middle_and_long_lists_their_end() -> None:
 def test_an_offer_names_a_few() -> None:
     assert offer([]) == "there is none"
     assert offer(["a", "b"]) == "there is `a`, `b`"
-    assert offer(map(str, range(1000))).endswith(" and 988 more")
+    assert offer([str(index) for index in range(1000)]).endswith(" and 988 more")

@@ -117,6 +117,10 @@ def echoing(port: dict[str, Any], tally: Tally | None = None) -> FakePrepared:
     )
 
 
+class Addresses(ctypes.Structure):
+    _fields_ = (("n", ctypes.c_int), ("p", ctypes.POINTER(ctypes.c_int)))
+
+
 GRID = np.arange(6, dtype="<u2").reshape(2, 3)
 read_only = bytes(range(12))
 
@@ -137,6 +141,13 @@ read_only = bytes(range(12))
         pytest.param(GRID[1], GRID[1].tobytes(), id="numpy-row"),
         pytest.param(GRID.astype(">u2"), GRID.astype(">u2").tobytes(), id="big-endian"),
         pytest.param(np.zeros(2, [("a", "u1"), ("O", "<f4")]), bytes(10), id="structured"),
+        pytest.param(
+            np.zeros(
+                2, [("Z", [("O", "c16"), ("P", "U1", (2,)), ("&", "V3"), ("X", "?")]), ("z", "g")]
+            ),
+            bytes(2 * (16 + 8 + 3 + 1 + np.dtype("g").itemsize)),
+            id="nested",
+        ),
         pytest.param(np.zeros(2, "c16"), bytes(32), id="complex"),
         pytest.param(np.zeros(2, "f2"), bytes(4), id="half"),
         pytest.param(np.array([True, False]), b"\x01\0", id="bool"),
@@ -186,6 +197,12 @@ def released() -> memoryview:
         pytest.param(released(), "not a buffer", id="released"),
         pytest.param(np.zeros(2, "M8[s]"), "not a buffer", id="datetime"),
         pytest.param(np.array(["a", None]), "Python objects", id="objects"),
+        pytest.param(np.zeros(2, [("a", "O")]), "got elements of the format `", id="structured"),
+        pytest.param(np.zeros(2, [("a", [("b", "O", (2,)), ("c", "i4")])]), "objects", id="nested"),
+        pytest.param(np.zeros(2, [("x", "u1"), ("a", "O")])[:0], "objects", id="no-objects"),
+        pytest.param((ctypes.py_object * 2)(), "Python objects", id="ctypes-objects"),
+        pytest.param((Addresses * 2)(), "Python objects or addresses", id="addresses"),
+        pytest.param((ctypes.c_char_p * 2)(), "addresses", id="address-of-text"),
     ],
 )
 def test_what_is_no_contiguous_buffer_is_refused(value: object, problem: str) -> None:

@@ -82,7 +82,7 @@ RULES: Mapping[str, Rule] = {
     "chonkle.cache.survey": rule(2, beside="engine"),
     "chonkle.cache.verify": rule(2, "wasmtime", beside="engine"),
     "chonkle.cache.archive": rule(2),
-    "chonkle.cache.bundle": rule(2, "blake3", "tomli_w"),
+    "chonkle.cache.bundle": rule(2, "blake3", "tomli_w", beside="storage"),
     "chonkle.cache.aot": rule(2, "blake3", "wasmtime", beside="engine"),
     "chonkle.engine": rule(2, "wasmtime"),
     "chonkle.oci.repository": rule(1, beside="formats"),
@@ -133,7 +133,8 @@ BUILD_SIDE_USES = (
     "chonkle.session",
     "chonkle.pipeline",
     "chonkle.settings",
-    # How a command ends that was told to.
+    # How a command prints, and how it ends that was told to.
+    "chonkle.cli.output",
     "chonkle.cli.signals",
 )
 

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +7,10 @@ import pytest
 
 from chonkle import executor
 from chonkle.cache.layers import CacheConfig
+from chonkle.dag import graph
 from chonkle.errors import CodecTrap, PipelineError, ResolveError
 from chonkle.pipeline import define, load, prepare
-from chonkle.resolver import Resolver
+from chonkle.resolver import PipelineResolution, Resolution, Resolver
 from chonkle.session import Session
 from chonkle.settings import Settings
 
@@ -71,7 +72,7 @@ def test_a_pipeline_is_a_file_or_a_document(tmp_path: Path) -> None:
         (b"[]", "not a pipeline, expected a JSON object"),
         (b"{}", "problems"),
         (b'{"codecs": []}', "not a sidecar"),
-        (b" " * ((16 << 20) + 1), "longer than 16777216 bytes"),
+        (b" " * ((16 << 20) + 1), "more than the allowed 16777216 bytes"),
     ],
 )
 def test_a_file_that_is_no_pipeline_is_refused(tmp_path: Path, data: bytes, words: str) -> None:
@@ -239,5 +240,100 @@ def test_small_files_do_not_multiply_without_end(tmp_path: Path) -> None:
     # The innermost has no step at all.
     write(8, {}, "input.bytes")
     paths = {f"level{level}": tmp_path / f"{level}.json" for level in range(1, 9)}
-    with pytest.raises(PipelineError, match="at most 16 levels and 1000 nested pipelines"):
+    with pytest.raises(PipelineError, match=r"too large.* at most 100000 steps, .* and 16 levels"):
         prepare(tmp_path / "1.json", resolver=Resolver(paths=paths))
+
+
+@pytest.mark.parametrize("count", [17, 18])
+def test_pipelines_nest_to_a_depth(
+    tmp_path: Path, settings: Settings, echo: Resolver, count: int
+) -> None:
+    paths = {f"level{level}": tmp_path / f"{level}.json" for level in range(count)}
+    for level in range(count):
+        # The innermost is used by each of the others, and read first.
+        inner = ["level0", f"level{level - 1}"] if level else ["echo"]
+        write(paths[f"level{level}"], chain(*inner, codec_id=f"level{level}"))
+    top = load(paths[f"level{count - 1}"])
+    resolver = Resolver(paths={**paths, **echo.paths})
+    if count == 17:
+        _, resolutions = define(top, resolver, settings)
+        assert len(resolutions) == count
+        return
+    with pytest.raises(PipelineError, match="levels of pipelines within pipelines"):
+        define(top, resolver, settings)
+
+
+def test_a_large_pipeline_that_is_used_often_is_refused_before_it_is_planned(
+    tmp_path: Path, settings: Settings, echo: Resolver
+) -> None:
+    inner = tmp_path / "inner.json"
+    paths = {"inner": inner, **echo.paths}
+    write(inner, chain(*["echo"] * 20_000, codec_id="inner"))
+    with pytest.raises(PipelineError, match=r"at most 100000 steps, .* got 19980999 steps"):
+        define(load(chain(*["inner"] * 999)), Resolver(paths=paths), settings)
+
+
+def test_ports_and_constants_count_too(tmp_path: Path, settings: Settings, echo: Resolver) -> None:
+    inner = tmp_path / "inner.json"
+    paths = {"inner": inner, **echo.paths}
+    constants = {f"c{index}": {"type": "int", "value": 1} for index in range(20_000)}
+    write(inner, chain("echo", codec_id="inner") | {"constants": constants})
+    with pytest.raises(PipelineError, match=r"2000000 ports, constants .* got 200 steps"):
+        define(load(chain(*["inner"] * 100)), Resolver(paths=paths), settings)
+
+
+def test_each_codec_is_resolved_once_also_where_there_is_none(
+    tmp_path: Path, settings: Settings, echo: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    resolve = Resolver.resolve
+
+    def counted(
+        resolver: Resolver, codec_id: str, *, backends: Sequence[str] = ()
+    ) -> Resolution | PipelineResolution:
+        asked.append(codec_id)
+        return resolve(resolver, codec_id, backends=backends)
+
+    monkeypatch.setattr(Resolver, "resolve", counted)
+    inner = tmp_path / "inner.json"
+    paths = {"inner": inner, **echo.paths}
+    write(inner, chain(*["echo"] * 3, *["none"] * 3, codec_id="inner"))
+    with pytest.raises(PipelineError) as caught:
+        define(load(chain("inner", "echo", "none", "inner")), Resolver(paths=paths), settings)
+    assert sorted(asked) == ["echo", "inner", "none"]
+    starts = [problem.partition(": no implementation")[0] for problem in caught.value.problems]
+    # What is wrong with a pipeline is said at its first use.
+    assert starts == [
+        *(f"step `s0`: step `s{index}`" for index in (3, 4, 5)),
+        "step `s2`",
+        "step `s3`: the problems of step `s0`",
+    ]
+
+
+def test_the_search_for_codecs_ends_when_many_are_missing(settings: Settings) -> None:
+    names = [f"missing{index}" for index in range(1500)]
+    with pytest.raises(PipelineError) as caught:
+        define(load(chain(*names)), settings=settings)
+    assert len(caught.value.problems) == 1001
+    assert caught.value.problems[-1] == "the steps after these were not looked at"
+    assert str(caught.value).endswith("  and 951 more")
+
+
+@pytest.mark.parametrize("source", ["gone.bytes", "input.x"])
+def test_the_names_that_there_are_are_sorted_once(
+    monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    sorted_names = []
+
+    def offer(names: Collection[str]) -> str:
+        sorted_names.append(names)
+        return "there is another"
+
+    monkeypatch.setattr(graph, "offer", offer)
+    document = chain(*["echo"] * 100)
+    for step in document["steps"].values():
+        step["inputs"] = {"bytes": source}
+    with pytest.raises(PipelineError) as caught:
+        load(document)
+    assert len(caught.value.problems) == 100
+    assert len(sorted_names) == 1

@@ -234,7 +234,7 @@ def test_a_key_file_that_others_can_read_or_could_have_written_is_refused(tmp_pa
     for path, reason in (
         (tmp_path / "key", "others may read it (mode 0640)"),
         (link, "Too many levels of symbolic links"),
-        (tmp_path, f"{tmp_path} is not a file"),
+        (tmp_path, "not a regular file"),
         (tmp_path / "none", "No such file or directory"),
     ):
         given["CHONKLE_CACHE_KEY_FILE"] = str(path)

@@ -24,8 +24,6 @@ def read_document(path: Path, *, size_max: int = TEXT_SIZE_MAX_BYTES) -> bytes:
         BuildError: when there is none, it is no file, too long, or cannot be read.
     """
     try:
-        if path.exists() and not path.is_file():
-            raise BuildError(f"{path}: not a file")
         return read_file(path, size_max=size_max)
     except FileNotFoundError as failure:
         raise BuildError(f"no file `{path}`") from failure

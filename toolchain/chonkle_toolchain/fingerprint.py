@@ -20,12 +20,14 @@ from blake3 import blake3
 from chonkle.errors import BuildError
 from chonkle_toolchain.compile_c import c_flags
 from chonkle_toolchain.compile_rust import crate_flags
+from chonkle_toolchain.documents import read_document
 from chonkle_toolchain.recipe import RECIPE_FILE, Recipe, source_files
 from chonkle_toolchain.tools import WASM_TOOLS_VERSION, ZIG_VERSION, tools_for
 
 # Raised when the toolchain itself makes other bytes of the same inputs. Where that was forgotten,
 # `make reproduce` finds files that are not what comes out any more.
 TOOLCHAIN_VERSION = "2"
+_SOURCE_MAX_BYTES = 1 << 30
 
 # How messages call the parts.
 _SHOWN = {
@@ -143,10 +145,7 @@ def _json(value: object) -> bytes:
 
 
 def _content(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-    except OSError as failure:
-        raise BuildError(f"{path}: cannot be read: {failure.strerror}") from failure
+    data = read_document(path, size_max=_SOURCE_MAX_BYTES)
     # Git may check text out with other line ends on Windows.
     return data.replace(b"\r\n", b"\n")
 

@@ -24,6 +24,7 @@ import tomli_w
 
 from chonkle.digest import Digest
 from chonkle.errors import BuildError
+from chonkle.storage.files import read_file
 from chonkle_toolchain.documents import read_toml, write_together
 from chonkle_toolchain.fingerprint import Fingerprint
 from chonkle_toolchain.recipe import Abi
@@ -62,7 +63,7 @@ class Artifact:
     def is_intact(self, folder: Path) -> bool:
         """Tell whether the file is there with the same bytes."""
         try:
-            data = (folder / self.file).read_bytes()
+            data = read_file(folder / self.file, size_max=self.size_bytes)
         except OSError:
             return False
         return Artifact.of(self.file, data) == self

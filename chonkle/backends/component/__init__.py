@@ -16,6 +16,7 @@ from chonkle.backends.component.whole import WholeCodec
 from chonkle.backends.guest import IdleInstances
 from chonkle.cache.aot import AotCache, Binary
 from chonkle.digest import Digest
+from chonkle.errors import printable
 from chonkle.formats.signature import Signature
 
 __all__ = ["FlattenedCodec", "WholeCodec", "open_component"]
@@ -68,7 +69,7 @@ def open_component(
         logging.getLogger("chonkle.component").warning(
             "codec %s runs slowly, through wasmtime's component support: %s",
             signature.label,
-            flattened,
+            printable(str(flattened)),
         )
     whole = cache.get_or_compile(binary, WholeCompiler())
     return WholeCodec(whole, signature=signature, engine=cache.engine, limits=limits, idle=idle)

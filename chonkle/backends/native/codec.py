@@ -17,7 +17,7 @@ from chonkle.backends.native.parameters import (
     written,
 )
 from chonkle.errors import ChonkleError, CodecError, LimitExceeded
-from chonkle.formats.portmap import Buffer
+from chonkle.formats.portmap import Buffer, is_data
 from chonkle.formats.signature import Direction, Signature
 
 if TYPE_CHECKING:
@@ -197,6 +197,8 @@ def _prepare(
 
 def _raw_bytes(data: Buffer) -> memoryview:
     view = memoryview(data)
+    if not is_data(view):
+        raise CodecError("a buffer of Python objects or addresses, which have no bytes")
     if view.nbytes == 0:
         return memoryview(b"")
     try:

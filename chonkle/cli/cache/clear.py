@@ -5,7 +5,7 @@ import click
 from chonkle.cache.upkeep import Cleared, Removed
 from chonkle.cache.upkeep import clear as clear_directory
 from chonkle.cli.cache.layers import demand_all_removed, own_layer
-from chonkle.cli.output import print_json, shown_entries, shown_size
+from chonkle.cli.output import print_json, print_lines, shown_entries, shown_size
 from chonkle.settings import Settings
 
 
@@ -30,7 +30,7 @@ def clear(*, as_json: bool) -> None:
             }
         )
     elif own is not None:
-        click.echo(f"removed {shown_entries(removed.entries)}, {shown_size(removed.freed_bytes)}")
+        print_lines(f"removed {shown_entries(removed.entries)}, {shown_size(removed.freed_bytes)}")
     if cleared.busy:
-        click.echo(f"left {shown_entries(cleared.busy)} that somebody is writing", err=True)
+        print_lines(f"left {shown_entries(cleared.busy)} that somebody is writing", err=True)
     demand_all_removed(removed)

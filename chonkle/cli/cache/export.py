@@ -5,8 +5,8 @@ import click
 from chonkle.cache.bundle import Selection, bundle_parts, select_entries
 from chonkle.cache.survey import Machine
 from chonkle.cli.files import is_standard_output, write_parts
-from chonkle.cli.output import print_json, shown_entries, shown_size
-from chonkle.errors import CacheError, printable
+from chonkle.cli.output import print_json, print_lines, shown_entries, shown_size
+from chonkle.errors import CacheError
 from chonkle.settings import Settings
 
 _EMPTY = "an empty bundle, for there is nothing to export: `chonkle cache warm` compiles codecs"
@@ -49,7 +49,7 @@ def export(file: str, codecs: tuple[str, ...], *, as_json: bool) -> None:
             }
         )
     else:
-        click.echo(_summary(file, selection), err=True)
+        print_lines(_summary(file, selection), err=True)
 
 
 def _summary(file: str, selection: Selection) -> str:
@@ -57,4 +57,4 @@ def _summary(file: str, selection: Selection) -> str:
     skipped = ", ".join(f"{count} {word}" for count, word in counted if count)
     entries = shown_entries(len(selection.entries))
     what = f"{entries}, {shown_size(selection.size_bytes)}" if selection.entries else _EMPTY
-    return f"{printable(file)}: {what}" + f"; skipped {skipped}" * bool(skipped)
+    return f"{file}: {what}" + f"; skipped {skipped}" * bool(skipped)

@@ -6,8 +6,7 @@ import click
 
 from chonkle.cache.bundle import import_bundle
 from chonkle.cache.survey import Machine
-from chonkle.cli.output import print_json, shown_entries, shown_size
-from chonkle.errors import printable
+from chonkle.cli.output import print_json, print_lines, shown_entries, shown_size
 from chonkle.settings import Settings
 
 
@@ -52,5 +51,5 @@ def import_(file: Path, *, allow_unauthenticated: bool, as_json: bool) -> None:
     if imported.busy:
         kept += f"; left {shown_entries(imported.busy)} that somebody is writing"
     size = shown_size(imported.size_bytes)
-    entries, name = shown_entries(imported.entries), printable(str(file))
-    click.echo(f"{name}: imported {entries}, {size}{kept}", err=True)
+    entries = shown_entries(imported.entries)
+    print_lines(f"{file}: imported {entries}, {size}{kept}", err=True)

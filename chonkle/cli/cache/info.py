@@ -9,7 +9,7 @@ import click
 
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.survey import Machine, Totals, directories, distrust_of, layer_name, survey
-from chonkle.cli.output import print_json, shown_age, shown_size, shown_time, table
+from chonkle.cli.output import print_json, print_lines, shown_age, shown_size, shown_time, table
 from chonkle.errors import explained
 from chonkle.settings import Settings
 
@@ -49,7 +49,7 @@ def info(*, as_json: bool) -> None:
     ]
     for layer in layers:
         rows += [("", ""), *_rows(layer, size_max_bytes=config.size_max_bytes)]
-    click.echo(table(rows))
+    print_lines(*table(rows))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 
-import click
-
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.layers import CacheConfig
 from chonkle.cache.survey import cache_words, demand_trust, directories
 from chonkle.cache.upkeep import Removed
-from chonkle.cli.output import shown_entries
-from chonkle.errors import CacheError, explained, printable
+from chonkle.cli.output import print_lines, shown_entries
+from chonkle.errors import CacheError, explained
 
 
 def layers(config: CacheConfig) -> list[CacheDirectory]:
@@ -48,5 +46,4 @@ def _existing(named: Iterable[CacheDirectory]) -> Iterator[CacheDirectory]:
         if directory.exists():
             yield directory
         else:
-            where = printable(str(directory.root))
-            click.echo(f"{cache_words(directory)} is not there: {where}", err=True)
+            print_lines(f"{cache_words(directory)} is not there: {directory.root}", err=True)

@@ -8,7 +8,7 @@ import click
 from chonkle.cache.record import About
 from chonkle.cache.survey import Machine, Surveyed, layer_name, survey
 from chonkle.cli.cache.layers import layers
-from chonkle.cli.output import print_json, shown_age, shown_size, shown_time, table
+from chonkle.cli.output import print_json, print_lines, shown_age, shown_size, shown_time, table
 from chonkle.settings import Settings
 
 _HEADER = (
@@ -38,9 +38,9 @@ def listing(*, as_json: bool) -> None:
     if as_json:
         print_json([entry_document(each, now=now) for each in entries])
     elif entries:
-        click.echo(entry_table(entries, now=now))
+        print_lines(*entry_table(entries, now=now))
     elif found:
-        click.echo("the cache is empty", err=True)
+        print_lines("the cache is empty", err=True)
 
 
 def backend_of(about: About) -> str:
@@ -48,7 +48,7 @@ def backend_of(about: About) -> str:
     return about.kind.partition("-")[0]
 
 
-def entry_table(entries: Iterable[Surveyed], *, now: float) -> str:
+def entry_table(entries: Iterable[Surveyed], *, now: float) -> list[str]:
     """Lay entries out in columns.
 
     Args:

@@ -10,7 +10,7 @@ from chonkle.cache.upkeep import prune as prune_directory
 from chonkle.cli.cache.layers import demand_all_removed, own_layer
 from chonkle.cli.cache.listing import entry_document, entry_table
 from chonkle.cli.options import Age, Size
-from chonkle.cli.output import print_json, shown_entries, shown_size
+from chonkle.cli.output import print_json, print_lines, shown_entries, shown_size
 from chonkle.engine import wasmtime_version
 from chonkle.settings import Settings
 
@@ -68,8 +68,8 @@ def prune(*, max_size: int | None, older_than: float | None, verbose: bool, as_j
         )
     elif own is not None:
         if gone:
-            click.echo(entry_table(gone, now=now))
+            print_lines(*entry_table(gone, now=now))
         freed = shown_size(removed.freed_bytes)
-        click.echo(f"removed {shown_entries(removed.entries)}, {freed}")
-        click.echo(f"left {shown_entries(len(left))}, {shown_size(size_bytes)}")
+        print_lines(f"removed {shown_entries(removed.entries)}, {freed}")
+        print_lines(f"left {shown_entries(len(left))}, {shown_size(size_bytes)}")
     demand_all_removed(removed)

@@ -17,7 +17,7 @@ from chonkle.cache.verify import IncomparableError, Recompiler, check_entry
 from chonkle.cli.cache.layers import layers
 from chonkle.cli.cache.parallel import work_through
 from chonkle.cli.cache.selection import installed_codecs
-from chonkle.cli.output import print_json, shown_entries, table
+from chonkle.cli.output import print_json, print_lines, shown_entries, table
 from chonkle.errors import CacheError
 from chonkle.settings import Settings
 
@@ -58,7 +58,7 @@ def verify(*, recompile: bool, remove: bool, as_json: bool) -> None:
     elif checked:
         _print(checked, bad, removed, is_compared=recompile)
     elif directories:
-        click.echo("the cache is empty", err=True)
+        print_lines("the cache is empty", err=True)
     if bad:
         raise _failure(bad, removed, of=len(checked), is_removing=remove)
 
@@ -125,11 +125,11 @@ def _print(
     rows = [(_place(each), f"bad: {each.problem}{', removed' * (each in removed)}") for each in bad]
     rows += [(_place(each), f"not compared: {each.not_compared}") for each in skipped]
     if rows:
-        click.echo(table([(*place, note) for place, note in rows]))
+        print_lines(*table([(*place, note) for place, note in rows]))
     good = len(checked) - len(bad)
-    click.echo(f"{good} of {shown_entries(len(checked))} as written")
+    print_lines(f"{good} of {shown_entries(len(checked))} as written")
     if is_compared:
-        click.echo(f"{good - len(skipped)} of {shown_entries(len(checked))} as compiling gives")
+        print_lines(f"{good - len(skipped)} of {shown_entries(len(checked))} as compiling gives")
 
 
 def _place(checked: _Checked) -> tuple[str, str, str]:

@@ -14,7 +14,7 @@ from chonkle.cache.survey import EngineName, demand_writable
 from chonkle.cli.cache.parallel import work_through
 from chonkle.cli.cache.selection import select_codecs
 from chonkle.cli.options import codec_store_option, preference_option, to_preference
-from chonkle.cli.output import print_json, shown_time, table
+from chonkle.cli.output import print_json, print_lines, shown_time, table
 from chonkle.errors import CacheError, ChonkleError
 from chonkle.resolver import Resolution, Resolver
 from chonkle.session import Session
@@ -77,7 +77,7 @@ def warm(
         print_json([asdict(each) for each in warmed])
     else:
         header = ("codec", "implementation", "backend", "engine", "result")
-        click.echo(table([_row(each) for each in warmed], header=header))
+        print_lines(*table([_row(each) for each in warmed], header=header))
     failed = sum(each.result == "failed" for each in warmed)
     if failed:
         raise CacheError(f"{failed} of {len(warmed)} could not be compiled and kept")

@@ -89,7 +89,7 @@ def test_a_file_is_compared_with_its_other_form_beside_it(store: Path) -> None:
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"nothing\.wasm: cannot be read: No such file"):
         verify_file(tmp_path / "nothing.wasm")
-    with pytest.raises(BuildError, match="not a file"):
+    with pytest.raises(BuildError, match="not a regular file"):
         verify_file(tmp_path)
 
 

@@ -81,7 +81,7 @@ def test_a_refusal_has_the_guests_words(open_guest: OpenGuest, write_guest: Writ
             """,
         )
     )
-    with pytest.raises(CodecError, match=r"guest-wat, core\), decode: not my  \[31mformat$"):
+    with pytest.raises(CodecError, match=r"guest-wat, core\), decode: not\\nmy \\x1b\[31mformat$"):
         codec.call("decode", {"bytes": b"x"})
     assert codec.call("encode", {"bytes": b"x"}) == {"bytes": b"x"}
 

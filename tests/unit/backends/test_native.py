@@ -484,7 +484,17 @@ def test_blosc_headers_that_lie_are_refused(at: int, value: int) -> None:
         ("delta", {}, "port `dtype` is missing, expected a value of type `dtype_desc`"),
         ("delta", {"dtype": b'"nonsense"'}, "port `dtype`: no type, expected a NumPy type"),
         ("delta", {"dtype": b'"|O"'}, "port `dtype`: a type of Python objects"),
-        ("delta", {"dtype": b'[["a","|O"]]'}, "port `dtype`: a type of Python objects"),
+        *(
+            ("delta", {"dtype": dtype}, "port `dtype`: a type of Python objects")
+            for dtype in (
+                b'[["a","|O"]]',
+                b'[["n","<i4"],["a",[["b","|O",[2]]]]]',
+                b'[["a","|O",[2,3]]]',
+                b'"2O"',
+                b'"i4,O"',
+                b'"T"',
+            )
+        ),
         ("delta", {"dtype": b'[["a"]]'}, "port `dtype`: no type"),
         ("delta", {"dtype": b'"|V0"'}, "port `dtype`: a type without a size"),
         ("quantize", {"dtype": b'"<i4"'}, 'dtype="int32": only floating point data types'),

@@ -605,7 +605,7 @@ def test_a_bundle_larger_than_the_cache_may_be_is_refused(bundle: Path, goal: Ca
 def test_what_is_no_file_is_refused(tmp_path: Path, goal: CacheConfig) -> None:
     assert refusal(tmp_path / "missing.tar", goal) == "No such file or directory"
     (tmp_path / "folder.tar").mkdir()
-    assert refusal(tmp_path / "folder.tar", goal) == "it is not a regular file"
+    assert refusal(tmp_path / "folder.tar", goal) == "not a regular file"
     (tmp_path / "compressed.tar").write_bytes(b"\x1f\x8b\x08" + bytes(4096))
     assert "it is not a plain tar archive" in refusal(tmp_path / "compressed.tar", goal)
 
@@ -620,7 +620,7 @@ def test_a_bundle_that_a_pipe_takes_the_place_of_is_not_waited_for(
     # Whoever asks by name is told what was there before.
     monkeypatch.setattr(Path, "stat", lambda *_, **__: status)
     before = len(list(Path("/dev/fd").iterdir()))
-    with pytest.raises(CacheError, match="it is not a regular file"):
+    with pytest.raises(CacheError, match="not a regular file"):
         take_in(bundle, goal)
     assert len(list(Path("/dev/fd").iterdir())) == before
 

@@ -373,8 +373,8 @@ def lengthen_record(directory: CacheDirectory, record: Record) -> None:
         (link_shard, "is a link"),
         (loosen_record, "may be written by others"),
         (link_record, "link"),
-        (make_record_a_pipe, "is not a file"),
-        (make_record_a_folder, "is not a file"),
+        (make_record_a_pipe, "not a regular file"),
+        (make_record_a_folder, "not a regular file"),
         (lengthen_record, "the record's seal is broken"),
     ],
 )
@@ -415,7 +415,7 @@ def loosen_artifact(path: Path) -> None:
         (change_artifact, "does not have the digest of its record"),
         (loosen_artifact, "may be written by others"),
         (link_away, "link"),
-        (make_a_pipe, "is not a file"),
+        (make_a_pipe, "not a regular file"),
     ],
 )
 @pytest.mark.parametrize("index", [0, 1])

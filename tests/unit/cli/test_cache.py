@@ -431,8 +431,8 @@ class TestHostileContents:
         os.mkfifo(shard(own, key) / f"{key}.toml")
         (listed,) = run("list", "--json").document
         assert listed["status"] == "doubtful"
-        assert listed["reason"].endswith(f"{key}.toml is not a file")
-        assert "is not a file" in run("verify", code=1).out
+        assert listed["reason"].endswith(f"{key}.toml: not a regular file")
+        assert "not a regular file" in run("verify", code=1).out
         assert "1 of 1 entry bad, and were removed" in run("verify", "--remove", code=1).err
         assert list(own.entries()) == []
 

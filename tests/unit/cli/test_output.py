@@ -52,7 +52,9 @@ def test_one_entry_is_one_entry() -> None:
 
 def test_a_table_is_aligned_and_safe() -> None:
     rows = [("a", "long\x1b[2J", ""), ("longer", "b", "c")]
-    assert table(rows, header=("x", "y", "z")) == (
-        "x       y            z\na       long\\x1b[2J\nlonger  b            c"
-    )
-    assert table([]) == ""
+    assert table(rows, header=("x", "y", "z")) == [
+        "x       y            z",
+        "a       long\\x1b[2J",
+        "longer  b            c",
+    ]
+    assert table([]) == []

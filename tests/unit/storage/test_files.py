@@ -266,7 +266,7 @@ def test_what_others_could_have_written_is_not_opened(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="link"):
         open_trusted(link, owners=ME)
     for other in (pipe, tmp_path):
-        with pytest.raises(PermissionError, match=f"{other} is not a file"):
+        with pytest.raises(OSError, match="not a regular file"):
             open_trusted(other, owners=ME)
     with pytest.raises(PermissionError, match="belongs to user"):
         open_trusted(path, owners=[ME[0] + 1])
@@ -322,7 +322,32 @@ def test_parts_that_cannot_be_made_leave_the_old_file_and_no_other(tmp_path: Pat
 
 def test_a_file_is_read_up_to_a_size(tmp_path: Path) -> None:
     path = tmp_path / "a"
-    path.write_bytes(b"12345")
-    assert read_file(path, size_max=5) == b"12345"
+    path.write_bytes(b"12\r\n\x1a")
+    assert read_file(path, size_max=5) == b"12\r\n\x1a"
     with pytest.raises(OSError, match="more than the allowed 4 bytes"):
         read_file(path, size_max=4)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b"])
+def test_what_is_no_path_fails_as_any_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
+    with pytest.raises(OSError, match=r"null|encode") as caught:
+        read_file(tmp_path / name, size_max=5)
+    assert caught.value.strerror
+
+
+@posix
+def test_a_file_that_a_pipe_takes_the_place_of_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"")
+    status = path.stat()
+    path.unlink()
+    os.mkfifo(path)
+    # A check of the name before opening would see what was there before.
+    monkeypatch.setattr(Path, "stat", lambda *_, **__: status)
+    monkeypatch.setattr(os, "stat", lambda *_, **__: status)
+    before = len(os.listdir("/dev/fd"))  # noqa: PTH208 - it asks nothing of the paths
+    with pytest.raises(OSError, match="not a regular file"):
+        read_file(path, size_max=5)
+    assert len(os.listdir("/dev/fd")) == before  # noqa: PTH208

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from chonkle.cli.output import print_json, print_lines
 from chonkle_toolchain.build import Folders
 from chonkle_toolchain.build import build as build_codecs
 from chonkle_toolchain.cli import options
@@ -53,13 +54,13 @@ def build(
             names=names,
             check=check,
             begin=options.show_begun,
-            report=lambda outcome: None if as_json else click.echo(outcome_line(outcome)),
-            say=lambda line: click.echo(line, err=True),
+            report=lambda outcome: None if as_json else print_lines(outcome_line(outcome)),
+            say=lambda line: print_lines(line, err=True),
         )
     if as_json:
-        options.print_json([asdict(outcome) for outcome in outcomes])
+        print_json([asdict(outcome) for outcome in outcomes])
     else:
-        click.echo(summary_line(outcomes), err=True)
+        print_lines(summary_line(outcomes), err=True)
     if any(outcome.state == "stale" for outcome in outcomes):
         sys.exit(1)
 

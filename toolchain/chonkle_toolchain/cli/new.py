@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from chonkle.cli.output import print_lines
 from chonkle.errors import BuildError
 from chonkle_toolchain.project import Project, default_codec_id, write_project
 from chonkle_toolchain.recipe import Language
@@ -46,7 +47,8 @@ def new(name: str, lang: Language, codec_id: str | None, into: Path) -> None:
         )
     folder = write_project(project, into=into, sdk=sdk_folder())
     shown = shlex.quote(folder.as_posix())
-    click.echo(f"""\
+    print_lines(
+        *f"""\
 {shown}: the codec `{project.codec_id}` in {project.shown_language}
   its transform is {shown}/{project.source}
 
@@ -56,4 +58,5 @@ next:
   chonkle verify {shown}
   chonkle run {shown}/pipeline.json --codec-store {shown}/codec \\
       --override {project.codec_id}={project.implementation} \\
-      --direction encode --input bytes={shown}/README.md --output bytes=encoded.bin""")
+      --direction encode --input bytes={shown}/README.md --output bytes=encoded.bin""".split("\n")
+    )

@@ -1,7 +1,6 @@
 """Options that several commands share, and what they stand for."""
 
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from textwrap import indent
 
 import click
 
+from chonkle.cli.output import json_text, print_lines
 from chonkle.cli.signals import terminable
 from chonkle.settings import data_home
 from chonkle_toolchain.process import ToolError
@@ -27,11 +27,6 @@ tools_dir = click.option(
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def print_json(value: object) -> None:
-    """Print a JSON document."""
-    click.echo(json.dumps(value, indent=2))
-
-
 class JsonList:
     """A JSON list that is printed item by item, for who waits; nothing before there is one."""
 
@@ -41,7 +36,7 @@ class JsonList:
     def add(self, item: object) -> None:
         """Print one more item."""
         click.echo(",\n" if self._is_begun else "[\n", nl=False)
-        click.echo(indent(json.dumps(item, indent=2), "  "), nl=False)
+        click.echo(indent(json_text(item), "  "), nl=False)
         self._is_begun = True
 
     def end(self) -> None:
@@ -52,7 +47,7 @@ class JsonList:
 def show_begun(name: str) -> None:
     """Tell who watches what takes so long; the first build in C takes half a minute."""
     if sys.stderr is not None and sys.stderr.isatty():
-        click.echo(f"building {name}", err=True)
+        print_lines(f"building {name}", err=True)
 
 
 @contextlib.contextmanager
@@ -62,6 +57,5 @@ def running_tools() -> Iterator[None]:
         try:
             yield
         except ToolError as failure:
-            if failure.said:
-                click.echo(failure.said, err=True)
+            print_lines(*failure.said.splitlines(), err=True)
             raise

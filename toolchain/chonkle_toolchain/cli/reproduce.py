@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from chonkle.cli.output import print_json, print_lines
 from chonkle_toolchain.cli import options
 from chonkle_toolchain.cli.build import folders_of
 from chonkle_toolchain.report import reproduction_lines
@@ -44,12 +45,12 @@ def reproduce(
             folders_of(folder, output=output, build_dir=build_dir),
             tools=Tools(tools_dir),
             names=names,
-            say=lambda line: click.echo(line, err=True),
+            say=lambda line: print_lines(line, err=True),
         )
     if as_json:
-        options.print_json([asdict(each) for each in found])
+        print_json([asdict(each) for each in found])
     else:
         for each in found:
-            click.echo("\n".join(reproduction_lines(each)))
+            print_lines(*reproduction_lines(each))
     if any(each.differences for each in found):
         sys.exit(1)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from chonkle.cli.output import print_json, print_lines
 from chonkle_toolchain.build import build
 from chonkle_toolchain.cli import options
 from chonkle_toolchain.cli.build import folders_of
@@ -32,19 +33,19 @@ def test(folder: Path, tools_dir: Path, *, as_json: bool) -> None:
 
     def show(report: Report) -> None:
         if not as_json:
-            click.echo("\n".join(report.lines(every=True)))
+            print_lines(*report.lines(every=True))
 
     with options.running_tools():
         outcomes = build(
             folders_of(folder),
             tools=Tools(tools_dir),
             begin=options.show_begun,
-            report=lambda outcome: None if as_json else click.echo(outcome_line(outcome)),
-            say=lambda line: click.echo(line, err=True),
+            report=lambda outcome: None if as_json else print_lines(outcome_line(outcome)),
+            say=lambda line: print_lines(line, err=True),
         )
     reports = verify_folder(folder, report=show)
     if as_json:
         built = [asdict(outcome) for outcome in outcomes]
-        options.print_json({"built": built, "tested": [report.to_json() for report in reports]})
+        print_json({"built": built, "tested": [report.to_json() for report in reports]})
     if not all(report.passed for report in reports):
         sys.exit(1)

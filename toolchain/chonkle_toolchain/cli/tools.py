@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from chonkle.cli.output import print_json, print_lines
 from chonkle_toolchain.cli import options
 from chonkle_toolchain.install import install_missing
 from chonkle_toolchain.report import tool_lines
@@ -27,12 +28,12 @@ def tools(tools_dir: Path, *, install: bool, as_json: bool) -> None:
     found = Tools(tools_dir)
     if install:
         with options.running_tools():
-            install_missing(found, say=lambda line: click.echo(line, err=True))
+            install_missing(found, say=lambda line: print_lines(line, err=True))
     listed = found.all()
     if as_json:
-        options.print_json([asdict(tool) for tool in listed])
+        print_json([asdict(tool) for tool in listed])
     else:
         for line in tool_lines(listed):
-            click.echo(line)
+            print_lines(line)
     if not all(tool.found for tool in listed):
         sys.exit(1)

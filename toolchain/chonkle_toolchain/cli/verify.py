@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from chonkle.cli.output import print_lines
 from chonkle_toolchain.cli import options
 from chonkle_toolchain.vectors import read_vector_files
 from chonkle_toolchain.verify import Report, verify_file, verify_folder
@@ -52,7 +53,7 @@ def verify(
         if as_json:
             listed.add(report.to_json())
         else:
-            click.echo("\n".join(report.lines()))
+            print_lines(*report.lines())
 
     if place.is_file():
         if codec_src is not None:

@@ -296,8 +296,6 @@ def _partner_of(path: Path) -> bytes | None:
 
 def _read(path: Path) -> bytes:
     try:
-        if path.exists() and not path.is_file():
-            raise BuildError(f"{path}: not a file")
         return read_file(path, size_max=SIZE_MAX_BYTES)
     except OSError as failure:
         raise BuildError(f"{path}: cannot be read: {failure.strerror}") from failure
