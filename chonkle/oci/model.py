@@ -94,7 +94,7 @@ class Reference:
         what = f"oci://{self}"
         if self.digest is not None:
             self.digest.check(manifest, what=f"{what}: manifest")
-        return _wasm_layer(manifest, what)
+        return wasm_layer(manifest, what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,31 @@ class Descriptor:
         self.digest.check(data, what=what)
 
 
-def _wasm_layer(manifest: bytes, what: str) -> Descriptor:
+def wasm_layer(manifest: bytes, what: str) -> Descriptor:
+    """Find the codec in a manifest.
+
+    Args:
+        manifest: its bytes.
+        what: whose it is, for messages.
+
+    Raises:
+        FetchError: when it is not a manifest with exactly one wasm layer.
+    """
+    (layer,) = layers_of(manifest, what, expected=WASM_LAYER_TYPE)
+    return layer
+
+
+def layers_of(manifest: bytes, what: str, *, expected: str) -> list[Descriptor]:
+    """Read the layers of a manifest that has exactly one.
+
+    Args:
+        manifest: its bytes.
+        what: whose it is, for messages.
+        expected: the type of the layer.
+
+    Raises:
+        FetchError: when it is not such a manifest.
+    """
     document = parse_json(manifest, what=f"{what}: manifest", error=FetchError)
     fields = document if isinstance(document, dict) else {}
     layers = fields.get("layers")

@@ -136,7 +136,8 @@ BUILD_SIDE_USES = (
     "chonkle.session",
     "chonkle.pipeline",
     "chonkle.settings",
-    # How a command prints, and how it ends that was told to.
+    # How a command prints, how it ends that was told to, and how it is told of registries.
+    "chonkle.cli.access",
     "chonkle.cli.output",
     "chonkle.cli.signals",
 )
