@@ -5,21 +5,24 @@ promise it.
 """
 
 import json as json_text
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import oras.provider
 import requests
 
-from chonkle.errors import FetchError
+from chonkle.digest import Digest
 from chonkle.oci.address import Address
 from chonkle.oci.authorization import RegistryTransport
-from chonkle.oci.credentials import DockerLogin
-from chonkle.oci.model import MANIFEST_TYPE, Reference
-from chonkle.oci.transport import Bounds
+from chonkle.oci.model import (
+    INDEX_TYPE,
+    MANIFEST_MAX_BYTES,
+    MANIFEST_TYPE,
+    Descriptor,
+    Reference,
+)
+from chonkle.oci.repository import StoredManifest
 
-MANIFEST_MAX_BYTES = 4 << 20
+_ACCEPTED = f"{MANIFEST_TYPE}, {INDEX_TYPE}"
 
 
 class Registry(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
@@ -80,55 +83,47 @@ class Registry(oras.provider.Registry):  # type: ignore[misc]  # oras has no typ
         return self._transport.accepted(response).content
 
 
-@dataclass(frozen=True, slots=True)
-class Pulled:
-    """A codec, and what leads to it from the digest that pins it.
-
-    Attributes:
-        manifest: its bytes.
-        wasm: the codec, which the manifest describes.
-    """
-
-    manifest: bytes
-    wasm: bytes
-
-
-def pull_wasm(
-    reference: Reference,
-    *,
-    size_max: int,
-    docker_config: Path | None = None,
-    bounds: Bounds | None = None,
-) -> Pulled:
-    """Pull the codec of a wasm artifact.
+class RegistryReader:
+    """Reads the artifacts of one repository of a registry.
 
     Args:
-        reference: where it is; its digest, if it has one, pins the manifest.
-        size_max: bytes to accept at most.
-        docker_config: docker's directory, which has credentials; None for none.
-        bounds: limits of time.
-
-    Returns:
-        The manifest and the wasm, each checked against what promised it.
-
-    Raises:
-        FetchError: when the registry cannot be reached, refuses, has no such artifact or takes too
-            long, or credentials cannot be read.
-        DigestMismatchError: when it sends other bytes than it promised.
+        reference: the repository.
+        transport: what makes the requests; it is closed with the reader.
     """
-    what = f"oci://{reference}"
-    login = None if docker_config is None else DockerLogin(docker_config)
-    with RegistryTransport(reference.registry, login=login, what=what, bounds=bounds) as transport:
-        registry = Registry(transport)
-        name, wanted = reference.repository, reference.digest or reference.tag
-        manifest = registry.read(
-            f"{name}/manifests/{wanted}", size_max=MANIFEST_MAX_BYTES, accept=MANIFEST_TYPE
-        )
-        layer = reference.layer_in(manifest)
-        if layer.size > size_max:
-            raise FetchError(
-                f"{what}: too large", expected=f"at most {size_max} bytes", got=str(layer.size)
-            )
-        wasm = registry.read(f"{name}/blobs/{layer.digest}", size_max=layer.size)
-        layer.check(wasm, what=what)
-    return Pulled(manifest, wasm)
+
+    def __init__(self, reference: Reference, transport: RegistryTransport) -> None:
+        self.name = f"oci://{reference.registry}/{reference.repository}"
+        self._repository = reference.repository
+        self._transport = transport
+        self._registry = Registry(transport)
+
+    def manifest(self, wanted: str | Digest) -> StoredManifest:
+        """Read a manifest or an index.
+
+        Args:
+            wanted: a tag, or a digest.
+
+        Raises:
+            FetchError: when there is none, or the registry cannot be asked.
+            DigestMismatchError: when it is another one.
+        """
+        path = f"{self._repository}/manifests/{wanted}"
+        data = self._registry.read(path, size_max=MANIFEST_MAX_BYTES, accept=_ACCEPTED)
+        if isinstance(wanted, Digest):
+            wanted.check(data, what=f"{self._transport.what}: manifest")
+        return StoredManifest(Descriptor(MANIFEST_TYPE, Digest.sha256(data), len(data)), data)
+
+    def blob(self, blob: Descriptor) -> bytes:
+        """Read a blob.
+
+        Raises:
+            FetchError: when there is none, or the registry cannot be asked.
+            DigestMismatchError: when it is another one, or has another size.
+        """
+        data = self._registry.read(f"{self._repository}/blobs/{blob.digest}", size_max=blob.size)
+        blob.check(data, what=self._transport.what)
+        return data
+
+    def close(self) -> None:
+        """Close the connections. Idempotent."""
+        self._transport.close()
