@@ -103,7 +103,8 @@ wheel: $(VENV)/dev.stamp ## Build the distributions of chonkle and chonkle-toolc
 .PHONY: lock
 lock: $(VENV)/lock.stamp ## Renew the hashed pins; to move to newer versions: make lock ARGS=--upgrade
 	$(LOCK) -o $(REQUIREMENTS)/lock.txt --group lock
-	$(LOCK) -o $(REQUIREMENTS)/dev.txt $(PROJECTS) --extra native --group dev
+	$(LOCK) -o $(REQUIREMENTS)/dev.txt $(PROJECTS) --extra attest --extra native \
+		--group dev
 	$(LOCK) -o $(REQUIREMENTS)/tools.txt --group tools --constraints $(REQUIREMENTS)/dev.txt
 	$(LOCK) -o $(REQUIREMENTS)/demo.txt pyproject.toml --group build --group demo \
 		--constraints $(REQUIREMENTS)/dev.txt
