@@ -256,7 +256,7 @@ def test_the_lying_registry_can_be_honest(
         ("two-layers", "expected one layer"),
         ("no-layers", "got no layers"),
         ("another-layer", "`text/html`"),
-        ("an-index", "not an image manifest"),
+        ("an-index", "manifest: wrong digest"),
         ("not-JSON", "malformed JSON"),
         ("not-a-digest", "malformed digest"),
         ("a-path-as-digest", "malformed digest"),
