@@ -140,10 +140,12 @@ def test_a_folder_is_what_its_lock_lists(store: Path, target: Target) -> None:
     for each in found:
         assert [one.name for one in each.attachments] == ["golden vectors", "provenance"]
     # An author's folder has its own store in it.
-    (store.parent / "crc32-rs").mkdir()
-    for name in ("codec.toml", "signature.json", "Cargo.toml", "Cargo.lock"):
-        shutil.copy(VECTORS.parent / name, store.parent / "crc32-rs")
-    shutil.copytree(VECTORS, store.parent / "crc32-rs/vectors")
+    for name in ("crc32-rs", "kernels"):
+        shutil.copytree(
+            ROOT / "codec-src" / name,
+            store.parent / name,
+            ignore=shutil.ignore_patterns("target"),
+        )
     assert folder_candidates(store.parent, target) == found
 
 
