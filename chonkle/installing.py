@@ -63,9 +63,9 @@ def install(
     kept = store.kept
     fetched = source.fetch(access=access, kinds=kinds, kept=kept, fetch_anew=fetch_anew)
     codec = WasmCodec.from_bytes(fetched.data, source.uri)
-    fetched.keep(kept)
     was_there = any(found.digest == codec.digest for found in _named(store, codec))
     installed = store.install(codec, source=fetched.pinned)
+    fetched.keep(kept)
     manifest = "" if fetched.manifest is None else str(fetched.manifest)
     return Installed(installed, fetched.pinned, manifest, was_there)
 

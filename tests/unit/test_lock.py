@@ -139,7 +139,7 @@ def test_a_lock_lies_beside_its_pipeline(tmp_path: Path) -> None:
 
 
 def with_(**fields: object) -> Lock:
-    return Lock((Locked(**{**{name: getattr(ZLIB, name) for name in ZLIB.__slots__}, **fields}),))  # type: ignore[arg-type]
+    return Lock((Locked(**{**{name: getattr(ZLIB, name) for name in ZLIB.__slots__}, **fields}),))
 
 
 @pytest.mark.parametrize(
