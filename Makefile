@@ -31,7 +31,7 @@ demo: $(VENV)/demo.stamp ## Decode a cloud-optimized GeoTIFF with the codecs in 
 	$(PY) docs/examples/demo/demo.py $(ARGS)
 
 .PHONY: test
-test: lint tools ## Every test that CI runs; installs compilers first
+test: lint tools registry-tools ## Every test that CI runs; installs compilers first
 	sh .ci/system-packages
 	$(BIN)/chonkle build $(CODECS) --check
 	$(PY) -m pytest -n $(WORKERS) $(ARGS)
@@ -83,6 +83,10 @@ verify-codecs: $(VENV)/dev.stamp ## Check that the built codecs are what they sa
 tools: $(VENV)/tools.stamp ## Install the compilers that building codecs needs
 	$(BIN)/chonkle tools --install
 
+.PHONY: registry-tools
+registry-tools: ## Install the registry tools of others that tests compare with
+	sh .ci/registry-tools
+
 # It compares with codecs that nothing else needs, which may go into the same environment.
 bench-codecs: $(VENV)/bench.stamp
 
@@ -99,7 +103,8 @@ wheel: $(VENV)/dev.stamp ## Build the distributions of chonkle and chonkle-toolc
 .PHONY: lock
 lock: $(VENV)/lock.stamp ## Renew the hashed pins; to move to newer versions: make lock ARGS=--upgrade
 	$(LOCK) -o $(REQUIREMENTS)/lock.txt --group lock
-	$(LOCK) -o $(REQUIREMENTS)/dev.txt $(PROJECTS) --extra native --group dev
+	$(LOCK) -o $(REQUIREMENTS)/dev.txt $(PROJECTS) --extra attest --extra native \
+		--group dev
 	$(LOCK) -o $(REQUIREMENTS)/tools.txt --group tools --constraints $(REQUIREMENTS)/dev.txt
 	$(LOCK) -o $(REQUIREMENTS)/demo.txt pyproject.toml --group build --group demo \
 		--constraints $(REQUIREMENTS)/dev.txt

@@ -10,6 +10,8 @@ The first of these that says something decides:
 6. what is installed, shipped and native, by backend preference, then version, then name;
 7. a source of the pipeline.
 
+With a lock, it alone decides.
+
 Nothing is compiled or instantiated here, and identity comes only from embedded signatures.
 """
 
@@ -17,18 +19,35 @@ from codecs import BOM_UTF8
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import get_args
 
 from chonkle.backends.base import BACKENDS, Backend
-from chonkle.backends.native import REFUSED, is_available, native_signature, refusal
+from chonkle.backends.native import (
+    REFUSED,
+    is_available,
+    native_signature,
+    native_version,
+    refusal,
+)
 from chonkle.dag.graph import Pipeline
 from chonkle.dag.sidecar import is_sidecar
-from chonkle.errors import FetchError, PipelineError, ResolveError, printable
-from chonkle.fetch import Fetched, Source
+from chonkle.digest import Digest
+from chonkle.errors import (
+    DigestMismatchError,
+    FetchError,
+    LockError,
+    PipelineError,
+    ResolveError,
+    printable,
+)
+from chonkle.fetch import Source
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.signature import Signature
 from chonkle.formats.values import shown
-from chonkle.formats.wasm_binary import SIZE_MAX_BYTES
+from chonkle.formats.wasm_binary import SIZE_MAX_BYTES, Kind
+from chonkle.lock import Lock, Locked, LockKey
 from chonkle.names import version_key
+from chonkle.oci.access import RegistryAccess
 from chonkle.storage.files import read_file
 from chonkle.storage.store import (
     BadFile,
@@ -51,6 +70,7 @@ class Resolution:
         reason: why this one, in words.
         wasm: the file, for wasm backends.
         passed_over: labels of the candidates that were not picked, best first.
+        source: the pinned source that the file came from, as far as that is known.
     """
 
     backend: Backend
@@ -58,6 +78,7 @@ class Resolution:
     reason: str
     wasm: WasmCodec | None = None
     passed_over: tuple[str, ...] = ()
+    source: str = ""
 
     @property
     def label(self) -> str:
@@ -72,10 +93,14 @@ class PipelineResolution:
     Attributes:
         pipeline: the pipeline.
         reason: why, in words.
+        digest: BLAKE3 digest of its file.
+        source: the pinned source that the file came from.
     """
 
     pipeline: Pipeline
     reason: str
+    digest: Digest
+    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +115,10 @@ class Resolver:
         pipeline_sources: codec id to source URI; fetched where nothing is installed.
         paths: codec id to a wasm or pipeline file.
         force_download: fetch from sources even what is installed.
-        docker_config: docker's directory, which has credentials for registries; None leaves it to
-            the environment.
+        access: how servers may be asked; None leaves it to the environment.
+        lock: what every codec must be; None for no lock.
+        is_locking: whether the lock is being made: what it does not have is resolved as without
+            one, and what is fetched for that is kept.
     """
 
     codec_store: str | Path | None = None
@@ -101,7 +128,9 @@ class Resolver:
     pipeline_sources: Mapping[str, str] = field(default_factory=dict)
     paths: Mapping[str, str | Path] = field(default_factory=dict)
     force_download: bool = False
-    docker_config: Path | None = None
+    access: RegistryAccess | None = None
+    lock: Lock | None = None
+    is_locking: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a preference that names no backend.
@@ -121,7 +150,7 @@ class Resolver:
         """Give a resolver that knows a pipeline's sources; its own win over them."""
         return replace(self, pipeline_sources={**sources, **self.pipeline_sources})
 
-    def resolve(  # noqa: PLR0911 - one return for each rule of the chain
+    def resolve(
         self, codec_id: str, *, backends: Sequence[str] = ()
     ) -> Resolution | PipelineResolution:
         """Pick the implementation of a codec.
@@ -137,20 +166,35 @@ class Resolver:
                 those asked for, contradict each other.
             SignatureError: when the only file, or the one asked for, has no valid signature.
             WasmFormatError: when the only file, or the one asked for, is no wasm binary.
+            LockError: when the lock has no answer, or something else than its answer is there.
         """
-        allowed = tuple(backends) or BACKENDS
+        if self.lock is not None:
+            locked = self.lock.get(self.key(codec_id, backends=backends))
+            if locked is not None:
+                return self._locked(locked)
+            if not self.is_locking:
+                raise LockError(
+                    f"codec `{codec_id}` is not in the lock as this pipeline asks for it",
+                    hint="`chonkle lock` adds what is missing",
+                )
+        return self._chosen(codec_id, tuple(backends) or BACKENDS)
+
+    def _chosen(  # noqa: PLR0911 - one return for each rule of the chain
+        self, codec_id: str, allowed: Sequence[str]
+    ) -> Resolution | PipelineResolution:
         if codec_id in self.paths:
             return self._from_file(codec_id, Path(self.paths[codec_id]))
         if codec_id in self.force_sources:
-            return self._from_source(codec_id, self.force_sources[codec_id], "forced source")
+            uri = self.force_sources[codec_id]
+            return self._from_source(codec_id, uri, "forced source", allowed)
         if codec_id in self.overrides:
             return self._overridden(codec_id, self.overrides[codec_id], allowed)
         # What a source gives, the native backend does not run.
         uri = "" if set(allowed) == {"native"} else self.pipeline_sources.get(codec_id, "")
         if uri and self.force_download:
-            return self._from_source(codec_id, uri, "source, download forced")
+            return self._from_source(codec_id, uri, "source, download forced", allowed)
         if uri and Source.parse(uri).is_pinned:
-            return self._from_source(codec_id, uri, "pinned source")
+            return self._from_source(codec_id, uri, "pinned source", allowed)
         candidates, bad_files = self.survey(codec_id, backends=allowed)
         if not candidates and not uri:
             raise bad_files[0].failure if bad_files else self._unknown(codec_id, allowed)
@@ -159,7 +203,23 @@ class Resolver:
             count = len(candidates)
             return self._picked(candidates, f"best of {count}" if count > 1 else "the only one")
         # A bad file may have the name that the codec would get, and is the user's to remove.
-        return self._from_source(codec_id, uri, "source of the pipeline", install=not bad_files)
+        why = "source of the pipeline"
+        return self._from_source(codec_id, uri, why, allowed, install=not bad_files)
+
+    def key(self, codec_id: str, *, backends: Sequence[str] = ()) -> LockKey:
+        """Give what a lock answers when a step asks for a codec."""
+        return LockKey(codec_id, tuple(backends), self.pipeline_sources.get(codec_id, ""))
+
+    def origin(self, found: Resolution | PipelineResolution) -> str:
+        """Give the pinned source of what was picked, or nothing where it is not known."""
+        if found.source or isinstance(found, PipelineResolution) or found.wasm is None:
+            return found.source
+        store = self._store()
+        noted = "" if store is None else store.kept.origin(found.wasm.digest)
+        try:
+            return noted if noted and Source.parse(noted).is_pinned else ""
+        except FetchError:
+            return ""  # a note that another program wrote
 
     def candidates(self, codec_id: str, *, backends: Sequence[str] = BACKENDS) -> list[Resolution]:
         """Give what is installed, shipped and native for a codec, best first.
@@ -197,7 +257,7 @@ class Resolver:
         signature = native_signature(codec_id)
         if signature is not None and is_available(codec_id):
             found.append(Resolution("native", signature, "numcodecs"))
-        order = (*self.preference, *(b for b in DEFAULT_PREFERENCE if b not in self.preference))
+        order = self._order()
         # Sorting is stable, so the least important criterion comes first.
         found.sort(key=lambda each: each.signature.implementation)
         found.sort(key=lambda each: version_key(each.signature.version), reverse=True)
@@ -207,8 +267,77 @@ class Resolver:
             bad_files + more_bad_files + conflicts,
         )
 
+    def _order(self) -> list[str]:
+        return [*self.preference, *(b for b in DEFAULT_PREFERENCE if b not in self.preference)]
+
+    def kinds(self, allowed: Sequence[str] = BACKENDS) -> list[Kind]:
+        """Give what a wasm file may be, best first.
+
+        Args:
+            allowed: the only backends that may run it.
+        """
+        order = self._order()
+        return [kind for kind in sorted(get_args(Kind), key=order.index) if kind in allowed]
+
     def _store(self) -> CodecStore | None:
         return None if self.codec_store is None else CodecStore(Path(self.codec_store))
+
+    def _locked(self, locked: Locked) -> Resolution | PipelineResolution:
+        """Give exactly what the lock says."""
+        codec_id = locked.key.codec_id
+        if self.preference and locked.backend not in (*self.preference, "pipeline"):
+            raise LockError(
+                f"codec `{codec_id}`: the lock has a {locked.backend} one, which is not preferred",
+                expected=", ".join(f"`{each}`" for each in self.preference),
+            )
+        found = (
+            self._locked_native(codec_id)
+            if locked.digest is None
+            else self._locked_file(locked, locked.digest)
+        )
+        is_it = answer_of(locked.key, found, source=locked.source)
+        if replace(is_it, signed_by=locked.signed_by) != locked:
+            raise LockError(
+                f"codec `{codec_id}`: not what the lock says",
+                expected=f"`{locked.label}`",
+                got=f"`{is_it.label}`",
+                hint="`chonkle lock --update` takes what is there",
+            )
+        return found
+
+    def _locked_native(self, codec_id: str) -> Resolution:
+        signature = native_signature(codec_id)
+        if signature is None or not is_available(codec_id):
+            raise refusal(codec_id) or self._unknown(codec_id, ("native",))
+        return Resolution("native", signature, "locked, numcodecs")
+
+    def _locked_file(self, locked: Locked, digest: Digest) -> Resolution | PipelineResolution:
+        codec_id, source = locked.key.codec_id, locked.source
+        what = f"codec `{codec_id}`, locked as `{digest}`"
+        if not (source and self.force_download):
+            for each in self.survey(codec_id)[0]:
+                if _digest(each) == digest:
+                    return replace(each, reason=f"locked, {each.reason}", source=source)
+            store = self._store()
+            kept = None if store is None else store.kept.find(digest, size_max=SIZE_MAX_BYTES)
+            if kept is not None:
+                return self._identified(codec_id, kept, f"locked {digest}, kept", source)
+        if not source:
+            raise LockError(
+                f"{what}: not found, and where it came from is not known",
+                hint="install the file, or `chonkle lock --update` takes another one",
+            )
+        try:
+            found = self._from_source(codec_id, source, "locked source", BACKENDS)
+        except FetchError as failure:
+            raise failure.within(what) from failure
+        if _digest(found) != digest:
+            raise DigestMismatchError(
+                f"codec `{codec_id}`: {source}: wrong digest",
+                expected=f"`{digest}`",
+                got=f"`{_digest(found)}`",
+            )
+        return found
 
     def _overridden(self, codec_id: str, override: str, allowed: Sequence[str]) -> Resolution:
         candidates, bad_files = self.survey(codec_id, backends=allowed)
@@ -239,39 +368,49 @@ class Resolver:
         except OSError as failure:
             reason = failure.strerror
             raise ResolveError(f"codec `{codec_id}`: cannot read {path}: {reason}") from failure
-        return self._identified(codec_id, data, f"path {path}")
+        pinned = f"{path.absolute().as_uri()}#blake3={Digest.blake3(data).hex}"
+        return self._identified(codec_id, data, f"path {path}", pinned)
 
     def _from_source(
-        self, codec_id: str, uri: str, why: str, *, install: bool = False
+        self,
+        codec_id: str,
+        uri: str,
+        why: str,
+        allowed: Sequence[str],
+        *,
+        install: bool = False,
     ) -> Resolution | PipelineResolution:
-        """Fetch from a source, or take what a pinned one gave before.
+        """Fetch from a source, or take what it gave before and what a digest still says.
 
         Args:
             codec_id: the codec.
             uri: the source.
             why: the rule that chose it.
+            allowed: the only backends that may run it.
             install: make it a candidate for every pipeline; only where there was none.
         """
         source = Source.parse(uri)
-        store = self._store() if source.is_pinned or install else None
-        reason = f"{why} {uri}"
-        kept = None
-        if store is not None and source.is_pinned and not self.force_download:
-            kept = _kept(store, uri, source)
-        if kept is not None:
-            return self._identified(codec_id, kept.data, f"{reason}, kept")
-        fetched = source.fetch(docker_config=self.docker_config)
-        found = self._identified(codec_id, fetched.data, reason)
+        store = self._store()
+        fetched = source.fetch(
+            access=self.access or RegistryAccess(),
+            kinds=self.kinds(allowed),
+            kept=None if store is None else store.kept,
+            fetch_anew=self.force_download,
+        )
+        reason = f"{why} {uri}" + (", kept" if fetched.is_kept else "")
+        found = self._identified(codec_id, fetched.data, reason, fetched.pinned)
         if store is None:
             return found
-        if source.is_pinned:
-            store.keep(uri, fetched.data, manifest=fetched.manifest)
-        elif isinstance(found, Resolution) and found.wasm:
-            return replace(found, wasm=store.install(found.wasm))
+        fetched.keep(store.kept)
+        if self.is_locking:
+            # The lock leads to it by this digest, whatever becomes of the source.
+            store.kept.keep(Digest.blake3(fetched.data), fetched.data)
+        if install and not source.is_pinned and isinstance(found, Resolution) and found.wasm:
+            return replace(found, wasm=store.install(found.wasm, source=fetched.pinned))
         return found
 
     def _identified(
-        self, codec_id: str, data: bytes, reason: str
+        self, codec_id: str, data: bytes, reason: str, source: str
     ) -> Resolution | PipelineResolution:
         """Tell what some bytes are: a pipeline if they are JSON, otherwise a wasm codec."""
         if data.removeprefix(BOM_UTF8).lstrip()[:1] == b"{":
@@ -283,10 +422,10 @@ class Resolver:
                 )
             pipeline = Pipeline.from_json(document)
             _check_identity(codec_id, pipeline.codec_id, reason)
-            return PipelineResolution(pipeline, reason)
+            return PipelineResolution(pipeline, reason, Digest.blake3(data), source)
         codec = WasmCodec.from_bytes(data, reason)
         _check_identity(codec_id, codec.signature.codec_id, reason)
-        return Resolution(codec.kind, codec.signature, reason, codec)
+        return Resolution(codec.kind, codec.signature, reason, codec, source=source)
 
     def _unknown(self, codec_id: str, allowed: Sequence[str]) -> ResolveError:
         elsewhere = self.candidates(codec_id) if set(allowed) != set(BACKENDS) else []
@@ -305,19 +444,30 @@ class Resolver:
         )
 
 
-def _kept(store: CodecStore, uri: str, source: Source) -> Fetched | None:
-    """Give what is kept for a pinned source, if it is still what the pin says."""
-    found = store.recall(uri)
-    if found is None:
-        return None
-    manifest, data = found
-    kept = Fetched(data, manifest)
-    try:
-        source.check(kept)
-    except FetchError as failure:
-        _warn(f"what is kept in the codec store is not used: {failure}")
-        return None
-    return kept
+def answer_of(key: LockKey, found: Resolution | PipelineResolution, *, source: str) -> Locked:
+    """Write down for a lock what was picked.
+
+    Args:
+        key: what was asked for.
+        found: what was picked.
+        source: its pinned source, as far as it is known.
+    """
+    if isinstance(found, PipelineResolution):
+        return Locked(key=key, backend="pipeline", digest=found.digest, source=source)
+    return Locked(
+        key=key,
+        backend=found.backend,
+        implementation=found.signature.implementation,
+        version=found.signature.version if found.wasm else native_version(),
+        digest=_digest(found),
+        source=source,
+    )
+
+
+def _digest(found: Resolution | PipelineResolution) -> Digest | None:
+    if isinstance(found, PipelineResolution):
+        return found.digest
+    return None if found.wasm is None else found.wasm.digest
 
 
 def _warn_of(bad_files: Iterable[BadFile]) -> None:

@@ -29,6 +29,7 @@ from chonkle.cli.options import (
 from chonkle.cli.output import print_json, print_lines, table
 from chonkle.cli.signals import interruptible
 from chonkle.errors import PipelineError, offer
+from chonkle.lock import lock_path
 from chonkle.pipeline import PreparedPipeline, prepare
 from chonkle.settings import Settings
 
@@ -63,6 +64,11 @@ from chonkle.settings import Settings
 )
 @resolver_options
 @click.option(
+    "--locked",
+    is_flag=True,
+    help="Run exactly what PIPELINE.lock says, which `chonkle lock` writes.",
+)
+@click.option(
     "--memory-limit",
     type=Size(),
     metavar="SIZE",
@@ -93,6 +99,7 @@ def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's optio
       chonkle run tile.json --direction encode --input bytes=pixels.raw --output bytes=tile.bin
       cat tile.bin | chonkle run tile.json --input bytes=- --output bytes=- | sha256sum
       chonkle run tile.json --preference core --explain
+      chonkle run tile.json --locked --input bytes=tile.bin --output bytes=pixels.raw
       chonkle run untrusted.json --input bytes=in.bin --output bytes=out.bin \\
           --codec-path mystery=mystery.wasm --timeout 2 --memory-limit 64MiB
     """
@@ -109,6 +116,7 @@ def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's optio
             pipeline,
             direction=options["direction"],
             resolver=resolver,
+            lock=lock_path(pipeline) if options["locked"] else None,
             limits=limits,
             settings=settings,
             compile_limits=compile_limits_of(options, settings),

@@ -18,6 +18,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from chonkle.errors import FetchError, printable
 from chonkle.formats.json_text import parse_json
@@ -55,6 +56,41 @@ class Credentials:
         """The value of an `Authorization` header (RFC 7617)."""
         pair = f"{self.user}:{self.password}".encode()
         return f"Basic {base64.b64encode(pair).decode()}"
+
+
+class Login(Protocol):
+    """Where the credentials for registries come from."""
+
+    def credentials(self, registry: Host) -> Credentials | None:
+        """Look up the credentials for a registry, or None where there are none."""
+
+    def names(self, host: Host) -> bool:
+        """Tell whether the user's configuration has an entry for a host."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenLogin:
+    """The credentials that the user gave for one registry; for others, docker's.
+
+    Attributes:
+        registry: the registry, as `Address.of_registry` gives it. No other one gets them.
+        given: the credentials.
+        others: for other registries.
+    """
+
+    registry: Host
+    given: Credentials
+    others: Login | None = None
+
+    def credentials(self, registry: Host) -> Credentials | None:
+        """Look up the credentials for a registry, or None where there are none."""
+        if registry == self.registry:
+            return self.given
+        return None if self.others is None else self.others.credentials(registry)
+
+    def names(self, host: Host) -> bool:
+        """Tell whether the user's configuration has an entry for a host."""
+        return self.others is not None and self.others.names(host)
 
 
 @dataclass(frozen=True, slots=True)

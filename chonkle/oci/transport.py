@@ -1,7 +1,7 @@
 """HTTP: the rules of every exchange with a server, and plain `https://` downloads.
 
-- Nothing is sent without TLS, wherever a redirect or a registry points, except on the loopback
-  interface and then only where the exchange began there.
+- Nothing is sent without TLS, wherever a redirect or a registry points, except to a server that the
+  user allowed it for, or on the loopback interface, and then only where the exchange began there.
 - Only `GET` and `HEAD` follow redirects. An `Authorization` header stays on the host that it is
   for: a redirect to another scheme, host or port leaves it behind.
 - Neither `~/.netrc` nor a cookie is sent. Proxies and certificates come from the usual variables;
@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from io import BytesIO
+from pathlib import Path
 from typing import Any, Self
 
 import requests
@@ -75,6 +76,8 @@ class Transport:
         bounds: its limits.
         on_retry: is told why and after which pause a request is made again; a log line when left
             out.
+        ca_file: certificates of the authorities to trust; those of the environment when left out.
+        without_tls: whether the user allowed to speak to this server without TLS.
     """
 
     def __init__(
@@ -84,11 +87,14 @@ class Transport:
         what: str,
         bounds: Bounds | None = None,
         on_retry: Callable[[str], None] | None = None,
+        ca_file: Path | None = None,
+        without_tls: bool = False,
     ) -> None:
         self.base = base
         self.what = what
         self._bounds = bounds or Bounds()
         self._on_retry = on_retry or _log.warning
+        self._without_tls = without_tls
         self._clock = _Clock(self._bounds.total_s)
         self._session = _Session()
         self._session.auth = _as_it_is
@@ -96,7 +102,9 @@ class Transport:
         self._session.headers.update(
             {"User-Agent": f"chonkle/{__version__}", "Accept-Encoding": "identity"}
         )
-        self._session.verify = _certificates()
+        self._session.verify = _certificates() if ca_file is None else _readable(ca_file)
+        # requests lets REQUESTS_CA_BUNDLE win over what a session says, but not over a request.
+        self._verify = None if ca_file is None else self._session.verify
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, _Adapter(self._clock))
 
@@ -104,6 +112,10 @@ class Transport:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections. Idempotent."""
         self._session.close()
         self._clock.close()
 
@@ -115,6 +127,7 @@ class Transport:
         size_max: int,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        repeatable: bool = False,
     ) -> requests.Response:
         """Make a request and read the whole answer.
 
@@ -124,6 +137,8 @@ class Transport:
             size_max: bytes of a body to accept at most.
             headers: more headers; no `Authorization`, which is the transport's own affair.
             body: what to send.
+            repeatable: whether it may be made again although the server may have acted on it, as
+                GET, HEAD, PUT and DELETE always may.
 
         Returns:
             The answer, of whatever status; `accepted` refuses all but success. Its body was read
@@ -134,8 +149,8 @@ class Transport:
         """
         with self._explained():
             return self._persist(
-                method,
                 lambda: self._authorized(method, address, headers or {}, body, size_max),
+                repeatable=repeatable or method in _REPEATABLE,
             )
 
     def accepted(self, response: requests.Response, *, what: str = "") -> requests.Response:
@@ -184,6 +199,7 @@ class Transport:
                 timeout=(min(self._bounds.connect_s, left_s), min(self._bounds.idle_s, left_s)),
                 allow_redirects=False,
                 stream=True,
+                verify=self._verify,
                 proxies={"http": "", "https": ""} if address.host.is_loopback else None,
             )
             if not response.is_redirect or method not in ("GET", "HEAD"):
@@ -197,7 +213,8 @@ class Transport:
 
     def _require_tls(self, address: Address) -> None:
         is_here = address.host.is_loopback and self.base.host.is_loopback
-        if address.scheme != "https" and not (is_here and self.base.scheme == "http"):
+        allowed = is_here or (self._without_tls and address.host == self.base.host)
+        if address.scheme != "https" and not (allowed and self.base.scheme == "http"):
             raise FetchError(f"led to `{address.origin}`, an address without TLS")
 
     def _read(self, response: requests.Response, size_max: int) -> requests.Response:
@@ -213,7 +230,9 @@ class Transport:
         response.raw = BytesIO(data)
         return response
 
-    def _persist(self, method: str, send: Callable[[], requests.Response]) -> requests.Response:
+    def _persist(
+        self, send: Callable[[], requests.Response], *, repeatable: bool
+    ) -> requests.Response:
         """Make a request again where that may help."""
         number = 0
         while True:
@@ -222,13 +241,13 @@ class Transport:
             try:
                 response = send()
             except _BROKEN as failure:
-                may_repeat = method in _REPEATABLE and _was_connected(failure)
+                may_repeat = repeatable and _was_connected(failure)
                 if not (may_repeat and self._paused(number, pause_s, "the connection broke")):
                     raise
             else:
                 status = response.status_code
                 may_repeat = status == HTTPStatus.TOO_MANY_REQUESTS or (
-                    status >= HTTPStatus.INTERNAL_SERVER_ERROR and method in _REPEATABLE
+                    repeatable and status >= HTTPStatus.INTERNAL_SERVER_ERROR
                 )
                 reason = f"the server answered {status} {response.reason}"
                 pause_s = _retry_after_s(response, pause_s)
@@ -272,13 +291,16 @@ class Transport:
         )
 
 
-def download(url: str, *, size_max: int, bounds: Bounds | None = None) -> bytes:
+def download(
+    url: str, *, size_max: int, bounds: Bounds | None = None, ca_file: Path | None = None
+) -> bytes:
     """Download a file over TLS.
 
     Args:
         url: an `https://` URL.
         size_max: bytes to accept at most.
         bounds: limits of time.
+        ca_file: certificates of the authorities to trust; those of the environment when left out.
 
     Raises:
         FetchError: when it cannot be fetched, or takes too long.
@@ -287,7 +309,7 @@ def download(url: str, *, size_max: int, bounds: Bounds | None = None) -> bytes:
         address = Address.parse(url)
     except FetchError as failure:
         raise failure.within("malformed source") from failure
-    with Transport(address, what=url, bounds=bounds) as transport:
+    with Transport(address, what=url, bounds=bounds, ca_file=ca_file) as transport:
         return transport.accepted(transport.request("GET", address, size_max=size_max)).content
 
 
@@ -374,6 +396,18 @@ def _certificates() -> str | bool:
         if path and path != usual:
             return path
     return True
+
+
+def _readable(ca_file: Path) -> str:
+    """Give the path of a file of certificates, after a look whether it is one."""
+    try:
+        ssl.create_default_context(cafile=str(ca_file))
+    except (OSError, ValueError) as failure:
+        reason = failure.strerror if isinstance(failure, OSError) else str(failure)
+        raise FetchError(
+            f"cannot use the certificates in {ca_file}: {reason}", expected="a file in PEM format"
+        ) from failure
+    return str(ca_file)
 
 
 def _was_connected(failure: Exception) -> bool:

@@ -2,7 +2,7 @@
 
 ```
 L6  pipeline  settings  cli                  what users touch
-L5  resolver  executor  session              choosing and running
+L5  resolver  lock  installing  executor  session        choosing and running
 L4  backends                                 a codec, however it is made
 L3  oci  fetch                               bytes from elsewhere
 L2  cache  storage  engine                   bytes at rest, and the compiler
@@ -71,6 +71,7 @@ RULES: Mapping[str, Rule] = {
     "chonkle.oci.address": rule(1, beside="formats"),
     "chonkle.oci.model": rule(1, beside="formats"),
     "chonkle.storage.files": rule(2, "filelock"),
+    "chonkle.storage.kept": rule(2),
     "chonkle.storage.store": rule(2),
     # Records are sealed, artifacts are hashed while they are read, and entries are keyed.
     "chonkle.cache.record": rule(2, "blake3", "tomli_w"),
@@ -90,10 +91,16 @@ RULES: Mapping[str, Rule] = {
     "chonkle.cache.child_process": replace(rule(2), environment=True),
     "chonkle.cache.aot": rule(2, "blake3", "wasmtime", beside="engine"),
     "chonkle.engine": rule(2, "wasmtime"),
+    "chonkle.oci.repository": rule(1, beside="formats"),
+    "chonkle.oci.access": rule(3),
     "chonkle.oci.credentials": rule(3),
+    "chonkle.oci.layout": rule(3),
+    "chonkle.oci.places": rule(3),
+    "chonkle.oci.pull": rule(3),
     "chonkle.oci.transport": rule(3, "requests", "urllib3"),
     "chonkle.oci.authorization": rule(3, "requests"),
-    "chonkle.oci.client": rule(3, "oras", "requests"),
+    "chonkle.oci.registry": rule(3, "requests"),
+    "chonkle.oci.artifact": rule(3),
     "chonkle.fetch": rule(3, beside="oci"),
     "chonkle.backends.base": rule(4, never="cache storage engine oci fetch"),
     "chonkle.backends.calls": rule(4, "wasmtime", never="cache storage engine oci fetch"),
@@ -105,12 +112,16 @@ RULES: Mapping[str, Rule] = {
     "chonkle.backends.component": rule(4, "wasmtime"),
     "chonkle.backends.native": rule(4, "numcodecs", "numpy"),
     # The resolver picks a file and never opens it; the executor runs whatever it was given.
-    "chonkle.resolver": rule(5, never="backends.guest backends.core backends.component"),
+    "chonkle.resolver": rule(
+        5, beside="lock", never="backends.guest backends.core backends.component"
+    ),
+    "chonkle.lock": rule(5, "tomli_w", never="backends cache engine oci fetch"),
     "chonkle.executor": rule(
         5,
         never="cache storage engine oci fetch"
         " backends.guest backends.core backends.component backends.native",
     ),
+    "chonkle.installing": rule(5),
     "chonkle.session": rule(5, beside="resolver executor"),
     "chonkle.settings": Rule(layer=6, environment=True),
     "chonkle.pipeline": rule(6, beside="settings"),
@@ -141,7 +152,9 @@ BUILD_SIDE_USES = (
     "chonkle.session",
     "chonkle.pipeline",
     "chonkle.settings",
-    # How a command prints, how it ends that was told to, and the options that both sides have.
+    # How a command prints, how it ends that was told to, how it is told of registries, and the
+    # options that both sides have.
+    "chonkle.cli.access",
     "chonkle.cli.output",
     "chonkle.cli.signals",
     "chonkle.cli.options",

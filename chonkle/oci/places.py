@@ -1,0 +1,139 @@
+"""Where artifacts are: a registry or an image layout, opened as the user allows it.
+
+Nothing here imports what speaks HTTP before a registry is asked: that takes a quarter of a second,
+and most runs find everything in the codec store.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from chonkle.digest import Digest
+from chonkle.oci.access import RegistryAccess
+from chonkle.oci.address import Address, Host
+from chonkle.oci.model import ArtifactReference, Descriptor, LayoutReference, Reference
+from chonkle.oci.repository import Repository, StoredManifest
+
+if TYPE_CHECKING:
+    from chonkle.oci.authorization import RegistryTransport
+    from chonkle.oci.credentials import Login
+
+
+class ArtifactReader(Protocol):
+    """The part of a `Repository` that reads artifacts."""
+
+    name: str
+
+    def manifest(self, wanted: str | Digest) -> StoredManifest:
+        """Read a manifest or an index."""
+
+    def blob(self, blob: Descriptor) -> bytes:
+        """Read a blob."""
+
+    def close(self) -> None:
+        """Free what is held."""
+
+
+def open_reader(reference: ArtifactReference, *, access: RegistryAccess) -> ArtifactReader:
+    """Open the registry or the image layout that an artifact is in, to read it.
+
+    Args:
+        reference: the artifact.
+        access: how a registry may be asked.
+
+    Raises:
+        FetchError: when it is a registry, and none may be asked.
+    """
+    if isinstance(reference, LayoutReference):
+        from chonkle.oci.layout import LayoutRepository  # noqa: PLC0415 - brings tarfile with it
+
+        return LayoutRepository(reference.path)
+    from chonkle.oci.registry import RegistryRepository  # noqa: PLC0415 - brings requests with it
+
+    transport = open_transport(reference, access=access)
+    return RegistryRepository(transport, reference.repository, name=reference.uri, owns=True)
+
+
+@contextmanager
+def opened(
+    references: Sequence[ArtifactReference], *, access: RegistryAccess
+) -> Iterator[list[Repository]]:
+    """Open the repositories of several artifacts, which may be in one registry.
+
+    They share connections, tokens and a limit of time, and are closed together.
+
+    Args:
+        references: the artifacts; those in registries are all in one.
+        access: how that may be asked.
+
+    Yields:
+        The repository of each; the same object for those in one.
+
+    Raises:
+        FetchError: when it is a registry, and none may be asked.
+    """
+    found: dict[str, Repository] = {}
+    transport: RegistryTransport | None = None
+    with ExitStack() as stack:
+        for reference in references:
+            if _collection(reference) in found:
+                continue
+            if isinstance(reference, LayoutReference):
+                from chonkle.oci.layout import LayoutRepository  # noqa: PLC0415 - as above
+
+                repository: Repository = LayoutRepository(reference.path)
+            else:
+                from chonkle.oci.registry import RegistryRepository  # noqa: PLC0415 - as above
+
+                if transport is None:
+                    transport = stack.enter_context(open_transport(reference, access=access))
+                repository = RegistryRepository(transport, reference.repository)
+            found[_collection(reference)] = stack.enter_context(repository)
+        yield [found[_collection(reference)] for reference in references]
+
+
+def _collection(reference: ArtifactReference) -> str:
+    if isinstance(reference, LayoutReference):
+        return str(reference.path)
+    return reference.repository
+
+
+def open_transport(reference: Reference, *, access: RegistryAccess) -> "RegistryTransport":
+    """Make what speaks to a registry, with the credentials that it may get.
+
+    Args:
+        reference: an artifact in it.
+        access: how it may be asked.
+
+    Raises:
+        FetchError: when none may be asked.
+    """
+    access.require_online(reference.uri)
+    from chonkle.oci.authorization import RegistryTransport  # noqa: PLC0415 - brings requests
+
+    given = access.is_for(reference.registry)
+    plain = None
+    if given and access.insecure:
+        plain = True
+    elif access.ca_file is not None:
+        plain = False
+    return RegistryTransport(
+        reference.registry,
+        login=_login(access, reference.registry if given and access.username else None),
+        plain=plain,
+        what=reference.uri,
+        bounds=access.bounds,
+        ca_file=access.ca_file,
+    )
+
+
+def _login(access: RegistryAccess, registry: Host | None) -> "Login | None":
+    from chonkle.oci.credentials import Credentials, DockerLogin, GivenLogin  # noqa: PLC0415
+
+    docker = None if access.docker_config is None else DockerLogin(access.docker_config)
+    if registry is None:
+        return docker
+    # The host as it is asked, whose usual port depends on the scheme.
+    plain = access.insecure or (registry.is_loopback and access.ca_file is None)
+    host = Address.of_registry(registry, plain=plain).host
+    return GivenLogin(host, Credentials(access.username, access.password), docker)
