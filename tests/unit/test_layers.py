@@ -86,6 +86,11 @@ RULES: Mapping[str, Rule] = {
     "chonkle.cache.aot": rule(2, "blake3", "wasmtime", beside="engine"),
     "chonkle.engine": rule(2, "wasmtime"),
     "chonkle.oci.repository": rule(1, beside="formats"),
+    "chonkle.oci.pem": rule(3),
+    "chonkle.oci.attestation": rule(3),
+    # What computes signatures; the rest of chonkle imports these two only where a key is used.
+    "chonkle.oci.keys": rule(3, "cryptography"),
+    "chonkle.oci.private_keys": rule(3, "cryptography", "nacl"),
     "chonkle.oci.credentials": rule(3),
     "chonkle.oci.transport": rule(3, "requests", "urllib3"),
     "chonkle.oci.authorization": rule(3, "requests"),
