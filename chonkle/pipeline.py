@@ -7,6 +7,7 @@ with chonkle.prepare("pipeline.json", direction="decode") as prepared:
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chonkle import executor
 from chonkle.backends.base import Codec, Limits
@@ -22,6 +23,9 @@ from chonkle.resolver import Resolution, Resolver
 from chonkle.session import Session
 from chonkle.settings import Settings
 from chonkle.storage.files import read_file
+
+if TYPE_CHECKING:
+    from chonkle.policy import Policy
 
 _FILE_MAX_BYTES = 16 << 20
 # Steps without a codec, after which the others are not looked at.
@@ -195,7 +199,17 @@ def _with_settings(resolver: Resolver, settings: Settings) -> Resolver:
         codec_store=settings.codec_store if resolver.codec_store is None else resolver.codec_store,
         force_download=resolver.force_download or settings.force_download,
         docker_config=resolver.docker_config or settings.docker_config,
+        policy=resolver.policy or _policy(settings),
     )
+
+
+def _policy(settings: Settings) -> "Policy | None":
+    if settings.policy is None:
+        return None
+    # Late: most runs have no policy.
+    from chonkle.policy import Policy  # noqa: PLC0415
+
+    return Policy.read(settings.policy)
 
 
 @dataclass(frozen=True, slots=True)

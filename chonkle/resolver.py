@@ -17,12 +17,13 @@ from codecs import BOM_UTF8
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from chonkle.backends.base import BACKENDS, Backend
 from chonkle.backends.native import REFUSED, is_available, native_signature, refusal
 from chonkle.dag.graph import Pipeline
 from chonkle.dag.sidecar import is_sidecar
-from chonkle.errors import FetchError, PipelineError, ResolveError, printable
+from chonkle.errors import FetchError, PipelineError, PolicyError, ResolveError, printable
 from chonkle.fetch import Fetched, Source
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.signature import Signature
@@ -38,6 +39,10 @@ from chonkle.storage.store import (
     without_conflicts,
 )
 
+if TYPE_CHECKING:
+    from chonkle.admission import Admission
+    from chonkle.policy import Allowed, Origin, Policy
+
 DEFAULT_PREFERENCE: tuple[Backend, ...] = ("native", "core", "component")
 
 
@@ -51,6 +56,7 @@ class Resolution:
         reason: why this one, in words.
         wasm: the file, for wasm backends.
         passed_over: labels of the candidates that were not picked, best first.
+        allowed: why the policy allows it; None where none is set.
     """
 
     backend: Backend
@@ -58,6 +64,7 @@ class Resolution:
     reason: str
     wasm: WasmCodec | None = None
     passed_over: tuple[str, ...] = ()
+    allowed: "Allowed | None" = None
 
     @property
     def label(self) -> str:
@@ -72,10 +79,12 @@ class PipelineResolution:
     Attributes:
         pipeline: the pipeline.
         reason: why, in words.
+        allowed: why the policy allows it; None where none is set.
     """
 
     pipeline: Pipeline
     reason: str
+    allowed: "Allowed | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +101,7 @@ class Resolver:
         force_download: fetch from sources even what is installed.
         docker_config: docker's directory, which has credentials for registries; None leaves it to
             the environment.
+        policy: who may sign what; None leaves it to the environment.
     """
 
     codec_store: str | Path | None = None
@@ -102,6 +112,7 @@ class Resolver:
     paths: Mapping[str, str | Path] = field(default_factory=dict)
     force_download: bool = False
     docker_config: Path | None = None
+    policy: "Policy | None" = None
 
     def __post_init__(self) -> None:
         """Refuse a preference that names no backend.
@@ -197,6 +208,7 @@ class Resolver:
         signature = native_signature(codec_id)
         if signature is not None and is_available(codec_id):
             found.append(Resolution("native", signature, "numcodecs"))
+        found, refused = self._allowed(codec_id, found)
         order = (*self.preference, *(b for b in DEFAULT_PREFERENCE if b not in self.preference))
         # Sorting is stable, so the least important criterion comes first.
         found.sort(key=lambda each: each.signature.implementation)
@@ -204,7 +216,7 @@ class Resolver:
         found.sort(key=lambda each: order.index(each.backend))
         return (
             [each for each in found if each.backend in backends],
-            bad_files + more_bad_files + conflicts,
+            bad_files + more_bad_files + conflicts + refused,
         )
 
     def _store(self) -> CodecStore | None:
@@ -239,7 +251,8 @@ class Resolver:
         except OSError as failure:
             reason = failure.strerror
             raise ResolveError(f"codec `{codec_id}`: cannot read {path}: {reason}") from failure
-        return self._identified(codec_id, data, f"path {path}")
+        found = self._identified(codec_id, data, f"path {path}")
+        return self._admitted(codec_id, found, "path", str(path), data)
 
     def _from_source(
         self, codec_id: str, uri: str, why: str, *, install: bool = False
@@ -259,9 +272,11 @@ class Resolver:
         if store is not None and source.is_pinned and not self.force_download:
             kept = _kept(store, uri, source)
         if kept is not None:
-            return self._identified(codec_id, kept.data, f"{reason}, kept")
+            found = self._identified(codec_id, kept.data, f"{reason}, kept")
+            return self._admitted(codec_id, found, "source", uri, kept.data)
         fetched = source.fetch(docker_config=self.docker_config)
         found = self._identified(codec_id, fetched.data, reason)
+        found = self._admitted(codec_id, found, "source", uri, fetched.data)
         if store is None:
             return found
         if source.is_pinned:
@@ -269,6 +284,47 @@ class Resolver:
         elif isinstance(found, Resolution) and found.wasm:
             return replace(found, wasm=store.install(found.wasm))
         return found
+
+    def _admission(self) -> "Admission | None":
+        if self.policy is None:
+            return None
+        # Late: most runs have no policy.
+        from chonkle.admission import Admission, opener  # noqa: PLC0415
+
+        return Admission(
+            policy=self.policy,
+            codec_store=None if self.codec_store is None else Path(self.codec_store),
+            open_repository=opener(docker_config=self.docker_config),
+        )
+
+    def _admitted[R: (Resolution, PipelineResolution)](
+        self, codec_id: str, found: R, origin: "Origin", name: str, data: bytes
+    ) -> R:
+        """Require that the policy, if there is one, allows what was found."""
+        admission = self._admission()
+        if admission is None:
+            return found
+        return replace(found, allowed=admission.require(codec_id, origin, name, data))
+
+    def _allowed(
+        self, codec_id: str, candidates: list[Resolution]
+    ) -> tuple[list[Resolution], list[BadFile]]:
+        """Give the candidates that the policy allows, and the others, which cannot be used."""
+        admission = self._admission()
+        if admission is None:
+            return candidates, []
+        allowed, refused = [], []
+        for each in candidates:
+            wasm = each.wasm
+            name, data = ("numcodecs", b"") if wasm is None else (wasm.origin, wasm.wasm)
+            origin = cast("Origin", "native" if wasm is None else each.reason)
+            try:
+                why = admission.require(codec_id, origin, name, data)
+            except PolicyError as failure:
+                refused.append(BadFile(Path(name), failure, each.signature.label))
+            else:
+                allowed.append(replace(each, allowed=why))
+        return allowed, refused
 
     def _identified(
         self, codec_id: str, data: bytes, reason: str

@@ -9,6 +9,7 @@
 | `CHONKLE_CACHE_MAX_SIZE` | what the AOT cache is trimmed to: `2G` (default), `500M` |
 | `CHONKLE_CODEC_STORE` | directory of installed codecs |
 | `CHONKLE_FORCE_DOWNLOAD` | `1`: fetch from sources even what is installed |
+| `CHONKLE_POLICY` | file of a policy: who may sign what |
 | `CHONKLE_AOT` | `auto` (default), `only` (never compile) or `off` (keep nothing) |
 | `CHONKLE_CALLS` | `prepared` (default) or `public`: how guests are called |
 | `CHONKLE_COMPONENT` | `flatten` (default) or `fallback`: how components are run |
@@ -54,6 +55,7 @@ class Settings:
         prepared_calls: call guests through wasmtime's C API, where that works.
         flatten_components: run components as fast as core modules, where that can be done.
         docker_config: docker's directory, which has credentials for registries; None for none.
+        policy: file of a policy; None for none.
     """
 
     cache: CacheConfig
@@ -62,6 +64,7 @@ class Settings:
     prepared_calls: bool = True
     flatten_components: bool = True
     docker_config: Path | None = None
+    policy: Path | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -80,6 +83,7 @@ class Settings:
                 "bad CHONKLE_FORCE_DOWNLOAD", expected="`1` or `0`", got=shown(force)
             )
         store = variables.get("CHONKLE_CODEC_STORE")
+        policy = variables.get("CHONKLE_POLICY")
         return cls(
             cache=_cache(variables),
             codec_store=Path(store) if store else data_home(variables) / "chonkle" / "codecs",
@@ -89,6 +93,7 @@ class Settings:
             flatten_components=_choice(variables, "CHONKLE_COMPONENT", ("flatten", "fallback"))
             == "flatten",
             docker_config=_docker_config(variables),
+            policy=Path(policy) if policy else None,
         )
 
 
