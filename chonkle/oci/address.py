@@ -119,11 +119,16 @@ class Address:
         )
 
     @classmethod
-    def of_registry(cls, host: Host) -> "Address":
-        """Give where a registry answers: over TLS, except on the loopback interface."""
+    def of_registry(cls, host: Host, *, insecure: bool = False) -> "Address":
+        """Give where a registry answers: over TLS, except on the loopback interface.
+
+        Args:
+            host: the registry, as users write it.
+            insecure: whether the user says that it has no TLS.
+        """
         if host.name in _HUB_NAMES:
             host = Host(_HUB)
-        return cls._of("http" if host.is_loopback else "https", host, "/v2/")
+        return cls._of("http" if insecure or host.is_loopback else "https", host, "/v2/")
 
     @classmethod
     def _of(cls, scheme: Literal["http", "https"], host: Host, target: str) -> "Address":

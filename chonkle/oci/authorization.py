@@ -23,7 +23,7 @@ import requests
 from chonkle.errors import FetchError
 from chonkle.formats.json_text import parse_json
 from chonkle.oci.address import Address, Host
-from chonkle.oci.credentials import Credentials, DockerLogin
+from chonkle.oci.credentials import Credentials, Login
 from chonkle.oci.transport import Transport
 
 _TOKEN_MAX_BYTES = 1 << 20
@@ -41,6 +41,7 @@ class RegistryTransport(Transport):
     Args:
         registry: the registry.
         login: where credentials come from; None for a client without any.
+        insecure: whether the registry may be one without TLS on another machine.
         options: those of `Transport`.
     """
 
@@ -48,10 +49,12 @@ class RegistryTransport(Transport):
         self,
         registry: Host,
         *,
-        login: DockerLogin | None = None,
+        login: Login | None = None,
+        insecure: bool = False,
         **options: Any,  # noqa: ANN401 - handed on
     ) -> None:
-        super().__init__(Address.of_registry(registry), **options)
+        base = Address.of_registry(registry, insecure=insecure)
+        super().__init__(base, insecure=insecure, **options)
         self._login = login
         self._token_server: str | None = None
         # By scope: a token for reading one repository is none for another one, nor for writing.
@@ -102,7 +105,7 @@ class RegistryTransport(Transport):
             raise failure.within("the registry's token server") from failure
         asked = {name: challenge[name] for name in ("service", "scope") if name in challenge}
         credentials = self._credentials if self._is_trusted(realm) else None
-        response = self._persist("GET", lambda: self._ask(realm, asked, credentials))
+        response = self._persist(lambda: self._ask(realm, asked, credentials), repeatable=True)
         text = self.accepted(response, what=realm.origin).content
         answer = parse_json(text, what=realm.origin, error=FetchError)
         token = None

@@ -18,6 +18,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from chonkle.errors import FetchError, printable
 from chonkle.formats.json_text import parse_json
@@ -55,6 +56,35 @@ class Credentials:
         """The value of an `Authorization` header (RFC 7617)."""
         pair = f"{self.user}:{self.password}".encode()
         return f"Basic {base64.b64encode(pair).decode()}"
+
+
+class Login(Protocol):
+    """Where credentials for registries come from."""
+
+    def credentials(self, registry: Host) -> Credentials | None:
+        """Look up the credentials for a registry, or None where there are none."""
+
+    def names(self, host: Host) -> bool:
+        """Tell whether the user himself named a host as one to log in to."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenLogin:
+    """One user with a password, for the one registry that a command is about.
+
+    Attributes:
+        given: what to log in with.
+    """
+
+    given: Credentials
+
+    def credentials(self, registry: Host) -> Credentials | None:  # noqa: ARG002 - as any login
+        """Give the credentials."""
+        return self.given
+
+    def names(self, host: Host) -> bool:  # noqa: ARG002 - as any login
+        """Name no host: nothing is known of any but the registry itself."""
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """HTTP: the rules of every exchange with a server, and plain `https://` downloads.
 
 - Nothing is sent without TLS, wherever a redirect or a registry points, except on the loopback
-  interface and then only where the exchange began there.
+  interface and then only where the exchange began there, and to one server that the user named as
+  insecure.
 - Only `GET` and `HEAD` follow redirects. An `Authorization` header stays on the host that it is
   for: a redirect to another scheme, host or port leaves it behind.
 - Neither `~/.netrc` nor a cookie is sent. Proxies and certificates come from the usual variables;
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from io import BytesIO
+from pathlib import Path
 from typing import Any, Self
 
 import requests
@@ -75,6 +77,8 @@ class Transport:
         bounds: its limits.
         on_retry: is told why and after which pause a request is made again; a log line when left
             out.
+        ca_file: certificates to trust instead of the usual ones.
+        insecure: whether the user allows `base` itself to be a server without TLS.
     """
 
     def __init__(
@@ -84,7 +88,11 @@ class Transport:
         what: str,
         bounds: Bounds | None = None,
         on_retry: Callable[[str], None] | None = None,
+        ca_file: Path | None = None,
+        insecure: bool = False,
     ) -> None:
+        if ca_file is not None and not ca_file.is_file():
+            raise FetchError(f"cannot read {ca_file}: no file with certificates")
         self.base = base
         self.what = what
         self._bounds = bounds or Bounds()
@@ -96,6 +104,8 @@ class Transport:
         self._session.headers.update(
             {"User-Agent": f"chonkle/{__version__}", "Accept-Encoding": "identity"}
         )
+        self._ca_file = None if ca_file is None else str(ca_file)
+        self._insecure = insecure
         self._session.verify = _certificates()
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, _Adapter(self._clock))
@@ -115,6 +125,7 @@ class Transport:
         size_max: int,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        repeatable: bool = False,
     ) -> requests.Response:
         """Make a request and read the whole answer.
 
@@ -124,6 +135,8 @@ class Transport:
             size_max: bytes of a body to accept at most.
             headers: more headers; no `Authorization`, which is the transport's own affair.
             body: what to send.
+            repeatable: whether it may be made again although the server may have acted on it, as
+                GET, HEAD, PUT and DELETE always may.
 
         Returns:
             The answer, of whatever status; `accepted` refuses all but success. Its body was read
@@ -134,8 +147,8 @@ class Transport:
         """
         with self._explained():
             return self._persist(
-                method,
                 lambda: self._authorized(method, address, headers or {}, body, size_max),
+                repeatable=repeatable or method in _REPEATABLE,
             )
 
     def accepted(self, response: requests.Response, *, what: str = "") -> requests.Response:
@@ -182,6 +195,8 @@ class Transport:
                 headers=headers,
                 data=body,
                 timeout=(min(self._bounds.connect_s, left_s), min(self._bounds.idle_s, left_s)),
+                # Said here, it goes before the variables of requests.
+                verify=self._ca_file,
                 allow_redirects=False,
                 stream=True,
                 proxies={"http": "", "https": ""} if address.host.is_loopback else None,
@@ -197,7 +212,8 @@ class Transport:
 
     def _require_tls(self, address: Address) -> None:
         is_here = address.host.is_loopback and self.base.host.is_loopback
-        if address.scheme != "https" and not (is_here and self.base.scheme == "http"):
+        is_allowed = is_here or (self._insecure and address.origin == self.base.origin)
+        if address.scheme != "https" and not (is_allowed and self.base.scheme == "http"):
             raise FetchError(f"led to `{address.origin}`, an address without TLS")
 
     def _read(self, response: requests.Response, size_max: int) -> requests.Response:
@@ -213,7 +229,9 @@ class Transport:
         response.raw = BytesIO(data)
         return response
 
-    def _persist(self, method: str, send: Callable[[], requests.Response]) -> requests.Response:
+    def _persist(
+        self, send: Callable[[], requests.Response], *, repeatable: bool
+    ) -> requests.Response:
         """Make a request again where that may help."""
         number = 0
         while True:
@@ -222,13 +240,13 @@ class Transport:
             try:
                 response = send()
             except _BROKEN as failure:
-                may_repeat = method in _REPEATABLE and _was_connected(failure)
+                may_repeat = repeatable and _was_connected(failure)
                 if not (may_repeat and self._paused(number, pause_s, "the connection broke")):
                     raise
             else:
                 status = response.status_code
                 may_repeat = status == HTTPStatus.TOO_MANY_REQUESTS or (
-                    status >= HTTPStatus.INTERNAL_SERVER_ERROR and method in _REPEATABLE
+                    repeatable and status >= HTTPStatus.INTERNAL_SERVER_ERROR
                 )
                 reason = f"the server answered {status} {response.reason}"
                 pause_s = _retry_after_s(response, pause_s)

@@ -5,6 +5,9 @@ server with the names in `NAMES`. OpenSSL 3.0 made them (`openssl ca`), valid fr
 authority's key was thrown away.
 """
 
+import hashlib
+import json
+import re
 import socket
 import ssl
 import threading
@@ -15,9 +18,11 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+_ROUTE = re.compile(r"/v2/(.+?)/(manifests|blobs/uploads|blobs|referrers|tags)/(.*)")
 TLS = Path(__file__).parent / "tls"
 NAMES = ("registry.test", "storage.test", "tokens.test")
 
@@ -142,6 +147,130 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *_arguments: object) -> None:  # noqa: A002
         """Say nothing."""
+
+
+@dataclass
+class Registry:
+    """A registry in memory (Distribution Specification 1.1), to be told what goes wrong in it.
+
+    Attributes:
+        lists_referrers: whether it knows of subjects and has the referrers API.
+        chunk_min_bytes: what it says of the least size of a chunk; nothing for 0.
+        fault: looks at each request first; what it gives is said instead.
+        blobs: by digest.
+        manifests: type and bytes, by repository and tag or digest.
+        uploads: those that were begun and not ended.
+    """
+
+    lists_referrers: bool = True
+    chunk_min_bytes: int = 0
+    fault: Callable[[Seen], Told | None] = lambda _: None
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    manifests: dict[tuple[str, str], tuple[str, bytes]] = field(default_factory=dict)
+    uploads: dict[str, bytes] = field(default_factory=dict)
+
+    def __call__(self, seen: Seen) -> Told:
+        told = self.fault(seen)
+        if told is not None:
+            return told
+        url = urlsplit(seen.path)
+        query = dict(parse_qsl(url.query))
+        match = _ROUTE.fullmatch(url.path)
+        if match is None:
+            return {"status": 404}
+        name, kind, wanted = match.groups()
+        answer: Callable[..., Told] = getattr(self, f"_{kind.replace('/', '_')}")
+        return answer(seen, name, wanted, query)
+
+    def tags(self, name: str = "codecs/guest") -> list[str]:
+        return [tag for there, tag in self.manifests if there == name and ":" not in tag]
+
+    def _manifests(self, seen: Seen, name: str, wanted: str, _query: dict[str, str]) -> Told:
+        if seen.method == "PUT":
+            digest = _sha256(seen.body)
+            document = json.loads(seen.body)
+            named = [document.get("config"), *document.get("layers", [])]
+            missing = [
+                each["digest"] for each in named if each and each["digest"] not in self.blobs
+            ]
+            if missing or (":" in wanted and wanted != digest):
+                return refusal(400, "MANIFEST_BLOB_UNKNOWN", ", ".join(missing))
+            for key in (wanted, digest):
+                self.manifests[name, key] = (seen.headers["content-type"], seen.body)
+            headers = {"Docker-Content-Digest": digest}
+            if "subject" in document and self.lists_referrers:
+                headers["OCI-Subject"] = document["subject"]["digest"]
+            return {"status": 201, "headers": headers}
+        if (name, wanted) not in self.manifests:
+            return refusal(404, "MANIFEST_UNKNOWN", wanted)
+        media_type, data = self.manifests[name, wanted]
+        headers = {"Content-Type": media_type, "Docker-Content-Digest": _sha256(data)}
+        return {"body": data, "headers": headers}
+
+    def _blobs(self, _seen: Seen, _name: str, wanted: str, _query: dict[str, str]) -> Told:
+        return self.blobs.get(wanted) or refusal(404, "BLOB_UNKNOWN", wanted)
+
+    def _blobs_uploads(self, seen: Seen, name: str, upload: str, query: dict[str, str]) -> Told:
+        if seen.method == "POST":
+            upload = str(len(self.blobs) + len(self.uploads))
+            self.uploads[upload] = b""
+        elif upload not in self.uploads:
+            return refusal(404, "BLOB_UPLOAD_UNKNOWN", upload)
+        arrived = self.uploads[upload]
+        if seen.method == "PATCH":
+            first, last = map(int, seen.headers["content-range"].split("-"))
+            if first != len(arrived):
+                return {"status": 416}
+            assert last - first + 1 == len(seen.body)
+        self.uploads[upload] = arrived = arrived + (b"" if seen.method == "POST" else seen.body)
+        if seen.method == "PUT":
+            digest = _sha256(self.uploads.pop(upload))
+            if digest != query["digest"]:
+                return refusal(400, "DIGEST_INVALID", "provided digest did not match")
+            self.blobs[digest] = arrived
+            return {"status": 201, "headers": {"Docker-Content-Digest": digest}}
+        headers = {
+            "Location": f"/v2/{name}/blobs/uploads/{upload}?state=a",
+            "Range": f"0-{max(len(arrived) - 1, 0)}",
+        }
+        if self.chunk_min_bytes:
+            headers["OCI-Chunk-Min-Length"] = str(self.chunk_min_bytes)
+        return {"status": 204 if seen.method == "GET" else 202, "headers": headers}
+
+    def _referrers(self, _seen: Seen, name: str, wanted: str, _query: dict[str, str]) -> Told:
+        # The filter is optional for a registry.
+        if not self.lists_referrers:
+            return {"status": 404, "body": b"404 page not found"}
+        found = []
+        for (there, key), (media_type, data) in self.manifests.items():
+            document = json.loads(data)
+            about = document.get("subject", {}).get("digest")
+            if (there, about) == (name, wanted) and ":" in key:
+                entry = {"mediaType": media_type, "digest": key, "size": len(data)}
+                found.append({**entry, "artifactType": document["artifactType"]})
+        return json.dumps({"schemaVersion": 2, "manifests": found}).encode()
+
+    def _tags(self, _seen: Seen, name: str, _wanted: str, query: dict[str, str]) -> Told:
+        following = [tag for tag in sorted(self.tags(name)) if tag > query.get("last", "")]
+        page = following[:2]
+        link = f'</v2/{name}/tags/list?n=2&last={page[-1]}>; rel="next"' if following[2:] else ""
+        body = json.dumps({"name": name, "tags": page}).encode()
+        return {"body": body, "headers": {"Link": link} if link else {}}
+
+
+def refusal(status: int, code: str, message: str) -> Told:
+    body = json.dumps({"errors": [{"code": code, "message": message}]}).encode()
+    return {"status": status, "body": body}
+
+
+def _sha256(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+@pytest.fixture
+def registry() -> Registry:
+    """Give an empty registry; `serve(registry)` starts it."""
+    return Registry()
 
 
 type Serve = Callable[..., Server]

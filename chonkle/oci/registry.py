@@ -1,0 +1,497 @@
+"""A repository of an OCI registry.
+
+    resolve, manifest   HEAD, GET   <name>/manifests/<tag or digest>
+    tags                GET         <name>/tags/list, page by page
+    blob                HEAD, GET   <name>/blobs/<digest>
+    write_blob          POST        <name>/blobs/uploads/      begins an upload
+                        PATCH       where that says            a chunk of a large blob
+                        GET         the same                   how much arrived, after a broken one
+                        PUT         the same                   ends it: the blob has this digest
+    write_manifest      PUT         <name>/manifests/<tag or digest>
+    referrers           GET         <name>/referrers/<digest>, or the tag `sha256-<hex>`
+
+A manifest is written as the bytes that it is given as, and a tag is written with it: nothing that
+breaks off before leaves a tag that leads to a part of an artifact.
+
+Source: OCI Distribution Specification 1.1.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from http import HTTPStatus
+from urllib.parse import urlencode
+
+import requests
+
+from chonkle.digest import Digest
+from chonkle.errors import DigestMismatchError, FetchError, printable
+from chonkle.formats.json_text import parse_json
+from chonkle.formats.values import shown
+from chonkle.oci.address import Address
+from chonkle.oci.authorization import RegistryTransport
+from chonkle.oci.model import INDEX_TYPE, MANIFEST_TYPE, Descriptor, parse_descriptor
+from chonkle.oci.repository import Progress, Repository, StoredManifest
+
+MANIFEST_MAX_BYTES = 4 << 20
+CHUNK_BYTES = 8 << 20
+
+_ACCEPTED = (MANIFEST_TYPE, INDEX_TYPE)
+_ANSWER_MAX_BYTES = 4 << 20
+_PAGES_MAX = 100
+_PAGE_ENTRIES = 1000
+# How often one blob is begun anew, one chunk resumed, and one list of referrers written again.
+_UPLOADS_MAX = 2
+_RESUMES_MAX = 3
+_LISTINGS_MAX = 3
+# What a registry says that knows nothing of an upload any more, or of another part of it.
+_LOST = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.RANGE_NOT_SATISFIABLE)
+_SIZE = re.compile(r"[0-9]{1,15}", re.ASCII)
+_RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,15})")
+_NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
+_WORDS_MAX = 200
+_BINARY = {"Content-Type": "application/octet-stream"}
+
+
+class RegistryRepository(Repository):
+    """A repository of a registry.
+
+    Args:
+        transport: makes the requests; whoever opened it closes it, so that repositories of one
+            registry share it.
+        path: of the repository in the registry.
+        name: for messages, where it is not the repository's URI.
+        chunk_bytes: of a blob to send in one request; a registry may ask for more.
+    """
+
+    def __init__(
+        self,
+        transport: RegistryTransport,
+        path: str,
+        *,
+        name: str = "",
+        chunk_bytes: int = CHUNK_BYTES,
+    ) -> None:
+        self.name = name or f"oci://{transport.base.host}/{path}"
+        self._transport = transport
+        self._path = path
+        self._chunk_bytes = chunk_bytes
+        # Known after the first question.
+        self._lists_referrers: bool | None = None
+
+    def resolve(self, wanted: str | Digest) -> Descriptor | None:
+        """Look a manifest up without reading it; one that a registry says too little of is read."""
+        response = self._request("HEAD", f"manifests/{wanted}", headers=_accept())
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            return None
+        media_type = _media_type(response)
+        size = _SIZE.fullmatch(response.headers.get("Content-Length", ""))
+        digest = response.headers.get("Docker-Content-Digest")
+        if (
+            response.status_code != HTTPStatus.OK
+            or media_type not in _ACCEPTED
+            or digest is None
+            or size is None
+        ):
+            stored = self._stored(wanted)
+            return None if stored is None else stored.descriptor
+        found = Descriptor(media_type, self._parsed(digest), int(size[0]))
+        if isinstance(wanted, Digest) and found.digest != wanted:
+            raise DigestMismatchError(
+                f"{self.name}: manifest: wrong digest",
+                expected=f"`{wanted}`",
+                got=f"`{found.digest}`",
+            )
+        return found
+
+    def manifest(self, wanted: str | Digest) -> StoredManifest:
+        """Read a manifest or an index, and check it against every digest that promises it."""
+        stored = self._stored(wanted)
+        if stored is None:
+            raise FetchError(
+                f"{self.name}: manifest {wanted}: the server answered 404 Not Found",
+                hint="check the name, and log in with `docker login` where it is private",
+            )
+        return stored
+
+    def tags(self) -> list[str]:
+        """List the tags, sorted; a repository that the registry does not know has none."""
+        found: set[str] = set()
+        for document in self._pages(f"tags/list?{urlencode({'n': _PAGE_ENTRIES})}"):
+            tags = document.get("tags") or []
+            if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+                raise FetchError(f"{self.name}: malformed list of tags", got=shown(tags))
+            found.update(tags)
+        return sorted(found)
+
+    def has_blob(self, blob: Descriptor) -> bool:
+        """Tell whether a blob is there."""
+        response = self._request("HEAD", f"blobs/{blob.digest}")
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            return False
+        self._accepted(response, "")
+        return True
+
+    def blob(self, blob: Descriptor, *, progress: Progress | None = None) -> bytes:
+        """Read a blob."""
+        response = self._request("GET", f"blobs/{blob.digest}", size_max=blob.size)
+        data = self._accepted(response, "").content
+        blob.check(data, what=self.name)
+        if progress is not None:
+            progress(len(data), len(data))
+        return data
+
+    def write_blob(
+        self, data: bytes, media_type: str, *, progress: Progress | None = None
+    ) -> Descriptor:
+        """Write a blob, unless it is there."""
+        blob = Descriptor(media_type, Digest.sha256(data), len(data))
+        for number in range(_UPLOADS_MAX):
+            if self.has_blob(blob):
+                break
+            refusal = self._upload(blob, data, progress)
+            if refusal is None:
+                break
+            # An upload that broke may be lost, or have arrived in full: it is looked for again.
+            if refusal.status_code not in _LOST or number + 1 == _UPLOADS_MAX:
+                self._accepted(refusal, f"blob {blob.digest}")
+        if progress is not None:
+            progress(blob.size, blob.size)
+        return blob
+
+    def write_manifest(self, data: bytes, media_type: str, *, tag: str | None = None) -> Descriptor:
+        """Write a manifest or an index, whose blobs are there."""
+        written = Descriptor(media_type, Digest.sha256(data), len(data))
+        response = self._request(
+            "PUT",
+            f"manifests/{tag or written.digest}",
+            headers={"Content-Type": media_type},
+            body=data,
+        )
+        what = f"manifest {tag or written.digest}"
+        self._accepted(response, what)
+        stored = response.headers.get("Docker-Content-Digest")
+        if stored is not None and stored != str(written.digest):
+            raise DigestMismatchError(
+                f"{self.name}: {what}: the registry stored another one",
+                expected=f"`{written.digest}`",
+                got=shown(stored),
+            )
+        document = parse_json(data, what=what, error=FetchError)
+        if isinstance(document, dict) and document.get("subject") is not None:
+            subject = parse_descriptor(document["subject"], what).digest
+            if "OCI-Subject" not in response.headers:
+                self._list_under_tag(subject, _as_referrer(written, document))
+        return written
+
+    def referrers(self, subject: Digest, *, artifact_type: str = "") -> list[Descriptor]:
+        """List the manifests that refer to a manifest, in the order of the registry."""
+        found = self._listed(subject, artifact_type)
+        if found is None:
+            found = self._under_tag(subject)
+        return [each for each in found if artifact_type in ("", each.artifact_type)]
+
+    # Manifests
+
+    def _stored(self, wanted: str | Digest) -> StoredManifest | None:
+        response = self._request("GET", f"manifests/{wanted}", headers=_accept())
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            return None
+        what = f"{self.name}: manifest"
+        data = self._accepted(response, "").content
+        promised = {wanted} if isinstance(wanted, Digest) else set()
+        header = response.headers.get("Docker-Content-Digest")
+        if header is not None:
+            promised.add(self._parsed(header))
+        for digest in promised:
+            digest.check(data, what=what)
+        media_type = _type_of_manifest(data, _media_type(response), what)
+        return StoredManifest(Descriptor(media_type, Digest.sha256(data), len(data)), data)
+
+    def _parsed(self, digest: str) -> Digest:
+        try:
+            return Digest.parse(digest)
+        except DigestMismatchError as failure:
+            raise failure.within(f"{self.name}: Docker-Content-Digest") from failure
+
+    # Referrers
+
+    def _listed(self, subject: Digest, artifact_type: str) -> list[Descriptor] | None:
+        """Ask for the referrers; None where the registry has no such list."""
+        if self._lists_referrers is False:
+            return None
+        query = f"?{urlencode({'artifactType': artifact_type})}" if artifact_type else ""
+        documents = list(self._pages(f"referrers/{subject}{query}"))
+        self._lists_referrers = bool(documents)
+        if not documents:
+            return None
+        return [each for page in documents for each in self._entries(page)]
+
+    def _under_tag(self, subject: Digest) -> list[Descriptor]:
+        stored = self._stored(_referrers_tag(subject))
+        if stored is None:
+            return []
+        return self._entries(parse_json(stored.data, what=self.name, error=FetchError))
+
+    def _entries(self, document: object) -> list[Descriptor]:
+        entries = document.get("manifests") if isinstance(document, dict) else None
+        if not isinstance(entries, list):
+            raise FetchError(f"{self.name}: malformed list of referrers", got=shown(document))
+        return [parse_descriptor(entry, f"{self.name}: list of referrers") for entry in entries]
+
+    def _list_under_tag(self, subject: Digest, referrer: Descriptor) -> None:
+        """Add a referrer to a list that clients keep, and look whether another one replaced it."""
+        for _ in range(_LISTINGS_MAX):
+            known = self._under_tag(subject)
+            if referrer.digest in {each.digest for each in known}:
+                return
+            index = {
+                "schemaVersion": 2,
+                "mediaType": INDEX_TYPE,
+                "manifests": [each.to_json() for each in (*known, referrer)],
+            }
+            self.write_manifest(
+                json.dumps(index, separators=(",", ":")).encode(),
+                INDEX_TYPE,
+                tag=_referrers_tag(subject),
+            )
+        if referrer.digest not in {each.digest for each in self._under_tag(subject)}:
+            raise FetchError(
+                f"{self.name}: the list of referrers of {subject} is replaced all the time",
+                hint="let one process publish at a time",
+            )
+
+    # Uploads
+
+    def _upload(
+        self, blob: Descriptor, data: bytes, progress: Progress | None
+    ) -> requests.Response | None:
+        """Send a blob; give the answer that refused it, or None."""
+        response = self._request("POST", "blobs/uploads/", repeatable=True)
+        what = f"blob {blob.digest}"
+        self._accepted(response, what)
+        location = self._location(response, what)
+        shortest = _SIZE.fullmatch(response.headers.get("OCI-Chunk-Min-Length", ""))
+        chunk_bytes = max(self._chunk_bytes, 0 if shortest is None else int(shortest[0]))
+        rest = data
+        if len(data) > chunk_bytes:
+            sent = self._send_chunks(location, data, chunk_bytes, what, progress)
+            if isinstance(sent, requests.Response):
+                return sent
+            location, rest = sent, b""
+        ended = self._send(
+            "PUT", location.with_query({"digest": str(blob.digest)}), headers=_BINARY, body=rest
+        )
+        if not _is_success(ended):
+            return ended
+        stored = ended.headers.get("Docker-Content-Digest")
+        if stored is not None and stored != str(blob.digest):
+            raise DigestMismatchError(
+                f"{self.name}: {what}: the registry stored another one",
+                expected=f"`{blob.digest}`",
+                got=shown(stored),
+            )
+        return None
+
+    def _send_chunks(
+        self,
+        location: Address,
+        data: bytes,
+        chunk_bytes: int,
+        what: str,
+        progress: Progress | None,
+    ) -> Address | requests.Response:
+        """Send a blob in chunks; give where its upload ends, or the answer that refused a chunk."""
+        start, resumes = 0, 0
+        failure: FetchError | None = None
+        while start < len(data):
+            if progress is not None:
+                progress(start, len(data))
+            end = min(start + chunk_bytes, len(data))
+            headers = {**_BINARY, "Content-Range": f"{start}-{end - 1}"}
+            response, usual = None, end
+            try:
+                response = self._send("PATCH", location, headers=headers, body=data[start:end])
+            except FetchError as broken:
+                failure = broken
+            if response is None or response.status_code == HTTPStatus.RANGE_NOT_SATISFIABLE:
+                response, usual = self._send("GET", location), 0
+            if not _is_success(response):
+                return response
+            location = self._location(response, what, usual=location)
+            arrived = _arrived(response, usual)
+            resumes += arrived != end
+            if arrived > end or resumes > _RESUMES_MAX:
+                raise failure or FetchError(
+                    f"{self.name}: {what}: the registry counts other bytes than were sent",
+                    expected=f"{end} bytes",
+                    got=f"{arrived} bytes",
+                )
+            start = arrived
+        return location
+
+    def _location(
+        self, response: requests.Response, what: str, *, usual: Address | None = None
+    ) -> Address:
+        """Give where an upload goes on, which has to be the registry itself."""
+        text = response.headers.get("Location")
+        if text is None and usual is not None:
+            return usual
+        if text is None:
+            raise FetchError(
+                f"{self.name}: {what}: the registry does not say where to upload to",
+                expected="a `Location`",
+                got=f"{response.status_code} without one",
+            )
+        try:
+            location = Address.parse(response.url).joined(text)
+        except FetchError as failure:
+            raise failure.within(f"{self.name}: {what}: `Location`") from failure
+        if location.origin != self._transport.base.origin:
+            raise FetchError(
+                f"{self.name}: {what}: the upload leads to another server",
+                expected=self._transport.base.origin,
+                got=location.origin,
+            )
+        return location
+
+    # Requests
+
+    def _pages(self, path: str) -> Iterator[dict[str, object]]:
+        """Read the pages of a list; none where there is no such list."""
+        address = self._address(path)
+        for number in range(_PAGES_MAX):
+            response = self._send("GET", address, size_max=_ANSWER_MAX_BYTES)
+            if number == 0 and response.status_code == HTTPStatus.NOT_FOUND:
+                return
+            text = self._accepted(response, "").content
+            document = parse_json(text, what=self.name, error=FetchError)
+            if not isinstance(document, dict):
+                raise FetchError(f"{self.name}: malformed list", got=shown(document))
+            yield document
+            following = _NEXT.search(response.headers.get("Link", ""))
+            if following is None:
+                return
+            try:
+                address = address.joined(following[1])
+            except FetchError as failure:
+                raise failure.within(f"{self.name}: `Link`") from failure
+        raise FetchError(f"{self.name}: a list without end", expected=f"at most {_PAGES_MAX} pages")
+
+    def _address(self, path: str) -> Address:
+        return self._transport.base.joined(f"/v2/{self._path}/{path}")
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        size_max: int = MANIFEST_MAX_BYTES,
+        headers: dict[str, str] | None = None,
+        body: bytes | None = None,
+        repeatable: bool = False,
+    ) -> requests.Response:
+        return self._transport.request(
+            method,
+            self._address(path),
+            size_max=size_max,
+            headers=headers,
+            body=body,
+            repeatable=repeatable,
+        )
+
+    def _send(
+        self,
+        method: str,
+        address: Address,
+        *,
+        size_max: int = _ANSWER_MAX_BYTES,
+        headers: dict[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> requests.Response:
+        return self._transport.request(
+            method, address, size_max=size_max, headers=headers, body=body
+        )
+
+    def _accepted(self, response: requests.Response, what: str) -> requests.Response:
+        """Give an answer back if it means success; otherwise with the registry's own words."""
+        what = f"{self.name}: {what}" if what else self.name
+        try:
+            return self._transport.accepted(response, what=what)
+        except FetchError as failure:
+            words = _words(response.content)
+            if not words:
+                raise
+            text, _, hint = str(failure).partition("; hint: ")
+            raise FetchError(f"{text}: {words}", hint=hint) from failure
+
+
+def _accept() -> dict[str, str]:
+    return {"Accept": ", ".join(_ACCEPTED)}
+
+
+def _is_success(response: requests.Response) -> bool:
+    return HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES
+
+
+def _arrived(response: requests.Response, usual: int) -> int:
+    """Give how many bytes of an upload are there; `0-0` is how registries write none at all."""
+    said = _RANGE.fullmatch(response.headers.get("Range", ""))
+    if said is None:
+        return usual
+    return int(said[1]) + 1 if int(said[1]) else 0
+
+
+def _media_type(response: requests.Response) -> str:
+    return response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
+def _type_of_manifest(data: bytes, header: str, what: str) -> str:
+    """Give the type of a manifest, which the answer and the document must not dispute.
+
+    A registry may know the type of the answer alone, and a document need not say it; what two
+    readers would read in two ways is refused.
+    """
+    document = parse_json(data, what=what, error=FetchError)
+    fields = document if isinstance(document, dict) else {}
+    said = fields.get("mediaType") or ""
+    by_shape = INDEX_TYPE if "manifests" in fields else MANIFEST_TYPE
+    if said not in ("", by_shape) or (header in _ACCEPTED and header != by_shape):
+        raise FetchError(
+            f"{what}: neither an image manifest nor an index",
+            expected=f"`{by_shape}`",
+            got=shown(said or header),
+        )
+    return by_shape
+
+
+def _referrers_tag(subject: Digest) -> str:
+    return f"{subject.algorithm}-{subject.hex}"
+
+
+def _as_referrer(written: Descriptor, document: dict[str, object]) -> Descriptor:
+    """Describe a manifest for a list of referrers ("Pushing Manifests with Subject")."""
+    config = document.get("config")
+    artifact_type = document.get("artifactType") or (
+        config.get("mediaType") if isinstance(config, dict) else ""
+    )
+    return parse_descriptor(
+        {
+            **written.to_json(),
+            "artifactType": artifact_type or "",
+            "annotations": document.get("annotations"),
+        },
+        "manifest",
+    )
+
+
+def _words(body: bytes) -> str:
+    """Give what a registry says in an error (Distribution Specification, "Error Codes")."""
+    try:
+        document = json.loads(body)
+        first = document["errors"][0]
+        code, message = first.get("code", ""), first.get("message", "")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return ""
+    parts = [part for part in (code, message) if isinstance(part, str) and part]
+    return printable(": ".join(parts))[:_WORDS_MAX]
