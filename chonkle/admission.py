@@ -1,14 +1,17 @@
 """What stands between a codec that was found and its use, where a policy is set.
 
-    candidate ──▶ evidence kept for it or beside it ──▶ policy ──▶ allowed
-                            │ not enough, and it comes from a source
-                            ▼
-                  evidence at the source ──▶ policy ──▶ allowed, and the evidence is kept
+candidate ──▶ evidence kept for it or beside it ──▶ policy ──▶ allowed
+                        │ not enough, and it comes from a source
+                        ▼
+              evidence at the source ──▶ policy ──▶ allowed, and the evidence is kept
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from chonkle.digest import Digest
 from chonkle.errors import FetchError, PolicyError
 from chonkle.evidence import (
     Evidence,
@@ -18,6 +21,7 @@ from chonkle.evidence import (
     find_evidence,
     place_of,
 )
+from chonkle.oci.repository import Repository
 from chonkle.policy import Allowed, Candidate, Origin, Policy
 
 
@@ -77,3 +81,24 @@ class Admission:
             raise PolicyError(
                 f"{refusal}; its attestations could not be read: {failure}"
             ) from failure
+
+
+def opener(*, docker_config: Path | None) -> OpenRepository:
+    """Give what opens the repositories of registries, to look for attestations in them.
+
+    Args:
+        docker_config: docker's directory, which has credentials; None for none.
+    """
+
+    @contextmanager
+    def opened(uri: str) -> Iterator[tuple[Repository, str | Digest]]:
+        # What speaks HTTP takes a quarter of a second to import.
+        from chonkle.oci.credentials import DockerLogin  # noqa: PLC0415
+        from chonkle.oci.places import Access, Place, open_repository  # noqa: PLC0415
+
+        place = Place.parse(uri)
+        login = None if docker_config is None else DockerLogin(docker_config)
+        with open_repository(place, access=Access(login=login)) as repository:
+            yield repository, place.wanted
+
+    return opened

@@ -44,7 +44,7 @@ from chonkle.storage.files import read_file
 if TYPE_CHECKING:
     from chonkle.oci.keys import PublicKey
 
-type Origin = Literal["shipped", "native", "installed", "path", "source"]
+Origin = Literal["shipped", "native", "installed", "path", "source"]
 
 TRUSTED: tuple[Origin, ...] = ("shipped", "native")
 _MAY_BE_TRUSTED = ("shipped", "native", "installed", "path")

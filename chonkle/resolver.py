@@ -297,14 +297,20 @@ class Resolver:
             open_repository=opener(docker_config=self.docker_config),
         )
 
-    def _admitted[R: (Resolution, PipelineResolution)](
-        self, codec_id: str, found: R, origin: "Origin", name: str, data: bytes
-    ) -> R:
+    def _admitted(
+        self,
+        codec_id: str,
+        found: Resolution | PipelineResolution,
+        origin: "Origin",
+        name: str,
+        data: bytes,
+    ) -> Resolution | PipelineResolution:
         """Require that the policy, if there is one, allows what was found."""
         admission = self._admission()
         if admission is None:
             return found
-        return replace(found, allowed=admission.require(codec_id, origin, name, data))
+        allowed = admission.require(codec_id, origin, name, data)
+        return replace(found, reason=f"{found.reason}, {allowed.reason}", allowed=allowed)
 
     def _allowed(
         self, codec_id: str, candidates: list[Resolution]
@@ -323,7 +329,8 @@ class Resolver:
             except PolicyError as failure:
                 refused.append(BadFile(Path(name), failure, each.signature.label))
             else:
-                allowed.append(replace(each, allowed=why))
+                reason = f"{each.reason}, {why.reason}"
+                allowed.append(replace(each, reason=reason, allowed=why))
         return allowed, refused
 
     def _identified(

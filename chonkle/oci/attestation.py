@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from chonkle.oci.keys import PublicKey
     from chonkle.oci.private_keys import PrivateKey
 
-type Layout = Literal["classic", "bundle"]
+Layout = Literal["classic", "bundle"]
 
 LAYOUTS: tuple[Layout, ...] = ("classic", "bundle")
 # What is behind the name of a file that has an attestation of its own.
@@ -206,7 +206,7 @@ def sign(
     subject: Descriptor,
     key: "PrivateKey",
     *,
-    layouts: Collection[Layout],
+    layouts: Sequence[Layout],
     identity: str = "",
 ) -> list[Layout]:
     """Attest an artifact, beside what others attest.

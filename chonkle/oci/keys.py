@@ -33,7 +33,7 @@ try:
 except ImportError as failure:
     raise missing_extra(failure) from failure
 
-type Algorithm = Literal["ecdsa-p256", "ed25519"]
+Algorithm = Literal["ecdsa-p256", "ed25519"]
 
 ALGORITHMS: tuple[Algorithm, ...] = ("ecdsa-p256", "ed25519")
 _LABEL = "PUBLIC KEY"
