@@ -31,7 +31,7 @@ demo: $(VENV)/demo.stamp ## Decode a cloud-optimized GeoTIFF with the codecs in 
 	$(PY) docs/examples/demo/demo.py $(ARGS)
 
 .PHONY: test
-test: lint tools ## Every test that CI runs; installs compilers first
+test: lint tools registry-tools ## Every test that CI runs; installs compilers first
 	sh .ci/system-packages
 	$(BIN)/chonkle build $(CODECS) --check
 	$(PY) -m pytest -n $(WORKERS) $(ARGS)
@@ -82,6 +82,10 @@ verify-codecs: $(VENV)/dev.stamp ## Check that the built codecs are what they sa
 .PHONY: tools
 tools: $(VENV)/tools.stamp ## Install the compilers that building codecs needs
 	$(BIN)/chonkle tools --install
+
+.PHONY: registry-tools
+registry-tools: ## Install the registry tools of others that tests compare with
+	sh .ci/registry-tools
 
 # It compares with codecs that nothing else needs, which may go into the same environment.
 bench-codecs: $(VENV)/bench.stamp

@@ -6,12 +6,9 @@ candidate ──▶ evidence kept for it or beside it ──▶ policy ──▶
               evidence at the source ──▶ policy ──▶ allowed, and the evidence is kept
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from chonkle.digest import Digest
 from chonkle.errors import FetchError, PolicyError
 from chonkle.evidence import (
     Evidence,
@@ -19,9 +16,10 @@ from chonkle.evidence import (
     OpenRepository,
     find_beside,
     find_evidence,
+    open_artifact,
     place_of,
 )
-from chonkle.oci.repository import Repository
+from chonkle.oci.access import RegistryAccess
 from chonkle.policy import Allowed, Candidate, Origin, Policy
 
 
@@ -32,12 +30,14 @@ class Admission:
     Attributes:
         policy: the policy.
         codec_store: the store in which evidence is kept; None where none is.
-        open_repository: opens where artifacts are, to look for their attestations.
+        access: how servers may be asked for attestations.
+        open_repository: opens where artifacts are.
     """
 
     policy: Policy
     codec_store: Path | None
-    open_repository: OpenRepository
+    access: RegistryAccess
+    open_repository: OpenRepository = open_artifact
 
     def require(self, codec_id: str, origin: Origin, name: str, data: bytes = b"") -> Allowed:
         """Require that the policy allows a codec.
@@ -76,29 +76,10 @@ class Admission:
 
     def _found(self, uri: str, data: bytes, refusal: PolicyError) -> Evidence:
         try:
-            return find_evidence(uri, data, open_repository=self.open_repository)
+            return find_evidence(
+                uri, data, access=self.access, open_repository=self.open_repository
+            )
         except FetchError as failure:
             raise PolicyError(
                 f"{refusal}; its attestations could not be read: {failure}"
             ) from failure
-
-
-def opener(*, docker_config: Path | None) -> OpenRepository:
-    """Give what opens the repositories of registries, to look for attestations in them.
-
-    Args:
-        docker_config: docker's directory, which has credentials; None for none.
-    """
-
-    @contextmanager
-    def opened(uri: str) -> Iterator[tuple[Repository, str | Digest]]:
-        # What speaks HTTP takes a quarter of a second to import.
-        from chonkle.oci.credentials import DockerLogin  # noqa: PLC0415
-        from chonkle.oci.places import Access, Place, open_repository  # noqa: PLC0415
-
-        place = Place.parse(uri)
-        login = None if docker_config is None else DockerLogin(docker_config)
-        with open_repository(place, access=Access(login=login)) as repository:
-            yield repository, place.wanted
-
-    return opened

@@ -13,14 +13,15 @@ network to be checked again, and a file that another program wrote there allows 
 """
 
 import json
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from chonkle.digest import Digest
 from chonkle.errors import AttestationError, FetchError, StoreError
 from chonkle.formats.json_text import parse_json
+from chonkle.oci.access import RegistryAccess
 from chonkle.oci.attestation import (
     BUNDLE_SUFFIX,
     DOCUMENT_MAX_BYTES,
@@ -28,12 +29,16 @@ from chonkle.oci.attestation import (
     Attestation,
     read_attestations,
 )
-from chonkle.oci.model import Descriptor, Reference, parse_descriptor
+from chonkle.oci.model import Descriptor, Reference, parse_descriptor, parse_reference
 from chonkle.oci.pem import from_base64, to_base64
+from chonkle.oci.places import opened
 from chonkle.oci.repository import Repository
 from chonkle.storage.files import PUBLIC_FILE, read_file, write_atomic
 
-type OpenRepository = Callable[[str], AbstractContextManager[tuple[Repository, str | Digest]]]
+# Opens where an artifact is, and gives what its URI asks for there.
+type OpenRepository = Callable[
+    [str, RegistryAccess], AbstractContextManager[tuple[Repository, str | Digest]]
+]
 
 _VERSION = 1
 _MANIFEST_MAX_BYTES = 4 << 20
@@ -42,7 +47,6 @@ _EVIDENCE_MAX = 16
 # Of an index, those that may lead to a codec.
 _MANIFESTS_MAX = 64
 _SIGNATURE_MAX_BYTES = 1024
-_OCI = "oci://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +93,39 @@ class Evidence:
         }
 
 
-def find_evidence(uri: str, data: bytes, *, open_repository: OpenRepository) -> Evidence:
+@contextmanager
+def open_artifact(uri: str, access: RegistryAccess) -> Iterator[tuple[Repository, str | Digest]]:
+    """Open the registry's repository or the image layout that an artifact is in.
+
+    Args:
+        uri: the artifact.
+        access: how a registry may be asked.
+
+    Yields:
+        The repository, and the digest or the tag that the URI asks for.
+
+    Raises:
+        FetchError: when it cannot be opened.
+    """
+    reference = parse_reference(uri)
+    with opened([reference], access=access) as (repository,):
+        yield repository, reference.digest or reference.tag
+
+
+def find_evidence(
+    uri: str,
+    data: bytes,
+    *,
+    access: RegistryAccess,
+    open_repository: OpenRepository = open_artifact,
+) -> Evidence:
     """Look for attestations where a codec comes from.
 
     Args:
         uri: its source.
         data: the codec.
-        open_repository: opens a registry's repository or an image layout, and gives what the URI
-            asks for in it.
+        access: how servers may be asked.
+        open_repository: opens where artifacts are.
 
     Raises:
         FetchError: when the source cannot be asked, or holds another codec by now.
@@ -105,8 +134,8 @@ def find_evidence(uri: str, data: bytes, *, open_repository: OpenRepository) -> 
     if place.startswith("file://"):
         return find_beside(Path.from_uri(place), repository=place)
     if place.startswith("https://"):
-        return _find_on_server(place)
-    with open_repository(uri) as (repository, wanted):
+        return _find_on_server(place, access)
+    with open_repository(uri, access) as (repository, wanted):
         links = _links(repository, wanted, Digest.sha256(data))
         found = [read_attestations(repository, Digest.sha256(link)) for link in links]
         return Evidence(
@@ -129,13 +158,12 @@ def place_of(uri: str) -> str:
     Raises:
         FetchError: when it is malformed.
     """
-    if uri.startswith(_OCI):
-        reference = Reference.parse(uri)
+    if not uri.startswith(("oci://", "oci-layout://")):
+        return uri.partition("#")[0]
+    reference = parse_reference(uri)
+    if isinstance(reference, Reference):
         return f"{reference.registry}/{reference.repository}"
-    if uri.startswith("oci-layout://"):
-        above, slash, name = uri.partition("@sha256:")[0].rpartition("/")
-        return f"{above}{slash}{name.partition(':')[0]}"
-    return uri.partition("#")[0]
+    return f"oci-layout://{reference.path}"
 
 
 def find_beside(path: Path, *, repository: str = "") -> Evidence:
@@ -156,11 +184,17 @@ def find_beside(path: Path, *, repository: str = "") -> Evidence:
     return Evidence(place, attestations=(Attestation("bundle", bundle),))
 
 
-def _find_on_server(url: str) -> Evidence:
+def _find_on_server(url: str, access: RegistryAccess) -> Evidence:
+    access.require_online(url)
     from chonkle.oci.transport import download  # noqa: PLC0415 - brings requests with it
 
     try:
-        bundle = download(f"{url}{BUNDLE_SUFFIX}", size_max=DOCUMENT_MAX_BYTES)
+        bundle = download(
+            f"{url}{BUNDLE_SUFFIX}",
+            size_max=DOCUMENT_MAX_BYTES,
+            bounds=access.bounds,
+            ca_file=access.ca_file,
+        )
     except FetchError as failure:
         return Evidence(url, problems=(str(failure),))
     return Evidence(url, attestations=(Attestation("bundle", bundle),))

@@ -1,24 +1,25 @@
-"""From a source URI to verified bytes: `file://`, `https://` and `oci://`.
+"""From a source URI to verified bytes: `file://`, `https://`, `oci://` and `oci-layout://`.
 
 A URI may pin what it leads to: `#blake3=<hex>` behind `file://` and `https://`, and
-`@sha256:<hex>` behind `oci://`, where it is the digest of the manifest. `http://` is refused.
+`@sha256:<hex>` behind `oci://` and `oci-layout://`, where it is the digest of the manifest or of an
+index. `http://` is refused.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from chonkle.digest import Digest
 from chonkle.errors import DigestMismatchError, FetchError
 from chonkle.formats.values import shown
-from chonkle.formats.wasm_binary import SIZE_MAX_BYTES
+from chonkle.formats.wasm_binary import SIZE_MAX_BYTES, Kind
+from chonkle.oci.access import RegistryAccess
 from chonkle.storage.files import read_file
-
-if TYPE_CHECKING:
-    from chonkle.oci.model import Reference
+from chonkle.storage.kept import KeptFiles
 
 _PIN = "blake3="
-_SCHEMES = ("file", "https", "oci")
+_ARTIFACTS = ("oci", "oci-layout")
+_SCHEMES = ("file", "https", *_ARTIFACTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,26 @@ class Fetched:
 
     Attributes:
         data: the bytes.
-        manifest: of an artifact, which leads from a pin to the bytes; empty for other sources.
+        pinned: the source with a pin that leads to these bytes for ever.
+        fetched: what was fetched and is worth keeping, each with its digest.
+        is_kept: whether all of it was kept from before.
+        manifest: digest of the manifest of an artifact; None for other sources.
     """
 
     data: bytes
-    manifest: bytes = b""
+    pinned: str
+    fetched: tuple[tuple[Digest, bytes], ...]
+    is_kept: bool
+    manifest: Digest | None = None
+
+    def keep(self, kept: KeptFiles) -> None:
+        """Keep what was fetched, once it turned out to be what it should be.
+
+        Raises:
+            StoreError: when it cannot be written.
+        """
+        for digest, data in self.fetched:
+            kept.keep(digest, data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +56,7 @@ class Source:
 
     Attributes:
         uri: as written, without its pin.
-        scheme: `file`, `https` or `oci`.
+        scheme: `file`, `https`, `oci` or `oci-layout`.
         pin: the BLAKE3 digest that the bytes must have, if the URI says one.
         is_pinned: whether the URI says what it leads to, in either form.
     """
@@ -62,14 +78,15 @@ class Source:
         if scheme not in _SCHEMES:
             raise FetchError(
                 f"source {shown(text)}: not a scheme that chonkle fetches from",
-                expected="file://, https:// or oci://",
+                expected="file://, https://, oci:// or oci-layout://",
                 hint="http:// is refused: anybody on the way could replace the codec"
                 if scheme == "http"
                 else "",
             )
         # A scheme has no case (RFC 3986, section 3.1); what reads the URI need not know that.
         uri = scheme + uri[len(scheme) :]
-        if "@" in uri.partition("://")[2].partition("/")[0]:
+        has_host = scheme != "oci-layout"
+        if has_host and "@" in uri.partition("://")[2].partition("/")[0]:
             # Not shown: it holds a password.
             raise FetchError(
                 "a source with credentials in it",
@@ -77,64 +94,98 @@ class Source:
             )
         pin = None
         if has_fragment:
-            if scheme == "oci" or not fragment.startswith(_PIN):
+            if scheme in _ARTIFACTS or not fragment.startswith(_PIN):
                 raise FetchError(
                     f"source {shown(text)}: malformed pin",
-                    expected="`#blake3=<hex>`, or `@sha256:<hex>` behind oci://",
+                    expected="`#blake3=<hex>`, or `@sha256:<hex>` behind oci:// and oci-layout://",
                 )
             try:
                 pin = Digest.parse(f"blake3:{fragment.removeprefix(_PIN)}")
             except DigestMismatchError as failure:
                 raise failure.within(f"source {shown(text)}") from None
-        is_pinned = pin is not None or (scheme == "oci" and "@sha256:" in uri)
+        is_pinned = pin is not None or (scheme in _ARTIFACTS and "@sha256:" in uri)
         return cls(uri, scheme, pin, is_pinned)
 
-    def fetch(self, *, docker_config: Path | None = None) -> Fetched:
-        """Fetch the bytes and check them against the pin.
+    def fetch(
+        self,
+        *,
+        access: RegistryAccess,
+        kinds: Sequence[Kind] = ("core", "component"),
+        kept: KeptFiles | None = None,
+        fetch_anew: bool = False,
+    ) -> Fetched:
+        """Fetch the bytes and check them against the pin, or take them from the copies.
 
         Args:
-            docker_config: docker's directory, which has credentials for registries; None for none.
+            access: how servers may be asked.
+            kinds: what to take where there is a choice, best first.
+            kept: copies of what was fetched before; nothing is added to them.
+            fetch_anew: fetch also what is kept.
 
         Raises:
             FetchError: when they cannot be fetched.
             DigestMismatchError: when they are others than the pin promised.
         """
-        found = self._fetch(docker_config)
-        self.check(found)
-        return found
-
-    def check(self, found: Fetched) -> None:
-        """Check bytes against the pin, whether they were just fetched or kept since.
-
-        Args:
-            found: what the source gave, or is said to have given.
-
-        Raises:
-            DigestMismatchError: when they are others than the pin promised.
-            FetchError: when the manifest of an artifact is none.
-        """
+        if self.scheme in _ARTIFACTS:
+            return self._pull(access, kinds, kept, fetch_anew=fetch_anew)
+        if self.pin is not None and kept is not None and not fetch_anew:
+            data = kept.find(self.pin, size_max=SIZE_MAX_BYTES)
+            if data is not None:
+                return Fetched(data, self._pinned(self.pin), (), is_kept=True)
+        data = self._read(access)
         if self.pin is not None:
-            self.pin.check(found.data, what=self.uri)
-        if self.scheme == "oci":
-            self._reference().layer_in(found.manifest).check(found.data, what=self.uri)
+            self.pin.check(data, what=self.uri)
+        digest = Digest.blake3(data)
+        # Without a pin it is never looked for.
+        fetched = () if self.pin is None else ((digest, data),)
+        return Fetched(data, self._pinned(digest), fetched, is_kept=False)
 
-    def _fetch(self, docker_config: Path | None) -> Fetched:
+    def _pinned(self, digest: Digest) -> str:
+        return f"{self.uri}#{_PIN}{digest.hex}"
+
+    def _read(self, access: RegistryAccess) -> bytes:
         if self.scheme == "file":
-            return Fetched(_read_file(self.uri))
+            return _read_file(self.uri)
+        access.require_online(self.uri if self.pin is None else self._pinned(self.pin))
         # What speaks HTTP takes a quarter of a second to import; only a download waits for it.
-        if self.scheme == "https":
-            from chonkle.oci.transport import download  # noqa: PLC0415
+        from chonkle.oci.transport import download  # noqa: PLC0415
 
-            return Fetched(download(self.uri, size_max=SIZE_MAX_BYTES))
-        from chonkle.oci.client import pull_wasm  # noqa: PLC0415
+        return download(
+            self.uri, size_max=SIZE_MAX_BYTES, bounds=access.bounds, ca_file=access.ca_file
+        )
 
-        pulled = pull_wasm(self._reference(), size_max=SIZE_MAX_BYTES, docker_config=docker_config)
-        return Fetched(pulled.wasm, pulled.manifest)
+    def _pull(
+        self,
+        access: RegistryAccess,
+        kinds: Sequence[Kind],
+        kept: KeptFiles | None,
+        *,
+        fetch_anew: bool,
+    ) -> Fetched:
+        # What reads manifests is of use only for artifacts.
+        from chonkle.oci.model import parse_reference  # noqa: PLC0415
+        from chonkle.oci.places import open_reader  # noqa: PLC0415
+        from chonkle.oci.pull import pull_wasm  # noqa: PLC0415
 
-    def _reference(self) -> "Reference":
-        from chonkle.oci.model import Reference  # noqa: PLC0415 - only for artifacts
-
-        return Reference.parse(self.uri)
+        reference = parse_reference(self.uri)
+        pulled = pull_wasm(
+            reference,
+            lambda: open_reader(reference, access=access),
+            kinds=kinds,
+            size_max=SIZE_MAX_BYTES,
+            kept=kept,
+            fetch_anew=fetch_anew,
+        )
+        # The manifest, and not the index that led to it: what was taken no longer depends on what
+        # is preferred.
+        pinned = reference.pinned(pulled.manifest).uri
+        return Fetched(
+            pulled.wasm,
+            pinned,
+            pulled.fetched,
+            is_kept=not pulled.fetched,
+            manifest=pulled.manifest,
+        )
 
 
 def _read_file(uri: str) -> bytes:

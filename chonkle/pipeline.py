@@ -198,7 +198,7 @@ def _with_settings(resolver: Resolver, settings: Settings) -> Resolver:
         resolver,
         codec_store=settings.codec_store if resolver.codec_store is None else resolver.codec_store,
         force_download=resolver.force_download or settings.force_download,
-        docker_config=resolver.docker_config or settings.docker_config,
+        access=resolver.access or settings.access,
         policy=resolver.policy or _policy(settings),
     )
 

@@ -17,19 +17,21 @@ from codecs import BOM_UTF8
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, cast, get_args
 
 from chonkle.backends.base import BACKENDS, Backend
 from chonkle.backends.native import REFUSED, is_available, native_signature, refusal
 from chonkle.dag.graph import Pipeline
 from chonkle.dag.sidecar import is_sidecar
-from chonkle.errors import FetchError, PipelineError, PolicyError, ResolveError, printable
-from chonkle.fetch import Fetched, Source
+from chonkle.digest import Digest
+from chonkle.errors import PipelineError, PolicyError, ResolveError, printable
+from chonkle.fetch import Source
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.signature import Signature
 from chonkle.formats.values import shown
-from chonkle.formats.wasm_binary import SIZE_MAX_BYTES
+from chonkle.formats.wasm_binary import SIZE_MAX_BYTES, Kind
 from chonkle.names import version_key
+from chonkle.oci.access import RegistryAccess
 from chonkle.storage.files import read_file
 from chonkle.storage.store import (
     BadFile,
@@ -56,6 +58,7 @@ class Resolution:
         reason: why this one, in words.
         wasm: the file, for wasm backends.
         passed_over: labels of the candidates that were not picked, best first.
+        source: the pinned source that the file came from, as far as that is known.
         allowed: why the policy allows it; None where none is set.
     """
 
@@ -64,6 +67,7 @@ class Resolution:
     reason: str
     wasm: WasmCodec | None = None
     passed_over: tuple[str, ...] = ()
+    source: str = ""
     allowed: "Allowed | None" = None
 
     @property
@@ -79,11 +83,15 @@ class PipelineResolution:
     Attributes:
         pipeline: the pipeline.
         reason: why, in words.
+        digest: BLAKE3 digest of its file.
+        source: the pinned source that the file came from.
         allowed: why the policy allows it; None where none is set.
     """
 
     pipeline: Pipeline
     reason: str
+    digest: Digest
+    source: str
     allowed: "Allowed | None" = None
 
 
@@ -99,8 +107,7 @@ class Resolver:
         pipeline_sources: codec id to source URI; fetched where nothing is installed.
         paths: codec id to a wasm or pipeline file.
         force_download: fetch from sources even what is installed.
-        docker_config: docker's directory, which has credentials for registries; None leaves it to
-            the environment.
+        access: how servers may be asked; None leaves it to the environment.
         policy: who may sign what; None leaves it to the environment.
     """
 
@@ -111,7 +118,7 @@ class Resolver:
     pipeline_sources: Mapping[str, str] = field(default_factory=dict)
     paths: Mapping[str, str | Path] = field(default_factory=dict)
     force_download: bool = False
-    docker_config: Path | None = None
+    access: RegistryAccess | None = None
     policy: "Policy | None" = None
 
     def __post_init__(self) -> None:
@@ -153,15 +160,16 @@ class Resolver:
         if codec_id in self.paths:
             return self._from_file(codec_id, Path(self.paths[codec_id]))
         if codec_id in self.force_sources:
-            return self._from_source(codec_id, self.force_sources[codec_id], "forced source")
+            uri = self.force_sources[codec_id]
+            return self._from_source(codec_id, uri, "forced source", allowed)
         if codec_id in self.overrides:
             return self._overridden(codec_id, self.overrides[codec_id], allowed)
         # What a source gives, the native backend does not run.
         uri = "" if set(allowed) == {"native"} else self.pipeline_sources.get(codec_id, "")
         if uri and self.force_download:
-            return self._from_source(codec_id, uri, "source, download forced")
+            return self._from_source(codec_id, uri, "source, download forced", allowed)
         if uri and Source.parse(uri).is_pinned:
-            return self._from_source(codec_id, uri, "pinned source")
+            return self._from_source(codec_id, uri, "pinned source", allowed)
         candidates, bad_files = self.survey(codec_id, backends=allowed)
         if not candidates and not uri:
             raise bad_files[0].failure if bad_files else self._unknown(codec_id, allowed)
@@ -170,7 +178,8 @@ class Resolver:
             count = len(candidates)
             return self._picked(candidates, f"best of {count}" if count > 1 else "the only one")
         # A bad file may have the name that the codec would get, and is the user's to remove.
-        return self._from_source(codec_id, uri, "source of the pipeline", install=not bad_files)
+        why = "source of the pipeline"
+        return self._from_source(codec_id, uri, why, allowed, install=not bad_files)
 
     def candidates(self, codec_id: str, *, backends: Sequence[str] = BACKENDS) -> list[Resolution]:
         """Give what is installed, shipped and native for a codec, best first.
@@ -209,7 +218,7 @@ class Resolver:
         if signature is not None and is_available(codec_id):
             found.append(Resolution("native", signature, "numcodecs"))
         found, refused = self._allowed(codec_id, found)
-        order = (*self.preference, *(b for b in DEFAULT_PREFERENCE if b not in self.preference))
+        order = self._order()
         # Sorting is stable, so the least important criterion comes first.
         found.sort(key=lambda each: each.signature.implementation)
         found.sort(key=lambda each: version_key(each.signature.version), reverse=True)
@@ -218,6 +227,14 @@ class Resolver:
             [each for each in found if each.backend in backends],
             bad_files + more_bad_files + conflicts + refused,
         )
+
+    def _order(self) -> list[str]:
+        return [*self.preference, *(b for b in DEFAULT_PREFERENCE if b not in self.preference)]
+
+    def _kinds(self, allowed: Sequence[str]) -> list[Kind]:
+        """Give what a wasm file may be, best first."""
+        order = self._order()
+        return [kind for kind in sorted(get_args(Kind), key=order.index) if kind in allowed]
 
     def _store(self) -> CodecStore | None:
         return None if self.codec_store is None else CodecStore(Path(self.codec_store))
@@ -251,50 +268,56 @@ class Resolver:
         except OSError as failure:
             reason = failure.strerror
             raise ResolveError(f"codec `{codec_id}`: cannot read {path}: {reason}") from failure
-        found = self._identified(codec_id, data, f"path {path}")
+        pinned = f"{path.absolute().as_uri()}#blake3={Digest.blake3(data).hex}"
+        found = self._identified(codec_id, data, f"path {path}", pinned)
         return self._admitted(codec_id, found, "path", str(path), data)
 
     def _from_source(
-        self, codec_id: str, uri: str, why: str, *, install: bool = False
+        self,
+        codec_id: str,
+        uri: str,
+        why: str,
+        allowed: Sequence[str],
+        *,
+        install: bool = False,
     ) -> Resolution | PipelineResolution:
-        """Fetch from a source, or take what a pinned one gave before.
+        """Fetch from a source, or take what it gave before and what a digest still says.
 
         Args:
             codec_id: the codec.
             uri: the source.
             why: the rule that chose it.
+            allowed: the only backends that may run it.
             install: make it a candidate for every pipeline; only where there was none.
         """
         source = Source.parse(uri)
-        store = self._store() if source.is_pinned or install else None
-        reason = f"{why} {uri}"
-        kept = None
-        if store is not None and source.is_pinned and not self.force_download:
-            kept = _kept(store, uri, source)
-        if kept is not None:
-            found = self._identified(codec_id, kept.data, f"{reason}, kept")
-            return self._admitted(codec_id, found, "source", uri, kept.data)
-        fetched = source.fetch(docker_config=self.docker_config)
-        found = self._identified(codec_id, fetched.data, reason)
-        found = self._admitted(codec_id, found, "source", uri, fetched.data)
+        store = self._store()
+        fetched = source.fetch(
+            access=self.access or RegistryAccess(),
+            kinds=self._kinds(allowed),
+            kept=None if store is None else store.kept,
+            fetch_anew=self.force_download,
+        )
+        reason = f"{why} {uri}" + (", kept" if fetched.is_kept else "")
+        found = self._identified(codec_id, fetched.data, reason, fetched.pinned)
+        found = self._admitted(codec_id, found, "source", fetched.pinned, fetched.data)
         if store is None:
             return found
-        if source.is_pinned:
-            store.keep(uri, fetched.data, manifest=fetched.manifest)
-        elif isinstance(found, Resolution) and found.wasm:
-            return replace(found, wasm=store.install(found.wasm))
+        fetched.keep(store.kept)
+        if install and not source.is_pinned and isinstance(found, Resolution) and found.wasm:
+            return replace(found, wasm=store.install(found.wasm, source=fetched.pinned))
         return found
 
     def _admission(self) -> "Admission | None":
         if self.policy is None:
             return None
         # Late: most runs have no policy.
-        from chonkle.admission import Admission, opener  # noqa: PLC0415
+        from chonkle.admission import Admission  # noqa: PLC0415
 
         return Admission(
             policy=self.policy,
             codec_store=None if self.codec_store is None else Path(self.codec_store),
-            open_repository=opener(docker_config=self.docker_config),
+            access=self.access or RegistryAccess(),
         )
 
     def _admitted(
@@ -334,7 +357,7 @@ class Resolver:
         return allowed, refused
 
     def _identified(
-        self, codec_id: str, data: bytes, reason: str
+        self, codec_id: str, data: bytes, reason: str, source: str
     ) -> Resolution | PipelineResolution:
         """Tell what some bytes are: a pipeline if they are JSON, otherwise a wasm codec."""
         if data.removeprefix(BOM_UTF8).lstrip()[:1] == b"{":
@@ -346,10 +369,10 @@ class Resolver:
                 )
             pipeline = Pipeline.from_json(document)
             _check_identity(codec_id, pipeline.codec_id, reason)
-            return PipelineResolution(pipeline, reason)
+            return PipelineResolution(pipeline, reason, Digest.blake3(data), source)
         codec = WasmCodec.from_bytes(data, reason)
         _check_identity(codec_id, codec.signature.codec_id, reason)
-        return Resolution(codec.kind, codec.signature, reason, codec)
+        return Resolution(codec.kind, codec.signature, reason, codec, source=source)
 
     def _unknown(self, codec_id: str, allowed: Sequence[str]) -> ResolveError:
         elsewhere = self.candidates(codec_id) if set(allowed) != set(BACKENDS) else []
@@ -366,21 +389,6 @@ class Resolver:
             hint="`chonkle codecs` lists what there is; give a file with --codec-path, a URI with "
             "--source, or `sources` in the pipeline",
         )
-
-
-def _kept(store: CodecStore, uri: str, source: Source) -> Fetched | None:
-    """Give what is kept for a pinned source, if it is still what the pin says."""
-    found = store.recall(uri)
-    if found is None:
-        return None
-    manifest, data = found
-    kept = Fetched(data, manifest)
-    try:
-        source.check(kept)
-    except FetchError as failure:
-        _warn(f"what is kept in the codec store is not used: {failure}")
-        return None
-    return kept
 
 
 def _warn_of(bad_files: Iterable[BadFile]) -> None:

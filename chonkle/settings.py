@@ -9,6 +9,10 @@
 | `CHONKLE_CACHE_MAX_SIZE` | what the AOT cache is trimmed to: `2G` (default), `500M` |
 | `CHONKLE_CODEC_STORE` | directory of installed codecs |
 | `CHONKLE_FORCE_DOWNLOAD` | `1`: fetch from sources even what is installed |
+| `CHONKLE_OFFLINE` | `1`: never ask a server |
+| `CHONKLE_REGISTRY` | the registry that the next two are for, `host[:port]` |
+| `CHONKLE_REGISTRY_USERNAME` | user name there, instead of docker's credentials |
+| `CHONKLE_REGISTRY_PASSWORD` | that user's password or token |
 | `CHONKLE_POLICY` | file of a policy: who may sign what |
 | `CHONKLE_AOT` | `auto` (default), `only` (never compile) or `off` (keep nothing) |
 | `CHONKLE_CALLS` | `prepared` (default) or `public`: how guests are called |
@@ -20,14 +24,15 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 from chonkle.cache.layers import SIZE_MAX_BYTES, CacheConfig, Mode
 from chonkle.cache.record import Seal
-from chonkle.errors import CacheError, ChonkleError
+from chonkle.errors import CacheError, ChonkleError, FetchError
 from chonkle.formats.values import shown
+from chonkle.oci.access import RegistryAccess
 from chonkle.storage.files import read_secret
 
 _SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
@@ -54,7 +59,7 @@ class Settings:
         force_download: fetch from sources even what is installed.
         prepared_calls: call guests through wasmtime's C API, where that works.
         flatten_components: run components as fast as core modules, where that can be done.
-        docker_config: docker's directory, which has credentials for registries; None for none.
+        access: how registries and other servers may be asked.
         policy: file of a policy; None for none.
     """
 
@@ -63,7 +68,7 @@ class Settings:
     force_download: bool = False
     prepared_calls: bool = True
     flatten_components: bool = True
-    docker_config: Path | None = None
+    access: RegistryAccess = field(default_factory=RegistryAccess)
     policy: Path | None = None
 
     @classmethod
@@ -77,24 +82,48 @@ class Settings:
             ChonkleError: when a variable has a value that it cannot have.
         """
         variables = os.environ if environment is None else environment
-        force = variables.get("CHONKLE_FORCE_DOWNLOAD", "").lower()
-        if force not in _BOOLEANS:
-            raise ChonkleError(
-                "bad CHONKLE_FORCE_DOWNLOAD", expected="`1` or `0`", got=shown(force)
-            )
         store = variables.get("CHONKLE_CODEC_STORE")
         policy = variables.get("CHONKLE_POLICY")
         return cls(
             cache=_cache(variables),
             codec_store=Path(store) if store else data_home(variables) / "chonkle" / "codecs",
-            force_download=_BOOLEANS[force],
+            force_download=_boolean(variables, "CHONKLE_FORCE_DOWNLOAD"),
             prepared_calls=_choice(variables, "CHONKLE_CALLS", ("prepared", "public"))
             == "prepared",
             flatten_components=_choice(variables, "CHONKLE_COMPONENT", ("flatten", "fallback"))
             == "flatten",
-            docker_config=_docker_config(variables),
+            access=_access(variables),
             policy=Path(policy) if policy else None,
         )
+
+
+def _boolean(variables: Mapping[str, str], name: str) -> bool:
+    text = variables.get(name, "").lower()
+    if text not in _BOOLEANS:
+        raise ChonkleError(f"bad {name}", expected="`1` or `0`", got=shown(text))
+    return _BOOLEANS[text]
+
+
+def _access(variables: Mapping[str, str]) -> RegistryAccess:
+    registry, user, password = (
+        variables.get(f"CHONKLE_REGISTRY{more}", "") for more in ("", "_USERNAME", "_PASSWORD")
+    )
+    if (user or password) and not (registry and user and password):
+        raise ChonkleError(
+            "credentials for a registry are incomplete",
+            expected="CHONKLE_REGISTRY, CHONKLE_REGISTRY_USERNAME and CHONKLE_REGISTRY_PASSWORD",
+            hint="any registry could ask for credentials that are not for one",
+        )
+    try:
+        return RegistryAccess(
+            docker_config=_docker_config(variables),
+            registry=registry,
+            username=user,
+            password=password,
+            offline=_boolean(variables, "CHONKLE_OFFLINE"),
+        )
+    except FetchError as failure:
+        raise failure.within("CHONKLE_REGISTRY") from failure
 
 
 def _cache(variables: Mapping[str, str]) -> CacheConfig:

@@ -33,6 +33,9 @@ settings.register_profile(
 in_ci = os.environ.get("CI", "").lower() in {"1", "true"}
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if in_ci else "dev"))
 
+ROOT = Path(__file__).parents[1]
+EQUIPPED_BY = "`sh .ci/system-packages` as root on Debian, and `make registry-tools`, get it"
+
 # What a run of the tests may be told. Where the compilers are says nothing about what tests find;
 # how guests are called and how components are run must make no difference to them.
 PASSED_ON = ("CHONKLE_TOOLS_DIR", "CHONKLE_CALLS", "CHONKLE_COMPONENT")
@@ -81,21 +84,29 @@ def open_session() -> Callable[..., Session]:
 
 
 @pytest.fixture(scope="session")
-def registry_program() -> str:
-    """Give the path of `docker-registry`, a real OCI registry to start on the loopback interface.
+def external_program() -> Callable[[str], str]:
+    """Give a function that finds a program of another project, and gives its path.
 
-    Without it the test is skipped, except in CI, where a skipped test would go unseen.
+    Without the program the test is skipped, except in CI, where a skipped test would go unseen.
     """
-    program = shutil.which("docker-registry")
-    if program is None:
-        reason = (
-            "NOT TESTED against a real registry: `docker-registry` is missing;"
-            " hint: as root on Debian, run `sh .ci/system-packages`"
-        )
-        if in_ci:
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return program
+    tools = Path(os.environ.get("CHONKLE_TOOLS_DIR", ROOT / ".tools"))
+
+    def find(name: str) -> str:
+        program = shutil.which(name, path=tools / "bin") or shutil.which(name)
+        if program is None:
+            reason = f"NOT TESTED with `{name}`, which is missing; hint: {EQUIPPED_BY}"
+            if in_ci:
+                pytest.fail(reason)
+            pytest.skip(reason)
+        return program
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def registry_program(external_program: Callable[[str], str]) -> str:
+    """Give the path of `docker-registry`, a real registry to start on the loopback interface."""
+    return external_program("docker-registry")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -119,16 +119,17 @@ class Address:
         )
 
     @classmethod
-    def of_registry(cls, host: Host, *, insecure: bool = False) -> "Address":
-        """Give where a registry answers: over TLS, except on the loopback interface.
+    def of_registry(cls, host: Host, *, plain: bool | None = None) -> "Address":
+        """Give where a registry answers.
 
         Args:
-            host: the registry, as users write it.
-            insecure: whether the user says that it has no TLS.
+            host: the registry.
+            plain: without TLS; None for the loopback interface alone.
         """
         if host.name in _HUB_NAMES:
             host = Host(_HUB)
-        return cls._of("http" if insecure or host.is_loopback else "https", host, "/v2/")
+        plain = host.is_loopback if plain is None else plain
+        return cls._of("http" if plain else "https", host, "/v2/")
 
     @classmethod
     def _of(cls, scheme: Literal["http", "https"], host: Host, target: str) -> "Address":

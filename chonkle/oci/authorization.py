@@ -41,7 +41,8 @@ class RegistryTransport(Transport):
     Args:
         registry: the registry.
         login: where credentials come from; None for a client without any.
-        insecure: whether the registry may be one without TLS on another machine.
+        plain: speak to the registry without TLS, as to one on the loopback interface; None decides
+            by the registry.
         options: those of `Transport`.
     """
 
@@ -50,11 +51,11 @@ class RegistryTransport(Transport):
         registry: Host,
         *,
         login: Login | None = None,
-        insecure: bool = False,
+        plain: bool | None = None,
         **options: Any,  # noqa: ANN401 - handed on
     ) -> None:
-        base = Address.of_registry(registry, insecure=insecure)
-        super().__init__(base, insecure=insecure, **options)
+        base = Address.of_registry(registry, plain=plain)
+        super().__init__(base, without_tls=bool(plain), **options)
         self._login = login
         self._token_server: str | None = None
         # By scope: a token for reading one repository is none for another one, nor for writing.

@@ -59,32 +59,38 @@ class Credentials:
 
 
 class Login(Protocol):
-    """Where credentials for registries come from."""
+    """Where the credentials for registries come from."""
 
     def credentials(self, registry: Host) -> Credentials | None:
         """Look up the credentials for a registry, or None where there are none."""
 
     def names(self, host: Host) -> bool:
-        """Tell whether the user himself named a host as one to log in to."""
+        """Tell whether the user's configuration has an entry for a host."""
 
 
 @dataclass(frozen=True, slots=True)
 class GivenLogin:
-    """One user with a password, for the one registry that a command is about.
+    """The credentials that the user gave for one registry; for others, docker's.
 
     Attributes:
-        given: what to log in with.
+        registry: the registry, as `Address.of_registry` gives it. No other one gets them.
+        given: the credentials.
+        others: for other registries.
     """
 
+    registry: Host
     given: Credentials
+    others: Login | None = None
 
-    def credentials(self, registry: Host) -> Credentials | None:  # noqa: ARG002 - as any login
-        """Give the credentials."""
-        return self.given
+    def credentials(self, registry: Host) -> Credentials | None:
+        """Look up the credentials for a registry, or None where there are none."""
+        if registry == self.registry:
+            return self.given
+        return None if self.others is None else self.others.credentials(registry)
 
-    def names(self, host: Host) -> bool:  # noqa: ARG002 - as any login
-        """Name no host: nothing is known of any but the registry itself."""
-        return False
+    def names(self, host: Host) -> bool:
+        """Tell whether the user's configuration has an entry for a host."""
+        return self.others is not None and self.others.names(host)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
 """The parts of OCI that a codec artifact uses: references, descriptors and the wasm manifest.
 
     manifest  application/vnd.oci.image.manifest.v1+json
-      config  application/vnd.wasm.config.v0+json
+      config  application/vnd.wasm.config.v0+json         or another type; it is not read
       layer   application/wasm                            exactly one: the codec
+    index     application/vnd.oci.image.index.v1+json
+      manifest  platform.os `wasip1`: a core module; `wasip2`: a component
 
 Sources: OCI Distribution Specification 1.1 (names and references), OCI Image Specification 1.1
 (descriptors, manifests), CNCF TAG Runtime, "Wasm OCI Artifact layout".
@@ -10,12 +12,14 @@ Sources: OCI Distribution Specification 1.1 (names and references), OCI Image Sp
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from chonkle.digest import Digest
 from chonkle.errors import DigestMismatchError, FetchError
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.values import shown
+from chonkle.formats.wasm_binary import Kind
 from chonkle.oci.address import Host
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
@@ -24,13 +28,22 @@ EMPTY_CONFIG_TYPE = "application/vnd.oci.empty.v1+json"
 EMPTY_CONFIG = b"{}"
 WASM_CONFIG_TYPE = "application/vnd.wasm.config.v0+json"
 WASM_LAYER_TYPE = "application/wasm"
+# What tools wrote before the layout was agreed on.
+_WASM_LAYER_TYPES = (WASM_LAYER_TYPE, "application/vnd.wasm.content.layer.v1+wasm")
+MANIFEST_MAX_BYTES = 4 << 20
+CONFIG_MAX_BYTES = 4 << 20
+# The operating system that an index names for what a wasm file is (CNCF TAG Runtime).
+KIND_BY_OS: Mapping[str, Kind] = {"wasip1": "core", "wasip2": "component"}
 
+LAYOUT_SCHEME = "oci-layout"
+_TAG = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
+_DIGEST = r"sha256:[0-9a-f]{64}"
+_LAYOUT = re.compile(rf"(?P<path>.+?)(?::(?P<tag>{_TAG}))?(?:@(?P<digest>{_DIGEST}))?", re.DOTALL)
 _NAME = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REFERENCE = re.compile(
     r"(?P<registry>[^/]+)/"
     rf"(?P<repository>{_NAME}(?:/{_NAME})*)"
-    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?"
-    r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+    rf"(?::(?P<tag>{_TAG}))?(?:@(?P<digest>{_DIGEST}))?"
 )
 
 
@@ -81,20 +94,78 @@ class Reference:
         pin = "" if self.digest is None else f"@{self.digest}"
         return f"{self.registry}/{self.repository}:{self.tag}{pin}"
 
-    def layer_in(self, manifest: bytes) -> "Descriptor":
-        """Check a manifest against the digest that pins it, and find the codec in it.
+    @property
+    def uri(self) -> str:
+        """The reference as a source."""
+        return f"oci://{self}"
 
-        Args:
-            manifest: its bytes.
+    def pinned(self, digest: Digest) -> "Reference":
+        """Give the reference that leads to one manifest for ever."""
+        return replace(self, digest=digest)
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutReference:
+    """Where an artifact is in an OCI image layout: `path[:tag][@digest]`.
+
+    Attributes:
+        path: a directory, or a tar file.
+        tag: `latest` when left out.
+        digest: of the manifest; it wins over the tag.
+    """
+
+    path: Path
+    tag: str = "latest"
+    digest: Digest | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "LayoutReference":
+        """Read a reference, with or without `oci-layout://` before it.
 
         Raises:
-            FetchError: when it is not a manifest with exactly one wasm layer.
-            DigestMismatchError: when it is another one.
+            FetchError: when it is not one.
         """
-        what = f"oci://{self}"
-        if self.digest is not None:
-            self.digest.check(manifest, what=f"{what}: manifest")
-        return _wasm_layer(manifest, what)
+        match = _LAYOUT.fullmatch(text.removeprefix(f"{LAYOUT_SCHEME}://"))
+        if match is None or "\0" in match["path"]:
+            raise FetchError(
+                "malformed reference to an image layout",
+                expected="`oci-layout://path[:tag][@sha256:<hex>]`",
+                got=shown(text),
+            )
+        digest = match["digest"]
+        return cls(
+            Path(match["path"]),
+            match["tag"] or "latest",
+            None if digest is None else Digest.parse(digest),
+        )
+
+    def __str__(self) -> str:
+        """Write the reference as in `oci-layout://`."""
+        pin = "" if self.digest is None else f"@{self.digest}"
+        return f"{self.path}:{self.tag}{pin}"
+
+    @property
+    def uri(self) -> str:
+        """The reference as a source."""
+        return f"{LAYOUT_SCHEME}://{self}"
+
+    def pinned(self, digest: Digest) -> "LayoutReference":
+        """Give the reference that leads to one manifest for ever."""
+        return replace(self, digest=digest)
+
+
+type ArtifactReference = Reference | LayoutReference
+
+
+def parse_reference(uri: str) -> ArtifactReference:
+    """Read a reference to an artifact, `oci://` or `oci-layout://`.
+
+    Raises:
+        FetchError: when it is not one.
+    """
+    if uri.startswith(f"{LAYOUT_SCHEME}://"):
+        return LayoutReference.parse(uri)
+    return Reference.parse(uri)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +178,7 @@ class Descriptor:
         size: how many there are.
         artifact_type: of a manifest in a list of referrers or in an index; otherwise empty.
         annotations: what else is said of it.
+        platform_os: of a manifest in an index, the operating system; otherwise empty.
     """
 
     media_type: str
@@ -114,6 +186,7 @@ class Descriptor:
     size: int
     artifact_type: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
+    platform_os: str = ""
 
     def to_json(self) -> dict[str, object]:
         """Give the descriptor as a JSON object, without what is empty."""
@@ -123,6 +196,11 @@ class Descriptor:
             "size": self.size,
             **({"artifactType": self.artifact_type} if self.artifact_type else {}),
             **({"annotations": dict(self.annotations)} if self.annotations else {}),
+            **(
+                {"platform": {"architecture": "wasm", "os": self.platform_os}}
+                if self.platform_os
+                else {}
+            ),
         }
 
     def check(self, data: bytes, *, what: str) -> None:
@@ -142,19 +220,72 @@ class Descriptor:
         self.digest.check(data, what=what)
 
 
-def _wasm_layer(manifest: bytes, what: str) -> Descriptor:
-    document = parse_json(manifest, what=f"{what}: manifest", error=FetchError)
+def parse_manifest(data: bytes, what: str) -> Mapping[str, object]:
+    """Parse a manifest or an index, which a tool could not take for the other.
+
+    Args:
+        data: its bytes.
+        what: the artifact, for messages.
+
+    Raises:
+        FetchError: when it is no JSON object, or has the fields of both.
+    """
+    document = parse_json(data, what=f"{what}: manifest", error=FetchError)
     fields = document if isinstance(document, dict) else {}
-    layers = fields.get("layers")
+    if "manifests" in fields and ("layers" in fields or "config" in fields):
+        # Which of the two it is would depend on the reader (CVE-2021-41190).
+        raise FetchError(f"{what}: a manifest and an index in one document")
+    return fields
+
+
+def is_index(manifest: Mapping[str, object]) -> bool:
+    """Tell an index from a manifest."""
+    return "manifests" in manifest
+
+
+def index_entries(index: Mapping[str, object], what: str) -> list[Descriptor]:
+    """Give the manifests that an index lists.
+
+    Args:
+        index: the parsed index.
+        what: the artifact, for messages.
+
+    Raises:
+        FetchError: when it lists something else.
+    """
+    entries = index["manifests"]
+    if not isinstance(entries, list):
+        raise FetchError(f"{what}: not an index", expected=f"`{INDEX_TYPE}`")
+    return [parse_descriptor(each, what) for each in entries]
+
+
+def wasm_layer(manifest: Mapping[str, object], what: str) -> Descriptor:
+    """Find the codec in a manifest.
+
+    Args:
+        manifest: the parsed manifest.
+        what: the artifact, for messages.
+
+    Raises:
+        FetchError: when it is not a manifest with exactly one wasm layer.
+    """
+    layers = manifest.get("layers")
     if not isinstance(layers, list):
         raise FetchError(f"{what}: not an image manifest", expected=f"`{MANIFEST_TYPE}`")
-    parse_descriptor(fields.get("config"), what)
+    config = parse_descriptor(manifest.get("config"), what)
+    if config.size > CONFIG_MAX_BYTES:
+        raise FetchError(
+            f"{what}: its configuration is too large",
+            expected=f"at most {CONFIG_MAX_BYTES} bytes",
+            got=str(config.size),
+        )
     descriptors = [parse_descriptor(layer, what) for layer in layers]
-    if [each.media_type for each in descriptors] != [WASM_LAYER_TYPE]:
+    types = [each.media_type for each in descriptors]
+    if len(types) != 1 or types[0] not in _WASM_LAYER_TYPES:
         raise FetchError(
             f"{what}: not a wasm artifact",
             expected=f"one layer of type `{WASM_LAYER_TYPE}`",
-            got=", ".join(f"`{each.media_type}`" for each in descriptors) or "no layers",
+            got=", ".join(f"`{each}`" for each in types) or "no layers",
         )
     return descriptors[0]
 
@@ -174,6 +305,7 @@ def parse_descriptor(document: object, what: str) -> Descriptor:
     artifact_type = fields.get("artifactType", "")
     # Some tools write null for what they have nothing to say of.
     annotations = fields.get("annotations") or {}
+    platform = fields.get("platform") or {}
     if (
         not isinstance(media_type, str)
         or not isinstance(digest, str)
@@ -183,10 +315,13 @@ def parse_descriptor(document: object, what: str) -> Descriptor:
         or not isinstance(artifact_type, str)
         or not isinstance(annotations, dict)
         or not all(isinstance(each, str) for pair in annotations.items() for each in pair)
+        or not isinstance(platform, dict)
+        or not isinstance(platform.get("os", ""), str)
     ):
         raise FetchError(f"{what}: malformed descriptor", got=shown(document))
     try:
         parsed = Digest.parse(digest)
     except FetchError as failure:
         raise failure.within(what) from failure
-    return Descriptor(media_type, parsed, size, artifact_type, annotations)
+    platform_os = platform.get("os", "")
+    return Descriptor(media_type, parsed, size, artifact_type, annotations, platform_os)

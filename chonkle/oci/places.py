@@ -1,160 +1,139 @@
-"""Where artifacts are: URIs of repositories, and how these are opened.
+"""Where artifacts are: a registry or an image layout, opened as the user allows it.
 
-oci://HOST/PATH[:TAG][@sha256:HEX]      a repository of a registry
+Nothing here imports what speaks HTTP before a registry is asked: that takes a quarter of a second,
+and most runs find everything in the codec store.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Protocol
 
 from chonkle.digest import Digest
-from chonkle.errors import FetchError
-from chonkle.formats.values import shown
-from chonkle.oci.authorization import RegistryTransport
-from chonkle.oci.credentials import Login
-from chonkle.oci.model import Reference
-from chonkle.oci.registry import RegistryRepository
-from chonkle.oci.repository import Repository
-from chonkle.oci.transport import Bounds
+from chonkle.oci.access import RegistryAccess
+from chonkle.oci.address import Address, Host
+from chonkle.oci.model import ArtifactReference, Descriptor, LayoutReference, Reference
+from chonkle.oci.repository import Repository, StoredManifest
 
-OCI = "oci://"
+if TYPE_CHECKING:
+    from chonkle.oci.authorization import RegistryTransport
+    from chonkle.oci.credentials import Login
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A repository, and what is meant in it.
+class ArtifactReader(Protocol):
+    """The part of a `Repository` that reads artifacts."""
 
-    Attributes:
-        repository: its URI, without tag and digest.
-        tag: empty where none is written.
-        digest: of a manifest; it wins over the tag.
-    """
+    name: str
 
-    repository: str
-    tag: str = ""
-    digest: Digest | None = None
+    def manifest(self, wanted: str | Digest) -> StoredManifest:
+        """Read a manifest or an index."""
 
-    @classmethod
-    def parse(cls, text: str) -> "Place":
-        """Read a URI.
+    def blob(self, blob: Descriptor) -> bytes:
+        """Read a blob."""
 
-        Raises:
-            FetchError: for another scheme, or a malformed one.
-        """
-        if not text.startswith(OCI):
-            raise FetchError(
-                f"{shown(text)}: not a place for artifacts",
-                expected="`oci://HOST/REPOSITORY[:TAG]`",
-            )
-        reference = Reference.parse(text)
-        has_tag = ":" in text.partition("@")[0].rpartition("/")[2]
-        return cls(
-            f"{OCI}{reference.registry}/{reference.repository}",
-            reference.tag if has_tag else "",
-            reference.digest,
-        )
-
-    @staticmethod
-    def is_one(text: str) -> bool:
-        """Tell whether a text is meant as such a URI, and not as a path."""
-        return text.startswith(OCI)
-
-    @property
-    def wanted(self) -> str | Digest:
-        """What to look up: the digest, or the tag, which is `latest` when left out."""
-        return self.digest or self.tag or "latest"
-
-    def within(self, name: str) -> "Place":
-        """Give a repository below this one.
-
-        Raises:
-            FetchError: when it cannot have that name.
-        """
-        return Place.parse(f"{self.repository}/{name}")
-
-    def with_tag(self, tag: str) -> "Place":
-        """Give the repository with another tag.
-
-        Raises:
-            FetchError: when there can be no such tag.
-        """
-        return Place.parse(f"{self.repository}:{tag}")
-
-    def __str__(self) -> str:
-        """Write the URI."""
-        tag = f":{self.tag}" if self.tag else ""
-        return f"{self.repository}{tag}{'' if self.digest is None else f'@{self.digest}'}"
+    def close(self) -> None:
+        """Free what is held."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """How registries are reached.
-
-    Attributes:
-        login: where credentials come from; None for none.
-        ca_file: certificates to trust instead of the usual ones.
-        insecure: whether a registry on another machine may be one without TLS.
-        bounds: limits of time, for everything that goes to one registry.
-        on_retry: is told why a request is made again; a log line when left out.
-    """
-
-    login: Login | None = None
-    ca_file: Path | None = None
-    insecure: bool = False
-    bounds: Bounds | None = None
-    on_retry: Callable[[str], None] | None = None
-
-
-class Places:
-    """Opens repositories; those of one registry share connections, tokens and a limit of time.
+def open_reader(reference: ArtifactReference, *, access: RegistryAccess) -> ArtifactReader:
+    """Open the registry or the image layout that an artifact is in, to read it.
 
     Args:
-        access: how registries are reached.
+        reference: the artifact.
+        access: how a registry may be asked.
+
+    Raises:
+        FetchError: when it is a registry, and none may be asked.
     """
+    if isinstance(reference, LayoutReference):
+        from chonkle.oci.layout import LayoutRepository  # noqa: PLC0415 - brings tarfile with it
 
-    def __init__(self, access: Access | None = None) -> None:
-        self._access = access or Access()
-        self._stack = ExitStack()
-        self._transports: dict[str, RegistryTransport] = {}
+        return LayoutRepository(reference.path)
+    from chonkle.oci.registry import RegistryRepository  # noqa: PLC0415 - brings requests with it
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def open(self, place: Place) -> Repository:
-        """Open a repository, which is closed with all others."""
-        reference = Reference.parse(place.repository)
-        transport = self._transports.get(str(reference.registry))
-        if transport is None:
-            transport = self._stack.enter_context(
-                RegistryTransport(
-                    reference.registry,
-                    login=self._access.login,
-                    insecure=self._access.insecure,
-                    what=f"{OCI}{reference.registry}",
-                    bounds=self._access.bounds,
-                    on_retry=self._access.on_retry,
-                    ca_file=self._access.ca_file,
-                )
-            )
-            self._transports[str(reference.registry)] = transport
-        return RegistryRepository(transport, reference.repository)
+    transport = open_transport(reference, access=access)
+    return RegistryRepository(transport, reference.repository, name=reference.uri, owns=True)
 
 
 @contextmanager
-def open_repository(place: Place | str, *, access: Access | None = None) -> Iterator[Repository]:
-    """Open one repository.
+def opened(
+    references: Sequence[ArtifactReference], *, access: RegistryAccess
+) -> Iterator[list[Repository]]:
+    """Open the repositories of several artifacts, which may be in one registry.
+
+    They share connections, tokens and a limit of time, and are closed together.
 
     Args:
-        place: where it is; tag and digest are of no effect.
-        access: how its registry is reached.
+        references: the artifacts; those in registries are all in one.
+        access: how that may be asked.
+
+    Yields:
+        The repository of each; the same object for those in one.
 
     Raises:
-        FetchError: when there can be none there.
+        FetchError: when it is a registry, and none may be asked.
     """
-    with Places(access) as places:
-        yield places.open(Place.parse(place) if isinstance(place, str) else place)
+    found: dict[str, Repository] = {}
+    transport: RegistryTransport | None = None
+    with ExitStack() as stack:
+        for reference in references:
+            if _collection(reference) in found:
+                continue
+            if isinstance(reference, LayoutReference):
+                from chonkle.oci.layout import LayoutRepository  # noqa: PLC0415 - as above
+
+                repository: Repository = LayoutRepository(reference.path)
+            else:
+                from chonkle.oci.registry import RegistryRepository  # noqa: PLC0415 - as above
+
+                if transport is None:
+                    transport = stack.enter_context(open_transport(reference, access=access))
+                repository = RegistryRepository(transport, reference.repository)
+            found[_collection(reference)] = stack.enter_context(repository)
+        yield [found[_collection(reference)] for reference in references]
+
+
+def _collection(reference: ArtifactReference) -> str:
+    if isinstance(reference, LayoutReference):
+        return str(reference.path)
+    return reference.repository
+
+
+def open_transport(reference: Reference, *, access: RegistryAccess) -> "RegistryTransport":
+    """Make what speaks to a registry, with the credentials that it may get.
+
+    Args:
+        reference: an artifact in it.
+        access: how it may be asked.
+
+    Raises:
+        FetchError: when none may be asked.
+    """
+    access.require_online(reference.uri)
+    from chonkle.oci.authorization import RegistryTransport  # noqa: PLC0415 - brings requests
+
+    given = access.is_for(reference.registry)
+    plain = None
+    if given and access.insecure:
+        plain = True
+    elif access.ca_file is not None:
+        plain = False
+    return RegistryTransport(
+        reference.registry,
+        login=_login(access, reference.registry if given and access.username else None),
+        plain=plain,
+        what=reference.uri,
+        bounds=access.bounds,
+        ca_file=access.ca_file,
+    )
+
+
+def _login(access: RegistryAccess, registry: Host | None) -> "Login | None":
+    from chonkle.oci.credentials import Credentials, DockerLogin, GivenLogin  # noqa: PLC0415
+
+    docker = None if access.docker_config is None else DockerLogin(access.docker_config)
+    if registry is None:
+        return docker
+    # The host as it is asked, whose usual port depends on the scheme.
+    plain = access.insecure or (registry.is_loopback and access.ca_file is None)
+    host = Address.of_registry(registry, plain=plain).host
+    return GivenLogin(host, Credentials(access.username, access.password), docker)

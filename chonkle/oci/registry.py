@@ -30,10 +30,16 @@ from chonkle.formats.json_text import parse_json
 from chonkle.formats.values import shown
 from chonkle.oci.address import Address
 from chonkle.oci.authorization import RegistryTransport
-from chonkle.oci.model import INDEX_TYPE, MANIFEST_TYPE, Descriptor, parse_descriptor
+from chonkle.oci.model import (
+    INDEX_TYPE,
+    MANIFEST_MAX_BYTES,
+    MANIFEST_TYPE,
+    Descriptor,
+    parse_descriptor,
+    parse_manifest,
+)
 from chonkle.oci.repository import Progress, Repository, StoredManifest
 
-MANIFEST_MAX_BYTES = 4 << 20
 CHUNK_BYTES = 8 << 20
 
 _ACCEPTED = (MANIFEST_TYPE, INDEX_TYPE)
@@ -57,10 +63,10 @@ class RegistryRepository(Repository):
     """A repository of a registry.
 
     Args:
-        transport: makes the requests; whoever opened it closes it, so that repositories of one
-            registry share it.
+        transport: makes the requests; repositories of one registry may share it.
         path: of the repository in the registry.
         name: for messages, where it is not the repository's URI.
+        owns: whether the transport is closed with the repository.
         chunk_bytes: of a blob to send in one request; a registry may ask for more.
     """
 
@@ -70,11 +76,13 @@ class RegistryRepository(Repository):
         path: str,
         *,
         name: str = "",
+        owns: bool = False,
         chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
         self.name = name or f"oci://{transport.base.host}/{path}"
         self._transport = transport
         self._path = path
+        self._owns = owns
         self._chunk_bytes = chunk_bytes
         # Known after the first question.
         self._lists_referrers: bool | None = None
@@ -190,6 +198,11 @@ class RegistryRepository(Repository):
         if found is None:
             found = self._under_tag(subject)
         return [each for each in found if artifact_type in ("", each.artifact_type)]
+
+    def close(self) -> None:
+        """Close the connections that are its own. Idempotent."""
+        if self._owns:
+            self._transport.close()
 
     # Manifests
 
@@ -452,8 +465,7 @@ def _type_of_manifest(data: bytes, header: str, what: str) -> str:
     A registry may know the type of the answer alone, and a document need not say it; what two
     readers would read in two ways is refused.
     """
-    document = parse_json(data, what=what, error=FetchError)
-    fields = document if isinstance(document, dict) else {}
+    fields = parse_manifest(data, what)
     said = fields.get("mediaType") or ""
     by_shape = INDEX_TYPE if "manifests" in fields else MANIFEST_TYPE
     if said not in ("", by_shape) or (header in _ACCEPTED and header != by_shape):

@@ -1,8 +1,7 @@
 """HTTP: the rules of every exchange with a server, and plain `https://` downloads.
 
-- Nothing is sent without TLS, wherever a redirect or a registry points, except on the loopback
-  interface and then only where the exchange began there, and to one server that the user named as
-  insecure.
+- Nothing is sent without TLS, wherever a redirect or a registry points, except to a server that the
+  user allowed it for, or on the loopback interface, and then only where the exchange began there.
 - Only `GET` and `HEAD` follow redirects. An `Authorization` header stays on the host that it is
   for: a redirect to another scheme, host or port leaves it behind.
 - Neither `~/.netrc` nor a cookie is sent. Proxies and certificates come from the usual variables;
@@ -77,8 +76,8 @@ class Transport:
         bounds: its limits.
         on_retry: is told why and after which pause a request is made again; a log line when left
             out.
-        ca_file: certificates to trust instead of the usual ones.
-        insecure: whether the user allows `base` itself to be a server without TLS.
+        ca_file: certificates of the authorities to trust; those of the environment when left out.
+        without_tls: whether the user allowed to speak to this server without TLS.
     """
 
     def __init__(
@@ -89,14 +88,13 @@ class Transport:
         bounds: Bounds | None = None,
         on_retry: Callable[[str], None] | None = None,
         ca_file: Path | None = None,
-        insecure: bool = False,
+        without_tls: bool = False,
     ) -> None:
-        if ca_file is not None and not ca_file.is_file():
-            raise FetchError(f"cannot read {ca_file}: no file with certificates")
         self.base = base
         self.what = what
         self._bounds = bounds or Bounds()
         self._on_retry = on_retry or _log.warning
+        self._without_tls = without_tls
         self._clock = _Clock(self._bounds.total_s)
         self._session = _Session()
         self._session.auth = _as_it_is
@@ -104,9 +102,9 @@ class Transport:
         self._session.headers.update(
             {"User-Agent": f"chonkle/{__version__}", "Accept-Encoding": "identity"}
         )
-        self._ca_file = None if ca_file is None else str(ca_file)
-        self._insecure = insecure
-        self._session.verify = _certificates()
+        self._session.verify = _certificates() if ca_file is None else _readable(ca_file)
+        # requests lets REQUESTS_CA_BUNDLE win over what a session says, but not over a request.
+        self._verify = None if ca_file is None else self._session.verify
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, _Adapter(self._clock))
 
@@ -114,6 +112,10 @@ class Transport:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections. Idempotent."""
         self._session.close()
         self._clock.close()
 
@@ -195,10 +197,9 @@ class Transport:
                 headers=headers,
                 data=body,
                 timeout=(min(self._bounds.connect_s, left_s), min(self._bounds.idle_s, left_s)),
-                # Said here, it goes before the variables of requests.
-                verify=self._ca_file,
                 allow_redirects=False,
                 stream=True,
+                verify=self._verify,
                 proxies={"http": "", "https": ""} if address.host.is_loopback else None,
             )
             if not response.is_redirect or method not in ("GET", "HEAD"):
@@ -212,8 +213,8 @@ class Transport:
 
     def _require_tls(self, address: Address) -> None:
         is_here = address.host.is_loopback and self.base.host.is_loopback
-        is_allowed = is_here or (self._insecure and address.origin == self.base.origin)
-        if address.scheme != "https" and not (is_allowed and self.base.scheme == "http"):
+        allowed = is_here or (self._without_tls and address.host == self.base.host)
+        if address.scheme != "https" and not (allowed and self.base.scheme == "http"):
             raise FetchError(f"led to `{address.origin}`, an address without TLS")
 
     def _read(self, response: requests.Response, size_max: int) -> requests.Response:
@@ -290,13 +291,16 @@ class Transport:
         )
 
 
-def download(url: str, *, size_max: int, bounds: Bounds | None = None) -> bytes:
+def download(
+    url: str, *, size_max: int, bounds: Bounds | None = None, ca_file: Path | None = None
+) -> bytes:
     """Download a file over TLS.
 
     Args:
         url: an `https://` URL.
         size_max: bytes to accept at most.
         bounds: limits of time.
+        ca_file: certificates of the authorities to trust; those of the environment when left out.
 
     Raises:
         FetchError: when it cannot be fetched, or takes too long.
@@ -305,7 +309,7 @@ def download(url: str, *, size_max: int, bounds: Bounds | None = None) -> bytes:
         address = Address.parse(url)
     except FetchError as failure:
         raise failure.within("malformed source") from failure
-    with Transport(address, what=url, bounds=bounds) as transport:
+    with Transport(address, what=url, bounds=bounds, ca_file=ca_file) as transport:
         return transport.accepted(transport.request("GET", address, size_max=size_max)).content
 
 
@@ -392,6 +396,18 @@ def _certificates() -> str | bool:
         if path and path != usual:
             return path
     return True
+
+
+def _readable(ca_file: Path) -> str:
+    """Give the path of a file of certificates, after a look whether it is one."""
+    try:
+        ssl.create_default_context(cafile=str(ca_file))
+    except (OSError, ValueError) as failure:
+        reason = failure.strerror if isinstance(failure, OSError) else str(failure)
+        raise FetchError(
+            f"cannot use the certificates in {ca_file}: {reason}", expected="a file in PEM format"
+        ) from failure
+    return str(ca_file)
 
 
 def _was_connected(failure: Exception) -> bool:

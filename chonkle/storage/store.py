@@ -1,17 +1,13 @@
 """The codec store: installed `.wasm` files.
 
     <root>/<codec_id>/<implementation>@<version>.<core|component>.wasm
-    <root>/.sources/<blake3 of the URI>         what a pinned source gave:
-        chonkle-source 1 <bytes of the manifest>    one line
-        the manifest, where the pin is that of one
-        the file
+    <root>/.sources/                      copies of what was fetched (`chonkle.storage.kept`)
 
 The folder and the file name are for people and for finding candidates; what a file *is* comes from
 the signature embedded in it, and where the two disagree the file is refused. The same layout serves
 the user's store and the codecs that are shipped with chonkle.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,10 +18,9 @@ from chonkle.errors import ChonkleError, StoreError, WasmFormatError
 from chonkle.formats.signature import Signature, read_signature
 from chonkle.formats.wasm_binary import SIZE_MAX_BYTES, Kind, binary_kind
 from chonkle.storage.files import PUBLIC_FILE, locked, read_file, write_atomic
+from chonkle.storage.kept import KeptFiles
 
 _LOCK_TIMEOUT_S = 30.0
-_KEPT = re.compile(rb"chonkle-source 1 ([0-9]{1,9})")
-_KEPT_MAX_BYTES = SIZE_MAX_BYTES + (8 << 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +164,12 @@ class CodecStore:
         for codec_id in self.codec_ids():
             yield from self.find(codec_id)
 
-    def install(self, codec: WasmCodec) -> WasmCodec:
+    def install(self, codec: WasmCodec, *, source: str = "") -> WasmCodec:
         """Install a codec, or give the one that is there already with the same bytes.
 
         Args:
             codec: what to install; its signature alone says where it goes.
+            source: the pinned source that it came from, which is remembered.
 
         Raises:
             StoreError: when other bytes are installed under the same implementation and version,
@@ -192,53 +188,14 @@ class CodecStore:
                     write_atomic(path, codec.wasm, mode=PUBLIC_FILE)
         except OSError as failure:
             raise StoreError(f"cannot install {codec.file_name}: {failure}") from failure
+        if source:
+            self.kept.keep_origin(codec.digest, source)
         return WasmCodec(str(path), codec.kind, codec.signature, codec.wasm, codec.digest)
 
-    def keep(self, uri: str, data: bytes, *, manifest: bytes = b"") -> None:
-        """Keep what a pinned source gave, so that it need not be asked again.
-
-        It is kept for that source alone and is no candidate for anything else: otherwise the
-        pipeline of a stranger could change what other pipelines run.
-
-        Args:
-            uri: the source, with its pin.
-            data: the bytes, whose pin was checked.
-            manifest: what leads from the pin to them; empty where that is their own digest.
-
-        Raises:
-            StoreError: when it cannot be written.
-        """
-        path = self._kept(uri)
-        head = f"chonkle-source 1 {len(manifest)}\n".encode()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, head + manifest + data, mode=PUBLIC_FILE)
-        except OSError as failure:
-            raise StoreError(f"cannot keep {uri} in {path.parent}: {failure}") from failure
-
-    def recall(self, uri: str) -> tuple[bytes, bytes] | None:
-        """Give what is kept for a pinned source, or None where nothing is.
-
-        It is not to be trusted: others may have written the file. The caller checks it against the
-        pin, as what comes from the source itself.
-
-        Args:
-            uri: the source, with its pin.
-
-        Returns:
-            The manifest and the bytes.
-        """
-        try:
-            kept = read_file(self._kept(uri), size_max=_KEPT_MAX_BYTES)
-        except OSError:
-            return None
-        head, _, rest = kept.partition(b"\n")
-        match = _KEPT.fullmatch(head)
-        return None if match is None else (rest[: int(match[1])], rest[int(match[1]) :])
-
-    def _kept(self, uri: str) -> Path:
-        # The key holds the pin, so that another version of the source is another file.
-        return self.root / ".sources" / Digest.blake3(uri.encode()).hex
+    @property
+    def kept(self) -> KeptFiles:
+        """Copies of what was fetched from sources, which are no candidates."""
+        return KeptFiles(self.root / ".sources")
 
     def _may_hold_files(self, directory: Path) -> bool:
         try:

@@ -1,51 +1,36 @@
 """Codecs from OCI registries: a real one, and one that lies."""
 
-import base64
-import hashlib
 import json
-import socket
-import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
+
+from tests.e2e.registries import (
+    MANIFEST_TYPE,
+    WASM_TYPE,
+    Registry,
+    descriptor,
+    docker_login,
+    free_port,
+    manifest_of,
+    serving,
+    sha256,
+    started,
+)
 
 pytestmark = pytest.mark.network
 
 type Explain = Callable[..., Any]
 type ErrorOf = Callable[..., str]
 
-MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
-CONFIG_TYPE = "application/vnd.wasm.config.v0+json"
-WASM_TYPE = "application/wasm"
 STORE = ("--codec-store", "store")
 NAME = "codecs/guest"
-SECRET = base64.b64encode(b"me:secret").decode()
-
-
-def sha256(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
-def descriptor(media_type: str, data: bytes) -> dict[str, Any]:
-    return {"mediaType": media_type, "digest": sha256(data), "size": len(data)}
-
-
-def manifest_of(*layers: dict[str, Any], config: bytes = b"{}") -> dict[str, Any]:
-    return {
-        "schemaVersion": 2,
-        "mediaType": MANIFEST_TYPE,
-        "config": descriptor(CONFIG_TYPE, config),
-        "layers": list(layers),
-    }
 
 
 @pytest.fixture
@@ -61,94 +46,6 @@ def pipeline(tmp_path: Path, pipeline_of: Callable[..., dict[str, Any]]) -> Path
     return path
 
 
-@dataclass(slots=True)
-class Registry:
-    """A real registry, spoken to without any client of ours.
-
-    Attributes:
-        address: host and port.
-        process: the program.
-        authorization: who speaks to it, where it wants to know.
-    """
-
-    address: str
-    process: "subprocess.Popen[bytes]"
-    authorization: str = ""
-
-    def request(
-        self, method: str, url: str, body: bytes = b"", content_type: str = ""
-    ) -> tuple[int, str]:
-        parts = urlsplit(url)
-        connection = HTTPConnection(self.address, timeout=30)
-        try:
-            path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-            headers = {"Content-Type": content_type, "Authorization": self.authorization}
-            connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            answer.read()
-            return answer.status, answer.getheader("Location", "")
-        finally:
-            connection.close()
-
-    def push(self, name: str, tag: str, wasm: bytes) -> str:
-        """Push a codec (OCI Distribution Specification 1.1, "Pushing"), and give its digest."""
-        config = json.dumps({"architecture": "wasm", "os": "wasip1", "layerDigests": []}).encode()
-        for blob in (config, wasm):
-            status, location = self.request("POST", f"/v2/{name}/blobs/uploads/")
-            assert status == 202
-            both = "&" if "?" in location else "?"
-            target = f"{location}{both}digest={sha256(blob)}"
-            status, _ = self.request("PUT", target, blob, "application/octet-stream")
-            assert status == 201
-        manifest = json.dumps(manifest_of(descriptor(WASM_TYPE, wasm), config=config)).encode()
-        status, _ = self.request("PUT", f"/v2/{name}/manifests/{tag}", manifest, MANIFEST_TYPE)
-        assert status == 201
-        return sha256(manifest)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-@contextmanager
-def started(
-    folder: Path, program: str, authorization: str = "", **settings: Mapping[str, object]
-) -> Iterator[Registry]:
-    address = f"127.0.0.1:{free_port()}"
-    document = {
-        "version": 0.1,
-        "log": {"level": "error"},
-        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
-        "http": {"addr": address},
-        **settings,
-    }
-    # JSON is YAML too.
-    (folder / "config.yml").write_text(json.dumps(document))
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [program, "serve", str(folder / "config.yml")], stdout=log, stderr=log
-        )
-    found = Registry(address, process, authorization)
-    try:
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                assert found.request("GET", "/v2/")[0] == 200
-                break
-            except OSError:
-                words = (folder / "log").read_text()
-                assert process.poll() is None, words
-                assert time.monotonic() < deadline, words
-                time.sleep(0.05)
-        yield found
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-
-
 @pytest.fixture
 def registry(tmp_path_factory: pytest.TempPathFactory, registry_program: str) -> Iterator[Registry]:
     with started(tmp_path_factory.mktemp("registry"), registry_program) as found:
@@ -159,12 +56,8 @@ def registry(tmp_path_factory: pytest.TempPathFactory, registry_program: str) ->
 def private_registry(
     tmp_path_factory: pytest.TempPathFactory, registry_program: str
 ) -> Iterator[Registry]:
-    """Start a registry that knows only `me`, whose password is `secret`."""
-    folder = tmp_path_factory.mktemp("registry")
-    users = folder / "htpasswd"
-    users.write_text("me:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n")
-    auth = {"htpasswd": {"realm": "codecs", "path": str(users)}}
-    with started(folder, registry_program, f"Basic {SECRET}", auth=auth) as found:
+    """Start a registry that wants tokens, which cost a password."""
+    with started(tmp_path_factory.mktemp("registry"), registry_program, "token") as found:
         yield found
 
 
@@ -188,8 +81,7 @@ def test_a_codec_is_pulled_once_and_then_found(
     installed = tmp_path / "store/guest/guest-wat@1.0.0.core.wasm"
     assert installed.exists() != pinned
 
-    registry.process.terminate()
-    registry.process.wait(timeout=20)
+    registry.stop()
     second = explain("pipeline.json", *STORE)["steps"][0]
     assert second["reason"] == (f"{first['reason']}, kept" if pinned else "installed, the only one")
     assert second["implementation"] == "guest-wat@1.0.0"
@@ -224,11 +116,10 @@ def test_credentials_are_where_docker_has_them(
     source = f"guest=oci://{private_registry.address}/{NAME}:1.0.0"
     arguments = ("pipeline.json", *STORE, "--source", source)
     message = error_of("run", *arguments, "--explain")
-    assert "the server answered 401 Unauthorized; hint: check the name, and log in" in message
+    assert "the server answered 401 Unauthorized" in message
+    assert "hint: check the name, and log in" in message
 
-    (tmp_path / "docker").mkdir()
-    auths = {private_registry.address: {"auth": SECRET}}
-    (tmp_path / "docker/config.json").write_text(json.dumps({"auths": auths}))
+    docker_login(tmp_path / "docker", private_registry.address)
     found = explain(*arguments, environment={"DOCKER_CONFIG": "docker"})
     assert found["steps"][0]["implementation"] == "guest-wat@1.0.0"
 
@@ -292,14 +183,9 @@ class LyingHandler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def lying_registry() -> Iterator[LyingServer]:
-    with LyingServer(("127.0.0.1", 0), LyingHandler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    server = LyingServer(("127.0.0.1", 0), LyingHandler)
+    with serving(server):
+        yield server
 
 
 def as_json(document: object) -> bytes:
@@ -371,7 +257,7 @@ def test_the_lying_registry_can_be_honest(
         ("two-layers", "expected one layer"),
         ("no-layers", "got no layers"),
         ("another-layer", "`text/html`"),
-        ("an-index", "not an image manifest"),
+        ("an-index", "neither an image manifest nor an index"),
         ("not-JSON", "malformed JSON"),
         ("not-a-digest", "malformed digest"),
         ("a-path-as-digest", "malformed digest"),
@@ -410,7 +296,7 @@ def test_a_lie_is_one_clear_line_and_installs_nothing(
 def test_what_may_pass_is_tried_again_and_told(
     *,
     tmp_path: Path,
-    chonkle_done: Callable[..., "subprocess.CompletedProcess[bytes]"],
+    chonkle_done: Callable[..., CompletedProcess[bytes]],
     lying_registry: LyingServer,
     wasm: bytes,
     kind: str,

@@ -13,6 +13,7 @@ from chonkle.admission import Admission
 from chonkle.digest import Digest
 from chonkle.errors import ChonkleError, FetchError, PolicyError
 from chonkle.evidence import KeptEvidence
+from chonkle.oci.access import RegistryAccess
 from chonkle.oci.attestation import LAYOUTS, sign, sign_file
 from chonkle.oci.private_keys import PrivateKey
 from chonkle.policy import Policy
@@ -53,14 +54,17 @@ class Place:
         return Policy.read(path, now=lambda: NOW)
 
     @contextmanager
-    def opened(self, _: str) -> Iterator[tuple[Repository, str | Digest]]:
+    def opened(self, _: str, __: RegistryAccess) -> Iterator[tuple[Repository, str | Digest]]:
         if not self.is_online:
             raise FetchError("the network is off")
         yield self.repository, "1.0.0"
 
     def require(self, data: bytes, policy: Policy | None = None) -> str:
         admission = Admission(
-            policy=policy or self.policy, codec_store=self.store, open_repository=self.opened
+            policy=policy or self.policy,
+            codec_store=self.store,
+            access=RegistryAccess(),
+            open_repository=self.opened,
         )
         return admission.require("x", "source", URI, data).reason
 

@@ -11,6 +11,7 @@ import pytest
 from chonkle.digest import Digest
 from chonkle.errors import FetchError, StoreError
 from chonkle.evidence import Evidence, KeptEvidence, find_beside, find_evidence, place_of
+from chonkle.oci.access import RegistryAccess
 from chonkle.oci.attestation import LAYOUTS, Attestation, sign, sign_file
 from chonkle.oci.model import INDEX_TYPE
 from chonkle.oci.private_keys import PrivateKey
@@ -22,10 +23,10 @@ URI = "oci://registry.test/codecs/x:1.0.0"
 
 def found_in(repository: Repository, wanted: str | Digest, data: bytes) -> Evidence:
     @contextmanager
-    def opened(_: str) -> Iterator[tuple[Repository, str | Digest]]:
+    def opened(_: str, __: RegistryAccess) -> Iterator[tuple[Repository, str | Digest]]:
         yield repository, wanted
 
-    return find_evidence(URI, data, open_repository=opened)
+    return find_evidence(URI, data, access=RegistryAccess(), open_repository=opened)
 
 
 @pytest.mark.parametrize(
@@ -92,11 +93,11 @@ def test_the_attestation_of_a_file_is_beside_it(
     wanted = Evidence(path.as_uri(), attestations=(Attestation("bundle", bundle),))
     assert find_beside(path) == wanted
 
-    def never(_: str) -> Any:  # noqa: ANN401 - it gives nothing
+    def never(_: str, __: RegistryAccess) -> Any:  # noqa: ANN401 - it gives nothing
         pytest.fail("asked a repository for a file")
 
     uri = f"{path.as_uri()}#blake3={Digest.blake3(b'codec').hex}"
-    assert find_evidence(uri, b"codec", open_repository=never) == wanted
+    assert find_evidence(uri, b"codec", access=RegistryAccess(), open_repository=never) == wanted
 
 
 def test_an_attestation_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:

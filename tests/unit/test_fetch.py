@@ -6,8 +6,10 @@ from chonkle import fetch
 from chonkle.digest import Digest
 from chonkle.errors import DigestMismatchError, FetchError
 from chonkle.fetch import Source
+from chonkle.oci.access import RegistryAccess
 
 DATA = b"\0asm some bytes"
+ACCESS = RegistryAccess()
 PIN = Digest.blake3(DATA).hex
 OTHER_PIN = Digest.blake3(b"other").hex
 
@@ -18,8 +20,8 @@ OTHER_PIN = Digest.blake3(b"other").hex
 def test_a_file_uri_is_read_whatever_its_name(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(DATA)
-    assert Source.parse(path.as_uri()).fetch().data == DATA
-    assert Source.parse(f"{path.as_uri()}#blake3={PIN}").fetch().data == DATA
+    assert Source.parse(path.as_uri()).fetch(access=ACCESS).data == DATA
+    assert Source.parse(f"{path.as_uri()}#blake3={PIN}").fetch(access=ACCESS).data == DATA
 
 
 @pytest.mark.parametrize("begin", ["file://", "file://localhost", "FILE://", "File://"])
@@ -30,7 +32,7 @@ def test_a_file_uri_may_name_this_host_and_be_written_in_any_case(
     path.write_bytes(DATA)
     source = Source.parse(begin + path.as_uri().removeprefix("file://"))
     assert source.scheme == "file"
-    assert source.fetch().data == DATA
+    assert source.fetch(access=ACCESS).data == DATA
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_another_source_is_refused(text: str, problem: str) -> None:
 @pytest.mark.parametrize("host", ["server", "server:80", "127.0.0.1", ".."])
 def test_a_file_on_another_host_is_refused(host: str) -> None:
     with pytest.raises(FetchError, match="a file on another host"):
-        Source.parse(f"file://{host}/etc/passwd").fetch()
+        Source.parse(f"file://{host}/etc/passwd").fetch(access=ACCESS)
 
 
 @pytest.mark.parametrize("scheme", ["file", "https"])
@@ -93,14 +95,14 @@ def test_credentials_are_refused_and_not_shown(scheme: str) -> None:
 @pytest.mark.parametrize("path", ["/nowhere/at/all", "/", "/%00", "/a%00b", "", "/" + "a" * 5000])
 def test_a_file_that_cannot_be_read_is_said_so(path: str) -> None:
     with pytest.raises(FetchError, match="cannot read the file"):
-        Source.parse(f"file://{path}").fetch()
+        Source.parse(f"file://{path}").fetch(access=ACCESS)
 
 
 def test_other_bytes_than_pinned_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(DATA)
     with pytest.raises(DigestMismatchError) as caught:
-        Source.parse(f"{path.as_uri()}#blake3={OTHER_PIN}").fetch()
+        Source.parse(f"{path.as_uri()}#blake3={OTHER_PIN}").fetch(access=ACCESS)
     assert str(caught.value) == (
         f"{path.as_uri()}: wrong digest, expected `blake3:{OTHER_PIN}`, got `blake3:{PIN}`"
     )
@@ -110,12 +112,12 @@ def test_a_file_is_read_up_to_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(fetch, "SIZE_MAX_BYTES", 10)
     path = tmp_path / "a"
     path.write_bytes(b"x" * 10)
-    assert len(Source.parse(path.as_uri()).fetch().data) == 10
+    assert len(Source.parse(path.as_uri()).fetch(access=ACCESS).data) == 10
     path.write_bytes(b"x" * 11)
     with pytest.raises(FetchError, match="more than the allowed 10 bytes"):
-        Source.parse(path.as_uri()).fetch()
+        Source.parse(path.as_uri()).fetch(access=ACCESS)
 
 
 def test_a_malformed_oci_reference_is_refused_before_anything_is_asked() -> None:
     with pytest.raises(FetchError, match="malformed OCI reference"):
-        Source.parse("oci://HOST//a").fetch()
+        Source.parse("oci://HOST//a").fetch(access=ACCESS)

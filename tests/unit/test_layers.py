@@ -70,6 +70,7 @@ RULES: Mapping[str, Rule] = {
     "chonkle.oci.address": rule(1, beside="formats"),
     "chonkle.oci.model": rule(1, beside="formats"),
     "chonkle.storage.files": rule(2, "filelock"),
+    "chonkle.storage.kept": rule(2),
     "chonkle.storage.store": rule(2),
     # Records are sealed, artifacts are hashed while they are read, and entries are keyed.
     "chonkle.cache.record": rule(2, "blake3", "tomli_w"),
@@ -86,17 +87,19 @@ RULES: Mapping[str, Rule] = {
     "chonkle.cache.aot": rule(2, "blake3", "wasmtime", beside="engine"),
     "chonkle.engine": rule(2, "wasmtime"),
     "chonkle.oci.repository": rule(1, beside="formats"),
+    "chonkle.oci.access": rule(3),
     "chonkle.oci.pem": rule(3),
     "chonkle.oci.attestation": rule(3),
     # What computes signatures; the rest of chonkle imports these two only where a key is used.
     "chonkle.oci.keys": rule(3, "cryptography"),
     "chonkle.oci.private_keys": rule(3, "cryptography", "nacl"),
     "chonkle.oci.credentials": rule(3),
+    "chonkle.oci.layout": rule(3),
+    "chonkle.oci.places": rule(3),
+    "chonkle.oci.pull": rule(3),
     "chonkle.oci.transport": rule(3, "requests", "urllib3"),
     "chonkle.oci.authorization": rule(3, "requests"),
     "chonkle.oci.registry": rule(3, "requests"),
-    "chonkle.oci.client": rule(3),
-    "chonkle.oci.places": rule(3),
     "chonkle.oci.artifact": rule(3),
     "chonkle.fetch": rule(3, beside="oci"),
     "chonkle.evidence": rule(3, beside="oci"),
@@ -144,7 +147,8 @@ BUILD_SIDE_USES = (
     "chonkle.session",
     "chonkle.pipeline",
     "chonkle.settings",
-    # How a command prints, and how it ends that was told to.
+    # How a command prints, how it ends that was told to, and how it is told of registries.
+    "chonkle.cli.access",
     "chonkle.cli.output",
     "chonkle.cli.signals",
 )

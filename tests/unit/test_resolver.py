@@ -17,8 +17,8 @@ from chonkle.errors import (
     StoreError,
     WasmFormatError,
 )
-from chonkle.fetch import Source
 from chonkle.formats.signature import Signature
+from chonkle.oci import places
 from chonkle.resolver import PipelineResolution, Resolution, Resolver
 from chonkle.storage.store import CodecStore, WasmCodec
 
@@ -381,11 +381,11 @@ def test_what_is_kept_is_checked_against_the_pin_each_time(
 ) -> None:
     uri = world.uri("pinned", pin="right")
     world.pick(pipeline_sources={"echo": uri})
-    (kept,) = (world.store.root / ".sources").iterdir()
+    (kept,) = (world.store.root / ".sources/blake3").iterdir()
     right = kept.read_bytes()
     if forged:
-        # Whoever may write there writes a codec in the right form.
-        world.store.keep(uri, world.file("forged").read_bytes())
+        # Another process that may write there writes a codec in the right form.
+        kept.write_bytes(world.file("forged").read_bytes())
     else:
         kept.write_bytes(right[:-1] + bytes([right[-1] ^ 1]))
     again = world.pick(pipeline_sources={"echo": uri})
@@ -410,19 +410,29 @@ def test_what_is_kept_of_an_artifact_is_checked_through_its_manifest(
         raise FetchError("asked again")
 
     right, forged = world.file("right").read_bytes(), world.file("forged").read_bytes()
-    uri = f"oci://registry.invalid/echo@{Digest.sha256(manifest_of(right))}"
-    monkeypatch.setattr(Source, "_fetch", unreachable)
+    manifest = manifest_of(right)
+    pin, layer = Digest.sha256(manifest), Digest.sha256(right)
+    uri = f"oci://registry.invalid/echo@{pin}"
+    monkeypatch.setattr(places, "open_reader", unreachable)
     sources = {"echo": uri}
-    world.store.keep(uri, right, manifest=manifest_of(right))
-    assert world.pick(pipeline_sources=sources).reason == f"pinned source {uri}, kept"
-    for manifest, data in (
-        (manifest_of(right), forged),
+    kept = world.store.kept
+
+    def keep(manifest: bytes, data: bytes) -> None:
+        kept.keep(pin, manifest)
+        kept.keep(layer, data)
+
+    keep(manifest, right)
+    found = world.pick(pipeline_sources=sources)
+    assert found.reason == f"pinned source {uri}, kept"
+    assert found.source == f"oci://registry.invalid/echo:latest@{pin}"
+    for other, data in (
+        (manifest, forged),
         (manifest_of(forged), forged),
-        (manifest_of(right), right + b"\0"),
+        (manifest, right + b"\0"),
         (b"", right),
         (b"{}", right),
     ):
-        world.store.keep(uri, data, manifest=manifest)
+        keep(other, data)
         with pytest.raises(FetchError, match="asked again"):
             world.pick(pipeline_sources=sources)
 

@@ -108,7 +108,44 @@ def test_the_cache_has_three_modes(mode: str) -> None:
     ],
 )
 def test_docker_says_where_credentials_are(variables: dict[str, str], directory: Path) -> None:
-    assert Settings.from_environment(variables).docker_config == directory
+    assert Settings.from_environment(variables).access.docker_config == directory
+
+
+@pytest.mark.parametrize(
+    ("value", "offline"), [("1", True), ("yes", True), ("0", False), ("", False)]
+)
+def test_the_network_can_be_switched_off(value: str, *, offline: bool) -> None:
+    access = Settings.from_environment({"CHONKLE_OFFLINE": value}).access
+    assert access.offline == offline
+    with pytest.raises(ChonkleError, match="bad CHONKLE_OFFLINE"):
+        Settings.from_environment({"CHONKLE_OFFLINE": "perhaps"})
+
+
+LOGIN = {
+    "CHONKLE_REGISTRY": "registry.test:5000",
+    "CHONKLE_REGISTRY_USERNAME": "me",
+    "CHONKLE_REGISTRY_PASSWORD": "secret",
+}
+
+
+def test_credentials_in_the_environment_are_for_one_registry() -> None:
+    access = Settings.from_environment(LOGIN).access
+    assert (access.registry, access.username) == ("registry.test:5000", "me")
+    assert access.password == "secret"  # noqa: S105 - a password of tests
+    assert "secret" not in repr(access)
+
+
+@pytest.mark.parametrize("left_out", LOGIN)
+def test_credentials_without_their_registry_are_refused(left_out: str) -> None:
+    incomplete = {name: value for name, value in LOGIN.items() if name != left_out}
+    with pytest.raises(ChonkleError, match="credentials for a registry are incomplete") as caught:
+        Settings.from_environment(incomplete)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_registry_of_the_environment_is_a_host() -> None:
+    with pytest.raises(ChonkleError, match="CHONKLE_REGISTRY: malformed host"):
+        Settings.from_environment({**LOGIN, "CHONKLE_REGISTRY": "https://host/"})
 
 
 @pytest.mark.parametrize(("value", "prepared"), [("prepared", True), ("public", False), ("", True)])
@@ -148,7 +185,7 @@ def test_a_user_without_a_home_needs_none_when_both_directories_are_set(
 
     monkeypatch.setattr(Path, "home", staticmethod(homeless))
     settings = Settings.from_environment({"CHONKLE_CACHE_DIR": "/a", "CHONKLE_CODEC_STORE": "/b"})
-    assert settings.docker_config is None
+    assert settings.access.docker_config is None
     with pytest.raises(ChonkleError, match="no home directory; hint: set CHONKLE_CACHE_DIR and"):
         Settings.from_environment({})
 

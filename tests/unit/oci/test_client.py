@@ -15,11 +15,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from chonkle.errors import DigestMismatchError, FetchError
+from chonkle.oci.access import RegistryAccess
 from chonkle.oci.address import Address, Host
 from chonkle.oci.authorization import RegistryTransport
-from chonkle.oci.client import pull_wasm
 from chonkle.oci.credentials import DockerLogin
 from chonkle.oci.model import MANIFEST_TYPE, WASM_CONFIG_TYPE, WASM_LAYER_TYPE, Reference
+from chonkle.oci.places import open_reader
+from chonkle.oci.pull import Pulled, pull_wasm
 from chonkle.oci.transport import Bounds
 
 pytestmark = pytest.mark.network
@@ -78,9 +80,18 @@ def token_server(_: object) -> Told:
     return b'{"token": "t"}'
 
 
-def pull(server: Any, **options: Any) -> bytes:  # noqa: ANN401 - a server, and those of `pull_wasm`
-    reference = Reference.parse(f"{server.host}/codecs/guest:1")
-    return pull_wasm(reference, size_max=1 << 20, **{"bounds": QUICK, **options}).wasm
+def pull_from(reference: Reference, *, size_max: int = 1 << 20, **options: Any) -> Pulled:  # noqa: ANN401 - those of `RegistryAccess`
+    access = RegistryAccess(**{"bounds": QUICK, **options})
+    return pull_wasm(
+        reference,
+        lambda: open_reader(reference, access=access),
+        kinds=("core", "component"),
+        size_max=size_max,
+    )
+
+
+def pull(server: Any, **options: Any) -> bytes:  # noqa: ANN401 - a server, and those of `pull_from`
+    return pull_from(Reference.parse(f"{server.host}/codecs/guest:1"), **options).wasm
 
 
 @pytest.fixture
@@ -456,8 +467,9 @@ def test_a_pinned_manifest_may_not_be_another(serve: Serve) -> None:
         digest = hashlib.sha256(manifest).hexdigest()
         return Reference.parse(f"{registry.host}/codecs/guest:1@sha256:{digest}")
 
-    pulled = pull_wasm(reference(MANIFEST), size_max=1 << 20)
-    assert (pulled.manifest, pulled.wasm) == (MANIFEST, WASM)
+    pulled = pull_from(reference(MANIFEST))
+    assert (pulled.top, pulled.manifest) == (reference(MANIFEST).digest,) * 2
+    assert [data for _, data in pulled.fetched] == [MANIFEST, WASM]
     assert registry.seen[0].path == f"/v2/codecs/guest/manifests/{reference(MANIFEST).digest}"
     with pytest.raises(DigestMismatchError, match="manifest: wrong digest"):
-        pull_wasm(reference(MANIFEST + b" "), size_max=1 << 20)
+        pull_from(reference(MANIFEST + b" "))

@@ -1,4 +1,4 @@
-"""Places: which repository a URI means, and how one is opened."""
+"""Opening repositories: what those of one registry share, and which servers the user allows."""
 
 import base64
 from collections.abc import Callable
@@ -8,52 +8,21 @@ from typing import Any
 import pytest
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from chonkle.digest import Digest
 from chonkle.errors import FetchError
-from chonkle.oci.credentials import Credentials, GivenLogin
-from chonkle.oci.places import Access, Place, Places, open_repository
+from chonkle.oci.access import RegistryAccess
+from chonkle.oci.model import LayoutReference, Reference
+from chonkle.oci.places import opened
 from chonkle.oci.transport import Bounds
 
 BASIC = "Basic " + base64.b64encode(b"me:secret").decode()
-LOGIN = GivenLogin(Credentials("me", "secret"))
-DIGEST = Digest.sha256(b"")
 QUICK = Bounds(total_s=20, pause_s=0.01)
 
 type Serve = Callable[..., Any]
 
 
-@pytest.mark.parametrize(
-    ("text", "place", "wanted"),
-    [
-        ("oci://host/a/b", Place("oci://host/a/b"), "latest"),
-        ("oci://host:80/a", Place("oci://host:80/a"), "latest"),
-        ("oci://host:80/a:1.0", Place("oci://host:80/a", "1.0"), "1.0"),
-        (f"oci://host/a@{DIGEST}", Place("oci://host/a", "", DIGEST), DIGEST),
-        (f"oci://host/a:1@{DIGEST}", Place("oci://host/a", "1", DIGEST), DIGEST),
-    ],
-)
-def test_a_place_is_a_repository_and_what_is_meant_in_it(
-    text: str, place: Place, wanted: str | Digest
-) -> None:
-    assert Place.parse(text) == place
-    assert (place.wanted, str(place)) == (wanted, text)
-
-
-def test_a_place_leads_to_others() -> None:
-    place = Place.parse("oci://host/a:1")
-    assert place.within("b-c") == Place("oci://host/a/b-c")
-    assert place.with_tag("2") == Place("oci://host/a", "2")
-    for name in ("B", ""):
-        with pytest.raises(FetchError, match="malformed OCI reference"):
-            place.within(name)
-    with pytest.raises(FetchError, match="malformed OCI reference"):
-        place.with_tag("1+2")
-
-
-@pytest.mark.parametrize("text", ["", "https://host/a", "a/b", "oci://", "oci://host", "OCI://a/b"])
-def test_what_is_no_place(text: str) -> None:
-    with pytest.raises(FetchError, match=r"not a place for artifacts|malformed OCI reference"):
-        Place.parse(text)
+def resolve(reference: Reference, **access: Any) -> object:  # noqa: ANN401 - those of RegistryAccess
+    with opened([reference], access=RegistryAccess(bounds=QUICK, **access)) as (repository,):
+        return repository.resolve("1")
 
 
 @pytest.mark.network
@@ -63,10 +32,10 @@ def test_repositories_of_one_registry_share_what_was_learned(serve: Serve, regis
         return registry(seen) if seen.authorization == BASIC else refused
 
     server = serve(answer)
-    with Places(Access(login=LOGIN, bounds=QUICK)) as places:
-        place = Place.parse(f"oci://{server.host}/codecs")
-        for name in ("a", "b"):
-            repository = places.open(place.within(name))
+    access = RegistryAccess(registry=server.host, username="me", password="secret", bounds=QUICK)  # noqa: S106
+    references = [Reference.parse(f"{server.host}/codecs/{name}") for name in ("a", "b")]
+    with opened(references, access=access) as repositories:
+        for repository, name in zip(repositories, ("a", "b"), strict=True):
             assert repository.name == f"oci://{server.host}/codecs/{name}"
             for _ in range(2):
                 assert repository.resolve("1") is None
@@ -74,33 +43,36 @@ def test_repositories_of_one_registry_share_what_was_learned(serve: Serve, regis
     assert [seen.authorization for seen in server.seen] == [None, BASIC, BASIC] * 2
 
 
+def test_layouts_are_opened_as_registries_are(tmp_path: Path) -> None:
+    references = [LayoutReference(tmp_path / name) for name in ("a", "b")]
+    with opened(references, access=RegistryAccess(offline=True)) as repositories:
+        names = [each.name for each in repositories]
+        assert names == [f"oci-layout://{tmp_path / n}" for n in ("a", "b")]
+    with (
+        pytest.raises(FetchError, match="not fetched, because CHONKLE_OFFLINE is set"),
+        opened([Reference.parse("host/a")], access=RegistryAccess(offline=True)),
+    ):
+        pass
+
+
 @pytest.mark.network
 @pytest.mark.usefixtures("names")
 def test_certificates_are_those_of_the_file_whatever_the_variables_say(
-    *,
     serve: Serve,
     registry: Any,  # noqa: ANN401
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     server = serve(registry, "registry.test")
+    reference = Reference.parse(f"{server.host}/codecs/guest")
     own, other = Path(__file__).parent / "tls/ca.pem", Path(DEFAULT_CA_BUNDLE_PATH)
-    uri = f"oci://{server.host}/codecs/guest"
-    for good, variable in ((True, other), (False, own)):
+    for given, variable in ((own, other), (other, own)):
         monkeypatch.setenv("SSL_CERT_FILE", str(variable))
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(variable))
-        access = Access(ca_file=own if good else other, bounds=QUICK)
-        with open_repository(uri, access=access) as repository:
-            if good:
-                assert repository.resolve("1") is None
-                continue
-            with pytest.raises(FetchError, match="certificate is not to be trusted"):
-                repository.resolve("1")
-    with (
-        pytest.raises(FetchError, match="no file with certificates"),
-        open_repository(uri, access=Access(ca_file=tmp_path / "none")),
-    ):
-        pass
+        if given is own:
+            assert resolve(reference, ca_file=given) is None
+            continue
+        with pytest.raises(FetchError, match="certificate is not to be trusted"):
+            resolve(reference, ca_file=given)
 
 
 @pytest.mark.network
@@ -112,20 +84,16 @@ def test_a_server_without_tls_has_to_be_allowed_and_no_other_is_with_it(
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy"):
         monkeypatch.delenv(name, raising=False)
-    server = serve(registry)
+    server, other = serve(registry), serve(registry)
     # The same server, by a name that is not of the loopback interface.
     host = f"storage.test:{server.server_port}"
-    other = serve(registry)
-    away = {"status": 307, "headers": {"Location": f"http://storage.test:{other.server_port}/"}}
-    with open_repository(f"oci://{host}/a", access=Access(insecure=True, bounds=QUICK)) as there:
-        assert there.resolve("1") is None
-        registry.fault = lambda _: away
-        with pytest.raises(FetchError, match="an address without TLS"):
-            there.resolve("1")
-    with (
-        open_repository(f"oci://{host}/a", access=Access(bounds=QUICK)) as there,
-        pytest.raises(FetchError, match=r"certificate is not to be trusted|the connection broke"),
-    ):
-        there.resolve("1")
+    reference = Reference.parse(f"{host}/a")
+    assert resolve(reference, registry=host, insecure=True) is None
+    away = f"http://storage.test:{other.server_port}/"
+    registry.fault = lambda _: {"status": 307, "headers": {"Location": away}}
+    with pytest.raises(FetchError, match="an address without TLS"):
+        resolve(reference, registry=host, insecure=True)
+    with pytest.raises(FetchError, match=r"certificate is not to be trusted|the connection broke"):
+        resolve(reference)
     assert len(server.seen) == 2
     assert other.seen == []

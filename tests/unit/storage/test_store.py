@@ -158,7 +158,7 @@ def test_a_store_need_not_exist(store: CodecStore) -> None:
     assert store.find("echo") == []
     assert store.codec_ids() == []
     assert list(store.all()) == []
-    assert store.recall("file:///x") is None
+    assert store.kept.find(Digest.blake3(b"x"), size_max=1) is None
 
 
 def test_a_file_that_cannot_be_read_is_said(store: CodecStore, make_codec: MakeCodec) -> None:
@@ -170,7 +170,7 @@ def test_a_file_that_cannot_be_read_is_said(store: CodecStore, make_codec: MakeC
     with pytest.raises(StoreError, match=r"cannot install echo-a@1.0.0.core.wasm"):
         blocked.install(codec_of(make_codec()))
     with pytest.raises(StoreError, match="cannot keep"):
-        blocked.keep("file:///x", b"")
+        blocked.kept.keep(Digest.blake3(b""), b"")
 
 
 def test_a_folder_that_cannot_be_read_is_said(
@@ -188,32 +188,15 @@ def test_a_folder_that_cannot_be_read_is_said(
     assert (found, bad.path) == ([], store.root / "echo")
 
 
-# What pinned sources gave
-
-
-@pytest.mark.parametrize("manifest", [b"", b"{}", b"chonkle-source 1 0\n"])
-def test_what_a_pinned_source_gave_is_recalled_for_it_alone(
-    store: CodecStore, manifest: bytes
+def test_an_installed_file_remembers_where_it_came_from(
+    store: CodecStore, make_codec: MakeCodec
 ) -> None:
-    data = b"any\nbytes\n" * 3
-    store.keep("file:///x#blake3=1", data, manifest=manifest)
-    assert store.recall("file:///x#blake3=1") == (manifest, data)
-    assert store.recall("file:///x#blake3=2") is None
-    assert store.recall("file:///x") is None
-    assert store.codec_ids() == []
-    store.keep("file:///x#blake3=1", b"")
-    assert store.recall("file:///x#blake3=1") == (b"", b"")
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"bytes", b"blake3:00\nbytes", b"chonkle-source 2 0\n", b"chonkle-source 1 -1\n"],
-)
-def test_a_file_of_another_form_is_no_kept_source(store: CodecStore, content: bytes) -> None:
-    store.keep("uri", b"bytes")
-    (kept,) = (store.root / ".sources").iterdir()
-    kept.write_bytes(content)
-    assert store.recall("uri") is None
+    codec = codec_of(make_codec())
+    store.install(codec)
+    assert store.kept.origin(codec.digest) == ""
+    store.install(codec, source="file:///x#blake3=1")
+    assert store.kept.origin(codec.digest) == "file:///x#blake3=1"
+    assert store.codec_ids() == ["echo"]
 
 
 def test_a_codec_that_occurs_twice_is_one_and_a_different_one_is_told_apart(

@@ -1,0 +1,90 @@
+"""Options of commands that reach a registry: who asks, and which servers are to be trusted."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from chonkle.errors import FetchError
+from chonkle.oci.access import RegistryAccess
+from chonkle.settings import Settings
+
+if TYPE_CHECKING:
+    from chonkle.oci.model import ArtifactReference
+
+# For a whole command, which may send hundreds of files.
+_TOTAL_S = 3600.0
+
+_OPTIONS: tuple[Callable[[Callable[..., None]], Callable[..., None]], ...] = (
+    click.option("--username", metavar="NAME", help="Log in as NAME, and not as docker would."),
+    click.option("--password-stdin", is_flag=True, help="Read NAME's password from stdin."),
+    click.option(
+        "--ca-file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Trust the certificates in this file, and no others.",
+    ),
+    click.option("--insecure", is_flag=True, help="Speak to the registry without TLS."),
+)
+
+# Gives how the registry of an artifact may be asked. It is called only where there is one.
+type AccessTo = Callable[["ArtifactReference"], RegistryAccess]
+
+
+def with_access(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options to a command, which gets all of them as its argument `access_to`."""
+
+    @wraps(command)
+    def with_one(
+        *args: Any,  # noqa: ANN401 - the command's own
+        username: str | None,
+        password_stdin: bool,
+        ca_file: Path | None,
+        insecure: bool,
+        **options: Any,  # noqa: ANN401 - the command's own
+    ) -> None:
+        if (username is not None) != password_stdin:
+            raise click.UsageError("--username and --password-stdin go together")
+
+        def access_to(reference: "ArtifactReference") -> RegistryAccess:
+            from chonkle.oci.model import Reference  # noqa: PLC0415 - not for files
+            from chonkle.oci.transport import Bounds  # noqa: PLC0415 - brings requests with it
+
+            access = replace(
+                Settings.from_environment().access,
+                ca_file=ca_file,
+                bounds=Bounds(total_s=_TOTAL_S),
+            )
+            if not isinstance(reference, Reference):
+                return access
+            if insecure and access.is_for(reference.registry):
+                access = replace(access, insecure=True)
+            elif insecure:
+                access = replace(
+                    access,
+                    registry=str(reference.registry),
+                    username="",
+                    password="",
+                    insecure=True,
+                )
+            if username is not None:
+                password = sys.stdin.readline().rstrip("\r\n")
+                if not password:
+                    raise FetchError("no password on standard input", expected="one line")
+                access = replace(
+                    access,
+                    registry=str(reference.registry),
+                    username=username,
+                    password=password,
+                )
+            return access
+
+        command(*args, access_to=access_to, **options)
+
+    decorated: Callable[..., None] = with_one
+    for option in _OPTIONS[::-1]:
+        decorated = option(decorated)
+    return decorated

@@ -1,0 +1,482 @@
+"""OCI image layouts: artifacts in a directory or a tar file, for sites without a registry.
+
+    oci-layout                   {"imageLayoutVersion": "1.0.0"}
+    index.json                   the manifests, some with a name: the annotation
+                                 `org.opencontainers.image.ref.name`, which is the tag
+    blobs/sha256/<hex>           manifests, configurations and layers, each named by its digest
+
+Blobs are written before the index that leads to them, each to a temporary file that is renamed. A
+tar file is rewritten as a whole with each manifest. A manifest that refers to another one is found
+by its `subject`.
+
+A layout may come from a stranger. A link in place of a file or folder is refused, and so are
+members of a tar file that occur twice; names in it are only looked up and never become paths.
+
+Source: OCI Image Specification 1.1, "OCI Image Layout Specification".
+"""
+
+import contextlib
+import io
+import json
+import tarfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from chonkle.digest import Digest
+from chonkle.errors import DigestMismatchError, FetchError, explained
+from chonkle.formats.json_text import parse_json
+from chonkle.formats.values import shown
+from chonkle.oci.model import (
+    INDEX_TYPE,
+    LAYOUT_SCHEME,
+    MANIFEST_MAX_BYTES,
+    MANIFEST_TYPE,
+    Descriptor,
+    parse_descriptor,
+    parse_manifest,
+)
+from chonkle.oci.repository import Progress, Repository, StoredManifest
+from chonkle.storage.files import PUBLIC_FILE, locked, open_regular, replace_file_in_parts
+from chonkle.storage.files import write_atomic as write_file
+
+REF_NAME = "org.opencontainers.image.ref.name"
+TAR_SUFFIX = ".tar"
+
+_MARK = "oci-layout"
+_INDEX = "index.json"
+_VERSION = "1.0.0"
+_MARK_MAX_BYTES = 4096
+_INDEX_MAX_BYTES = 4 << 20
+_ENTRIES_MAX = 10_000
+_TAR_MAX_BYTES = 8 << 30
+# Of names and other records in a tar file that is only listed.
+_TAR_RECORD_MAX_BYTES = 1 << 16
+_LOCK_TIMEOUT_S = 30.0
+
+
+class LayoutRepository(Repository):
+    """An image layout, in which all artifacts of one collection are.
+
+    Args of the constructor:
+        path: a directory or a tar file. One that is missing is made by the first write: a tar file
+            if its name ends in `.tar`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.name = f"{LAYOUT_SCHEME}://{path}"
+        is_tar = path.is_file() or (path.suffix == TAR_SUFFIX and not path.exists())
+        self._files: _Files = _Tar(path) if is_tar else _Directory(path)
+
+    def resolve(self, wanted: str | Digest) -> Descriptor | None:
+        """Look a manifest up without reading it, unless only its blob is there."""
+        with self._explained():
+            entries = self._entries()
+            if isinstance(wanted, Digest):
+                for entry in entries:
+                    if entry.digest == wanted:
+                        return _unnamed(entry)
+                data = self._files.read(_blob(wanted), MANIFEST_MAX_BYTES)
+                return None if data is None else self._described(wanted, data)
+            named = [entry for entry in entries if entry.annotations.get(REF_NAME) == wanted]
+            if not named and wanted == "latest" and len(entries) == 1:
+                # Some tools name nothing in a layout of one artifact.
+                named = [entry for entry in entries if REF_NAME not in entry.annotations]
+            if len({entry.digest for entry in named}) > 1:
+                raise FetchError(f"two manifests are named {shown(wanted)}")
+            return _unnamed(named[0]) if named else None
+
+    def manifest(self, wanted: str | Digest) -> StoredManifest:
+        """Read a manifest or an index."""
+        found = self.resolve(wanted)
+        with self._explained():
+            if found is None:
+                names = ", ".join(f"`{tag}`" for tag in self.tags()) or "none"
+                raise FetchError(f"no manifest {shown(str(wanted))}", got=f"the tags {names}")
+            if found.size > MANIFEST_MAX_BYTES:
+                raise FetchError(
+                    "a manifest is too large",
+                    expected=f"at most {MANIFEST_MAX_BYTES} bytes",
+                    got=str(found.size),
+                )
+            return StoredManifest(found, self._read(found))
+
+    def tags(self) -> list[str]:
+        """List the tags, sorted."""
+        with self._explained():
+            names = {entry.annotations.get(REF_NAME, "") for entry in self._entries()}
+            return sorted(names - {""})
+
+    def has_blob(self, blob: Descriptor) -> bool:
+        """Tell whether a blob is there, with the size that it should have."""
+        with self._explained():
+            self._entries()
+            return self._files.size(_blob(blob.digest)) == blob.size
+
+    def blob(self, blob: Descriptor, *, progress: Progress | None = None) -> bytes:
+        """Read a blob."""
+        with self._explained():
+            self._entries()
+            data = self._read(blob)
+        if progress is not None:
+            progress(len(data), blob.size)
+        return data
+
+    def write_blob(
+        self, data: bytes, media_type: str, *, progress: Progress | None = None
+    ) -> Descriptor:
+        """Write a blob, unless it is there."""
+        written = Descriptor(media_type, Digest.sha256(data), len(data))
+        with self._explained():
+            self._begin()
+            if self._files.read(_blob(written.digest), written.size) != data:
+                self._files.write(_blob(written.digest), data)
+        if progress is not None:
+            progress(len(data), len(data))
+        return written
+
+    def write_manifest(self, data: bytes, media_type: str, *, tag: str | None = None) -> Descriptor:
+        """Write a manifest or an index, and list it under its digest and perhaps a tag."""
+        fields = parse_manifest(data, self.name)
+        artifact_type = fields.get("artifactType")
+        written = Descriptor(
+            media_type,
+            Digest.sha256(data),
+            len(data),
+            artifact_type if isinstance(artifact_type, str) else "",
+        )
+        listed = written if tag is None else replace(written, annotations={REF_NAME: tag})
+        with self._explained():
+            self._begin()
+            self._files.write(_blob(written.digest), data)
+            with self._files.changing():
+                kept = [
+                    entry
+                    for entry in self._entries(may_be_new=True)
+                    if (tag is None or entry.annotations.get(REF_NAME) != tag)
+                    # A named entry says all that one without a name would.
+                    and not (entry.digest == written.digest and REF_NAME not in entry.annotations)
+                ]
+                if tag is not None or all(entry.digest != written.digest for entry in kept):
+                    kept.append(listed)
+                self._files.write(_INDEX, _index_of(kept))
+        return written
+
+    def referrers(self, subject: Digest, *, artifact_type: str = "") -> list[Descriptor]:
+        """List the manifests that refer to a manifest, in the order of the index."""
+        found = {}
+        with self._explained():
+            for entry in self._entries():
+                if entry.size > MANIFEST_MAX_BYTES or entry.digest in found:
+                    continue
+                data = self._files.read(_blob(entry.digest), entry.size)
+                if data is None:
+                    continue  # a layout may hold a part of what its index lists
+                entry.check(data, what=str(entry.digest))
+                fields = parse_manifest(data, str(entry.digest))
+                if _subject(fields) == subject:
+                    found[entry.digest] = _referrer(entry, fields)
+        return [
+            each
+            for each in found.values()
+            if not artifact_type or each.artifact_type == artifact_type
+        ]
+
+    def close(self) -> None:
+        """Close the tar file. Idempotent."""
+        self._files.close()
+
+    def _begin(self) -> None:
+        """Make the layout where there is none."""
+        if self._files.exists():
+            self._entries(may_be_new=True)
+        else:
+            self._files.write(_MARK, json.dumps({"imageLayoutVersion": _VERSION}).encode())
+
+    def _entries(self, *, may_be_new: bool = False) -> list[Descriptor]:
+        """Read the index, after what says that this is a layout."""
+        mark = self._files.read(_MARK, _MARK_MAX_BYTES)
+        if mark is None:
+            raise FetchError("not an OCI image layout", expected=f"a file `{_MARK}` in it")
+        document = parse_json(mark, what=_MARK, error=FetchError)
+        version = document.get("imageLayoutVersion") if isinstance(document, dict) else None
+        if version != _VERSION:
+            raise FetchError(
+                f"{_MARK}: another version of layouts", expected=f"`{_VERSION}`", got=shown(version)
+            )
+        text = self._files.read(_INDEX, _INDEX_MAX_BYTES)
+        if text is None and may_be_new:
+            return []
+        if text is None:
+            raise FetchError(f"no file `{_INDEX}` in it")
+        fields = parse_manifest(text, _INDEX)
+        listed = fields.get("manifests")
+        if not isinstance(listed, list):
+            raise FetchError(f"{_INDEX}: not an index", expected="a list `manifests`")
+        if len(listed) > _ENTRIES_MAX:
+            raise FetchError(
+                f"{_INDEX}: too many manifests",
+                expected=f"at most {_ENTRIES_MAX}",
+                got=str(len(listed)),
+            )
+        return [parse_descriptor(each, _INDEX) for each in listed]
+
+    def _read(self, blob: Descriptor) -> bytes:
+        data = self._files.read(_blob(blob.digest), blob.size)
+        if data is None:
+            raise FetchError(f"no blob `{blob.digest}`")
+        blob.check(data, what=_blob(blob.digest))
+        return data
+
+    def _described(self, digest: Digest, data: bytes) -> Descriptor:
+        """Say what a blob is as a manifest."""
+        digest.check(data, what=_blob(digest))
+        fields = parse_manifest(data, _blob(digest))
+        usual = INDEX_TYPE if "manifests" in fields else MANIFEST_TYPE
+        media_type = fields.get("mediaType", usual)
+        return Descriptor(media_type if isinstance(media_type, str) else usual, digest, len(data))
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say which layout a failure is about."""
+        try:
+            yield
+        except FetchError as failure:
+            if str(failure).startswith(self.name):
+                raise
+            raise failure.within(self.name) from failure.__cause__
+        except OSError as failure:
+            raise FetchError(f"{self.name}: {explained(failure)}") from failure
+        except tarfile.TarError as failure:
+            raise FetchError(f"{self.name}: not a tar file: {failure}") from failure
+
+
+def _blob(digest: Digest) -> str:
+    return f"blobs/{digest.algorithm}/{digest.hex}"
+
+
+def _index_of(entries: list[Descriptor]) -> bytes:
+    document = {
+        "schemaVersion": 2,
+        "mediaType": INDEX_TYPE,
+        "manifests": [entry.to_json() for entry in entries],
+    }
+    return json.dumps(document, indent=2).encode()
+
+
+def _unnamed(entry: Descriptor) -> Descriptor:
+    """Give what an entry says of a manifest, without the name that it has in the layout."""
+    others = {name: text for name, text in entry.annotations.items() if name != REF_NAME}
+    return replace(entry, annotations=others)
+
+
+def _subject(manifest: Mapping[str, object]) -> Digest | None:
+    if manifest.get("subject") is None:
+        return None
+    return parse_descriptor(manifest["subject"], "subject").digest
+
+
+def _referrer(entry: Descriptor, manifest: Mapping[str, object]) -> Descriptor:
+    """Describe a referrer as a registry would (Distribution Specification, "Listing Referrers")."""
+    artifact_type = manifest.get("artifactType")
+    if not artifact_type and isinstance(manifest.get("config"), dict):
+        artifact_type = parse_descriptor(manifest["config"], "config").media_type
+    document = {
+        **entry.to_json(),
+        "artifactType": artifact_type or "",
+        "annotations": manifest.get("annotations"),
+    }
+    return parse_descriptor(document, str(entry.digest))
+
+
+class _Files(ABC):
+    """The files of a layout."""
+
+    @abstractmethod
+    def exists(self) -> bool:
+        """Tell whether anything is there."""
+
+    @abstractmethod
+    def read(self, name: str, size_max: int) -> bytes | None:
+        """Read a file; None where there is none."""
+
+    @abstractmethod
+    def size(self, name: str) -> int | None:
+        """Give the size of a file; None where there is none."""
+
+    @abstractmethod
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file, seen whole or not at all, at the latest with the index."""
+
+    @abstractmethod
+    def changing(self) -> contextlib.AbstractContextManager[None]:
+        """Keep other processes from changing the index."""
+
+    def close(self) -> None:
+        """Free what is held."""
+
+
+class _Directory(_Files):
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def exists(self) -> bool:
+        return self._root.is_dir() and next(self._root.iterdir(), None) is not None
+
+    def read(self, name: str, size_max: int) -> bytes | None:
+        with self._opened(name) as file:
+            if file is None:
+                return None
+            return _bounded(file.read(size_max + 1), size_max, name)
+
+    def size(self, name: str) -> int | None:
+        with self._opened(name) as file:
+            return None if file is None else file.seek(0, io.SEEK_END)
+
+    def write(self, name: str, data: bytes) -> None:
+        path = self._root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._refuse_links(name)
+        write_file(path, data, mode=PUBLIC_FILE)
+
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[None]:
+        with locked(self._root / ".lock", timeout_s=_LOCK_TIMEOUT_S):
+            yield
+
+    @contextlib.contextmanager
+    def _opened(self, name: str) -> Iterator[BinaryIO | None]:
+        self._refuse_links(name)
+        try:
+            file = open_regular(self._root / name, follow_links=False)
+        except FileNotFoundError:
+            yield None
+            return
+        with file:
+            yield file
+
+    def _refuse_links(self, name: str) -> None:
+        # The root itself is the user's own words; what is below it is the layout's.
+        for parent in list(Path(name).parents)[:-1]:
+            if (self._root / parent).is_symlink():
+                raise FetchError(f"`{parent}` is a link")
+
+
+class _Tar(_Files):
+    """A tar file, which is listed when it is opened, and written anew with each manifest."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._listed: dict[str, tuple[int, int]] | None = None
+        self._pending: dict[str, bytes] = {}
+
+    def exists(self) -> bool:
+        return bool(self._members()) or bool(self._pending)
+
+    def read(self, name: str, size_max: int) -> bytes | None:
+        if name in self._pending:
+            return _bounded(self._pending[name], size_max, name)
+        found = self._members().get(name)
+        if found is None or self._file is None:
+            return None
+        offset, size = found
+        self._file.seek(offset)
+        return _bounded(self._file.read(min(size, size_max + 1)), size_max, name)
+
+    def size(self, name: str) -> int | None:
+        if name in self._pending:
+            return len(self._pending[name])
+        return self._members().get(name, (0, None))[1]
+
+    def write(self, name: str, data: bytes) -> None:
+        self._pending[name] = data
+
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[None]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(self._path.with_name(f".{self._path.name}.lock"), timeout_s=_LOCK_TIMEOUT_S):
+            self.close()  # another process may have replaced the file
+            yield
+            replace_file_in_parts(self._path, self._parts())
+            self.close()
+            self._pending.clear()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._file = self._listed = None
+
+    def _members(self) -> dict[str, tuple[int, int]]:
+        """Give where each file of the archive begins, and its size."""
+        if self._listed is not None:
+            return self._listed
+        found: dict[str, tuple[int, int]] = {}
+        try:
+            self._file = open_regular(self._path)
+        except FileNotFoundError:
+            return found
+        length = self._file.seek(0, io.SEEK_END)
+        _require_at_most(_TAR_MAX_BYTES, length, "the file")
+        self._file.seek(0)
+        with tarfile.open(fileobj=_Headers(self._file), mode="r:") as archive:
+            for member in archive:
+                name = member.name.removeprefix("./")
+                if member.isdir():
+                    continue
+                if not member.isreg() or member.sparse is not None:
+                    raise FetchError(f"`{name}` in it is not a plain file")
+                if name in found:
+                    raise FetchError(f"`{name}` is in it twice")
+                if member.offset_data + member.size > length:
+                    raise FetchError("the file is truncated")
+                found[name] = member.offset_data, member.size
+                _require_at_most(2 * _ENTRIES_MAX, len(found), "the number of files in it")
+        self._listed = found
+        return found
+
+    def _parts(self) -> Iterator[bytes]:
+        """Write the archive anew: what was there, and what was written since."""
+        names = dict.fromkeys((_MARK, _INDEX, *self._members(), *self._pending))
+        for name in names:
+            data = self.read(name, _TAR_MAX_BYTES) or b""
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(data), 0o644
+            yield member.tobuf(tarfile.USTAR_FORMAT)
+            yield data
+            yield bytes(-len(data) % tarfile.BLOCKSIZE)
+        yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+class _Headers(io.RawIOBase):
+    """The file under a tar archive that is only listed: records of its form are small."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
+        self._file = file
+
+    def read(self, size: int = -1, /) -> bytes:
+        if not 0 <= size <= _TAR_RECORD_MAX_BYTES:
+            raise FetchError("a name or another record in it is too long")
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+def _bounded(data: bytes, size_max: int, name: str) -> bytes:
+    if len(data) > size_max:
+        raise DigestMismatchError(
+            f"{name}: longer than allowed", expected=f"at most {size_max} bytes"
+        )
+    return data
+
+
+def _require_at_most(most: int, found: int, what: str) -> None:
+    if found > most:
+        raise FetchError(f"{what} is too large", expected=f"at most {most}", got=str(found))

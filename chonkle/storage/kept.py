@@ -1,0 +1,102 @@
+"""Copies of what was fetched, by their digests.
+
+    <root>/<blake3|sha256>/<hex>   bytes with that digest: files, manifests and layers of artifacts
+    <root>/origins/<hex>           the pinned source of the file with that BLAKE3 digest, one line
+
+A copy is found by its digest alone and is no candidate for anything else: otherwise the pipeline of
+a stranger could change what other pipelines run. It is checked at each use, since others may have
+written the file.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from chonkle.digest import Digest
+from chonkle.errors import DigestMismatchError, StoreError, printable
+from chonkle.storage.files import PUBLIC_FILE, read_file, write_atomic
+
+_ORIGIN_MAX_BYTES = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFiles:
+    """A directory of copies.
+
+    Attributes:
+        root: the directory; it need not exist.
+    """
+
+    root: Path
+
+    def find(self, digest: Digest, *, size_max: int) -> bytes | None:
+        """Give bytes that have a digest, or None where no such copy is kept.
+
+        Args:
+            digest: the digest, which is checked.
+            size_max: bytes to accept at most.
+        """
+        path = self._path(digest)
+        try:
+            data = read_file(path, size_max=size_max)
+        except OSError:
+            return None
+        try:
+            digest.check(data, what=str(path))
+        except DigestMismatchError as failure:
+            _warn(f"what is kept in the codec store is not used: {failure}")
+            return None
+        return data
+
+    def keep(self, digest: Digest, data: bytes) -> None:
+        """Keep a copy of bytes that have this digest.
+
+        Raises:
+            StoreError: when it cannot be written.
+        """
+        self._write(self._path(digest), data)
+
+    def origin(self, digest: Digest) -> str:
+        """Give the pinned source that a file came from, or nothing where it is not known.
+
+        It is a note and no proof: others may have written it. What it leads to must be checked
+        against the digest of the file.
+
+        Args:
+            digest: the BLAKE3 digest of the file.
+        """
+        try:
+            text = read_file(self._origin_path(digest), size_max=_ORIGIN_MAX_BYTES)
+            return text.decode().strip()
+        except (OSError, UnicodeDecodeError):
+            return ""
+
+    def keep_origin(self, digest: Digest, source: str) -> None:
+        """Keep the pinned source that a file came from.
+
+        Args:
+            digest: the BLAKE3 digest of the file.
+            source: the source.
+
+        Raises:
+            StoreError: when it cannot be written.
+        """
+        self._write(self._origin_path(digest), f"{source}\n".encode())
+
+    def _write(self, path: Path, data: bytes) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, data, mode=PUBLIC_FILE)
+        except OSError as failure:
+            raise StoreError(f"cannot keep a copy in {path.parent}: {failure}") from failure
+
+    def _path(self, digest: Digest) -> Path:
+        return self.root / digest.algorithm / digest.hex
+
+    def _origin_path(self, digest: Digest) -> Path:
+        return self.root / "origins" / digest.hex
+
+
+def _warn(message: str) -> None:
+    import logging  # noqa: PLC0415 - as slow as a call of a codec, and hardly ever needed
+
+    logging.getLogger("chonkle.storage").warning(printable(message))

@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import pytest
+
+from chonkle.digest import Digest
+from chonkle.errors import StoreError
+from chonkle.storage.kept import KeptFiles
+
+DATA = b"any\nbytes\n" * 3
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> KeptFiles:
+    return KeptFiles(tmp_path / "kept")
+
+
+@pytest.mark.parametrize("digest", [Digest.blake3(DATA), Digest.sha256(DATA)])
+def test_a_copy_is_found_by_its_digest_alone(kept: KeptFiles, digest: Digest) -> None:
+    assert kept.find(digest, size_max=len(DATA)) is None
+    kept.keep(digest, DATA)
+    assert kept.find(digest, size_max=len(DATA)) == DATA
+    assert kept.find(digest, size_max=len(DATA) - 1) is None
+    assert kept.find(digest.of(b"other"), size_max=len(DATA)) is None
+
+
+@pytest.mark.parametrize("content", [b"", DATA[:-1], DATA + b"x", b"x" * len(DATA)])
+def test_a_copy_is_checked_at_each_use(
+    kept: KeptFiles, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    digest = Digest.blake3(DATA)
+    kept.keep(digest, content)  # as another process may have written it
+    assert kept.find(digest, size_max=1 << 20) is None
+    assert "what is kept in the codec store is not used: " in caplog.text
+    assert "wrong digest" in caplog.text
+
+
+def test_an_origin_is_remembered(kept: KeptFiles) -> None:
+    digest = Digest.blake3(DATA)
+    assert kept.origin(digest) == ""
+    kept.keep_origin(digest, "file:///x#blake3=1")
+    assert kept.origin(digest) == "file:///x#blake3=1"
+    (note,) = (kept.root / "origins").iterdir()
+    note.write_bytes(b"\xff")
+    assert kept.origin(digest) == ""
+
+
+def test_what_cannot_be_written_is_said(kept: KeptFiles) -> None:
+    kept.root.write_bytes(b"")
+    with pytest.raises(StoreError, match="cannot keep a copy in"):
+        kept.keep(Digest.blake3(DATA), DATA)
