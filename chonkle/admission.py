@@ -45,7 +45,7 @@ class Admission:
         Args:
             codec_id: what it is.
             origin: where it is from, in one word.
-            name: its path or source URI.
+            name: its path or source URI; empty where a lock does not know the source.
             data: its bytes; empty for a native codec.
 
         Raises:
@@ -55,7 +55,7 @@ class Admission:
         known = () if kept is None else kept.find(data)
         if origin in ("installed", "path"):
             known = (find_beside(Path(name)), *known)
-        elif origin == "source":
+        elif origin == "source" and name:
             known = (Evidence(place_of(name)), *known)
         candidate = Candidate(
             codec_id=codec_id, origin=origin, name=name, data=data, evidence=known
@@ -63,11 +63,11 @@ class Admission:
         try:
             return self.policy.require(candidate)
         except PolicyError as refusal:
-            if origin != "source":
+            if origin != "source" or not name:
                 raise
             found = self._found(name, data, refusal)
         candidate = Candidate(
-            codec_id=codec_id, origin=origin, name=name, data=data, evidence=(found, *known[1:])
+            codec_id=codec_id, origin=origin, name=name, data=data, evidence=(found, *known)
         )
         allowed = self.policy.require(candidate)
         if kept is not None and found.attestations:

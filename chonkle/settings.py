@@ -26,7 +26,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from chonkle.cache.layers import SIZE_MAX_BYTES, CacheConfig, Mode
 from chonkle.cache.record import Seal
@@ -34,6 +34,9 @@ from chonkle.errors import CacheError, ChonkleError, FetchError
 from chonkle.formats.values import shown
 from chonkle.oci.access import RegistryAccess
 from chonkle.storage.files import read_secret
+
+if TYPE_CHECKING:
+    from chonkle.policy import Policy
 
 _SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
 _SHIFTS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
@@ -95,6 +98,19 @@ class Settings:
             access=_access(variables),
             policy=Path(policy) if policy else None,
         )
+
+    def read_policy(self) -> "Policy | None":
+        """Read the policy, if there is one.
+
+        Raises:
+            PolicyError: when it cannot be read, or is wrong.
+        """
+        if self.policy is None:
+            return None
+        # Late: most runs have no policy.
+        from chonkle.policy import Policy  # noqa: PLC0415
+
+        return Policy.read(self.policy)
 
 
 def _boolean(variables: Mapping[str, str], name: str) -> bool:
