@@ -136,14 +136,31 @@ def find_evidence(
     if place.startswith("https://"):
         return _find_on_server(place, access)
     with open_repository(uri, access) as (repository, wanted):
-        links = _links(repository, wanted, Digest.sha256(data))
-        found = [read_attestations(repository, Digest.sha256(link)) for link in links]
-        return Evidence(
-            place,
-            links,
-            tuple(attestation for each in found for attestation in each.attestations),
-            tuple(problem for each in found for problem in each.problems),
-        )
+        return evidence_in(repository, wanted, data, place=place)
+
+
+def evidence_in(
+    repository: Repository, wanted: str | Digest, data: bytes, *, place: str
+) -> Evidence:
+    """Look for attestations in the repository that a codec is in.
+
+    Args:
+        repository: the repository.
+        wanted: tag or digest of an index or a manifest that leads to the codec.
+        data: the codec.
+        place: what a policy calls the repository.
+
+    Raises:
+        FetchError: when the repository cannot be asked, or holds another codec by now.
+    """
+    links = _links(repository, wanted, Digest.sha256(data))
+    found = [read_attestations(repository, Digest.sha256(link)) for link in links]
+    return Evidence(
+        place,
+        links,
+        tuple(attestation for each in found for attestation in each.attestations),
+        tuple(problem for each in found for problem in each.problems),
+    )
 
 
 def place_of(uri: str) -> str:

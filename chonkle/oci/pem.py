@@ -105,7 +105,8 @@ def from_base64(text: object, *, what: str, size_max: int) -> bytes:
 
 def missing_extra(failure: ImportError) -> AttestationError:
     """Say what to install where a library that signs or checks is missing."""
+    library = (failure.name or "").partition(".")[0]
     return AttestationError(
-        f"keys and attestations need `{failure.name}`, which is not installed",
+        f"keys and attestations need `{library}`, which is not installed",
         hint="`pip install 'chonkle[attest]'`",
     )

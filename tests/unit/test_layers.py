@@ -145,6 +145,8 @@ BUILD_SIDE_USES = (
     "chonkle.storage",
     "chonkle.engine",
     "chonkle.oci",
+    "chonkle.evidence",
+    "chonkle.policy",
     "chonkle.closing",
     "chonkle.backends",
     "chonkle.resolver",
