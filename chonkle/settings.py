@@ -13,6 +13,7 @@
 | `CHONKLE_REGISTRY` | the registry that the next two are for, `host[:port]` |
 | `CHONKLE_REGISTRY_USERNAME` | user name there, instead of docker's credentials |
 | `CHONKLE_REGISTRY_PASSWORD` | that user's password or token |
+| `CHONKLE_POLICY` | file of a policy: who may sign what |
 | `CHONKLE_AOT` | `auto` (default), `only` (never compile) or `off` (keep nothing) |
 | `CHONKLE_COMPILE_TIMEOUT` | seconds that compiling a codec may take: `120` (default) |
 | `CHONKLE_COMPILE_MEMORY` | memory that compiling a codec may take: `3G` (default) |
@@ -27,7 +28,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from chonkle.cache.layers import SIZE_MAX_BYTES, CacheConfig, Mode
 from chonkle.cache.record import Seal
@@ -36,6 +37,9 @@ from chonkle.formats.values import shown
 from chonkle.limits import CompileLimits
 from chonkle.oci.access import RegistryAccess
 from chonkle.storage.files import read_secret
+
+if TYPE_CHECKING:
+    from chonkle.policy import Policy
 
 _SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
 _SHIFTS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
@@ -63,6 +67,7 @@ class Settings:
         flatten_components: run components as fast as core modules, where that can be done.
         access: how registries and other servers may be asked.
         compile_limits: what compiling a codec may take that is not shipped with chonkle.
+        policy: file of a policy; None for none.
     """
 
     cache: CacheConfig
@@ -72,6 +77,7 @@ class Settings:
     flatten_components: bool = True
     access: RegistryAccess = field(default_factory=RegistryAccess)
     compile_limits: CompileLimits = field(default_factory=CompileLimits)
+    policy: Path | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -85,6 +91,7 @@ class Settings:
         """
         variables = os.environ if environment is None else environment
         store = variables.get("CHONKLE_CODEC_STORE")
+        policy = variables.get("CHONKLE_POLICY")
         return cls(
             cache=_cache(variables),
             codec_store=Path(store) if store else data_home(variables) / "chonkle" / "codecs",
@@ -95,7 +102,21 @@ class Settings:
             == "flatten",
             access=_access(variables),
             compile_limits=_compile_limits(variables),
+            policy=Path(policy) if policy else None,
         )
+
+    def read_policy(self) -> "Policy | None":
+        """Read the policy, if there is one.
+
+        Raises:
+            PolicyError: when it cannot be read, or is wrong.
+        """
+        if self.policy is None:
+            return None
+        # Late: most runs have no policy.
+        from chonkle.policy import Policy  # noqa: PLC0415
+
+        return Policy.read(self.policy)
 
 
 def _boolean(variables: Mapping[str, str], name: str) -> bool:
