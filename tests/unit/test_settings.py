@@ -6,7 +6,7 @@ import pytest
 
 from chonkle.cache.layers import CacheConfig
 from chonkle.cache.record import Seal
-from chonkle.errors import CacheError, ChonkleError
+from chonkle.errors import CacheError, ChonkleError, PolicyError
 from chonkle.limits import CompileLimits
 from chonkle.settings import Settings, parse_size
 
@@ -300,3 +300,16 @@ def test_a_key_file_that_others_can_read_or_could_have_written_is_refused(tmp_pa
 def test_a_key_file_has_an_end(tmp_path: Path) -> None:
     with pytest.raises(CacheError, match="more than the allowed 1024 bytes"):
         Settings.from_environment(key_file(tmp_path, "a" * 2000))
+
+
+def test_a_policy_is_read_where_one_is_named(tmp_path: Path) -> None:
+    home = {"HOME": str(tmp_path)}
+    assert Settings.from_environment(home).read_policy() is None
+    path = tmp_path / "policy.toml"
+    path.write_text('version = 1\ndefault = "allow"\n')
+    named = Settings.from_environment({**home, "CHONKLE_POLICY": str(path)}).read_policy()
+    assert named is not None
+    assert named.default == "allow"
+    missing = Settings.from_environment({**home, "CHONKLE_POLICY": str(tmp_path / "no")})
+    with pytest.raises(PolicyError, match="cannot read the policy"):
+        missing.read_policy()
