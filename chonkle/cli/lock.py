@@ -56,4 +56,5 @@ def lock(pipeline: Path, *, update: bool, check: bool, as_json: bool, **options:
         replace_file(path, new.to_text().encode())
     if not as_json:
         words = "up to date" if is_current else "written"
-        print_lines(f"{path}: {words}, {len(new.codecs)} codecs", err=True)
+        count = len(new.codecs)
+        print_lines(f"{path}: {words}, {count} codec{'' if count == 1 else 's'}", err=True)

@@ -323,7 +323,10 @@ class _Directory(_Files):
         self._root = root
 
     def exists(self) -> bool:
-        return self._root.is_dir() and next(self._root.iterdir(), None) is not None
+        # Not the lock, nor what another process is about to rename: of what is seen by others, the
+        # file that says what this is comes first.
+        names = (path.name for path in self._root.iterdir()) if self._root.is_dir() else ()
+        return any(not name.startswith(".") for name in names)
 
     def read(self, name: str, size_max: int) -> bytes | None:
         with self._opened(name) as file:

@@ -76,7 +76,7 @@ def test_a_codec_that_is_there_costs_one_request(
     before = len(registry.requests())
     assert pulled(chonkle, uri) == {**first, "was_there": True}
     assert asked(registry, before) == [("GET", "manifests/1")]
-    # What has a digest needs nobody any more.
+    # A pinned artifact needs no server the second time.
     pinned = f"{uri}@{manifest}"
     assert pulled(chonkle, pinned, environment=OFFLINE)["was_there"]
     before = len(registry.requests())

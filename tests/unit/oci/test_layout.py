@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -145,6 +147,26 @@ def test_writing_the_same_again_changes_nothing(path: Path) -> None:
         return content(path)
 
     assert write() == write()
+
+
+@pytest.mark.slow
+def test_processes_that_write_at_the_same_time_lose_nothing(path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from chonkle.oci.layout import LayoutRepository\n"
+        "with LayoutRepository(Path(sys.argv[1])) as layout:\n"
+        "    for number in range(8):\n"
+        '        data = f\'{{"layers": [], "a": "{sys.argv[2]}-{number}"}}\'.encode()\n'
+        "        layout.write_blob(data * 2, 'text/plain')\n"
+        "        layout.write_manifest(data, 'a/b', tag=f'{sys.argv[2]}-{number}')\n"
+    )
+    command = (sys.executable, "-c", program, str(path))
+    writers = [subprocess.Popen([*command, name]) for name in ("a", "b", "c")]
+    assert [writer.wait(timeout=120) for writer in writers] == [0, 0, 0]
+    with LayoutRepository(path) as layout:
+        assert layout.tags() == [f"{name}-{number}" for name in "abc" for number in range(8)]
+        for tag in layout.tags():
+            data = layout.manifest(tag).data
+            assert layout.has_blob(Descriptor("text/plain", Digest.sha256(data * 2), len(data) * 2))
 
 
 def test_a_referrer_is_found_by_its_subject(path: Path) -> None:
