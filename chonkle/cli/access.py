@@ -1,5 +1,6 @@
 """Options of commands that reach a registry: who asks, and which servers are to be trusted."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
@@ -70,7 +71,7 @@ def with_access(command: Callable[..., None]) -> Callable[..., None]:
                     insecure=True,
                 )
             if username is not None:
-                password = click.get_text_stream("stdin").readline().rstrip("\r\n")
+                password = sys.stdin.readline().rstrip("\r\n")
                 if not password:
                     raise FetchError("no password on standard input", expected="one line")
                 access = replace(
@@ -83,7 +84,7 @@ def with_access(command: Callable[..., None]) -> Callable[..., None]:
 
         command(*args, access_to=access_to, **options)
 
-    decorated = with_one
-    for option in reversed(_OPTIONS):
+    decorated: Callable[..., None] = with_one
+    for option in _OPTIONS[::-1]:
         decorated = option(decorated)
     return decorated

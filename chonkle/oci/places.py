@@ -66,24 +66,36 @@ def opened(
         references: the artifacts; those in registries are all in one.
         access: how that may be asked.
 
+    Yields:
+        The repository of each; the same object for those in one.
+
     Raises:
         FetchError: when it is a registry, and none may be asked.
     """
-    found: list[Repository] = []
+    found: dict[str, Repository] = {}
     transport: RegistryTransport | None = None
     with ExitStack() as stack:
         for reference in references:
+            if _collection(reference) in found:
+                continue
             if isinstance(reference, LayoutReference):
                 from chonkle.oci.layout import LayoutRepository  # noqa: PLC0415 - as above
 
-                found.append(stack.enter_context(LayoutRepository(reference.path)))
-                continue
-            from chonkle.oci.registry import RegistryRepository  # noqa: PLC0415 - as above
+                repository: Repository = LayoutRepository(reference.path)
+            else:
+                from chonkle.oci.registry import RegistryRepository  # noqa: PLC0415 - as above
 
-            if transport is None:
-                transport = stack.enter_context(open_transport(reference, access=access))
-            found.append(RegistryRepository(transport, reference.repository))
-        yield found
+                if transport is None:
+                    transport = stack.enter_context(open_transport(reference, access=access))
+                repository = RegistryRepository(transport, reference.repository)
+            found[_collection(reference)] = stack.enter_context(repository)
+        yield [found[_collection(reference)] for reference in references]
+
+
+def _collection(reference: ArtifactReference) -> str:
+    if isinstance(reference, LayoutReference):
+        return str(reference.path)
+    return reference.repository
 
 
 def open_transport(reference: Reference, *, access: RegistryAccess) -> "RegistryTransport":

@@ -95,6 +95,20 @@ class Built:
         """Give the file for one ABI."""
         return self.core if abi == "core" else self.component
 
+    def to_toml(self) -> dict[str, object]:
+        """Give the entry as a table of the file."""
+        return {
+            "codec_id": self.codec_id,
+            "version": self.version,
+            "build": self.build,
+            "vectors": self.vectors,
+            "sources": dict(sorted(self.fingerprint.sources.items())),
+            "parts": dict(sorted(self.fingerprint.parts.items())),
+            "toolset": dict(sorted(self.fingerprint.toolset.items())),
+            "core": _artifact_to_toml(self.core),
+            "component": _artifact_to_toml(self.component),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Lock:
@@ -108,20 +122,7 @@ class Lock:
 
     def to_toml(self) -> str:
         """Write the lock as the text of its file."""
-        codecs = {
-            name: {
-                "codec_id": built.codec_id,
-                "version": built.version,
-                "build": built.build,
-                "vectors": built.vectors,
-                "sources": dict(sorted(built.fingerprint.sources.items())),
-                "parts": dict(sorted(built.fingerprint.parts.items())),
-                "toolset": dict(sorted(built.fingerprint.toolset.items())),
-                "core": _artifact_to_toml(built.core),
-                "component": _artifact_to_toml(built.component),
-            }
-            for name, built in sorted(self.codecs.items())
-        }
+        codecs = {name: built.to_toml() for name, built in sorted(self.codecs.items())}
         return f"{_BANNER}\n{tomli_w.dumps({'version': _VERSION, 'codecs': codecs})}"
 
 

@@ -132,6 +132,28 @@ def read_vector_files(folder: Path) -> list[Vector]:
     Raises:
         BuildError: when one is malformed, or lies where none is looked for.
     """
+    return [
+        parse_vector(
+            parse_json(text, what=_path(folder, case), error=BuildError),
+            case=case,
+            what=_path(folder, case),
+        )
+        for case, text in read_vector_texts(folder)
+    ]
+
+
+def read_vector_texts(folder: Path) -> list[tuple[str, bytes]]:
+    """Read the files of the golden vectors in a folder, whatever is in them.
+
+    Args:
+        folder: where they are; it need not exist.
+
+    Returns:
+        Case and text of each, sorted by case.
+
+    Raises:
+        BuildError: when one cannot be read, or lies where none is looked for.
+    """
     for path in sorted(folder.rglob("*")):
         is_meant = get_close_matches(path.suffix.lower(), [_SUFFIX], cutoff=_NEAR)
         # A vector that nobody reads would be taken for one that is kept.
@@ -139,7 +161,14 @@ def read_vector_files(folder: Path) -> list[Vector]:
             raise BuildError(
                 f"{path}: no golden vector", expected=str(folder / path.with_suffix(_SUFFIX).name)
             )
-    return [_read(path) for path in sorted(folder.glob(f"*{_SUFFIX}"))]
+    return [
+        (path.stem, read_document(path, size_max=_SIZE_MAX_BYTES))
+        for path in sorted(folder.glob(f"*{_SUFFIX}"))
+    ]
+
+
+def _path(folder: Path, case: str) -> str:
+    return str(folder / f"{case}{_SUFFIX}")
 
 
 def verify(recipe: Recipe, wasm: bytes) -> int:
@@ -190,9 +219,17 @@ def _shown_bytes(data: bytes, other: bytes) -> str:
     return f" with {' '.join(filter(None, [before, f'[{here}]', after]))} at byte {at}"
 
 
-def _read(path: Path) -> Vector:
-    data = read_document(path, size_max=_SIZE_MAX_BYTES)
-    document = parse_json(data, what=str(path), error=BuildError)
+def parse_vector(document: object, *, case: str, what: str) -> Vector:
+    """Check a parsed golden vector.
+
+    Args:
+        document: the parsed JSON.
+        case: what it shows.
+        what: where it is from, for messages.
+
+    Raises:
+        BuildError: when it is malformed.
+    """
     try:
         match document:
             case {
@@ -202,17 +239,17 @@ def _read(path: Path) -> Vector:
                 "outputs": dict(outputs),
             }:
                 return Vector(
-                    case=path.stem,
+                    case=case,
                     made_by=made_by,
                     directions=tuple(map(_direction, directions)),
                     inputs={name: _port(name, port) for name, port in inputs.items()},
                     outputs={name: _port(name, port) for name, port in outputs.items()},
                 )
     except ValueError as failure:
-        raise BuildError(f"{path}: malformed golden vector: {failure}") from failure
+        raise BuildError(f"{what}: malformed golden vector: {failure}") from failure
     missing = [name for name in _FIELDS if isinstance(document, dict) and name not in document]
     got = f"no `{missing[0]}`" if missing else ""
-    raise BuildError(f"{path}: malformed golden vector", expected=_FORM, got=got)
+    raise BuildError(f"{what}: malformed golden vector", expected=_FORM, got=got)
 
 
 def _direction(name: object) -> Direction:

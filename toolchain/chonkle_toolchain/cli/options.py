@@ -27,6 +27,24 @@ tools_dir = click.option(
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+class PathOrReference(click.ParamType["Path | str"]):
+    """A file or folder that is there, or a reference to a published codec."""
+
+    name = "path"
+
+    def convert(
+        self,
+        value: object,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Path | str:
+        """Tell the two apart by the scheme."""
+        if isinstance(value, str) and value.startswith(("oci://", "oci-layout://")):
+            return value
+        path = click.Path(exists=True, path_type=Path).convert(str(value), param, ctx)
+        return Path(os.fsdecode(path))
+
+
 class JsonList:
     """A JSON list that is printed item by item, for who waits; nothing before there is one."""
 

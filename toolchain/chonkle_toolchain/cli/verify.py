@@ -5,15 +5,17 @@ from pathlib import Path
 
 import click
 
+from chonkle.cli.access import AccessTo, with_access
 from chonkle.cli.output import print_lines
+from chonkle.formats.wasm_binary import SIZE_MAX_BYTES
 from chonkle_toolchain.cli import options
 from chonkle_toolchain.vectors import read_vector_files
-from chonkle_toolchain.verify import Report, verify_file, verify_folder
+from chonkle_toolchain.verify import Report, verify_file, verify_folder, verify_wasm
 
 
 @click.command(short_help="Check built codecs, as CI does.")
 @click.argument(
-    "place", type=click.Path(exists=True, path_type=Path), default=Path(), metavar="[FILE|DIR]"
+    "place", type=options.PathOrReference(), default=".", metavar="[FILE|DIR|REFERENCE]"
 )
 @click.option("--vectors", type=options.FOLDER, help="Golden vectors for FILE.")
 @click.option(
@@ -26,16 +28,21 @@ from chonkle_toolchain.verify import Report, verify_file, verify_folder
     metavar="NAME",
     help="Let codecs import this; NAME may have `*` in it. Repeatable.",
 )
+@with_access
 @options.as_json
 def verify(
-    place: Path,
+    place: Path | str,
     vectors: Path | None,
     codec_src: Path | None,
     allowed_imports: tuple[str, ...],
+    access_to: AccessTo,
     *,
     as_json: bool,
 ) -> None:
     """Check what is built: FILE, the codec in the folder DIR, or all in a codec store DIR.
+
+    A REFERENCE is a published codec, oci://HOST/REPOSITORY[:TAG] or oci-layout://PATH[:TAG]. It is
+    fetched with the golden vectors that are attached to it.
 
     Nothing is built, and no compiler is needed. Each file must be a codec that does what its
     signature says, whatever it is given, and does the same as its other form; and it must be the
@@ -46,6 +53,7 @@ def verify(
       chonkle verify
       chonkle verify codec.wasm --vectors vectors
       chonkle verify codec --codec-src codec-src --json
+      chonkle verify oci://registry.example/codecs/zlib-rs:1.0.0
     """
     listed = options.JsonList()
 
@@ -55,7 +63,12 @@ def verify(
         else:
             print_lines(*report.lines())
 
-    if place.is_file():
+    if isinstance(place, str):
+        if vectors is not None or codec_src is not None:
+            raise click.UsageError("a published codec has golden vectors attached to it")
+        reports = [_verify_published(place, access_to, allowed_imports)]
+        show(reports[0])
+    elif place.is_file():
         if codec_src is not None:
             raise click.UsageError("--codec-src is for a folder; a file has --vectors")
         cases = read_vector_files(vectors) if vectors is not None else []
@@ -71,3 +84,15 @@ def verify(
         listed.end()
     if not all(report.passed for report in reports):
         sys.exit(1)
+
+
+def _verify_published(uri: str, access_to: AccessTo, allowed_imports: tuple[str, ...]) -> Report:
+    # What speaks to registries takes a quarter of a second to import, which files do not need.
+    from chonkle.oci.model import parse_reference  # noqa: PLC0415
+    from chonkle.oci.places import opened  # noqa: PLC0415
+    from chonkle_toolchain.publish import read_published  # noqa: PLC0415
+
+    reference = parse_reference(uri)
+    with opened([reference], access=access_to(reference)) as (repository,):
+        wasm, cases = read_published(reference, repository, size_max=SIZE_MAX_BYTES)
+    return verify_wasm(wasm, file=uri, vectors=cases, allowed_imports=allowed_imports)

@@ -14,8 +14,16 @@ Nothing of a codec is trusted. What a file holds, however wrong, is an outcome i
 """
 
 from chonkle_toolchain.guest import LIMITS
-from chonkle_toolchain.verify.folder import verify_file, verify_folder
+from chonkle_toolchain.verify.folder import find_store, verify_file, verify_folder
 from chonkle_toolchain.verify.report import Check, Report
 from chonkle_toolchain.verify.wasm import verify_wasm
 
-__all__ = ["LIMITS", "Check", "Report", "verify_file", "verify_folder", "verify_wasm"]
+__all__ = [
+    "LIMITS",
+    "Check",
+    "Report",
+    "find_store",
+    "verify_file",
+    "verify_folder",
+    "verify_wasm",
+]

@@ -84,13 +84,11 @@ def verify_folder(
         BuildError: when there is no codec, a recipe or a golden vector is malformed, or a folder
             cannot be read.
     """
-    is_source = (folder / RECIPE_FILE).is_file() or any(folder.glob(f"*/{RECIPE_FILE}"))
-    store, sources = (folder / _BUILT, folder) if is_source else (folder, codec_src)
-    recipes = {} if sources is None else find_recipes(sources)
+    store, recipes = find_store(folder, codec_src)
     # As the runtime finds them: it follows links to folders.
     paths = [path for path in _visible(store, "*/*") if path.suffix == ".wasm"]
     if not paths:
-        hint = f"`chonkle build {folder}` builds them" if is_source else ""
+        hint = f"`chonkle build {folder}` builds them" if store != folder else ""
         if _visible(store, "*.wasm"):
             hint = f"`chonkle verify {store.resolve().parent}` verifies the store that it is in"
         raise BuildError(
@@ -126,6 +124,24 @@ def verify_folder(
                 )
             )
     return reports
+
+
+def find_store(folder: Path, codec_src: Path | None = None) -> tuple[Path, dict[str, Recipe]]:
+    """Find the codec store that is meant by a folder, and the codecs' own folders.
+
+    Args:
+        folder: a codec store, a codec's folder, or a folder with several of those.
+        codec_src: for a codec store, where the codecs' folders are.
+
+    Returns:
+        The store, and the recipes by implementation.
+
+    Raises:
+        BuildError: when a recipe is malformed.
+    """
+    is_source = (folder / RECIPE_FILE).is_file() or any(folder.glob(f"*/{RECIPE_FILE}"))
+    store, sources = (folder / _BUILT, folder) if is_source else (folder, codec_src)
+    return store, {} if sources is None else find_recipes(sources)
 
 
 @dataclass(frozen=True, slots=True)
