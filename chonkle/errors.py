@@ -131,6 +131,10 @@ class ResolveError(ChonkleError, LookupError):
     """No implementation of a codec can be had, or the choice is not allowed."""
 
 
+class LockError(ChonkleError, RuntimeError):
+    """A lock of a pipeline is malformed, or what it asks for is not there."""
+
+
 class StoreError(ChonkleError, RuntimeError):
     """A codec store holds, or was given, something that contradicts itself."""
 

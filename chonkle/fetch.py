@@ -8,6 +8,7 @@ index. `http://` is refused.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chonkle.digest import Digest
 from chonkle.errors import DigestMismatchError, FetchError
@@ -16,6 +17,9 @@ from chonkle.formats.wasm_binary import SIZE_MAX_BYTES, Kind
 from chonkle.oci.access import RegistryAccess
 from chonkle.storage.files import read_file
 from chonkle.storage.kept import KeptFiles
+
+if TYPE_CHECKING:
+    from chonkle.oci.model import ArtifactReference
 
 _PIN = "blake3="
 _ARTIFACTS = ("oci", "oci-layout")
@@ -106,6 +110,19 @@ class Source:
         is_pinned = pin is not None or (scheme in _ARTIFACTS and "@sha256:" in uri)
         return cls(uri, scheme, pin, is_pinned)
 
+    @property
+    def reference(self) -> "ArtifactReference | None":
+        """The artifact that the source is; None where it is a file.
+
+        Raises:
+            FetchError: when it is malformed.
+        """
+        if self.scheme not in _ARTIFACTS:
+            return None
+        from chonkle.oci.model import parse_reference  # noqa: PLC0415 - only for artifacts
+
+        return parse_reference(self.uri)
+
     def fetch(
         self,
         *,
@@ -126,8 +143,9 @@ class Source:
             FetchError: when they cannot be fetched.
             DigestMismatchError: when they are others than the pin promised.
         """
-        if self.scheme in _ARTIFACTS:
-            return self._pull(access, kinds, kept, fetch_anew=fetch_anew)
+        reference = self.reference
+        if reference is not None:
+            return _pull(reference, access, kinds, kept, fetch_anew=fetch_anew)
         if self.pin is not None and kept is not None and not fetch_anew:
             data = kept.find(self.pin, size_max=SIZE_MAX_BYTES)
             if data is not None:
@@ -154,39 +172,6 @@ class Source:
             self.uri, size_max=SIZE_MAX_BYTES, bounds=access.bounds, ca_file=access.ca_file
         )
 
-    def _pull(
-        self,
-        access: RegistryAccess,
-        kinds: Sequence[Kind],
-        kept: KeptFiles | None,
-        *,
-        fetch_anew: bool,
-    ) -> Fetched:
-        # What reads manifests is of use only for artifacts.
-        from chonkle.oci.model import parse_reference  # noqa: PLC0415
-        from chonkle.oci.places import open_reader  # noqa: PLC0415
-        from chonkle.oci.pull import pull_wasm  # noqa: PLC0415
-
-        reference = parse_reference(self.uri)
-        pulled = pull_wasm(
-            reference,
-            lambda: open_reader(reference, access=access),
-            kinds=kinds,
-            size_max=SIZE_MAX_BYTES,
-            kept=kept,
-            fetch_anew=fetch_anew,
-        )
-        # The manifest, and not the index that led to it: what was taken no longer depends on what
-        # is preferred.
-        pinned = reference.pinned(pulled.manifest).uri
-        return Fetched(
-            pulled.wasm,
-            pinned,
-            pulled.fetched,
-            is_kept=not pulled.fetched,
-            manifest=pulled.manifest,
-        )
-
 
 def _read_file(uri: str) -> bytes:
     host = uri.removeprefix("file://").partition("/")[0]
@@ -199,3 +184,34 @@ def _read_file(uri: str) -> bytes:
     except (OSError, ValueError) as failure:
         reason = failure.strerror if isinstance(failure, OSError) else str(failure)
         raise FetchError(f"source `{uri}`: cannot read the file: {reason}") from failure
+
+
+def _pull(
+    reference: "ArtifactReference",
+    access: RegistryAccess,
+    kinds: Sequence[Kind],
+    kept: KeptFiles | None,
+    *,
+    fetch_anew: bool,
+) -> Fetched:
+    # What reads manifests is of use only for artifacts.
+    from chonkle.oci.places import open_reader  # noqa: PLC0415
+    from chonkle.oci.pull import pull_wasm  # noqa: PLC0415
+
+    pulled = pull_wasm(
+        reference,
+        lambda: open_reader(reference, access=access),
+        kinds=kinds,
+        size_max=SIZE_MAX_BYTES,
+        kept=kept,
+        fetch_anew=fetch_anew,
+    )
+    # The manifest, and not the index that led to it: what was taken no longer depends on what is
+    # preferred.
+    return Fetched(
+        pulled.wasm,
+        reference.pinned(pulled.manifest).uri,
+        pulled.fetched,
+        is_kept=not pulled.fetched,
+        manifest=pulled.manifest,
+    )

@@ -14,11 +14,12 @@ from chonkle.closing import Closing
 from chonkle.dag.graph import Pipeline, Step
 from chonkle.dag.plan import LEVELS_MAX, Composite, Plan, make_composite, make_plan
 from chonkle.dag.sidecar import is_sidecar, sidecar_pipeline
-from chonkle.errors import ChonkleError, PipelineError
+from chonkle.errors import ChonkleError, LockError, PipelineError
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.signature import Direction, Signature
 from chonkle.formats.values import shown
-from chonkle.resolver import Resolution, Resolver
+from chonkle.lock import Lock, LockKey
+from chonkle.resolver import PipelineResolution, Resolution, Resolver, answer_of
 from chonkle.session import Session
 from chonkle.settings import Settings
 from chonkle.storage.files import read_file
@@ -120,6 +121,7 @@ def prepare(
     *,
     direction: Direction | None = None,
     resolver: Resolver | None = None,
+    lock: Lock | str | Path | None = None,
     limits: Limits | None = None,
     session: Session | None = None,
     settings: Settings | None = None,
@@ -130,6 +132,7 @@ def prepare(
         pipeline: the path of a JSON file, or the parsed document.
         direction: `encode` or `decode`; the one it is written in when left out.
         resolver: how codecs are picked; the defaults when left out.
+        lock: what every codec must be, or the file that says it; nothing else is run.
         limits: what one call of a codec may take.
         session: shares compiled codecs with other pipelines; its own when left out.
         settings: directories and modes; the environment's when left out.
@@ -137,12 +140,15 @@ def prepare(
     Raises:
         PipelineError: the pipeline is wrong, with every problem together.
         ResolveError: a codec is not to be had.
+        LockError: the lock cannot be read, or something else than it says is there.
         ChonkleError: a codec cannot be fetched, read or compiled.
     """
     if direction not in ("encode", "decode", None):
         raise PipelineError("bad direction", expected="`encode` or `decode`", got=shown(direction))
     settings = settings or Settings.from_environment()
     resolver = _with_settings(resolver or Resolver(), settings)
+    if lock is not None:
+        resolver = _with_lock(resolver, lock if isinstance(lock, Lock) else Lock.read(Path(lock)))
     parsed = load(pipeline)
     defined = _Definer(resolver).define(parsed)
     plan = make_plan(defined.composite, direction or parsed.direction)
@@ -189,6 +195,50 @@ def define(
     return defined.composite, dict(defined.resolutions())
 
 
+def make_lock(
+    pipeline: Pipeline,
+    *,
+    known: Lock | None = None,
+    resolver: Resolver | None = None,
+    settings: Settings | None = None,
+) -> Lock:
+    """Write down what a pipeline, and the pipelines among its steps, would run now.
+
+    What is fetched for that is kept in the codec store, so that the lock works without a network.
+
+    Args:
+        pipeline: a parsed pipeline.
+        known: an older lock, whose answers stay. What it says must be there, or be fetched.
+        resolver: how other codecs are picked; the defaults when left out.
+        settings: directories and modes; the environment's when left out.
+
+    Raises:
+        PipelineError: with every problem together.
+        ResolveError: a codec is not to be had.
+        LockError: what the older lock says is not to be had.
+    """
+    resolver = _with_settings(resolver or Resolver(), settings or Settings.from_environment())
+    known = known or Lock()
+    definer = _Definer(replace(resolver, lock=known, is_locking=True))
+    definer.define(pipeline)
+    return Lock(
+        tuple(
+            known.get(key) or answer_of(key, found, source=resolver.origin(found))
+            for key, found in definer.picked.items()
+        )
+    )
+
+
+def _with_lock(resolver: Resolver, lock: Lock) -> Resolver:
+    for name in ("overrides", "force_sources", "paths"):
+        if getattr(resolver, name):
+            raise LockError(
+                f"a lock and `{name}` of the resolver",
+                hint="the lock alone says what is run; `chonkle lock` takes these",
+            )
+    return replace(resolver, lock=lock)
+
+
 def _with_settings(resolver: Resolver, settings: Settings) -> Resolver:
     return replace(
         resolver,
@@ -229,6 +279,9 @@ class _Definer:
 
     Args of the constructor:
         resolver: how codecs are picked.
+
+    Attributes:
+        picked: what was picked for each question that a step asked.
     """
 
     def __init__(self, resolver: Resolver) -> None:
@@ -236,6 +289,7 @@ class _Definer:
         # By all that decides: the codec, where it may run, and the source that a pipeline names.
         # A failure stands for its codec like anything else that was found.
         self._known: dict[tuple[object, ...], Resolution | _Defined | ChonkleError] = {}
+        self.picked: dict[LockKey, Resolution | PipelineResolution] = {}
 
     def define(self, pipeline: Pipeline, around: tuple[Pipeline, ...] = ()) -> _Defined:
         """Resolve the steps of a pipeline, and of the pipelines among them.
@@ -280,6 +334,7 @@ class _Definer:
     ) -> Resolution | _Defined | ChonkleError:
         try:
             found = resolver.resolve(step.codec_id, backends=step.backends)
+            self.picked[resolver.key(step.codec_id, backends=step.backends)] = found
             if isinstance(found, Resolution):
                 return found
             if found.pipeline in around:

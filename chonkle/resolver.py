@@ -10,6 +10,8 @@ The first of these that says something decides:
 6. what is installed, shipped and native, by backend preference, then version, then name;
 7. a source of the pipeline.
 
+With a lock, it alone decides.
+
 Nothing is compiled or instantiated here, and identity comes only from embedded signatures.
 """
 
@@ -20,16 +22,30 @@ from pathlib import Path
 from typing import get_args
 
 from chonkle.backends.base import BACKENDS, Backend
-from chonkle.backends.native import REFUSED, is_available, native_signature, refusal
+from chonkle.backends.native import (
+    REFUSED,
+    is_available,
+    native_signature,
+    native_version,
+    refusal,
+)
 from chonkle.dag.graph import Pipeline
 from chonkle.dag.sidecar import is_sidecar
 from chonkle.digest import Digest
-from chonkle.errors import PipelineError, ResolveError, printable
+from chonkle.errors import (
+    DigestMismatchError,
+    FetchError,
+    LockError,
+    PipelineError,
+    ResolveError,
+    printable,
+)
 from chonkle.fetch import Source
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.signature import Signature
 from chonkle.formats.values import shown
 from chonkle.formats.wasm_binary import SIZE_MAX_BYTES, Kind
+from chonkle.lock import Lock, Locked, LockKey
 from chonkle.names import version_key
 from chonkle.oci.access import RegistryAccess
 from chonkle.storage.files import read_file
@@ -100,6 +116,9 @@ class Resolver:
         paths: codec id to a wasm or pipeline file.
         force_download: fetch from sources even what is installed.
         access: how servers may be asked; None leaves it to the environment.
+        lock: what every codec must be; None for no lock.
+        is_locking: whether the lock is being made: what it does not have is resolved as without
+            one, and what is fetched for that is kept.
     """
 
     codec_store: str | Path | None = None
@@ -110,6 +129,8 @@ class Resolver:
     paths: Mapping[str, str | Path] = field(default_factory=dict)
     force_download: bool = False
     access: RegistryAccess | None = None
+    lock: Lock | None = None
+    is_locking: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a preference that names no backend.
@@ -129,7 +150,7 @@ class Resolver:
         """Give a resolver that knows a pipeline's sources; its own win over them."""
         return replace(self, pipeline_sources={**sources, **self.pipeline_sources})
 
-    def resolve(  # noqa: PLR0911 - one return for each rule of the chain
+    def resolve(
         self, codec_id: str, *, backends: Sequence[str] = ()
     ) -> Resolution | PipelineResolution:
         """Pick the implementation of a codec.
@@ -145,8 +166,22 @@ class Resolver:
                 those asked for, contradict each other.
             SignatureError: when the only file, or the one asked for, has no valid signature.
             WasmFormatError: when the only file, or the one asked for, is no wasm binary.
+            LockError: when the lock has no answer, or something else than its answer is there.
         """
-        allowed = tuple(backends) or BACKENDS
+        if self.lock is not None:
+            locked = self.lock.get(self.key(codec_id, backends=backends))
+            if locked is not None:
+                return self._locked(locked)
+            if not self.is_locking:
+                raise LockError(
+                    f"codec `{codec_id}` is not in the lock as this pipeline asks for it",
+                    hint="`chonkle lock` adds what is missing",
+                )
+        return self._chosen(codec_id, tuple(backends) or BACKENDS)
+
+    def _chosen(  # noqa: PLR0911 - one return for each rule of the chain
+        self, codec_id: str, allowed: Sequence[str]
+    ) -> Resolution | PipelineResolution:
         if codec_id in self.paths:
             return self._from_file(codec_id, Path(self.paths[codec_id]))
         if codec_id in self.force_sources:
@@ -170,6 +205,21 @@ class Resolver:
         # A bad file may have the name that the codec would get, and is the user's to remove.
         why = "source of the pipeline"
         return self._from_source(codec_id, uri, why, allowed, install=not bad_files)
+
+    def key(self, codec_id: str, *, backends: Sequence[str] = ()) -> LockKey:
+        """Give what a lock answers when a step asks for a codec."""
+        return LockKey(codec_id, tuple(backends), self.pipeline_sources.get(codec_id, ""))
+
+    def origin(self, found: Resolution | PipelineResolution) -> str:
+        """Give the pinned source of what was picked, or nothing where it is not known."""
+        if found.source or isinstance(found, PipelineResolution) or found.wasm is None:
+            return found.source
+        store = self._store()
+        noted = "" if store is None else store.kept.origin(found.wasm.digest)
+        try:
+            return noted if noted and Source.parse(noted).is_pinned else ""
+        except FetchError:
+            return ""  # a note that another program wrote
 
     def candidates(self, codec_id: str, *, backends: Sequence[str] = BACKENDS) -> list[Resolution]:
         """Give what is installed, shipped and native for a codec, best first.
@@ -220,13 +270,74 @@ class Resolver:
     def _order(self) -> list[str]:
         return [*self.preference, *(b for b in DEFAULT_PREFERENCE if b not in self.preference)]
 
-    def _kinds(self, allowed: Sequence[str]) -> list[Kind]:
-        """Give what a wasm file may be, best first."""
+    def kinds(self, allowed: Sequence[str] = BACKENDS) -> list[Kind]:
+        """Give what a wasm file may be, best first.
+
+        Args:
+            allowed: the only backends that may run it.
+        """
         order = self._order()
         return [kind for kind in sorted(get_args(Kind), key=order.index) if kind in allowed]
 
     def _store(self) -> CodecStore | None:
         return None if self.codec_store is None else CodecStore(Path(self.codec_store))
+
+    def _locked(self, locked: Locked) -> Resolution | PipelineResolution:
+        """Give exactly what the lock says."""
+        codec_id = locked.key.codec_id
+        if self.preference and locked.backend not in (*self.preference, "pipeline"):
+            raise LockError(
+                f"codec `{codec_id}`: the lock has a {locked.backend} one, which is not preferred",
+                expected=", ".join(f"`{each}`" for each in self.preference),
+            )
+        found = (
+            self._locked_native(codec_id)
+            if locked.digest is None
+            else self._locked_file(locked, locked.digest)
+        )
+        is_it = answer_of(locked.key, found, source=locked.source)
+        if replace(is_it, signed_by=locked.signed_by) != locked:
+            raise LockError(
+                f"codec `{codec_id}`: not what the lock says",
+                expected=f"`{locked.label}`",
+                got=f"`{is_it.label}`",
+                hint="`chonkle lock --update` takes what is there",
+            )
+        return found
+
+    def _locked_native(self, codec_id: str) -> Resolution:
+        signature = native_signature(codec_id)
+        if signature is None or not is_available(codec_id):
+            raise refusal(codec_id) or self._unknown(codec_id, ("native",))
+        return Resolution("native", signature, "locked, numcodecs")
+
+    def _locked_file(self, locked: Locked, digest: Digest) -> Resolution | PipelineResolution:
+        codec_id, source = locked.key.codec_id, locked.source
+        what = f"codec `{codec_id}`, locked as `{digest}`"
+        if not (source and self.force_download):
+            for each in self.survey(codec_id)[0]:
+                if _digest(each) == digest:
+                    return replace(each, reason=f"locked, {each.reason}", source=source)
+            store = self._store()
+            kept = None if store is None else store.kept.find(digest, size_max=SIZE_MAX_BYTES)
+            if kept is not None:
+                return self._identified(codec_id, kept, f"locked {digest}, kept", source)
+        if not source:
+            raise LockError(
+                f"{what}: not found, and where it came from is not known",
+                hint="install the file, or `chonkle lock --update` takes another one",
+            )
+        try:
+            found = self._from_source(codec_id, source, "locked source", BACKENDS)
+        except FetchError as failure:
+            raise failure.within(what) from failure
+        if _digest(found) != digest:
+            raise DigestMismatchError(
+                f"codec `{codec_id}`: {source}: wrong digest",
+                expected=f"`{digest}`",
+                got=f"`{_digest(found)}`",
+            )
+        return found
 
     def _overridden(self, codec_id: str, override: str, allowed: Sequence[str]) -> Resolution:
         candidates, bad_files = self.survey(codec_id, backends=allowed)
@@ -282,7 +393,7 @@ class Resolver:
         store = self._store()
         fetched = source.fetch(
             access=self.access or RegistryAccess(),
-            kinds=self._kinds(allowed),
+            kinds=self.kinds(allowed),
             kept=None if store is None else store.kept,
             fetch_anew=self.force_download,
         )
@@ -291,6 +402,9 @@ class Resolver:
         if store is None:
             return found
         fetched.keep(store.kept)
+        if self.is_locking:
+            # The lock leads to it by this digest, whatever becomes of the source.
+            store.kept.keep(Digest.blake3(fetched.data), fetched.data)
         if install and not source.is_pinned and isinstance(found, Resolution) and found.wasm:
             return replace(found, wasm=store.install(found.wasm, source=fetched.pinned))
         return found
@@ -328,6 +442,32 @@ class Resolver:
             hint="`chonkle codecs` lists what there is; give a file with --codec-path, a URI with "
             "--source, or `sources` in the pipeline",
         )
+
+
+def answer_of(key: LockKey, found: Resolution | PipelineResolution, *, source: str) -> Locked:
+    """Write down for a lock what was picked.
+
+    Args:
+        key: what was asked for.
+        found: what was picked.
+        source: its pinned source, as far as it is known.
+    """
+    if isinstance(found, PipelineResolution):
+        return Locked(key=key, backend="pipeline", digest=found.digest, source=source)
+    return Locked(
+        key=key,
+        backend=found.backend,
+        implementation=found.signature.implementation,
+        version=found.signature.version if found.wasm else native_version(),
+        digest=_digest(found),
+        source=source,
+    )
+
+
+def _digest(found: Resolution | PipelineResolution) -> Digest | None:
+    if isinstance(found, PipelineResolution):
+        return found.digest
+    return None if found.wasm is None else found.wasm.digest
 
 
 def _warn_of(bad_files: Iterable[BadFile]) -> None:

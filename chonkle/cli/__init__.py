@@ -19,6 +19,8 @@ _COMMANDS = {
     "run": "chonkle.cli.run:run",
     "validate": "chonkle.cli.validate:validate",
     "codecs": "chonkle.cli.codecs:codecs",
+    "pull": "chonkle.cli.pull:pull",
+    "lock": "chonkle.cli.lock:lock",
     "inspect": "chonkle.cli.inspect:inspect",
     "embed-signature": "chonkle.cli.embed_signature:embed_signature",
     "cache": "chonkle.cli.cache:cache",

@@ -30,8 +30,8 @@ _OPTIONS: tuple[Callable[[Callable[..., None]], Callable[..., None]], ...] = (
     click.option("--insecure", is_flag=True, help="Speak to the registry without TLS."),
 )
 
-# Gives how the registry of an artifact may be asked. It is called only where there is one.
-type AccessTo = Callable[["ArtifactReference"], RegistryAccess]
+# Gives how the registry of an artifact may be asked; None stands for what is in no registry.
+type AccessTo = Callable[["ArtifactReference | None"], RegistryAccess]
 
 
 def with_access(command: Callable[..., None]) -> Callable[..., None]:
@@ -49,7 +49,7 @@ def with_access(command: Callable[..., None]) -> Callable[..., None]:
         if (username is not None) != password_stdin:
             raise click.UsageError("--username and --password-stdin go together")
 
-        def access_to(reference: "ArtifactReference") -> RegistryAccess:
+        def access_to(reference: "ArtifactReference | None") -> RegistryAccess:
             from chonkle.oci.model import Reference  # noqa: PLC0415 - not for files
             from chonkle.oci.transport import Bounds  # noqa: PLC0415 - brings requests with it
 

@@ -27,6 +27,7 @@ from chonkle.cli.options import (
 from chonkle.cli.output import print_json, print_lines, table
 from chonkle.cli.signals import interruptible
 from chonkle.errors import PipelineError, offer
+from chonkle.lock import lock_path
 from chonkle.pipeline import PreparedPipeline, prepare
 
 
@@ -60,6 +61,11 @@ from chonkle.pipeline import PreparedPipeline, prepare
 )
 @resolver_options
 @click.option(
+    "--locked",
+    is_flag=True,
+    help="Run exactly what PIPELINE.lock says, which `chonkle lock` writes.",
+)
+@click.option(
     "--memory-limit",
     type=Size(),
     metavar="SIZE",
@@ -89,6 +95,7 @@ def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's optio
       chonkle run tile.json --direction encode --input bytes=pixels.raw --output bytes=tile.bin
       cat tile.bin | chonkle run tile.json --input bytes=- --output bytes=- | sha256sum
       chonkle run tile.json --preference core --explain
+      chonkle run tile.json --locked --input bytes=tile.bin --output bytes=pixels.raw
       chonkle run untrusted.json --input bytes=in.bin --output bytes=out.bin \\
           --codec-path mystery=mystery.wasm --timeout 2 --memory-limit 64MiB
     """
@@ -100,7 +107,13 @@ def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's optio
     resolver = resolver_of(options)
     # Compiling takes seconds for a large codec, and more for a hostile one.
     with interruptible():
-        opened = prepare(pipeline, direction=options["direction"], resolver=resolver, limits=limits)
+        opened = prepare(
+            pipeline,
+            direction=options["direction"],
+            resolver=resolver,
+            lock=lock_path(pipeline) if options["locked"] else None,
+            limits=limits,
+        )
     with opened as prepared:
         prepared_s = time.perf_counter() - started
         check_used(resolver, prepared.composite)

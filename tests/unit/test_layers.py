@@ -2,7 +2,7 @@
 
 ```
 L6  pipeline  settings  cli                  what users touch
-L5  resolver  executor  session              choosing and running
+L5  resolver  lock  installing  executor  session        choosing and running
 L4  backends                                 a codec, however it is made
 L3  oci  fetch                               bytes from elsewhere
 L2  cache  storage  engine                   bytes at rest, and the compiler
@@ -106,12 +106,16 @@ RULES: Mapping[str, Rule] = {
     "chonkle.backends.component": rule(4, "wasmtime"),
     "chonkle.backends.native": rule(4, "numcodecs", "numpy"),
     # The resolver picks a file and never opens it; the executor runs whatever it was given.
-    "chonkle.resolver": rule(5, never="backends.guest backends.core backends.component"),
+    "chonkle.resolver": rule(
+        5, beside="lock", never="backends.guest backends.core backends.component"
+    ),
+    "chonkle.lock": rule(5, "tomli_w", never="backends cache engine oci fetch"),
     "chonkle.executor": rule(
         5,
         never="cache storage engine oci fetch"
         " backends.guest backends.core backends.component backends.native",
     ),
+    "chonkle.installing": rule(5),
     "chonkle.session": rule(5, beside="resolver executor"),
     "chonkle.settings": Rule(layer=6, environment=True),
     "chonkle.pipeline": rule(6, beside="settings"),

@@ -11,6 +11,7 @@ from chonkle.backends.native.catalog import (
     is_available,
     native_codec_ids,
     native_signature,
+    native_version,
     refusal,
 )
 
@@ -20,5 +21,6 @@ __all__ = [
     "is_available",
     "native_codec_ids",
     "native_signature",
+    "native_version",
     "refusal",
 ]

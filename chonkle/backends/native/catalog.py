@@ -74,6 +74,16 @@ def is_available(codec_id: str | None = None) -> bool:
     return refusal(codec_id) is None
 
 
+def native_version() -> str:
+    """Give the version of numcodecs; empty where it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - only for locks
+
+    try:
+        return version("numcodecs")
+    except PackageNotFoundError:
+        return ""
+
+
 def refusal(codec_id: str) -> ResolveError | None:
     """Say why a codec cannot run natively here.
 

@@ -1,0 +1,59 @@
+"""`chonkle lock`: write down which bytes a pipeline runs."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chonkle.cli.options import check_used, resolver_of, resolver_options
+from chonkle.cli.output import print_json, print_lines
+from chonkle.cli.signals import interruptible
+from chonkle.errors import LockError
+from chonkle.lock import Lock, differences, lock_path
+from chonkle.pipeline import define, load, make_lock
+from chonkle.storage.files import replace_file
+
+
+@click.command(short_help="Lock the codecs of a pipeline.")
+@click.argument("pipeline", type=click.Path(path_type=Path))
+@resolver_options
+@click.option("--update", is_flag=True, help="Take what a run without the lock would take now.")
+@click.option("--check", is_flag=True, help="Write nothing; fail where the lock would change.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def lock(pipeline: Path, *, update: bool, check: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - click's
+    """Write PIPELINE.lock, the exact bytes that each codec of PIPELINE stands for.
+
+    `chonkle run --locked` runs these and nothing else. Codecs that are in the lock stay as they
+    are, except with --update, or where an option names another one; those that the pipeline does
+    not use any more are dropped. What changes is printed.
+
+    \b
+    Examples:
+      chonkle lock tile.json
+      chonkle lock tile.json --check
+      chonkle lock tile.json --update --preference core,component
+    """
+    parsed = load(pipeline)
+    path = lock_path(pipeline)
+    resolver = resolver_of(options)
+    old = Lock.read(path) if path.exists() else None
+    named = (*resolver.overrides, *resolver.force_sources, *resolver.paths)
+    known = None if old is None or update else old.without(named)
+    with interruptible():
+        if named:
+            check_used(resolver, define(parsed, resolver)[0])
+        new = make_lock(parsed, known=known, resolver=resolver)
+    changes = list(differences(old or Lock(), new))
+    is_current = old is not None and not changes
+    if as_json:
+        print_json({"lock": str(path), "is_current": is_current, "changes": changes})
+    else:
+        print_lines(*changes)
+    if check and not is_current:
+        wrong = "is not what would be written" if old else "is missing"
+        raise LockError(f"the lock {path} {wrong}", hint=f"`chonkle lock {pipeline}` writes it")
+    if not is_current:
+        replace_file(path, new.to_text().encode())
+    if not as_json:
+        words = "is up to date" if is_current else "written"
+        print_lines(f"{path}: {words}, {len(new.codecs)} codecs", err=True)

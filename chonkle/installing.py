@@ -1,0 +1,75 @@
+"""Installing: from a source to a codec in the codec store."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chonkle.errors import FetchError
+from chonkle.fetch import Source
+from chonkle.formats.wasm_binary import Kind
+from chonkle.oci.access import RegistryAccess
+from chonkle.storage.store import CodecStore, WasmCodec
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A codec that was pulled.
+
+    Attributes:
+        codec: the codec, as it lies in the store.
+        source: the pinned source that leads to it.
+        manifest: digest of its manifest, where it is an artifact; otherwise empty.
+        was_there: whether the same bytes were installed already.
+    """
+
+    codec: WasmCodec
+    source: str
+    manifest: str
+    was_there: bool
+
+
+def install(
+    source: Source,
+    store: CodecStore,
+    *,
+    access: RegistryAccess,
+    kinds: Sequence[Kind],
+    fetch_anew: bool = False,
+) -> Installed:
+    """Fetch a codec and install it.
+
+    What is kept of the source is not fetched again: an artifact that is pinned needs no network the
+    second time, and one under a tag costs one request while that stays where it is.
+
+    Args:
+        source: where it comes from; over `https://` it must be pinned.
+        store: where it goes.
+        access: how servers may be asked.
+        kinds: what to take where there is a choice, best first.
+        fetch_anew: fetch also what is kept.
+
+    Raises:
+        FetchError: when it cannot be fetched, or is not pinned where it must be.
+        DigestMismatchError: when it gives other bytes than it promised.
+        WasmFormatError: when it is no wasm binary.
+        SignatureError: when it carries no valid signature.
+        StoreError: when other bytes are installed under its name, or it cannot be written.
+    """
+    if source.scheme == "https" and not source.is_pinned:
+        raise FetchError(
+            f"{source.uri}: not pinned",
+            expected="`#blake3=<hex>` behind it",
+            hint="a web server promises nothing about the file",
+        )
+    kept = store.kept
+    fetched = source.fetch(access=access, kinds=kinds, kept=kept, fetch_anew=fetch_anew)
+    codec = WasmCodec.from_bytes(fetched.data, source.uri)
+    fetched.keep(kept)
+    was_there = any(found.digest == codec.digest for found in _named(store, codec))
+    installed = store.install(codec, source=fetched.pinned)
+    manifest = "" if fetched.manifest is None else str(fetched.manifest)
+    return Installed(installed, fetched.pinned, manifest, was_there)
+
+
+def _named(store: CodecStore, codec: WasmCodec) -> list[WasmCodec]:
+    found, _ = store.survey(codec.signature.codec_id)
+    return [each for each in found if each.file_name == codec.file_name]
