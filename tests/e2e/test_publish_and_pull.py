@@ -1,7 +1,7 @@
 """All codecs of the repository into a registry and back, with each kind of registry."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -17,12 +17,18 @@ from tests.e2e.registries import (
     started,
 )
 
+type Chonkle = Callable[..., CompletedProcess[bytes]]
+type ChonkleDone = Callable[..., CompletedProcess[bytes]]
+type Explain = Callable[..., Any]
+
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 CODECS = ROOT / "codec"
+ZLIB = CODECS / "zlib/zlib-rs@1.0.0.component.wasm"
 KINDS: tuple[Kind, ...] = ("plain", "private", "token")
-PREDICATE = "application/vnd.in-toto+json"
+VECTORS = "application/vnd.chonkle.vectors.v1+jsonl"
+PROVENANCE = "application/vnd.in-toto+json"
 
 
 class Tile(Protocol):
@@ -60,47 +66,36 @@ class Site:
         }
 
 
+def access_to(
+    registry: Registry, folder: Path, kind: Kind
+) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    """Give the options and the environment with which commands reach a registry."""
+    options = () if registry.ca_file is None else ("--ca-file", str(registry.ca_file))
+    if kind == "plain":
+        return options, {}
+    return options, {"DOCKER_CONFIG": str(docker_login(folder / "docker", registry.address))}
+
+
 def publish(
-    chonkle_done: Callable[..., CompletedProcess[bytes]],
-    place: Path,
-    target: str,
-    *options: str,
-    environment: Mapping[str, str],
+    site: Site, place: Path, target: str, chonkle_done: ChonkleDone, **environment: str
 ) -> CompletedProcess[bytes]:
+    sources = ("--codec-src", "codec-src") if place == CODECS else ()
     # Other tests verify these files.
     return chonkle_done(
-        *("publish", place, target, "--no-verify", "--json", *options),
+        *("publish", place, target, "--no-verify", "--json", *sources, *site.options),
         cwd=ROOT,
-        environment=environment,
+        environment={**site.environment, **environment},
     )
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def site(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    registry_program: str,
-    chonkle_done: Callable[..., CompletedProcess[bytes]],
-) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("registry")
-    with started(folder, registry_program, request.param) as registry:
-        options: tuple[str, ...] = ()
-        environment = {}
-        if registry.ca_file is not None:
-            options = ("--ca-file", str(registry.ca_file))
-        if request.param != "plain":
-            environment["DOCKER_CONFIG"] = str(docker_login(folder / "docker", registry.address))
-        found = Site(registry, options, environment, [])
-        sources = ("--codec-src", str(ROOT / "codec-src"))
-        done = publish(
-            chonkle_done, CODECS, found.target, *options, *sources, environment=environment
-        )
-        assert done.returncode == 0, done.stderr.decode()
-        found.published.extend(json.loads(done.stdout))
-        yield found
+def publish_all(site: Site, chonkle_done: ChonkleDone) -> list[dict[str, Any]]:
+    done = publish(site, CODECS, site.target, chonkle_done)
+    assert done.returncode == 0, done.stderr.decode()
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
 
 
-def test_every_file_is_there_with_what_is_said_of_it(site: Site) -> None:
+def check_every_file(site: Site) -> None:
     files = {str(path): path.read_bytes() for path in CODECS.rglob("*.wasm")}
     assert len(files) >= 56
     by_file = {str((ROOT / each["file"]).resolve()): each for each in site.published}
@@ -122,18 +117,12 @@ def test_every_file_is_there_with_what_is_said_of_it(site: Site) -> None:
         # docker-registry keeps no list of referrers itself.
         referrers = site.registry.read(f"{name}/manifests/{each['digest'].replace(':', '-')}")
         kinds = {entry["artifactType"] for entry in json.loads(referrers)["manifests"]}
-        assert kinds == {"application/vnd.chonkle.vectors.v1+jsonl", PREDICATE}
+        assert kinds == {VECTORS, PROVENANCE}
 
 
-def test_publishing_again_sends_nothing(
-    site: Site, chonkle_done: Callable[..., CompletedProcess[bytes]]
-) -> None:
+def publish_again(site: Site, chonkle_done: ChonkleDone) -> None:
     before = len(site.registry.requests())
-    done = publish(
-        *(chonkle_done, CODECS, site.target, *site.options),
-        *("--codec-src", str(ROOT / "codec-src")),
-        environment=site.environment,
-    )
+    done = publish(site, CODECS, site.target, chonkle_done)
     assert done.returncode == 0, done.stderr.decode()
     again = json.loads(done.stdout)
     assert {each["state"] for each in again} == {"unchanged"}
@@ -142,62 +131,83 @@ def test_publishing_again_sends_nothing(
     assert methods <= {"GET", "HEAD"}
 
 
-def test_other_bytes_under_a_version_are_refused(
-    site: Site, tmp_path: Path, chonkle_done: Callable[..., CompletedProcess[bytes]]
-) -> None:
-    tag = f"{site.target}/zlib-rs:1.0.0"
-    (tmp_path / "changed.wasm").write_bytes(
-        # With a custom section at the end, which means nothing.
-        (CODECS / "zlib/zlib-rs@1.0.0.component.wasm").read_bytes() + b"\0\2\1x"
-    )
+def publish_other_bytes(site: Site, tmp_path: Path, chonkle_done: ChonkleDone) -> None:
+    # A custom section at the end, which means nothing.
+    changed = tmp_path / "changed.wasm"
+    changed.write_bytes(ZLIB.read_bytes() + b"\0\2\1x")
     before = site.registry.read("codecs/zlib-rs/manifests/1.0.0")
-    done = publish(
-        *(chonkle_done, tmp_path / "changed.wasm", tag, *site.options),
-        environment=site.environment,
-    )
+    done = publish(site, changed, f"{site.target}/zlib-rs:1.0.0", chonkle_done)
     assert (done.returncode, done.stdout) == (1, b"")
     (error,) = done.stderr.decode().splitlines()
     assert "something else is published there" in error
     assert site.registry.read("codecs/zlib-rs/manifests/1.0.0") == before
 
 
-def test_the_demo_runs_from_pinned_sources(
+def run_the_demo_from_pins(
     *,
     site: Site,
     tmp_path: Path,
     tile: Tile,
-    chonkle: Callable[..., CompletedProcess[bytes]],
-    explain: Callable[..., Any],
+    chonkle: Chonkle,
+    explain: Explain,
 ) -> None:
-    """After a pull into an empty store, and then without a registry."""
-    pins = site.pins("component")
-    sources = {"zlib": pins["zlib-rs"], "tiff-predictor-2": pins["tiff-predictor-2-c"]}
-    store = ("--codec-store", "store")
+    """Pull into an empty store, run without asking the registry, and run without the store."""
     (tmp_path / "tile.bin").write_bytes(tile.encoded)
-    (tmp_path / "tile.json").write_text(json.dumps({**tile.pipeline, "sources": sources}))
-    for pin in sources.values():
-        chonkle("pull", pin, *store, *site.options, environment=site.environment)
-    before = len(site.registry.requests())
-    found = explain(
-        *("tile.json", *store, "--preference", "component"),
+    (tmp_path / "store").mkdir()
+    run = (
+        *("tile.json", "--codec-store", "store"),
         *("--input", "bytes=tile.bin", "--output", "bytes=pixels.raw"),
     )
-    assert (tmp_path / "pixels.raw").read_bytes() == tile.pixels
-    assert [step["reason"] for step in found["steps"]]
-    assert len(site.registry.requests()) == before
+    for abi in ("core", "component"):
+        pins = site.pins(abi)
+        sources = {"zlib": pins["zlib-rs"], "tiff-predictor-2": pins["tiff-predictor-2-c"]}
+        (tmp_path / "tile.json").write_text(json.dumps({**tile.pipeline, "sources": sources}))
+        for pin in sources.values():
+            chonkle("pull", pin, *run[1:3], *site.options, environment=site.environment)
+        before = len(site.registry.requests())
+        forced = [f"--source={name}={pin}" for name, pin in sources.items()]
+        found = explain(*run, *forced, environment={"CHONKLE_OFFLINE": "1"})
+        assert (tmp_path / "pixels.raw").read_bytes() == tile.pixels
+        assert {step["backend"] for step in found["steps"]} == {abi}
+        for step, pin in zip(found["steps"], sources.values(), strict=True):
+            assert pin in step["reason"]
+        assert len(site.registry.requests()) == before
+        if site.registry.ca_file is None:
+            # Not from the store, and not what is shipped with the package.
+            explain(*run, environment={**site.environment, "CHONKLE_FORCE_DOWNLOAD": "1"})
+            assert len(site.registry.requests()) > before
 
 
-def test_only_those_who_may_publish(
-    site: Site, tmp_path: Path, chonkle_done: Callable[..., CompletedProcess[bytes]]
-) -> None:
-    if not site.environment:
-        pytest.skip("anybody may publish to the plain registry")
-    nobody = {"DOCKER_CONFIG": str(tmp_path / "no-docker")}
-    file = CODECS / "zlib/zlib-rs@1.0.0.component.wasm"
-    done = publish(
-        *(chonkle_done, file, f"{site.target}/mine:1", *site.options), environment=nobody
-    )
+def publish_without_a_password(site: Site, tmp_path: Path, chonkle_done: ChonkleDone) -> None:
+    docker = str(tmp_path / "no-docker")
+    done = publish(site, ZLIB, f"{site.target}/mine:1", chonkle_done, DOCKER_CONFIG=docker)
     assert done.returncode == 1
     (error,) = done.stderr.decode().splitlines()
     assert "401 Unauthorized" in error
     assert site.registry.tags("codecs/mine") == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_codecs_are_published_and_pulled(
+    *,
+    tmp_path: Path,
+    registry_program: str,
+    kind: Kind,
+    tile: Tile,
+    chonkle: Chonkle,
+    chonkle_done: ChonkleDone,
+    explain: Explain,
+) -> None:
+    folder = tmp_path / "registry"
+    folder.mkdir()
+    with started(folder, registry_program, kind) as registry:
+        site = Site(registry, *access_to(registry, folder, kind), [])
+        site.published.extend(publish_all(site, chonkle_done))
+        check_every_file(site)
+        publish_again(site, chonkle_done)
+        publish_other_bytes(site, tmp_path, chonkle_done)
+        if kind != "plain":
+            publish_without_a_password(site, tmp_path, chonkle_done)
+        run_the_demo_from_pins(
+            site=site, tmp_path=tmp_path, tile=tile, chonkle=chonkle, explain=explain
+        )
