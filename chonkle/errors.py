@@ -147,6 +147,14 @@ class DigestMismatchError(FetchError):
     """Bytes are not the bytes that their digest promised."""
 
 
+class AttestationError(ChonkleError, RuntimeError):
+    """A key or an attestation is missing or malformed, or does not say what it has to."""
+
+
+class PolicyError(ChonkleError, RuntimeError):
+    """A policy is malformed, or does not allow a codec."""
+
+
 class CodecError(ChonkleError, RuntimeError):
     """The codec said no: it ran to its end and reported a failure."""
 

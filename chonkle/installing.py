@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from chonkle.errors import FetchError
 from chonkle.fetch import Source
 from chonkle.formats.wasm_binary import Kind
 from chonkle.oci.access import RegistryAccess
 from chonkle.storage.store import CodecStore, WasmCodec
+
+if TYPE_CHECKING:
+    from chonkle.policy import Allowed, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +23,14 @@ class Installed:
         source: the pinned source that leads to it.
         manifest: digest of its manifest, where it is an artifact; otherwise empty.
         was_there: whether the same bytes were installed already.
+        allowed: why the policy allows it; None where there is none.
     """
 
     codec: WasmCodec
     source: str
     manifest: str
     was_there: bool
+    allowed: "Allowed | None" = None
 
 
 def install(
@@ -34,6 +40,7 @@ def install(
     access: RegistryAccess,
     kinds: Sequence[Kind],
     fetch_anew: bool = False,
+    policy: "Policy | None" = None,
 ) -> Installed:
     """Fetch a codec and install it.
 
@@ -46,12 +53,14 @@ def install(
         access: how servers may be asked.
         kinds: what to take where there is a choice, best first.
         fetch_anew: fetch also what is kept.
+        policy: who may sign what; None where all may be installed.
 
     Raises:
         FetchError: when it cannot be fetched, or is not pinned where it must be.
         DigestMismatchError: when it gives other bytes than it promised.
         WasmFormatError: when it is no wasm binary.
         SignatureError: when it carries no valid signature.
+        PolicyError: when the policy does not allow it.
         StoreError: when other bytes are installed under its name, or it cannot be written.
     """
     if source.scheme == "https" and not source.is_pinned:
@@ -63,11 +72,19 @@ def install(
     kept = store.kept
     fetched = source.fetch(access=access, kinds=kinds, kept=kept, fetch_anew=fetch_anew)
     codec = WasmCodec.from_bytes(fetched.data, source.uri)
+    allowed = None
+    if policy is not None:
+        # Late: most users have no policy.
+        from chonkle.admission import Admission  # noqa: PLC0415
+
+        admission = Admission(policy=policy, codec_store=store.root, access=access)
+        codec_id = codec.signature.codec_id
+        allowed = admission.require(codec_id, "source", fetched.pinned, fetched.data)
     fetched.keep(kept)
     was_there = any(found.digest == codec.digest for found in _named(store, codec))
     installed = store.install(codec, source=fetched.pinned)
     manifest = "" if fetched.manifest is None else str(fetched.manifest)
-    return Installed(installed, fetched.pinned, manifest, was_there)
+    return Installed(installed, fetched.pinned, manifest, was_there, allowed)
 
 
 def _named(store: CodecStore, codec: WasmCodec) -> list[WasmCodec]:

@@ -12,7 +12,7 @@
     version = "1.0.0"                          its version; for native codecs that of numcodecs,
     digest = "blake3:<hex>"                    of the file, unless it is native,
     source = "oci://host/zlib-rs:1@sha256:..." where it comes from, pinned, as far as it is known,
-    signed_by = ""                             and the fingerprint of the key that signed it
+    signed_by = ""                             and the key that signed it, where a policy asks
 
 The digest of an artifact's manifest is the pin of its source. What a lock does not answer is
 refused, and so is everything but its answer.
@@ -65,7 +65,8 @@ class Locked:
         version: of the implementation; of numcodecs for a native codec.
         digest: BLAKE3 digest of the file; None for a native codec.
         source: the pinned source of the file; empty where it is not known.
-        signed_by: fingerprint of the key that signed it; empty where it is not signed.
+        signed_by: the key that signed it, `ecdsa-p256 sha256:<hex>`; empty where no policy
+            asked for one.
     """
 
     key: LockKey

@@ -18,7 +18,7 @@ from chonkle.errors import ChonkleError, LockError, PipelineError
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.signature import Direction, Signature
 from chonkle.formats.values import shown
-from chonkle.lock import Lock, LockKey
+from chonkle.lock import Lock, Locked, LockKey
 from chonkle.resolver import PipelineResolution, Resolution, Resolver, answer_of
 from chonkle.session import Session
 from chonkle.settings import Settings
@@ -223,10 +223,17 @@ def make_lock(
     definer.define(pipeline)
     return Lock(
         tuple(
-            known.get(key) or answer_of(key, found, source=resolver.origin(found))
+            _signed(known.get(key) or answer_of(key, found, source=resolver.origin(found)), found)
             for key, found in definer.picked.items()
         )
     )
+
+
+def _signed(locked: Locked, found: Resolution | PipelineResolution) -> Locked:
+    """Note what a codec is signed with, where a policy asked for that."""
+    if found.allowed is None or not found.allowed.key:
+        return locked
+    return replace(locked, signed_by=found.allowed.key)
 
 
 def _with_lock(resolver: Resolver, lock: Lock) -> Resolver:
@@ -245,6 +252,7 @@ def _with_settings(resolver: Resolver, settings: Settings) -> Resolver:
         codec_store=settings.codec_store if resolver.codec_store is None else resolver.codec_store,
         force_download=resolver.force_download or settings.force_download,
         access=resolver.access or settings.access,
+        policy=resolver.policy or settings.read_policy(),
     )
 
 

@@ -19,7 +19,7 @@ from codecs import BOM_UTF8
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, cast, get_args
 
 from chonkle.backends.base import BACKENDS, Backend
 from chonkle.backends.native import (
@@ -37,6 +37,7 @@ from chonkle.errors import (
     FetchError,
     LockError,
     PipelineError,
+    PolicyError,
     ResolveError,
     printable,
 )
@@ -57,6 +58,10 @@ from chonkle.storage.store import (
     without_conflicts,
 )
 
+if TYPE_CHECKING:
+    from chonkle.admission import Admission
+    from chonkle.policy import Allowed, Origin, Policy
+
 DEFAULT_PREFERENCE: tuple[Backend, ...] = ("native", "core", "component")
 
 
@@ -71,6 +76,7 @@ class Resolution:
         wasm: the file, for wasm backends.
         passed_over: labels of the candidates that were not picked, best first.
         source: the pinned source that the file came from, as far as that is known.
+        allowed: why the policy allows it; None where none is set.
     """
 
     backend: Backend
@@ -79,6 +85,7 @@ class Resolution:
     wasm: WasmCodec | None = None
     passed_over: tuple[str, ...] = ()
     source: str = ""
+    allowed: "Allowed | None" = None
 
     @property
     def label(self) -> str:
@@ -95,12 +102,14 @@ class PipelineResolution:
         reason: why, in words.
         digest: BLAKE3 digest of its file.
         source: the pinned source that the file came from.
+        allowed: why the policy allows it; None where none is set.
     """
 
     pipeline: Pipeline
     reason: str
     digest: Digest
     source: str
+    allowed: "Allowed | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +128,7 @@ class Resolver:
         lock: what every codec must be; None for no lock.
         is_locking: whether the lock is being made: what it does not have is resolved as without
             one, and what is fetched for that is kept.
+        policy: who may sign what; None leaves it to the environment.
     """
 
     codec_store: str | Path | None = None
@@ -131,6 +141,7 @@ class Resolver:
     access: RegistryAccess | None = None
     lock: Lock | None = None
     is_locking: bool = False
+    policy: "Policy | None" = None
 
     def __post_init__(self) -> None:
         """Refuse a preference that names no backend.
@@ -257,6 +268,7 @@ class Resolver:
         signature = native_signature(codec_id)
         if signature is not None and is_available(codec_id):
             found.append(Resolution("native", signature, "numcodecs"))
+        found, refused = self._allowed(codec_id, found)
         order = self._order()
         # Sorting is stable, so the least important criterion comes first.
         found.sort(key=lambda each: each.signature.implementation)
@@ -264,7 +276,7 @@ class Resolver:
         found.sort(key=lambda each: order.index(each.backend))
         return (
             [each for each in found if each.backend in backends],
-            bad_files + more_bad_files + conflicts,
+            bad_files + more_bad_files + conflicts + refused,
         )
 
     def _order(self) -> list[str]:
@@ -296,6 +308,7 @@ class Resolver:
             else self._locked_file(locked, locked.digest)
         )
         is_it = answer_of(locked.key, found, source=locked.source)
+        # A lock may be older than the policy, or made without one.
         if replace(is_it, signed_by=locked.signed_by) != locked:
             raise LockError(
                 f"codec `{codec_id}`: not what the lock says",
@@ -305,23 +318,29 @@ class Resolver:
             )
         return found
 
-    def _locked_native(self, codec_id: str) -> Resolution:
+    def _locked_native(self, codec_id: str) -> Resolution | PipelineResolution:
         signature = native_signature(codec_id)
         if signature is None or not is_available(codec_id):
             raise refusal(codec_id) or self._unknown(codec_id, ("native",))
-        return Resolution("native", signature, "locked, numcodecs")
+        found = Resolution("native", signature, "locked, numcodecs")
+        return self._admitted(codec_id, found, "native", "numcodecs", b"")
 
     def _locked_file(self, locked: Locked, digest: Digest) -> Resolution | PipelineResolution:
         codec_id, source = locked.key.codec_id, locked.source
         what = f"codec `{codec_id}`, locked as `{digest}`"
         if not (source and self.force_download):
-            for each in self.survey(codec_id)[0]:
+            candidates, bad_files = self.survey(codec_id)
+            for each in candidates:
                 if _digest(each) == digest:
                     return replace(each, reason=f"locked, {each.reason}", source=source)
+            for bad in bad_files:
+                if isinstance(bad.failure, PolicyError) and bad.is_named(locked.implementation):
+                    raise bad.failure
             store = self._store()
             kept = None if store is None else store.kept.find(digest, size_max=SIZE_MAX_BYTES)
             if kept is not None:
-                return self._identified(codec_id, kept, f"locked {digest}, kept", source)
+                found = self._identified(codec_id, kept, f"locked {digest}, kept", source)
+                return self._admitted(codec_id, found, "source", source, kept)
         if not source:
             raise LockError(
                 f"{what}: not found, and where it came from is not known",
@@ -369,7 +388,8 @@ class Resolver:
             reason = failure.strerror
             raise ResolveError(f"codec `{codec_id}`: cannot read {path}: {reason}") from failure
         pinned = f"{path.absolute().as_uri()}#blake3={Digest.blake3(data).hex}"
-        return self._identified(codec_id, data, f"path {path}", pinned)
+        found = self._identified(codec_id, data, f"path {path}", pinned)
+        return self._admitted(codec_id, found, "path", str(path), data)
 
     def _from_source(
         self,
@@ -399,6 +419,7 @@ class Resolver:
         )
         reason = f"{why} {uri}" + (", kept" if fetched.is_kept else "")
         found = self._identified(codec_id, fetched.data, reason, fetched.pinned)
+        found = self._admitted(codec_id, found, "source", fetched.pinned, fetched.data)
         if store is None:
             return found
         fetched.keep(store.kept)
@@ -408,6 +429,54 @@ class Resolver:
         if install and not source.is_pinned and isinstance(found, Resolution) and found.wasm:
             return replace(found, wasm=store.install(found.wasm, source=fetched.pinned))
         return found
+
+    def _admission(self) -> "Admission | None":
+        if self.policy is None:
+            return None
+        # Late: most runs have no policy.
+        from chonkle.admission import Admission  # noqa: PLC0415
+
+        return Admission(
+            policy=self.policy,
+            codec_store=None if self.codec_store is None else Path(self.codec_store),
+            access=self.access or RegistryAccess(),
+        )
+
+    def _admitted(
+        self,
+        codec_id: str,
+        found: Resolution | PipelineResolution,
+        origin: "Origin",
+        name: str,
+        data: bytes,
+    ) -> Resolution | PipelineResolution:
+        """Require that the policy, if there is one, allows what was found."""
+        admission = self._admission()
+        if admission is None:
+            return found
+        allowed = admission.require(codec_id, origin, name, data)
+        return replace(found, reason=f"{found.reason}, {allowed.reason}", allowed=allowed)
+
+    def _allowed(
+        self, codec_id: str, candidates: list[Resolution]
+    ) -> tuple[list[Resolution], list[BadFile]]:
+        """Give the candidates that the policy allows, and the others, which cannot be used."""
+        admission = self._admission()
+        if admission is None:
+            return candidates, []
+        allowed, refused = [], []
+        for each in candidates:
+            wasm = each.wasm
+            name, data = ("numcodecs", b"") if wasm is None else (wasm.origin, wasm.wasm)
+            origin = cast("Origin", "native" if wasm is None else each.reason)
+            try:
+                why = admission.require(codec_id, origin, name, data)
+            except PolicyError as failure:
+                refused.append(BadFile(Path(name), failure, each.signature.label))
+            else:
+                reason = f"{each.reason}, {why.reason}"
+                allowed.append(replace(each, reason=reason, allowed=why))
+        return allowed, refused
 
     def _identified(
         self, codec_id: str, data: bytes, reason: str, source: str
@@ -452,8 +521,15 @@ def answer_of(key: LockKey, found: Resolution | PipelineResolution, *, source: s
         found: what was picked.
         source: its pinned source, as far as it is known.
     """
+    signed_by = "" if found.allowed is None else found.allowed.key
     if isinstance(found, PipelineResolution):
-        return Locked(key=key, backend="pipeline", digest=found.digest, source=source)
+        return Locked(
+            key=key,
+            backend="pipeline",
+            digest=found.digest,
+            source=source,
+            signed_by=signed_by,
+        )
     return Locked(
         key=key,
         backend=found.backend,
@@ -461,6 +537,7 @@ def answer_of(key: LockKey, found: Resolution | PipelineResolution, *, source: s
         version=found.signature.version if found.wasm else native_version(),
         digest=_digest(found),
         source=source,
+        signed_by=signed_by,
     )
 
 

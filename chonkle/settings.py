@@ -13,6 +13,7 @@
 | `CHONKLE_REGISTRY` | the registry that the next two are for, `host[:port]` |
 | `CHONKLE_REGISTRY_USERNAME` | user name there, instead of docker's credentials |
 | `CHONKLE_REGISTRY_PASSWORD` | that user's password or token |
+| `CHONKLE_POLICY` | file of a policy: who may sign what |
 | `CHONKLE_AOT` | `auto` (default), `only` (never compile) or `off` (keep nothing) |
 | `CHONKLE_CALLS` | `prepared` (default) or `public`: how guests are called |
 | `CHONKLE_COMPONENT` | `flatten` (default) or `fallback`: how components are run |
@@ -25,7 +26,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from chonkle.cache.layers import SIZE_MAX_BYTES, CacheConfig, Mode
 from chonkle.cache.record import Seal
@@ -33,6 +34,9 @@ from chonkle.errors import CacheError, ChonkleError, FetchError
 from chonkle.formats.values import shown
 from chonkle.oci.access import RegistryAccess
 from chonkle.storage.files import read_secret
+
+if TYPE_CHECKING:
+    from chonkle.policy import Policy
 
 _SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
 _SHIFTS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
@@ -59,6 +63,7 @@ class Settings:
         prepared_calls: call guests through wasmtime's C API, where that works.
         flatten_components: run components as fast as core modules, where that can be done.
         access: how registries and other servers may be asked.
+        policy: file of a policy; None for none.
     """
 
     cache: CacheConfig
@@ -67,6 +72,7 @@ class Settings:
     prepared_calls: bool = True
     flatten_components: bool = True
     access: RegistryAccess = field(default_factory=RegistryAccess)
+    policy: Path | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -80,6 +86,7 @@ class Settings:
         """
         variables = os.environ if environment is None else environment
         store = variables.get("CHONKLE_CODEC_STORE")
+        policy = variables.get("CHONKLE_POLICY")
         return cls(
             cache=_cache(variables),
             codec_store=Path(store) if store else data_home(variables) / "chonkle" / "codecs",
@@ -89,7 +96,21 @@ class Settings:
             flatten_components=_choice(variables, "CHONKLE_COMPONENT", ("flatten", "fallback"))
             == "flatten",
             access=_access(variables),
+            policy=Path(policy) if policy else None,
         )
+
+    def read_policy(self) -> "Policy | None":
+        """Read the policy, if there is one.
+
+        Raises:
+            PolicyError: when it cannot be read, or is wrong.
+        """
+        if self.policy is None:
+            return None
+        # Late: most runs have no policy.
+        from chonkle.policy import Policy  # noqa: PLC0415
+
+        return Policy.read(self.policy)
 
 
 def _boolean(variables: Mapping[str, str], name: str) -> bool:

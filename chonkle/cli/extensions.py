@@ -13,7 +13,9 @@ from chonkle.errors import ChonkleError
 
 _GROUP = "chonkle.commands"
 # What the build side adds, so that somebody who does not have it reads how to get it.
-_OF_THE_TOOLCHAIN = frozenset({"new", "build", "test", "verify", "tools", "reproduce"})
+_OF_THE_TOOLCHAIN = frozenset(
+    {"new", "build", "test", "verify", "publish", "keygen", "sign", "tools", "reproduce"}
+)
 
 
 def added_names() -> dict[str, list[str]]:

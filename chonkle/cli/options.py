@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from chonkle.dag.plan import Composite
 from chonkle.errors import ChonkleError, ResolveError, StoreError
 from chonkle.resolver import Resolver
 from chonkle.settings import parse_size
+
+if TYPE_CHECKING:
+    from chonkle.policy import Policy
 
 _AGE = re.compile(r"([0-9]{1,9})(min|h|d|w)")
 _SECONDS = {"min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -116,9 +119,16 @@ preference_option = click.option(
     help="Backends, best first: native,core,component. Those left out come after.",
 )
 
+policy_option = click.option(
+    "--policy",
+    type=click.Path(path_type=Path),
+    help="File of a policy: who may sign what. Instead of CHONKLE_POLICY.",
+)
+
 _RESOLVER_OPTIONS = (
     codec_store_option,
     preference_option,
+    policy_option,
     click.option(
         "--override",
         "overrides",
@@ -185,4 +195,15 @@ def resolver_of(options: dict[str, Any]) -> Resolver:
         overrides=to_mapping(options["overrides"], "--override"),
         force_sources=to_mapping(options["force_sources"], "--source"),
         paths=to_mapping(options["paths"], "--codec-path"),
+        policy=read_policy(options["policy"]),
     )
+
+
+def read_policy(path: Path | None) -> "Policy | None":
+    """Read what `--policy` was given."""
+    if path is None:
+        return None
+    # Late: most runs have no policy.
+    from chonkle.policy import Policy  # noqa: PLC0415
+
+    return Policy.read(path)

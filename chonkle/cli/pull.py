@@ -5,7 +5,13 @@ from pathlib import Path
 import click
 
 from chonkle.cli.access import AccessTo, with_access
-from chonkle.cli.options import codec_store_option, preference_option, to_preference
+from chonkle.cli.options import (
+    codec_store_option,
+    policy_option,
+    preference_option,
+    read_policy,
+    to_preference,
+)
 from chonkle.cli.output import print_json, print_lines
 from chonkle.cli.signals import interruptible
 from chonkle.fetch import Source
@@ -19,6 +25,7 @@ from chonkle.storage.store import CodecStore
 @click.argument("source", metavar="SOURCE")
 @codec_store_option
 @preference_option
+@policy_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @with_access
 def pull(
@@ -26,6 +33,7 @@ def pull(
     *,
     codec_store: Path | None,
     preference: str | None,
+    policy: Path | None,
     as_json: bool,
     access_to: AccessTo,
 ) -> None:
@@ -50,6 +58,7 @@ def pull(
             access=access_to(parsed.reference),
             kinds=Resolver(preference=to_preference(preference)).kinds(),
             fetch_anew=settings.force_download,
+            policy=read_policy(policy) or settings.read_policy(),
         )
     if as_json:
         print_json(_document(found))
@@ -61,6 +70,7 @@ def pull(
         f"  digest    {codec.digest}",
         *([f"  manifest  {found.manifest}"] if found.manifest else []),
         f"  source    {found.source}",
+        *([f"  policy    {found.allowed.reason}"] if found.allowed else []),
     )
 
 
@@ -76,4 +86,6 @@ def _document(found: Installed) -> dict[str, object]:
         "source": found.source,
         "path": codec.origin,
         "was_there": found.was_there,
+        "policy": found.allowed.reason if found.allowed else None,
+        "signed_by": found.allowed.key or None if found.allowed else None,
     }

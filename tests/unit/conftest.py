@@ -1,12 +1,20 @@
-"""Small real codecs: modules written in WebAssembly text, with a signature embedded."""
+"""Small real codecs: modules written in WebAssembly text; and a place for them, in memory."""
 
+import json
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import pytest
 import wasmtime
 
+from chonkle.digest import Digest
+from chonkle.errors import FetchError
 from chonkle.formats.signature import Signature, embed_signature
+from chonkle.oci.keys import ALGORITHMS
+from chonkle.oci.model import MANIFEST_TYPE, WASM_CONFIG_TYPE, WASM_LAYER_TYPE, Descriptor
+from chonkle.oci.private_keys import PrivateKey
+from chonkle.oci.repository import Progress, Repository, StoredManifest
 
 type MakeCodec = Callable[..., bytes]
 
@@ -50,3 +58,97 @@ def make_codec() -> MakeCodec:
         return embed_signature(_compiled(wat), Signature.from_json(document))
 
     return make
+
+
+class MemoryRepository(Repository):
+    """A repository in memory, which gives what it holds unchecked where it was tampered with."""
+
+    def __init__(self, name: str = "oci://registry.test/codecs/x") -> None:
+        self.name = name
+        self.blobs: dict[Digest, bytes] = {}
+        self.manifests: dict[Digest, StoredManifest] = {}
+        self.named: dict[str, Digest] = {}
+        self.listed: dict[Digest, list[Descriptor]] = {}
+        self.questions = 0
+
+    def resolve(self, wanted: str | Digest) -> Descriptor | None:
+        self.questions += 1
+        digest = self.named.get(wanted) if isinstance(wanted, str) else wanted
+        return None if digest not in self.manifests else self.manifests[digest].descriptor
+
+    def manifest(self, wanted: str | Digest) -> StoredManifest:
+        found = self.resolve(wanted)
+        if found is None:
+            raise FetchError(f"{self.name}: no manifest `{wanted}`")
+        return self.manifests[found.digest]
+
+    def tags(self) -> list[str]:
+        return sorted(self.named)
+
+    def has_blob(self, blob: Descriptor) -> bool:
+        return blob.digest in self.blobs
+
+    def blob(self, blob: Descriptor, *, progress: Progress | None = None) -> bytes:  # noqa: ARG002
+        self.questions += 1
+        if blob.digest not in self.blobs:
+            raise FetchError(f"{self.name}: no blob `{blob.digest}`")
+        return self.blobs[blob.digest]
+
+    def write_blob(
+        self,
+        data: bytes,
+        media_type: str,
+        *,
+        progress: Progress | None = None,  # noqa: ARG002
+    ) -> Descriptor:
+        digest = Digest.sha256(data)
+        self.blobs[digest] = data
+        return Descriptor(media_type, digest, len(data))
+
+    def write_manifest(self, data: bytes, media_type: str, *, tag: str | None = None) -> Descriptor:
+        document = json.loads(data)
+        kind = document.get("artifactType", "")
+        descriptor = Descriptor(media_type, Digest.sha256(data), len(data), kind)
+        self.manifests[descriptor.digest] = StoredManifest(descriptor, data)
+        if tag is not None:
+            self.named[tag] = descriptor.digest
+        if "subject" in document:
+            subject = Digest.parse(document["subject"]["digest"])
+            self.listed.setdefault(subject, []).append(descriptor)
+        return descriptor
+
+    def referrers(self, subject: Digest, *, artifact_type: str = "") -> list[Descriptor]:
+        self.questions += 1
+        found = self.listed.get(subject, [])
+        return [each for each in found if artifact_type in ("", each.artifact_type)]
+
+    def push(self, wasm: bytes, *, tag: str = "1.0.0") -> Descriptor:
+        """Push a codec as an artifact."""
+        config = self.write_blob(b"{}", WASM_CONFIG_TYPE)
+        layer = self.write_blob(wasm, WASM_LAYER_TYPE)
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPE,
+            "config": config.to_json(),
+            "layers": [layer.to_json()],
+        }
+        return self.write_manifest(json.dumps(manifest).encode(), MANIFEST_TYPE, tag=tag)
+
+
+@pytest.fixture
+def repository() -> MemoryRepository:
+    return MemoryRepository()
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """Give the folder with keys and attestations that openssl and cosign made."""
+    return Path(__file__).parents[1] / "golden/attestations"
+
+
+@pytest.fixture(scope="session")
+def private_keys(golden: Path) -> dict[str, PrivateKey]:
+    """Give a private key of each algorithm, which openssl made."""
+    return {
+        name: PrivateKey.from_file(golden / f"{name}.pem", password=bytes) for name in ALGORITHMS
+    }

@@ -21,18 +21,18 @@ from chonkle.digest import Digest
 from chonkle.errors import BuildError
 from chonkle.formats.json_text import parse_json
 from chonkle.oci.artifact import Artifact, Blob, referrer
+from chonkle.oci.attestation import IN_TOTO_TYPE, STATEMENT_TYPE
 from chonkle.oci.model import Descriptor
 from chonkle.storage.store import WasmCodec
 from chonkle_toolchain.lock import Built
 from chonkle_toolchain.vectors import Vector, parse_vector, read_vector_texts
 
 VECTORS_TYPE = "application/vnd.chonkle.vectors.v1+jsonl"
-PROVENANCE_TYPE = "application/vnd.in-toto+json"
+PROVENANCE_TYPE = IN_TOTO_TYPE
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
 VECTORS_MAX_BYTES = 256 << 20
 
-_STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
-_BUILD_TYPE = "urn:chonkle:build:2"
+BUILD_TYPE = "urn:chonkle:build:2"
 _BUILDER = "urn:chonkle:toolchain"
 # Readers list referrers without reading them (in-toto, "Storing attestations").
 _PREDICATE_ANNOTATION = "in-toto.io/predicate-type"
@@ -111,12 +111,12 @@ def provenance_attachment(codec: WasmCodec, built: Built) -> Attachment:
     name = codec.signature.implementation
     fingerprint = built.fingerprint
     statement = {
-        "_type": _STATEMENT_TYPE,
+        "_type": STATEMENT_TYPE,
         "subject": [{"name": codec.file_name, "digest": {"sha256": Digest.sha256(codec.wasm).hex}}],
         "predicateType": PREDICATE_TYPE,
         "predicate": {
             "buildDefinition": {
-                "buildType": _BUILD_TYPE,
+                "buildType": BUILD_TYPE,
                 "externalParameters": {
                     "implementation": name,
                     "version": built.version,

@@ -95,6 +95,31 @@ class Built:
         """Give the file for one ABI."""
         return self.core if abi == "core" else self.component
 
+    @classmethod
+    def from_toml(cls, entry: object) -> "Built":
+        """Read an entry.
+
+        Raises:
+            BuildError: when it is malformed.
+        """
+        try:
+            table = cast("Mapping[str, object]", entry)
+            return cls(
+                codec_id=_text(table, "codec_id"),
+                version=_text(table, "version"),
+                build=_text(table, "build"),
+                fingerprint=Fingerprint(
+                    sources=_texts(table, "sources"),
+                    parts=_texts(table, "parts"),
+                    toolset=_texts(table, "toolset"),
+                ),
+                vectors=_text(table, "vectors"),
+                core=_artifact(cast("Mapping[str, object]", table["core"])),
+                component=_artifact(cast("Mapping[str, object]", table["component"])),
+            )
+        except (KeyError, TypeError, AttributeError) as failure:
+            raise BuildError(f"malformed: bad or missing field: {failure}") from failure
+
     def to_toml(self) -> dict[str, object]:
         """Give the entry as a table of the file."""
         return {
@@ -155,8 +180,10 @@ def read_lock(folder: Path) -> Lock:
         )
     try:
         codecs = cast("Mapping[str, Mapping[str, object]]", document["codecs"])
-        return Lock({name: _built(entry) for name, entry in codecs.items()})
-    except (KeyError, TypeError, AttributeError) as failure:
+        return Lock({name: Built.from_toml(entry) for name, entry in codecs.items()})
+    except BuildError as failure:
+        raise BuildError(f"{path}: {failure}", hint=_BUILD_ANEW) from failure
+    except (KeyError, AttributeError) as failure:
         raise BuildError(
             f"{path}: malformed: bad or missing field: {failure}", hint=_BUILD_ANEW
         ) from failure
@@ -175,22 +202,6 @@ def write_lock(folder: Path, lock: Lock, *, files: Mapping[str, bytes] | None = 
     """
     changed = {folder / file: data for file, data in (files or {}).items()}
     write_together({**changed, folder / LOCK_FILE: lock.to_toml().encode()})
-
-
-def _built(entry: Mapping[str, object]) -> Built:
-    return Built(
-        codec_id=_text(entry, "codec_id"),
-        version=_text(entry, "version"),
-        build=_text(entry, "build"),
-        fingerprint=Fingerprint(
-            sources=_texts(entry, "sources"),
-            parts=_texts(entry, "parts"),
-            toolset=_texts(entry, "toolset"),
-        ),
-        vectors=_text(entry, "vectors"),
-        core=_artifact(cast("Mapping[str, object]", entry["core"])),
-        component=_artifact(cast("Mapping[str, object]", entry["component"])),
-    )
 
 
 def _artifact(entry: Mapping[str, object]) -> Artifact:

@@ -11,6 +11,7 @@ from chonkle.formats.wasm_binary import SIZE_MAX_BYTES
 from chonkle_toolchain.cli import options
 from chonkle_toolchain.vectors import read_vector_files
 from chonkle_toolchain.verify import Report, verify_file, verify_folder, verify_wasm
+from chonkle_toolchain.verify.attested import Demands, check_file, check_published
 
 
 @click.command(short_help="Check built codecs, as CI does.")
@@ -28,15 +29,30 @@ from chonkle_toolchain.verify import Report, verify_file, verify_folder, verify_
     metavar="NAME",
     help="Let codecs import this; NAME may have `*` in it. Repeatable.",
 )
+@click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="For FILE and REFERENCE: demand a signature of this public key. Repeatable: of one.",
+)
+@click.option(
+    "--policy",
+    type=click.Path(path_type=Path),
+    help="For FILE and REFERENCE: demand that this policy allows it.",
+)
 @with_access
 @options.as_json
 def verify(
+    *,
     place: Path | str,
     vectors: Path | None,
     codec_src: Path | None,
     allowed_imports: tuple[str, ...],
+    keys: tuple[Path, ...],
+    policy: Path | None,
     access_to: AccessTo,
-    *,
     as_json: bool,
 ) -> None:
     """Check what is built: FILE, the codec in the folder DIR, or all in a codec store DIR.
@@ -48,13 +64,18 @@ def verify(
     signature says, whatever it is given, and does the same as its other form; and it must be the
     one that codecs.lock lists.
 
+    With --key or --policy it must be signed as these demand; what is attached to a REFERENCE of how
+    it was built must agree with it.
+
     \b
     Examples:
       chonkle verify
       chonkle verify codec.wasm --vectors vectors
       chonkle verify codec --codec-src codec-src --json
-      chonkle verify oci://registry.example/codecs/zlib-rs:1.0.0
+      chonkle verify oci://registry.example/codecs/zlib-rs:1.0.0 --key release.pub
     """
+    _check_usage(place, vectors, codec_src, with_demands=bool(keys) or policy is not None)
+    demands = Demands.read(keys, policy)
     listed = options.JsonList()
 
     def show(report: Report) -> None:
@@ -64,19 +85,14 @@ def verify(
             print_lines(*report.lines())
 
     if isinstance(place, str):
-        if vectors is not None or codec_src is not None:
-            raise click.UsageError("a published codec has golden vectors attached to it")
-        reports = [_verify_published(place, access_to, allowed_imports)]
+        reports = [_verify_published(place, access_to, allowed_imports, demands)]
         show(reports[0])
     elif place.is_file():
-        if codec_src is not None:
-            raise click.UsageError("--codec-src is for a folder; a file has --vectors")
         cases = read_vector_files(vectors) if vectors is not None else []
-        reports = [verify_file(place, vectors=cases, allowed_imports=allowed_imports)]
+        found = verify_file(place, vectors=cases, allowed_imports=allowed_imports)
+        reports = [found.with_checks(check_file(place, demands))]
         show(reports[0])
     else:
-        if vectors is not None:
-            raise click.UsageError("--vectors is for a file; a folder has --codec-src")
         reports = verify_folder(
             place, codec_src=codec_src, allowed_imports=allowed_imports, report=show
         )
@@ -86,7 +102,9 @@ def verify(
         sys.exit(1)
 
 
-def _verify_published(uri: str, access_to: AccessTo, allowed_imports: tuple[str, ...]) -> Report:
+def _verify_published(
+    uri: str, access_to: AccessTo, allowed_imports: tuple[str, ...], demands: Demands
+) -> Report:
     # What speaks to registries takes a quarter of a second to import, which files do not need.
     from chonkle.oci.model import parse_reference  # noqa: PLC0415
     from chonkle.oci.places import opened  # noqa: PLC0415
@@ -95,4 +113,21 @@ def _verify_published(uri: str, access_to: AccessTo, allowed_imports: tuple[str,
     reference = parse_reference(uri)
     with opened([reference], access=access_to(reference)) as (repository,):
         wasm, cases = read_published(reference, repository, size_max=SIZE_MAX_BYTES)
-    return verify_wasm(wasm, file=uri, vectors=cases, allowed_imports=allowed_imports)
+        attested = check_published(reference, repository, wasm, demands)
+    found = verify_wasm(wasm, file=uri, vectors=cases, allowed_imports=allowed_imports)
+    return found.with_checks(attested)
+
+
+def _check_usage(
+    place: Path | str, vectors: Path | None, codec_src: Path | None, *, with_demands: bool
+) -> None:
+    """Refuse options that would do nothing."""
+    is_folder = isinstance(place, Path) and not place.is_file()
+    if isinstance(place, str) and (vectors is not None or codec_src is not None):
+        raise click.UsageError("a published codec has golden vectors attached to it")
+    if codec_src is not None and not is_folder:
+        raise click.UsageError("--codec-src is for a folder; a file has --vectors")
+    if vectors is not None and is_folder:
+        raise click.UsageError("--vectors is for a file; a folder has --codec-src")
+    if with_demands and is_folder:
+        raise click.UsageError("--key and --policy are for a file, or what is published")

@@ -8,6 +8,7 @@ hostile     bad input
 endurance   the same answers and the same memory after many calls
 wasm        all of that for one file
 folder      for the files in a folder
+attested    who made a codec and of what, as attestations, a policy and provenance have it
 report      what was found
 
 Nothing of a codec is trusted. What a file holds, however wrong, is an outcome in the report.

@@ -1,7 +1,7 @@
 """What was found of one file: named checks, each passed, failed, or not applicable."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from chonkle.errors import ChonkleError, printable
@@ -74,6 +74,10 @@ class Report:
     def failed(self) -> tuple[Check, ...]:
         """The checks that failed."""
         return tuple(check for check in self.checks if check.outcome == "failed")
+
+    def with_checks(self, checks: tuple[Check, ...]) -> "Report":
+        """Give the report with more checks behind the others."""
+        return replace(self, checks=(*self.checks, *checks))
 
     def lines(self, *, every: bool = False) -> Iterator[str]:
         """Write the report for people.

@@ -1,0 +1,335 @@
+"""Evidence: what is known of who made a codec, found where that comes from, and kept beside it.
+
+    <codec store>/.attestations/<BLAKE3 of the codec>.json
+
+        {"version": 1, "evidence": [{
+          "repository": "host/path",        where it was found; a URI for what is no registry
+          "links": [base64, ...],           index and manifest, each naming the next, the last one
+                                            the codec; none where that is a file
+          "attestations": [{"layout": "classic", "document": base64, "signature": base64}, ...]}]}
+
+Evidence is not believed: it is verified with public keys at each use, so that a kept codec needs no
+network to be checked again, and a file that another program wrote there allows nothing.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from chonkle.digest import Digest
+from chonkle.errors import AttestationError, FetchError, StoreError
+from chonkle.formats.json_text import parse_json
+from chonkle.oci.access import RegistryAccess
+from chonkle.oci.attestation import (
+    BUNDLE_SUFFIX,
+    DOCUMENT_MAX_BYTES,
+    LAYOUTS,
+    Attestation,
+    read_attestations,
+)
+from chonkle.oci.model import Descriptor, Reference, parse_descriptor, parse_reference
+from chonkle.oci.pem import from_base64, to_base64
+from chonkle.oci.places import opened
+from chonkle.oci.repository import Repository
+from chonkle.storage.files import PUBLIC_FILE, read_file, write_atomic
+
+# Opens where an artifact is, and gives what its URI asks for there.
+type OpenRepository = Callable[
+    [str, RegistryAccess], AbstractContextManager[tuple[Repository, str | Digest]]
+]
+
+_VERSION = 1
+_MANIFEST_MAX_BYTES = 4 << 20
+_KEPT_MAX_BYTES = 64 << 20
+_EVIDENCE_MAX = 16
+# Of an index, those that may lead to a codec.
+_MANIFESTS_MAX = 64
+_SIGNATURE_MAX_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Attestations of a codec, and how they are about it.
+
+    Attributes:
+        repository: where they were found: `host/path`, or the URI of what is no registry.
+        links: the index and the manifest that lead to the codec, outermost first.
+        attestations: of any of them, or of the codec itself.
+        problems: why others could not be read.
+    """
+
+    repository: str
+    links: tuple[bytes, ...] = ()
+    attestations: tuple[Attestation, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    def subjects(self, data: bytes) -> tuple[Digest, ...]:
+        """Give the digests that an attestation of a codec may be of, outermost first.
+
+        Args:
+            data: the codec; the links must lead to it, or else only its own digest counts.
+        """
+        digests = [*map(Digest.sha256, self.links), Digest.sha256(data)]
+        for link, following in zip(self.links, digests[1:], strict=True):
+            if following not in _named_in(link):
+                return (digests[-1],)
+        return tuple(digests)
+
+    def to_json(self) -> dict[str, object]:
+        """Give the evidence as a JSON object."""
+        return {
+            "repository": self.repository,
+            "links": [to_base64(link) for link in self.links],
+            "attestations": [
+                {
+                    "layout": each.layout,
+                    "document": to_base64(each.document),
+                    "signature": to_base64(each.signature),
+                }
+                for each in self.attestations
+            ],
+        }
+
+
+@contextmanager
+def open_artifact(uri: str, access: RegistryAccess) -> Iterator[tuple[Repository, str | Digest]]:
+    """Open the registry's repository or the image layout that an artifact is in.
+
+    Args:
+        uri: the artifact.
+        access: how a registry may be asked.
+
+    Yields:
+        The repository, and the digest or the tag that the URI asks for.
+
+    Raises:
+        FetchError: when it cannot be opened.
+    """
+    reference = parse_reference(uri)
+    with opened([reference], access=access) as (repository,):
+        yield repository, reference.digest or reference.tag
+
+
+def find_evidence(
+    uri: str,
+    data: bytes,
+    *,
+    access: RegistryAccess,
+    open_repository: OpenRepository = open_artifact,
+) -> Evidence:
+    """Look for attestations where a codec comes from.
+
+    Args:
+        uri: its source.
+        data: the codec.
+        access: how servers may be asked.
+        open_repository: opens where artifacts are.
+
+    Raises:
+        FetchError: when the source cannot be asked, or holds another codec by now.
+    """
+    place = place_of(uri)
+    if place.startswith("file://"):
+        return find_beside(Path.from_uri(place), repository=place)
+    if place.startswith("https://"):
+        return _find_on_server(place, access)
+    with open_repository(uri, access) as (repository, wanted):
+        return evidence_in(repository, wanted, data, place=place)
+
+
+def evidence_in(
+    repository: Repository, wanted: str | Digest, data: bytes, *, place: str
+) -> Evidence:
+    """Look for attestations in the repository that a codec is in.
+
+    Args:
+        repository: the repository.
+        wanted: tag or digest of an index or a manifest that leads to the codec.
+        data: the codec.
+        place: what a policy calls the repository.
+
+    Raises:
+        FetchError: when the repository cannot be asked, or holds another codec by now.
+    """
+    links = _links(repository, wanted, Digest.sha256(data))
+    found = [read_attestations(repository, Digest.sha256(link)) for link in links]
+    return Evidence(
+        place,
+        links,
+        tuple(attestation for each in found for attestation in each.attestations),
+        tuple(problem for each in found for problem in each.problems),
+    )
+
+
+def place_of(uri: str) -> str:
+    """Give what a policy calls the place that a source is in.
+
+    Args:
+        uri: the source.
+
+    Returns:
+        `host/path` for a registry's repository; otherwise the URI. Neither has a tag or a pin.
+
+    Raises:
+        FetchError: when it is malformed.
+    """
+    if not uri.startswith(("oci://", "oci-layout://")):
+        return uri.partition("#")[0]
+    reference = parse_reference(uri)
+    if isinstance(reference, Reference):
+        return f"{reference.registry}/{reference.repository}"
+    return f"oci-layout://{reference.path}"
+
+
+def find_beside(path: Path, *, repository: str = "") -> Evidence:
+    """Look for the attestation of a file, which is beside it.
+
+    Args:
+        path: the file.
+        repository: what to call where it was found; the URI of the file when left out.
+    """
+    place = repository or path.absolute().as_uri()
+    try:
+        bundle = read_file(path.with_name(path.name + BUNDLE_SUFFIX), size_max=DOCUMENT_MAX_BYTES)
+    except FileNotFoundError:
+        return Evidence(place)
+    except OSError as failure:
+        reason = f"cannot read {path.name}{BUNDLE_SUFFIX}: {failure.strerror}"
+        return Evidence(place, problems=(reason,))
+    return Evidence(place, attestations=(Attestation("bundle", bundle),))
+
+
+def _find_on_server(url: str, access: RegistryAccess) -> Evidence:
+    access.require_online(url)
+    from chonkle.oci.transport import download  # noqa: PLC0415 - brings requests with it
+
+    try:
+        bundle = download(
+            f"{url}{BUNDLE_SUFFIX}",
+            size_max=DOCUMENT_MAX_BYTES,
+            bounds=access.bounds,
+            ca_file=access.ca_file,
+        )
+    except FetchError as failure:
+        return Evidence(url, problems=(str(failure),))
+    return Evidence(url, attestations=(Attestation("bundle", bundle),))
+
+
+def _links(repository: Repository, wanted: str | Digest, codec: Digest) -> tuple[bytes, ...]:
+    """Give the manifests that lead to a codec."""
+    top = repository.manifest(wanted).data
+    if codec in _named_in(top):
+        return (top,)
+    for descriptor in _descriptors(top, "manifests")[:_MANIFESTS_MAX]:
+        manifest = repository.manifest(descriptor.digest).data
+        if codec in _named_in(manifest):
+            return (top, manifest)
+    raise FetchError(
+        f"{repository.name}: `{wanted}` does not lead to the codec that was fetched from it",
+        hint="it was changed meanwhile; try again",
+    )
+
+
+def _named_in(manifest: bytes) -> frozenset[Digest]:
+    """Give the digests that an index or a manifest leads to; none where it is neither."""
+    return frozenset(
+        each.digest for name in ("manifests", "layers") for each in _descriptors(manifest, name)
+    )
+
+
+def _descriptors(manifest: bytes, name: str) -> list[Descriptor]:
+    what = "manifest"
+    try:
+        document = parse_json(manifest, what=what, error=FetchError)
+        listed = document.get(name) if isinstance(document, dict) else None
+        return [parse_descriptor(each, what) for each in listed] if isinstance(listed, list) else []
+    except FetchError:
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class KeptEvidence:
+    """Evidence in a codec store.
+
+    Attributes:
+        root: the store.
+    """
+
+    root: Path
+
+    def find(self, data: bytes) -> tuple[Evidence, ...]:
+        """Give what is kept for a codec; nothing where that cannot be read."""
+        path = self._path(data)
+        try:
+            text = read_file(path, size_max=_KEPT_MAX_BYTES)
+        except OSError:
+            return ()
+        try:
+            return _parse(text)
+        except AttestationError:
+            # Another program wrote it; the source is asked again.
+            return ()
+
+    def keep(self, data: bytes, evidence: Evidence) -> None:
+        """Keep evidence for a codec, in place of what was found in the same repository.
+
+        Raises:
+            StoreError: when it cannot be written.
+        """
+        others = [each for each in self.find(data) if each.repository != evidence.repository]
+        kept = [evidence, *others][:_EVIDENCE_MAX]
+        document = {"version": _VERSION, "evidence": [each.to_json() for each in kept]}
+        path = self._path(data)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, json.dumps(document, indent=1).encode(), mode=PUBLIC_FILE)
+        except OSError as failure:
+            raise StoreError(f"cannot keep {path}: {failure.strerror}") from failure
+
+    def _path(self, data: bytes) -> Path:
+        return self.root / ".attestations" / f"{Digest.blake3(data).hex}.json"
+
+
+def _parse(text: bytes) -> tuple[Evidence, ...]:
+    what = "kept evidence"
+    document = parse_json(text, what=what, error=AttestationError)
+    if not isinstance(document, dict) or document.get("version") != _VERSION:
+        raise AttestationError(f"{what}: another version")
+    return tuple(_evidence(each, what) for each in _list(document, "evidence", what))
+
+
+def _evidence(document: object, what: str) -> Evidence:
+    fields = document if isinstance(document, dict) else {}
+    repository = fields.get("repository")
+    if not isinstance(repository, str):
+        raise AttestationError(f"{what}: malformed")
+    return Evidence(
+        repository,
+        tuple(
+            from_base64(each, what=what, size_max=_MANIFEST_MAX_BYTES)
+            for each in _list(fields, "links", what)
+        ),
+        tuple(_attestation(each, what) for each in _list(fields, "attestations", what)),
+    )
+
+
+def _attestation(document: object, what: str) -> Attestation:
+    fields = document if isinstance(document, dict) else {}
+    layout = fields.get("layout")
+    for known in LAYOUTS:
+        if layout == known:
+            return Attestation(
+                known,
+                from_base64(fields.get("document"), what=what, size_max=DOCUMENT_MAX_BYTES),
+                from_base64(fields.get("signature"), what=what, size_max=_SIGNATURE_MAX_BYTES),
+            )
+    raise AttestationError(f"{what}: unknown layout")
+
+
+def _list(fields: Mapping[str, object], name: str, what: str) -> list[object]:
+    value = fields.get(name)
+    if not isinstance(value, list):
+        raise AttestationError(f"{what}: malformed")
+    return value

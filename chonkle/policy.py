@@ -1,0 +1,460 @@
+"""Policies: which keys may sign what, and what may be used without.
+
+    version = 1
+    default = "deny"                        or "allow": where no rule applies
+    trusted = ["shipped", "native"]         origins that need no attestation; these when left out
+
+    [keys]
+    alice = "alice.pub"                     a file beside the policy, or the key itself (PEM)
+
+    [[rules]]                               applies where all that it names matches:
+    codecs = ["zlib", "tiff-*"]             codec ids
+    repositories = ["host/codecs/**"]       where a codec comes from
+    digests = ["sha256:<hex>"]              of a manifest, an index or a file
+    from = 2026-01-01                       and only then; `until` is the first moment after it
+    until = 2027-01-01T00:00:00Z
+    signed-by = ["alice"]                   one of `signed-by`, `unsigned` and `deny`
+    identities = ["host/codecs/**"]         beside `signed-by`: repositories that the signer names
+
+A rule with `deny` that applies decides. Otherwise an origin that is trusted is allowed; then one
+rule that applies and is kept is enough; if rules apply and none is kept, the codec is refused; and
+where no rule applies, `default` decides.
+
+In patterns `*` stands for characters other than `/`, and `**` for any. An attestation carries no
+time that could be trusted, so that `from` and `until` are compared with the time of use.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from chonkle.digest import Digest
+from chonkle.errors import AttestationError, DigestMismatchError, PolicyError, offer
+from chonkle.evidence import Evidence
+from chonkle.formats.values import shown
+from chonkle.oci.attestation import Verified, verify
+from chonkle.storage.files import read_file
+
+if TYPE_CHECKING:
+    from chonkle.oci.keys import PublicKey
+
+Origin = Literal["shipped", "native", "installed", "path", "source"]
+
+TRUSTED: tuple[Origin, ...] = ("shipped", "native")
+_MAY_BE_TRUSTED = ("shipped", "native", "installed", "path")
+_VERSION = 1
+_FILE_MAX_BYTES = 1 << 20
+_RULES_MAX = 1000
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", re.ASCII)
+_PATTERN = re.compile(r"[A-Za-z0-9._+:/*@%~\[\]-]{1,512}", re.ASCII)
+_PEM = "-----BEGIN"
+_FIELDS = ("version", "default", "trusted", "keys", "rules")
+_WORDS = ("signed-by", "unsigned", "deny")
+_RULE_FIELDS = ("codecs", "repositories", "digests", "from", "until", *_WORDS, "identities")
+_REASONS_MAX = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """What a name may look like.
+
+    Attributes:
+        text: as written.
+    """
+
+    text: str
+
+    def matches(self, name: str) -> bool:
+        """Tell whether a name looks like this."""
+        parts = re.split(r"(\*+)", self.text.removeprefix("oci://"))
+        words = (
+            (".*" if part != "*" else "[^/]*") if part.startswith("*") else re.escape(part)
+            for part in parts
+        )
+        return re.fullmatch("".join(words), name, re.DOTALL) is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule; see the module for its meaning.
+
+    Attributes:
+        number: its place in the policy, from 1.
+        codecs: None where it is about all.
+        repositories: None where it is about all.
+        digests: None where it is about all.
+        start: the first moment when it holds; None where it always did.
+        end: the first moment when it does not any more; None where it always will.
+        signed_by: names of keys; empty for the other two kinds.
+        identities: None where the signer need not name one of them.
+        unsigned: whether no attestation is needed.
+        deny: why what it applies to is refused; empty for the other two kinds.
+    """
+
+    number: int
+    codecs: tuple[Pattern, ...] | None = None
+    repositories: tuple[Pattern, ...] | None = None
+    digests: frozenset[Digest] | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    signed_by: tuple[str, ...] = ()
+    identities: tuple[Pattern, ...] | None = None
+    unsigned: bool = False
+    deny: str = ""
+
+    def __str__(self) -> str:
+        """Write how a message names the rule."""
+        return f"rule {self.number}"
+
+    def when(self, now: datetime) -> str:
+        """Say why the rule does not hold now; nothing where it does."""
+        if self.start is not None and now < self.start:
+            return f"it holds from {_moment(self.start)} on, and it is {_moment(now)}"
+        if self.end is not None and now >= self.end:
+            return f"it expired at {_moment(self.end)}, and it is {_moment(now)}"
+        return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A codec that may be used if the policy allows it.
+
+    Attributes:
+        codec_id: what it is.
+        origin: where it is from, in one word.
+        name: where it is from, for messages.
+        data: its bytes; empty for a native codec.
+        evidence: what is known of who made it.
+    """
+
+    codec_id: str
+    origin: Origin
+    name: str
+    data: bytes = b""
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Why a policy allows a codec.
+
+    Attributes:
+        reason: in words.
+        signed: the attestation that was demanded; None where none was.
+        key: the key that made it, with its algorithm and digest; empty where none was demanded.
+    """
+
+    reason: str
+    signed: Verified | None = None
+    key: str = ""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A policy that was read and checked.
+
+    Attributes:
+        name: its file, for messages.
+        default: what happens where no rule applies.
+        trusted: origins that need no attestation.
+        keys: by their names.
+        rules: in the order of the file.
+        now: tells the time.
+    """
+
+    name: str
+    default: Literal["allow", "deny"]
+    trusted: tuple[str, ...]
+    keys: Mapping[str, "PublicKey"]
+    rules: tuple[Rule, ...]
+    now: Callable[[], datetime] = _now
+
+    @classmethod
+    def read(cls, path: Path, *, now: Callable[[], datetime] = _now) -> "Policy":
+        """Read the file of a policy, and the keys that it names.
+
+        Args:
+            path: the file.
+            now: tells the time.
+
+        Raises:
+            PolicyError: when it cannot be read, or anything in it is not known.
+            AttestationError: when the extra `attest` is missing.
+        """
+        try:
+            text = read_file(path, size_max=_FILE_MAX_BYTES).decode()
+            document = tomllib.loads(text)
+        except OSError as failure:
+            raise PolicyError(f"cannot read the policy {path}: {failure.strerror}") from failure
+        except UnicodeDecodeError as failure:
+            raise PolicyError(f"policy {path}: not UTF-8 text") from failure
+        except (tomllib.TOMLDecodeError, RecursionError) as failure:
+            reason = f"{failure}"
+            raise PolicyError(f"policy {path}: malformed TOML: {reason}") from failure
+        return _Reader(path).policy(document, now)
+
+    def require(self, candidate: Candidate) -> Allowed:
+        """Require that a codec may be used.
+
+        Args:
+            candidate: the codec, with what is known of it.
+
+        Raises:
+            PolicyError: when it may not, with the reason.
+        """
+        judged = _Judged(candidate)
+        applying = [rule for rule in self.rules if judged.is_under(rule)]
+        now = self.now()
+        for rule in applying:
+            if rule.deny and not rule.when(now):
+                raise self._refusal(candidate, [f"{rule} denies it: {rule.deny}"])
+        if candidate.origin in self.trusted:
+            return Allowed(f"`{candidate.origin}` is trusted")
+        reasons: list[str] = []
+        applying = [rule for rule in applying if not rule.deny]
+        for rule in applying:
+            wrong = rule.when(now)
+            if wrong:
+                reasons.append(f"{rule}: {wrong}")
+            elif rule.unsigned:
+                return Allowed(f"{rule} allows it unsigned")
+            else:
+                found = self._signed(rule, judged, reasons)
+                if found is not None:
+                    return found
+        if not applying:
+            if self.default == "allow":
+                return Allowed("no rule applies")
+            reasons = ["no rule applies to it, and the default is to deny"]
+        raise self._refusal(candidate, reasons)
+
+    def _signed(self, rule: Rule, judged: "_Judged", reasons: list[str]) -> Allowed | None:
+        keys = {name: self.keys[name] for name in rule.signed_by}
+        before = len(reasons)
+        for evidence in judged.candidate.evidence:
+            reasons.extend(f"{rule}: {problem}" for problem in evidence.problems)
+            for attestation in evidence.attestations:
+                try:
+                    found = verify(
+                        attestation,
+                        subjects=judged.subjects(evidence),
+                        keys=keys,
+                        file=judged.candidate.data,
+                    )
+                except AttestationError as failure:
+                    reasons.append(f"{rule}: {attestation.layout} attestation: {failure}")
+                    continue
+                if rule.identities is None or _any(rule.identities, found.identity):
+                    words = f"{rule}: signed by `{found.key}` ({found.layout})"
+                    return Allowed(words, found, str(keys[found.key]))
+                reasons.append(
+                    f"{rule}: signed by `{found.key}` as {shown(found.identity)}, which is none of "
+                    f"{', '.join(f'`{each.text}`' for each in rule.identities)}"
+                )
+        if len(reasons) == before:
+            names = ", ".join(f"`{name}`" for name in keys)
+            reasons.append(f"{rule}: it is not signed, and has to be by {names}")
+        return None
+
+    def _refusal(self, candidate: Candidate, reasons: Sequence[str]) -> PolicyError:
+        listed = list(dict.fromkeys(reasons))
+        more = len(listed) - _REASONS_MAX
+        words = "; ".join(listed[:_REASONS_MAX]) + (f"; and {more} more" if more > 0 else "")
+        return PolicyError(
+            f"policy {self.name} does not allow codec `{candidate.codec_id}` "
+            f"({candidate.origin}, {candidate.name}): {words}"
+        )
+
+
+class _Judged:
+    """A candidate under judgement, with what is computed of it only once."""
+
+    def __init__(self, candidate: Candidate) -> None:
+        self.candidate = candidate
+
+    @cached_property
+    def _own(self) -> tuple[Digest, ...]:
+        data = self.candidate.data
+        return (Digest.sha256(data), Digest.blake3(data)) if data else ()
+
+    @cached_property
+    def _chains(self) -> Mapping[int, tuple[Digest, ...]]:
+        return {id(each): each.subjects(self.candidate.data) for each in self.candidate.evidence}
+
+    def subjects(self, evidence: Evidence) -> tuple[Digest, ...]:
+        """Give the digests that stand for the candidate, from the index to the file."""
+        return self._chains[id(evidence)]
+
+    def is_under(self, rule: Rule) -> bool:
+        """Tell whether a rule applies."""
+        places = [each.repository for each in self.candidate.evidence]
+        digests = {*self._own, *(digest for chain in self._chains.values() for digest in chain)}
+        return (
+            (rule.codecs is None or _any(rule.codecs, self.candidate.codec_id))
+            and (rule.repositories is None or any(_any(rule.repositories, p) for p in places))
+            and (rule.digests is None or bool(rule.digests & digests))
+        )
+
+
+def _any(patterns: Sequence[Pattern], name: str) -> bool:
+    return any(pattern.matches(name) for pattern in patterns)
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+class _Reader:
+    """Reads the parsed TOML of a policy; what is not known is refused."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def policy(self, document: Mapping[str, object], now: Callable[[], datetime]) -> Policy:
+        self._known(document, _FIELDS, "")
+        if type(document.get("version")) is not int or document["version"] != _VERSION:
+            raise self._wrong("version", f"`{_VERSION}`", document.get("version"))
+        default = document.get("default")
+        if default not in ("allow", "deny"):
+            raise self._wrong("default", '`"allow"` or `"deny"`', default)
+        trusted = self._texts(document.get("trusted", list(TRUSTED)), "trusted")
+        for origin in trusted:
+            self._one_of(origin, _MAY_BE_TRUSTED, "trusted")
+        keys = self._keys(document.get("keys", {}))
+        listed = document.get("rules", [])
+        if not isinstance(listed, list) or len(listed) > _RULES_MAX:
+            raise self._wrong("rules", f"at most {_RULES_MAX} tables `[[rules]]`", listed)
+        rules = tuple(self._rule(number, each, keys) for number, each in enumerate(listed, 1))
+        return Policy(str(self._path), default, trusted, keys, rules, now)
+
+    def _keys(self, listed: object) -> dict[str, "PublicKey"]:
+        if not isinstance(listed, dict):
+            raise self._wrong("keys", "a table", listed)
+        if not listed:
+            return {}
+        # It brings what only a policy with keys needs.
+        from chonkle.oci.keys import PublicKey  # noqa: PLC0415
+
+        keys = {}
+        for name, value in listed.items():
+            where = f"keys.{name}"
+            if _NAME.fullmatch(name) is None:
+                raise self._wrong("keys", "names of letters, digits and `. _ @ + -`", name)
+            if not isinstance(value, str) or not value or "\0" in value:
+                raise self._wrong(where, "the path of a public key, or the key itself", value)
+            try:
+                if _PEM in value:
+                    keys[name] = PublicKey.from_pem(value, what="the key")
+                else:
+                    keys[name] = PublicKey.from_file(self._path.parent / value)
+            except AttestationError as failure:
+                raise PolicyError(f"policy {self._path}: `{where}`: {failure}") from failure
+        return keys
+
+    def _rule(self, number: int, table: object, keys: Collection[str]) -> Rule:
+        where = f"rule {number}"
+        if not isinstance(table, dict):
+            raise self._wrong(where, "a table", table)
+        self._known(table, _RULE_FIELDS, where)
+        said = [word for word in _WORDS if word in table]
+        if len(said) != 1:
+            wanted = "one of `signed-by`, `unsigned` and `deny`"
+            raise self._wrong(where, wanted, ", ".join(said) or "none")
+        if "identities" in table and "signed-by" not in table:
+            raise self._wrong(where, "`identities` beside `signed-by`", said[0])
+        signed_by = self._texts(table.get("signed-by", []), f"{where}: signed-by")
+        for name in signed_by:
+            self._one_of(name, keys, f"{where}: signed-by")
+        if said == ["signed-by"] and not signed_by:
+            raise self._wrong(f"{where}: signed-by", "a key", [])
+        if "unsigned" in table and table["unsigned"] is not True:
+            raise self._wrong(f"{where}: unsigned", "`true`", table["unsigned"])
+        deny = table.get("deny", "")
+        if not isinstance(deny, str) or ("deny" in table and not deny.strip()):
+            raise self._wrong(f"{where}: deny", "the reason, in words", deny)
+        start, end = (
+            self._moment(table.get(word), f"{where}: {word}") for word in ("from", "until")
+        )
+        if start is not None and end is not None and start >= end:
+            raise self._wrong(where, "`from` before `until`", f"{start} and {end}")
+        return Rule(
+            number=number,
+            codecs=self._patterns(table, "codecs", where),
+            repositories=self._patterns(table, "repositories", where),
+            digests=self._digests(table, where),
+            start=start,
+            end=end,
+            signed_by=signed_by,
+            identities=self._patterns(table, "identities", where),
+            unsigned="unsigned" in table,
+            deny=deny,
+        )
+
+    def _patterns(
+        self, table: Mapping[str, object], name: str, where: str
+    ) -> tuple[Pattern, ...] | None:
+        if name not in table:
+            return None
+        texts = self._texts(table[name], f"{where}: {name}")
+        for text in texts:
+            if _PATTERN.fullmatch(text) is None:
+                raise self._wrong(f"{where}: {name}", "a name, which may have `*` in it", text)
+        if not texts:
+            raise self._wrong(f"{where}: {name}", "a name; leave it out for all", [])
+        return tuple(map(Pattern, texts))
+
+    def _digests(self, table: Mapping[str, object], where: str) -> frozenset[Digest] | None:
+        if "digests" not in table:
+            return None
+        texts = self._texts(table["digests"], f"{where}: digests")
+        if not texts:
+            raise self._wrong(f"{where}: digests", "a digest; leave it out for all", [])
+        try:
+            return frozenset(map(Digest.parse, texts))
+        except DigestMismatchError as failure:
+            raise PolicyError(f"policy {self._path}: {where}: digests: {failure}") from failure
+
+    def _moment(self, value: object, where: str) -> datetime | None:
+        if value is None:
+            return None
+        if isinstance(value, datetime):
+            if value.tzinfo is not None:
+                return value
+        elif isinstance(value, date):
+            return datetime(value.year, value.month, value.day, tzinfo=UTC)
+        wanted = "a date as 2026-01-31, which begins in UTC, or 2026-01-31T12:00:00Z"
+        raise self._wrong(where, wanted, str(value))
+
+    def _texts(self, value: object, where: str) -> tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            raise self._wrong(where, "a list of texts", value)
+        return tuple(value)
+
+    def _known(self, table: Mapping[str, object], names: Sequence[str], where: str) -> None:
+        for name in table:
+            self._one_of(name, names, f"{where}: unknown field" if where else "unknown field")
+
+    def _one_of(self, name: str, names: Collection[str], where: str) -> None:
+        if name in names:
+            return
+        near = get_close_matches(name, names, n=1)
+        raise PolicyError(
+            f"policy {self._path}: {where} {shown(name)}",
+            expected=offer(names),
+            hint=f"did you mean `{near[0]}`?" if near else "",
+        )
+
+    def _wrong(self, where: str, expected: str, got: object) -> PolicyError:
+        return PolicyError(
+            f"policy {self._path}: wrong `{where}`", expected=expected, got=shown(got)
+        )

@@ -1,0 +1,73 @@
+"""`chonkle keygen`: a pair of keys to sign codecs with."""
+
+from pathlib import Path
+
+import click
+
+from chonkle.cli.output import print_json, print_lines
+from chonkle.errors import AttestationError, explained
+from chonkle.storage.files import PUBLIC_FILE, write_atomic
+from chonkle_toolchain.cli import options
+from chonkle_toolchain.cli.passwords import key_password, key_password_stdin
+
+_ALGORITHMS = ("ecdsa-p256", "ed25519")
+
+
+@click.command(short_help="Make a pair of keys to sign codecs with.")
+@click.option(
+    "--output-prefix",
+    type=click.Path(path_type=Path),
+    default=Path("chonkle"),
+    metavar="PREFIX",
+    help="Write PREFIX.key and PREFIX.pub.  [default: chonkle]",
+)
+@click.option(
+    "--algorithm",
+    type=click.Choice(_ALGORITHMS),
+    default=_ALGORITHMS[0],
+    show_default=True,
+    help="Of the signatures. cosign 3 checks only those of ecdsa-p256.",
+)
+@key_password_stdin
+@options.as_json
+def keygen(output_prefix: Path, algorithm: str, *, key_password_stdin: bool, as_json: bool) -> None:
+    """Make a private key, which signs codecs, and a public key, which checks the signatures.
+
+    The private key is sealed with a password, in a form that cosign reads too. The password is
+    CHONKLE_KEY_PASSWORD or COSIGN_PASSWORD, or it is asked for. Files that are there are not
+    replaced.
+
+    \b
+    Examples:
+      chonkle keygen
+      chonkle keygen --output-prefix release --algorithm ed25519
+    """
+    # Late: the extra may be missing, which concerns no other command.
+    from chonkle.oci.private_keys import PrivateKey  # noqa: PLC0415
+
+    secret, public = (
+        output_prefix.with_name(f"{output_prefix.name}.{ending}") for ending in ("key", "pub")
+    )
+    for path in (secret, public):
+        if path.exists():
+            raise AttestationError(
+                f"{path} is there already", hint="remove it, or name another --output-prefix"
+            )
+    password = key_password(from_stdin=key_password_stdin, is_new=True)
+    key = PrivateKey.generate("ed25519" if algorithm == "ed25519" else "ecdsa-p256")
+    try:
+        write_atomic(public, key.public.to_pem(), mode=PUBLIC_FILE)
+        try:
+            write_atomic(secret, key.to_pem(password))
+        except BaseException:
+            public.unlink()
+            raise
+    except OSError as failure:
+        raise AttestationError(f"cannot write the keys: {explained(failure)}") from failure
+    if as_json:
+        print_json({"private": str(secret), "public": str(public), "key": str(key.public)})
+    else:
+        print_lines(
+            f"{secret}  private: keep it, and its password, to yourself",
+            f"{public}  public: {key.public}",
+        )

@@ -1,0 +1,47 @@
+"""Passwords of private keys: asked for without echo, or from where a program puts them."""
+
+import os
+import sys
+
+import click
+
+from chonkle.errors import AttestationError
+
+# The second one is cosign's.
+_VARIABLES = ("CHONKLE_KEY_PASSWORD", "COSIGN_PASSWORD")
+
+key_password_stdin = click.option(
+    "--key-password-stdin",
+    is_flag=True,
+    help="Read the key's password from stdin, one line.",
+)
+
+
+def key_password(*, from_stdin: bool, is_new: bool = False) -> bytes:
+    """Get the password of a private key.
+
+    Args:
+        from_stdin: whether the user said that it is there.
+        is_new: whether it is to be chosen, and so is asked for twice.
+
+    Raises:
+        AttestationError: when there is no password to be had.
+    """
+    if from_stdin:
+        line = sys.stdin.readline()
+        if not line:
+            raise AttestationError("no password on standard input", expected="one line")
+        return line.rstrip("\r\n").encode()
+    for name in _VARIABLES:
+        if name in os.environ:
+            return os.environ[name].encode()
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise AttestationError(
+            "no password for the key, and no terminal to ask for it",
+            hint=f"set {_VARIABLES[0]}, or use --key-password-stdin",
+        )
+    words = "Password for the new key" if is_new else "Password of the key"
+    text: str = click.prompt(
+        words, hide_input=True, err=True, default="", show_default=False, confirmation_prompt=is_new
+    )
+    return text.encode()
