@@ -80,9 +80,9 @@ def install(
         admission = Admission(policy=policy, codec_store=store.root, access=access)
         codec_id = codec.signature.codec_id
         allowed = admission.require(codec_id, "source", fetched.pinned, fetched.data)
-    fetched.keep(kept)
     was_there = any(found.digest == codec.digest for found in _named(store, codec))
     installed = store.install(codec, source=fetched.pinned)
+    fetched.keep(kept)
     manifest = "" if fetched.manifest is None else str(fetched.manifest)
     return Installed(installed, fetched.pinned, manifest, was_there, allowed)
 

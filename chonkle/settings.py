@@ -121,9 +121,9 @@ def _boolean(variables: Mapping[str, str], name: str) -> bool:
 
 
 def _access(variables: Mapping[str, str]) -> RegistryAccess:
-    registry, user, password = (
-        variables.get(f"CHONKLE_REGISTRY{more}", "") for more in ("", "_USERNAME", "_PASSWORD")
-    )
+    registry = variables.get("CHONKLE_REGISTRY", "")
+    user = variables.get("CHONKLE_REGISTRY_USERNAME", "")
+    password = variables.get("CHONKLE_REGISTRY_PASSWORD", "")
     if (user or password) and not (registry and user and password):
         raise ChonkleError(
             "credentials for a registry are incomplete",

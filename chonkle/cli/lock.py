@@ -55,5 +55,5 @@ def lock(pipeline: Path, *, update: bool, check: bool, as_json: bool, **options:
     if not is_current:
         replace_file(path, new.to_text().encode())
     if not as_json:
-        words = "is up to date" if is_current else "written"
+        words = "up to date" if is_current else "written"
         print_lines(f"{path}: {words}, {len(new.codecs)} codecs", err=True)

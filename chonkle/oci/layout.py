@@ -85,7 +85,7 @@ class LayoutRepository(Repository):
                 # Some tools name nothing in a layout of one artifact.
                 named = [entry for entry in entries if REF_NAME not in entry.annotations]
             if len({entry.digest for entry in named}) > 1:
-                raise FetchError(f"two manifests are named {shown(wanted)}")
+                raise FetchError(f"two manifests are named `{wanted}`")
             return _unnamed(named[0]) if named else None
 
     def manifest(self, wanted: str | Digest) -> StoredManifest:
@@ -94,7 +94,7 @@ class LayoutRepository(Repository):
         with self._explained():
             if found is None:
                 names = ", ".join(f"`{tag}`" for tag in self.tags()) or "none"
-                raise FetchError(f"no manifest {shown(str(wanted))}", got=f"the tags {names}")
+                raise FetchError(f"no manifest `{wanted}`", got=f"the tags {names}")
             if found.size > MANIFEST_MAX_BYTES:
                 raise FetchError(
                     "a manifest is too large",

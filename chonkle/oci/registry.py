@@ -154,15 +154,17 @@ class RegistryRepository(Repository):
     ) -> Descriptor:
         """Write a blob, unless it is there."""
         blob = Descriptor(media_type, Digest.sha256(data), len(data))
-        for number in range(_UPLOADS_MAX):
-            if self.has_blob(blob):
-                break
-            refusal = self._upload(blob, data, progress)
-            if refusal is None:
-                break
+        lost: FetchError | None = None
+        for _ in range(_UPLOADS_MAX):
             # An upload that broke may be lost, or have arrived in full: it is looked for again.
-            if refusal.status_code not in _LOST or number + 1 == _UPLOADS_MAX:
-                self._accepted(refusal, f"blob {blob.digest}")
+            if self.has_blob(blob):
+                lost = None
+                break
+            lost = self._upload(blob, data, progress)
+            if lost is None:
+                break
+        if lost is not None:
+            raise lost
         if progress is not None:
             progress(blob.size, blob.size)
         return blob
@@ -278,8 +280,8 @@ class RegistryRepository(Repository):
 
     def _upload(
         self, blob: Descriptor, data: bytes, progress: Progress | None
-    ) -> requests.Response | None:
-        """Send a blob; give the answer that refused it, or None."""
+    ) -> FetchError | None:
+        """Send a blob; give why the upload is lost, which another one may not be, or None."""
         response = self._request("POST", "blobs/uploads/", repeatable=True)
         what = f"blob {blob.digest}"
         self._accepted(response, what)
@@ -289,14 +291,14 @@ class RegistryRepository(Repository):
         rest = data
         if len(data) > chunk_bytes:
             sent = self._send_chunks(location, data, chunk_bytes, what, progress)
-            if isinstance(sent, requests.Response):
+            if isinstance(sent, FetchError):
                 return sent
             location, rest = sent, b""
         ended = self._send(
             "PUT", location.with_query({"digest": str(blob.digest)}), headers=_BINARY, body=rest
         )
         if not _is_success(ended):
-            return ended
+            return self._lost(ended, what)
         stored = ended.headers.get("Docker-Content-Digest")
         if stored is not None and stored != str(blob.digest):
             raise DigestMismatchError(
@@ -313,8 +315,8 @@ class RegistryRepository(Repository):
         chunk_bytes: int,
         what: str,
         progress: Progress | None,
-    ) -> Address | requests.Response:
-        """Send a blob in chunks; give where its upload ends, or the answer that refused a chunk."""
+    ) -> Address | FetchError:
+        """Send a blob in chunks; give where its upload ends, or why it is lost."""
         start, resumes = 0, 0
         failure: FetchError | None = None
         while start < len(data):
@@ -330,7 +332,7 @@ class RegistryRepository(Repository):
             if response is None or response.status_code == HTTPStatus.RANGE_NOT_SATISFIABLE:
                 response, usual = self._send("GET", location), 0
             if not _is_success(response):
-                return response
+                return failure or self._lost(response, what)
             location = self._location(response, what, usual=location)
             arrived = _arrived(response, usual)
             resumes += arrived != end
@@ -342,6 +344,16 @@ class RegistryRepository(Repository):
                 )
             start = arrived
         return location
+
+    def _lost(self, response: requests.Response, what: str) -> FetchError:
+        """Give why an upload is lost; raise what would befall another one as well."""
+        try:
+            self._accepted(response, what)
+        except FetchError as failure:
+            if response.status_code in _LOST:
+                return failure
+            raise
+        raise AssertionError  # it was refused
 
     def _location(
         self, response: requests.Response, what: str, *, usual: Address | None = None

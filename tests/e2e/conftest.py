@@ -183,7 +183,7 @@ def error_of(tmp_path: Path) -> Callable[..., str]:
         **options: Any,  # noqa: ANN401 - those of run_chonkle
     ) -> str:
         scratch = tmp_path / "scratch"
-        scratch.mkdir()
+        scratch.mkdir(exist_ok=True)
         environment = {
             **options.pop("environment", {}),
             **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch)),

@@ -1,0 +1,262 @@
+"""`chonkle lock` and `run --locked`: what was locked is run, whatever became of its source."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chonkle.digest import Digest
+from chonkle.lock import Lock
+from tests.e2e import registries
+from tests.e2e.registries import Registry
+
+pytestmark = pytest.mark.network
+
+type ErrorOf = Callable[..., str]
+type Chonkle = Callable[..., Any]
+type Explain = Callable[..., Any]
+
+NAME = "codecs/guest"
+RUN = ("pipeline.json", "--codec-store", "store", "--locked")
+LOCK = ("lock", "pipeline.json", "--codec-store", "store")
+OFFLINE = {"CHONKLE_OFFLINE": "1"}
+
+
+@pytest.fixture
+def wasm(make_codec: Callable[..., bytes]) -> bytes:
+    return make_codec()
+
+
+@pytest.fixture
+def newer(wasm: bytes) -> bytes:
+    """The same codec with other bytes: an unknown section behind it."""
+    return wasm + b"\0\2\1x"
+
+
+@pytest.fixture
+def registry(tmp_path_factory: pytest.TempPathFactory, registry_program: str) -> Iterator[Registry]:
+    with registries.started(tmp_path_factory.mktemp("registry"), registry_program) as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path) -> Path:
+    (tmp_path / "store").mkdir()
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def write(tmp_path: Path, pipeline_of: Callable[..., dict[str, Any]]) -> Callable[..., None]:
+    def write(uri: str, name: str = "pipeline.json", **fields: object) -> None:
+        document = pipeline_of(sources={"guest": uri}, **fields)
+        (tmp_path / name).write_text(json.dumps(document))
+
+    return write
+
+
+def locked(tmp_path: Path) -> Lock:
+    return Lock.read(tmp_path / "pipeline.json.lock")
+
+
+def empty(store: Path) -> None:
+    """Remove all files that a run could take."""
+    for path in sorted(store.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+
+
+def reason(explain: Explain, **options: Any) -> str:  # noqa: ANN401 - those of `explain`
+    found: str = explain(*RUN, **options)["steps"][0]["reason"]
+    return found
+
+
+def test_a_changed_tag_changes_nothing(
+    *,
+    tmp_path: Path,
+    store: Path,
+    chonkle: Chonkle,
+    explain: Explain,
+    error_of: ErrorOf,
+    registry: Registry,
+    write: Callable[..., None],
+    wasm: bytes,
+    newer: bytes,
+) -> None:
+    manifest = registry.push(NAME, "1", wasm)
+    uri = f"oci://{registry.address}/{NAME}:1"
+    pinned = f"{uri}@{manifest}"
+    write(uri)
+    added = chonkle(*LOCK).stdout.decode()
+    assert added == f"+ guest from {uri}: guest-wat@1.0.0 (core)\n"
+    (only,) = locked(tmp_path).codecs
+    assert (only.source, only.digest) == (pinned, Digest.blake3(wasm))
+
+    registry.push(NAME, "1", newer)
+    chonkle(*LOCK, "--check")
+    before = len(registry.requests())
+    assert reason(explain, environment=OFFLINE) == "locked, installed"
+    assert reason(explain) == "locked, installed"
+    assert len(registry.requests()) == before
+    # Without the file, its copy; without that, the source, which is pinned.
+    (store / "guest/guest-wat@1.0.0.core.wasm").unlink()
+    assert reason(explain, environment=OFFLINE).endswith(", kept")
+    empty(store)
+    message = error_of("run", *RUN, "--explain", environment=OFFLINE)
+    assert f"codec `guest`, locked as `{Digest.blake3(wasm)}`: {pinned}: not fetched" in message
+    assert f"`CHONKLE_OFFLINE=0 chonkle pull '{pinned}'` fetches it" in message
+    chonkle("pull", pinned, "--codec-store", "store")
+    assert reason(explain, environment=OFFLINE) == "locked, installed"
+    empty(store)
+    assert reason(explain) == f"locked source {pinned}"
+    # A run without the lock takes what is under the tag now.
+    found = explain("pipeline.json", "--codec-store", "store")["steps"][0]
+    assert found["reason"] == f"source of the pipeline {uri}"
+    assert reason(explain, environment=OFFLINE) == f"locked source {pinned}, kept"
+    forced = {"CHONKLE_FORCE_DOWNLOAD": "1"}
+    assert reason(explain, environment=forced) == f"locked source {pinned}"
+
+
+def test_an_update_says_what_changes(
+    *,
+    tmp_path: Path,
+    store: Path,
+    chonkle: Chonkle,
+    chonkle_done: Chonkle,
+    registry: Registry,
+    write: Callable[..., None],
+    wasm: bytes,
+    newer: bytes,
+) -> None:
+    registry.push(NAME, "1", newer)
+    uri = f"oci://{registry.address}/{NAME}:1"
+    write(uri)
+    chonkle(*LOCK)
+    text = (tmp_path / "pipeline.json.lock").read_text()
+    # Older bytes under the tag, in a store that has nothing: the lock stays with what it has.
+    registry.push(NAME, "1", wasm)
+    empty(store)
+    chonkle(*LOCK)
+    assert (tmp_path / "pipeline.json.lock").read_text() == text
+    empty(store)
+    done = chonkle_done(*LOCK, "--update", "--check", cwd=tmp_path)
+    assert done.returncode == 1
+    one, two = (str(Digest.blake3(each))[:19] for each in (newer, wasm))
+    line = f"~ guest from {uri}: guest-wat@1.0.0 (core): digest {one}... -> {two}..., source "
+    assert done.stdout.decode().startswith(line)
+    assert b"is not what would be written; hint: `chonkle lock pipeline.json`" in done.stderr
+    assert (tmp_path / "pipeline.json.lock").read_text() == text
+    chonkle(*LOCK, "--update")
+    assert locked(tmp_path).codecs[0].digest == Digest.blake3(wasm)
+
+
+def test_a_pipeline_that_asks_for_something_else_is_refused(
+    *,
+    tmp_path: Path,
+    chonkle: Chonkle,
+    chonkle_done: Chonkle,
+    error_of: ErrorOf,
+    write: Callable[..., None],
+    wasm: bytes,
+) -> None:
+    file = tmp_path / "guest.wasm"
+    file.write_bytes(wasm)
+    write(file.as_uri())
+    assert "`chonkle lock` writes it" in error_of("run", *RUN, "--explain")
+    done = chonkle_done(*LOCK, "--check", cwd=tmp_path)
+    assert (done.returncode, done.stdout.startswith(b"+ guest from file://")) == (1, True)
+    chonkle(*LOCK)
+    other = tmp_path / "other.wasm"
+    other.write_bytes(wasm)
+    write(other.as_uri())
+    message = error_of("run", *RUN, "--explain")
+    assert "codec `guest` is not in the lock as this pipeline asks for it" in message
+    for more in (("--source", f"guest={file.as_uri()}"), ("--codec-path", "guest=guest.wasm")):
+        assert "a lock and `" in error_of("run", *RUN, "--explain", *more)
+    message = error_of("run", *RUN, "--explain", "--preference", "native")
+    assert "not in the lock" in message
+    write(file.as_uri())
+    message = error_of("run", *RUN, "--explain", "--preference", "native")
+    assert "the lock has a core one, which is not preferred, expected `native`" in message
+
+
+def test_a_forged_copy_or_source_is_refused(
+    *,
+    tmp_path: Path,
+    store: Path,
+    chonkle: Chonkle,
+    explain: Explain,
+    error_of: ErrorOf,
+    write: Callable[..., None],
+    wasm: bytes,
+    newer: bytes,
+) -> None:
+    file = tmp_path / "guest.wasm"
+    file.write_bytes(wasm)
+    write(file.as_uri())
+    chonkle(*LOCK)
+    installed = store / "guest/guest-wat@1.0.0.core.wasm"
+    installed.write_bytes(newer)
+    assert reason(explain) == f"locked {Digest.blake3(wasm)}, kept"
+    (store / ".sources/blake3" / Digest.blake3(wasm).hex).write_bytes(newer)
+    assert reason(explain) == f"locked source {file.as_uri()}#blake3={Digest.blake3(wasm).hex}"
+    empty(store)
+    file.write_bytes(newer)
+    assert "wrong digest" in error_of("run", *RUN, "--explain")
+    # A lock that was edited contradicts the file that it names.
+    file.write_bytes(wasm)
+    assert reason(explain).startswith("locked source ")
+    path = tmp_path / "pipeline.json.lock"
+    path.write_text(path.read_text().replace('"1.0.0"', '"2.0.0"'))
+    message = error_of("run", *RUN, "--explain")
+    assert "not what the lock says, expected `guest-wat@2.0.0 (core)`" in message
+
+
+def test_pipelines_within_pipelines_and_native_codecs_are_locked_too(
+    *,
+    tmp_path: Path,
+    chonkle: Chonkle,
+    explain: Explain,
+    error_of: ErrorOf,
+    write: Callable[..., None],
+    pipeline_of: Callable[..., dict[str, Any]],
+    wasm: bytes,
+) -> None:
+    file, inner = tmp_path / "guest.wasm", tmp_path / "inner.json"
+    file.write_bytes(wasm)
+    write(file.as_uri(), "inner.json")
+    document = pipeline_of("one-step", sources={"one-step": inner.as_uri()})
+    document["codec_id"] = "outer"
+    document["steps"]["zlib"] = {"codec_id": "zlib", "inputs": {"bytes": "only.bytes"}}
+    document["outputs"] = {"bytes": "zlib.bytes"}
+    (tmp_path / "pipeline.json").write_text(json.dumps(document))
+    chonkle(*LOCK, "--preference", "native")
+    found = {each.key.codec_id: each for each in locked(tmp_path).codecs}
+    assert {name: each.backend for name, each in found.items()} == {
+        "guest": "core",
+        "one-step": "pipeline",
+        "zlib": "native",
+    }
+    assert found["zlib"].version[0].isdigit()
+    # The pipeline that is a step has its own bytes, whatever the file holds now.
+    inner.write_text("{}")
+    steps = explain(*RUN, environment=OFFLINE)["steps"]
+    assert [each["reason"] for each in steps] == ["locked, installed", "locked, numcodecs"]
+    path = tmp_path / "pipeline.json.lock"
+    path.write_text(path.read_text().replace(found["zlib"].version, "0.1.0"))
+    message = error_of("run", *RUN, "--explain")
+    assert "step `zlib`: codec `zlib`: not what the lock says, expected `numcodecs.zlib@0.1.0" in (
+        message
+    )
+
+
+def test_a_locked_run_gives_the_same_bytes(
+    *, tmp_path: Path, chonkle: Chonkle, write: Callable[..., None], wasm: bytes
+) -> None:
+    (tmp_path / "guest.wasm").write_bytes(wasm)
+    (tmp_path / "in").write_bytes(os.urandom(100))
+    write((tmp_path / "guest.wasm").as_uri())
+    chonkle(*LOCK)
+    chonkle("run", *RUN, "--input", "bytes=in", "--output", "bytes=out")
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "in").read_bytes()
