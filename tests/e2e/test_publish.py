@@ -234,28 +234,60 @@ def test_a_codec_that_fails_its_checks_is_not_published(
     assert shop.registry.tags("bad/guest") == []
 
 
-@pytest.mark.parametrize("shop", ["plain"], indirect=True)
-def test_a_pipeline_runs_from_what_was_published(
+@pytest.mark.parametrize("abi", ["core", "component"])
+def test_the_demo_runs_from_pinned_sources(
     *,
     tmp_path: Path,
     tile: Any,  # noqa: ANN401 - a fixture's
+    shop: Shop,
     published: dict[str, dict[str, Any]],
     chonkle: Callable[..., Completed],
+    explain: Callable[..., Any],
+    abi: str,
 ) -> None:
+    """Once pulled into an empty store, they are there without a registry."""
+    names = {"zlib": "zlib-rs", "tiff-predictor-2": "tiff-predictor-2-c"}
     sources = {
-        "zlib": published["zlib-rs@1.0.0.core.wasm"]["reference"],
-        "tiff-predictor-2": published["tiff-predictor-2-c@1.0.0.component.wasm"]["reference"],
+        codec_id: published[f"{name}@1.0.0.{abi}.wasm"]["reference"]
+        for codec_id, name in names.items()
     }
-    pipeline = {**tile.pipeline, "sources": sources}
-    (tmp_path / "pipeline.json").write_text(json.dumps(pipeline))
-    (tmp_path / "store").mkdir()
+    (tmp_path / "pipeline.json").write_text(json.dumps({**tile.pipeline, "sources": sources}))
     (tmp_path / "tile.bin").write_bytes(tile.encoded)
-    forced = [f"--source={codec_id}={uri}" for codec_id, uri in sources.items()]
-    chonkle(
-        *("run", "pipeline.json", "--codec-store", "store", *forced),
-        *("--input", "bytes=tile.bin", "--output", "bytes=pixels.raw"),
+    (tmp_path / "store").mkdir()
+    store = ("--codec-store", "store")
+    for uri in sources.values():
+        chonkle(
+            *("pull", uri, *store, *shop.options), stdin=shop.stdin, environment=shop.environment
+        )
+    run = (
+        *("pipeline.json", *store, "--input", "bytes=tile.bin", "--output", "bytes=pixels.raw"),
+        # Not what is shipped with the package.
+        *(f"--source={codec_id}={uri}" for codec_id, uri in sources.items()),
     )
+    before = len(shop.registry.requests())
+    found = explain(*run, environment={"CHONKLE_OFFLINE": "1"})
     assert (tmp_path / "pixels.raw").read_bytes() == tile.pixels
+    assert len(shop.registry.requests()) == before
+    for step, uri in zip(found["steps"], sources.values(), strict=True):
+        assert step["backend"] == abi
+        assert uri in step["reason"]
+
+
+@pytest.mark.parametrize("shop", ["private", "token"], indirect=True)
+def test_only_a_user_publishes(
+    shop: Shop, tmp_path: Path, chonkle_done: Callable[..., Completed]
+) -> None:
+    file = CODECS / "crc32/crc32-rs@1.0.0.core.wasm"
+    ca_file = () if shop.registry.ca_file is None else ("--ca-file", shop.registry.ca_file)
+    done = chonkle_done(
+        *("publish", file, f"oci://{shop.registry.address}/codecs/mine:1", "--no-verify"),
+        *ca_file,
+        cwd=tmp_path,
+    )
+    assert (done.returncode, done.stdout) == (1, b"")
+    (error,) = done.stderr.decode().splitlines()
+    assert "401 Unauthorized" in error
+    assert shop.registry.tags("codecs/mine") == []
 
 
 def test_what_was_published_is_verified_with_its_vectors(
