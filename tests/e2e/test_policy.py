@@ -1,0 +1,190 @@
+"""Signing and policies, as a user meets them: on the command line, with a registry and files."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e import registries
+from tests.e2e.registries import Registry
+
+pytestmark = [pytest.mark.network, pytest.mark.slow]
+
+type Run = Callable[..., Any]
+
+SIGNER = {"CHONKLE_KEY_PASSWORD": "of a key"}
+STORE = ("--codec-store", "store")
+POLICY = """\
+version = 1
+default = "deny"
+keys.release = "release.pub"
+[[rules]]
+codecs = ["packbits"]
+repositories = ["{registry}/codecs/**"]
+signed-by = ["release"]
+identities = ["{registry}/codecs/**"]
+"""
+
+
+@pytest.fixture
+def registry(tmp_path_factory: pytest.TempPathFactory, registry_program: str) -> Iterator[Registry]:
+    with registries.started(tmp_path_factory.mktemp("registry"), registry_program) as found:
+        yield found
+
+
+@pytest.fixture
+def uri(
+    tmp_path: Path, registry: Registry, chonkle: Run, pipeline_of: Callable[..., dict[str, Any]]
+) -> str:
+    """Publish a codec with its golden vectors and provenance, and make a key and a policy."""
+    codec = Path(__file__).parents[2] / "codec/packbits/packbits-c@1.0.0.core.wasm"
+    target = f"oci://{registry.address}/codecs/packbits:1"
+    chonkle("publish", codec, target, "--no-verify")
+    chonkle("keygen", "--output-prefix", "release", environment=SIGNER)
+    (tmp_path / "policy.toml").write_text(POLICY.format(registry=registry.address))
+    (tmp_path / "store").mkdir()
+    document = pipeline_of("packbits", sources={"packbits": target})
+    (tmp_path / "pipeline.json").write_text(json.dumps(document))
+    (tmp_path / "input").write_bytes(b"\x00a")
+    return target
+
+
+RUN = ("run", "pipeline.json", "--input", "bytes=input", "--output", "bytes=out", *STORE)
+
+
+def test_an_author_signs_and_a_reader_demands_it(
+    uri: str, tmp_path: Path, chonkle: Run, error_of: Run, registry: Registry
+) -> None:
+    digest = registries.sha256(registry.read("codecs/packbits/manifests/1"))
+    pinned = f"{uri}@{digest}"
+    strict = {"CHONKLE_POLICY": str(tmp_path / "policy.toml")}
+    # Unsigned: refused by every command, and nothing is left.
+    for arguments in (
+        ("pull", uri, *STORE, "--policy", "policy.toml"),
+        (*RUN, "--source", f"packbits={uri}", "--policy", "policy.toml"),
+        ("lock", "pipeline.json", "--source", f"packbits={uri}", *STORE, "--policy", "policy.toml"),
+    ):
+        assert "rule 1: it is not signed, and has to be by `release`" in error_of(*arguments)
+    assert list((tmp_path / "store").iterdir()) == []
+    assert "it is not signed" in error_of("pull", uri, *STORE, environment=strict)
+
+    done = chonkle("sign", uri, "--key", "release.key", environment=SIGNER)
+    assert f"signed  {pinned}" in done.stdout.decode()
+    report = json.loads(
+        chonkle("verify", uri, "--key", "release.pub", "--policy", "policy.toml", "--json").stdout
+    )[0]
+    checks = {each["name"]: each for each in report["checks"]}
+    assert checks["attestation"]["reason"] == (
+        "signed by `release.pub` (classic), `release.pub` (bundle)"
+    )
+    assert checks["policy"]["reason"] == "rule 1: signed by `release` (classic)"
+    assert checks["provenance"]["outcome"] == "passed"
+    assert "as codecs.lock says" in checks["provenance"]["reason"]
+
+    found = json.loads(chonkle("pull", uri, *STORE, "--json", environment=strict).stdout)
+    assert found["policy"] == "rule 1: signed by `release` (classic)"
+    key = found["signed_by"]
+    assert key.startswith("ecdsa-p256 sha256:")
+    chonkle("lock", "pipeline.json", "--source", f"packbits={uri}", *STORE, environment=strict)
+    assert f'signed_by = "{key}"' in (tmp_path / "pipeline.json.lock").read_text()
+    # From here on no network is needed, and the policy is still demanded.
+    registry.stop()
+    offline = {**strict, "CHONKLE_OFFLINE": "1"}
+    chonkle(*RUN, "--locked", environment=offline)
+    chonkle(*RUN, "--source", f"packbits={pinned}", environment=offline)
+    assert (tmp_path / "out").read_bytes() == bytes([0, 1, 1, 0, 0, 0, 0, 1])
+    policy = tmp_path / "policy.toml"
+    policy.write_text(f"{policy.read_text()}until = 2020-01-01\n")
+    (tmp_path / "out").unlink()
+    assert "rule 1: it expired at 2020-01-01" in error_of(*RUN, "--locked", environment=offline)
+
+
+def test_a_policy_that_is_wrong_stops_every_command(
+    uri: str, tmp_path: Path, error_of: Run
+) -> None:
+    (tmp_path / "policy.toml").write_text('version = 1\ndefault = "deny"\nruls = []\n')
+    for arguments in (RUN, ("pull", uri, *STORE), ("validate", "pipeline.json", *STORE)):
+        words = error_of(*arguments, "--policy", "policy.toml")
+        assert 'policy policy.toml: unknown field `"ruls"`' in words
+        assert "did you mean `rules`?" in words
+
+
+def test_what_another_key_signed_for_another_repository_is_refused(
+    uri: str, chonkle: Run, error_of: Run
+) -> None:
+    chonkle("keygen", "--output-prefix", "mallory", environment=SIGNER)
+    chonkle("sign", uri, "--key", "mallory.key", environment=SIGNER)
+    chonkle(
+        *("sign", uri, "--key", "release.key", "--identity", "elsewhere.test/x"),
+        environment=SIGNER,
+    )
+    words = error_of("pull", uri, *STORE, "--policy", "policy.toml")
+    assert "no accepted key made this signature" in words
+    assert 'signed by `release` as `"elsewhere.test/x"`, which is none of' in words
+
+
+@pytest.mark.usefixtures("uri")
+def test_an_image_layout_is_signed_and_checked(
+    tmp_path: Path, chonkle: Run, error_of: Run, chonkle_done: Run
+) -> None:
+    codec = Path(__file__).parents[2] / "codec/packbits/packbits-c@1.0.0.core.wasm"
+    layout = "oci-layout://layout:1"
+    chonkle("publish", codec, layout, "--no-verify")
+    chonkle("sign", layout, "--key", "release.key", environment=SIGNER)
+    again = chonkle("sign", layout, "--key", "release.key", environment=SIGNER).stdout
+    assert again.startswith(b"signed already  oci-layout://layout:1@sha256:")
+    chonkle("verify", layout, "--key", "release.pub")
+    chonkle("keygen", "--output-prefix", "other", environment=SIGNER)
+    done = chonkle_done("verify", layout, "--key", "other.pub", cwd=tmp_path)
+    assert done.returncode == 1
+    assert b"attestation" in done.stdout
+    assert "no such artifact" in error_of(
+        "sign", "oci-layout://layout:2", "--key", "release.key", environment=SIGNER
+    )
+
+
+@pytest.mark.usefixtures("uri")
+def test_a_file_is_signed_and_checked(
+    tmp_path: Path, chonkle: Run, error_of: Run, chonkle_done: Run
+) -> None:
+    codec = tmp_path / "packbits.wasm"
+    source = Path(__file__).parents[2] / "codec/packbits/packbits-c@1.0.0.core.wasm"
+    codec.write_bytes(source.read_bytes())
+    chonkle("sign", codec, "--key", "release.key", environment=SIGNER)
+    chonkle("verify", codec, "--key", "release.pub")
+    # From a program that knows the password, and with the wrong one.
+    done = chonkle(
+        "sign", codec, "--key", "release.key", "--key-password-stdin", stdin=b"of a key\n"
+    )
+    assert done.stdout.startswith(b"signed already")
+    words = error_of(
+        "sign", codec, "--key", "release.key", environment={"COSIGN_PASSWORD": "wrong"}
+    )
+    assert "release.key: the password is wrong, or the file damaged" in words
+    assert "no password for the key" in error_of("sign", codec, "--key", "release.key")
+    words = error_of("keygen", "--output-prefix", "release", environment=SIGNER)
+    assert "release.key is there already" in words
+    # Another key does not take the place of this one.
+    chonkle("keygen", "--output-prefix", "other", environment=SIGNER)
+    words = error_of("sign", codec, "--key", "other.key", environment=SIGNER)
+    assert "packbits.wasm.bundle.json is there, and is not this key's attestation" in words
+    codec.write_bytes(source.read_bytes() + b"\x00\x01\x00")
+    done = chonkle_done("verify", codec, "--key", "release.pub", cwd=tmp_path)
+    assert done.returncode == 1
+    assert b"it attests another artifact" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [("--layout", "both"), ("--identity", "x")])
+@pytest.mark.usefixtures("uri")
+def test_options_that_would_do_nothing_are_usage_errors(
+    arguments: tuple[str, ...], tmp_path: Path, chonkle_done: Run
+) -> None:
+    done = chonkle_done(
+        "sign", "input", "--key", "release.key", *arguments, cwd=tmp_path, environment=SIGNER
+    )
+    assert done.returncode == 2
+    done = chonkle_done("verify", "store", "--key", "release.pub", cwd=tmp_path)
+    assert done.returncode == 2
+    assert b"are for a file, or what is published" in done.stderr
