@@ -12,11 +12,16 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
+import yaml
+
+from tests.e2e import registries
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs/guides/write-a-codec.md"
+PUBLISHING = ROOT / "docs/guides/publish-a-codec.md"
+WORKFLOW = ROOT / "docs/examples/ci/codecs.yml"
 RUNTIME = ("chonkle", "codec", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md")
 BUILD_SIDE = ("toolchain", "codec-src/sdk")
 SDK = ROOT / "codec-src/sdk"
@@ -118,6 +123,55 @@ def test_five_commands_lead_from_an_empty_folder_to_a_pipeline(
     encoded = decoded.copy()
     encoded[2:] -= decoded[:-2]
     assert (tmp_path / "encoded.bin").read_bytes() == encoded.tobytes()
+
+
+def shown_below(heading: str) -> list[list[str]]:
+    """Read the commands in the first block below a heading of the guide to publishing."""
+    section = PUBLISHING.read_text("utf-8").partition(f"## {heading}\n")[2]
+    (block, *_) = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    return [shlex.split(line) for line in block.splitlines()]
+
+
+def checks_of_the_workflow() -> list[list[str]]:
+    """Read the commands that the workflow of the guide to CI runs on every push."""
+    steps = yaml.safe_load(WORKFLOW.read_text("utf-8"))["jobs"]["check"]["steps"]
+    runs = [step["run"] for step in steps if step.get("run", "").startswith("chonkle ")]
+    return [shlex.split(run.partition(">")[0]) for run in runs]
+
+
+@pytest.mark.network
+@pytest.mark.toolchain
+def test_five_commands_lead_from_an_empty_folder_to_a_published_codec(
+    installed: Path, tmp_path: Path, call: Call, registry_program: str
+) -> None:
+    tools = os.environ.get("CHONKLE_TOOLS_DIR", str(ROOT / ".tools"))
+    environment = {"CHONKLE_TOOLS_DIR": tools, "CHONKLE_KEY_PASSWORD": "of a test"}
+    (keygen,) = shown_below("Make a key")
+    commands = shown_below("Five commands")
+    names = [command[1] for command in commands]
+    assert names == ["new", "build", "publish", "sign", "verify"]
+    said = {}
+    (tmp_path / "registry").mkdir()
+    with registries.started(tmp_path / "registry", registry_program) as registry:
+
+        def run(command: list[str], cwd: Path = tmp_path) -> str:
+            program, *arguments = command
+            assert program == "chonkle"
+            real = [word.replace("registry.example", registry.address) for word in arguments]
+            return call(installed, *real, cwd=cwd, environment=environment).decode()
+
+        for command in (keygen, *commands):
+            said[command[1]] = run(command)
+        assert registry.tags("codecs/stride-c")[:2] == ["0.1.0", "0.1.0-core"]
+        manifest = registries.sha256(registry.read("codecs/stride-c/manifests/0.1.0"))
+        assert manifest in said["publish"]
+        assert manifest in said["sign"]
+        # What the workflow runs in the folder of that codec, whose pipeline was locked once.
+        checks = checks_of_the_workflow()
+        run(["chonkle", "lock", "pipeline.json", "--codec-store", "codec"], tmp_path / "stride-c")
+        assert [command[1] for command in checks] == ["build", "verify", "lock"]
+        for command in checks:
+            run(command, tmp_path / "stride-c")
 
 
 def test_what_the_guide_shows_is_what_is_written(

@@ -128,9 +128,9 @@ class PushedHandler(BaseHTTPRequestHandler):
 
     def uploading(self, body: bytes, query: str) -> Answer:
         server = self.server
-        if self.command not in ("POST", "PATCH", "PUT"):
-            return Answer(404)
-        server.upload = b"" if self.command == "POST" else server.upload + body
+        if self.command == "POST":
+            server.upload = b""
+        server.upload += body
         if self.command == "PUT":
             digest = sha256(server.upload)
             if digest.removeprefix("sha256:") not in query:
@@ -138,7 +138,8 @@ class PushedHandler(BaseHTTPRequestHandler):
             server.blobs[digest] = server.upload
             return Answer(201, {"Docker-Content-Digest": digest})
         arrived = f"0-{max(len(server.upload) - 1, 0)}"
-        return Answer(202, {"Location": UPLOAD, "Range": arrived})
+        status = 204 if self.command == "GET" else 202
+        return Answer(status, {"Location": UPLOAD, "Range": arrived})
 
     def log_message(self, format: str, *_arguments: object) -> None:  # noqa: A002
         """Say nothing."""

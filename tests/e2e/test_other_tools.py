@@ -30,6 +30,11 @@ NAME = "codecs/zlib-rs"
 TIMEOUT_S = 120
 
 
+@pytest.fixture(autouse=True)
+def pipeline(tmp_path: Path, pipeline_of: Callable[..., dict[str, Any]]) -> None:
+    (tmp_path / "pipeline.json").write_text(json.dumps(pipeline_of("zlib")))
+
+
 @pytest.fixture
 def tool(tmp_path: Path, external_program: Callable[[str], str]) -> RunTool:
     """Run another project's tool, which finds nothing of the user's, and give what it prints."""
@@ -138,7 +143,9 @@ def test_crane_says_that_it_is_valid(tool: RunTool, published: Published) -> Non
     assert manifest.rstrip("\n").encode() == published.manifest
 
 
-def test_skopeo_copies_it_to_a_layout(tmp_path: Path, tool: RunTool, published: Published) -> None:
+def test_skopeo_copies_it_to_a_layout(
+    tmp_path: Path, tool: RunTool, explain: Explain, published: Published
+) -> None:
     tool(
         *("skopeo", "copy", "--preserve-digests", "--src-tls-verify=false"),
         *(f"docker://{published.tagged}", f"oci:layout:{published.tag}"),
@@ -148,6 +155,8 @@ def test_skopeo_copies_it_to_a_layout(tmp_path: Path, tool: RunTool, published: 
     assert entry["digest"] == published.digest
     blob = layout / "blobs/sha256" / sha256(published.wasm).hexdigest()
     assert blob.read_bytes() == published.wasm
+    found = found_in(explain, f"oci-layout://{layout}:{published.tag}")
+    assert found["implementation"] == "zlib-rs@1.0.0"
 
 
 def test_wkg_pulls_it(tmp_path: Path, tool: RunTool, published: Published) -> None:
@@ -178,14 +187,28 @@ def push_with_wkg(tool: RunTool, registry: Registry, tag: str) -> None:
     tool("wkg", "oci", "push", "--insecure", registry.address, reference, "codec.wasm")
 
 
-@pytest.mark.parametrize("push", [push_with_oras, push_with_oras_alone, push_with_wkg])
+def push_an_index_with_oras(tool: RunTool, registry: Registry, tag: str) -> None:
+    push_with_wkg(tool, registry, "in-an-index")
+    index = f"{registry.address}/{NAME}:{tag}"
+    tool("oras", "manifest", "index", "create", "--plain-http", index, "in-an-index")
+
+
+def found_in(explain: Explain, source: str) -> Any:  # noqa: ANN401 - JSON
+    """Resolve a step with a source, and give what was found."""
+    found = explain("pipeline.json", "--source", f"zlib={source}")["steps"][0]
+    assert found["reason"].endswith(source)
+    return found
+
+
+@pytest.mark.parametrize(
+    "push", [push_with_oras, push_with_oras_alone, push_with_wkg, push_an_index_with_oras]
+)
 def test_what_others_push_is_pulled(
     *,
     tmp_path: Path,
     tool: RunTool,
     registry: Registry,
     explain: Explain,
-    pipeline_of: Callable[..., dict[str, Any]],
     push: Callable[[RunTool, Registry, str], None],
 ) -> None:
     (tmp_path / "codec.wasm").write_bytes(CODEC.read_bytes())
@@ -193,8 +216,6 @@ def test_what_others_push_is_pulled(
     tag = push.__name__.replace("_", "-")
     push(tool, registry, tag)
     source = f"oci://{registry.address}/{NAME}:{tag}"
-    (tmp_path / "pipeline.json").write_text(json.dumps(pipeline_of("zlib")))
-    found = explain("pipeline.json", "--source", f"zlib={source}")["steps"][0]
+    found = found_in(explain, source)
     assert found["implementation"] == "zlib-rs@1.0.0"
     assert found["backend"] == "component"
-    assert found["reason"].endswith(source)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.registries import (
+    INDEX_TYPE,
     MANIFEST_TYPE,
     WASM_TYPE,
     Registry,
@@ -135,6 +136,7 @@ class Answers:
         endless: whether the blob's body never ends.
         claimed: `Content-Length` of the blob; its true length when left out.
         location: where to send whoever asks for the blob.
+        kind: `Content-Type` of the manifest.
     """
 
     manifest: bytes
@@ -143,6 +145,7 @@ class Answers:
     endless: bool = False
     claimed: int | None = None
     location: str = ""
+    kind: str = MANIFEST_TYPE
 
 
 class LyingServer(ThreadingHTTPServer):
@@ -157,7 +160,7 @@ class LyingHandler(BaseHTTPRequestHandler):
         answers = self.server.answers
         if "/manifests/" in self.path:
             self.send_response(answers.status[0])
-            self.send_header("Content-Type", MANIFEST_TYPE)
+            self.send_header("Content-Type", answers.kind)
             self.send_header("Content-Length", str(len(answers.manifest)))
             self.end_headers()
             self.wfile.write(answers.manifest)
@@ -215,6 +218,18 @@ def lie(kind: str, wasm: bytes) -> Answers:
         "no-layers": Answers(as_json(manifest_of()), wasm),
         "another-layer": Answers(as_json(manifest_of({**layer, "mediaType": "text/html"})), wasm),
         "an-index": Answers(as_json({"schemaVersion": 2, "manifests": [layer]}), wasm),
+        # In whose place the same index comes again.
+        "an-index-of-another-manifest": Answers(
+            as_json(
+                {
+                    "schemaVersion": 2,
+                    "mediaType": INDEX_TYPE,
+                    "manifests": [descriptor(MANIFEST_TYPE, honest)],
+                }
+            ),
+            wasm,
+            kind=INDEX_TYPE,
+        ),
         "not-JSON": Answers(b"<html>", wasm),
         "not-a-digest": Answers(as_json(manifest_of({**layer, "digest": "md5:1"})), wasm),
         "a-path-as-digest": Answers(
@@ -258,6 +273,7 @@ def test_the_lying_registry_can_be_honest(
         ("no-layers", "got no layers"),
         ("another-layer", "`text/html`"),
         ("an-index", "neither an image manifest nor an index"),
+        ("an-index-of-another-manifest", "manifest: wrong digest"),
         ("not-JSON", "malformed JSON"),
         ("not-a-digest", "malformed digest"),
         ("a-path-as-digest", "malformed digest"),
