@@ -1,6 +1,7 @@
 """`chonkle verify`: the checks of CI, on built files."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,9 @@ def _verify_published(
 
     reference = parse_reference(uri)
     with opened([reference], access=access_to(reference)) as (repository,):
+        # A tag may move between reading the codec and reading what is attested of it.
+        stored = repository.manifest(reference.digest or reference.tag)
+        reference = replace(reference, digest=stored.descriptor.digest)
         wasm, cases = read_published(reference, repository, size_max=SIZE_MAX_BYTES)
         attested = check_published(reference, repository, wasm, demands)
     found = verify_wasm(
