@@ -16,6 +16,9 @@
 
 The digest of an artifact's manifest is the pin of its source. What a lock does not answer is
 refused, and so is everything but its answer.
+
+A lock may have been edited. An entry is refused when it is read if it runs on a backend that its
+step does not allow.
 """
 
 import tomllib
@@ -135,7 +138,26 @@ class Locked:
             raise LockError("a digest for all but native codecs", got=shown(table))
         if digest is not None and digest.algorithm != "blake3":
             raise LockError("the digest of a file is one of BLAKE3", got=f"`{digest}`")
+        found.require_allowed()
         return found
+
+    def require_allowed(self) -> None:
+        """Require that the answer is one that the question allows.
+
+        Raises:
+            LockError: when the step does not allow the backend.
+        """
+        allowed = self.key.backends
+        if allowed and self.backend not in allowed:
+            raise LockError(
+                f"codec `{self.key.codec_id}`: a backend that its step does not allow",
+                expected=", ".join(f"`{each}`" for each in allowed),
+                got=f"`{self.backend}`",
+            )
+        if self.backend == "native" and self.source:
+            raise LockError(
+                f"codec `{self.key.codec_id}`: a native codec with a source", got=shown(self.source)
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,18 +220,21 @@ def make_lock(
     Raises:
         PipelineError: with every problem together.
         ResolveError: a codec is not to be had.
-        LockError: what the older lock says is not to be had.
+        LockError: what the older lock says is not to be had, or a step does not allow what was
+            picked for it.
     """
     resolver = _with_settings(resolver or Resolver(), settings or Settings.from_environment())
     known = known or Lock()
     definer = _Definer(replace(resolver, lock=known, is_locking=True))
     definer.define(pipeline)
-    return Lock(
-        tuple(
-            _signed(known.get(key) or answer_of(key, found, source=resolver.origin(found)), found)
-            for key, found in definer.picked.items()
-        )
+    answers = tuple(
+        _signed(known.get(key) or answer_of(key, found, source=resolver.origin(found)), found)
+        for key, found in definer.picked.items()
     )
+    for each in answers:
+        # Otherwise the lock could be written and not be read again.
+        each.require_allowed()
+    return Lock(answers)
 
 
 def _signed(locked: Locked, found: Resolution | PipelineResolution) -> Locked:

@@ -3,6 +3,8 @@
 import json
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -260,3 +262,24 @@ def test_a_locked_run_gives_the_same_bytes(
     chonkle(*LOCK)
     chonkle("run", *RUN, "--input", "bytes=in", "--output", "bytes=out")
     assert (tmp_path / "out").read_bytes() == (tmp_path / "in").read_bytes()
+
+
+def test_an_edited_lock_runs_no_native_code_where_the_step_forbids_it(
+    *, tmp_path: Path, chonkle: Chonkle, error_of: ErrorOf
+) -> None:
+    document = {"codecs": [{"name": "zlib", "type": "wasm", "configuration": {"level": 1}}]}
+    (tmp_path / "pipeline.json").write_text(json.dumps(document))
+    chonkle(*LOCK)
+    path = tmp_path / "pipeline.json.lock"
+    (entry,) = locked(tmp_path).codecs
+    native = replace(
+        entry,
+        backend="native",
+        implementation="numcodecs.zlib",
+        version=version("numcodecs"),
+        digest=None,
+    )
+    path.write_text(Lock((native,)).to_text())
+    words = "codec `zlib`: a backend that its step does not allow, expected `core`, `component`"
+    assert words in error_of("run", *RUN, "--explain")
+    assert words in error_of(*LOCK, "--check")

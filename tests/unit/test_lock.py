@@ -1,3 +1,5 @@
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,12 @@ def test_the_file_is_sorted_and_says_what_wrote_it() -> None:
     assert Lock.parse(TEXT.encode(), what="lock") == Lock((NATIVE, ZLIB))
 
 
+def allowed(entry: Locked) -> Locked:
+    """Give the entry for a step that allows its backend, if it names any."""
+    backends = entry.key.backends and (*entry.key.backends, entry.backend)
+    return replace(entry, key=replace(entry.key, backends=backends))
+
+
 words = st.text(max_size=5)
 digests = st.binary(max_size=3).map(Digest.blake3)
 keys = st.builds(
@@ -63,7 +71,7 @@ keys = st.builds(
 )
 native_codecs = st.builds(
     Locked, key=keys, backend=st.just("native"), implementation=words, version=words
-)
+).map(allowed)
 files = st.builds(
     Locked,
     key=keys,
@@ -73,7 +81,7 @@ files = st.builds(
     digest=digests,
     source=words,
     signed_by=words,
-)
+).map(allowed)
 locks = st.lists(native_codecs | files, max_size=4, unique_by=lambda each: each.key).map(
     lambda codecs: Lock(tuple(sorted(codecs, key=lambda each: each.key)))
 )
@@ -127,6 +135,52 @@ def changed(old: str, new: str) -> str:
 def test_a_malformed_lock_is_refused(text: str, problem: str) -> None:
     with pytest.raises(LockError, match=rf"^tile.json.lock: .*{problem}"):
         Lock.parse(text.encode(), what="tile.json.lock")
+
+
+BACKENDS = ("native", "core", "component", "pipeline")
+
+
+@pytest.mark.parametrize(
+    ("backends", "backend", "has_digest", "has_source"),
+    list(
+        product(
+            [
+                (),
+                ("native",),
+                ("core", "component"),
+                ("component",),
+                ("native", "core", "component"),
+            ],
+            BACKENDS,
+            [False, True],
+            [False, True],
+        )
+    ),
+)
+def test_an_entry_that_contradicts_itself_is_refused(
+    *, backends: tuple[str, ...], backend: str, has_digest: bool, has_source: bool
+) -> None:
+    entry = Locked(
+        key=LockKey("zlib", backends),
+        backend=backend,
+        implementation="numcodecs.zlib",
+        version="0.16.5",
+        digest=DIGEST if has_digest else None,
+        source=ZLIB.source if has_source else "",
+    )
+    text = Lock((entry,)).to_text().encode()
+    is_native = backend == "native"
+    if is_native == has_digest:
+        problem = "a digest for all but native codecs"
+    elif backends and backend not in backends:
+        problem = "codec `zlib`: a backend that its step does not allow"
+    elif is_native and has_source:
+        problem = "codec `zlib`: a native codec with a source"
+    else:
+        assert Lock.parse(text, what="lock").codecs == (entry,)
+        return
+    with pytest.raises(LockError, match=problem):
+        Lock.parse(text, what="lock")
 
 
 def test_a_lock_lies_beside_its_pipeline(tmp_path: Path) -> None:
