@@ -18,7 +18,7 @@ The digest of an artifact's manifest is the pin of its source. What a lock does 
 refused, and so is everything but its answer.
 
 A lock may have been edited. An entry is refused when it is read if it runs on a backend that its
-step does not allow.
+step does not allow, or if its source does not have the pin of the source that its pipeline names.
 """
 
 import tomllib
@@ -30,7 +30,8 @@ from typing import Any
 import tomli_w
 
 from chonkle.digest import Digest
-from chonkle.errors import ChonkleError, LockError
+from chonkle.errors import ChonkleError, FetchError, LockError
+from chonkle.fetch import Source
 from chonkle.formats.values import shown
 from chonkle.names import version_key
 from chonkle.storage.files import read_file
@@ -145,7 +146,7 @@ class Locked:
         """Require that the answer is one that the question allows.
 
         Raises:
-            LockError: when the step does not allow the backend.
+            LockError: when the step does not allow the backend, or its pipeline pins another file.
         """
         allowed = self.key.backends
         if allowed and self.backend not in allowed:
@@ -157,6 +158,33 @@ class Locked:
         if self.backend == "native" and self.source:
             raise LockError(
                 f"codec `{self.key.codec_id}`: a native codec with a source", got=shown(self.source)
+            )
+        try:
+            self._require_pin()
+        except FetchError as failure:
+            raise LockError(f"codec `{self.key.codec_id}`: {failure}") from failure
+
+    def _require_pin(self) -> None:
+        """Require that the source is pinned, and with the pin that the pipeline asks for."""
+        pin = _pin(self.source) if self.source else None
+        if self.source and pin is None:
+            raise LockError(
+                f"codec `{self.key.codec_id}`: a source without a pin", got=shown(self.source)
+            )
+        # A step that only the native backend may run does not use a source.
+        if not self.key.requested or self.key.backends == ("native",):
+            return
+        wanted = _pin(self.key.requested)
+        if wanted is None:
+            return
+        is_file = wanted.algorithm == "blake3"
+        if pin != wanted or (is_file and self.digest != wanted):
+            got = f"`{self.digest}`" if pin == wanted else f"source {shown(self.source)}"
+            raise LockError(
+                f"codec `{self.key.codec_id}`: not what its pipeline pins",
+                expected=f"`{wanted}`",
+                got=got,
+                hint="the pin in `sources` of the pipeline says which codec to lock",
             )
 
 
@@ -239,6 +267,13 @@ class Lock:
             hint = "`chonkle lock` writes it" if isinstance(failure, FileNotFoundError) else ""
             raise LockError(f"cannot read {path}: {failure.strerror}", hint=hint) from failure
         return cls.parse(text, what=str(path))
+
+
+def _pin(uri: str) -> Digest | None:
+    """Give the digest that a source is pinned with: of the file, or of an artifact's manifest."""
+    source = Source.parse(uri)
+    reference = source.reference
+    return source.pin if reference is None else reference.digest
 
 
 def lock_path(pipeline: str | Path) -> Path:

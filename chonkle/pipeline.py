@@ -15,6 +15,7 @@ from chonkle.dag.graph import Pipeline, Step
 from chonkle.dag.plan import LEVELS_MAX, Composite, Plan, make_composite, make_plan
 from chonkle.dag.sidecar import is_sidecar, sidecar_pipeline
 from chonkle.errors import ChonkleError, LockError, PipelineError
+from chonkle.fetch import Source
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.signature import Direction, Signature
 from chonkle.formats.values import shown
@@ -228,13 +229,28 @@ def make_lock(
     definer = _Definer(replace(resolver, lock=known, is_locking=True))
     definer.define(pipeline)
     answers = tuple(
-        _signed(known.get(key) or answer_of(key, found, source=resolver.origin(found)), found)
+        _signed(
+            known.get(key) or answer_of(key, found, source=_origin(resolver, key, found)), found
+        )
         for key, found in definer.picked.items()
     )
     for each in answers:
         # Otherwise the lock could be written and not be read again.
         each.require_allowed()
     return Lock(answers)
+
+
+def _origin(resolver: Resolver, key: LockKey, found: Resolution | PipelineResolution) -> str:
+    """Give the pinned source of what was picked: as its pipeline pins it, if it does."""
+    is_named = any(
+        key.codec_id in each
+        for each in (resolver.overrides, resolver.force_sources, resolver.paths)
+    )
+    # The pin may be that of an index, which leads to a manifest with another digest.
+    is_requested = bool(found.source and key.requested) and not is_named
+    if is_requested and Source.parse(key.requested).is_pinned:
+        return key.requested
+    return resolver.origin(found)
 
 
 def _signed(locked: Locked, found: Resolution | PipelineResolution) -> Locked:

@@ -347,7 +347,9 @@ class Resolver:
                 hint="install the file, or `chonkle lock --update` takes another one",
             )
         try:
-            found = self._from_source(codec_id, source, "locked source", BACKENDS)
+            # The source may be an index, in which the lock's backend decides.
+            allowed = (locked.backend,) if locked.backend in get_args(Kind) else BACKENDS
+            found = self._from_source(codec_id, source, "locked source", allowed)
         except FetchError as failure:
             raise failure.within(what) from failure
         if _digest(found) != digest:

@@ -21,6 +21,7 @@ type ErrorOf = Callable[..., str]
 type Chonkle = Callable[..., Any]
 type Explain = Callable[..., Any]
 
+SHIPPED = Path(__file__).parents[2] / "codec"
 NAME = "codecs/guest"
 RUN = ("pipeline.json", "--codec-store", "store", "--locked")
 LOCK = ("lock", "pipeline.json", "--codec-store", "store")
@@ -283,3 +284,75 @@ def test_an_edited_lock_runs_no_native_code_where_the_step_forbids_it(
     words = "codec `zlib`: a backend that its step does not allow, expected `core`, `component`"
     assert words in error_of("run", *RUN, "--explain")
     assert words in error_of(*LOCK, "--check")
+
+
+def test_an_edited_lock_cannot_replace_what_the_pipeline_pins(
+    *,
+    tmp_path: Path,
+    store: Path,
+    chonkle: Chonkle,
+    chonkle_done: Chonkle,
+    explain: Explain,
+    error_of: ErrorOf,
+    registry: Registry,
+    write: Callable[..., None],
+    wasm: bytes,
+    newer: bytes,
+) -> None:
+    one, two = (registry.push(NAME, tag, data) for tag, data in (("1", wasm), ("2", newer)))
+    uri = f"oci://{registry.address}/{NAME}"
+    write(f"{uri}@{one}")
+    chonkle(*LOCK)
+    empty(store)
+    assert reason(explain) == f"locked source {uri}@{one}"
+    (entry,) = locked(tmp_path).codecs
+    edited = replace(entry, digest=Digest.blake3(newer), source=f"{uri}:2@{two}")
+    (tmp_path / "pipeline.json.lock").write_text(Lock((edited,)).to_text())
+    words = f"codec `guest`: not what its pipeline pins, expected `{one}`"
+    assert words in error_of("run", *RUN, "--explain")
+    assert words in error_of(*LOCK, "--check")
+    # Nor do options write a lock that would be refused.
+    (tmp_path / "pipeline.json.lock").unlink()
+    done = chonkle_done(*LOCK, "--source", f"guest={uri}@{two}", cwd=tmp_path)
+    assert (done.returncode, words in done.stderr.decode()) == (1, True)
+    assert not (tmp_path / "pipeline.json.lock").exists()
+
+
+def test_a_pinned_index_is_locked_with_its_own_pin(
+    *, tmp_path: Path, chonkle: Chonkle, explain: Explain, pipeline_of: Callable[..., Any]
+) -> None:
+    blobs = tmp_path / "layout/blobs/sha256"
+    blobs.mkdir(parents=True)
+
+    def put(data: bytes, media_type: str) -> dict[str, object]:
+        digest = Digest.sha256(data)
+        (blobs / digest.hex).write_bytes(data)
+        return {"mediaType": media_type, "digest": str(digest), "size": len(data)}
+
+    def put_json(document: dict[str, object], kind: str) -> dict[str, object]:
+        media_type = f"application/vnd.oci.image.{kind}.v1+json"
+        fields = {"schemaVersion": 2, "mediaType": media_type, **document}
+        return put(json.dumps(fields).encode(), media_type)
+
+    def manifest(form: str, os_name: str) -> dict[str, object]:
+        data = (SHIPPED / f"packbits/packbits-c@1.0.0.{form}.wasm").read_bytes()
+        config = put(b"{}", "application/vnd.wasm.config.v0+json")
+        layers = [put(data, "application/wasm")]
+        platform = {"architecture": "wasm", "os": os_name}
+        return {**put_json({"config": config, "layers": layers}, "manifest"), "platform": platform}
+
+    entries = [manifest("core", "wasip1"), manifest("component", "wasip2")]
+    index = put_json({"manifests": entries}, "index")
+    (tmp_path / "layout/oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    (tmp_path / "layout/index.json").write_text(
+        json.dumps({"schemaVersion": 2, "manifests": [index]})
+    )
+    uri = f"oci-layout://{tmp_path}/layout@{index['digest']}"
+    document = pipeline_of("packbits", sources={"packbits": uri})
+    (tmp_path / "pipeline.json").write_text(json.dumps(document))
+    chonkle(*LOCK, "--preference", "component")
+    (entry,) = locked(tmp_path).codecs
+    assert (entry.source, entry.backend) == (uri, "component")
+    chonkle(*LOCK, "--check")
+    # The entry of the index is the one of the lock, whatever the order of backends is.
+    assert reason(explain, environment={"CHONKLE_FORCE_DOWNLOAD": "1"}) == f"locked source {uri}"

@@ -123,7 +123,8 @@ RULES: Mapping[str, Rule] = {
     "chonkle.resolver": rule(
         5, beside="lock", never="backends.guest backends.core backends.component"
     ),
-    "chonkle.lock": rule(5, "tomli_w", never="backends cache engine oci fetch"),
+    # It reads the URIs of sources, and fetches nothing.
+    "chonkle.lock": rule(5, "tomli_w", never="backends cache engine oci"),
     "chonkle.executor": rule(
         5,
         never="cache storage engine oci fetch"

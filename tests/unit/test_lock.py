@@ -67,7 +67,7 @@ keys = st.builds(
     LockKey,
     codec_id=st.text(min_size=1, max_size=5),
     backends=st.lists(words, max_size=3).map(tuple),
-    requested=words,
+    requested=st.sampled_from(["", "oci://host/zlib-rs:1", "file:///zlib.wasm"]),
 )
 native_codecs = st.builds(
     Locked, key=keys, backend=st.just("native"), implementation=words, version=words
@@ -79,7 +79,7 @@ files = st.builds(
     implementation=words,
     version=words,
     digest=digests,
-    source=words,
+    source=st.just("") | digests.map("https://host/x.wasm#blake3={0.hex}".format),
     signed_by=words,
 ).map(allowed)
 locks = st.lists(native_codecs | files, max_size=4, unique_by=lambda each: each.key).map(
@@ -181,6 +181,69 @@ def test_an_entry_that_contradicts_itself_is_refused(
         return
     with pytest.raises(LockError, match=problem):
         Lock.parse(text, what="lock")
+
+
+A, B = (f"@sha256:{digit * 64}" for digit in "ab")
+FILE_A, FILE_B = (f"#blake3={Digest.blake3(each).hex}" for each in (b"", b"other"))
+
+
+@pytest.mark.parametrize(
+    ("requested", "source"),
+    [
+        (f"oci://host/zlib-rs:1{A}", f"oci://host/zlib-rs:1{A}"),
+        (f"oci://host/zlib-rs{A}", f"oci://host/zlib-rs:latest{A}"),
+        (f"oci-layout://x{A}", f"oci-layout://x:latest{A}"),
+        (f"https://host/x.wasm{FILE_A}", f"https://host/x.wasm{FILE_A}"),
+        ("oci://host/zlib-rs:1", f"oci://host/zlib-rs:1{B}"),
+        ("oci://host/zlib-rs:1", ""),
+        ("", f"file:///x.wasm{FILE_B}"),
+    ],
+)
+def test_a_source_with_the_pin_of_the_pipeline_is_read(requested: str, source: str) -> None:
+    lock = with_(key=LockKey("zlib", (), requested), source=source)
+    assert Lock.parse(lock.to_text().encode(), what="lock") == lock
+
+
+@pytest.mark.parametrize(
+    ("requested", "source", "digest", "problem"),
+    [
+        (f"oci://host/x{A}", f"oci://host/x{B}", DIGEST, "not what its pipeline pins"),
+        (f"oci://host/x{A}", f"oci-layout://x{B}", DIGEST, "not what its pipeline pins"),
+        (f"oci://host/x{A}", f"file:///x{FILE_A}", DIGEST, "not what its pipeline pins"),
+        (f"oci://host/x{A}", "", DIGEST, "not what its pipeline pins"),
+        (f"file:///x{FILE_A}", f"file:///x{FILE_B}", DIGEST, "not what its pipeline pins"),
+        (f"file:///x{FILE_A}", "", DIGEST, "not what its pipeline pins"),
+        (
+            f"file:///x{FILE_A}",
+            f"file:///x{FILE_A}",
+            Digest.blake3(b"other"),
+            "not what its pipeline pins",
+        ),
+        (f"file:///x{FILE_B}", f"file:///x{FILE_B}", DIGEST, "not what its pipeline pins"),
+        ("", "junk", DIGEST, "not a scheme"),
+        ("", "http://host/x", DIGEST, "not a scheme"),
+        ("", f"oci://host/UPPER{A}", DIGEST, "malformed OCI reference"),
+        ("", "oci://host/x", DIGEST, "a source without a pin"),
+        ("", "oci-layout://a@sha256:b/c", DIGEST, "a source without a pin"),
+        ("", "file:///x", DIGEST, "a source without a pin"),
+        ("", "file:///x#blake3=0", DIGEST, "malformed digest"),
+        ("junk", "", DIGEST, "not a scheme"),
+    ],
+)
+def test_a_source_with_another_pin_is_refused(
+    requested: str, source: str, digest: Digest, problem: str
+) -> None:
+    lock = with_(key=LockKey("zlib", (), requested), source=source, digest=digest)
+    with pytest.raises(LockError, match=f"^lock: codec `zlib`: .*{problem}"):
+        Lock.parse(lock.to_text().encode(), what="lock")
+
+
+def test_a_native_codec_is_none_that_a_pipeline_pins() -> None:
+    native = replace(NATIVE, key=LockKey("bz2", ("native",), f"oci://host/x{A}"))
+    assert Lock.parse(Lock((native,)).to_text().encode(), what="lock").codecs == (native,)
+    other = replace(native, key=LockKey("bz2", (), f"oci://host/x{A}"))
+    with pytest.raises(LockError, match="not what its pipeline pins"):
+        Lock.parse(Lock((other,)).to_text().encode(), what="lock")
 
 
 def test_a_lock_lies_beside_its_pipeline(tmp_path: Path) -> None:
