@@ -240,11 +240,13 @@ class Lock:
             # A number of too many digits is a plain ValueError.
             reason = str(failure).partition("\n")[0] or "nested too deeply"
             raise LockError(f"{what}: not TOML: {reason}") from failure
-        if document.get("version") != _VERSION:
+        found = document.get("version")
+        # In Python, `true` and `1.0` are equal to 1; in TOML they are no integers.
+        if type(found) is not int or found != _VERSION:
             raise LockError(
                 f"{what}: a lock of another version",
                 expected=f"`version = {_VERSION}`",
-                got=shown(document.get("version")),
+                got=shown(found),
             )
         tables = document.get("codec", [])
         if document.keys() - {"version", "codec"} or not isinstance(tables, list):

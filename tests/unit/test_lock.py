@@ -114,6 +114,9 @@ def changed(old: str, new: str) -> str:
     [
         ("", "a lock of another version, expected `version = 1`, got `null`"),
         (changed("version = 1\n", "version = 2\n"), "another version, .* got `2`"),
+        (changed("version = 1\n", "version = true\n"), "another version, .* got `true`"),
+        (changed("version = 1\n", "version = 1.0\n"), "another version, .* got `1.0`"),
+        (changed("version = 1\n", 'version = "1"\n'), "another version"),
         ("version", "not TOML"),
         ("version = 1\na = " + "[" * 100_000, "not TOML"),
         ("version = 1\ncodec = 1", "not a lock"),
