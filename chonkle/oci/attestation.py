@@ -272,12 +272,17 @@ def _made_by(key: "PrivateKey", attestation: Attestation, subject: Digest) -> Ve
 
 def _classic(attestation: Attestation, file: bytes | None) -> _Statement:  # noqa: ARG001 - of files there is none
     what = "payload"
-    critical = _object(_object(_parse(attestation.document, what=what), what), what, "critical")
+    document = _object(_parse(attestation.document, what=what), what)
+    critical = _object(document, what, "critical")
     image = _object(critical, what, "image")
-    identity = _text(_object(critical, what, "identity"), what, "docker-reference")
-    if critical.keys() != {"identity", "image", "type"}:
-        # A reader that does not know what is critical may not pass over it.
-        raise AttestationError(f"{what}: unknown fields in `critical`", got=shown(list(critical)))
+    named = _object(critical, what, "identity")
+    identity = _text(named, what, "docker-reference")
+    # A reader that does not know what is critical may not pass over it. A file with more fields is
+    # of another format: the signature of that file is no signature of an image.
+    _require_known(document, what, "critical", "optional")
+    _require_known(critical, f"{what}: `critical`", "identity", "image", "type")
+    _require_known(named, f"{what}: `identity`", "docker-reference")
+    _require_known(image, f"{what}: `image`", "docker-manifest-digest")
     _require(critical, what, "type", _PAYLOAD_KIND)
     subject = _digest(_text(image, what, "docker-manifest-digest"), what)
     return _Statement({subject: identity}, attestation.document, (attestation.signature,))
@@ -569,6 +574,16 @@ def _require(fields: Mapping[str, object], what: str, name: str, wanted: str) ->
     if fields.get(name) != wanted:
         raise AttestationError(
             f"{what}: wrong `{name}`", expected=f"`{wanted}`", got=shown(fields.get(name))
+        )
+
+
+def _require_known(fields: Mapping[str, object], what: str, *known: str) -> None:
+    unknown = [name for name in fields if name not in known]
+    if unknown:
+        raise AttestationError(
+            f"{what}: unknown fields",
+            expected=", ".join(f"`{each}`" for each in known),
+            got=shown(unknown),
         )
 
 

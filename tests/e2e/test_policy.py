@@ -176,6 +176,37 @@ def test_a_file_is_signed_and_checked(
     assert b"it attests another artifact" in done.stdout
 
 
+@pytest.mark.usefixtures("uri")
+def test_only_a_codec_or_a_pipeline_is_signed_as_a_file(
+    tmp_path: Path, chonkle: Run, error_of: Run
+) -> None:
+    pipeline = {
+        "codec_id": "echo",
+        "direction": "decode",
+        "inputs": {"bytes": {"type": "bytes"}},
+        "outputs": {"bytes": "copy.bytes"},
+        "steps": {"copy": {"codec_id": "identity", "inputs": {"bytes": "input.bytes"}}},
+    }
+    (tmp_path / "echo.json").write_text(json.dumps(pipeline))
+    chonkle("sign", "echo.json", "--key", "release.key", environment=SIGNER)
+    # Signed as a file, this would be a signature of an image in cosign's classic layout.
+    image = {
+        "identity": {"docker-reference": ""},
+        "image": {"docker-manifest-digest": f"sha256:{'0' * 64}"},
+        "type": "cosign container image signature",
+    }
+    for name, data in {
+        "innocent.json": json.dumps({"critical": image, "optional": None}).encode(),
+        "mixed.json": json.dumps({**pipeline, "critical": image}).encode(),
+        "bare.wasm": b"\0asm\1\0\0\0",
+        "words.txt": b"words",
+        "empty": b"",
+    }.items():
+        (tmp_path / name).write_bytes(data)
+        words = error_of("sign", name, "--key", "release.key", environment=SIGNER)
+        assert f"cannot sign {name}: not a codec or a pipeline: " in words
+
+
 @pytest.mark.parametrize("arguments", [("--layout", "both"), ("--identity", "x")])
 @pytest.mark.usefixtures("uri")
 def test_options_that_would_do_nothing_are_usage_errors(

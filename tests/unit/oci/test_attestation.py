@@ -372,7 +372,22 @@ def payload_of(**changed: Any) -> bytes:  # noqa: ANN401 - JSON
     ("payload", "words"),
     [
         pytest.param(payload_of(type="atomic container signature"), "wrong `type`", id="type"),
-        pytest.param(payload_of(more=1), "unknown fields in `critical`", id="critical"),
+        pytest.param(payload_of(more=1), "`critical`: unknown fields", id="critical"),
+        pytest.param(
+            payload_of(identity={"docker-reference": "", "more": 1}),
+            "`identity`: unknown fields",
+            id="more-identity",
+        ),
+        pytest.param(
+            payload_of(image={"docker-manifest-digest": str(SUBJECT), "more": 1}),
+            "`image`: unknown fields",
+            id="more-image",
+        ),
+        pytest.param(
+            json.dumps({**json.loads(payload_of()), "codec_id": "x"}).encode(),
+            'payload: unknown fields, expected `critical`, `optional`, got `["codec_id"]`',
+            id="a-file-of-another-format",
+        ),
         pytest.param(payload_of(identity={}), "`docker-reference` is no text", id="identity"),
         pytest.param(payload_of(image={"docker-manifest-digest": "md5:0"}), "malformed", id="md5"),
         pytest.param(b"{}", "`critical` is not a JSON object", id="empty"),

@@ -9,15 +9,24 @@ import click
 
 from chonkle.cli.access import AccessTo, with_access
 from chonkle.cli.output import print_json, print_lines
+from chonkle.dag.graph import Pipeline
 from chonkle.digest import Digest
-from chonkle.errors import AttestationError, FetchError, explained
+from chonkle.errors import (
+    AttestationError,
+    ChonkleError,
+    FetchError,
+    PipelineError,
+    explained,
+)
 from chonkle.evidence import find_beside, place_of
+from chonkle.formats.json_text import parse_json
 from chonkle.formats.wasm_binary import SIZE_MAX_BYTES
 from chonkle.oci import attestation
 from chonkle.oci.attestation import LAYOUTS, Layout
 from chonkle.oci.model import Reference, parse_reference
 from chonkle.oci.places import opened
 from chonkle.storage.files import read_file, replace_file
+from chonkle.storage.store import WasmCodec
 from chonkle_toolchain.cli import options
 from chonkle_toolchain.cli.passwords import key_password, key_password_stdin
 
@@ -60,8 +69,9 @@ def sign(
     """Sign what is published as REFERENCE, or FILE, with a private key.
 
     A tag is looked up, and its digest is what is signed. The attestation goes to the same
-    repository, beside those of others; that of FILE goes into FILE.bundle.json. What this key
-    signed already is not signed again. cosign reads all of it.
+    repository, beside those of others; that of FILE goes into FILE.bundle.json. FILE is a codec
+    with a signature section, or a pipeline. What this key signed already is not signed again.
+    cosign reads all of it.
 
     The key's password is CHONKLE_KEY_PASSWORD or COSIGN_PASSWORD, or it is asked for. With two
     passwords on stdin, the key's comes first.
@@ -150,18 +160,20 @@ def sign_published(
 
 
 def sign_beside(path: Path, key: "PrivateKey") -> Signed:
-    """Sign a file; the attestation goes into a file beside it.
+    """Sign a codec or a pipeline in a file; the attestation goes into a file beside it.
 
     Args:
         path: the file.
         key: the key.
 
     Raises:
-        AttestationError: when the file cannot be read, or the attestation of another is there.
+        AttestationError: when the file cannot be read, is neither of the two, or the attestation of
+            another is there.
     """
     beside = path.with_name(path.name + attestation.BUNDLE_SUFFIX)
     try:
         data = read_file(path, size_max=SIZE_MAX_BYTES)
+        _require_codec(path, data)
         digest = Digest.sha256(data)
         if beside.exists():
             _require_own(path, data, key)
@@ -170,6 +182,25 @@ def sign_beside(path: Path, key: "PrivateKey") -> Signed:
     except OSError as failure:
         raise AttestationError(f"cannot sign {path}: {explained(failure)}") from failure
     return Signed(str(path), str(digest), (str(beside),))
+
+
+def _require_codec(path: Path, data: bytes) -> None:
+    """Require that a file is what a policy asks a signature of: a codec, or a pipeline.
+
+    The signature is over the bytes alone. Over a document of another format, it could be passed off
+    as a signature in that format.
+    """
+    try:
+        if data.lstrip().startswith(b"{"):
+            Pipeline.from_json(parse_json(data, what=str(path), error=PipelineError))
+        else:
+            WasmCodec.from_bytes(data, str(path))
+    except ChonkleError as failure:
+        raise AttestationError(
+            f"cannot sign {path}: not a codec or a pipeline: {failure}",
+            expected="a wasm file with a signature section, or a pipeline in JSON",
+            hint="`chonkle embed-signature` adds the section",
+        ) from failure
 
 
 def _require_own(path: Path, data: bytes, key: "PrivateKey") -> None:
