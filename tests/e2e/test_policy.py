@@ -176,6 +176,19 @@ def test_a_file_is_signed_and_checked(
     assert b"it attests another artifact" in done.stdout
 
 
+@pytest.mark.parametrize("name", ["CHONKLE_KEY_PASSWORD", "COSIGN_PASSWORD"])
+@pytest.mark.parametrize("password", ["", " "])
+def test_a_new_key_has_no_empty_password(name: str, password: str, error_of: Run) -> None:
+    words = error_of("keygen", environment={name: password})
+    assert f"an empty password for the new key, from {name}, expected a password" in words
+
+
+@pytest.mark.parametrize("line", [b"\n", b"\r\n", b" \t\n"])
+def test_a_new_key_has_no_blank_line_as_its_password(line: bytes, error_of: Run) -> None:
+    words = error_of("keygen", "--key-password-stdin", stdin=line)
+    assert "an empty password for the new key, from standard input" in words
+
+
 @pytest.mark.usefixtures("uri")
 def test_only_a_codec_or_a_pipeline_is_signed_as_a_file(
     tmp_path: Path, chonkle: Run, error_of: Run

@@ -22,19 +22,32 @@ def key_password(*, from_stdin: bool, is_new: bool = False) -> bytes:
 
     Args:
         from_stdin: whether the user said that it is there.
-        is_new: whether it is to be chosen, and so is asked for twice.
+        is_new: whether it is to be chosen. Then it is asked for twice and must not be empty; a key
+            of cosign may have an empty one.
 
     Raises:
-        AttestationError: when there is no password to be had.
+        AttestationError: when there is no password to be had, or that of a new key is empty.
     """
+    password, where = _find(from_stdin=from_stdin, is_new=is_new)
+    if is_new and not password.strip():
+        raise AttestationError(
+            f"an empty password for the new key, from {where}",
+            expected="a password with a character that is not white space",
+            hint="anybody who reads the file of a key with an empty password can sign with it",
+        )
+    return password
+
+
+def _find(*, from_stdin: bool, is_new: bool) -> tuple[bytes, str]:
+    """Give the password, and where it is from in words."""
     if from_stdin:
         line = sys.stdin.readline()
         if not line:
             raise AttestationError("no password on standard input", expected="one line")
-        return line.rstrip("\r\n").encode()
+        return line.rstrip("\r\n").encode(), "standard input"
     for name in _VARIABLES:
         if name in os.environ:
-            return os.environ[name].encode()
+            return os.environ[name].encode(), name
     if sys.stdin is None or not sys.stdin.isatty():
         raise AttestationError(
             "no password for the key, and no terminal to ask for it",
@@ -44,4 +57,4 @@ def key_password(*, from_stdin: bool, is_new: bool = False) -> bytes:
     text: str = click.prompt(
         words, hide_input=True, err=True, default="", show_default=False, confirmation_prompt=is_new
     )
-    return text.encode()
+    return text.encode(), "the terminal"
