@@ -19,9 +19,9 @@ Signing"; Sigstore bundle 0.3; in-toto Statement v1; DSSE 1.0.
 """
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from chonkle.digest import Digest
@@ -62,13 +62,21 @@ _BUNDLE_ANNOTATIONS = {
     "dev.sigstore.bundle.content": "dsse-envelope",
     "dev.sigstore.bundle.predicateType": SIGN_PREDICATE,
 }
+# The fields of Sigstore bundle 0.3, DSSE 1.0 and in-toto Statement v1.
+_BUNDLE_FIELDS = ("mediaType", "verificationMaterial", "dsseEnvelope", "messageSignature")
+_MATERIAL_FIELDS = ("publicKey", "tlogEntries", "timestampVerificationData")
+_STATEMENT_FIELDS = ("_type", "subject", "predicateType", "predicate")
 # A registry that never ends to list attestations keeps no reader busy for long.
 ATTESTATIONS_MAX = 64
-_SIGNATURES_MAX = 16
 _SUBJECTS_MAX = 64
 _NO_DATE = "0001-01-01T00:00:00Z"
 
-_parse = partial(parse_json, error=AttestationError)
+
+def _parse(text: bytes, *, what: str) -> object:
+    if text.startswith(BOM_UTF8):
+        # RFC 8259, section 8.1: none may be written. cosign refuses it.
+        raise AttestationError(f"{what}: begins with a byte order mark", expected="a JSON document")
+    return parse_json(text, what=what, error=AttestationError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +119,12 @@ class _Statement:
     Attributes:
         subjects: digests, each with the repository named beside it.
         message: what is signed.
-        signatures: over that.
+        signature: over that.
     """
 
     subjects: Mapping[Digest, str]
     message: bytes
-    signatures: tuple[bytes, ...]
+    signature: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +169,7 @@ def verify(
             got=", ".join(f"`{each}`" for each in statement.subjects),
         )
     for name, key in keys.items():
-        if any(key.verifies(each, statement.message) for each in statement.signatures):
+        if key.verifies(statement.signature, statement.message):
             identity = statement.subjects[attested[0]]
             return Verified(name, attested[0], attestation.layout, identity)
     raise AttestationError(
@@ -285,7 +293,7 @@ def _classic(attestation: Attestation, file: bytes | None) -> _Statement:  # noq
     _require_known(image, f"{what}: `image`", "docker-manifest-digest")
     _require(critical, what, "type", _PAYLOAD_KIND)
     subject = _digest(_text(image, what, "docker-manifest-digest"), what)
-    return _Statement({subject: identity}, attestation.document, (attestation.signature,))
+    return _Statement({subject: identity}, attestation.document, attestation.signature)
 
 
 def _payload(subject: Digest, identity: str) -> bytes:
@@ -367,11 +375,14 @@ def _bundle(attestation: Attestation, file: bytes | None) -> _Statement:
     what = "bundle"
     bundle = _object(_parse(attestation.document, what=what), what)
     _require(bundle, what, "mediaType", BUNDLE_TYPE)
+    _require_known(bundle, what, *_BUNDLE_FIELDS)
     material = _object(bundle, what, "verificationMaterial")
-    if "publicKey" not in material:
+    if "publicKey" not in material or material.keys() & {"certificate", "x509CertificateChain"}:
         raise AttestationError(
             f"{what}: made with a certificate", expected="an attestation that was made with a key"
         )
+    _require_known(material, f"{what}: `verificationMaterial`", *_MATERIAL_FIELDS)
+    _require_known(_object(material, what, "publicKey"), f"{what}: `publicKey`", "hint")
     contents = bundle.keys() & {"dsseEnvelope", "messageSignature"}
     if contents == {"dsseEnvelope"}:
         return _enveloped(_object(bundle, what, "dsseEnvelope"))
@@ -386,25 +397,33 @@ def _enveloped(envelope: Mapping[str, object]) -> _Statement:
     what = "envelope"
     payload = from_base64(envelope.get("payload"), what=what, size_max=DOCUMENT_MAX_BYTES)
     _require(envelope, what, "payloadType", IN_TOTO_TYPE)
+    _require_known(envelope, what, "payload", "payloadType", "signatures")
     listed = envelope.get("signatures")
-    if not isinstance(listed, list) or not 0 < len(listed) <= _SIGNATURES_MAX:
-        raise AttestationError(f"{what}: expected 1 to {_SIGNATURES_MAX} signatures")
-    signatures = tuple(_signature(_object(each, what), what, "sig") for each in listed)
+    if not isinstance(listed, list) or len(listed) != 1:
+        # Sigstore bundle 0.3. With more, readers could disagree on which ones must hold.
+        raise AttestationError(f"{what}: expected one signature")
+    signed = _object(listed[0], what)
+    _require_known(signed, what, "sig", "keyid")
+    signature = _signature(signed, what, "sig")
     statement = parse_statement(payload)
+    _require_known(statement.document, "statement", *_STATEMENT_FIELDS)
     _require(statement.document, "statement", "predicateType", SIGN_PREDICATE)
-    return _Statement(statement.subjects, _encoded_for_signing(payload), signatures)
+    _object(statement.document, "statement", "predicate")
+    return _Statement(statement.subjects, _encoded_for_signing(payload), signature)
 
 
 def _of_file(signed: Mapping[str, object], file: bytes) -> _Statement:
     what = "signature of a file"
+    _require_known(signed, what, "messageDigest", "signature")
     claimed = _object(signed, what, "messageDigest")
+    _require_known(claimed, what, "algorithm", "digest")
     digest = Digest.sha256(file)
     # cosign leaves it out for keys that hash otherwise; the signature is over the file anyway.
     if claimed:
         _require(claimed, what, "algorithm", "SHA2_256")
         found = from_base64(claimed.get("digest"), what=what, size_max=32)
         digest = _digest(f"sha256:{found.hex()}", what)
-    return _Statement({digest: ""}, file, (_signature(signed, what, "signature"),))
+    return _Statement({digest: ""}, file, _signature(signed, what, "signature"))
 
 
 def _encoded_for_signing(payload: bytes) -> bytes:
