@@ -29,11 +29,18 @@ from chonkle.oci.attestation import (
     Attestation,
     read_attestations,
 )
-from chonkle.oci.model import Descriptor, Reference, parse_descriptor, parse_reference
+from chonkle.oci.model import (
+    MANIFEST_MAX_BYTES,
+    Descriptor,
+    Reference,
+    parse_descriptor,
+    parse_reference,
+)
 from chonkle.oci.pem import from_base64, to_base64
 from chonkle.oci.places import opened
 from chonkle.oci.repository import Repository
 from chonkle.storage.files import PUBLIC_FILE, read_file, write_atomic
+from chonkle.storage.kept import KeptFiles
 
 # Opens where an artifact is, and gives what its URI asks for there.
 type OpenRepository = Callable[
@@ -41,7 +48,6 @@ type OpenRepository = Callable[
 ]
 
 _VERSION = 1
-_MANIFEST_MAX_BYTES = 4 << 20
 _KEPT_MAX_BYTES = 64 << 20
 _EVIDENCE_MAX = 16
 # Of an index, those that may lead to a codec.
@@ -183,6 +189,37 @@ def place_of(uri: str) -> str:
     return f"oci-layout://{reference.path}"
 
 
+def pin_of(uri: str) -> Digest | None:
+    """Give the digest of the manifest or the index that a source names, if it names one.
+
+    Raises:
+        FetchError: when it is malformed.
+    """
+    if not uri.startswith(("oci://", "oci-layout://")):
+        return None
+    return parse_reference(uri).digest
+
+
+def kept_links(kept: KeptFiles, pin: Digest, codec: Digest) -> tuple[bytes, ...]:
+    """Give the kept manifests that lead to a codec, outermost first; nothing where none do.
+
+    Args:
+        kept: copies of what was fetched.
+        pin: digest of an index or a manifest.
+        codec: SHA-256 digest of the codec.
+    """
+    top = kept.find(pin, size_max=MANIFEST_MAX_BYTES)
+    if top is None:
+        return ()
+    if codec in _named_in(top):
+        return (top,)
+    for descriptor in _descriptors(top, "manifests")[:_MANIFESTS_MAX]:
+        manifest = kept.find(descriptor.digest, size_max=MANIFEST_MAX_BYTES)
+        if manifest is not None and codec in _named_in(manifest):
+            return (top, manifest)
+    return ()
+
+
 def find_beside(path: Path, *, repository: str = "") -> Evidence:
     """Look for the attestation of a file, which is beside it.
 
@@ -308,7 +345,7 @@ def _evidence(document: object, what: str) -> Evidence:
     return Evidence(
         repository,
         tuple(
-            from_base64(each, what=what, size_max=_MANIFEST_MAX_BYTES)
+            from_base64(each, what=what, size_max=MANIFEST_MAX_BYTES)
             for each in _list(fields, "links", what)
         ),
         tuple(_attestation(each, what) for each in _list(fields, "attestations", what)),

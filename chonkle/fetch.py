@@ -36,6 +36,9 @@ class Fetched:
         fetched: what was fetched and is worth keeping, each with its digest.
         is_kept: whether all of it was kept from before.
         manifest: digest of the manifest of an artifact; None for other sources.
+        links: the index and the manifest that lead to an artifact, outermost first.
+        origins: pinned sources that gave these bytes: `pinned`, and for an index its own pin too.
+            Nothing where all was kept, since the source was not asked.
     """
 
     data: bytes
@@ -43,6 +46,8 @@ class Fetched:
     fetched: tuple[tuple[Digest, bytes], ...]
     is_kept: bool
     manifest: Digest | None = None
+    links: tuple[bytes, ...] = ()
+    origins: tuple[str, ...] = ()
 
     def keep(self, kept: KeptFiles) -> None:
         """Keep what was fetched, once it turned out to be what it should be.
@@ -52,6 +57,8 @@ class Fetched:
         """
         for digest, data in self.fetched:
             kept.keep(digest, data)
+        if self.fetched and self.origins:
+            kept.keep_origin(Digest.blake3(self.data), *self.origins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +163,8 @@ class Source:
         digest = Digest.blake3(data)
         # Without a pin it is never looked for.
         fetched = () if self.pin is None else ((digest, data),)
-        return Fetched(data, self._pinned(digest), fetched, is_kept=False)
+        pinned = self._pinned(digest)
+        return Fetched(data, pinned, fetched, is_kept=False, origins=(pinned,))
 
     def _pinned(self, digest: Digest) -> str:
         return f"{self.uri}#{_PIN}{digest.hex}"
@@ -208,10 +216,14 @@ def _pull(
     )
     # The manifest, and not the index that led to it: what was taken no longer depends on what is
     # preferred.
+    pinned = reference.pinned(pulled.manifest).uri
+    origins = dict.fromkeys((pinned, reference.pinned(pulled.top).uri))
     return Fetched(
         pulled.wasm,
-        reference.pinned(pulled.manifest).uri,
+        pinned,
         pulled.fetched,
         is_kept=not pulled.fetched,
         manifest=pulled.manifest,
+        links=pulled.links,
+        origins=tuple(origins) if pulled.fetched else (),
     )

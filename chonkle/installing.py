@@ -79,9 +79,12 @@ def install(
 
         admission = Admission(policy=policy, codec_store=store.root, access=access)
         codec_id = codec.signature.codec_id
-        allowed = admission.require(codec_id, "source", fetched.pinned, fetched.data)
+        allowed = admission.require(
+            codec_id, "source", fetched.pinned, fetched.data, links=fetched.links
+        )
     was_there = any(found.digest == codec.digest for found in _named(store, codec))
-    installed = store.install(codec, source=fetched.pinned)
+    # Where all was kept, the source was not asked; what is recorded says where it came from.
+    installed = store.install(codec, source="" if fetched.is_kept else fetched.pinned)
     fetched.keep(kept)
     manifest = "" if fetched.manifest is None else str(fetched.manifest)
     return Installed(installed, fetched.pinned, manifest, was_there, allowed)

@@ -131,6 +131,7 @@ class Candidate:
         name: where it is from, for messages.
         data: its bytes; empty for a native codec.
         evidence: what is known of who made it.
+        pins: digests that its sources name; unverified, so that they count for `deny` alone.
     """
 
     codec_id: str
@@ -138,6 +139,7 @@ class Candidate:
     name: str
     data: bytes = b""
     evidence: tuple[Evidence, ...] = ()
+    pins: frozenset[Digest] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,10 +297,20 @@ class _Judged:
         """Give the digests that stand for the candidate, from the index to the file."""
         return self._chains[id(evidence)]
 
+    @cached_property
+    def _verified(self) -> frozenset[Digest]:
+        return frozenset(self._own).union(*self._chains.values())
+
+    @cached_property
+    def _claimed(self) -> frozenset[Digest]:
+        links = (link for each in self.candidate.evidence for link in each.links)
+        return self._verified | self.candidate.pins | frozenset(map(Digest.sha256, links))
+
     def is_under(self, rule: Rule) -> bool:
         """Tell whether a rule applies."""
         places = [each.repository for each in self.candidate.evidence]
-        digests = {*self._own, *(digest for chain in self._chains.values() for digest in chain)}
+        # A digest that nothing verifies may refuse a codec, and never allow one.
+        digests = self._claimed if rule.deny else self._verified
         return (
             (rule.codecs is None or _any(rule.codecs, self.candidate.codec_id))
             and (rule.repositories is None or any(_any(rule.repositories, p) for p in places))

@@ -419,7 +419,9 @@ class Resolver:
         )
         reason = f"{why} {uri}" + (", kept" if fetched.is_kept else "")
         found = self._identified(codec_id, fetched.data, reason, fetched.pinned)
-        found = self._admitted(codec_id, found, "source", fetched.pinned, fetched.data)
+        found = self._admitted(
+            codec_id, found, "source", fetched.pinned, fetched.data, links=fetched.links
+        )
         if store is None:
             return found
         fetched.keep(store.kept)
@@ -449,12 +451,14 @@ class Resolver:
         origin: "Origin",
         name: str,
         data: bytes,
+        *,
+        links: tuple[bytes, ...] = (),
     ) -> Resolution | PipelineResolution:
         """Require that the policy, if there is one, allows what was found."""
         admission = self._admission()
         if admission is None:
             return found
-        allowed = admission.require(codec_id, origin, name, data)
+        allowed = admission.require(codec_id, origin, name, data, links=links)
         return replace(found, reason=f"{found.reason}, {allowed.reason}", allowed=allowed)
 
     def _allowed(
