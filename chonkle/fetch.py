@@ -5,10 +5,12 @@ A URI may pin what it leads to: `#blake3=<hex>` behind `file://` and `https://`,
 index. `http://` is refused.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from chonkle.digest import Digest
 from chonkle.errors import DigestMismatchError, FetchError
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 _PIN = "blake3="
 _ARTIFACTS = ("oci", "oci-layout")
 _SCHEMES = ("file", "https", *_ARTIFACTS)
+# A tag follows a path without a separator between them: `oci-layout:///a/..:1.0.0`.
+_SEPARATORS = re.compile(r"[/\\?]|(?<=\.)[:@]")
+# A server may decode a path twice; nothing is encoded more often for a good reason.
+_DECODED_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +88,7 @@ class Source:
         """Read a source URI.
 
         Raises:
-            FetchError: for another scheme, a remote `file://` host or a malformed pin.
+            FetchError: for another scheme, a malformed pin, or `.` or `..` as a part of a path.
         """
         uri, has_fragment, fragment = text.partition("#")
         scheme = uri.partition("://")[0].lower() if "://" in uri else ""
@@ -102,6 +108,12 @@ class Source:
             raise FetchError(
                 "a source with credentials in it",
                 hint="they would end up in logs; use `docker login`, or a URI that needs none",
+            )
+        if _has_dots(uri):
+            raise FetchError(
+                f"source {shown(text)}: `.` or `..` as a part of its path",
+                hint="write the path without it: what reads the URI and what checks it must see "
+                "one place",
             )
         pin = None
         if has_fragment:
@@ -179,6 +191,21 @@ class Source:
         return download(
             self.uri, size_max=SIZE_MAX_BYTES, bounds=access.bounds, ca_file=access.ca_file
         )
+
+
+def _has_dots(uri: str) -> bool:
+    """Tell whether a path has `.` or `..` as a part, however often they are percent-encoded."""
+    scheme, _, path = uri.partition("://")
+    if scheme != "oci-layout":
+        path = path.partition("/")[2]
+    for _ in range(_DECODED_MAX):
+        if any(part.partition(";")[0] in (".", "..") for part in _SEPARATORS.split(path)):
+            return True
+        decoded = unquote(path)
+        if decoded == path:
+            return False
+        path = decoded
+    return True
 
 
 def _read_file(uri: str) -> bytes:
