@@ -13,15 +13,18 @@ network to be checked again, and a file that another program wrote there allows 
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from chonkle.digest import Digest
 from chonkle.errors import AttestationError, FetchError, StoreError
 from chonkle.formats.json_text import parse_json
 from chonkle.oci.access import RegistryAccess
+from chonkle.oci.address import Address, Host
 from chonkle.oci.attestation import (
     BUNDLE_SUFFIX,
     DOCUMENT_MAX_BYTES,
@@ -53,6 +56,12 @@ _EVIDENCE_MAX = 16
 # Of an index, those that may lead to a codec.
 _MANIFESTS_MAX = 64
 _SIGNATURE_MAX_BYTES = 1024
+_HTTPS_PORT = 443
+# Docker Hub, as users write it and as its registry is called.
+_HUB, _HUB_ASKED = "docker.io", "registry-1.docker.io"
+_SLASHES = re.compile(r"/+")
+_ENCODED = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +147,9 @@ def find_evidence(
     """
     place = place_of(uri)
     if place.startswith("file://"):
-        return find_beside(Path.from_uri(place), repository=place)
+        return find_beside(Path.from_uri(uri.partition("#")[0]), repository=place)
     if place.startswith("https://"):
-        return _find_on_server(place, access)
+        return _find_on_server(uri.partition("#")[0], place, access)
     with open_repository(uri, access) as (repository, wanted):
         return evidence_in(repository, wanted, data, place=place)
 
@@ -176,17 +185,67 @@ def place_of(uri: str) -> str:
         uri: the source.
 
     Returns:
-        `host/path` for a registry's repository; otherwise the URI. Neither has a tag or a pin.
+        `host/path` for a registry's repository; otherwise the URI. Neither has a tag or a pin, and
+        all that is one place by the rules of URIs and of registries is written in one way.
 
     Raises:
         FetchError: when it is malformed.
     """
     if not uri.startswith(("oci://", "oci-layout://")):
-        return uri.partition("#")[0]
+        return canonical_place(uri.partition("#")[0])
     reference = parse_reference(uri)
     if isinstance(reference, Reference):
-        return f"{reference.registry}/{reference.repository}"
-    return f"oci-layout://{reference.path}"
+        return canonical_place(f"{reference.registry}/{reference.repository}")
+    return canonical_place(f"oci-layout://{reference.path.absolute()}")
+
+
+def canonical_place(text: str) -> str:
+    """Write a place, or a pattern of places, in the one way in which they are compared.
+
+    The host is in lower case and without its usual port, Docker Hub is `docker.io`, `localhost` is
+    left out of `file://`, and what needs no percent-encoding has none.
+
+    Args:
+        text: `host/path`, or a URI; each may have `*` in it.
+    """
+    scheme, has_scheme, rest = text.partition("://")
+    scheme = scheme.lower() if has_scheme else "oci"
+    host, slash, path = (rest if has_scheme else text).partition("/")
+    match scheme:
+        case "oci":
+            return f"{_canonical_host(host, scheme)}/{path}" if slash else text
+        case "https":
+            return f"https://{_canonical_host(host, scheme)}{slash}{_decoded(path)}"
+        case "file":
+            host = "" if host.lower() == "localhost" else host.lower()
+            # What reads the file decodes all of it, and a slash twice is a slash.
+            return f"file://{host}{slash}{_SLASHES.sub('/', unquote(path)).lstrip('/')}"
+        case "oci-layout":
+            return f"oci-layout://{_SLASHES.sub('/', rest)}"
+        case _:
+            return text
+
+
+def _canonical_host(text: str, scheme: str) -> str:
+    try:
+        host = Host.parse(text)
+    except FetchError:
+        # It has `*` in it.
+        return text.lower().removesuffix(":443")
+    if scheme == "https":
+        return str(Host(host.name) if host.port == _HTTPS_PORT else host)
+    asked = str(Address.of_registry(host).host)
+    return _HUB if asked == _HUB_ASKED else asked
+
+
+def _decoded(path: str) -> str:
+    """Decode what needs no percent-encoding (RFC 3986, section 6.2.2)."""
+
+    def written(match: re.Match[str]) -> str:
+        character = chr(int(match[1], 16))
+        return character if _UNRESERVED.fullmatch(character) else match[0].upper()
+
+    return _ENCODED.sub(written, path)
 
 
 def pin_of(uri: str) -> Digest | None:
@@ -227,7 +286,7 @@ def find_beside(path: Path, *, repository: str = "") -> Evidence:
         path: the file.
         repository: what to call where it was found; the URI of the file when left out.
     """
-    place = repository or path.absolute().as_uri()
+    place = repository or place_of(path.absolute().as_uri())
     try:
         bundle = read_file(path.with_name(path.name + BUNDLE_SUFFIX), size_max=DOCUMENT_MAX_BYTES)
     except FileNotFoundError:
@@ -238,7 +297,7 @@ def find_beside(path: Path, *, repository: str = "") -> Evidence:
     return Evidence(place, attestations=(Attestation("bundle", bundle),))
 
 
-def _find_on_server(url: str, access: RegistryAccess) -> Evidence:
+def _find_on_server(url: str, place: str, access: RegistryAccess) -> Evidence:
     access.require_online(url)
     from chonkle.oci.transport import download  # noqa: PLC0415 - brings requests with it
 
@@ -250,8 +309,8 @@ def _find_on_server(url: str, access: RegistryAccess) -> Evidence:
             ca_file=access.ca_file,
         )
     except FetchError as failure:
-        return Evidence(url, problems=(str(failure),))
-    return Evidence(url, attestations=(Attestation("bundle", bundle),))
+        return Evidence(place, problems=(str(failure),))
+    return Evidence(place, attestations=(Attestation("bundle", bundle),))
 
 
 def _links(repository: Repository, wanted: str | Digest, codec: Digest) -> tuple[bytes, ...]:

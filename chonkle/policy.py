@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Literal
 
 from chonkle.digest import Digest
 from chonkle.errors import AttestationError, DigestMismatchError, PolicyError, offer
-from chonkle.evidence import Evidence
+from chonkle.evidence import Evidence, canonical_place
 from chonkle.formats.values import shown
 from chonkle.oci.attestation import Verified, verify
 from chonkle.storage.files import read_file
@@ -72,7 +72,15 @@ class Pattern:
 
     def matches(self, name: str) -> bool:
         """Tell whether a name looks like this."""
-        parts = re.split(r"(\*+)", self.text.removeprefix("oci://"))
+        return self._matches(self.text, name)
+
+    def matches_place(self, place: str) -> bool:
+        """Tell whether a place looks like this, however both are written."""
+        return self._matches(canonical_place(self.text), canonical_place(place))
+
+    @staticmethod
+    def _matches(text: str, name: str) -> bool:
+        parts = re.split(r"(\*+)", text)
         words = (
             (".*" if part != "*" else "[^/]*") if part.startswith("*") else re.escape(part)
             for part in parts
@@ -256,7 +264,7 @@ class Policy:
                 except AttestationError as failure:
                     reasons.append(f"{rule}: {attestation.layout} attestation: {failure}")
                     continue
-                if rule.identities is None or _any(rule.identities, found.identity):
+                if rule.identities is None or _any_place(rule.identities, found.identity):
                     words = f"{rule}: signed by `{found.key}` ({found.layout})"
                     return Allowed(words, found, str(keys[found.key]))
                 reasons.append(
@@ -313,13 +321,17 @@ class _Judged:
         digests = self._claimed if rule.deny else self._verified
         return (
             (rule.codecs is None or _any(rule.codecs, self.candidate.codec_id))
-            and (rule.repositories is None or any(_any(rule.repositories, p) for p in places))
+            and (rule.repositories is None or any(_any_place(rule.repositories, p) for p in places))
             and (rule.digests is None or bool(rule.digests & digests))
         )
 
 
 def _any(patterns: Sequence[Pattern], name: str) -> bool:
     return any(pattern.matches(name) for pattern in patterns)
+
+
+def _any_place(patterns: Sequence[Pattern], place: str) -> bool:
+    return any(pattern.matches_place(place) for pattern in patterns)
 
 
 def _moment(moment: datetime) -> str:
