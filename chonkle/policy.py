@@ -208,7 +208,8 @@ class Policy:
             raise PolicyError(f"cannot read the policy {path}: {failure.strerror}") from failure
         except UnicodeDecodeError as failure:
             raise PolicyError(f"policy {path}: not UTF-8 text") from failure
-        except (tomllib.TOMLDecodeError, RecursionError) as failure:
+        except (ValueError, RecursionError) as failure:
+            # A number of too many digits is a ValueError and no TOMLDecodeError.
             reason = f"{failure}"
             raise PolicyError(f"policy {path}: malformed TOML: {reason}") from failure
         return _Reader(path).policy(document, now)
@@ -453,7 +454,10 @@ class _Reader:
             return None
         if isinstance(value, datetime):
             if value.tzinfo is not None:
-                return value
+                try:
+                    return value.astimezone(UTC)
+                except OverflowError:
+                    pass  # in UTC it is before the year 1 or after 9999
         elif isinstance(value, date):
             return datetime(value.year, value.month, value.day, tzinfo=UTC)
         wanted = "a date as 2026-01-31, which begins in UTC, or 2026-01-31T12:00:00Z"

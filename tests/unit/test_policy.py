@@ -262,6 +262,18 @@ def test_problems_of_reading_attestations_are_told(office: Office) -> None:
             id="never",
         ),
         pytest.param("version = ", "malformed TOML", id="toml"),
+        pytest.param(f"version = {'1' * 5000}", "malformed TOML: Exceeds the limit", id="digits"),
+        pytest.param(f"version = 0x{'f' * 5000}", "wrong `version`", id="hexadecimal digits"),
+        pytest.param(
+            f"{HEAD}[[rules]]\nunsigned = true\nfrom = 0001-01-01T00:00:00+14:00",
+            "wrong `rule 1: from`, expected a date",
+            id="before all time",
+        ),
+        pytest.param(
+            f"{HEAD}[[rules]]\nunsigned = true\nuntil = 9999-12-31T23:59:59-12:00",
+            "wrong `rule 1: until`, expected a date",
+            id="after all time",
+        ),
     ],
 )
 def test_a_policy_that_is_wrong_is_refused_with_the_place(
