@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from chonkle.errors import FetchError
@@ -70,14 +71,19 @@ def install(
             hint="a web server promises nothing about the file",
         )
     kept = store.kept
-    fetched = source.fetch(access=access, kinds=kinds, kept=kept, fetch_anew=fetch_anew)
-    codec = WasmCodec.from_bytes(fetched.data, source.uri)
-    allowed = None
+    admission = None
     if policy is not None:
         # Late: most users have no policy.
         from chonkle.admission import Admission  # noqa: PLC0415
 
         admission = Admission(policy=policy, codec_store=store.root, access=access)
+    fetch = partial(source.fetch, access=access)
+    if admission is not None:
+        fetch = partial(admission.fetch, source)
+    fetched = fetch(kinds=kinds, kept=kept, fetch_anew=fetch_anew)
+    codec = WasmCodec.from_bytes(fetched.data, source.uri)
+    allowed = None
+    if admission is not None:
         codec_id = codec.signature.codec_id
         allowed = admission.require(
             codec_id, "source", fetched.pinned, fetched.data, links=fetched.links

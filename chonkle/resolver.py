@@ -338,7 +338,10 @@ class Resolver:
                     raise bad.failure
             store = self._store()
             kept = None if store is None else store.kept.find(digest, size_max=SIZE_MAX_BYTES)
-            if kept is not None:
+            admission = self._admission()
+            if kept is not None and (
+                admission is None or not source or admission.is_from(source, kept)
+            ):
                 found = self._identified(codec_id, kept, f"locked {digest}, kept", source)
                 return self._admitted(codec_id, found, "source", source, kept)
         if not source:
@@ -411,12 +414,13 @@ class Resolver:
         """
         source = Source.parse(uri)
         store = self._store()
-        fetched = source.fetch(
-            access=self.access or RegistryAccess(),
-            kinds=self.kinds(allowed),
-            kept=None if store is None else store.kept,
-            fetch_anew=self.force_download,
-        )
+        kinds, kept = self.kinds(allowed), None if store is None else store.kept
+        admission, anew = self._admission(), self.force_download
+        if admission is None:
+            access = self.access or RegistryAccess()
+            fetched = source.fetch(access=access, kinds=kinds, kept=kept, fetch_anew=anew)
+        else:
+            fetched = admission.fetch(source, kinds=kinds, kept=kept, fetch_anew=anew)
         reason = f"{why} {uri}" + (", kept" if fetched.is_kept else "")
         found = self._identified(codec_id, fetched.data, reason, fetched.pinned)
         found = self._admitted(
@@ -427,7 +431,10 @@ class Resolver:
         fetched.keep(store.kept)
         if self.is_locking:
             # The lock leads to it by this digest, whatever becomes of the source.
-            store.kept.keep(Digest.blake3(fetched.data), fetched.data)
+            digest = Digest.blake3(fetched.data)
+            store.kept.keep(digest, fetched.data)
+            if not fetched.is_kept:
+                store.kept.keep_origin(digest, *fetched.origins)
         if install and not source.is_pinned and isinstance(found, Resolution) and found.wasm:
             return replace(found, wasm=store.install(found.wasm, source=fetched.pinned))
         return found

@@ -365,3 +365,39 @@ def test_rules_by_repository_reach_what_was_installed_from_it(
     path.write_text("oci://nothing\nwhatever\n")
     with pytest.raises(PolicyError, match="no rule applies"):
         place.resolver(allowing).resolve("echo")
+
+
+def test_a_kept_copy_is_from_where_it_was_fetched_and_not_from_where_a_source_says(
+    place: Place, make_codec: MakeCodec
+) -> None:
+    wasm = make_codec()
+    layout = Layout(place.folder, wasm)
+    pin = f"#blake3={Digest.blake3(wasm).hex}"
+    file = f"{place.file(wasm).as_uri()}{pin}"
+    # Without a policy, both are kept.
+    for uri in (f"{layout.uri}@{layout.manifest}", file):
+        Resolver(codec_store=place.store, force_sources={"echo": uri}).resolve("echo")
+    (place.folder / "x.wasm").unlink()
+    policy = place.policy_of(f"{ALLOW}[[rules]]\nunsigned = true\n")
+    for claimed in (
+        f"file:///nope.wasm{pin}",
+        f"https://registry.test/nope.wasm{pin}",
+        f"oci://registry.test/zz@{layout.manifest}",
+        f"oci-layout:///nope@{layout.manifest}",
+    ):
+        # Nor does a use without a policy record it.
+        Resolver(codec_store=place.store, force_sources={"echo": claimed}).resolve("echo")
+        pulled(place, claimed)
+        offline = RegistryAccess(offline=True)
+        with pytest.raises(FetchError):
+            place.resolver(policy, force_sources={"echo": claimed}, access=offline).resolve("echo")
+        with pytest.raises(FetchError):
+            install(
+                Source.parse(claimed),
+                CodecStore(place.store),
+                access=offline,
+                kinds=("core",),
+                policy=policy,
+            )
+    found = place.resolver(policy, force_sources={"echo": file}).resolve("echo")
+    assert "kept, rule 1 allows it unsigned" in found.reason
