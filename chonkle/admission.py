@@ -10,7 +10,6 @@ to the bytes, and the recorded sources of these bytes. All of it is collected be
 asked, so that a rule with `deny` sees it whatever else would allow the codec.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,11 +26,8 @@ from chonkle.evidence import (
     pin_of,
     place_of,
 )
-from chonkle.fetch import Fetched, Source
-from chonkle.formats.wasm_binary import Kind
 from chonkle.oci.access import RegistryAccess
 from chonkle.policy import Allowed, Candidate, Origin, Policy
-from chonkle.storage.kept import KeptFiles
 from chonkle.storage.store import CodecStore
 
 
@@ -97,31 +93,6 @@ class Admission:
         """
         origins = self._origins("source", data)
         return place_of(uri) in map(place_of, origins)
-
-    def fetch(
-        self,
-        source: Source,
-        *,
-        kinds: Sequence[Kind],
-        kept: KeptFiles | None,
-        fetch_anew: bool = False,
-    ) -> Fetched:
-        """Fetch from a source; copies that another place gave are fetched again from it.
-
-        Args:
-            source: the source.
-            kinds: what to take where there is a choice, best first.
-            kept: copies of what was fetched before.
-            fetch_anew: fetch also what is kept.
-
-        Raises:
-            FetchError: when it cannot be fetched.
-            DigestMismatchError: when it gives other bytes than it promised.
-        """
-        fetched = source.fetch(access=self.access, kinds=kinds, kept=kept, fetch_anew=fetch_anew)
-        if not fetched.is_kept or self.is_from(source.uri, fetched.data):
-            return fetched
-        return source.fetch(access=self.access, kinds=kinds, kept=kept, fetch_anew=True)
 
     def _known(
         self, origin: Origin, name: str, data: bytes, links: tuple[bytes, ...]

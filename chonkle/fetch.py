@@ -6,7 +6,7 @@ index. `http://` is refused.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -149,6 +149,7 @@ class Source:
         kinds: Sequence[Kind] = ("core", "component"),
         kept: KeptFiles | None = None,
         fetch_anew: bool = False,
+        is_from: Callable[[str, bytes], bool] | None = None,
     ) -> Fetched:
         """Fetch the bytes and check them against the pin, or take them from the copies.
 
@@ -157,11 +158,25 @@ class Source:
             kinds: what to take where there is a choice, best first.
             kept: copies of what was fetched before; nothing is added to them.
             fetch_anew: fetch also what is kept.
+            is_from: tells whether a source's place gave a kept copy; otherwise it is fetched again.
 
         Raises:
             FetchError: when they cannot be fetched.
             DigestMismatchError: when they are others than the pin promised.
         """
+        fetched = self._fetch(access, kinds, kept, fetch_anew=fetch_anew)
+        if not fetched.is_kept or is_from is None or is_from(self.uri, fetched.data):
+            return fetched
+        return self._fetch(access, kinds, kept, fetch_anew=True)
+
+    def _fetch(
+        self,
+        access: RegistryAccess,
+        kinds: Sequence[Kind],
+        kept: KeptFiles | None,
+        *,
+        fetch_anew: bool,
+    ) -> Fetched:
         reference = self.reference
         if reference is not None:
             return _pull(reference, access, kinds, kept, fetch_anew=fetch_anew)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from chonkle.errors import FetchError
@@ -77,10 +76,13 @@ def install(
         from chonkle.admission import Admission  # noqa: PLC0415
 
         admission = Admission(policy=policy, codec_store=store.root, access=access)
-    fetch = partial(source.fetch, access=access)
-    if admission is not None:
-        fetch = partial(admission.fetch, source)
-    fetched = fetch(kinds=kinds, kept=kept, fetch_anew=fetch_anew)
+    fetched = source.fetch(
+        access=access,
+        kinds=kinds,
+        kept=kept,
+        fetch_anew=fetch_anew,
+        is_from=None if admission is None else admission.is_from,
+    )
     codec = WasmCodec.from_bytes(fetched.data, source.uri)
     allowed = None
     if admission is not None:

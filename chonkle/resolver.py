@@ -415,12 +415,14 @@ class Resolver:
         source = Source.parse(uri)
         store = self._store()
         kinds, kept = self.kinds(allowed), None if store is None else store.kept
-        admission, anew = self._admission(), self.force_download
-        if admission is None:
-            access = self.access or RegistryAccess()
-            fetched = source.fetch(access=access, kinds=kinds, kept=kept, fetch_anew=anew)
-        else:
-            fetched = admission.fetch(source, kinds=kinds, kept=kept, fetch_anew=anew)
+        admission = self._admission()
+        fetched = source.fetch(
+            access=self.access or RegistryAccess(),
+            kinds=kinds,
+            kept=kept,
+            fetch_anew=self.force_download,
+            is_from=None if admission is None else admission.is_from,
+        )
         reason = f"{why} {uri}" + (", kept" if fetched.is_kept else "")
         found = self._identified(codec_id, fetched.data, reason, fetched.pinned)
         found = self._admitted(
