@@ -1,14 +1,19 @@
 """What stands between a codec that was found and its use, where a policy is set.
 
-candidate ──▶ evidence kept for it or beside it ──▶ policy ──▶ allowed
+candidate ──▶ evidence without a network ──▶ policy ──▶ allowed
                         │ not enough, and it comes from a source
                         ▼
               evidence at the source ──▶ policy ──▶ allowed, and the evidence is kept
+
+Evidence without a network: the attestation beside a file, kept attestations, the manifests that led
+to the bytes, and the recorded sources of these bytes. All of it is collected before the policy is
+asked, so that a rule with `deny` sees it whatever else would allow the codec.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from chonkle.digest import Digest
 from chonkle.errors import FetchError, PolicyError
 from chonkle.evidence import (
     Evidence,
@@ -16,11 +21,14 @@ from chonkle.evidence import (
     OpenRepository,
     find_beside,
     find_evidence,
+    kept_links,
     open_artifact,
+    pin_of,
     place_of,
 )
 from chonkle.oci.access import RegistryAccess
 from chonkle.policy import Allowed, Candidate, Origin, Policy
+from chonkle.storage.store import CodecStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +47,15 @@ class Admission:
     access: RegistryAccess
     open_repository: OpenRepository = open_artifact
 
-    def require(self, codec_id: str, origin: Origin, name: str, data: bytes = b"") -> Allowed:
+    def require(
+        self,
+        codec_id: str,
+        origin: Origin,
+        name: str,
+        data: bytes = b"",
+        *,
+        links: tuple[bytes, ...] = (),
+    ) -> Allowed:
         """Require that the policy allows a codec.
 
         Args:
@@ -47,18 +63,17 @@ class Admission:
             origin: where it is from, in one word.
             name: its path or source URI; empty where a lock does not know the source.
             data: its bytes; empty for a native codec.
+            links: the index and the manifest that were read to find it, outermost first.
 
         Raises:
             PolicyError: when the policy does not, with the reason.
         """
         kept = KeptEvidence(self.codec_store) if self.codec_store is not None and data else None
-        known = () if kept is None else kept.find(data)
-        if origin in ("installed", "path"):
-            known = (find_beside(Path(name)), *known)
-        elif origin == "source" and name:
-            known = (Evidence(place_of(name)), *known)
+        known = self._known(origin, name, data, links)
+        sources = (*([name] if origin == "source" and name else []), *self._origins(origin, data))
+        pins = frozenset(pin for uri in sources if (pin := pin_of(uri)) is not None)
         candidate = Candidate(
-            codec_id=codec_id, origin=origin, name=name, data=data, evidence=known
+            codec_id=codec_id, origin=origin, name=name, data=data, evidence=known, pins=pins
         )
         try:
             return self.policy.require(candidate)
@@ -66,13 +81,52 @@ class Admission:
             if origin != "source" or not name:
                 raise
             found = self._found(name, data, refusal)
-        candidate = Candidate(
-            codec_id=codec_id, origin=origin, name=name, data=data, evidence=(found, *known)
-        )
-        allowed = self.policy.require(candidate)
+        allowed = self.policy.require(replace(candidate, evidence=(found, *known)))
         if kept is not None and found.attestations:
             kept.keep(data, found)
         return allowed
+
+    def is_from(self, uri: str, data: bytes) -> bool:
+        """Tell whether a kept copy is recorded as fetched from the place of a source.
+
+        A source that only names the digest of a copy says nothing of where that came from.
+        """
+        origins = self._origins("source", data)
+        return place_of(uri) in map(place_of, origins)
+
+    def _known(
+        self, origin: Origin, name: str, data: bytes, links: tuple[bytes, ...]
+    ) -> tuple[Evidence, ...]:
+        """Give the evidence that needs no network."""
+        known: list[Evidence] = []
+        if origin in ("installed", "path"):
+            known.append(find_beside(Path(name)))
+        elif origin == "source" and name:
+            known.append(Evidence(place_of(name), links or self._links(name, data)))
+        origins = self._origins(origin, data)
+        known.extend(Evidence(place_of(uri), self._links(uri, data)) for uri in origins)
+        if self.codec_store is not None and data:
+            known.extend(KeptEvidence(self.codec_store).find(data))
+        return tuple(known)
+
+    def _origins(self, origin: Origin, data: bytes) -> tuple[str, ...]:
+        """Give the recorded sources of these bytes; they are not the source of a shipped codec."""
+        if self.codec_store is None or not data or origin == "shipped":
+            return ()
+        readable = []
+        for uri in CodecStore(self.codec_store).kept.origins(Digest.blake3(data)):
+            try:
+                place_of(uri)
+            except FetchError:
+                continue  # a note that another program wrote
+            readable.append(uri)
+        return tuple(readable)
+
+    def _links(self, uri: str, data: bytes) -> tuple[bytes, ...]:
+        pin = pin_of(uri)
+        if pin is None or self.codec_store is None:
+            return ()
+        return kept_links(CodecStore(self.codec_store).kept, pin, Digest.sha256(data))
 
     def _found(self, uri: str, data: bytes, refusal: PolicyError) -> Evidence:
         try:

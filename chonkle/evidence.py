@@ -13,15 +13,18 @@ network to be checked again, and a file that another program wrote there allows 
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from chonkle.digest import Digest
 from chonkle.errors import AttestationError, FetchError, StoreError
 from chonkle.formats.json_text import parse_json
 from chonkle.oci.access import RegistryAccess
+from chonkle.oci.address import Address, Host
 from chonkle.oci.attestation import (
     BUNDLE_SUFFIX,
     DOCUMENT_MAX_BYTES,
@@ -29,11 +32,18 @@ from chonkle.oci.attestation import (
     Attestation,
     read_attestations,
 )
-from chonkle.oci.model import Descriptor, Reference, parse_descriptor, parse_reference
+from chonkle.oci.model import (
+    MANIFEST_MAX_BYTES,
+    Descriptor,
+    Reference,
+    parse_descriptor,
+    parse_reference,
+)
 from chonkle.oci.pem import from_base64, to_base64
 from chonkle.oci.places import opened
 from chonkle.oci.repository import Repository
 from chonkle.storage.files import PUBLIC_FILE, read_file, write_atomic
+from chonkle.storage.kept import KeptFiles
 
 # Opens where an artifact is, and gives what its URI asks for there.
 type OpenRepository = Callable[
@@ -41,12 +51,17 @@ type OpenRepository = Callable[
 ]
 
 _VERSION = 1
-_MANIFEST_MAX_BYTES = 4 << 20
 _KEPT_MAX_BYTES = 64 << 20
 _EVIDENCE_MAX = 16
 # Of an index, those that may lead to a codec.
 _MANIFESTS_MAX = 64
 _SIGNATURE_MAX_BYTES = 1024
+_HTTPS_PORT = 443
+# Docker Hub, as users write it and as its registry is called.
+_HUB, _HUB_ASKED = "docker.io", "registry-1.docker.io"
+_SLASHES = re.compile(r"/+")
+_ENCODED = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +147,9 @@ def find_evidence(
     """
     place = place_of(uri)
     if place.startswith("file://"):
-        return find_beside(Path.from_uri(place), repository=place)
+        return find_beside(Path.from_uri(uri.partition("#")[0]), repository=place)
     if place.startswith("https://"):
-        return _find_on_server(place, access)
+        return _find_on_server(uri.partition("#")[0], place, access)
     with open_repository(uri, access) as (repository, wanted):
         return evidence_in(repository, wanted, data, place=place)
 
@@ -170,17 +185,98 @@ def place_of(uri: str) -> str:
         uri: the source.
 
     Returns:
-        `host/path` for a registry's repository; otherwise the URI. Neither has a tag or a pin.
+        `host/path` for a registry's repository; otherwise the URI. Neither has a tag or a pin, and
+        all that is one place by the rules of URIs and of registries is written in one way.
 
     Raises:
         FetchError: when it is malformed.
     """
     if not uri.startswith(("oci://", "oci-layout://")):
-        return uri.partition("#")[0]
+        return canonical_place(uri.partition("#")[0])
     reference = parse_reference(uri)
     if isinstance(reference, Reference):
-        return f"{reference.registry}/{reference.repository}"
-    return f"oci-layout://{reference.path}"
+        return canonical_place(f"{reference.registry}/{reference.repository}")
+    return canonical_place(f"oci-layout://{reference.path.absolute()}")
+
+
+def canonical_place(text: str) -> str:
+    """Write a place, or a pattern of places, in the one way in which they are compared.
+
+    The host is in lower case and without its usual port, Docker Hub is `docker.io`, `localhost` is
+    left out of `file://`, and what needs no percent-encoding has none.
+
+    Args:
+        text: `host/path`, or a URI; each may have `*` in it.
+    """
+    scheme, has_scheme, rest = text.partition("://")
+    scheme = scheme.lower() if has_scheme else "oci"
+    host, slash, path = (rest if has_scheme else text).partition("/")
+    match scheme:
+        case "oci":
+            return f"{_canonical_host(host, scheme)}/{path}" if slash else text
+        case "https":
+            return f"https://{_canonical_host(host, scheme)}{slash}{_decoded(path)}"
+        case "file":
+            host = "" if host.lower() == "localhost" else host.lower()
+            # What reads the file decodes all of it, and a slash twice is a slash.
+            return f"file://{host}{slash}{_SLASHES.sub('/', unquote(path)).lstrip('/')}"
+        case "oci-layout":
+            return f"oci-layout://{_SLASHES.sub('/', rest)}"
+        case _:
+            return text
+
+
+def _canonical_host(text: str, scheme: str) -> str:
+    try:
+        host = Host.parse(text)
+    except FetchError:
+        # It has `*` in it.
+        return text.lower().removesuffix(":443")
+    if scheme == "https":
+        return str(Host(host.name) if host.port == _HTTPS_PORT else host)
+    asked = str(Address.of_registry(host).host)
+    return _HUB if asked == _HUB_ASKED else asked
+
+
+def _decoded(path: str) -> str:
+    """Decode what needs no percent-encoding (RFC 3986, section 6.2.2)."""
+
+    def written(match: re.Match[str]) -> str:
+        character = chr(int(match[1], 16))
+        return character if _UNRESERVED.fullmatch(character) else match[0].upper()
+
+    return _ENCODED.sub(written, path)
+
+
+def pin_of(uri: str) -> Digest | None:
+    """Give the digest of the manifest or the index that a source names, if it names one.
+
+    Raises:
+        FetchError: when it is malformed.
+    """
+    if not uri.startswith(("oci://", "oci-layout://")):
+        return None
+    return parse_reference(uri).digest
+
+
+def kept_links(kept: KeptFiles, pin: Digest, codec: Digest) -> tuple[bytes, ...]:
+    """Give the kept manifests that lead to a codec, outermost first; nothing where none do.
+
+    Args:
+        kept: copies of what was fetched.
+        pin: digest of an index or a manifest.
+        codec: SHA-256 digest of the codec.
+    """
+    top = kept.find(pin, size_max=MANIFEST_MAX_BYTES)
+    if top is None:
+        return ()
+    if codec in _named_in(top):
+        return (top,)
+    for descriptor in _descriptors(top, "manifests")[:_MANIFESTS_MAX]:
+        manifest = kept.find(descriptor.digest, size_max=MANIFEST_MAX_BYTES)
+        if manifest is not None and codec in _named_in(manifest):
+            return (top, manifest)
+    return ()
 
 
 def find_beside(path: Path, *, repository: str = "") -> Evidence:
@@ -190,7 +286,7 @@ def find_beside(path: Path, *, repository: str = "") -> Evidence:
         path: the file.
         repository: what to call where it was found; the URI of the file when left out.
     """
-    place = repository or path.absolute().as_uri()
+    place = repository or place_of(path.absolute().as_uri())
     try:
         bundle = read_file(path.with_name(path.name + BUNDLE_SUFFIX), size_max=DOCUMENT_MAX_BYTES)
     except FileNotFoundError:
@@ -201,7 +297,7 @@ def find_beside(path: Path, *, repository: str = "") -> Evidence:
     return Evidence(place, attestations=(Attestation("bundle", bundle),))
 
 
-def _find_on_server(url: str, access: RegistryAccess) -> Evidence:
+def _find_on_server(url: str, place: str, access: RegistryAccess) -> Evidence:
     access.require_online(url)
     from chonkle.oci.transport import download  # noqa: PLC0415 - brings requests with it
 
@@ -213,8 +309,8 @@ def _find_on_server(url: str, access: RegistryAccess) -> Evidence:
             ca_file=access.ca_file,
         )
     except FetchError as failure:
-        return Evidence(url, problems=(str(failure),))
-    return Evidence(url, attestations=(Attestation("bundle", bundle),))
+        return Evidence(place, problems=(str(failure),))
+    return Evidence(place, attestations=(Attestation("bundle", bundle),))
 
 
 def _links(repository: Repository, wanted: str | Digest, codec: Digest) -> tuple[bytes, ...]:
@@ -308,7 +404,7 @@ def _evidence(document: object, what: str) -> Evidence:
     return Evidence(
         repository,
         tuple(
-            from_base64(each, what=what, size_max=_MANIFEST_MAX_BYTES)
+            from_base64(each, what=what, size_max=MANIFEST_MAX_BYTES)
             for each in _list(fields, "links", what)
         ),
         tuple(_attestation(each, what) for each in _list(fields, "attestations", what)),

@@ -5,10 +5,12 @@ A URI may pin what it leads to: `#blake3=<hex>` behind `file://` and `https://`,
 index. `http://` is refused.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from chonkle.digest import Digest
 from chonkle.errors import DigestMismatchError, FetchError
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 _PIN = "blake3="
 _ARTIFACTS = ("oci", "oci-layout")
 _SCHEMES = ("file", "https", *_ARTIFACTS)
+# A tag follows a path without a separator between them: `oci-layout:///a/..:1.0.0`.
+_SEPARATORS = re.compile(r"[/\\?]|(?<=\.)[:@]")
+# A server may decode a path twice; nothing is encoded more often for a good reason.
+_DECODED_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,9 @@ class Fetched:
         fetched: what was fetched and is worth keeping, each with its digest.
         is_kept: whether all of it was kept from before.
         manifest: digest of the manifest of an artifact; None for other sources.
+        links: the index and the manifest that lead to an artifact, outermost first.
+        origins: pinned sources that gave these bytes: `pinned`, and for an index its own pin too.
+            Nothing where all was kept, since the source was not asked.
     """
 
     data: bytes
@@ -43,6 +52,8 @@ class Fetched:
     fetched: tuple[tuple[Digest, bytes], ...]
     is_kept: bool
     manifest: Digest | None = None
+    links: tuple[bytes, ...] = ()
+    origins: tuple[str, ...] = ()
 
     def keep(self, kept: KeptFiles) -> None:
         """Keep what was fetched, once it turned out to be what it should be.
@@ -52,6 +63,8 @@ class Fetched:
         """
         for digest, data in self.fetched:
             kept.keep(digest, data)
+        if self.fetched and self.origins:
+            kept.keep_origin(Digest.blake3(self.data), *self.origins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +88,7 @@ class Source:
         """Read a source URI.
 
         Raises:
-            FetchError: for another scheme, a remote `file://` host or a malformed pin.
+            FetchError: for another scheme, a malformed pin, or `.` or `..` as a part of a path.
         """
         uri, has_fragment, fragment = text.partition("#")
         scheme = uri.partition("://")[0].lower() if "://" in uri else ""
@@ -95,6 +108,12 @@ class Source:
             raise FetchError(
                 "a source with credentials in it",
                 hint="they would end up in logs; use `docker login`, or a URI that needs none",
+            )
+        if _has_dots(uri):
+            raise FetchError(
+                f"source {shown(text)}: `.` or `..` as a part of its path",
+                hint="write the path without it: what reads the URI and what checks it must see "
+                "one place",
             )
         pin = None
         if has_fragment:
@@ -130,6 +149,7 @@ class Source:
         kinds: Sequence[Kind] = ("core", "component"),
         kept: KeptFiles | None = None,
         fetch_anew: bool = False,
+        is_from: Callable[[str, bytes], bool] | None = None,
     ) -> Fetched:
         """Fetch the bytes and check them against the pin, or take them from the copies.
 
@@ -138,11 +158,25 @@ class Source:
             kinds: what to take where there is a choice, best first.
             kept: copies of what was fetched before; nothing is added to them.
             fetch_anew: fetch also what is kept.
+            is_from: tells whether a source's place gave a kept copy; otherwise it is fetched again.
 
         Raises:
             FetchError: when they cannot be fetched.
             DigestMismatchError: when they are others than the pin promised.
         """
+        fetched = self._fetch(access, kinds, kept, fetch_anew=fetch_anew)
+        if not fetched.is_kept or is_from is None or is_from(self.uri, fetched.data):
+            return fetched
+        return self._fetch(access, kinds, kept, fetch_anew=True)
+
+    def _fetch(
+        self,
+        access: RegistryAccess,
+        kinds: Sequence[Kind],
+        kept: KeptFiles | None,
+        *,
+        fetch_anew: bool,
+    ) -> Fetched:
         reference = self.reference
         if reference is not None:
             return _pull(reference, access, kinds, kept, fetch_anew=fetch_anew)
@@ -156,7 +190,8 @@ class Source:
         digest = Digest.blake3(data)
         # Without a pin it is never looked for.
         fetched = () if self.pin is None else ((digest, data),)
-        return Fetched(data, self._pinned(digest), fetched, is_kept=False)
+        pinned = self._pinned(digest)
+        return Fetched(data, pinned, fetched, is_kept=False, origins=(pinned,))
 
     def _pinned(self, digest: Digest) -> str:
         return f"{self.uri}#{_PIN}{digest.hex}"
@@ -171,6 +206,21 @@ class Source:
         return download(
             self.uri, size_max=SIZE_MAX_BYTES, bounds=access.bounds, ca_file=access.ca_file
         )
+
+
+def _has_dots(uri: str) -> bool:
+    """Tell whether a path has `.` or `..` as a part, however often they are percent-encoded."""
+    scheme, _, path = uri.partition("://")
+    if scheme != "oci-layout":
+        path = path.partition("/")[2]
+    for _ in range(_DECODED_MAX):
+        if any(part.partition(";")[0] in (".", "..") for part in _SEPARATORS.split(path)):
+            return True
+        decoded = unquote(path)
+        if decoded == path:
+            return False
+        path = decoded
+    return True
 
 
 def _read_file(uri: str) -> bytes:
@@ -208,10 +258,14 @@ def _pull(
     )
     # The manifest, and not the index that led to it: what was taken no longer depends on what is
     # preferred.
+    pinned = reference.pinned(pulled.manifest).uri
+    origins = dict.fromkeys((pinned, reference.pinned(pulled.top).uri))
     return Fetched(
         pulled.wasm,
-        reference.pinned(pulled.manifest).uri,
+        pinned,
         pulled.fetched,
         is_kept=not pulled.fetched,
         manifest=pulled.manifest,
+        links=pulled.links,
+        origins=tuple(origins) if pulled.fetched else (),
     )

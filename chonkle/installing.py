@@ -70,18 +70,29 @@ def install(
             hint="a web server promises nothing about the file",
         )
     kept = store.kept
-    fetched = source.fetch(access=access, kinds=kinds, kept=kept, fetch_anew=fetch_anew)
-    codec = WasmCodec.from_bytes(fetched.data, source.uri)
-    allowed = None
+    admission = None
     if policy is not None:
         # Late: most users have no policy.
         from chonkle.admission import Admission  # noqa: PLC0415
 
         admission = Admission(policy=policy, codec_store=store.root, access=access)
+    fetched = source.fetch(
+        access=access,
+        kinds=kinds,
+        kept=kept,
+        fetch_anew=fetch_anew,
+        is_from=None if admission is None else admission.is_from,
+    )
+    codec = WasmCodec.from_bytes(fetched.data, source.uri)
+    allowed = None
+    if admission is not None:
         codec_id = codec.signature.codec_id
-        allowed = admission.require(codec_id, "source", fetched.pinned, fetched.data)
+        allowed = admission.require(
+            codec_id, "source", fetched.pinned, fetched.data, links=fetched.links
+        )
     was_there = any(found.digest == codec.digest for found in _named(store, codec))
-    installed = store.install(codec, source=fetched.pinned)
+    # Where all was kept, the source was not asked; what is recorded says where it came from.
+    installed = store.install(codec, source="" if fetched.is_kept else fetched.pinned)
     fetched.keep(kept)
     manifest = "" if fetched.manifest is None else str(fetched.manifest)
     return Installed(installed, fetched.pinned, manifest, was_there, allowed)

@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Literal
 
 from chonkle.digest import Digest
 from chonkle.errors import AttestationError, DigestMismatchError, PolicyError, offer
-from chonkle.evidence import Evidence
+from chonkle.evidence import Evidence, canonical_place
 from chonkle.formats.values import shown
 from chonkle.oci.attestation import Verified, verify
 from chonkle.storage.files import read_file
@@ -72,7 +72,15 @@ class Pattern:
 
     def matches(self, name: str) -> bool:
         """Tell whether a name looks like this."""
-        parts = re.split(r"(\*+)", self.text.removeprefix("oci://"))
+        return self._matches(self.text, name)
+
+    def matches_place(self, place: str) -> bool:
+        """Tell whether a place looks like this, however both are written."""
+        return self._matches(canonical_place(self.text), canonical_place(place))
+
+    @staticmethod
+    def _matches(text: str, name: str) -> bool:
+        parts = re.split(r"(\*+)", text)
         words = (
             (".*" if part != "*" else "[^/]*") if part.startswith("*") else re.escape(part)
             for part in parts
@@ -131,6 +139,7 @@ class Candidate:
         name: where it is from, for messages.
         data: its bytes; empty for a native codec.
         evidence: what is known of who made it.
+        pins: digests that its sources name; unverified, so that they count for `deny` alone.
     """
 
     codec_id: str
@@ -138,6 +147,7 @@ class Candidate:
     name: str
     data: bytes = b""
     evidence: tuple[Evidence, ...] = ()
+    pins: frozenset[Digest] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +208,8 @@ class Policy:
             raise PolicyError(f"cannot read the policy {path}: {failure.strerror}") from failure
         except UnicodeDecodeError as failure:
             raise PolicyError(f"policy {path}: not UTF-8 text") from failure
-        except (tomllib.TOMLDecodeError, RecursionError) as failure:
+        except (ValueError, RecursionError) as failure:
+            # A number of too many digits is a ValueError and no TOMLDecodeError.
             reason = f"{failure}"
             raise PolicyError(f"policy {path}: malformed TOML: {reason}") from failure
         return _Reader(path).policy(document, now)
@@ -254,7 +265,7 @@ class Policy:
                 except AttestationError as failure:
                     reasons.append(f"{rule}: {attestation.layout} attestation: {failure}")
                     continue
-                if rule.identities is None or _any(rule.identities, found.identity):
+                if rule.identities is None or _any_place(rule.identities, found.identity):
                     words = f"{rule}: signed by `{found.key}` ({found.layout})"
                     return Allowed(words, found, str(keys[found.key]))
                 reasons.append(
@@ -295,19 +306,33 @@ class _Judged:
         """Give the digests that stand for the candidate, from the index to the file."""
         return self._chains[id(evidence)]
 
+    @cached_property
+    def _verified(self) -> frozenset[Digest]:
+        return frozenset(self._own).union(*self._chains.values())
+
+    @cached_property
+    def _claimed(self) -> frozenset[Digest]:
+        links = (link for each in self.candidate.evidence for link in each.links)
+        return self._verified | self.candidate.pins | frozenset(map(Digest.sha256, links))
+
     def is_under(self, rule: Rule) -> bool:
         """Tell whether a rule applies."""
         places = [each.repository for each in self.candidate.evidence]
-        digests = {*self._own, *(digest for chain in self._chains.values() for digest in chain)}
+        # A digest that nothing verifies may refuse a codec, and never allow one.
+        digests = self._claimed if rule.deny else self._verified
         return (
             (rule.codecs is None or _any(rule.codecs, self.candidate.codec_id))
-            and (rule.repositories is None or any(_any(rule.repositories, p) for p in places))
+            and (rule.repositories is None or any(_any_place(rule.repositories, p) for p in places))
             and (rule.digests is None or bool(rule.digests & digests))
         )
 
 
 def _any(patterns: Sequence[Pattern], name: str) -> bool:
     return any(pattern.matches(name) for pattern in patterns)
+
+
+def _any_place(patterns: Sequence[Pattern], place: str) -> bool:
+    return any(pattern.matches_place(place) for pattern in patterns)
 
 
 def _moment(moment: datetime) -> str:
@@ -429,7 +454,10 @@ class _Reader:
             return None
         if isinstance(value, datetime):
             if value.tzinfo is not None:
-                return value
+                try:
+                    return value.astimezone(UTC)
+                except OverflowError:
+                    pass  # in UTC it is before the year 1 or after 9999
         elif isinstance(value, date):
             return datetime(value.year, value.month, value.day, tzinfo=UTC)
         wanted = "a date as 2026-01-31, which begins in UTC, or 2026-01-31T12:00:00Z"

@@ -338,7 +338,10 @@ class Resolver:
                     raise bad.failure
             store = self._store()
             kept = None if store is None else store.kept.find(digest, size_max=SIZE_MAX_BYTES)
-            if kept is not None:
+            admission = self._admission()
+            if kept is not None and (
+                admission is None or not source or admission.is_from(source, kept)
+            ):
                 found = self._identified(codec_id, kept, f"locked {digest}, kept", source)
                 return self._admitted(codec_id, found, "source", source, kept)
         if not source:
@@ -413,21 +416,29 @@ class Resolver:
         """
         source = Source.parse(uri)
         store = self._store()
+        kinds, kept = self.kinds(allowed), None if store is None else store.kept
+        admission = self._admission()
         fetched = source.fetch(
             access=self.access or RegistryAccess(),
-            kinds=self.kinds(allowed),
-            kept=None if store is None else store.kept,
+            kinds=kinds,
+            kept=kept,
             fetch_anew=self.force_download,
+            is_from=None if admission is None else admission.is_from,
         )
         reason = f"{why} {uri}" + (", kept" if fetched.is_kept else "")
         found = self._identified(codec_id, fetched.data, reason, fetched.pinned)
-        found = self._admitted(codec_id, found, "source", fetched.pinned, fetched.data)
+        found = self._admitted(
+            codec_id, found, "source", fetched.pinned, fetched.data, links=fetched.links
+        )
         if store is None:
             return found
         fetched.keep(store.kept)
         if self.is_locking:
             # The lock leads to it by this digest, whatever becomes of the source.
-            store.kept.keep(Digest.blake3(fetched.data), fetched.data)
+            digest = Digest.blake3(fetched.data)
+            store.kept.keep(digest, fetched.data)
+            if not fetched.is_kept:
+                store.kept.keep_origin(digest, *fetched.origins)
         if install and not source.is_pinned and isinstance(found, Resolution) and found.wasm:
             return replace(found, wasm=store.install(found.wasm, source=fetched.pinned))
         return found
@@ -451,12 +462,14 @@ class Resolver:
         origin: "Origin",
         name: str,
         data: bytes,
+        *,
+        links: tuple[bytes, ...] = (),
     ) -> Resolution | PipelineResolution:
         """Require that the policy, if there is one, allows what was found."""
         admission = self._admission()
         if admission is None:
             return found
-        allowed = admission.require(codec_id, origin, name, data)
+        allowed = admission.require(codec_id, origin, name, data, links=links)
         return replace(found, reason=f"{found.reason}, {allowed.reason}", allowed=allowed)
 
     def _allowed(

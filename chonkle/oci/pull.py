@@ -39,12 +39,14 @@ class Pulled:
         wasm: the codec, which the manifest describes.
         top: digest of what the reference leads to, an index or the manifest: what pins both.
         manifest: digest of the manifest.
+        links: the index, if there is one, and the manifest: their bytes, outermost first.
         fetched: what had to be fetched, each with its digest: what is worth keeping.
     """
 
     wasm: bytes
     top: Digest
     manifest: Digest
+    links: tuple[bytes, ...]
     fetched: tuple[tuple[Digest, bytes], ...]
 
 
@@ -92,7 +94,8 @@ def pull_wasm(
         wasm = bytes_of.blob(layer, what)
     finally:
         bytes_of.close()
-    return Pulled(wasm, Digest.sha256(top), Digest.sha256(manifest), tuple(bytes_of.fetched))
+    links = (top,) if manifest is top else (top, manifest)
+    return Pulled(wasm, Digest.sha256(top), Digest.sha256(manifest), links, tuple(bytes_of.fetched))
 
 
 def _chosen(entries: Sequence[Descriptor], kinds: Sequence[Kind], what: str) -> Descriptor:

@@ -1,7 +1,8 @@
 """Copies of what was fetched, by their digests.
 
     <root>/<blake3|sha256>/<hex>   bytes with that digest: files, manifests and layers of artifacts
-    <root>/origins/<hex>           the pinned source of the file with that BLAKE3 digest, one line
+    <root>/origins/<hex>           pinned sources of the file with that BLAKE3 digest, one a line,
+                                   the last one that gave it first
 
 A copy is found by its digest alone and is no candidate for anything else: otherwise the pipeline of
 a stranger could change what other pipelines run. It is checked at each use, since others may have
@@ -64,23 +65,40 @@ class KeptFiles:
         Args:
             digest: the BLAKE3 digest of the file.
         """
-        try:
-            text = read_file(self._origin_path(digest), size_max=_ORIGIN_MAX_BYTES)
-            return text.decode().strip()
-        except (OSError, UnicodeDecodeError):
-            return ""
+        return next(iter(self.origins(digest)), "")
 
-    def keep_origin(self, digest: Digest, source: str) -> None:
-        """Keep the pinned source that a file came from.
+    def origins(self, digest: Digest) -> tuple[str, ...]:
+        """Give the pinned sources that a file came from, the last one first.
 
         Args:
             digest: the BLAKE3 digest of the file.
-            source: the source.
+        """
+        try:
+            text = read_file(self._origin_path(digest), size_max=_ORIGIN_MAX_BYTES).decode()
+        except (OSError, UnicodeDecodeError):
+            return ()
+        return tuple(line.strip() for line in text.split("\n") if line.strip())
+
+    def keep_origin(self, digest: Digest, *sources: str) -> None:
+        """Keep the pinned sources that a file came from, before those of earlier times.
+
+        The oldest ones are dropped when there are too many.
+
+        Args:
+            digest: the BLAKE3 digest of the file.
+            sources: the sources; the first one leads straight to the file.
 
         Raises:
             StoreError: when it cannot be written.
         """
-        self._write(self._origin_path(digest), f"{source}\n".encode())
+        earlier = self.origins(digest)
+        listed = dict.fromkeys((*sources, *earlier))
+        text = b""
+        for line in (f"{source}\n".encode() for source in listed):
+            # A line break in a path would begin another source.
+            if line.count(b"\n") == 1 and len(text) + len(line) <= _ORIGIN_MAX_BYTES:
+                text += line
+        self._write(self._origin_path(digest), text)
 
     def _write(self, path: Path, data: bytes) -> None:
         try:

@@ -1,5 +1,6 @@
 """A policy between what was found and its use: with the resolver, and where attestations are."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,8 +14,11 @@ from chonkle.admission import Admission
 from chonkle.digest import Digest
 from chonkle.errors import ChonkleError, FetchError, PolicyError
 from chonkle.evidence import KeptEvidence
+from chonkle.fetch import Source
+from chonkle.installing import Installed, install
 from chonkle.oci.access import RegistryAccess
 from chonkle.oci.attestation import LAYOUTS, sign, sign_file
+from chonkle.oci.model import INDEX_TYPE, MANIFEST_TYPE, WASM_CONFIG_TYPE, WASM_LAYER_TYPE
 from chonkle.oci.private_keys import PrivateKey
 from chonkle.policy import Policy
 from chonkle.resolver import Resolution, Resolver
@@ -241,3 +245,159 @@ def test_shipped_codecs_need_no_signature_unless_the_policy_says_so(
     strict = place.policy_of(POLICY.replace("keys", "trusted = []\nkeys"))
     with pytest.raises(PolicyError, match="shipped"):
         place.resolver(strict).resolve("echo")
+
+
+class Layout:
+    """Codecs in an image layout: what a manifest, an index and their place are called."""
+
+    def __init__(self, folder: Path, wasm: bytes) -> None:
+        self.path = folder / "layout"
+        config, layer = (
+            {"mediaType": kind, "digest": self._write(data), "size": len(data)}
+            for data, kind in ((b"{}", WASM_CONFIG_TYPE), (wasm, WASM_LAYER_TYPE))
+        )
+        manifest = json.dumps(
+            {"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": config, "layers": [layer]}
+        ).encode()
+        self.manifest = self._write(manifest)
+        entry = {
+            "mediaType": MANIFEST_TYPE,
+            "digest": self.manifest,
+            "size": len(manifest),
+            "platform": {"architecture": "wasm", "os": "wasip1"},
+        }
+        index = json.dumps(
+            {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [entry]}
+        ).encode()
+        self.index = self._write(index)
+        top = {
+            "mediaType": INDEX_TYPE,
+            "digest": self.index,
+            "size": len(index),
+            "annotations": {"org.opencontainers.image.ref.name": "1.0.0"},
+        }
+        (self.path / "index.json").write_text(
+            json.dumps({"schemaVersion": 2, "manifests": [top, {**entry}]})
+        )
+        (self.path / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+
+    def _write(self, data: bytes) -> str:
+        digest = Digest.sha256(data)
+        folder = self.path / "blobs" / "sha256"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / digest.hex).write_bytes(data)
+        return str(digest)
+
+    @property
+    def uri(self) -> str:
+        return f"oci-layout://{self.path}"
+
+
+def pulled(place: Place, uri: str, policy: Policy | None = None) -> Installed:
+    return install(
+        Source.parse(uri),
+        CodecStore(place.store),
+        access=RegistryAccess(),
+        kinds=("core", "component"),
+        policy=policy,
+    )
+
+
+ALLOW = 'version = 1\ndefault = "allow"\n'
+
+
+@pytest.mark.parametrize("named", ["index", "manifest"])
+@pytest.mark.parametrize("head", [ALLOW, f"{ALLOW}[[rules]]\nunsigned = true\n"])
+def test_a_deny_by_the_digest_of_a_manifest_or_an_index_is_seen_whatever_allows(
+    place: Place, make_codec: MakeCodec, named: str, head: str
+) -> None:
+    layout = Layout(place.folder, make_codec())
+    digest = getattr(layout, named)
+    policy = place.policy_of(f'{head}[[rules]]\ndigests = ["{digest}"]\ndeny = "withdrawn"\n')
+    uris = [f"{layout.uri}:1.0.0", f"{layout.uri}:1.0.0@{layout.index}"]
+    if named == "manifest":
+        uris.append(f"{layout.uri}@{layout.manifest}")
+    for uri in uris:
+        with pytest.raises(PolicyError, match="withdrawn"):
+            pulled(place, uri, policy)
+        with pytest.raises(PolicyError, match="withdrawn"):
+            place.resolver(policy, force_sources={"echo": uri}).resolve("echo")
+    assert not place.store.exists()
+    # It was installed before it was withdrawn.
+    pulled(place, uris[0])
+    with pytest.raises(PolicyError, match="withdrawn"):
+        place.resolver(policy).resolve("echo")
+    # A pin that nothing verifies denies, and allows nothing.
+    allowing = place.policy_of(
+        f'version = 1\ndefault = "deny"\n[[rules]]\ndigests = ["{digest}"]\nunsigned = true\n'
+    )
+    claimed = f"oci://registry.test/x@{digest}"
+    admission = Admission(policy=policy, codec_store=None, access=RegistryAccess())
+    with pytest.raises(PolicyError, match="withdrawn"):
+        admission.require("x", "source", claimed, b"codec")
+    admission = Admission(
+        policy=allowing,
+        codec_store=None,
+        access=RegistryAccess(),
+        open_repository=place.opened,
+    )
+    place.is_online = False
+    with pytest.raises(PolicyError, match="no rule applies"):
+        admission.require("x", "source", claimed, b"codec")
+
+
+def test_rules_by_repository_reach_what_was_installed_from_it(
+    place: Place, make_codec: MakeCodec
+) -> None:
+    layout = Layout(place.folder, make_codec())
+    denying = place.policy_of(f'{ALLOW}[[rules]]\nrepositories = ["{layout.uri}"]\ndeny = "evil"\n')
+    allowing = place.policy_of(
+        f'version = 1\ndefault = "deny"\n[[rules]]\nrepositories = ["{layout.uri}"]\n'
+        "unsigned = true\n"
+    )
+    pulled(place, f"{layout.uri}:1.0.0", allowing)
+    found = place.resolver(allowing).resolve("echo")
+    assert found.reason == "installed, rule 1 allows it unsigned, the only one"
+    with pytest.raises(PolicyError, match="evil"):
+        place.resolver(denying).resolve("echo")
+    # Notes that another program wrote are passed over.
+    [path] = (place.store / ".sources" / "origins").iterdir()
+    path.write_text("oci://nothing\nwhatever\n")
+    with pytest.raises(PolicyError, match="no rule applies"):
+        place.resolver(allowing).resolve("echo")
+
+
+def test_a_kept_copy_is_from_where_it_was_fetched_and_not_from_where_a_source_says(
+    place: Place, make_codec: MakeCodec
+) -> None:
+    wasm = make_codec()
+    layout = Layout(place.folder, wasm)
+    pin = f"#blake3={Digest.blake3(wasm).hex}"
+    file = f"{place.file(wasm).as_uri()}{pin}"
+    # Without a policy, both are kept.
+    for uri in (f"{layout.uri}@{layout.manifest}", file):
+        Resolver(codec_store=place.store, force_sources={"echo": uri}).resolve("echo")
+    (place.folder / "x.wasm").unlink()
+    policy = place.policy_of(f"{ALLOW}[[rules]]\nunsigned = true\n")
+    for claimed in (
+        f"file:///nope.wasm{pin}",
+        f"https://registry.test/nope.wasm{pin}",
+        f"oci://registry.test/zz@{layout.manifest}",
+        f"oci-layout:///nope@{layout.manifest}",
+    ):
+        # Nor does a use without a policy record it.
+        Resolver(codec_store=place.store, force_sources={"echo": claimed}).resolve("echo")
+        pulled(place, claimed)
+        offline = RegistryAccess(offline=True)
+        with pytest.raises(FetchError):
+            place.resolver(policy, force_sources={"echo": claimed}, access=offline).resolve("echo")
+        with pytest.raises(FetchError):
+            install(
+                Source.parse(claimed),
+                CodecStore(place.store),
+                access=offline,
+                kinds=("core",),
+                policy=policy,
+            )
+    found = place.resolver(policy, force_sources={"echo": file}).resolve("echo")
+    assert "kept, rule 1 allows it unsigned" in found.reason

@@ -121,3 +121,44 @@ def test_a_file_is_read_up_to_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_malformed_oci_reference_is_refused_before_anything_is_asked() -> None:
     with pytest.raises(FetchError, match="malformed OCI reference"):
         Source.parse("oci://HOST//a").fetch(access=ACCESS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file:///opt/codecs/../../evil/e.wasm",
+        "file:///opt/codecs/./e.wasm",
+        "file:///opt/codecs/%2e%2e/e.wasm",
+        "file:///opt/codecs/.%2E/e.wasm",
+        "file:///opt/codecs/..%2fevil.wasm",
+        "file:///opt/codecs/..%5cevil.wasm",
+        "file:///opt/codecs/%252e%252e/e.wasm",
+        f"file:///opt/codecs/../e.wasm#blake3={PIN}",
+        "oci-layout:///opt/codecs/../../w/bad:1.0.0",
+        "oci-layout:///opt/codecs/..:1.0.0",
+        f"oci-layout:///opt/codecs/..@sha256:{PIN}",
+        "oci-layout://../codecs",
+        "oci-layout:///opt/%2e%2e/codecs",
+        "https://host/codecs/%2e%2e/evil/x.wasm",
+        "https://host/codecs/..;a=b/evil/x.wasm",
+        "https://host/codecs/..?a=b",
+        "https://host/%25252525252e",
+        "oci://host/codecs/../evil:1.0.0",
+    ],
+)
+def test_a_path_that_leads_elsewhere_than_it_seems_is_refused(text: str) -> None:
+    with pytest.raises(FetchError, match="as a part of its path"):
+        Source.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file:///a/..b/.c/d../e...wasm",
+        "file:///a/100%25.wasm",
+        "oci-layout:///a/b.:1.0.0",
+        "https://host/a?b=..",
+    ],
+)
+def test_dots_in_names_are_fine(text: str) -> None:
+    assert Source.parse(text).uri == text

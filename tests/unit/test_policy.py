@@ -262,6 +262,18 @@ def test_problems_of_reading_attestations_are_told(office: Office) -> None:
             id="never",
         ),
         pytest.param("version = ", "malformed TOML", id="toml"),
+        pytest.param(f"version = {'1' * 5000}", "malformed TOML: Exceeds the limit", id="digits"),
+        pytest.param(f"version = 0x{'f' * 5000}", "wrong `version`", id="hexadecimal digits"),
+        pytest.param(
+            f"{HEAD}[[rules]]\nunsigned = true\nfrom = 0001-01-01T00:00:00+14:00",
+            "wrong `rule 1: from`, expected a date",
+            id="before all time",
+        ),
+        pytest.param(
+            f"{HEAD}[[rules]]\nunsigned = true\nuntil = 9999-12-31T23:59:59-12:00",
+            "wrong `rule 1: until`, expected a date",
+            id="after all time",
+        ),
     ],
 )
 def test_a_policy_that_is_wrong_is_refused_with_the_place(
@@ -291,3 +303,39 @@ def test_a_pattern_without_stars_is_the_name_itself(name: str) -> None:
     assert Pattern(f"{plain}/**").matches(f"{plain}/a/b")
     assert Pattern(f"{plain}*").matches(f"{plain}ab")
     assert not Pattern(f"{plain}*").matches(f"{plain}a/b")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "place"),
+    [
+        ("oci://Index.docker.io/codecs/*", "docker.io/codecs/x"),
+        ("registry-1.docker.io:443/**", "docker.io/codecs/x"),
+        ("docker.io/codecs/x", "docker.io/codecs/x"),
+        ("Registry.test:443/codecs/*", "registry.test/codecs/x"),
+        ("*.Example.test:443/codecs/*", "a.example.test/codecs/x"),
+        ("https://Host.test:443/**", "https://host.test/a/b.wasm"),
+        ("HTTPS://host.test/%61/*", "https://host.test/a/b.wasm"),
+        ("file://localhost/opt/**", "file:///opt/a.wasm"),
+        ("file:///opt//%61%20b/*", "file:///opt/a b/c.wasm"),
+        ("oci-layout:///opt//*", "oci-layout:///opt/a"),
+        ("**", "file:///opt/a"),
+        # A signer may name the other one as well.
+        ("index.docker.io/a/*", "registry-1.docker.io/a/b"),
+    ],
+)
+def test_a_pattern_matches_a_place_however_it_is_written(pattern: str, place: str) -> None:
+    assert Pattern(pattern).matches_place(place)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "place"),
+    [
+        ("localhost/a", "127.0.0.1/a"),
+        ("registry.test/a", "registry.test:5000/a"),
+        ("registry.test/a", "registry.test/A"),
+        ("docker.io.evil.test/a", "docker.io/a"),
+        ("https://host/a/b/c", "https://host/a/b%2Fc"),
+    ],
+)
+def test_another_place_stays_another_one(pattern: str, place: str) -> None:
+    assert not Pattern(pattern).matches_place(place)

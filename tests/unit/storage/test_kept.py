@@ -39,6 +39,11 @@ def test_an_origin_is_remembered(kept: KeptFiles) -> None:
     assert kept.origin(digest) == ""
     kept.keep_origin(digest, "file:///x#blake3=1")
     assert kept.origin(digest) == "file:///x#blake3=1"
+    # A line break would add a source that gave nothing; what is too long could not be read again.
+    kept.keep_origin(digest, "oci-layout:///a\noci://good/x", "oci-layout:///" + "a" * 9000)
+    kept.keep_origin(digest, "file:///y", "file:///z")
+    kept.keep_origin(digest, "file:///y")
+    assert kept.origins(digest) == ("file:///y", "file:///z", "file:///x#blake3=1")
     (note,) = (kept.root / "origins").iterdir()
     note.write_bytes(b"\xff")
     assert kept.origin(digest) == ""
