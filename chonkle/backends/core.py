@@ -77,13 +77,6 @@ def check_interface(interface: Interface, *, what: str) -> None:
             expected=f"at most {_IMPORTS_MAX}",
             got=str(len(interface.imports)),
         )
-    if interface.memories != 1:
-        # What is not exported could be neither seen nor bounded where instances wait.
-        raise WasmFormatError(
-            f"{what}: not a codec of the core ABI",
-            expected="one memory",
-            got=str(interface.memories),
-        )
     exports = {export.name: export for export in interface.exports}
     for name, type_ in _FUNCTIONS.items():
         kind = "memory" if name == "memory" else "func"
@@ -96,6 +89,13 @@ def check_interface(interface: Interface, *, what: str) -> None:
                 expected=f"{kind} {type_}".rstrip(),
                 got="none" if found is None else f"{found.kind} {found.type}".rstrip(),
             )
+    if interface.memories != 1:
+        # What is not exported could be neither seen nor bounded where instances wait.
+        raise WasmFormatError(
+            f"{what}: not a codec of the core ABI",
+            expected="one memory",
+            got=str(interface.memories),
+        )
 
 
 class _CoreInstance(DeskedInstance):

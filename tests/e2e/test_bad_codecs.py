@@ -52,7 +52,7 @@ GUESTS: dict[str, tuple[dict[str, str], str]] = {
         },
         "unreachable",
     ),
-    "begins-with-too-much-memory": ({"more": "(memory 4096)"}, "memory"),
+    "begins-with-too-large-a-table": ({"more": "(table 200000 funcref)"}, "table"),
     "allocates-out-of-bounds": ({"alloc": "(i32.const -65536)"}, "outside"),
     "allocates-nothing": ({"alloc": "(i32.const 0)"}, "no room"),
     "answers-out-of-bounds": ({"transform": ANSWER.format(0x7FFF0000, 64)}, "outside"),

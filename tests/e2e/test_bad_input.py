@@ -353,7 +353,6 @@ def test_other_commands(error_of: ErrorOf, bench: Path, arguments: str, words: s
         f"run tile.json --input bytes=SPECIAL {OUT}",
         f"run tile.json {IN} {OUT} --codec-path zlib=SPECIAL",
         f"run tile.json {IN} {OUT} --source zlib=file://FOLDER/SPECIAL",
-        f"run tile.json {IN} {OUT} --codec-store .",
         "validate SPECIAL",
         "inspect SPECIAL",
         "embed-signature SPECIAL signature.json",

@@ -60,6 +60,8 @@ def test_a_codec_that_is_there_costs_one_request(
     installed = store / "guest/guest-wat@1.0.0.core.wasm"
     assert first == {
         "codec_id": "guest",
+        "policy": None,
+        "signed_by": None,
         "implementation": "guest-wat",
         "version": "1.0.0",
         "backend": "core",
