@@ -7,7 +7,6 @@ import stat
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import BinaryIO
 
 from chonkle.cli.signals import terminable
 from chonkle.errors import PipelineError
@@ -33,14 +32,17 @@ def read_input(name: str, file: str, *, size_max: int) -> bytes:
         opened = _OPENED.fullmatch(file)
         if opened is None:
             return read_file(Path(file), size_max=size_max)
-        with os.fdopen(int(opened[1] or 0), "rb", closefd=False) as stream:
-            return _read_stream(stream, size_max)
+        return _read_opened(int(opened[1] or 0), size_max)
     except OSError as failure:
         raise PipelineError(f"input `{name}`: cannot read {file}: {failure.strerror}") from failure
 
 
-def _read_stream(stream: BinaryIO, size_max: int) -> bytes:
-    data = stream.read(size_max + 1)
+def _read_opened(descriptor: int, size_max: int) -> bytes:
+    if descriptor == 0 and sys.stdin is None:
+        # By now another file may have its number.
+        raise OSError(errno.EBADF, "standard input is closed")
+    with os.fdopen(descriptor, "rb", closefd=False) as stream:
+        data = stream.read(size_max + 1)
     if len(data) > size_max:
         raise OSError(errno.EFBIG, f"more than the allowed {size_max} bytes")
     return data
