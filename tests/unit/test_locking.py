@@ -22,11 +22,12 @@ from chonkle.backends.desk import CORE_DESK
 from chonkle.cache.native import ModuleCompiler
 from chonkle.resolver import Resolution
 from chonkle.session import Session
+from chonkle.formats.wasm_binary import without_custom_sections
 from chonkle.storage.store import WasmCodec
 
 codec = WasmCodec.from_file(Path(sys.argv[1]))
 resolution = Resolution("core", codec.signature, "test", codec)
-stuck = {"session": codec.wasm, "desk": CORE_DESK.wasm()}[sys.argv[2]]
+stuck = without_custom_sections({"session": codec.wasm, "desk": CORE_DESK.wasm()}[sys.argv[2]])
 compile, parent, is_stuck = ModuleCompiler.compile, os.getpid(), threading.Event()
 
 

@@ -434,7 +434,6 @@ STARTS = {
         "ran longer than the allowed 0.2 s",
     ),
     "into a trap": ("(func $s unreachable) (start $s)", "the guest trapped: wasm `unreachable`"),
-    "in too much memory": ("(memory 65536)", "asked for more memory than allowed, expected at"),
     "with a huge table": ("(table 4294967295 funcref)", "table"),
     "with many tables": ("(table 100000 funcref)" * 100, "table"),
 }

@@ -55,7 +55,7 @@ def build(
             check=check,
             begin=options.show_begun,
             report=lambda outcome: None if as_json else print_lines(outcome_line(outcome)),
-            say=lambda line: print_lines(line, err=True),
+            say=lambda line: print_lines(*line.splitlines(), err=True),
         )
     if as_json:
         print_json([asdict(outcome) for outcome in outcomes])

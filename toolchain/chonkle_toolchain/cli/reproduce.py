@@ -45,7 +45,7 @@ def reproduce(
             folders_of(folder, output=output, build_dir=build_dir),
             tools=Tools(tools_dir),
             names=names,
-            say=lambda line: print_lines(line, err=True),
+            say=lambda line: print_lines(*line.splitlines(), err=True),
         )
     if as_json:
         print_json([asdict(each) for each in found])

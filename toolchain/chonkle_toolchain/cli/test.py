@@ -42,7 +42,7 @@ def test(folder: Path, tools_dir: Path, *, as_json: bool) -> None:
             tools=Tools(tools_dir),
             begin=options.show_begun,
             report=lambda outcome: None if as_json else print_lines(outcome_line(outcome)),
-            say=lambda line: print_lines(line, err=True),
+            say=lambda line: print_lines(*line.splitlines(), err=True),
         )
     limits = Settings.from_environment().compile_limits
     reports = verify_folder(folder, compile_limits=limits, report=show)

@@ -28,7 +28,7 @@ def tools(tools_dir: Path, *, install: bool, as_json: bool) -> None:
     found = Tools(tools_dir)
     if install:
         with options.running_tools():
-            install_missing(found, say=lambda line: print_lines(line, err=True))
+            install_missing(found, say=lambda line: print_lines(*line.splitlines(), err=True))
     listed = found.all()
     if as_json:
         print_json([asdict(tool) for tool in listed])
