@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from chonkle.digest import Digest
 from chonkle.errors import DigestMismatchError, FetchError
@@ -210,6 +209,9 @@ class Source:
 
 def _has_dots(uri: str) -> bool:
     """Tell whether a path has `.` or `..` as a part, however often they are percent-encoded."""
+    # Late: every run imports this module, and few runs have a source.
+    from urllib.parse import unquote  # noqa: PLC0415
+
     scheme, _, path = uri.partition("://")
     if scheme != "oci-layout":
         path = path.partition("/")[2]

@@ -27,8 +27,6 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import tomli_w
-
 from chonkle.digest import Digest
 from chonkle.errors import ChonkleError, FetchError, LockError
 from chonkle.fetch import Source
@@ -220,6 +218,9 @@ class Lock:
 
     def to_text(self) -> str:
         """Write the file: the same answers give the same text."""
+        # Late: every run imports this module, and only `chonkle lock` writes.
+        import tomli_w  # noqa: PLC0415
+
         tables = [each.to_toml() for each in sorted(self.codecs, key=lambda each: each.key)]
         return _BANNER + tomli_w.dumps({"version": _VERSION, "codec": tables})
 
