@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="far less time, for a first look")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured here")
     parser.add_argument(
-        "--markdown", action="store_true", help="write the pages of docs/reference with figures"
+        "--markdown", action="store_true", help="write docs/reference/performance.*"
     )
     options = parser.parse_args()
     effort = QUICK if options.quick else FULL
@@ -72,8 +72,7 @@ def main() -> None:
         write_report(options.json, rows=rows, targets=targets, memory=memory)
     if options.markdown:
         write_report(REPORT, rows=rows, targets=targets, memory=memory)
-        for maker in ("make_performance.py", "make_codecs.py"):
-            runpy.run_path(str(REPORT.with_name(maker)), run_name="__main__")
+        runpy.run_path(str(REPORT.with_name("make_performance.py")), run_name="__main__")
 
 
 def printed[T](items: Iterable[T]) -> Iterator[T]:

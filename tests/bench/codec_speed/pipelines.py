@@ -87,8 +87,8 @@ def against_others(chunk: Chunk, session: chonkle.Session, effort: Effort) -> Ou
     }
     times = seconds_in_turn(calls, effort)
     size = shown_size(pixels.nbytes)
-    words = f"{COG.name}, decode, {size}, as fast as numcodecs + imagecodecs"
-    return Outcome(words, ratio_of(times["others"], times["ours"]), COG_WANTED)
+    ratio = ratio_of(times["others"], times["ours"])
+    return Outcome(COG.name, "decode", size, "numcodecs + imagecodecs", ratio, COG_WANTED)
 
 
 def against_steps(
@@ -114,8 +114,7 @@ def against_steps(
     ours = times.pop("whole")
     steps = [sum(each) for each in zip(*times.values(), strict=True)]
     size = shown_size(chunk.array.nbytes)
-    words = f"{chain.name}, {direction}, {size}, as fast as its steps"
-    return Outcome(words, ratio_of(steps, ours), STEPS_WANTED)
+    return Outcome(chain.name, direction, size, "its steps", ratio_of(steps, ours), STEPS_WANTED)
 
 
 def prepare(

@@ -32,12 +32,18 @@ class Outcome:
     """What became of a target.
 
     Attributes:
-        words: what was measured.
+        name: the case, or the codecs of a pipeline.
+        direction: which way.
+        size: of the chunk, as people say it.
+        rival: compared with whom.
         found: the ratio.
         wanted: the least it was meant to be.
     """
 
-    words: str
+    name: str
+    direction: Direction
+    size: str
+    rival: str
     found: float
     wanted: float
 
@@ -53,7 +59,8 @@ class Outcome:
     def __str__(self) -> str:
         """Write it for people."""
         word = "held" if self.held else "MISSED"
-        return f"{word:<7}{self.words:<76}{self.found:6.2f}, wanted {self.wanted:.2f}"
+        words = f"{self.name}, {self.direction}, {self.size}, as fast as {self.rival}"
+        return f"{word:<7}{words:<76}{self.found:6.2f}, wanted {self.wanted:.2f}"
 
 
 def from_middle(ratio: float) -> dict[int, float]:
@@ -94,5 +101,6 @@ def outcomes(rows: Iterable[Row]) -> Iterator[Outcome]:
                 and target.rival in row.ratio
                 and row.size_bytes in target.wanted
             ):
-                words = f"{row.name}, {row.direction}, {row.size}, as fast as {target.rival}"
-                yield Outcome(words, row.ratio[target.rival], target.wanted[row.size_bytes])
+                rival = target.rival
+                found, wanted = row.ratio[rival], target.wanted[row.size_bytes]
+                yield Outcome(row.name, row.direction, row.size, rival, found, wanted)
