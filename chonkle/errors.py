@@ -11,6 +11,8 @@ from typing import Self
 _PART_MAX = 2000
 _NOTE_MAX = 60
 _NAMES_MAX = 12
+# No name is longer; comparing takes time that grows with the square of the length.
+_SUGGESTED_MAX = 128
 _PROBLEMS_MAX = 50
 
 
@@ -48,6 +50,27 @@ def offer(names: Collection[str]) -> str:
     shown = ", ".join(f"`{name}`" for name in islice(names, _NAMES_MAX))
     more = f" and {len(names) - _NAMES_MAX} more" if len(names) > _NAMES_MAX else ""
     return f"there is {shown}{more}" if names else "there is none"
+
+
+def suggest(name: str, names: Iterable[str], *, otherwise: str = "") -> str:
+    """Give the hint for a name that does not exist.
+
+    Args:
+        name: the name.
+        names: the names that do exist.
+        otherwise: the hint where none of them is similar.
+    """
+    from difflib import get_close_matches  # noqa: PLC0415 - only some failures need it
+
+    def core(text: str) -> str:
+        # The dashes would make all options similar.
+        return text[:_SUGGESTED_MAX].casefold().lstrip("-")
+
+    by_core = {core(each): each for each in names}
+    similar = get_close_matches(core(name), by_core)
+    if not similar:
+        return otherwise
+    return f"did you mean {', '.join(f'`{by_core[each]}`' for each in similar)}?"
 
 
 class ChonkleError(Exception):
@@ -102,12 +125,18 @@ class PipelineError(ChonkleError, ValueError):
 
     @classmethod
     def from_problems(cls, pipeline: str, problems: Iterable[str]) -> "PipelineError":
-        """Fold several problems of one pipeline into one exception."""
+        """Fold the problems of one pipeline into one exception.
+
+        Args:
+            pipeline: its codec id; empty where it has no valid one.
+            problems: each problem.
+        """
         found = tuple(map(printable, problems))
+        name = f"pipeline `{printable(pipeline)}`" if pipeline else "the pipeline"
         if len(found) == 1:
-            text = f"pipeline `{printable(pipeline)}`: {found[0]}"
+            text = f"{name}: {found[0]}"
         else:
-            lines = [f"pipeline `{printable(pipeline)}` has {len(found)} problems:"]
+            lines = [f"{name} has {len(found)} problems:"]
             lines += [f"  - {problem}" for problem in found[:_PROBLEMS_MAX]]
             if len(found) > _PROBLEMS_MAX:
                 lines.append(f"  and {len(found) - _PROBLEMS_MAX} more")

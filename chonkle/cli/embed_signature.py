@@ -14,7 +14,7 @@ from chonkle.formats.wasm_binary import SIZE_MAX_BYTES
 from chonkle.storage.files import read_file, replace_file
 
 
-@click.command("embed-signature", short_help="Put a signature into a wasm file.")
+@click.command("embed-signature")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("signature", type=click.Path(path_type=Path))
 @click.option(

@@ -14,7 +14,7 @@ from chonkle.formats.wasm_binary import SIZE_MAX_BYTES, External, binary_kind
 from chonkle.storage.files import read_file
 
 
-@click.command(short_help="Show what a wasm file says of itself.")
+@click.command
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def inspect(file: Path, *, as_json: bool) -> None:

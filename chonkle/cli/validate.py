@@ -16,7 +16,7 @@ from chonkle.pipeline import define, load
 _PROBLEMS_MAX = 12
 
 
-@click.command(short_help="Check a pipeline without running it.")
+@click.command
 @click.argument("pipeline", type=click.Path(path_type=Path))
 @resolver_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

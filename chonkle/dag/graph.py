@@ -189,8 +189,8 @@ class _Parser:
             self.problems.append("no outputs, so nothing would come of it")
         order = self._check_references(inputs, constants, steps, outputs)
         if self.problems:
-            name = codec_id if is_codec_name(codec_id) else "?"
-            raise PipelineError.from_problems(cast("str", name), self.problems)
+            name = cast("str", codec_id) if is_codec_name(codec_id) else ""
+            raise PipelineError.from_problems(name, self.problems)
         return Pipeline(
             codec_id=cast("str", codec_id),
             direction=cast("Direction", direction),
