@@ -1,4 +1,4 @@
-"""`chonkle codecs`: what there is to run."""
+"""`chonkle codecs`: list the available codecs."""
 
 import json
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import click
 
 from chonkle.cli.options import codec_store_option
 from chonkle.cli.output import print_json, print_lines, shown_size, table
-from chonkle.cli.signature import described, port_table
+from chonkle.cli.signature_text import described, port_table
 from chonkle.errors import ResolveError
 from chonkle.formats.signature import Signature
 from chonkle.names import CODEC_NAME_RULE, is_codec_name

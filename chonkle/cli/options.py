@@ -1,4 +1,4 @@
-"""Options that several commands share, and how their text is read."""
+"""Options that several commands share."""
 
 import math
 import re
@@ -29,7 +29,7 @@ class Assignment(click.ParamType[tuple[str, str]]):
     name = "assignment"
 
     def __init__(self, metavar: str) -> None:
-        """Describe the two sides for the help text."""
+        """Name the two sides, for the help."""
         self.metavar = metavar
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002

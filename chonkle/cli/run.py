@@ -9,13 +9,6 @@ from typing import Any
 import click
 
 from chonkle.backends.base import Limits
-from chonkle.cli.files import (
-    STANDARD,
-    is_standard_output,
-    read_input,
-    write_output,
-    written_twice,
-)
 from chonkle.cli.options import (
     Assignment,
     Seconds,
@@ -29,6 +22,13 @@ from chonkle.cli.options import (
 )
 from chonkle.cli.output import print_json, print_lines, table
 from chonkle.cli.signals import interruptible
+from chonkle.cli.streams import (
+    STANDARD,
+    is_standard_output,
+    read_input,
+    write_output,
+    written_twice,
+)
 from chonkle.cli.usage import WrongUsage, checked_limits
 from chonkle.errors import PipelineError, offer
 from chonkle.lock import lock_path
@@ -116,7 +116,7 @@ def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's optio
     started = time.perf_counter()
     resolver = resolver_of(options)
     settings = Settings.from_environment()
-    # Compiling takes seconds for a large codec, and more for a hostile one.
+    # Compiling may take seconds.
     with interruptible():
         opened = prepare(
             pipeline,
@@ -137,12 +137,12 @@ def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's optio
 
 @dataclass(frozen=True, slots=True)
 class _Files:
-    """What the command line names.
+    """The inputs and outputs on the command line.
 
     Attributes:
-        inputs: file of each input.
-        scalars: JSON text of each input that is not a file.
-        outputs: file of each output.
+        inputs: the file of each input.
+        scalars: the JSON text of each input that is a value.
+        outputs: the file of each output.
     """
 
     inputs: Mapping[str, str]
@@ -171,7 +171,7 @@ def _files(options: Mapping[str, Any]) -> _Files:
 
 
 def _run_on(files: _Files, prepared: PreparedPipeline) -> float:
-    """Run the pipeline on files, and give the seconds that the run itself took."""
+    """Run the pipeline on files, and return how many seconds the run itself took."""
     _check_outputs(prepared, files.outputs)
     for name in files.scalars:
         if name in prepared.plan.inputs and prepared.plan.inputs[name][1].type == "bytes":
@@ -196,7 +196,7 @@ def _run_on(files: _Files, prepared: PreparedPipeline) -> float:
 
 
 def _check_outputs(prepared: PreparedPipeline, files: Mapping[str, str]) -> None:
-    """Find what would fail only after all the work was done."""
+    """Refuse outputs that do not exist or cannot be written, before anything is run."""
     known = prepared.plan.outputs
     problems = [f"unknown output `{name}`, {offer(known)}" for name in files if name not in known]
     problems.extend(

@@ -7,7 +7,7 @@ import click
 
 from chonkle.cli.options import check_used, resolver_of, resolver_options
 from chonkle.cli.output import print_json, print_lines
-from chonkle.cli.signature import port_table
+from chonkle.cli.signature_text import port_table
 from chonkle.dag.plan import make_plan
 from chonkle.errors import PipelineError
 from chonkle.formats.signature import opposite

@@ -4,8 +4,8 @@ import click
 
 from chonkle.cache.bundle import Selection, bundle_parts, select_entries
 from chonkle.cache.survey import Machine
-from chonkle.cli.files import is_standard_output, write_parts
 from chonkle.cli.output import print_json, print_lines, shown_entries, shown_size
+from chonkle.cli.streams import is_standard_output, write_parts
 from chonkle.cli.usage import WrongUsage
 from chonkle.errors import CacheError
 from chonkle.settings import Settings
