@@ -53,8 +53,6 @@ FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```$", re.MULTILINE | 
 ASSIGNMENT = re.compile(r"[A-Z_]+=")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 INLINE_COMMAND = re.compile(r"`chonkle ([a-z][^`]*)`")
-# Not `-m chonkle.cli`: help and errors shall name the installed command.
-PROGRAM = "import sys; sys.argv[0] = 'chonkle'; from chonkle.cli import main; main()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +97,7 @@ def run_console(block: Block, folder: Path, where: str) -> None:
         variables, (program, *arguments) = assigned(command)
         assert program == "chonkle", f"{where}: only chonkle runs in a console block: {command}"
         result = subprocess.run(
-            [sys.executable, "-c", PROGRAM, *arguments],
+            [sys.executable, "-m", "chonkle", *arguments],
             cwd=folder,
             env={**os.environ, "COLUMNS": "100", "PYTHONPATH": str(ROOT), **variables},
             stdout=subprocess.PIPE,

@@ -18,7 +18,6 @@ from chonkle.cli.options import (
     compile_limits_of,
     compile_options,
     preference_option,
-    to_preference,
 )
 from chonkle.cli.output import print_json, print_lines, shown_time, table
 from chonkle.errors import CacheError, ChonkleError
@@ -32,7 +31,7 @@ _LIMITS: dict[EngineName, Limits] = {"default": Limits(), "interruptible": Limit
 type Result = Literal["compiled", "present", "native", "failed"]
 
 
-@click.command(short_help="Compile codecs before they are needed.")
+@click.command
 @click.argument("names", nargs=-1, metavar="[PIPELINE|CODEC|DIR]...")
 @codec_store_option
 @preference_option
@@ -47,7 +46,7 @@ def warm(
     names: tuple[str, ...],
     *,
     codec_store: Path | None,
-    preference: str | None,
+    preference: list[str],
     interruptible: bool,
     as_json: bool,
     **options: Any,  # noqa: ANN401 - click's options
@@ -69,7 +68,7 @@ def warm(
         codec_store=codec_store or settings.codec_store,
         compile_limits=compile_limits_of(options, settings),
     )
-    resolver = Resolver(preference=to_preference(preference))
+    resolver = Resolver(preference=preference)
     selection = select_codecs(names, resolver=resolver, settings=settings)
     demand_writable(settings.cache)
     engines: list[EngineName] = ["default", "interruptible"] if interruptible else ["default"]
