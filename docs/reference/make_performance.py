@@ -25,6 +25,8 @@ DIRECTIONS = ("decode", "encode")
 COLUMNS = [(direction, size) for direction in DIRECTIONS for size in SIZES]
 COLOURS = ("#9ecae1", "#3182bd", "#08306b")
 TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
+# The reference where a name has no other in brackets.
+REFERENCE = "numcodecs"
 FAMILIES = ("compressors", "TIFF", "filters", "checksums", "others")
 
 HEAD = """# Performance
@@ -95,7 +97,7 @@ def cases_of(rows: Iterable[Mapping[str, Any]]) -> list[Case]:
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Lay out a Markdown table whose figures are aligned to the right."""
-    rule = "|".join("---" if name in {"codec", "reference", ""} else "---:" for name in header)
+    rule = "|".join("---" if name in {"codec", "reference"} else "---:" for name in header)
     lines = [f"| {' | '.join(line)} |" for line in (header, *rows)]
     lines.insert(1, f"|{rule}|")
     return "\n" + "\n".join(lines) + "\n"
@@ -145,15 +147,15 @@ def page(figures: Mapping[str, Any]) -> str:
 def targets_words(targets: Sequence[Mapping[str, Any]]) -> str:
     """Write what became of the targets: a row for each case, direction and rival."""
     sizes = sorted({target["size"] for target in targets}, key=size_order)
-    rows: dict[tuple[str, ...], dict[str, str]] = {}
+    rows: dict[str, dict[str, str]] = {}
     for target in targets:
+        rival = "" if target["rival"] == REFERENCE else f" ({target['rival']})"
+        row = rows.setdefault(f"{target['name']}, {target['direction']}{rival}", {})
         ratios = f"{target['found']:.2f} / {target['wanted']:.2f}"
-        row = rows.setdefault((target["name"], target["rival"], target["direction"]), {})
         row[target["size"]] = ratios if target["held"] else f"**{ratios}**"
-    lines = [[*key, *(row.get(size, "") for size in sizes)] for key, row in rows.items()]
+    lines = [[name, *(row.get(size, "") for size in sizes)] for name, row in rows.items()]
     held = sum(target["held"] for target in targets)
-    header = ["codec", "reference", "", *sizes]
-    return table(header, lines) + f"\n{held} of {len(targets)} reached.\n"
+    return table(["codec", *sizes], lines) + f"\n{held} of {len(targets)} reached.\n"
 
 
 def size_order(size: str) -> tuple[int, int]:
@@ -243,7 +245,7 @@ def dots(panel: Axes, case: Case, direction: str, place: int) -> None:
 
 def named(case: Case) -> str:
     """Name a case, and its reference where that is not numcodecs."""
-    others = [rival for rival in case.rivals[:1] if rival != "numcodecs"]
+    others = [rival for rival in case.rivals[:1] if rival != REFERENCE]
     return " ".join([case.name, *(f"({rival})" for rival in others)])
 
 
