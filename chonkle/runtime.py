@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Unpack
 
 from chonkle.backends.base import Codec, Limits
-from chonkle.backends.calls import open_calls
-from chonkle.backends.core import CoreCodec
-from chonkle.backends.core_compiler import CoreCompiler
-from chonkle.backends.desk import CORE_DESK, DeskDesign, DeskOpener
-from chonkle.backends.guest import IdleInstances
+from chonkle.backends.wasm.core_abi import CoreCodec
+from chonkle.backends.wasm.core_compiler import CoreCompiler
+from chonkle.backends.wasm.instance_pool import IdleInstances
+from chonkle.backends.wasm.trampoline import CORE_DESK, DeskDesign, DeskOpener
+from chonkle.backends.wasm.unchecked_calls import open_calls
 from chonkle.cache.aot import AotCache, Binary, CacheCounts
 from chonkle.cache.layers import CacheLayers
 from chonkle.closing import Closing
@@ -59,7 +59,7 @@ class _CodecOpener:
     def open(self, resolution: Resolution, limits: Limits) -> Codec:
         if resolution.wasm is None:
             # It brings the decoders of the standard library with it; wasm needs none of them.
-            from chonkle.backends.native.codec import NativeCodec  # noqa: PLC0415
+            from chonkle.backends.native.native_codec import NativeCodec  # noqa: PLC0415
 
             return NativeCodec(resolution.signature, limits=limits)
         wasm, signature = resolution.wasm.wasm, resolution.signature
@@ -79,8 +79,8 @@ class _CodecOpener:
                 idle=self._idle,
             )
         # Half of wasmtime's own import time, and only components need it.
-        from chonkle.backends.component.desk import COMPONENT_DESK  # noqa: PLC0415
-        from chonkle.backends.component.opening import open_component  # noqa: PLC0415
+        from chonkle.backends.wasm.component_trampoline import COMPONENT_DESK  # noqa: PLC0415
+        from chonkle.backends.wasm.open_component import open_component  # noqa: PLC0415
 
         return open_component(
             wasm,

@@ -19,7 +19,7 @@ from pathlib import Path
 from blake3 import blake3
 
 import chonkle
-from chonkle.backends.component.compiler import FlatteningCompiler
+from chonkle.backends.wasm.component_compiler import FlatteningCompiler
 from chonkle.cache.aot import AotCache, Binary
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.layers import CacheConfig, CacheLayers

@@ -16,7 +16,7 @@ import pytest
 import wasmtime
 
 from chonkle.formats.signature import Signature, embed_signature
-from tests.unit.backends.component.written import ECHO, component
+from tests.unit.backends.wasm.written import ECHO, component
 
 type Start = Callable[..., Popen[bytes]]
 # Exit code, standard output, standard error.

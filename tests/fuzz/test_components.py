@@ -12,12 +12,12 @@ import wasmtime
 from wasmtime import component as wasm_component
 
 from chonkle.backends.base import Codec, Limits
-from chonkle.backends.calls import open_calls
-from chonkle.backends.component.flatten import plan_component
-from chonkle.backends.component.flattened import FlattenedCodec, FlattenedComponent
-from chonkle.backends.component.interface import check_interface
-from chonkle.backends.component.whole import WholeCodec
-from chonkle.backends.guest import IdleInstances
+from chonkle.backends.wasm.component_abi import FlattenedCodec, FlattenedComponent
+from chonkle.backends.wasm.component_interface import check_interface
+from chonkle.backends.wasm.component_planner import plan_component
+from chonkle.backends.wasm.host_component import WholeCodec
+from chonkle.backends.wasm.instance_pool import IdleInstances
+from chonkle.backends.wasm.unchecked_calls import open_calls
 from chonkle.engine import Engine
 from chonkle.errors import ChonkleError, CodecError, WasmFormatError
 from chonkle.formats.component_binary import Unsupported, read_interface

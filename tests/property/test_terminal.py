@@ -17,7 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chonkle.backends.base import Limits
-from chonkle.backends.guest import refusal, trap_error
+from chonkle.backends.wasm.guest_errors import refusal, trap_error
 from chonkle.cli import main
 from chonkle.errors import ChonkleError, CodecError, PipelineError, printable
 from chonkle.formats.json_text import parse_json

@@ -17,8 +17,8 @@ import pytest
 from chonkle_toolchain.tools import Tools
 
 from chonkle.backends.base import Codec, Limits
-from chonkle.backends.component.flattened import FlattenedCodec
-from chonkle.backends.component.whole import WholeCodec
+from chonkle.backends.wasm.component_abi import FlattenedCodec
+from chonkle.backends.wasm.host_component import WholeCodec
 from chonkle.cache.layers import CacheConfig
 from chonkle.errors import CodecError, CodecTrap
 from chonkle.formats.component_binary import read_interface

@@ -111,24 +111,19 @@ RULES: Mapping[str, Rule] = {
     "chonkle.policy": rule(3, beside="evidence oci"),
     "chonkle.admission": rule(3, beside="evidence policy oci"),
     "chonkle.backends.base": rule(4, never="cache storage engine oci fetch"),
-    "chonkle.backends.calls": rule(4, "wasmtime", never="cache storage engine oci fetch"),
-    "chonkle.backends.guest": rule(4, "wasmtime"),
-    "chonkle.backends.desk": rule(4, "wasmtime", never="oci fetch"),
-    "chonkle.backends.stack": rule(4, never="cache storage oci fetch"),
-    "chonkle.backends.core": rule(4, "wasmtime"),
-    "chonkle.backends.core_compiler": rule(4, "wasmtime", never="oci fetch"),
-    "chonkle.backends.component": rule(4, "wasmtime"),
+    "chonkle.backends.wasm": rule(4, "wasmtime", never="oci fetch"),
+    "chonkle.backends.wasm.unchecked_calls": rule(
+        4, "wasmtime", never="cache storage engine oci fetch"
+    ),
+    "chonkle.backends.wasm.thread_stack": rule(4, never="cache storage oci fetch"),
     "chonkle.backends.native": rule(4, "numcodecs", "numpy"),
     # The resolver picks a file and never opens it; the executor runs whatever it was given.
-    "chonkle.resolver": rule(
-        5, beside="lock", never="backends.guest backends.core backends.component"
-    ),
+    "chonkle.resolver": rule(5, beside="lock", never="backends.wasm"),
     # It reads the URIs of sources, and fetches nothing.
     "chonkle.lock": rule(5, "tomli_w", never="backends cache engine oci"),
     "chonkle.executor": rule(
         5,
-        never="cache storage engine oci fetch"
-        " backends.guest backends.core backends.component backends.native",
+        never="cache storage engine oci fetch backends.wasm backends.native",
     ),
     "chonkle.installing": rule(5),
     "chonkle.session": rule(5, beside="resolver executor"),

@@ -18,7 +18,7 @@ FORK = """
 import os, signal, sys, threading
 from pathlib import Path
 from chonkle.backends.base import Limits
-from chonkle.backends.desk import CORE_DESK
+from chonkle.backends.wasm.trampoline import CORE_DESK
 from chonkle.cache.native import ModuleCompiler
 from chonkle.resolver import Resolution
 from chonkle.session import Session

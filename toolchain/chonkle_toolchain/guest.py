@@ -13,8 +13,9 @@ import wasmtime
 from wasmtime import component as wasm_component
 
 from chonkle.backends.base import Limits
-from chonkle.backends.component.compiler import ComponentCompiler
-from chonkle.backends.guest import limited_store, trap_error
+from chonkle.backends.wasm.component_compiler import ComponentCompiler
+from chonkle.backends.wasm.guest_errors import trap_error
+from chonkle.backends.wasm.guest_store import limited_store
 from chonkle.cache.compiling import compile_codec
 from chonkle.cache.native import ModuleCompiler
 from chonkle.digest import Digest

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
-from chonkle.backends.native.calls import Call
+from chonkle.backends.native.call_spec import Call
 from chonkle.errors import ResolveError
 from chonkle.formats.signature import Signature, parse_signature
 from chonkle.names import is_codec_name

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from chonkle.backends.native.calls import Call
+from chonkle.backends.native.call_spec import Call
 from chonkle.errors import CodecError, PipelineError
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.portmap import Buffer

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from chonkle.backends.component.compiler import FlatteningCompiler, WholeCompiler
-from chonkle.backends.component.desk import COMPONENT_DESK
-from chonkle.backends.desk import CORE_DESK
+from chonkle.backends.wasm.component_compiler import FlatteningCompiler, WholeCompiler
+from chonkle.backends.wasm.component_trampoline import COMPONENT_DESK
+from chonkle.backends.wasm.trampoline import CORE_DESK
 from chonkle.cache.directory import CacheDirectory, Entry
 from chonkle.cache.native import ModuleCompiler
 from chonkle.cache.record import Doubt

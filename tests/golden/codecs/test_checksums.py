@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chonkle.backends.base import Codec
-from chonkle.backends.native.codec import NativeCodec
+from chonkle.backends.native.native_codec import NativeCodec
 from chonkle.errors import CodecError
 from tests.golden.shipped import Shipped
 

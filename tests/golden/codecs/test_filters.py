@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chonkle.backends.native.codec import NativeCodec
+from chonkle.backends.native.native_codec import NativeCodec
 from chonkle.errors import CodecError
 from chonkle.formats.signature import DIRECTIONS, Direction
 from tests.golden.shipped import Shipped

@@ -11,11 +11,11 @@ import wasmtime
 from wasmtime import component as wasm_component
 
 from chonkle.backends.base import Codec, Limits
-from chonkle.backends.calls import open_calls
-from chonkle.backends.component.compiler import FlatteningCompiler, WholeCompiler
-from chonkle.backends.component.flattened import FlattenedCodec, FlattenedComponent
-from chonkle.backends.component.whole import WholeCodec
-from chonkle.backends.guest import IdleInstances
+from chonkle.backends.wasm.component_abi import FlattenedCodec, FlattenedComponent
+from chonkle.backends.wasm.component_compiler import FlatteningCompiler, WholeCompiler
+from chonkle.backends.wasm.host_component import WholeCodec
+from chonkle.backends.wasm.instance_pool import IdleInstances
+from chonkle.backends.wasm.unchecked_calls import open_calls
 from chonkle.cache.aot import AotCache, Binary
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.layers import CacheConfig, CacheLayers

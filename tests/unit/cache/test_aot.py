@@ -17,7 +17,7 @@ import pytest
 import wasmtime
 from wasmtime import component as wasm_component
 
-from chonkle.backends.desk import CORE_DESK, DeskOpener
+from chonkle.backends.wasm.trampoline import CORE_DESK, DeskOpener
 from chonkle.cache.aot import EXPLAIN_MAX, AotCache, Binary
 from chonkle.cache.directory import CacheDirectory, Entry
 from chonkle.cache.layers import CacheConfig, CacheLayers

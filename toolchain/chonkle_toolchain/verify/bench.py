@@ -13,7 +13,7 @@ from pathlib import Path
 import wasmtime
 
 from chonkle.backends.base import Codec, Limits, call_label
-from chonkle.backends.guest import WORDLESS
+from chonkle.backends.wasm.guest_errors import WORDLESS
 from chonkle.closing import Closing
 from chonkle.errors import ChonkleError, CodecError, CodecTrap, LimitExceeded
 from chonkle.formats.signature import Direction

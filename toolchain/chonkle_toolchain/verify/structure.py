@@ -5,9 +5,8 @@ from fnmatch import fnmatchcase
 
 from wasmtime import component as wasm_component
 
-from chonkle.backends import core
 from chonkle.backends.base import Limits
-from chonkle.backends.component import interface as component_interface
+from chonkle.backends.wasm import component_interface, core_interface
 from chonkle.errors import SignatureError
 from chonkle.formats.component_binary import read_interface
 from chonkle.formats.signature import read_signature
@@ -59,9 +58,9 @@ def check_exports(wasm: bytes, limits: CompileLimits) -> str:
         component_interface.check_interface(code, engine.wasmtime)
         return f"`{component_interface.INTERFACE}`"
     found = read_core_interface(wasm)
-    core.check_interface(found, what="core module")
+    core_interface.check_interface(found, what="core module")
     names = {item.name for item in found.exports}
-    known = {**core.REQUIRED_EXPORTS, **core.OPTIONAL_EXPORTS}
+    known = {**core_interface.REQUIRED_EXPORTS, **core_interface.OPTIONAL_EXPORTS}
     return ", ".join(f"`{name}`" for name in known if name in names)
 
 

@@ -7,10 +7,10 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
 
 from chonkle.backends.base import Answer, Codec, Limits, call_label
-from chonkle.backends.native.calls import Call
+from chonkle.backends.native.bounded_decoders import DECODERS, too_large
+from chonkle.backends.native.call_spec import Call
 from chonkle.backends.native.catalog import runnable
-from chonkle.backends.native.decoders import DECODERS, too_large
-from chonkle.backends.native.frames import FRAMES
+from chonkle.backends.native.frame_sizes import FRAMES
 from chonkle.backends.native.parameters import (
     missing_placeholders,
     read_parameters,

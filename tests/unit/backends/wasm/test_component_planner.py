@@ -9,8 +9,7 @@ import pytest
 import wasmtime
 from wasmtime import component as wasm_component
 
-from chonkle.backends.component.flatten import plan_component
-from chonkle.backends.component.plan import (
+from chonkle.backends.wasm.component_plan import (
     ComponentPlan,
     CoreExport,
     CoreItem,
@@ -20,6 +19,7 @@ from chonkle.backends.component.plan import (
     LoweredImport,
     ModuleInstance,
 )
+from chonkle.backends.wasm.component_planner import plan_component
 from chonkle.errors import WasmFormatError
 from chonkle.formats.component_binary import Unsupported
 from chonkle.formats.wasm_binary import sections, with_custom_section, write_u32

@@ -30,7 +30,7 @@ from chonkle.backends.native import (
     refusal,
 )
 from chonkle.backends.native.catalog import native_call
-from chonkle.backends.native.codec import NativeCodec
+from chonkle.backends.native.native_codec import NativeCodec
 from chonkle.errors import ChonkleError, CodecError, LimitExceeded, ResolveError
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Direction, Port
@@ -39,7 +39,7 @@ from chonkle.formats.values import encode_scalar
 np = pytest.importorskip("numpy")
 numcodecs: ModuleType = pytest.importorskip("numcodecs")
 
-VECTORS = json.loads((Path(__file__).parents[2] / "golden" / "native" / "vectors.json").read_text())
+VECTORS = json.loads((Path(__file__).parents[3] / "golden" / "native" / "vectors.json").read_text())
 CODEC_IDS = native_codec_ids()
 RUNNABLE = [codec_id for codec_id in CODEC_IDS if is_available(codec_id)]
 TEXT = b"the quick brown fox jumps over the lazy dog, " * 20
@@ -454,7 +454,7 @@ def test_frames_that_lie_are_refused_before_anything_is_called(
 
 @pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 65535, 65536, 65791, 65792, 300_000])
 def test_claims_are_the_sizes_that_were_encoded(size: int) -> None:
-    frames = sys.modules["chonkle.backends.native.frames"].FRAMES
+    frames = sys.modules["chonkle.backends.native.frame_sizes"].FRAMES
     for codec_id in ("zstd", "lz4", "blosc"):
         claim = frames[codec_id](memoryview(run(codec_id, "encode", bytes(size))))
         assert (claim.size, claim.is_exact) == (size, True)
@@ -581,7 +581,7 @@ GUARDED = """
 import ctypes, random, sys
 from mmap import PAGESIZE
 from chonkle.backends.base import Limits
-from chonkle.backends.native.codec import NativeCodec
+from chonkle.backends.native.native_codec import NativeCodec
 from chonkle.errors import CodecError, LimitExceeded
 
 libc = ctypes.CDLL(None)
@@ -704,7 +704,7 @@ def test_importing_the_backend_imports_neither_numpy_nor_numcodecs() -> None:
     code = (
         "import sys\n"
         "from chonkle.backends.native import *\n"
-        "from chonkle.backends.native.codec import NativeCodec\n"
+        "from chonkle.backends.native.native_codec import NativeCodec\n"
         "assert native_codec_ids() and native_signature('zlib') and NativeCodec.of('zlib')\n"
         "print(sorted({'numpy', 'numcodecs', 'msgpack'} & set(sys.modules)))"
     )

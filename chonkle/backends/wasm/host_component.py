@@ -14,18 +14,13 @@ import wasmtime
 from wasmtime import component as wasm_component
 
 from chonkle.backends.base import Answer, Codec, Limits, call_label
-from chonkle.backends.calls import call_component
-from chonkle.backends.component.interface import INTERFACE, imported_functions
-from chonkle.backends.component.wasi import RefusedError, Value, WasiFunction, allowed
-from chonkle.backends.guest import (
-    IdleInstances,
-    InstancePool,
-    limited_store,
-    refusal,
-    starting,
-    trap_error,
-)
-from chonkle.backends.stack import StackCheck
+from chonkle.backends.wasm.component_interface import INTERFACE, imported_functions
+from chonkle.backends.wasm.guest_errors import refusal, starting, trap_error
+from chonkle.backends.wasm.guest_store import limited_store
+from chonkle.backends.wasm.instance_pool import IdleInstances, InstancePool
+from chonkle.backends.wasm.thread_stack import StackCheck
+from chonkle.backends.wasm.unchecked_calls import call_component
+from chonkle.backends.wasm.wasi import RefusedError, Value, WasiFunction, allowed
 from chonkle.engine import Engine
 from chonkle.errors import ChonkleError, CodecTrap, OutOfMemory
 from chonkle.formats import portmap
@@ -45,7 +40,7 @@ class _Instance:
         functions: its two functions.
         import_failures: what failed within an import that it called, if something did.
         served: how many calls it was taken for.
-        kept_bytes: see `chonkle.backends.guest.Pooled`.
+        kept_bytes: see `chonkle.backends.wasm.instance_pool.Pooled`.
         given_s: likewise.
     """
 

@@ -13,8 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chonkle.backends.base import Codec, Limits
-from chonkle.backends.desk import DESK_BYTES, Desk, DeskedInstance, DeskOpener, InstanceSetup
-from chonkle.backends.guest import no_room_for
+from chonkle.backends.wasm.guest_errors import no_room_for
+from chonkle.backends.wasm.trampoline import (
+    DESK_BYTES,
+    Desk,
+    DeskedInstance,
+    DeskOpener,
+    InstanceSetup,
+)
 from chonkle.engine import Engine
 from chonkle.errors import LimitExceeded
 from chonkle.formats.portmap import Buffer
@@ -22,8 +28,8 @@ from chonkle.formats.signature import embed_signature
 from chonkle.resolver import Resolution
 from chonkle.session import Session
 from chonkle.storage.store import WasmCodec
-from tests.unit.backends.component.written import ECHO, SKELETON, component
 from tests.unit.backends.conftest import SIGNATURE, OpenGuest, guest
+from tests.unit.backends.wasm.written import ECHO, SKELETON, component
 
 GUESTS: Mapping[str, str | bytes] = {"core": guest(), "component": component()}
 of_both_kinds = pytest.mark.parametrize("source", GUESTS.values(), ids=GUESTS.keys())
@@ -116,7 +122,7 @@ def test_where_there_is_no_room_for_a_desk_calls_go_without(
         yield
         raise wasmtime.WasmtimeError("mmap failed")
 
-    monkeypatch.setattr("chonkle.backends.desk.room_for_one_more", no_room)
+    monkeypatch.setattr("chonkle.backends.wasm.trampoline.room_for_one_more", no_room)
     works(open_guest(source))
     assert desk_calls == []
     assert tried == 1
@@ -209,7 +215,9 @@ def test_all_guest_calls_of_a_call_share_its_time(
 
     monkeypatch.setattr(Engine, "deadline", note)
     seconds = count()
-    monkeypatch.setattr("chonkle.backends.guest.time.monotonic", lambda: float(next(seconds)))
+    monkeypatch.setattr(
+        "chonkle.backends.wasm.guest_store.time.monotonic", lambda: float(next(seconds))
+    )
     for data in (b"x", bytes(DESK_BYTES)) * 2:
         left.clear()
         codec.call("decode", {"bytes": data})

@@ -16,8 +16,7 @@ from struct import Struct
 import wasmtime
 
 from chonkle.backends.base import Answer, Codec, Limits, call_label
-from chonkle.backends.calls import Calls, GuestFunction, host_function, instantiate
-from chonkle.backends.component.plan import (
+from chonkle.backends.wasm.component_plan import (
     ComponentPlan,
     CoreExport,
     CoreImport,
@@ -25,8 +24,18 @@ from chonkle.backends.component.plan import (
     LiftedFunction,
     LoweredImport,
 )
-from chonkle.backends.component.wasi import RefusedError, allowed
-from chonkle.backends.desk import (
+from chonkle.backends.wasm.guest_errors import (
+    ERROR_TEXT_MAX_BYTES,
+    is_unreachable,
+    no_room_for,
+    refusal,
+    starting,
+    trap_error,
+)
+from chonkle.backends.wasm.guest_memory import LinearMemory, PortCopier
+from chonkle.backends.wasm.instance_pool import IdleInstances, InstancePool
+from chonkle.backends.wasm.thread_stack import StackCheck
+from chonkle.backends.wasm.trampoline import (
     DESK_BYTES,
     IN_ALLOCATOR,
     IN_CLEANUP,
@@ -34,19 +43,8 @@ from chonkle.backends.desk import (
     DeskedInstance,
     InstanceSetup,
 )
-from chonkle.backends.guest import (
-    ERROR_TEXT_MAX_BYTES,
-    IdleInstances,
-    InstancePool,
-    LinearMemory,
-    PortCopier,
-    is_unreachable,
-    no_room_for,
-    refusal,
-    starting,
-    trap_error,
-)
-from chonkle.backends.stack import StackCheck
+from chonkle.backends.wasm.unchecked_calls import Calls, GuestFunction, host_function, instantiate
+from chonkle.backends.wasm.wasi import RefusedError, allowed
 from chonkle.engine import Engine
 from chonkle.errors import ChonkleError, CodecTrap, OutOfMemory, WasmFormatError
 from chonkle.formats import portmap

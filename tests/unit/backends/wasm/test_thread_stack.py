@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from chonkle.backends.stack import thread_stack_bytes
+from chonkle.backends.wasm.thread_stack import thread_stack_bytes
 
 # Recursion without end in `decode`, called on threads with stacks of several sizes.
 OVERFLOW = """

@@ -1,7 +1,7 @@
 """The desk of components: lowers and lifts as the canonical ABI says, in the call itself.
 
-Its calls of the guest, their order and its checks are those of `chonkle.backends.component.
-flattened`, which goes on where this does not: with a refusal, with a result that lies nowhere, and
+Its calls of the guest, their order and its checks are those of `component_abi`, which
+goes on where this does not: with a refusal, with a result that lies nowhere, and
 with an answer too large for the desk. By then nothing was freed yet. What is left for the host to
 find, when it reads the answer, is a name that is not UTF-8 or occurs twice.
 
@@ -11,7 +11,7 @@ the same strings in the same order, so that names and data are lowered and lifte
 
 from typing import Final
 
-from chonkle.backends.desk import DeskDesign
+from chonkle.backends.wasm.trampoline import DeskDesign
 from chonkle.formats.portmap import PORTS_MAX
 
 COMPONENT_DESK: Final = DeskDesign(

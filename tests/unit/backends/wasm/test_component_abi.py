@@ -19,8 +19,8 @@ import pytest
 import wasmtime
 
 from chonkle.backends.base import Codec, Limits
-from chonkle.backends.component.flattened import FlattenedCodec
-from chonkle.backends.component.whole import WholeCodec
+from chonkle.backends.wasm.component_abi import FlattenedCodec
+from chonkle.backends.wasm.host_component import WholeCodec
 from chonkle.errors import (
     ChonkleError,
     CodecError,
@@ -32,7 +32,7 @@ from chonkle.formats.signature import Signature, embed_signature
 from chonkle.resolver import Resolution
 from chonkle.session import Session
 from chonkle.storage.store import WasmCodec
-from tests.unit.backends.component.written import BUMP, ECHO, POST, SKELETON, component
+from tests.unit.backends.wasm.written import BUMP, ECHO, POST, SKELETON, component
 
 type OpenComponent = Callable[..., Codec]
 type OpenSession = Callable[..., Session]
@@ -70,7 +70,7 @@ def open_component(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[OpenComponent]:
     calls_without = 0 if request.param == "desk" else sys.maxsize
-    monkeypatch.setattr("chonkle.backends.desk._CALLS_WITHOUT_DESK", calls_without)
+    monkeypatch.setattr("chonkle.backends.wasm.trampoline._CALLS_WITHOUT_DESK", calls_without)
     flatten = request.param != "whole"
     session = open_session(cache=tmp_path / "cache", flatten_components=flatten)
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chonkle.backends.base import Codec
-from chonkle.backends.calls import (
+from chonkle.backends.wasm.unchecked_calls import (
     HOST_FUNCTION_FAILED,
     Calls,
     PreparedCalls,
@@ -24,11 +24,11 @@ from chonkle.backends.calls import (
     instantiate,
     instantiate_linked,
 )
-from chonkle.backends.calls import open_calls as open_ways
+from chonkle.backends.wasm.unchecked_calls import open_calls as open_ways
 from chonkle.errors import WasmFormatError
 from chonkle.formats.wasm_binary import read_core_interface
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 PAGE = 1 << 16
 I32, I64 = 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF
 WAYS: dict[str, type[PreparedCalls | PublicCalls]] = {
@@ -447,7 +447,7 @@ def test_a_process_without_room_for_a_memory_says_so() -> None:
     script = """
 import resource
 import wasmtime
-from chonkle.backends.calls import open_calls
+from chonkle.backends.wasm.unchecked_calls import open_calls
 from chonkle.errors import LimitExceeded
 
 resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))

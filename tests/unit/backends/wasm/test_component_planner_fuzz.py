@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wasmtime import component as wasm_component
 
-from chonkle.backends.component.flatten import plan_component
-from chonkle.backends.component.plan import ComponentPlan
+from chonkle.backends.wasm.component_plan import ComponentPlan
+from chonkle.backends.wasm.component_planner import plan_component
 from chonkle.errors import WasmFormatError
 from chonkle.formats.component_binary import Unsupported
 from chonkle.formats.wasm_binary import sections, write_u32

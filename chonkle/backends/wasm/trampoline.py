@@ -21,16 +21,11 @@ from typing import Any, Final
 import wasmtime
 
 from chonkle.backends.base import Limits
-from chonkle.backends.calls import Calls, instantiate
-from chonkle.backends.guest import (
-    LIGHT_MEMORY_BYTES,
-    GuestFunctions,
-    PortCopier,
-    limited_store,
-    no_room_for,
-    place,
-    room_for_one_more,
-)
+from chonkle.backends.wasm.guest_errors import no_room_for
+from chonkle.backends.wasm.guest_memory import PortCopier, place
+from chonkle.backends.wasm.guest_store import GuestFunctions, limited_store, room_for_one_more
+from chonkle.backends.wasm.instance_pool import LIGHT_MEMORY_BYTES
+from chonkle.backends.wasm.unchecked_calls import Calls, instantiate
 from chonkle.cache.aot import AotCache, Binary
 from chonkle.cache.native import ModuleCompiler
 from chonkle.digest import Digest
@@ -300,7 +295,7 @@ class DeskedInstance(ABC):
 
     Attributes:
         served: how many calls it was taken for.
-        kept_bytes: see `chonkle.backends.guest.Pooled`.
+        kept_bytes: see `chonkle.backends.wasm.instance_pool.Pooled`.
         given_s: likewise.
         desk: its desk, if it has one yet.
         functions: prepares functions of the guest, and says how long they may take.

@@ -10,92 +10,29 @@ from collections.abc import Callable, Mapping
 import wasmtime
 
 from chonkle.backends.base import Answer, Codec, Limits, call_label
-from chonkle.backends.calls import Calls, GuestFunction, instantiate_linked
-from chonkle.backends.desk import DESK_BYTES, DeskedInstance, InstanceSetup
-from chonkle.backends.guest import (
+from chonkle.backends.wasm.core_interface import FUNCTIONS
+from chonkle.backends.wasm.guest_errors import (
     ERROR_TEXT_MAX_BYTES,
-    IdleInstances,
-    InstancePool,
-    LinearMemory,
-    PortCopier,
     no_room_for,
-    place,
-    read_ports,
     refusal,
     starting,
     trap_error,
 )
-from chonkle.backends.stack import StackCheck
+from chonkle.backends.wasm.guest_memory import LinearMemory, PortCopier, place, read_ports
+from chonkle.backends.wasm.instance_pool import IdleInstances, InstancePool
+from chonkle.backends.wasm.thread_stack import StackCheck
+from chonkle.backends.wasm.trampoline import DESK_BYTES, DeskedInstance, InstanceSetup
+from chonkle.backends.wasm.unchecked_calls import Calls, GuestFunction, instantiate_linked
 from chonkle.engine import Engine
 from chonkle.errors import (
     ChonkleError,
     OutOfMemory,
-    WasmFormatError,
 )
 from chonkle.formats import portmap
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import DIRECTIONS, Direction, Signature
-from chonkle.formats.wasm_binary import Interface
-
-# Export -> type. `_initialize` (a reactor's start) and `last_error` may be missing.
-REQUIRED_EXPORTS = {
-    "memory": "",
-    "alloc": "(i32) -> i32",
-    "dealloc": "(i32, i32) -> ()",
-    "encode": "(i32, i32) -> i64",
-    "decode": "(i32, i32) -> i64",
-}
-OPTIONAL_EXPORTS = {"_initialize": "() -> ()", "last_error": "() -> i64"}
-_FUNCTIONS = {**REQUIRED_EXPORTS, **OPTIONAL_EXPORTS}
 
 _U32 = 0xFFFF_FFFF
-_EXPORTS_MAX = 256
-_IMPORTS_MAX = 1000
-
-
-def check_interface(interface: Interface, *, what: str) -> None:
-    """Demand that a core module has the core ABI.
-
-    Args:
-        interface: its imports and exports.
-        what: the file or codec, for the message.
-
-    Raises:
-        WasmFormatError: naming the first export that is missing or has another type.
-    """
-    if len(interface.exports) > _EXPORTS_MAX:
-        # Looking through them takes wasmtime's package quadratic time.
-        raise WasmFormatError(
-            f"{what}: too many exports",
-            expected=f"at most {_EXPORTS_MAX}",
-            got=str(len(interface.exports)),
-        )
-    if len(interface.imports) > _IMPORTS_MAX:
-        # Each is a function that traps, made anew for each instance.
-        raise WasmFormatError(
-            f"{what}: too many imports",
-            expected=f"at most {_IMPORTS_MAX}",
-            got=str(len(interface.imports)),
-        )
-    exports = {export.name: export for export in interface.exports}
-    for name, type_ in _FUNCTIONS.items():
-        kind = "memory" if name == "memory" else "func"
-        found = exports.get(name)
-        if found is None and name in OPTIONAL_EXPORTS:
-            continue
-        if found is None or (found.kind, found.type) != (kind, type_):
-            raise WasmFormatError(
-                f"{what}: not a codec of the core ABI: export `{name}`",
-                expected=f"{kind} {type_}".rstrip(),
-                got="none" if found is None else f"{found.kind} {found.type}".rstrip(),
-            )
-    if interface.memories != 1:
-        # What is not exported could be neither seen nor bounded where instances wait.
-        raise WasmFormatError(
-            f"{what}: not a codec of the core ABI",
-            expected="one memory",
-            got=str(interface.memories),
-        )
 
 
 class _CoreInstance(DeskedInstance):
@@ -119,7 +56,7 @@ class _CoreInstance(DeskedInstance):
         self._exports = exports
 
         def prepare(name: str, *, begins: bool = False) -> GuestFunction:
-            return functions.prepare(exports[name], _FUNCTIONS[name], begins=begins)
+            return functions.prepare(exports[name], FUNCTIONS[name], begins=begins)
 
         # Before any of them runs, all are prepared, and so all types are checked.
         initialize = prepare("_initialize") if "_initialize" in exports else None

@@ -37,7 +37,7 @@ PACKED = "(i64.or (i64.shl (i64.const {0}) (i64.const 32)) (i64.const {1}))"
 def _desk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have all small calls go over a desk, or none."""
     calls_without = 0 if request.param == "desk" else sys.maxsize
-    monkeypatch.setattr("chonkle.backends.desk._CALLS_WITHOUT_DESK", calls_without)
+    monkeypatch.setattr("chonkle.backends.wasm.trampoline._CALLS_WITHOUT_DESK", calls_without)
 
 
 def test_ports_go_in_and_come_back(open_guest: OpenGuest, write_guest: WriteGuest) -> None:

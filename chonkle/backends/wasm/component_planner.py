@@ -21,7 +21,7 @@ those of the functions are compared with its view of them when they are prepared
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from chonkle.backends.component.plan import (
+from chonkle.backends.wasm.component_plan import (
     CODEC_FUNCTIONS,
     ComponentPlan,
     CoreExport,

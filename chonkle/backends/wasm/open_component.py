@@ -9,11 +9,11 @@ from collections.abc import Callable
 import wasmtime
 
 from chonkle.backends.base import Codec, Limits
-from chonkle.backends.calls import Calls
-from chonkle.backends.component.compiler import FlatteningCompiler, WholeCompiler
-from chonkle.backends.component.flattened import FlattenedCodec, FlattenedComponent
-from chonkle.backends.component.whole import WholeCodec
-from chonkle.backends.guest import IdleInstances
+from chonkle.backends.wasm.component_abi import FlattenedCodec, FlattenedComponent
+from chonkle.backends.wasm.component_compiler import FlatteningCompiler, WholeCompiler
+from chonkle.backends.wasm.host_component import WholeCodec
+from chonkle.backends.wasm.instance_pool import IdleInstances
+from chonkle.backends.wasm.unchecked_calls import Calls
 from chonkle.cache.aot import AotCache, Binary
 from chonkle.digest import Digest
 from chonkle.errors import printable

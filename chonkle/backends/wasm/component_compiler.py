@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import wasmtime
 from wasmtime import component as wasm_component
 
-from chonkle.backends.component.flatten import plan_component
-from chonkle.backends.component.interface import INTERFACE, check_interface
-from chonkle.backends.component.plan import ComponentPlan
+from chonkle.backends.wasm.component_interface import INTERFACE, check_interface
+from chonkle.backends.wasm.component_plan import ComponentPlan
+from chonkle.backends.wasm.component_planner import plan_component
 from chonkle.cache.native import ArtifactSource, load_native
 from chonkle.engine import EngineConfig, base_settings
 from chonkle.errors import WasmFormatError
@@ -23,7 +23,7 @@ from chonkle.formats.json_text import parse_json
 from chonkle.formats.signature import DIRECTIONS
 
 if TYPE_CHECKING:
-    from chonkle.backends.component.flattened import FlattenedComponent
+    from chonkle.backends.wasm.component_abi import FlattenedComponent
 
 
 class FlatteningCompiler:
@@ -47,7 +47,7 @@ class FlatteningCompiler:
     ) -> "FlattenedComponent | str":
         """Read the plan and load the compiled core modules."""
         # What compiles, in a process of its own, needs none of what runs.
-        from chonkle.backends.component.flattened import FlattenedComponent  # noqa: PLC0415
+        from chonkle.backends.wasm.component_abi import FlattenedComponent  # noqa: PLC0415
 
         written, *compiled = artifacts
         text = written if isinstance(written, bytes) else written.read_bytes()

@@ -11,16 +11,12 @@ import pytest
 import wasmtime
 
 from chonkle.backends.base import Codec, Limits
-from chonkle.backends.calls import PublicCalls
-from chonkle.backends.guest import (
-    LIGHT_MEMORY_BYTES,
-    GuestFunctions,
-    IdleInstances,
-    InstancePool,
-)
+from chonkle.backends.wasm.guest_store import GuestFunctions
+from chonkle.backends.wasm.instance_pool import LIGHT_MEMORY_BYTES, IdleInstances, InstancePool
+from chonkle.backends.wasm.unchecked_calls import PublicCalls
 from chonkle.engine import Engine, EngineConfig
 from chonkle.errors import CodecTrap, LimitExceeded
-from tests.unit.backends.component.written import component
+from tests.unit.backends.wasm.written import component
 
 type OpenGuest = Callable[..., Codec]
 type WriteGuest = Callable[..., str]
@@ -51,7 +47,9 @@ def sizes_of(pool: InstancePool[Idler]) -> list[int]:
 def _moments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have no two moments be the same."""
     moments = count(1)
-    monkeypatch.setattr("chonkle.backends.guest.time.monotonic", lambda: float(next(moments)))
+    monkeypatch.setattr(
+        "chonkle.backends.wasm.instance_pool.time.monotonic", lambda: float(next(moments))
+    )
 
 
 pytestmark = pytest.mark.usefixtures("_moments")

@@ -1,1 +1,0 @@
-"""Components: codecs that export `chonkle:codec/transform`."""

@@ -1,0 +1,1 @@
+"""Everything that runs guests: core modules and components, through wasmtime."""
