@@ -424,7 +424,7 @@ class Resolver:
             access=self.access or RegistryAccess(),
             kinds=kinds,
             kept=kept,
-            fetch_anew=self.force_download,
+            fetch_anew=bool(self.force_download),
             is_from=None if admission is None else admission.is_from,
         )
         reason = f"{why} {uri}" + (", kept" if fetched.is_kept else "")

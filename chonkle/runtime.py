@@ -163,7 +163,9 @@ class Runtime(Closing):
         resolver, settings = resolver or Resolver(), self.settings
         return replace(
             resolver,
-            codec_store=_or(resolver.codec_store, settings.codec_store),
+            codec_store=settings.codec_store
+            if resolver.codec_store is None
+            else resolver.codec_store,
             force_download=_or(resolver.force_download, settings.force_download),
             access=_or(resolver.access, settings.access),
             policy=settings.read_policy() if resolver.policy is None else resolver.policy,

@@ -177,7 +177,12 @@ def _cache(variables: Mapping[str, str]) -> CacheConfig:
     )
 
 
-def _compile_limits(variables: Mapping[str, str]) -> CompileLimits:
+def read_compile_limits(variables: Mapping[str, str] = os.environ) -> CompileLimits:
+    """Read what compiling a codec may take.
+
+    Raises:
+        ChonkleError: when a variable has a value that it cannot have.
+    """
     limits = CompileLimits()
     seconds = variables.get("CHONKLE_COMPILE_TIMEOUT")
     if seconds:
@@ -317,6 +322,6 @@ _READERS: dict[str, Callable[[Mapping[str, str]], Any]] = {
         _choice(variables, "CHONKLE_COMPONENT", ("flatten", "fallback")) == "flatten"
     ),
     "access": _access,
-    "compile_limits": _compile_limits,
+    "compile_limits": read_compile_limits,
     "policy": lambda variables: variables.get("CHONKLE_POLICY") or None,
 }

@@ -21,7 +21,7 @@ class Ours:
     """A codec of ours, ready for one chunk."""
 
     def __init__(
-        self, signature: Signature, case: Case, chunk: Chunk, session: chonkle.Session
+        self, signature: Signature, case: Case, chunk: Chunk, runtime: chonkle.Runtime
     ) -> None:
         """Prepare it in every way.
 
@@ -29,7 +29,7 @@ class Ours:
             signature: of one implementation.
             case: its parameters.
             chunk: the data, which says more of them.
-            session: opens it.
+            runtime: opens it.
         """
         known = {**chunk.facts, **case.settings}
         settings = {
@@ -46,7 +46,7 @@ class Ours:
                 resolver=chonkle.Resolver(
                     preference=[kind], overrides={signature.codec_id: signature.label}
                 ),
-                session=session,
+                runtime=runtime,
             )
             for kind in ("core", "component")
             for direction in DIRECTIONS
