@@ -87,7 +87,7 @@ def test_what_is_given_stands_before_the_environment(
 
 def test_a_resolver_leaves_to_the_runtime_what_it_does_not_say(tmp_path: Path) -> None:
     policy = tmp_path / "policy.toml"
-    policy.write_text('version = 1\n')
+    policy.write_text('version = 1\ndefault = "allow"\n')
     access = RegistryAccess(offline=True)
     runtime = Runtime(
         cache=None, codec_store=tmp_path, force_download=True, access=access, policy=policy
