@@ -15,7 +15,7 @@ PROJECTS := pyproject.toml toolchain/pyproject.toml
 
 # How many processes pytest uses.
 WORKERS ?= 2
-# Where the compilers go that are no packages of Python.
+# Where the registry tools go that are no packages of Python.
 export CHONKLE_TOOLS_DIR ?= $(CURDIR)/.tools
 CODECS := codec-src --output codec --build-dir build/codecs
 # More arguments for pytest, or for a benchmark: make check ARGS="-k portmap"
@@ -113,7 +113,7 @@ lock: $(VENV)/lock.stamp ## Renew the hashed pins; to move to newer versions: ma
 		echo "error: a pin names an address" >&2; exit 1; fi
 
 .PHONY: clean
-clean: ## Remove everything made here except the compilers in .tools
+clean: ## Remove everything made here except the registry tools in .tools
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis uv.lock
 	find . -name .tools -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 

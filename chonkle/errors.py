@@ -1,7 +1,6 @@
 """The exception tree: every failure that chonkle reports is a `ChonkleError`.
 
-Nothing here knows about layers above; an exception carries its own exit code, so that the command
-line only prints it.
+An exception carries its own exit code, so that the command line only prints it.
 """
 
 from collections.abc import Collection, Iterable
@@ -11,15 +10,17 @@ from typing import Self
 _PART_MAX = 2000
 _NOTE_MAX = 60
 _NAMES_MAX = 12
+# No name is longer; comparing takes time that grows with the square of the length.
+_SUGGESTED_MAX = 128
 _PROBLEMS_MAX = 50
 
 
 def printable(text: str) -> str:
-    """Make one line of text from a file, a guest or a registry, safe for a terminal and a log.
+    """Make text from a file, a guest or a registry one line that is safe for a terminal and a log.
 
-    What is not printable becomes an escape: control characters, line breaks, characters of no
+    Characters that are not printable are escaped: control characters, line breaks, characters of no
     width, marks that turn text round, and halves of surrogate pairs. Text that is too long loses
-    its middle. What this function gave, it gives back unchanged.
+    its middle. The function is idempotent.
     """
     if len(text) <= _PART_MAX:
         text = _escaped(text)
@@ -37,26 +38,47 @@ def _escaped(text: str) -> str:
 
 
 def explained(failure: OSError) -> str:
-    """Say what the system said, without its number: `<path>: <reason>`."""
+    """Write an error of the system without its number: `<path>: <reason>`."""
     if failure.strerror is None:
         return str(failure)
     return f"{failure.filename}: {failure.strerror}" if failure.filename else failure.strerror
 
 
 def offer(names: Collection[str]) -> str:
-    """Say which names there are, for a message about one that there is not."""
+    """List the names that exist, for a message about one that does not."""
     shown = ", ".join(f"`{name}`" for name in islice(names, _NAMES_MAX))
     more = f" and {len(names) - _NAMES_MAX} more" if len(names) > _NAMES_MAX else ""
     return f"there is {shown}{more}" if names else "there is none"
 
 
+def suggest(name: str, names: Iterable[str], *, otherwise: str = "") -> str:
+    """Give the hint for a name that does not exist.
+
+    Args:
+        name: the name.
+        names: the names that do exist.
+        otherwise: the hint where none of them is similar.
+    """
+    from difflib import get_close_matches  # noqa: PLC0415 - only some failures need it
+
+    def core(text: str) -> str:
+        # The dashes would make all options similar.
+        return text[:_SUGGESTED_MAX].casefold().lstrip("-")
+
+    by_core = {core(each): each for each in names}
+    similar = get_close_matches(core(name), by_core)
+    if not similar:
+        return otherwise
+    return f"did you mean {', '.join(f'`{by_core[each]}`' for each in similar)}?"
+
+
 class ChonkleError(Exception):
-    """A failure with words: what happened, where, what was expected and what was found.
+    """A failure: what happened and where, what was expected, what was found, and a hint.
 
     Args:
         what: one clause, lower-case, without a full stop.
         expected: what would have been right.
-        got: what was there instead.
+        got: what was found instead.
         hint: what the reader can do about it.
     """
 
@@ -69,16 +91,15 @@ class ChonkleError(Exception):
         if got:
             parts.append(f"got {printable(got)}")
         message = ", ".join(parts)
-        # Everything is folded into the one positional argument, which is all that a plain exception
-        # carries between processes.
+        # One positional argument is all that an exception carries between processes.
         super().__init__(f"{message}; hint: {printable(hint)}" if hint else message)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle the message as it is: `__init__` would take its line breaks for a guest's."""
+        """Pickle the message as it is: `__init__` would escape its line breaks."""
         return _restored, (type(self), self.args, self.__dict__)
 
     def within(self, context: str) -> Self:
-        """Give the same failure with words for where it happened before its own."""
+        """Return the same failure with the place where it happened before its message."""
         return _restored(type(self), (f"{printable(context)}: {self}",), self.__dict__)
 
 
@@ -92,22 +113,28 @@ def _restored[E: ChonkleError](
 
 
 class PipelineError(ChonkleError, ValueError):
-    """A pipeline, or what was handed to it, is wrong.
+    """A pipeline, or an input of a run, is wrong.
 
     Attributes:
-        problems: each thing that is wrong, one sentence each; they are found together.
+        problems: everything that is wrong, one clause each.
     """
 
     problems: tuple[str, ...] = ()
 
     @classmethod
     def from_problems(cls, pipeline: str, problems: Iterable[str]) -> "PipelineError":
-        """Fold several problems of one pipeline into one exception."""
+        """Fold the problems of one pipeline into one exception.
+
+        Args:
+            pipeline: its codec id; empty where it has no valid one.
+            problems: each problem.
+        """
         found = tuple(map(printable, problems))
+        name = f"pipeline `{printable(pipeline)}`" if pipeline else "the pipeline"
         if len(found) == 1:
-            text = f"pipeline `{printable(pipeline)}`: {found[0]}"
+            text = f"{name}: {found[0]}"
         else:
-            lines = [f"pipeline `{printable(pipeline)}` has {len(found)} problems:"]
+            lines = [f"{name} has {len(found)} problems:"]
             lines += [f"  - {problem}" for problem in found[:_PROBLEMS_MAX]]
             if len(found) > _PROBLEMS_MAX:
                 lines.append(f"  and {len(found) - _PROBLEMS_MAX} more")
@@ -128,15 +155,15 @@ class PortMapError(ChonkleError, ValueError):
 
 
 class ResolveError(ChonkleError, LookupError):
-    """No implementation of a codec can be had, or the choice is not allowed."""
+    """No implementation of a codec was found, or the choice is not allowed."""
 
 
 class LockError(ChonkleError, RuntimeError):
-    """A lock of a pipeline is malformed, or what it asks for is not there."""
+    """A lock of a pipeline is malformed, or a codec that it names was not found."""
 
 
 class StoreError(ChonkleError, RuntimeError):
-    """A codec store holds, or was given, something that contradicts itself."""
+    """A codec store contradicts itself, or a file cannot be read or written."""
 
 
 class FetchError(ChonkleError, RuntimeError):
@@ -144,11 +171,11 @@ class FetchError(ChonkleError, RuntimeError):
 
 
 class DigestMismatchError(FetchError):
-    """Bytes are not the bytes that their digest promised."""
+    """Bytes do not have the digest that was promised."""
 
 
 class AttestationError(ChonkleError, RuntimeError):
-    """A key or an attestation is missing or malformed, or does not say what it has to."""
+    """A key or an attestation is missing, malformed or insufficient."""
 
 
 class PolicyError(ChonkleError, RuntimeError):
@@ -156,11 +183,11 @@ class PolicyError(ChonkleError, RuntimeError):
 
 
 class CodecError(ChonkleError, RuntimeError):
-    """The codec said no: it ran to its end and reported a failure."""
+    """The codec ran to its end and reported a failure."""
 
 
 class CodecTrap(ChonkleError, RuntimeError):  # noqa: N818 - the WebAssembly word for it
-    """The codec broke: it trapped, or returned something that is not an answer."""
+    """The codec trapped, or its result is malformed."""
 
 
 class LimitExceeded(ChonkleError, RuntimeError):  # noqa: N818 - names the event, as users say it
@@ -168,19 +195,19 @@ class LimitExceeded(ChonkleError, RuntimeError):  # noqa: N818 - names the event
 
 
 class OutOfMemory(LimitExceeded):
-    """A codec had too little memory for what it was asked.
+    """A codec had too little memory for a call.
 
-    An instance that served other calls may have less to give than a new one, so that the call is
-    tried in a new one before anybody hears of it.
+    A used instance may have less free memory than a new one, so that the call is tried in a new
+    instance before this is raised.
     """
 
 
 class LimitError(ChonkleError, ValueError):
-    """A limit that was asked for limits nothing, or cannot be kept."""
+    """A limit is invalid: it limits nothing, or cannot be enforced."""
 
 
 class CacheError(ChonkleError, RuntimeError):
-    """The AOT cache cannot give what was demanded of it, or the process that compiles broke."""
+    """The AOT cache cannot be used as required, or the compiling process failed."""
 
 
 class BuildError(ChonkleError, RuntimeError):

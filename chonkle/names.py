@@ -1,7 +1,7 @@
 """Validated names: codec ids, implementations, ports, steps and versions.
 
-Names come from signatures, pipelines and registries, all of which may be hostile, and some end up
-in file names. So the rule is what may be in a name, never what may not.
+Names come from signatures, pipelines and registries, all of which may be hostile, and some become
+file names. So each rule lists what a name may contain.
 """
 
 import re
@@ -20,7 +20,7 @@ _VERSION = re.compile(
     re.ASCII,
 )
 _VERSION_MAX = 64
-# Device names that Windows gives to no file, whatever its ending.
+# Names that Windows reserves for devices, with any suffix.
 _WINDOWS_DEVICES = frozenset(
     {"con", "prn", "aux", "nul"} | {f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10)}
 )
@@ -66,8 +66,8 @@ def version_key(version: str) -> tuple[object, ...]:
     if match is None:
         return (-1, -1, -1, (0,))
     major, minor, patch, pre = match.group(1, 2, 3, 4)
-    # Numeric identifiers sort before alphanumeric ones, and a release after its pre-releases. They
-    # have no leading zeros, so that the longer is the larger, and may be too long for an `int`.
+    # Numeric identifiers sort before alphanumeric ones, and a release after its pre-releases. A
+    # number may be too long for `int`; without leading zeros, the longer one is the larger.
     rank: tuple[object, ...] = (1,)
     if pre is not None:
         rank = (0, *((0, len(i), i) if i.isdigit() else (1, 0, i) for i in pre.split(".")))

@@ -98,15 +98,21 @@ def load(pipeline: str | Path | Mapping[str, object]) -> Pipeline:
     Raises:
         PipelineError: when it cannot be read or is malformed, with every problem.
     """
-    document: object = pipeline
+    given: object = pipeline
     if isinstance(pipeline, (str, Path)):
         try:
             text = read_file(Path(pipeline), size_max=_FILE_MAX_BYTES)
         except OSError as failure:
             raise PipelineError(f"cannot read pipeline {pipeline}: {failure.strerror}") from failure
         document = parse_json(text, what=str(pipeline), error=PipelineError)
-    elif isinstance(pipeline, Mapping):
-        document = dict(pipeline)
+        try:
+            return _parse(document)
+        except PipelineError as failure:
+            raise failure.within(str(pipeline)) from failure
+    return _parse(dict(given) if isinstance(given, Mapping) else given)
+
+
+def _parse(document: object) -> Pipeline:
     if is_sidecar(document):
         return sidecar_pipeline(document)  # type: ignore[arg-type]  # is_sidecar looked
     return Pipeline.from_json(document)

@@ -29,13 +29,12 @@ import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from chonkle.digest import Digest
-from chonkle.errors import AttestationError, DigestMismatchError, PolicyError, offer
+from chonkle.errors import AttestationError, DigestMismatchError, PolicyError, offer, suggest
 from chonkle.evidence import Evidence, canonical_place
 from chonkle.formats.values import shown
 from chonkle.oci.attestation import Verified, verify
@@ -475,11 +474,10 @@ class _Reader:
     def _one_of(self, name: str, names: Collection[str], where: str) -> None:
         if name in names:
             return
-        near = get_close_matches(name, names, n=1)
         raise PolicyError(
             f"policy {self._path}: {where} {shown(name)}",
             expected=offer(names),
-            hint=f"did you mean `{near[0]}`?" if near else "",
+            hint=suggest(name, names),
         )
 
     def _wrong(self, where: str, expected: str, got: object) -> PolicyError:

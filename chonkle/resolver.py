@@ -25,6 +25,7 @@ from chonkle.backends.base import BACKENDS, Backend
 from chonkle.backends.native import (
     REFUSED,
     is_available,
+    native_codec_ids,
     native_signature,
     native_version,
     refusal,
@@ -40,6 +41,7 @@ from chonkle.errors import (
     PolicyError,
     ResolveError,
     printable,
+    suggest,
 )
 from chonkle.fetch import Source
 from chonkle.formats.json_text import parse_json
@@ -47,7 +49,7 @@ from chonkle.formats.signature import Signature
 from chonkle.formats.values import shown
 from chonkle.formats.wasm_binary import SIZE_MAX_BYTES, Kind
 from chonkle.lock import Lock, Locked, LockKey
-from chonkle.names import version_key
+from chonkle.names import is_codec_name, version_key
 from chonkle.oci.access import RegistryAccess
 from chonkle.storage.files import read_file
 from chonkle.storage.store import (
@@ -234,6 +236,17 @@ class Resolver:
         except FetchError:
             return ""  # a note that another program wrote
 
+    def codec_ids(self) -> list[str]:
+        """Name every codec that is installed, shipped or native, sorted.
+
+        Raises:
+            StoreError: when the codec store is not a directory, or cannot be read.
+        """
+        store = self._store()
+        installed = [] if store is None else store.codec_ids()
+        ids = {*installed, *bundled_store().codec_ids(), *native_codec_ids()}
+        return sorted(filter(is_codec_name, ids))
+
     def candidates(self, codec_id: str, *, backends: Sequence[str] = BACKENDS) -> list[Resolution]:
         """Give what is installed, shipped and native for a codec, best first.
 
@@ -380,6 +393,7 @@ class Resolver:
             raise ResolveError(
                 f"codec `{codec_id}`: no implementation `{override}`, which was asked for",
                 got=_listed(candidates),
+                hint=suggest(override, [each.signature.label for each in candidates]),
             )
         return self._picked(chosen, f"override `{override}`")
 
@@ -506,7 +520,10 @@ class Resolver:
                     f"codec `{codec_id}`: {reason} is a pipeline in the linear form",
                     hint="it has no ports and no codec_id; only a graph can be a step",
                 )
-            pipeline = Pipeline.from_json(document)
+            try:
+                pipeline = Pipeline.from_json(document)
+            except PipelineError as failure:
+                raise failure.within(f"codec `{codec_id}`: {reason}") from failure
             _check_identity(codec_id, pipeline.codec_id, reason)
             return PipelineResolution(pipeline, reason, Digest.blake3(data), source)
         codec = WasmCodec.from_bytes(data, reason)
@@ -525,8 +542,12 @@ class Resolver:
             return native
         return ResolveError(
             f"no implementation of codec `{codec_id}`",
-            hint="`chonkle codecs` lists what there is; give a file with --codec-path, a URI with "
-            "--source, or `sources` in the pipeline",
+            hint=suggest(
+                codec_id,
+                self.codec_ids(),
+                otherwise="`chonkle codecs` lists what there is; give a file with --codec-path, a "
+                "URI with --source, or `sources` in the pipeline",
+            ),
         )
 
 

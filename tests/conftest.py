@@ -36,7 +36,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if in_ci else "d
 ROOT = Path(__file__).parents[1]
 EQUIPPED_BY = "`sh .ci/system-packages` as root on Debian, and `make registry-tools`, get it"
 
-# What a run of the tests may be told. Where the compilers are says nothing about what tests find;
+# What a run of the tests may be told. Where registry tools are says nothing about what tests find;
 # how guests are called and how components are run must make no difference to them.
 PASSED_ON = ("CHONKLE_TOOLS_DIR", "CHONKLE_CALLS", "CHONKLE_COMPONENT")
 

@@ -4,104 +4,113 @@ import gc
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from io import StringIO
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from chonkle.cli.output import print_lines
 from chonkle.errors import ChonkleError, explained
 from chonkle.version import __version__
 
-# Command -> where it is. A command that is not used is not imported.
+# Command -> the click command and its short help.
 _COMMANDS = {
-    "run": "chonkle.cli.run:run",
-    "validate": "chonkle.cli.validate:validate",
-    "codecs": "chonkle.cli.codecs:codecs",
-    "pull": "chonkle.cli.pull:pull",
-    "lock": "chonkle.cli.lock:lock",
-    "inspect": "chonkle.cli.inspect:inspect",
-    "embed-signature": "chonkle.cli.embed_signature:embed_signature",
-    "cache": "chonkle.cli.cache:cache",
+    "run": ("chonkle.cli.run:run", "Run a pipeline on files."),
+    "validate": ("chonkle.cli.validate:validate", "Check a pipeline without running it."),
+    "codecs": ("chonkle.cli.codecs:codecs", "List the codecs that there are."),
+    "pull": ("chonkle.cli.pull:pull", "Install a codec from a registry."),
+    "lock": ("chonkle.cli.lock:lock", "Lock the codecs of a pipeline."),
+    "inspect": ("chonkle.cli.inspect:inspect", "Show what a wasm file says of itself."),
+    "embed-signature": (
+        "chonkle.cli.embed_signature:embed_signature",
+        "Put a signature into a wasm file.",
+    ),
+    "cache": ("chonkle.cli.cache:cache", "Look after the cache of native code."),
 }
-# What a shell gives a process that was interrupted: 128 + SIGINT.
+# What a shell reports for an interrupted process: 128 + SIGINT.
 _INTERRUPTED = 130
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands by name and imports the one that is asked for.
+    """A group that lists its commands from a table, and imports only the one that is used.
 
     Args of the constructor:
-        places: command -> where it is, as `module:name`.
+        table: each command, with its click command as `module:attribute` and its short help.
         attributes: those of any group.
     """
 
-    def __init__(self, *, places: Mapping[str, str], **attributes: Any) -> None:  # noqa: ANN401
+    def __init__(self, *, table: Mapping[str, tuple[str, str]], **attributes: Any) -> None:  # noqa: ANN401
         super().__init__(**attributes)
-        self._places = places
+        self._table = table
+
+    def sections(self) -> dict[str, dict[str, str]]:
+        """Give the short help of each command, by the title of its list in the help and name."""
+        return {"Commands": {name: text for name, (_, text) in self._table.items()}}
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Name the commands."""
-        return list(self._places)
+        return [name for texts in self.sections().values() for name in texts]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import a command."""
-        place = self._places.get(cmd_name)
-        if place is None:
+        if cmd_name not in self._table:
             return None
-        module, name = place.split(":")
-        # Importing makes many objects and no garbage: looking for some, now and at the end, would
-        # take a tenth of the time of a whole run from a warm cache.
+        module, attribute = self._table[cmd_name][0].split(":")
+        # Importing makes many objects and no garbage: collections, now and at exit, would take a
+        # tenth of the time of a run from a warm cache.
         gc.disable()
-        command = getattr(import_module(module), name)
+        command = getattr(import_module(module), attribute)
         gc.freeze()
         gc.enable()
         assert isinstance(command, click.Command)  # noqa: S101 - the tables are ours
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the lists of commands."""
+        sections = self.sections()
+        width = max(len(name) for texts in sections.values() for name in texts)
+        for title, texts in sections.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), text) for name, text in texts.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the name of a command, or of an option of the group."""
+        commands = [
+            CompletionItem(name, help=text)
+            for texts in self.sections().values()
+            for name, text in texts.items()
+            if name.startswith(incomplete)
+        ]
+        return commands + click.Command.shell_complete(self, ctx, incomplete)
+
 
 class _OpenGroup(LazyGroup):
     """chonkle's own commands, and those that other distributions add."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the commands, chonkle's own first."""
-        return [name for names in self._sections(ctx).values() for name in names]
-
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command; one of chonkle's own is not looked for elsewhere."""
+        """Import a command; chonkle's own cannot be replaced."""
         return super().get_command(ctx, cmd_name) or _extensions().added_command(cmd_name)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write a list for chonkle, and one for each distribution that adds commands."""
-        sections = self._sections(ctx)
-        width = max(len(name) for names in sections.values() for name in names)
-        for title, names in sections.items():
-            rows = []
-            for name in names:
-                command = self.get_command(ctx, name)
-                if command is not None:
-                    rows.append((name.ljust(width), command.get_short_help_str(formatter.width)))
-            with formatter.section(title):
-                formatter.write_dl(rows)
-
-    def _sections(self, ctx: click.Context) -> dict[str, list[str]]:
-        own = super().list_commands(ctx)
+    def sections(self) -> dict[str, dict[str, str]]:
+        """Give chonkle's own commands, and a list for each distribution that adds some."""
         added = {
-            f"Commands of {distribution}": [name for name in names if name not in own]
-            for distribution, names in _extensions().added_names().items()
+            f"Commands of {distribution}": {
+                name: text for name, text in texts.items() if name not in self._table
+            }
+            for distribution, texts in _extensions().added_commands().items()
         }
-        return {"Commands": own, **added}
+        return {**super().sections(), **added}
 
 
 def _extensions() -> ModuleType:
-    # Late: reading what is installed takes longer than importing all of a small run.
+    # Late: a command of chonkle's own does not need what is installed.
     return import_module("chonkle.cli.extensions")
 
 
 @click.group(
     cls=_OpenGroup,
-    places=_COMMANDS,
+    table=_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="chonkle")
@@ -117,29 +126,37 @@ def chonkle() -> None:
 
 
 def main() -> None:
-    """Run the command line; failures end as one line on standard error."""
+    """Run the command line; a failure ends as one line on standard error."""
     try:
-        code = chonkle.main(standalone_mode=False)
+        code = chonkle.main(prog_name="chonkle", standalone_mode=False)
     except click.exceptions.Abort:
         print_lines("interrupted", err=True)
         sys.exit(_INTERRUPTED)
+    except click.exceptions.NoArgsIsHelpError as failure:
+        failure.show()
+        sys.exit(failure.exit_code)
     except click.ClickException as failure:
-        words = StringIO()
-        failure.show(words)
-        print_lines(*words.getvalue().rstrip().split("\n"), err=True)
-        sys.exit(failure.exit_code)
+        _fail(_translated(failure))
     except ChonkleError as failure:
-        print_lines(*f"error: {failure}".split("\n"), err=True)
-        sys.exit(failure.exit_code)
+        _fail(failure)
     except BrokenPipeError:
-        # Whoever read our output has seen enough. Standard output is closed here, so that Python
-        # does not complain about it on the way out.
+        # The reader of our output has left. Standard error is closed here, so that Python does not
+        # report the same at exit.
         sys.stderr.close()
         sys.exit(1)
     except OSError as failure:
-        print_lines(f"error: {explained(failure)}", err=True)
-        sys.exit(1)
+        _fail(ChonkleError(explained(failure)))
     except MemoryError:
-        print_lines("error: out of memory", err=True)
-        sys.exit(1)
+        _fail(ChonkleError("out of memory"))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _translated(failure: click.ClickException) -> ChonkleError:
+    # Late: only wrong usage needs it.
+    translated: ChonkleError = import_module("chonkle.cli.usage").translate(failure)
+    return translated
+
+
+def _fail(failure: ChonkleError) -> NoReturn:
+    print_lines(*f"error: {failure}".split("\n"), err=True)
+    sys.exit(failure.exit_code)

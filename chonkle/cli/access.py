@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from chonkle.cli.usage import WrongUsage
 from chonkle.errors import FetchError
 from chonkle.oci.access import RegistryAccess
 from chonkle.settings import Settings
@@ -47,7 +48,7 @@ def with_access(command: Callable[..., None]) -> Callable[..., None]:
         **options: Any,  # noqa: ANN401 - the command's own
     ) -> None:
         if (username is not None) != password_stdin:
-            raise click.UsageError("--username and --password-stdin go together")
+            raise WrongUsage("--username and --password-stdin go together")
 
         def access_to(reference: "ArtifactReference | None") -> RegistryAccess:
             from chonkle.oci.model import Reference  # noqa: PLC0415 - not for files

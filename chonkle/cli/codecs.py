@@ -1,4 +1,4 @@
-"""`chonkle codecs`: what there is to run."""
+"""`chonkle codecs`: list the available codecs."""
 
 import json
 from collections.abc import Iterator
@@ -6,19 +6,18 @@ from pathlib import Path
 
 import click
 
-from chonkle.backends.native import native_codec_ids
 from chonkle.cli.options import codec_store_option
 from chonkle.cli.output import print_json, print_lines, shown_size, table
-from chonkle.cli.signature import described, port_table
+from chonkle.cli.signature_text import described, port_table
 from chonkle.errors import ResolveError
 from chonkle.formats.signature import Signature
-from chonkle.names import is_codec_name
+from chonkle.names import CODEC_NAME_RULE, is_codec_name
 from chonkle.resolver import Resolution, Resolver
 from chonkle.settings import Settings
-from chonkle.storage.store import BadFile, CodecStore, bundled_store
+from chonkle.storage.store import BadFile
 
 
-@click.command(short_help="List the codecs that there are.")
+@click.command
 @click.argument("codec_id", required=False, metavar="[ID]")
 @codec_store_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -33,19 +32,17 @@ def codecs(codec_id: str | None, codec_store: Path | None, *, as_json: bool) -> 
       chonkle codecs zlib
       chonkle codecs --json
     """
-    store = CodecStore(codec_store or Settings.from_environment().codec_store)
-    resolver = Resolver(codec_store=store.root)
-    installed = store.codec_ids()  # also says where the store is none
-    if codec_id is None:
-        ids = {*installed, *bundled_store().codec_ids(), *native_codec_ids()}
-    else:
-        ids = {codec_id}
-    surveys = {each: resolver.survey(each) for each in sorted(ids) if is_codec_name(each)}
+    resolver = Resolver(codec_store=codec_store or Settings.from_environment().codec_store)
+    known = resolver.codec_ids()
+    if codec_id is not None and is_codec_name(codec_id):
+        known = [codec_id]
+    elif codec_id is not None:
+        raise ResolveError(f"no codec `{codec_id}`", expected=CODEC_NAME_RULE)
+    surveys = {each: resolver.survey(each) for each in known}
     found = {name: group for name, (group, _) in surveys.items()}
     bad_files = [(name, bad) for name, (_, group) in surveys.items() for bad in group]
     if codec_id is not None and not found.get(codec_id):
-        resolver.resolve(codec_id)  # says why there is none
-        raise ResolveError(f"no codec `{codec_id}`")
+        resolver.resolve(codec_id)  # raises an error that says why there is none
     for _, bad in bad_files:
         print_lines(f"warning: {bad.failure}", err=True)
     if as_json:

@@ -1,20 +1,20 @@
-"""`chonkle inspect`: what a wasm file says of itself."""
+"""`chonkle inspect`: show the signature and interface of a wasm file."""
 
 from pathlib import Path
 
 import click
 
 from chonkle.cli.output import print_json, print_lines, shown_size, table
-from chonkle.cli.signature import described, port_table
+from chonkle.cli.signature_text import described, port_table
+from chonkle.cli.streams import read_named
 from chonkle.digest import Digest
-from chonkle.errors import ChonkleError, SignatureError, StoreError
+from chonkle.errors import ChonkleError, SignatureError
 from chonkle.formats.component_binary import read_interface
 from chonkle.formats.signature import Signature, read_signature
-from chonkle.formats.wasm_binary import SIZE_MAX_BYTES, External, binary_kind
-from chonkle.storage.files import read_file
+from chonkle.formats.wasm_binary import External, binary_kind
 
 
-@click.command(short_help="Show what a wasm file says of itself.")
+@click.command
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def inspect(file: Path, *, as_json: bool) -> None:
@@ -25,10 +25,7 @@ def inspect(file: Path, *, as_json: bool) -> None:
       chonkle inspect codec/zlib/zlib-rs@1.0.0.core.wasm
       chonkle inspect --json mystery.wasm
     """
-    try:
-        wasm = read_file(file, size_max=SIZE_MAX_BYTES)
-    except OSError as failure:
-        raise StoreError(f"cannot read {file}: {failure.strerror}") from failure
+    wasm = read_named(file)
     signature: Signature | None = None
     missing = ""
     try:

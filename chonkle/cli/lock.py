@@ -14,7 +14,7 @@ from chonkle.pipeline import define, load, make_lock
 from chonkle.storage.files import replace_file
 
 
-@click.command(short_help="Lock the codecs of a pipeline.")
+@click.command
 @click.argument("pipeline", type=click.Path(path_type=Path))
 @resolver_options
 @click.option("--update", is_flag=True, help="Take what a run without the lock would take now.")

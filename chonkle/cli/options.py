@@ -1,5 +1,6 @@
-"""Options that several commands share, and how their text is read."""
+"""Options that several commands share."""
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -8,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from chonkle.backends.base import BACKENDS
+from chonkle.cli.usage import WrongUsage, checked_limits
 from chonkle.dag.plan import Composite
-from chonkle.errors import ChonkleError, ResolveError, StoreError
+from chonkle.errors import ChonkleError, ResolveError, StoreError, suggest
 from chonkle.limits import CompileLimits
 from chonkle.resolver import Resolver
 from chonkle.runtime import Runtime
@@ -28,7 +31,7 @@ class Assignment(click.ParamType[tuple[str, str]]):
     name = "assignment"
 
     def __init__(self, metavar: str) -> None:
-        """Describe the two sides for the help text."""
+        """Name the two sides, for the help."""
         self.metavar = metavar
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
@@ -66,6 +69,27 @@ class Size(click.ParamType[int]):
             self.fail(f"`{value}` is not a size such as 65536, 64KiB or 2GiB", param, ctx)
 
 
+class Seconds(click.ParamType[float]):
+    """A time that a codec may take."""
+
+    name = "seconds"
+
+    def convert(
+        self,
+        value: object,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        """Read a positive number."""
+        try:
+            seconds = float(str(value))
+        except ValueError:
+            seconds = math.nan
+        if not 0 < seconds < math.inf:
+            self.fail(f"`{value}` is not a time in seconds such as 0.5 or 60", param, ctx)
+        return seconds
+
+
 class Age(click.ParamType[float]):
     """A number of seconds, such as `30d`."""
 
@@ -84,22 +108,42 @@ class Age(click.ParamType[float]):
         return int(match[1]) * _SECONDS[match[2]]
 
 
+class BackendList(click.ParamType[list[str]]):
+    """Backends, best first, separated by commas."""
+
+    name = "list"
+    choices = BACKENDS
+
+    def convert(
+        self,
+        value: object,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> list[str]:
+        """Split the list; each backend must be known."""
+        names = [name.strip() for name in str(value).split(",") if name.strip()]
+        choice = click.Choice(self.choices)
+        for name in names:
+            choice.convert(name, param, ctx)
+        return names
+
+
 def to_mapping(pairs: tuple[tuple[str, str], ...], option: str) -> dict[str, str]:
-    """Make a mapping of assignments; a name given twice is a usage error."""
+    """Make a mapping of assignments; a name given twice is wrong usage."""
     mapping = dict(pairs)
     if len(mapping) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise click.UsageError(f"{option} {twice} is given twice")
+        raise WrongUsage(f"{option} {twice} is given twice")
     return mapping
 
 
-def _demand_directory(
+def _require_directory(
     ctx: click.Context,  # noqa: ARG001 - click's signature
     param: click.Parameter,
     value: Path | None,
 ) -> Path | None:
-    """Refuse a directory that is not there: who names one has mistyped it, or expects it full."""
+    """Refuse a directory that does not exist: its name is probably mistyped."""
     if value is None or value.is_dir():
         return value
     if value.exists():
@@ -112,12 +156,14 @@ def _demand_directory(
 codec_store_option = click.option(
     "--codec-store",
     type=click.Path(path_type=Path),
-    callback=_demand_directory,
+    callback=_require_directory,
     help="Directory of installed codecs, instead of CHONKLE_CODEC_STORE.",
 )
 
 preference_option = click.option(
     "--preference",
+    type=BackendList(),
+    default="",
     metavar="LIST",
     help="Backends, best first: native,core,component. Those left out come after.",
 )
@@ -159,7 +205,7 @@ _RESOLVER_OPTIONS = (
 _COMPILE_OPTIONS = (
     click.option(
         "--compile-timeout",
-        type=click.FloatRange(min=0, min_open=True),
+        type=Seconds(),
         metavar="SECONDS",
         help="Time that compiling a codec may take, instead of CHONKLE_COMPILE_TIMEOUT.  "
         "[default: 120]",
@@ -188,7 +234,8 @@ def compile_limits_of(options: Mapping[str, Any]) -> CompileLimits:
         "memory_bytes": options["compile_memory"],
     }
     limits = read_compile_limits()
-    return replace(limits, **{name: each for name, each in given.items() if each is not None})
+    with checked_limits():
+        return replace(limits, **{name: each for name, each in given.items() if each is not None})
 
 
 def runtime_of(options: Mapping[str, Any]) -> Runtime:
@@ -216,12 +263,12 @@ def resolver_options[F: Callable[..., Any]](command: F) -> F:
 
 
 def check_used(resolver: Resolver, composite: Composite) -> None:
-    """Refuse an option that names a codec which the pipeline does not have: it would do nothing.
+    """Refuse an option for a codec that the pipeline does not use, since it would do nothing.
 
     Raises:
         ResolveError: naming the option and the codec.
     """
-    known = composite.codec_ids()
+    known = sorted(composite.codec_ids())
     named = (
         ("--override", resolver.overrides),
         ("--source", resolver.force_sources),
@@ -232,20 +279,15 @@ def check_used(resolver: Resolver, composite: Composite) -> None:
             if codec_id not in known:
                 raise ResolveError(
                     f"{option} {codec_id}: no step of the pipeline has that codec",
-                    got=", ".join(f"`{each}`" for each in sorted(known)),
+                    got=", ".join(f"`{each}`" for each in known),
+                    hint=suggest(codec_id, known),
                 )
-
-
-def to_preference(text: str | None) -> list[str]:
-    """Split what `--preference` was given."""
-    names = [name.strip() for name in (text or "").split(",")]
-    return [name for name in names if name]
 
 
 def resolver_of(options: dict[str, Any]) -> Resolver:
     """Make a resolver of the options that `resolver_options` added."""
     return Resolver(
-        preference=to_preference(options["preference"]),
+        preference=options["preference"],
         overrides=to_mapping(options["overrides"], "--override"),
         force_sources=to_mapping(options["force_sources"], "--source"),
         paths=to_mapping(options["paths"], "--codec-path"),

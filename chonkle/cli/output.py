@@ -12,10 +12,10 @@ _TIMES = (("d", 86400), ("h", 3600), ("min", 60))
 
 
 def print_lines(*lines: str, err: bool = False) -> None:
-    """Print lines. Every command prints through this function, so that nothing raw is printed.
+    """Print lines, with all that is not printable escaped; every command prints through this.
 
     Args:
-        lines: what is not printable in one is escaped, line breaks too.
+        lines: the lines; a line break within one is escaped too.
         err: print on standard error.
     """
     if lines:
@@ -28,17 +28,17 @@ def print_json(value: object) -> None:
 
 
 def json_text(value: object) -> str:
-    """Write a JSON document in printable ASCII, so that no character of it moves a cursor."""
-    # Of ASCII, JSON leaves only the last character raw that is not printable.
+    """Write a JSON document in printable ASCII."""
+    # JSON escapes every other control character.
     return json.dumps(value, indent=2).replace("\x7f", "\\u007f")
 
 
 def table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = ()) -> list[str]:
-    """Lay rows out in columns, a line for each.
+    """Lay rows out in columns, one line for each row.
 
     Args:
         rows: cells, the same number in each row.
-        header: column titles; none where it is left out.
+        header: column titles.
     """
     cells = [[printable(cell) for cell in row] for row in rows]
     lines = [list(header), *cells] if header else cells
@@ -68,7 +68,7 @@ def shown_entries(count: int) -> str:
 
 
 def shown_time(seconds: float) -> str:
-    """Write a time for people, in the largest unit of which there are two: `36 h`, `340 ms`."""
+    """Write a time for people, in the largest unit of which it has two: `36 h`, `340 ms`."""
     for unit, length in _TIMES:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
@@ -76,5 +76,5 @@ def shown_time(seconds: float) -> str:
 
 
 def shown_age(seconds: float) -> str:
-    """Write for people how long ago something was, of which nobody counts milliseconds."""
+    """Write an age for people, in whole seconds or larger units."""
     return shown_time(seconds) if seconds >= _TIMES[-1][1] * 2 else f"{max(seconds, 0):.0f} s"

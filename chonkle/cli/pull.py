@@ -10,7 +10,6 @@ from chonkle.cli.options import (
     policy_option,
     preference_option,
     read_policy,
-    to_preference,
 )
 from chonkle.cli.output import print_json, print_lines
 from chonkle.cli.signals import interruptible
@@ -21,7 +20,7 @@ from chonkle.settings import Settings
 from chonkle.storage.store import CodecStore
 
 
-@click.command(short_help="Install a codec from a registry.")
+@click.command
 @click.argument("source", metavar="SOURCE")
 @codec_store_option
 @preference_option
@@ -32,7 +31,7 @@ def pull(
     source: str,
     *,
     codec_store: Path | None,
-    preference: str | None,
+    preference: list[str],
     policy: Path | None,
     as_json: bool,
     access_to: AccessTo,
@@ -56,7 +55,7 @@ def pull(
             parsed,
             CodecStore(codec_store or settings.codec_store),
             access=access_to(parsed.reference),
-            kinds=Resolver(preference=to_preference(preference)).kinds(),
+            kinds=Resolver(preference=preference).kinds(),
             fetch_anew=settings.force_download,
             policy=read_policy(policy) or settings.read_policy(),
         )

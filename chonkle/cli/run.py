@@ -9,15 +9,9 @@ from typing import Any
 import click
 
 from chonkle.backends.base import Limits
-from chonkle.cli.files import (
-    STANDARD,
-    is_standard_output,
-    read_input,
-    write_output,
-    written_twice,
-)
 from chonkle.cli.options import (
     Assignment,
+    Seconds,
     Size,
     check_used,
     compile_options,
@@ -28,12 +22,20 @@ from chonkle.cli.options import (
 )
 from chonkle.cli.output import print_json, print_lines, table
 from chonkle.cli.signals import interruptible
+from chonkle.cli.streams import (
+    STANDARD,
+    is_standard_output,
+    read_input,
+    write_output,
+    written_twice,
+)
+from chonkle.cli.usage import WrongUsage, checked_limits
 from chonkle.errors import PipelineError, offer
 from chonkle.lock import lock_path
-from chonkle.pipeline import PreparedPipeline, prepare
+from chonkle.pipeline import PreparedPipeline, load, prepare
 
 
-@click.command(short_help="Run a pipeline on files.")
+@click.command
 @click.argument("pipeline", type=click.Path(path_type=Path))
 @click.option(
     "--input",
@@ -75,7 +77,7 @@ from chonkle.pipeline import PreparedPipeline, prepare
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(),
     metavar="SECONDS",
     help="Stop a codec that runs longer. Slows codecs down by up to a fifth.",
 )
@@ -103,13 +105,17 @@ def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's optio
           --codec-path mystery=mystery.wasm --timeout 2 --memory-limit 64MiB
     """
     files = _files(options)
+    if not files.outputs and not options["explain"]:
+        load(pipeline)  # a file that is missing or malformed is the larger mistake
+        raise WrongUsage("nothing to do", hint="give --output NAME=FILE, or --explain")
     memory = options["memory_limit"]
     memory = Limits().memory_bytes if memory is None else memory
-    limits = Limits(memory_bytes=memory, output_bytes=memory, timeout_s=options["timeout"])
+    with checked_limits():
+        limits = Limits(memory_bytes=memory, output_bytes=memory, timeout_s=options["timeout"])
     started = time.perf_counter()
     resolver = resolver_of(options)
     with runtime_of(options) as runtime:
-        # Compiling takes seconds for a large codec, and more for a hostile one.
+        # Compiling may take seconds.
         with interruptible():
             prepared = prepare(
                 pipeline,
@@ -128,12 +134,12 @@ def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's optio
 
 @dataclass(frozen=True, slots=True)
 class _Files:
-    """What the command line names.
+    """The inputs and outputs on the command line.
 
     Attributes:
-        inputs: file of each input.
-        scalars: JSON text of each input that is not a file.
-        outputs: file of each output.
+        inputs: the file of each input.
+        scalars: the JSON text of each input that is a value.
+        outputs: the file of each output.
     """
 
     inputs: Mapping[str, str]
@@ -147,24 +153,22 @@ def _files(options: Mapping[str, Any]) -> _Files:
         scalars=to_mapping(options["scalars"], "--value"),
         outputs=to_mapping(options["outputs"], "--output"),
     )
-    if not files.outputs and not options["explain"]:
-        raise click.UsageError("nothing to do: give --output NAME=FILE, or --explain")
     for name in files.inputs.keys() & files.scalars.keys():
-        raise click.UsageError(f"input {name} is given both as --input and as --value")
+        raise WrongUsage(f"input {name} is given both as --input and as --value")
     for option, named in (("--input", files.inputs), ("--output", files.outputs)):
         if list(named.values()).count(STANDARD) > 1:
-            raise click.UsageError(f"only one {option} can be `-`")
+            raise WrongUsage(f"only one {option} can be `-`")
     twice = written_twice(files.outputs)
     if twice is not None:
         first, second = (f"{name}={files.outputs[name]}" for name in twice)
-        raise click.UsageError(f"--output {first} and {second} are the same file")
+        raise WrongUsage(f"--output {first} and {second} are the same file")
     if options["as_json"] and any(map(is_standard_output, files.outputs.values())):
-        raise click.UsageError("--json and an output both want standard output")
+        raise WrongUsage("--json and an output both want standard output")
     return files
 
 
 def _run_on(files: _Files, prepared: PreparedPipeline) -> float:
-    """Run the pipeline on files, and give the seconds that the run itself took."""
+    """Run the pipeline on files, and return how many seconds the run itself took."""
     _check_outputs(prepared, files.outputs)
     for name in files.scalars:
         if name in prepared.plan.inputs and prepared.plan.inputs[name][1].type == "bytes":
@@ -189,7 +193,7 @@ def _run_on(files: _Files, prepared: PreparedPipeline) -> float:
 
 
 def _check_outputs(prepared: PreparedPipeline, files: Mapping[str, str]) -> None:
-    """Find what would fail only after all the work was done."""
+    """Refuse outputs that do not exist or cannot be written, before anything is run."""
     known = prepared.plan.outputs
     problems = [f"unknown output `{name}`, {offer(known)}" for name in files if name not in known]
     problems.extend(

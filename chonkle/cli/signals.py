@@ -1,4 +1,4 @@
-"""How a command ends that was told to."""
+"""How a command ends on SIGINT and SIGTERM."""
 
 import signal
 from collections.abc import Iterator
@@ -6,19 +6,19 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Never
 
-# What a shell gives a process that was told to end: 128 + SIGTERM.
+# What a shell reports for a terminated process: 128 + SIGTERM.
 _TERMINATED = 143
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let Ctrl-C end the process at once, where nothing has to be tidied up.
+    """Let Ctrl-C end the process at once, where nothing has to be cleaned up.
 
-    Python itself looks only when a guest, or the compiler, has returned.
+    Python handles a signal only after a guest, or the compiler, has returned.
     """
     before = signal.getsignal(signal.SIGINT)
     if before is not signal.default_int_handler:
-        # Who ignores it, or waits for it, goes on doing so.
+        # A process that ignores or handles the signal keeps doing so.
         yield
         return
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -30,12 +30,12 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Let SIGTERM end the process as Ctrl-C does: half a file is removed on the way out.
+    """Let SIGTERM end the process as Ctrl-C does, so that a half-written file is removed.
 
-    Elsewhere it ends the process at once, also where Python has no say, as while code is compiled.
+    Elsewhere SIGTERM ends the process at once, even while code is compiled.
     """
     if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        # Who ignores it, or waits for it, goes on doing so.
+        # A process that ignores or handles the signal keeps doing so.
         yield
         return
     signal.signal(signal.SIGTERM, _terminate)

@@ -7,7 +7,7 @@ import click
 
 from chonkle.cli.options import check_used, resolver_of, resolver_options, runtime_of
 from chonkle.cli.output import print_json, print_lines
-from chonkle.cli.signature import port_table
+from chonkle.cli.signature_text import port_table
 from chonkle.dag.plan import make_plan
 from chonkle.errors import PipelineError
 from chonkle.formats.signature import opposite
@@ -16,7 +16,7 @@ from chonkle.pipeline import define, load
 _PROBLEMS_MAX = 12
 
 
-@click.command(short_help="Check a pipeline without running it.")
+@click.command
 @click.argument("pipeline", type=click.Path(path_type=Path))
 @resolver_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -1,1 +1,1 @@
-"""The pipeline as a graph: what the user wrote, and the plan made of it for one direction."""
+"""Pipelines: the graph as written, and the plan of one direction."""

@@ -1,9 +1,9 @@
-"""A pipeline as its author wrote it: a graph of codec steps, parsed from JSON.
+"""A pipeline as written: a graph of codec steps, parsed from JSON.
 
     {"codec_id", "direction", "sources", "inputs", "constants", "outputs", "steps"}
 
-Parsing checks the shape of the document and every wiring reference that can be checked without
-knowing the codecs; all problems are reported together. What needs signatures is `dag.plan`.
+Parsing checks the document and every wiring reference that can be checked without signatures, and
+reports all problems together. `dag.plan` checks the rest.
 """
 
 import base64
@@ -30,7 +30,7 @@ _CONSTANT_FIELDS = frozenset({"type", "value", "description"})
 
 
 class WiringRef(NamedTuple):
-    """Where a value comes from: `input.<port>`, `constant.<name>` or `<step>.<port>`.
+    """The source of a value: `input.<port>`, `constant.<name>` or `<step>.<port>`.
 
     Attributes:
         scope: `input`, `constant` or the name of a step.
@@ -46,7 +46,7 @@ class WiringRef(NamedTuple):
 
     @classmethod
     def parse(cls, text: object) -> "WiringRef | None":
-        """Read a reference, or give None where the text is none."""
+        """Read a reference, or return None if the text is none."""
         if not isinstance(text, str):
             return None
         scope, _, port = text.partition(".")
@@ -57,12 +57,12 @@ class WiringRef(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A value that belongs to the pipeline.
+    """A constant value of the pipeline.
 
     Attributes:
         type: its port type.
-        value: the parsed JSON value; for `bytes`, the bytes in base64.
-        data: what travels in a port-map.
+        value: the parsed JSON value; for `bytes`, base64.
+        data: its bytes in a port-map.
     """
 
     type: PortType
@@ -75,9 +75,9 @@ class Step:
     """One use of a codec.
 
     Attributes:
-        codec_id: which codec.
-        inputs: where each of its input ports gets its value.
-        backends: the only backends that may run it; empty where any may.
+        codec_id: the codec.
+        inputs: the source of each input port's value.
+        backends: the only backends that may run it; any if empty.
     """
 
     codec_id: str
@@ -90,13 +90,13 @@ class Pipeline:
     """A pipeline as written.
 
     Attributes:
-        codec_id: what the pipeline is as a codec.
+        codec_id: the pipeline's id as a codec.
         direction: the direction that its wiring is written in.
-        inputs: what a caller hands in, in that direction.
-        outputs: what a caller gets back, and which value that is.
-        steps: the uses of codecs by name, in an order in which each comes after what it needs.
-        constants: values that belong to the pipeline.
-        sources: URIs of codecs that may be missing.
+        inputs: its inputs in that direction.
+        outputs: its outputs in that direction, and the source of each.
+        steps: the steps by name, each after those that it needs.
+        constants: the constants by name.
+        sources: URIs of codecs that may not be installed.
     """
 
     codec_id: str
@@ -109,25 +109,22 @@ class Pipeline:
 
     @classmethod
     def from_json(cls, document: object) -> "Pipeline":
-        """Check a parsed JSON document and make a pipeline of it.
+        """Make a pipeline of a parsed JSON document.
 
         Raises:
-            PipelineError: with every problem that was found.
+            PipelineError: with every problem.
         """
         return _Parser(document).pipeline()
 
 
 def topological_order(needs: Mapping[str, set[str]]) -> list[str]:
-    """Order steps so that each comes after the steps it needs.
+    """Order steps so that each comes after those that it needs, otherwise as given.
 
     Args:
         needs: the steps that each step needs.
 
-    Returns:
-        The steps; those that do not depend on each other in the order given.
-
     Raises:
-        PipelineError: when they need each other in a circle, which is named.
+        PipelineError: when the steps form a cycle, which it names.
     """
     place = {name: index for index, name in enumerate(needs)}
     users: dict[str, list[str]] = {name: [] for name in needs}
@@ -145,16 +142,16 @@ def topological_order(needs: Mapping[str, set[str]]) -> list[str]:
                 missing[user] -= 1
                 if missing[user] == 0:
                     freed.append(user)
-        # Not in the order of a set, which is another one in every process.
+        # The order of a set differs between processes.
         ready = sorted(freed, key=place.__getitem__)
     if len(ordered) < len(needs):
-        circle = " -> ".join(f"`{name}`" for name in _circle(needs, set(ordered)))
-        raise PipelineError(f"the steps form a cycle: {circle}")
+        cycle = " -> ".join(f"`{name}`" for name in _cycle(needs, set(ordered)))
+        raise PipelineError(f"the steps form a cycle: {cycle}")
     return ordered
 
 
-def _circle(needs: Mapping[str, set[str]], ordered: set[str]) -> list[str]:
-    """Find steps that need each other in a circle: each step without a place needs another one."""
+def _cycle(needs: Mapping[str, set[str]], ordered: set[str]) -> list[str]:
+    """Find a cycle: each step that is not ordered needs another one that is not."""
     name = next(name for name in needs if name not in ordered)
     passed: dict[str, int] = {}
     while name not in passed:
@@ -164,7 +161,7 @@ def _circle(needs: Mapping[str, set[str]], ordered: set[str]) -> list[str]:
 
 
 class _Parser:
-    """One parse: collects problems, so that the author sees all of them at once."""
+    """Parses one document and collects its problems, so that all are reported at once."""
 
     def __init__(self, document: object) -> None:
         if not isinstance(document, dict):
@@ -189,8 +186,8 @@ class _Parser:
             self.problems.append("no outputs, so nothing would come of it")
         order = self._check_references(inputs, constants, steps, outputs)
         if self.problems:
-            name = codec_id if is_codec_name(codec_id) else "?"
-            raise PipelineError.from_problems(cast("str", name), self.problems)
+            name = cast("str", codec_id) if is_codec_name(codec_id) else ""
+            raise PipelineError.from_problems(name, self.problems)
         return Pipeline(
             codec_id=cast("str", codec_id),
             direction=cast("Direction", direction),
@@ -207,7 +204,7 @@ class _Parser:
     def _refuse_unknown(
         self, document: Mapping[str, object], known: frozenset[str], where: str
     ) -> None:
-        # A misspelt field would otherwise be a setting that silently does nothing.
+        # A misspelt field would otherwise be ignored.
         for name in document:
             if name not in known:
                 self.problems.append(
@@ -307,8 +304,7 @@ class _Parser:
         steps: Mapping[str, Step],
         outputs: Mapping[str, WiringRef],
     ) -> list[str]:
-        # Names that stand in the document count as known even where they are malformed: their own
-        # problem is reported once, and not again by everyone who refers to them.
+        # A malformed item counts as known: its problem is reported once, and not at each reference.
         known = {
             INPUT: set(inputs) | _names(self.document.get("inputs")),
             CONSTANT: set(constants) | _names(self.document.get("constants")),
@@ -337,14 +333,14 @@ class _Parser:
     def _reference_check(
         self, known: Mapping[str, set[str]], steps: set[str]
     ) -> Callable[[WiringRef, str], None]:
-        """Give a function that reports a reference to what does not exist.
+        """Make a function that reports a reference to something that does not exist.
 
         Args:
-            known: the names of each scope that is no step.
+            known: the names in each scope that is not a step.
             steps: the names of steps.
         """
 
-        # Sorted once, however many references are wrong.
+        # Sorted once for all wrong references.
         @cache
         def offered(scope: str) -> str:
             return offer(sorted(known.get(scope, steps)))

@@ -1,14 +1,14 @@
-"""The plan: a pipeline turned into one direction, checked against signatures, made explicit.
+"""The plan: a pipeline in one direction, checked against signatures.
 
-A plan is a list of codec calls over numbered slots. Making it takes three steps, each a function:
+A plan is a list of codec calls over numbered slots. It is made in three steps:
 
-1. `_check_wiring` holds the wiring as written against the signatures;
-2. `_orient` gives the links in the direction asked for: as they are, or inverted;
-3. `_Emitter` writes the calls, and goes into the steps that are pipelines themselves.
+1. `_check_wiring` checks the wiring as written against the signatures;
+2. `_orient` gives the links in the requested direction, as written or inverted;
+3. `_Emitter` writes the calls, also those of steps that are pipelines.
 
-Inversion reverses every edge that carries data: what consumed a value produces it, so that a value
-with two consumers would have two producers, which is an error. Constants stay, and so does what is
-wired to parameters.
+Inversion reverses every edge that carries data: the consumer of a value becomes its producer. A
+value with two consumers would have two producers, which is an error. The edges of constants and
+parameters stay.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -27,13 +27,13 @@ _PARTS_MAX = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class Composite:
-    """A pipeline whose every step is defined, and which so is a codec.
+    """A pipeline whose steps are all defined, so that it is a codec.
 
     Attributes:
         pipeline: the pipeline.
-        steps: what each step's codec is: a signature, or a pipeline again.
+        steps: the codec of each step: a signature, or a pipeline.
         signature: the derived signature.
-        size: what planning it comes to.
+        size: the size of its plan.
     """
 
     pipeline: Pipeline
@@ -42,7 +42,7 @@ class Composite:
     size: "Size"
 
     def codec_ids(self) -> set[str]:
-        """Give the ids of all codecs in it, those of pipelines among them included."""
+        """Give the ids of all codecs in it, also within pipelines among its steps."""
         found = {step.codec_id for step in self.pipeline.steps.values()}
         for definition in self.steps.values():
             if isinstance(definition, Composite):
@@ -55,12 +55,12 @@ type Definition = Signature | Composite
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What a plan comes to: a pipeline that is a step counts at each use.
+    """The size of a plan; a pipeline that is a step counts at each use.
 
     Attributes:
-        levels: of pipelines within pipelines.
-        steps: codec calls and uses of pipelines.
-        parts: ports, constants and wiring references.
+        levels: the levels of pipelines within pipelines.
+        steps: the number of codec calls and uses of pipelines.
+        parts: the number of ports, constants and wiring references.
     """
 
     levels: int
@@ -69,7 +69,7 @@ class Size:
 
     @classmethod
     def of(cls, pipeline: Pipeline, steps: Mapping[str, Definition]) -> "Size":
-        """Count what a pipeline comes to, without planning it."""
+        """Compute the size without planning."""
         inner = [steps[name] for name in pipeline.steps]
         nested = [definition.size for definition in inner if isinstance(definition, Composite)]
         own = (pipeline.inputs, pipeline.outputs, pipeline.constants)
@@ -83,10 +83,10 @@ class Size:
         )
 
     def check(self) -> None:
-        """Refuse what would take too long: a few small files multiply without end.
+        """Refuse a plan that would take too long; a few small files can multiply into one.
 
         Raises:
-            PipelineError: saying what is allowed.
+            PipelineError: with the limits.
         """
         if self.levels > LEVELS_MAX or self.steps > _STEPS_MAX or self.parts > _PARTS_MAX:
             raise PipelineError(
@@ -103,11 +103,11 @@ class PlannedStep:
     """One codec call.
 
     Attributes:
-        path: the step's name, with the names of the pipelines around it: `outer/inner`.
-        takes: slot of each input port; an empty slot leaves its port out.
-        gives: slot of each output port that something uses.
-        closes: indices of the steps whose answers nobody needs after this one.
-        is_handed_out: whether all that it gives goes to outputs, and to no other step.
+        path: the step's name after those of the pipelines around it: `outer/inner`.
+        takes: the slot of each input port; a port whose slot is empty is left out.
+        gives: the slot of each output port that is used.
+        closes: indices of the steps whose results no later step needs.
+        is_handed_out: whether its results go to outputs only, and to no step.
     """
 
     path: str
@@ -122,14 +122,14 @@ class Plan:
     """A pipeline in one direction, ready for the executor.
 
     Attributes:
-        codec_id: the pipeline's.
+        codec_id: the pipeline's id.
         direction: the direction it runs in.
-        inputs: slot and port of each input that a run takes.
-        unused_inputs: names that belong to the other direction only; a run leaves them out.
+        inputs: the slot and port of each input.
+        unused_inputs: inputs of the other direction only, which a run ignores.
         steps: the calls, in order.
-        outputs: slot of each output.
-        slots: the values to begin with: constants and defaults, otherwise None.
-        copies: slots of optional inputs, each with the slot of a default that it goes before.
+        outputs: the slot of each output.
+        slots: the initial values: constants and defaults, otherwise None.
+        copies: slots of optional inputs, each with the slot of the default that it overrides.
     """
 
     codec_id: str
@@ -147,11 +147,10 @@ def make_composite(pipeline: Pipeline, steps: Mapping[str, Definition]) -> Compo
 
     Args:
         pipeline: the pipeline.
-        steps: what each of its steps is.
+        steps: the codec of each step.
 
     Raises:
-        PipelineError: with every problem of the wiring as written, or when planning it would take
-            too long.
+        PipelineError: with every problem of the wiring as written, or when the plan is too large.
     """
     problems = list(_check_wiring(pipeline, steps))
     if problems:
@@ -211,7 +210,7 @@ def _signature(definition: Definition) -> Signature:
 def _per_codec[T](
     pipeline: Pipeline, steps: Mapping[str, Definition], read: Callable[[Signature], T]
 ) -> dict[str, T]:
-    """Give for each step what is read from its signature, once for all steps of a codec."""
+    """Read something from the signature of each step, once for each codec."""
     by_codec: dict[int, T] = {}
     found = {}
     for name in pipeline.steps:
@@ -266,7 +265,7 @@ def _source_type(
 
 def _fits(pipeline: Pipeline, ref: WiringRef, port: Port, source_type: str) -> bool:
     if ref.scope == CONSTANT and "bytes" not in (port.type, source_type):
-        # The value itself is known, so that an `int` of 2 may feed a `uint`.
+        # The value is known, so that an `int` of 2 may feed a `uint`.
         return is_value(pipeline.constants[ref.port].value, port.type)
     return accepts(port.type, source_type)
 
@@ -274,7 +273,7 @@ def _fits(pipeline: Pipeline, ref: WiringRef, port: Port, source_type: str) -> b
 def _data_consumers(
     pipeline: Pipeline, steps: Mapping[str, Definition]
 ) -> dict[WiringRef, list[WiringRef]]:
-    """Find who consumes each value as data, and so produces it in the other direction."""
+    """Find the consumers of each value as data, which are its producers in the inverse."""
     inverse = opposite(pipeline.direction)
     given_back = _per_codec(pipeline, steps, lambda signature: signature.gives(inverse))
     found: dict[WiringRef, list[WiringRef]] = {}
@@ -292,15 +291,15 @@ def _derive_signature(pipeline: Pipeline, steps: Mapping[str, Definition]) -> Si
     gives = _per_codec(pipeline, steps, lambda signature: signature.gives(pipeline.direction))
     inputs = {}
     for name, port in pipeline.inputs.items():
-        # What no step and no output takes as data comes from nowhere in the inverse, so it stays an
-        # input there.
+        # An input that no step and no output takes as data has no producer in the inverse, and so
+        # is an input there too.
         inputs[name] = replace(port, parameter=WiringRef(INPUT, name) not in consumers)
     outputs = {
         name: Port(type=cast("PortType", _source_type(pipeline, gives, ref)))
         for name, ref in pipeline.outputs.items()
     }
     if pipeline.direction == "encode":
-        # Written the other way round: what comes out is the encoded form.
+        # The outputs are the encoded form.
         carried_in = {name: port for name, port in inputs.items() if not port.parameter}
         parameters = {name: port for name, port in inputs.items() if port.parameter}
         inputs, outputs = {**outputs, **parameters}, carried_in
@@ -314,12 +313,12 @@ class _Oriented:
     """A pipeline's links in one direction.
 
     Attributes:
-        inputs: what it takes in that direction.
-        links: where each step's input ports get their values, steps in order.
-        outputs: where what it gives comes from.
-        takes: the ports that go into each step.
-        gives: the ports that come out of each step.
-        problems: why it cannot be turned that way.
+        inputs: the input ports of that direction.
+        links: the source of each input port of each step, steps in order.
+        outputs: the source of each output.
+        takes: the input ports of each step.
+        gives: the output ports of each step.
+        problems: why it cannot run in that direction.
     """
 
     inputs: dict[str, Port]
@@ -340,11 +339,11 @@ def _orient(composite: Composite, direction: Direction) -> _Oriented:
         return _Oriented(inputs, links, dict(pipeline.outputs), takes, gives, [])
     problems: list[str] = []
     producer_of = _producers(composite, inputs, problems)
-    # What comes out as written goes in now.
+    # The outputs as written are the inputs now.
     written = _per_codec(pipeline, steps, lambda signature: signature.gives(pipeline.direction))
     links = {}
     for name, step in pipeline.steps.items():
-        # An output wins over an input of its name that this direction does not have.
+        # An output overrides an input of the same name that this direction does not have.
         wanted = {port: ref for port, ref in step.inputs.items() if port not in gives[name]}
         wanted.update((port, WiringRef(name, port)) for port in written[name])
         links[name] = {
@@ -369,12 +368,12 @@ def _orient(composite: Composite, direction: Direction) -> _Oriented:
 def _producers(
     composite: Composite, inputs: Mapping[str, Port], problems: list[str]
 ) -> Callable[..., WiringRef | None]:
-    """Give a function that finds what produces a written value in the inverse.
+    """Make a function that finds the producer of a written value in the inverse.
 
     Args:
         composite: the pipeline.
-        inputs: what it takes in the inverse.
-        problems: gets a problem for each value that several would produce.
+        inputs: its inputs in the inverse.
+        problems: gets a problem for each value that would have several producers.
     """
     consumers = _data_consumers(composite.pipeline, composite.steps)
 
@@ -389,9 +388,9 @@ def _producers(
                     for producer in found
                 )
                 problems.append(f"ambiguous when inverted: {named} would both produce `{ref}`")
-                del found[1:]  # so that it is said once
+                del found[1:]  # so that it is reported once
             return found[0]
-        # Only parameters want it: a pipeline input stays one.
+        # Only parameters use it: a pipeline input stays one.
         is_input = ref.scope == INPUT and ref.port in inputs and not is_data
         return ref if is_input else None
 
@@ -399,7 +398,7 @@ def _producers(
 
 
 class _Emitter:
-    """Writes the calls of a plan, over slots that it hands out."""
+    """Writes the calls of a plan, and allocates their slots."""
 
     def __init__(self, direction: Direction) -> None:
         self.direction = direction
@@ -407,7 +406,7 @@ class _Emitter:
         self.copies: list[tuple[int, int]] = []
         self.steps: list[tuple[str, dict[str, int], dict[str, int]]] = []
         self.problems: list[str] = []
-        # A pipeline that is used several times is turned once.
+        # A pipeline with several uses is oriented once.
         self._oriented: dict[int, _Oriented] = {}
 
     def slot(self, value: bytes | None = None) -> int:
@@ -415,7 +414,7 @@ class _Emitter:
         return len(self.slots) - 1
 
     def orient(self, composite: Composite, context: str = "") -> _Oriented:
-        """Turn a pipeline; where it cannot be turned, that is a problem of its first use."""
+        """Orient a pipeline; its problems are reported at its first use."""
         oriented = self._oriented.get(id(composite))
         if oriented is None:
             oriented = self._oriented[id(composite)] = _orient(composite, self.direction)
@@ -427,11 +426,11 @@ class _Emitter:
 
         Args:
             composite: the pipeline.
-            bindings: slots of its inputs; one that is left out has no value.
-            path: the names of the steps that it stands in, each with a `/` behind it.
+            bindings: the slots of its inputs; others have no value.
+            path: the names of the steps around it, each followed by `/`.
 
         Returns:
-            Slots of its outputs.
+            The slots of its outputs.
         """
         context = f"step `{path[:-1]}`: " if path else ""
         oriented = self.orient(composite, context)
@@ -456,7 +455,7 @@ class _Emitter:
             definition = composite.steps[name]
             if isinstance(definition, Composite):
                 for port_name in sorted(unsure):
-                    # What may be left out around a pipeline leaves it its own default.
+                    # Without a value from outside, the pipeline has its own default.
                     default = ports[port_name].default
                     if default is not None:
                         slot = self.slot(encode_scalar(default))
@@ -477,7 +476,7 @@ class _Emitter:
                 self.problems.append(f"{where}: required port `{name}` gets no value when {verb}")
 
     def planned(self, kept: set[int]) -> tuple[PlannedStep, ...]:
-        """Give the steps, each with what is freed after it: behind the last one that reads it.
+        """Give the steps, each with the results to free after it: those that it reads last.
 
         Args:
             kept: the slots of outputs.
@@ -505,7 +504,7 @@ class _Emitter:
 
 
 def _surely_has_value(oriented: _Oriented, ref: WiringRef) -> bool:
-    """Tell whether a link always carries something; an optional input may be left out."""
+    """Tell whether a link always has a value; an optional input may have none."""
     if ref.scope != INPUT:
         return True
     port = oriented.inputs[ref.port]

@@ -2,9 +2,9 @@
 
     {"codecs": [{"name", "type": "numcodecs" | "wasm", "configuration", "uri"?}, ...]}
 
-It says nothing about ports: every codec is taken to map its `bytes` port to `bytes`, and each entry
-of `configuration` becomes a constant that is wired to the port of that name. A first entry `bytes`
-describes the array (`endian`, `data_type`, `shape`); chonkle moves raw bytes, so it adds no step.
+Every codec maps its `bytes` port to `bytes`, and each entry of `configuration` becomes a constant
+that is wired to the port of that name. A first entry `bytes` describes the array (`endian`,
+`data_type`, `shape`) and adds no step, since chonkle moves raw bytes.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ def sidecar_pipeline(document: Mapping[str, object]) -> Pipeline:
         document: the parsed JSON.
 
     Raises:
-        PipelineError: with every problem that was found.
+        PipelineError: with every problem.
     """
     entries = document.get("codecs")
     if not isinstance(entries, list) or not entries:
@@ -54,11 +54,11 @@ def sidecar_pipeline(document: Mapping[str, object]) -> Pipeline:
         problems.extend(found)
         if found:
             continue
-        # The index keeps the names of two steps with one codec apart.
+        # Two steps may have one codec.
         step_name = f"step{index}"
         inputs = {"bytes": value}
         for name, setting in _configuration(entry).items():
-            # numcodecs writes its id, and null for what is left to the codec.
+            # numcodecs writes the id, and null for a default.
             if name != "id" and setting is not None:
                 constant = f"{step_name}-{name}"
                 constants[constant] = Constant(_type_of(setting), setting, encode_scalar(setting))
@@ -66,7 +66,6 @@ def sidecar_pipeline(document: Mapping[str, object]) -> Pipeline:
         steps[step_name] = Step(entry["name"], inputs, _BACKENDS[entry["type"]])
         uri = entry.get("uri")
         if uri is not None and sources.setdefault(entry["name"], uri) != uri:
-            # The steps share a codec, so one of the two would be read for nothing.
             problems.append(f"codec {index}: another `uri` of `{entry['name']}`, got {shown(uri)}")
         value = WiringRef(step_name, "bytes")
     if not steps and not problems:
@@ -129,7 +128,7 @@ def _configuration(entry: Mapping[str, object]) -> Any:  # noqa: ANN401 - not ch
 
 
 def _is_json(setting: object) -> bool:
-    # A document that was made in Python may hold anything.
+    # A document made in Python may hold any object.
     try:
         encode_scalar(setting)
     except (TypeError, ValueError, RecursionError):

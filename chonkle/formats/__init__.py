@@ -1,1 +1,1 @@
-"""The byte and text formats of chonkle: parse once here, trust the types above."""
+"""The byte and text formats of chonkle, parsed into types that the layers above trust."""

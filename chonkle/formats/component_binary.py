@@ -1,6 +1,6 @@
-"""The definitions of a component, read from its binary in the order in which they stand.
+"""Reads the definitions of a component, in file order.
 
-    section   what it holds                              read as
+    section   content                                    read as
     1         a core module                              CoreModule
     2         core instances                             CoreInstantiation, CoreExports
     4         a nested component                         NestedComponent
@@ -13,12 +13,12 @@
 Source: Component Model, `design/mvp/Binary.md`. Custom sections hold no definitions, and nothing
 read here refers to the core types of section 3.
 
-A byte that stands for something unknown here may be garbage or newer than this file, and only a
-validator can tell: it is `Unsupported`. Bytes that cannot be right in any version (truncated, no
-UTF-8, left over) are a `WasmFormatError`. Nothing here validates, and nothing recurses.
+An unknown code may be garbage or newer than this file, which only a validator can tell: it raises
+`Unsupported`. Bytes that are wrong in every version (truncated, not UTF-8, left over) raise
+`WasmFormatError`. Nothing here validates or recurses.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -61,19 +61,20 @@ _CORE_SORTS: Final[dict[int, Sort]] = {
     0x11: "core module",
     0x12: "core instance",
 }
-_SORTS: Final[dict[int, Sort]] = {
+_SORTS: Final[dict[int, Sort | None]] = {
+    0x00: None,  # the code of a core sort follows
     0x01: "func",
     0x02: "value",
     0x03: "type",
     0x04: "component",
     0x05: "instance",
 }
-_CORE_INSTANCE = 0x12
-# Sections that are not a list of definitions.
+_ONLY_CORE_INSTANCE: Final = {0x12: None}
+_ONLY_ZERO: Final = {0: None}
+# Sections that are not lists of definitions, and those of imports and exports.
 _CUSTOM, _CORE_MODULE, _CORE_TYPES, _COMPONENT, _TYPES = 0, 1, 3, 4, 7
 _IMPORTS, _EXPORTS = 10, 11
-_BEYOND = {9: "a start function", 12: "values"}
-_NAME_WITH_OPTIONS = 2
+_UNSUPPORTED_SECTIONS = {9: "a start function", 12: "values"}
 # Canonical functions.
 _LIFT, _LOWER, _RESOURCE_NEW, _RESOURCE_DROP, _RESOURCE_REP = 0, 1, 2, 3, 4
 # Canonical options.
@@ -83,20 +84,26 @@ _OTHER_OPTIONS = {1: "string-encoding=utf16", 2: "string-encoding=latin1+utf16",
 _OTHER_OPTIONS_WITH_INDEX = {7: "callback", 8: "core-type"}
 
 
-class Unsupported(ChonkleError):  # noqa: N818 - what it says of the component, not a failure
-    """A component, perhaps a right one, uses something that is not understood here."""
+class Unsupported(ChonkleError):  # noqa: N818 - a property of the component, not a failure
+    """A component, perhaps a valid one, uses something that is not understood here."""
+
+
+class Definition:
+    """One of the definitions below."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A place in one of the index spaces."""
+    """An index in one of the index spaces."""
 
     sort: Sort
     index: int
 
 
 @dataclass(frozen=True, slots=True)
-class CoreModule:
+class CoreModule(Definition):
     """A core module: the bytes from `start` to `end`."""
 
     start: int
@@ -104,7 +111,7 @@ class CoreModule:
 
 
 @dataclass(frozen=True, slots=True)
-class CoreInstantiation:
+class CoreInstantiation(Definition):
     """A core module instantiated with named core instances."""
 
     module: int
@@ -112,14 +119,14 @@ class CoreInstantiation:
 
 
 @dataclass(frozen=True, slots=True)
-class CoreExports:
-    """A core instance put together from core items."""
+class CoreExports(Definition):
+    """A core instance made of core items."""
 
     exports: tuple[tuple[str, Item], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class NestedComponent:
+class NestedComponent(Definition):
     """A component inside the component: the bytes from `start` to `end`."""
 
     start: int
@@ -127,7 +134,7 @@ class NestedComponent:
 
 
 @dataclass(frozen=True, slots=True)
-class Instantiation:
+class Instantiation(Definition):
     """A nested component instantiated with named items."""
 
     component: int
@@ -135,15 +142,15 @@ class Instantiation:
 
 
 @dataclass(frozen=True, slots=True)
-class Exports:
-    """An instance put together from items."""
+class Exports(Definition):
+    """An instance made of items."""
 
     exports: tuple[tuple[str, Item], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class ExportAlias:
-    """An export of an instance, given an index of its own."""
+class ExportAlias(Definition):
+    """An export of an instance, as an item of its own."""
 
     sort: Sort
     instance: int
@@ -151,8 +158,8 @@ class ExportAlias:
 
 
 @dataclass(frozen=True, slots=True)
-class CoreExportAlias:
-    """An export of a core instance, given an index of its own."""
+class CoreExportAlias(Definition):
+    """An export of a core instance, as an item of its own."""
 
     sort: Sort
     instance: int
@@ -160,8 +167,8 @@ class CoreExportAlias:
 
 
 @dataclass(frozen=True, slots=True)
-class OuterAlias:
-    """An item of this component (`depth` 0) or of one around it, given an index here."""
+class OuterAlias(Definition):
+    """An item of this component (`depth` 0) or an enclosing one, as an item of its own."""
 
     sort: Sort
     depth: int
@@ -169,21 +176,21 @@ class OuterAlias:
 
 
 @dataclass(frozen=True, slots=True)
-class Types:
-    """So many types; how they are made matters to a validator only."""
+class Types(Definition):
+    """A number of types; only a validator needs more of them."""
 
     count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Canonical options; indices into the core spaces.
+    """Canonical options, as indices into the core spaces.
 
     Attributes:
         memory: the core memory.
         realloc: the core function that allocates.
-        post_return: the core function to call when the results were read.
-        other: the first option beyond these and beyond UTF-8, or empty.
+        post_return: the core function to call after the results were read.
+        other: the first option besides these and UTF-8, or empty.
     """
 
     memory: int | None = None
@@ -193,30 +200,30 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Lift:
-    """A core function made a function."""
+class Lift(Definition):
+    """A function made of a core function."""
 
     core_function: int
     options: Options
 
 
 @dataclass(frozen=True, slots=True)
-class Lower:
-    """A function made a core function."""
+class Lower(Definition):
+    """A core function made of a function."""
 
     function: int
     options: Options
 
 
 @dataclass(frozen=True, slots=True)
-class ResourceDrop:
+class ResourceDrop(Definition):
     """A core function that drops handles of a resource type."""
 
     type: int
 
 
 @dataclass(frozen=True, slots=True)
-class Import:
+class Import(Definition):
     """An import."""
 
     name: str
@@ -224,41 +231,22 @@ class Import:
 
 
 @dataclass(frozen=True, slots=True)
-class Export:
-    """An export, which also gives the item a further index."""
+class Export(Definition):
+    """An export, which also gives its item a second index."""
 
     name: str
     item: Item
 
 
-type Definition = (
-    CoreModule
-    | CoreInstantiation
-    | CoreExports
-    | NestedComponent
-    | Instantiation
-    | Exports
-    | ExportAlias
-    | CoreExportAlias
-    | OuterAlias
-    | Types
-    | Lift
-    | Lower
-    | ResourceDrop
-    | Import
-    | Export
-)
-
-
 def definitions(component: bytes) -> Iterator[Definition]:
-    """Read the definitions of a component, one after the other.
+    """Read the definitions of a component.
 
     Args:
         component: the whole binary.
 
     Raises:
         WasmFormatError: for malformed bytes, when they are reached.
-        Unsupported: for something that is not known here, when it is reached.
+        Unsupported: for something unknown, when it is reached.
     """
     if binary_kind(component) != "component":
         raise WasmFormatError("not a component", expected="a component", got="a core module")
@@ -270,27 +258,29 @@ def definitions(component: bytes) -> Iterator[Definition]:
         elif section.id == _COMPONENT:
             yield NestedComponent(section.payload, section.end)
         elif section.id == _TYPES:
-            # The section's own length says where it ends.
+            # They are not read: the section's own length says where it ends.
             yield Types(Reader(component, section.payload, section.end).count())
         elif section.id in _READ:
             yield from read_list(component, section, _READ[section.id], size_max=SIZE_MAX_BYTES)
         else:
-            raise Unsupported(_BEYOND.get(section.id, f"a section with id {section.id}"))
+            raise Unsupported(
+                _UNSUPPORTED_SECTIONS.get(section.id, f"a section with id {section.id}")
+            )
 
 
 def read_interface(data: bytes) -> Interface:
     """Read the imports and exports of a core module or component.
 
-    Of a component only these are read, whatever else it is made of.
+    Of a component, nothing else is read.
 
     Raises:
-        WasmFormatError: for malformed bytes, and for what is not known here.
+        WasmFormatError: for malformed bytes, and for unknown imports or exports.
     """
     if binary_kind(data) == "core":
         return read_core_interface(data)
     imports: list[External] = []
     exports: list[External] = []
-    # There may be any number of sections.
+    # Over all sections, of which there may be any number.
     left = LIST_MAX_BYTES
     try:
         for section in sections(data):
@@ -319,28 +309,19 @@ def _unknown(what: str, code: int, reader: Reader) -> Unsupported:
     return Unsupported(f"{what} 0x{code:02x} at byte {reader.offset - 1}")
 
 
-def _expect(reader: Reader, code: int, what: str) -> None:
-    found = reader.byte()
-    if found != code:
-        raise _unknown(what, found, reader)
+def _known[T](reader: Reader, table: Mapping[int, T], what: str) -> T:
+    code = reader.byte()
+    if code not in table:
+        raise _unknown(what, code, reader)
+    return table[code]
 
 
 def _core_sort(reader: Reader) -> Sort:
-    code = reader.byte()
-    sort = _CORE_SORTS.get(code)
-    if sort is None:
-        raise _unknown("core sort", code, reader)
-    return sort
+    return _known(reader, _CORE_SORTS, "core sort")
 
 
 def _sort(reader: Reader) -> Sort:
-    code = reader.byte()
-    if code == 0:
-        return _core_sort(reader)
-    sort = _SORTS.get(code)
-    if sort is None:
-        raise _unknown("sort", code, reader)
-    return sort
+    return _known(reader, _SORTS, "sort") or _core_sort(reader)
 
 
 def _item(reader: Reader) -> Item:
@@ -348,10 +329,8 @@ def _item(reader: Reader) -> Item:
 
 
 def _external_name(reader: Reader) -> str:
-    # 0x00 len name; 0x01 is an older writing of the same; 0x02 adds options behind the name.
-    form = reader.byte()
-    if form >= _NAME_WITH_OPTIONS:
-        raise _unknown("name of form", form, reader)
+    # 0x00 len name; 0x01 is an older form of the same; 0x02 adds options after the name.
+    _known(reader, {0: None, 1: None}, "name of form")
     return reader.name()
 
 
@@ -359,7 +338,7 @@ def _external_type(reader: Reader) -> Sort:
     sort = _sort(reader)
     if sort == "value":
         raise Unsupported("values")
-    # A type is bounded: equal to another one, or any resource.
+    # A type has a bound: equal to another one, or any resource.
     if sort != "type" or reader.byte() == 0:
         reader.u32()
     return sort
@@ -367,7 +346,7 @@ def _external_type(reader: Reader) -> Sort:
 
 def _core_argument(reader: Reader) -> tuple[str, int]:
     name = reader.name()
-    _expect(reader, _CORE_INSTANCE, "core argument of sort")
+    _known(reader, _ONLY_CORE_INSTANCE, "core argument of sort")
     return name, reader.u32()
 
 
@@ -425,12 +404,12 @@ def _options(reader: Reader) -> Options:
 def _canonical(reader: Reader) -> Definition:
     code = reader.byte()
     if code == _LIFT:
-        _expect(reader, 0, "lift of form")
+        _known(reader, _ONLY_ZERO, "lift of form")
         lift = Lift(reader.u32(), _options(reader))
         reader.u32()  # its type
         return lift
     if code == _LOWER:
-        _expect(reader, 0, "lower of form")
+        _known(reader, _ONLY_ZERO, "lower of form")
         return Lower(reader.u32(), _options(reader))
     if code == _RESOURCE_DROP:
         return ResourceDrop(reader.u32())

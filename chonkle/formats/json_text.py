@@ -1,7 +1,7 @@
 """Strict JSON: UTF-8, no duplicate keys, no NaN, and one clear error for everything else.
 
-What a number or a string cannot be on the other side (RFC 8259, sections 6 and 8.2) is refused too:
-a float beyond 64 bits, which Python takes for infinity, and half of a surrogate pair.
+Values that other parsers cannot hold (RFC 8259, sections 6 and 8.2) are refused too: a float beyond
+64 bits, which Python reads as infinity, and half of a surrogate pair.
 """
 
 import json
@@ -12,12 +12,12 @@ from typing import NoReturn
 
 from chonkle.errors import ChonkleError
 
-# Only an escape can bring in a surrogate: decoding UTF-8 refuses them.
+# In UTF-8, only an escape can contain a surrogate.
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def parse_json(text: bytes | str, *, what: str, error: Callable[..., ChonkleError]) -> object:
-    """Parse JSON that somebody else wrote.
+    """Parse strict JSON.
 
     Args:
         text: the document; bytes are UTF-8, with or without a byte order mark.
@@ -28,7 +28,7 @@ def parse_json(text: bytes | str, *, what: str, error: Callable[..., ChonkleErro
         The parsed value.
 
     Raises:
-        ChonkleError: of the class asked for, when the text is not strict JSON.
+        ChonkleError: of that class, when the text is not strict JSON.
     """
     try:
         return _parse(text)
@@ -53,7 +53,7 @@ def parse_json(text: bytes | str, *, what: str, error: Callable[..., ChonkleErro
 
 
 class _NotStrictError(ValueError):
-    """What Python would parse and strict JSON does not have."""
+    """Something that Python parses and strict JSON does not have."""
 
 
 def _parse(text: bytes | str) -> object:

@@ -1,16 +1,15 @@
 """The signature: the typed ports of a codec, embedded in its wasm as a custom section.
 
-A signature is written from the decode side: its inputs are the encoded form and its outputs the
-decoded one. `Signature.takes` and `Signature.gives` turn that into what one direction of the codec
-wants and returns:
+A signature is written from the decode side: its inputs are the encoded form, its outputs the
+decoded form. `Signature.takes` and `Signature.gives` are the input and output ports of a direction:
 
 - decoding takes the inputs and gives the outputs;
-- encoding takes the outputs and gives the inputs that carry data back;
-- a *parameter* (an input that is not data, such as a level or a width) goes in, in both
+- encoding takes the outputs and gives the inputs that are data;
+- a *parameter* (an input that is not data, such as a level or a width) is an input port of both
   directions, unless it is `encode_only` or `decode_only`.
 
-An input is data when its type is `bytes`, and a parameter otherwise; a port may say the opposite
-with `"parameter": true` (a dictionary) or `false` (a checksum that encoding computes).
+An input is data if its type is `bytes`, otherwise a parameter; `"parameter": true` (a dictionary)
+or `false` (a checksum that encoding computes) says the opposite.
 """
 
 import json
@@ -50,12 +49,12 @@ class Port:
     """One named input or output of a codec.
 
     Attributes:
-        type: what travels through it.
-        required: whether the codec fails without it.
-        default: what the codec assumes when it is left out; None where there is none.
+        type: the type of its values.
+        required: whether the codec fails without a value.
+        default: what the codec assumes without a value, or None.
         encode_only: the port does not exist when decoding.
         decode_only: the port does not exist when encoding.
-        parameter: an input that goes in, in both directions.
+        parameter: an input port of both directions.
     """
 
     type: PortType
@@ -90,15 +89,15 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a codec is called and which ports it has.
+    """The names and ports of a codec.
 
     Attributes:
         codec_id: what the codec does.
-        implementation: who made this one.
+        implementation: which implementation it is.
         inputs: ports of the encoded form, and the parameters.
         outputs: ports of the decoded form.
-        version: a semantic version, or empty where the codec does not say.
-        document: the whole JSON object, optional fields included.
+        version: a semantic version, or empty.
+        document: the whole JSON object, with optional fields.
     """
 
     codec_id: str
@@ -114,9 +113,9 @@ class Signature:
         return f"{self.implementation}@{self.version}" if self.version else self.implementation
 
     def wireable(self, direction: Direction) -> dict[str, Port]:
-        """Give the ports that a pipeline written in a direction may wire.
+        """Give the input ports that a pipeline written in a direction may wire.
 
-        Ports that exist only in the other direction are among them: the same wiring serves both.
+        They include ports that exist only in the other direction, since one wiring serves both.
         """
         if direction == "decode":
             return dict(self.inputs)
@@ -124,12 +123,12 @@ class Signature:
         return {**self.outputs, **parameters}
 
     def takes(self, direction: Direction) -> dict[str, Port]:
-        """Give the ports that go in when the codec runs in a direction."""
+        """Give the input ports of a direction."""
         ports = self.wireable(direction)
         return {name: port for name, port in ports.items() if port.exists(direction)}
 
     def gives(self, direction: Direction) -> dict[str, Port]:
-        """Give the ports that come out when the codec runs in a direction."""
+        """Give the output ports of a direction."""
         if direction == "decode":
             ports = dict(self.outputs)
         else:
@@ -142,7 +141,7 @@ class Signature:
 
         Args:
             document: the parsed JSON.
-            what: where it came from, for messages.
+            what: its source, for messages.
 
         Raises:
             SignatureError: when a field is missing, malformed or not allowed.
@@ -172,7 +171,7 @@ class Signature:
         if both:
             raise SignatureError(
                 f"{what}: `{both[0]}` is both a parameter and an output",
-                expected="names that stay apart when encoding",
+                expected="different names, since encoding takes both",
             )
         return cls(
             codec_id=document["codec_id"],
@@ -265,7 +264,7 @@ def parse_signature(text: bytes | str, *, what: str) -> Signature:
 
 
 def read_signature(wasm: bytes, *, what: str) -> Signature:
-    """Read the signature embedded in a wasm binary; nothing of it is executed.
+    """Read the signature embedded in a wasm binary; nothing is executed.
 
     Args:
         wasm: a core module or component.
@@ -273,7 +272,7 @@ def read_signature(wasm: bytes, *, what: str) -> Signature:
 
     Raises:
         WasmFormatError: when the bytes are no wasm binary.
-        SignatureError: when it carries no signature, several, or a malformed one.
+        SignatureError: when it has no signature, several, or a malformed one.
     """
     found = custom_sections(wasm, SECTION_NAME)
     if not found:
@@ -293,6 +292,6 @@ def read_signature(wasm: bytes, *, what: str) -> Signature:
 
 
 def embed_signature(wasm: bytes, signature: Signature) -> bytes:
-    """Give the binary with the signature embedded, in place of any that was there."""
+    """Return the binary with this signature embedded, and no other."""
     text = json.dumps(signature.to_json(), ensure_ascii=False, separators=(",", ":"))
     return with_custom_section(wasm, SECTION_NAME, text.encode())

@@ -1,7 +1,7 @@
 """Port types, and how scalar values travel: as JSON text.
 
-A `bytes` port carries its bytes as they are. Every other type is written as JSON (RFC 8259), so
-that `2` is `b"2"`, a dtype is `b'"<u2"'` and a list of lengths is `b"[3, 4]"`.
+A `bytes` port carries bytes as they are. A value of any other type is JSON text (RFC 8259): `2` is
+`b"2"`, a dtype is `b'"<u2"'` and a list of lengths is `b"[3, 4]"`.
 """
 
 import json
@@ -31,12 +31,12 @@ def is_value(value: object, port_type: str) -> bool:
 
 
 def _is_integer(value: object, least: int, most: int) -> bool:
-    # In Python a bool is an int; in JSON it is not.
+    # In Python, unlike JSON, a bool is an int.
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 def _is_json(value: object) -> bool:
-    # A caller's list may hold anything, itself included.
+    # A caller's list may hold any object, itself included.
     try:
         encode_scalar(value)
     except (TypeError, ValueError, RecursionError):
@@ -69,7 +69,7 @@ def encode_scalar(value: object) -> bytes:
 
 
 def check_scalar(text: bytes, port_type: str, *, what: str) -> object:
-    """Read a scalar's JSON text and demand that it has its port's type.
+    """Parse the JSON text of a scalar and require its port's type.
 
     Args:
         text: JSON text.
@@ -105,6 +105,6 @@ def shown(value: object) -> str:
     try:
         text = json.dumps(value, default=repr)
     except (TypeError, ValueError, RecursionError):
-        # A caller's object that JSON cannot say: a circle, odd keys, an integer of many digits.
+        # JSON has no text for a circle, odd keys or an integer of many digits.
         text = f"<{type(value).__name__}>"
     return f"`{text if len(text) <= 60 else text[:57] + '...'}`"  # noqa: PLR2004 - a screen's width

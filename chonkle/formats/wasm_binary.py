@@ -1,16 +1,15 @@
-"""The outside of a WebAssembly binary: header, sections, custom sections, imports and exports.
+"""Reads the header, sections, custom sections, imports and exports of a WebAssembly binary.
 
     magic    version  layer    section*
     00 61 73 6d  01 00    00 00    { id: u8, size: u32 (LEB128), payload }      core module
     00 61 73 6d  0d 00    01 00    { id: u8, size: u32 (LEB128), payload }      component
 
 Sources: WebAssembly Core Specification 3.0, section 5.5 (binary format, modules); Component Model,
-`design/mvp/Binary.md`. Nothing here executes or validates code: it reads what a codec says of
-itself. Every malformed input is a `WasmFormatError`.
+`design/mvp/Binary.md`. Nothing here executes or validates code. Malformed input raises
+`WasmFormatError`.
 
-wasmtime reads the same bytes, and the two readers must never disagree about a function's type. So
-what is read here is read completely: a type, a flag or a byte that this file does not know is
-refused, also where wasmtime would accept it.
+wasmtime reads the same bytes, and the two readers must never disagree about a function's type. So a
+type, flag or byte that is unknown here is refused, even if wasmtime accepts it.
 """
 
 from collections.abc import Callable, Container, Iterator
@@ -33,11 +32,11 @@ _U32_MAX = 0xFFFF_FFFF
 
 # A component has hundreds at most.
 _SECTIONS_MAX = 100_000
-# Of a list of types, imports, exports or memories. A whole language runtime needs 20 KiB.
+# A list of types, imports, exports or memories. A whole language runtime needs 20 KiB.
 LIST_MAX_BYTES = 1 << 20
 # As in wasmtime.
 _NAME_MAX_BYTES = 100_000
-# A component inside of a component, and so on. wasmtime takes no more than a hundred.
+# Components within components; wasmtime has the same limit.
 _NESTED_MAX = 100
 # wasmtime takes a million functions.
 _FUNCTIONS_MAX_BYTES = 5 << 20
@@ -46,11 +45,11 @@ _FUNCTIONS_MAX_BYTES = 5 << 20
 _COMPONENT_MODULE, _COMPONENT_COMPONENT = 1, 4
 # Core section ids and type codes.
 _CORE_TYPES, _CORE_IMPORTS, _CORE_FUNCTIONS, _CORE_MEMORIES, _CORE_EXPORTS = 1, 2, 3, 5, 7
-# Types, imports, functions, tables, memories, tags, globals, exports, start, elements, data count,
-# code, data: the order that the specification demands.
+# The order that the specification requires: types, imports, functions, tables, memories, tags,
+# globals, exports, start, elements, data count, code, data.
 _CORE_ORDER = (1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11)
 _FUNC_TYPE = 0x60
-# A reference type has other forms of several bytes; these two are all that MVP-like modules use.
+# The reference types of one byte; the others are refused.
 _REFERENCE_TYPES = (0x70, 0x6F)
 _CONSTANT, _VARIABLE = 0, 1
 _VALUE_TYPES = {
@@ -68,9 +67,9 @@ class Section:
     Attributes:
         id: the section id; 0 is custom.
         start: offset of the section's id byte.
-        payload: offset of the first payload byte; for a custom section, after its name.
-        end: offset behind the section.
-        name: a custom section's name, otherwise empty.
+        payload: offset of the payload; in a custom section, after its name.
+        end: offset after the section.
+        name: the name of a custom section, otherwise empty.
     """
 
     id: int
@@ -103,12 +102,12 @@ class External:
 
 
 class Reader:
-    """A cursor over bytes that refuses to read past their end."""
+    """A cursor over bytes that does not read past an end."""
 
     __slots__ = ("data", "end", "offset")
 
     def __init__(self, data: bytes, offset: int, end: int) -> None:
-        """Stand at `offset` of `data`, with `end` as the limit."""
+        """Begin at `offset` of `data`, with `end` as the limit."""
         self.data = data
         self.offset = offset
         self.end = end
@@ -139,7 +138,7 @@ class Reader:
     def count(self) -> int:
         """Read the number of items in a list."""
         count = self.u32()
-        # Each item takes a byte at least, so a larger count is a lie that would only cost time.
+        # Each item takes at least a byte; a larger count would only cost time.
         if count > self.end - self.offset:
             raise WasmFormatError(
                 f"a list at byte {self.offset} is truncated",
@@ -199,10 +198,10 @@ def binary_kind(data: bytes) -> Kind:
 
 
 def sections(data: bytes) -> Iterator[Section]:
-    """Walk the top-level sections of a binary, in file order.
+    """Read the top-level sections of a binary, in file order.
 
     Raises:
-        WasmFormatError: at the first malformed section, or for a wrong header.
+        WasmFormatError: for a wrong header, or at the first malformed section.
     """
     binary_kind(data)
     reader = Reader(data, _HEADER_SIZE, len(data))
@@ -231,7 +230,7 @@ def sections(data: bytes) -> Iterator[Section]:
 
 
 def custom_sections(data: bytes, name: str) -> list[bytes]:
-    """Give the payloads of all top-level custom sections with a name."""
+    """Return the payloads of all top-level custom sections with a name."""
     return [
         data[section.payload : section.end]
         for section in sections(data)
@@ -240,10 +239,7 @@ def custom_sections(data: bytes, name: str) -> list[bytes]:
 
 
 def with_custom_section(data: bytes, name: str, payload: bytes) -> bytes:
-    """Give the binary with one custom section of that name, at its end.
-
-    Sections of the same name that were there are dropped.
-    """
+    """Return the binary with one custom section of that name, at its end, and no other."""
     kept = [data[:_HEADER_SIZE]]
     kept.extend(
         data[section.start : section.end]
@@ -256,14 +252,14 @@ def with_custom_section(data: bytes, name: str, payload: bytes) -> bytes:
 
 
 def without_custom_sections(data: bytes, *, depth: int = 0) -> bytes:
-    """Give a binary without its custom sections, and those of the binaries inside.
+    """Return a binary without its custom sections and those of nested binaries.
 
-    They hold names of functions, which wasmtime would demangle and print in the text of each trap:
-    a name of some hundred bytes can stand for gigabytes of text.
+    They hold names of functions, which wasmtime demangles and prints for each trap: a name of some
+    hundred bytes can become gigabytes of text.
 
     Args:
         data: a core module or a component.
-        depth: how many components it is inside of.
+        depth: the number of components around it.
 
     Raises:
         WasmFormatError: at the first malformed section, or for components nested too deep.
@@ -293,13 +289,13 @@ def write_u32(value: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """What a binary demands and offers.
+    """The interface of a binary.
 
     Attributes:
-        imports: everything it imports, in file order.
-        exports: everything it exports, in file order.
-        memories: of a core module, how many memories it has of its own.
-        exported_memories: the names under which it exports them, one for each.
+        imports: all imports, in file order.
+        exports: all exports, in file order.
+        memories: the number of memories that a core module defines.
+        exported_memories: a name for each of these that it exports.
     """
 
     imports: tuple[External, ...]
@@ -312,10 +308,10 @@ def read_core_interface(data: bytes) -> Interface:
     """Read the imports and exports of a core module.
 
     Raises:
-        WasmFormatError: for malformed bytes, and for types that no codec's interface needs.
+        WasmFormatError: for malformed bytes, and for types that no codec needs.
     """
     types: list[str] = []
-    # The type of each function, as an index: first of those imported, then of the module's own.
+    # The index of each function's type; imported functions come first.
     functions: list[int] = []
     memories = 0
     imports: list[External] = []
@@ -362,7 +358,7 @@ def read_list[T](
         size_max: how many bytes the section may have.
 
     Raises:
-        WasmFormatError: when it is longer, malformed, or has bytes behind the list.
+        WasmFormatError: when it is longer, malformed, or has bytes after the list.
     """
     size = section.end - section.payload
     where = f"section {section.id} at byte {section.start}"
@@ -380,7 +376,7 @@ def read_list[T](
 
 
 def _core_type(reader: Reader) -> str:
-    # Types of the garbage collector, of continuations and of recursive groups have other forms.
+    # Garbage-collected types, continuations and recursive groups have other forms.
     _known(reader, (_FUNC_TYPE,), "type of form", expected="function types only (0x60)")
     parameters = ", ".join(_value_type(reader) for _ in range(reader.count()))
     results = ", ".join(_value_type(reader) for _ in range(reader.count()))
@@ -393,7 +389,7 @@ def _value_type(reader: Reader) -> str:
 
 @cache
 def type_parts(type_: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Take a function's type, such as `(i32, i32) -> i64`, apart: parameters and results."""
+    """Split a function's type, such as `(i32, i32) -> i64`, into parameters and results."""
     parameters, results = (
         tuple(filter(None, part.strip("()").split(", "))) for part in type_.split(" -> ")
     )
@@ -435,7 +431,7 @@ def _core_export(
 
 
 def _limits(reader: Reader) -> None:
-    # Other flags stand for shared memory, 64-bit addresses and pages of another size.
+    # Other flags mean shared memory, 64-bit addresses or another page size.
     has_maximum = _known(reader, (0, 1), "flags of a memory or table")
     reader.u32()
     if has_maximum:
@@ -443,7 +439,7 @@ def _limits(reader: Reader) -> None:
 
 
 def _known(reader: Reader, codes: Container[int], what: str, *, expected: str = "") -> int:
-    """Read a byte that must be one of those that are known here."""
+    """Read a byte that must be one of some."""
     code = reader.byte()
     if code not in codes:
         raise WasmFormatError(f"{what} 0x{code:02x} at byte {reader.offset - 1}", expected=expected)

@@ -1,4 +1,4 @@
-//! Compiles the shuffling, and BloscLZ of the sources in the crate blosc-src.
+//! Compiles the filters, and BloscLZ's compressor from the sources in the crate blosc-src.
 
 const HEADERS: [&str; 2] = ["../kernels/bits", "../kernels/transpose"];
 

@@ -1,11 +1,11 @@
-//! Compiles liblzma, of the sources in the crate liblzma-sys.
+//! Compiles liblzma from the sources in the crate liblzma-sys.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-/// What is compiled of it, beside one file of another folder.
+/// The folders compiled.
 const FOLDERS: [&str; 7] = ["common", "lzma", "lz", "check", "delta", "rangecoder", "simple"];
-/// Programs that make tables, what needs threads, and what is smaller or of another processor.
+/// The files left out: generators of tables, code with threads, small variants, other processors.
 const OTHERS: [&str; 7] = [
     "tablegen",
     "consts_gen",
@@ -16,10 +16,10 @@ const OTHERS: [&str; 7] = [
     "hardware_physmem",
 ];
 
-/// Files that are changed, and how.
+/// The files changed, and the texts replaced in them.
 ///
-/// Dictionaries grow: see dictionary.h. Matches are compared eight bytes at a time, which liblzma
-/// does where a `size_t` has so many.
+/// Dictionaries grow: see dictionary.h. Matches are compared eight bytes at a time, as liblzma does
+/// where a `size_t` has 64 bits.
 const CHANGES: [(&str, &[(&str, &str)]); 2] = [
     (
         "lz/lz_decoder.c",
@@ -64,7 +64,7 @@ fn main() {
         .include(package)
         .define("HAVE_CONFIG_H", None)
         .define("TUKLIB_FAST_UNALIGNED_ACCESS", None)
-        // Never called, as an allocator is given everywhere: see kernel.c.
+        // Never called: see kernel.c.
         .define("malloc", "lzma_kernel_malloc")
         .define("calloc", "lzma_kernel_calloc")
         .define("free", "lzma_kernel_free")
@@ -72,7 +72,7 @@ fn main() {
     build.compile("lzma_kernel");
 }
 
-/// Gives the C files of a folder, sorted, so that it is built the same everywhere.
+/// Returns the C files of a folder, sorted, for reproducible builds.
 fn sources(library: &Path, changed: &Path, folder: &str) -> Vec<PathBuf> {
     let files = fs::read_dir(library.join(folder)).expect("the sources of liblzma");
     let mut names: Vec<String> = files

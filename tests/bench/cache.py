@@ -1,9 +1,9 @@
 """What the AOT cache saves: every shipped codec compiled, loaded from a warm cache, and open.
 
-One process, which has imported what it needs, with the files in memory. A load is that of a new
-cache object with a new engine, so that it pays for all that a first one does: the fingerprint, the
-trust in the directory, the record, the artifacts. In turn with the loads, the artifacts' files are
-read and hashed, and nothing else; what a load takes beyond that is what the cache costs.
+It runs in one process, after all imports, with the files in memory. Each load uses a new cache
+object and a new engine, so that it includes the fingerprint, the checks of the directory, the
+record and the artifacts. Reading and hashing the artifacts' files alternates with the loads; the
+difference is the cost of the cache.
 """
 
 import argparse
@@ -41,13 +41,13 @@ class Row:
 
     Attributes:
         codec: the codec.
-        directory: a cache with it as the one entry.
+        directory: a cache with it as the only entry.
         artifact_bytes: size of its native code.
-        cold_ms: got from an empty cache, so compiled and written.
-        warm_ms: got from a warm cache, so loaded.
-        files_ms: its artifacts read and hashed, and nothing else.
-        beyond_ms: what a load takes beyond that.
-        session_ms: opened in a new runtime with a warm cache, ready to be called.
+        cold_ms: with an empty cache: compiled and written.
+        warm_ms: with a warm cache: loaded.
+        files_ms: its artifacts read and hashed only.
+        beyond_ms: the difference of those two.
+        session_ms: opened in a new runtime with a warm cache.
         open_ms: opened again in the same runtime.
     """
 
@@ -62,7 +62,7 @@ class Row:
     open_ms: float
 
     def cells(self) -> tuple[str, ...]:
-        """Give what stands in each column."""
+        """Return the text of each column."""
         return (
             f"{self.codec.signature.label}, {self.codec.kind}",
             f"{self.artifact_bytes / 1024:.0f} KiB",
@@ -134,11 +134,11 @@ def measure(codec: WasmCodec, folder: Path, *, repeats: int) -> Row:
 
 
 def get(codec: WasmCodec, root: Path, *, wanted: str) -> float:
-    """Get a codec's native code with a new engine, and give how long that took, in milliseconds."""
+    """Get a codec's native code with a new engine; return the time in milliseconds."""
     compiler = ModuleCompiler() if codec.kind == "core" else FlatteningCompiler()
     started = time.perf_counter()
     cache = AotCache(Engine(), CacheLayers(CacheConfig(root)))
-    # Kept until the time is taken, for giving it back takes time too.
+    # Kept until the time is taken, as freeing it takes time, too.
     binary = Binary(
         codec.wasm, codec.digest, codec_id=codec.signature.codec_id, label=codec.signature.label
     )
@@ -150,7 +150,7 @@ def get(codec: WasmCodec, root: Path, *, wanted: str) -> float:
 
 
 def open_twice(codec: WasmCodec, root: Path) -> tuple[float, float]:
-    """Open a codec twice in a new runtime, and give how long each took, in milliseconds."""
+    """Open a codec twice in a new runtime; return both times in milliseconds."""
     resolution = Resolution(codec.kind, codec.signature, "to be measured", codec)
     started = time.perf_counter()
     runtime = chonkle.Runtime(cache=root)
@@ -164,7 +164,7 @@ def open_twice(codec: WasmCodec, root: Path) -> tuple[float, float]:
 
 
 def read_and_hash(paths: Sequence[Path]) -> float:
-    """Read and hash files, and give how long that took, in milliseconds."""
+    """Read and hash files; return the time in milliseconds."""
     started = time.perf_counter()
     for path in paths:
         blake3(path.read_bytes()).digest()
@@ -172,7 +172,7 @@ def read_and_hash(paths: Sequence[Path]) -> float:
 
 
 def check_costs(directory: CacheDirectory, *, repeats: int) -> dict[str, float]:
-    """Measure each check of the one entry in a directory, in microseconds."""
+    """Measure each check of the only entry in a directory, in microseconds."""
     (entry,) = directory.entries()
     record = entry.record
     assert record is not None
@@ -195,7 +195,7 @@ def check_costs(directory: CacheDirectory, *, repeats: int) -> dict[str, float]:
 
 
 def median_us(check: Callable[[], object], *, repeats: int) -> float:
-    """Give the median time of something, in microseconds."""
+    """Return the median time of a call, in microseconds."""
     times = []
     for _ in range(repeats):
         started = time.perf_counter()
@@ -205,7 +205,7 @@ def median_us(check: Callable[[], object], *, repeats: int) -> float:
 
 
 def print_table(table: Sequence[Sequence[str]], *, markdown: bool) -> None:
-    """Print a table, aligned for a reader or marked up for the docs."""
+    """Print a table, aligned or as Markdown."""
     if markdown:
         head, *body = table
         rule = ("---", *["---:"] * (len(head) - 1))

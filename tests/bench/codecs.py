@@ -1,11 +1,12 @@
-"""Every shipped codec against other people's, in one run.
+"""Every shipped codec against codecs of other libraries, in one run.
 
-Decoded megabytes a second, copies in and out included: a run of a one-step pipeline on the core
-module, the bare call, and a run on the component; then the rivals, each with how many times as fast
-as it a run is. Times are those of the processor, on one thread each: medians over rounds in which
-everybody has a turn. Ratios are medians of the ratios in each round, so that the machine may drift.
+In decoded megabytes per second, with copies in and out: a run of a one-step pipeline on the core
+module, the bare call, and a run on the component; then each rival, with the speed of a run as a
+multiple of its own. Times are processor times on one thread, medians over rounds in which each call
+has a turn. Ratios are medians of each round's ratio, so that a change of the machine's speed does
+not matter.
 
-Nothing fails on a clock: a target that is missed is a line that says so.
+A missed target prints a line and is no failure.
 """
 
 import argparse
@@ -44,7 +45,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="far less time, for a first look")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured here")
     parser.add_argument(
-        "--markdown", action="store_true", help="write the pages of docs/reference with figures"
+        "--markdown", action="store_true", help="write docs/reference/performance.*"
     )
     options = parser.parse_args()
     effort = QUICK if options.quick else FULL
@@ -72,19 +73,18 @@ def main() -> None:
         write_report(options.json, rows=rows, targets=targets, memory=memory)
     if options.markdown:
         write_report(REPORT, rows=rows, targets=targets, memory=memory)
-        for maker in ("make_performance.py", "make_codecs.py"):
-            runpy.run_path(str(REPORT.with_name(maker)), run_name="__main__")
+        runpy.run_path(str(REPORT.with_name("make_performance.py")), run_name="__main__")
 
 
 def printed[T](items: Iterable[T]) -> Iterator[T]:
-    """Print each as soon as it is there."""
+    """Print each item at once."""
     for item in items:
         print(item, flush=True)
         yield item
 
 
 def shipped(wanted: Sequence[str] | None) -> list[Signature]:
-    """Give the signatures of the codecs that are there, of all or of those that are wanted."""
+    """Return the signatures of all shipped codecs, or of the wanted ones."""
     found = {
         codec.signature.label: codec.signature
         for codec in bundled_store().all()
@@ -96,7 +96,7 @@ def shipped(wanted: Sequence[str] | None) -> list[Signature]:
 def measure_all(
     signatures: Sequence[Signature], runtime: chonkle.Runtime, effort: Effort
 ) -> Iterator[Row]:
-    """Measure codecs, print each row when it is there, and say what could not be measured."""
+    """Measure codecs; print each row at once, and each case that could not be measured."""
     for signature in signatures:
         for case in cases_of(signature):
             try:
@@ -109,7 +109,7 @@ def measure_all(
 
 
 def text_of(row: Row) -> str:
-    """Write a row."""
+    """Return a row as text."""
     ours = "".join(f"{row.mb_s[name]:9.0f}" for name in (RUN, CALL, COMPONENT))
     size = row.encoded_bytes[RUN] / row.size_bytes
     others = "".join(

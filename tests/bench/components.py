@@ -1,7 +1,7 @@
 """Components against core modules, and both against wasmtime's own component support, in one run.
 
-Also the cost of a call itself: a one-step pipeline and a bare codec on 64 bytes; and what a second
-thread adds. Everything is a median; ratios are what to compare, for the machine's speed drifts.
+Also the cost of a call: a one-step pipeline and a bare codec on 64 bytes; and the gain of a second
+thread. All numbers are medians. Compare ratios, as the machine's speed changes.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def pipeline(codec_id: str, parameters: Mapping[str, int]) -> dict[str, object]:
-    """Write a pipeline of one step."""
+    """Return a pipeline of one step."""
     wiring = {"bytes": "input.bytes", **{name: f"constant.{name}" for name in parameters}}
     return {
         "codec_id": "bench",
@@ -71,7 +71,7 @@ def pipeline(codec_id: str, parameters: Mapping[str, int]) -> dict[str, object]:
 
 
 def prepared(case: Case, backend: str, runtime: chonkle.Runtime) -> chonkle.PreparedPipeline:
-    """Prepare a case on one backend."""
+    """Prepare a case on a backend."""
     return chonkle.prepare(
         pipeline(case.codec_id, case.parameters),
         resolver=chonkle.Resolver(preference=[backend]),
@@ -80,7 +80,7 @@ def prepared(case: Case, backend: str, runtime: chonkle.Runtime) -> chonkle.Prep
 
 
 def seconds(call: Callable[[], object], repeats: int) -> float:
-    """Give the median time of a call, in seconds."""
+    """Return the median time of a call, in seconds."""
     call()
     times = []
     for _ in range(repeats):
@@ -91,7 +91,7 @@ def seconds(call: Callable[[], object], repeats: int) -> float:
 
 
 def in_turn(calls: Sequence[Callable[[], object]], repeats: int) -> list[float]:
-    """Give the median time of each of several calls, run in turn in five rounds."""
+    """Return the median time of each call; they run in turn in five rounds."""
     rounds = [[seconds(call, max(1, repeats // 5)) for call in calls] for _ in range(5)]
     return [statistics.median(column) for column in zip(*rounds, strict=True)]
 
@@ -99,7 +99,7 @@ def in_turn(calls: Sequence[Callable[[], object]], repeats: int) -> list[float]:
 def compare(
     cases: Sequence[Case], flat: chonkle.Runtime, whole: chonkle.Runtime, *, divisor: int
 ) -> None:
-    """Print each case on core, flattened and through wasmtime's component support."""
+    """Print each case on core, flattened and with wasmtime's component support."""
     columns = ("milliseconds a run", "core", "flattened", "wasmtime.component")
     print("{:<26}{:>10}{:>12}{:>21}   flat/core  whole/flat".format(*columns))
     for case in cases:
@@ -122,7 +122,7 @@ def compare(
 
 
 def call_costs(runtime: chonkle.Runtime, *, repeats: int) -> None:
-    """Print what a call of 64 bytes costs."""
+    """Print the time of a call with 64 bytes."""
     case = Case("identity 64 B", "identity", bytes(64), 0, 0, {})
     inputs = {"bytes": case.data}
     for backend in ("core", "component"):
@@ -140,7 +140,7 @@ def call_costs(runtime: chonkle.Runtime, *, repeats: int) -> None:
 
 
 def two_threads(encoded: bytes, runtime: chonkle.Runtime, *, repeats: int) -> None:
-    """Print how much more two threads decode than one."""
+    """Print the speed of two threads as a multiple of one."""
     case = Case("zlib", "zlib", encoded, 0, 0, {})
     for backend in ("core", "component"):
         run = prepared(case, backend, runtime)

@@ -1,4 +1,4 @@
-"""The data that benchmarks run on: real elevations, and what follows from them."""
+"""The data of benchmarks: real elevations, and data derived from them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class Chunk:
     """Rows of 1024 pixels.
 
     Attributes:
-        kind: what they are, the name of their type.
-        array: the pixels, of two dimensions, in memory order and little-endian.
+        kind: their kind, see `make_chunk`.
+        array: the pixels, in two dimensions, C order and little-endian.
     """
 
     kind: str
@@ -26,7 +26,7 @@ class Chunk:
 
     @property
     def facts(self) -> dict[str, object]:
-        """What codecs may have to be told of the chunk, by the names that ports have for it."""
+        """The properties of the chunk that codecs take, by the names of ports."""
         dtype, size = self.array.dtype.str, self.array.itemsize
         sizes = dict.fromkeys(
             ("bytes_per_sample", "elementsize", "itemsize", "typesize", "element_size"), size
@@ -42,20 +42,19 @@ class Chunk:
 
 
 def elevation_tile() -> NDArray[np.uint16]:
-    """Give 1024 x 1024 elevations as little-endian uint16, resampled from matplotlib's sample."""
+    """Return 1024 x 1024 elevations as little-endian uint16, resampled from matplotlib's sample."""
     return whole_field("uint16")[:SIDE]
 
 
 def make_chunk(kind: str, size_bytes: int) -> Chunk:
-    """Give a chunk of real data.
+    """Return a chunk of real data.
 
     Args:
-        kind: `uint16`, elevations in decimetres; `differences`, each of them less the one to its
-            left, as a GeoTIFF has them before deflating; `int32`, in centimetres;
-            `float32`, the air pressure there; `rounded`, the same with ten bits of mantissa;
-            `shuffled`, the bytes of that by significance; `uint8`, the relief lit from the
-            north-west; `bool`, what lies above the mean.
-        size_bytes: a multiple of its rows, and at most 4 MiB.
+        kind: `uint16`, elevations in decimetres; `differences`, each less the one to its left, as
+            in a GeoTIFF before compression; `int32`, in centimetres; `float32`, air pressures;
+            `rounded`, the same with ten bits of mantissa; `shuffled`, their bytes by significance;
+            `uint8`, a relief shaded from the north-west; `bool`, whether above the mean.
+        size_bytes: a multiple of the size of a row, at most 4 MiB.
     """
     rows = whole_field(kind)
     return Chunk(kind, rows[: size_bytes // rows[0].nbytes])
@@ -63,7 +62,7 @@ def make_chunk(kind: str, size_bytes: int) -> Chunk:
 
 @cache
 def elevations() -> NDArray[np.float64]:
-    """Give metres around Jacksboro, Tennessee (USGS), interpolated to 1024 x 1024."""
+    """Return elevations near Jacksboro, Tennessee (USGS), in metres, resampled to 1024 x 1024."""
     sample: Any = cbook.get_sample_data("jacksboro_fault_dem.npz")
     elevation = sample["elevation"].astype("f8")
     rows = np.linspace(0, elevation.shape[0] - 1, SIDE)
@@ -75,13 +74,13 @@ def elevations() -> NDArray[np.float64]:
 
 @cache
 def metres() -> NDArray[np.float64]:
-    """Give four times as many, turned, so that no row is there twice and compresses for that."""
+    """Return four rotated copies, so that no row occurs twice."""
     return np.vstack([np.rot90(elevations(), turns) for turns in range(4)])
 
 
 @cache
 def whole_field(kind: str) -> NDArray[Any]:
-    """Give all rows of a kind."""
+    """Return all rows of a kind."""
     return FIELDS[kind]()
 
 
@@ -98,7 +97,7 @@ def round_mantissa() -> NDArray[Any]:
 
 
 def shuffle() -> NDArray[Any]:
-    # Of 4 KiB at a time, so that a small chunk has bytes of every significance.
+    # In parts of 4 KiB, so that a small chunk has bytes of every significance.
     parts = whole_field("rounded").view("u1").reshape(-1, 4096)
     planes = parts.reshape(len(parts), -1, 4).transpose(0, 2, 1)
     return np.ascontiguousarray(planes).reshape(-1, SIDE)

@@ -1,7 +1,7 @@
-"""How long a whole `chonkle run` takes from a warm cache: a process that starts, decodes and ends.
+"""The time of a whole process `chonkle run` with a warm cache.
 
-It is measured against a process that only imports wasmtime and click, without which no run can be.
-The two take turns, so that whatever else the machine does meets both alike.
+It is compared with a process that only imports wasmtime and click, which each run needs. The two
+alternate, so that a slow machine slows both.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def main() -> None:
         tile = folder / "tile.bin"
         tile.write_bytes(demo_tile(folder))
         inherited = {name: os.environ[name] for name in os.environ if name[:8] != "CHONKLE_"}
-        # Where Python may not write bytecode, every run would compile chonkle's sources again.
+        # Otherwise each run would compile chonkle's sources to bytecode.
         inherited.pop("PYTHONDONTWRITEBYTECODE", None)
         environment = {
             **inherited,
@@ -43,7 +43,7 @@ def main() -> None:
             *("--preference", "core"),
             *("--input", f"bytes={tile}", "--output", f"bytes={folder / 'pixels.raw'}"),
         )
-        # Each once unmeasured: Python compiles their sources to bytecode.
+        # A run of each that is not measured, to write the bytecode.
         seconds_of(run, {**environment, "CHONKLE_CACHE_DIR": str(folder / "other-cache")})
         seconds_of(BASELINE, environment)
         cold_s = seconds_of(run, environment)
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def demo_tile(folder: Path) -> bytes:
-    """Give the compressed tile that the demo decodes."""
+    """Return the compressed tile that the demo decodes."""
     demo = runpy.run_path(str(DEMO / "demo.py"))
     path = folder / "elevation.tif"
     demo["write_geotiff"](path, demo["read_elevation"]())
@@ -69,7 +69,7 @@ def demo_tile(folder: Path) -> bytes:
 
 
 def seconds_of(command: Sequence[str], environment: Mapping[str, str]) -> float:
-    """Run a program to its end, and give how long it took."""
+    """Run a program to its end, and return the time it took."""
     started = time.perf_counter()
     subprocess.run(command, env=environment, check=True)
     return time.perf_counter() - started

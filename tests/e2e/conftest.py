@@ -102,7 +102,7 @@ def start_chonkle(
     *arguments: str | Path, cwd: Path, environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "chonkle.cli", *map(str, arguments)],
+        [sys.executable, "-m", "chonkle", *map(str, arguments)],
         cwd=cwd,
         env={**os.environ, **(environment or {})},
         stdin=subprocess.PIPE,
@@ -173,13 +173,14 @@ def everything_under(*folders: Path) -> dict[Path, bytes | None]:
 def error_of(tmp_path: Path) -> Callable[..., str]:
     """Run `chonkle` and demand that it fails as every failure must.
 
-    Exit code 1, one line on standard error (several problems of one pipeline are a list), nothing
-    on standard output, no trace, and no file that was not there before. The message is returned.
+    Exit code 1 (2 for wrong usage), one line on standard error (several problems of one pipeline
+    are a list), nothing on standard output, no trace, and no new file. The message is returned.
     """
 
     def run(
         *arguments: str | Path,
         cwd: Path = tmp_path,
+        code: int = 1,
         **options: Any,  # noqa: ANN401 - those of run_chonkle
     ) -> str:
         scratch = tmp_path / "scratch"
@@ -191,7 +192,7 @@ def error_of(tmp_path: Path) -> Callable[..., str]:
         before = everything_under(tmp_path, cwd)
         done = run_chonkle(*arguments, cwd=cwd, environment=environment, **options)
         message = done.stderr.decode()
-        assert done.returncode == 1, message
+        assert done.returncode == code, message
         assert "Traceback" not in message
         first, *others = message.splitlines()
         assert first.startswith("error: "), message

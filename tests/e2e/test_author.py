@@ -1,7 +1,6 @@
 """The way of an author, from an empty folder to a pipeline, with nothing but what is installed."""
 
 import json
-import os
 import re
 import shlex
 import sys
@@ -112,12 +111,11 @@ def commands_of_the_guide(language: str) -> list[list[str]]:
 def test_five_commands_lead_from_an_empty_folder_to_a_pipeline(
     language: str, installed: Path, tmp_path: Path, call: Call
 ) -> None:
-    tools = {"CHONKLE_TOOLS_DIR": os.environ.get("CHONKLE_TOOLS_DIR", str(ROOT / ".tools"))}
     commands = commands_of_the_guide(language)
     assert [command[1] for command in commands] == ["new", "build", "test", "verify", "run"]
     for program, *arguments in commands:
         assert program == "chonkle"
-        call(installed, *arguments, cwd=tmp_path, environment=tools)
+        call(installed, *arguments, cwd=tmp_path)
     (project,) = (path for path in tmp_path.iterdir() if path.is_dir())
     decoded = np.frombuffer((project / "README.md").read_bytes(), "u1")
     encoded = decoded.copy()
@@ -144,8 +142,7 @@ def checks_of_the_workflow() -> list[list[str]]:
 def test_five_commands_lead_from_an_empty_folder_to_a_published_codec(
     installed: Path, tmp_path: Path, call: Call, registry_program: str
 ) -> None:
-    tools = os.environ.get("CHONKLE_TOOLS_DIR", str(ROOT / ".tools"))
-    environment = {"CHONKLE_TOOLS_DIR": tools, "CHONKLE_KEY_PASSWORD": "of a test"}
+    environment = {"CHONKLE_KEY_PASSWORD": "of a test"}
     (keygen,) = shown_below("Make a key")
     commands = shown_below("Five commands")
     names = [command[1] for command in commands]

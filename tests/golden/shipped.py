@@ -1,4 +1,4 @@
-"""What tests of a shipped codec are given: the codec, and something to encode."""
+"""Types and sample data for tests of shipped codecs."""
 
 from collections.abc import Callable
 
@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from chonkle.backends.base import Codec
 
-# Opens an implementation: its core module, if not told else, with `form` and `memory_bytes`.
+# Opens an implementation, its core module by default; takes `form` and `memory_bytes`.
 type Shipped = Callable[..., Codec]
 
-# Runs and noise of all lengths: what compresses a thousand times, and what does not at all.
+# Runs and noise of all lengths: compression ratios from a thousand to none.
 chunks = st.lists(
     st.one_of(
         st.binary(max_size=600),

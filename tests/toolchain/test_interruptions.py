@@ -15,7 +15,6 @@ from chonkle_toolchain.lock import LOCK_FILE, read_lock
 from chonkle_toolchain.project import Project, write_project
 from chonkle_toolchain.recipe import Language
 from chonkle_toolchain.sdk import sdk_folder
-from chonkle_toolchain.tools import WASM_TOOLS_VERSION
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and pipes are POSIX's")
 
@@ -25,8 +24,6 @@ type Files = dict[str, bytes]
 PLAY = Path(__file__).parent / "programs" / "play_build.py"
 # It and what it starts hold one end of a pipe until they are killed.
 STUCK_TOOL = """\
-#!/bin/sh
-if [ "$1" = --version ]; then echo "wasm-tools {version}"; exit; fi
 exec 3> {held}
 sleep 1000 &
 echo started >&3
@@ -143,17 +140,17 @@ def test_a_build_that_is_ended_while_it_compiles_harms_none_after_it(
 @pytest.mark.toolchain
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_compilers_end_with_the_build(
-    number: signal.Signals, tmp_path: Path, start_build: StartBuild
+    number: signal.Signals,
+    tmp_path: Path,
+    start_build: StartBuild,
+    play_wasm_tools: Callable[[str], dict[str, str]],
 ) -> None:
     folder = new(tmp_path)
     held, never = tmp_path / "held", tmp_path / "never"
     os.mkfifo(held)
     os.mkfifo(never)
-    program = tmp_path / "bin" / "wasm-tools"
-    program.parent.mkdir()
-    program.write_text(STUCK_TOOL.format(version=WASM_TOOLS_VERSION, held=held, never=never))
-    program.chmod(0o755)
-    with start_build(folder, tools_dir=tmp_path) as process, held.open() as pipe:
+    stuck = play_wasm_tools(STUCK_TOOL.format(held=held, never=never))
+    with start_build(folder, environment=stuck) as process, held.open() as pipe:
         assert pipe.readline() == "started\n"
         process.send_signal(number)
         _, said = process.communicate()

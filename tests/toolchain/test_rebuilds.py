@@ -80,7 +80,7 @@ class World:
         """Let builds find this SDK and these tools."""
         patch.setattr(build_module, "make_artifacts", make)
         patch.setattr(build_command, "sdk_folder", lambda: self.sdk)
-        patch.setattr(build_command, "Tools", lambda _: self.tools)
+        patch.setattr(build_command, "Tools", lambda: self.tools)
 
     def append(self, file: str, text: str = "\n") -> None:
         path = self.folder / file
@@ -127,7 +127,7 @@ def make(recipe: Recipe, _: object, **__: object) -> dict[Abi, bytes]:
 @pytest.fixture(scope="module")
 def built_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder of codecs that are built; not to be changed."""
-    made = World(tmp_path_factory.mktemp("built"), PlayedTools(Path()))
+    made = World(tmp_path_factory.mktemp("built"), PlayedTools())
     for name, recipe in RECIPES.items():
         write_codec(made.codecs / name, name, recipe)
     (made.codecs / "shared" / "bits").mkdir(parents=True)
@@ -143,7 +143,7 @@ def built_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def world(tmp_path: Path, built_folder: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """Give codecs that are built."""
     folder = shutil.copytree(built_folder, tmp_path / "world")
-    made = World(Path(folder), PlayedTools(Path()))
+    made = World(Path(folder), PlayedTools())
     made.play(monkeypatch)
     return made
 

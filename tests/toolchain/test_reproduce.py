@@ -14,7 +14,6 @@ from chonkle_toolchain.make import ABIS
 from chonkle_toolchain.project import Project, write_project
 from chonkle_toolchain.reproduce import compare_builds
 from chonkle_toolchain.sdk import sdk_folder
-from chonkle_toolchain.tools import Tools
 from click.testing import CliRunner, Result
 
 from chonkle.formats.wasm_binary import sections, with_custom_section
@@ -135,9 +134,7 @@ def test_a_difference_is_found_in_the_section_that_it_is_in() -> None:
 
 
 @pytest.fixture
-def play(
-    tmp_path: Path, sources: Path, tools: Tools, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Result]:
+def play(tmp_path: Path, sources: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Give a function that reproduces codecs in `project` with compilers that are played."""
     played = tmp_path / "played"
     played.mkdir()
@@ -150,7 +147,7 @@ def play(
         for name in names:
             signature = shutil.copytree(sources / "identity-c", project / name) / "signature.json"
             signature.write_text(signature.read_text("utf-8").replace("identity-c", name), "utf-8")
-        arguments = [project, "--output", SHIPPED, "--tools-dir", tools.folder, "--json"]
+        arguments = [project, "--output", SHIPPED, "--json"]
         return CliRunner().invoke(command, list(map(str, arguments)))
 
     return run
@@ -202,7 +199,7 @@ def test_codecs_that_are_reproduced_leave_nothing(
 
 
 @pytest.mark.toolchain
-def test_compilers_carry_on_what_a_source_asks_them(tmp_path: Path, tools: Tools) -> None:
+def test_compilers_carry_on_what_a_source_asks_them(tmp_path: Path) -> None:
     """Look for it in what real compilers make: the clock, and the folder."""
     asks = {
         "clock-rs": 'env!("CLOCK")',
@@ -217,7 +214,7 @@ def test_compilers_carry_on_what_a_source_asks_them(tmp_path: Path, tools: Tools
         check = f'    if inputs.has("odd") {{ return Err({asked}.into()); }}\n    Ok('
         source.write_text(text.replace("    Ok(", check), "utf-8")
     (tmp_path / "clock-rs" / "build.rs").write_text(CLOCK, "utf-8")
-    done = CliRunner().invoke(command, [str(tmp_path), "--tools-dir", str(tools.folder), "--json"])
+    done = CliRunner().invoke(command, [str(tmp_path), "--json"])
     assert done.exit_code == 1, done.stderr
     found = {each["name"]: bool(each["differences"]) for each in json.loads(done.stdout)}
     assert found == {"clock-rs": True, "folder-rs": True, "plain-rs": False}

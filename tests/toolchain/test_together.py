@@ -17,13 +17,13 @@ from chonkle_toolchain.sdk import sdk_folder
 from chonkle_toolchain.tools import Tools
 
 type StartBuild = Callable[..., subprocess.Popen[str]]
+type PlayWasmTools = Callable[[str], dict[str, str]]
 
 pytestmark = pytest.mark.toolchain
 
 # The first to make anything of a module says so, and goes on when it is told to.
 PAUSED_TOOL = """\
-#!/bin/sh
-if [ "$1" != --version ] && mkdir {once} 2>/dev/null; then
+if mkdir {once} 2>/dev/null; then
     echo started > {started}
     read -r line < {go}
 fi
@@ -48,18 +48,15 @@ def artifacts(output: Path) -> dict[str, bytes]:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes with names are POSIX's")
 def test_two_builds_of_a_folder_take_turns(
-    tmp_path: Path, start_build: StartBuild, tools: Tools
+    tmp_path: Path, start_build: StartBuild, tools: Tools, play_wasm_tools: PlayWasmTools
 ) -> None:
     folder = new(tmp_path / "project")
     once, started, go = (tmp_path / name for name in ("once", "started", "go"))
     os.mkfifo(started)
     os.mkfifo(go)
-    program = tmp_path / "bin" / "wasm-tools"
-    program.parent.mkdir()
     (real,) = tools.need({"wasm-tools"}).wasm_tools
-    program.write_text(PAUSED_TOOL.format(once=once, started=started, go=go, real=real))
-    program.chmod(0o755)
-    with start_build(folder, tools_dir=tmp_path) as first:
+    paused = play_wasm_tools(PAUSED_TOOL.format(once=once, started=started, go=go, real=real))
+    with start_build(folder, environment=paused) as first:
         assert started.read_text() == "started\n"
         with start_build(folder) as second:
             assert second.stderr is not None

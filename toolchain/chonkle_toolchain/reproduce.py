@@ -98,7 +98,7 @@ def reproduce(
         for place in places:
             for recipe in recipes:
                 _copy_codec(recipe, place / "codec-src" / recipe.name)
-        _build_both(*places, folders.sdk, tools, say)
+        _build_both(*places, folders.sdk, say)
         one, other = (place / "codec" for place in places)
         found = [compare_builds(recipe.name, one, other, folders.output) for recipe in recipes]
         if any(reproduction.differences for reproduction in found):
@@ -148,13 +148,11 @@ def _copy_codec(recipe: Recipe, target: Path) -> None:
         shutil.copytree(recipe.folder / "vectors", target / "vectors")
 
 
-def _build_both(
-    first: Path, second: Path, sdk: Path, tools: Tools, say: Callable[[str], None]
-) -> None:
+def _build_both(first: Path, second: Path, sdk: Path, say: Callable[[str], None]) -> None:
     with ThreadPoolExecutor() as readers, contextlib.ExitStack() as stack:
         running = {
-            "first": _started(first, tools, {}, umask=_SAME_UMASK),
-            "second": _started(second, tools, _elsewhere(second, sdk), umask=_SECOND_UMASK),
+            "first": _started(first, {}, umask=_SAME_UMASK),
+            "second": _started(second, _elsewhere(second, sdk), umask=_SECOND_UMASK),
         }
         for process in running.values():
             # Ends it too, when this ends before it.
@@ -169,14 +167,11 @@ def _build_both(
                 raise BuildError(f"the {which} of the two builds failed")
 
 
-def _started(
-    place: Path, tools: Tools, changes: Mapping[str, str], *, umask: int
-) -> subprocess.Popen[str]:
+def _started(place: Path, changes: Mapping[str, str], *, umask: int) -> subprocess.Popen[str]:
     command: list[str | Path] = [
         # Without `-P` what stands in the current folder would be taken for what is installed.
         *(sys.executable, "-P", "-m", "chonkle.cli", "build", place / "codec-src"),
         *("--output", place / "codec", "--build-dir", place / "build"),
-        *("--tools-dir", tools.folder.resolve()),
     ]
     # Zig's cache would give the second build what the first one compiled.
     zig = {f"ZIG_{kind}_CACHE_DIR": str(place / "zig" / kind) for kind in ("GLOBAL", "LOCAL")}

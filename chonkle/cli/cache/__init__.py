@@ -5,22 +5,18 @@ import click
 from chonkle.cli import LazyGroup
 
 _COMMANDS = {
-    "info": "chonkle.cli.cache.info:info",
-    "list": "chonkle.cli.cache.listing:listing",
-    "warm": "chonkle.cli.cache.warm:warm",
-    "verify": "chonkle.cli.cache.verify:verify",
-    "prune": "chonkle.cli.cache.prune:prune",
-    "clear": "chonkle.cli.cache.clear:clear",
-    "export": "chonkle.cli.cache.export:export",
-    "import": "chonkle.cli.cache.import_:import_",
+    "info": ("chonkle.cli.cache.info:info", "Show where the cache is and what it is worth."),
+    "list": ("chonkle.cli.cache.listing:listing", "List what is in the cache."),
+    "warm": ("chonkle.cli.cache.warm:warm", "Compile codecs before they are needed."),
+    "verify": ("chonkle.cli.cache.verify:verify", "Check what is in the cache."),
+    "prune": ("chonkle.cli.cache.prune:prune", "Remove what is stale, old or too much."),
+    "clear": ("chonkle.cli.cache.clear:clear", "Remove everything."),
+    "export": ("chonkle.cli.cache.export:export", "Write cache entries into a file."),
+    "import": ("chonkle.cli.cache.import_:import_", "Read cache entries from a file."),
 }
 
 
-@click.group(
-    cls=LazyGroup,
-    places=_COMMANDS,
-    short_help="Look after the cache of native code.",
-)
+@click.group(cls=LazyGroup, table=_COMMANDS)
 def cache() -> None:
     """Look at the cache of native code, fill it, check it and empty it.
 

@@ -9,7 +9,7 @@ from chonkle.cli.output import print_json, print_lines, shown_entries, shown_siz
 from chonkle.settings import Settings
 
 
-@click.command(short_help="Remove everything.")
+@click.command
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def clear(*, as_json: bool) -> None:
     """Remove every entry of your own cache, except those that are being written.

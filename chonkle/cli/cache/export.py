@@ -4,15 +4,16 @@ import click
 
 from chonkle.cache.bundle import Selection, bundle_parts, select_entries
 from chonkle.cache.survey import Machine
-from chonkle.cli.files import is_standard_output, write_parts
 from chonkle.cli.output import print_json, print_lines, shown_entries, shown_size
+from chonkle.cli.streams import is_standard_output, write_parts
+from chonkle.cli.usage import WrongUsage
 from chonkle.errors import CacheError
 from chonkle.settings import Settings
 
 _EMPTY = "an empty bundle, for there is nothing to export: `chonkle cache warm` compiles codecs"
 
 
-@click.command(short_help="Write cache entries into a file, to take along.")
+@click.command
 @click.argument("file")
 @click.argument("codecs", nargs=-1, metavar="[CODEC]...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -29,7 +30,7 @@ def export(file: str, codecs: tuple[str, ...], *, as_json: bool) -> None:
       chonkle cache export codecs.tar zlib tiff-predictor-2
     """
     if as_json and is_standard_output(file):
-        raise click.UsageError("--json and the bundle cannot both go to standard output")
+        raise WrongUsage("--json and the bundle cannot both go to standard output")
     config = Settings.from_environment().cache
     selection = select_entries(config, machine=Machine.here(), codecs=codecs)
     try:

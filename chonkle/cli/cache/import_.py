@@ -10,7 +10,7 @@ from chonkle.cli.output import print_json, print_lines, shown_entries, shown_siz
 from chonkle.settings import Settings
 
 
-@click.command("import", short_help="Read cache entries from a file that export wrote.")
+@click.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--allow-unauthenticated",

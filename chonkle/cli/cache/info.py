@@ -14,7 +14,7 @@ from chonkle.errors import explained
 from chonkle.settings import Settings
 
 
-@click.command(short_help="Show where the cache is and what it is worth.")
+@click.command
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(*, as_json: bool) -> None:
     """Show where the cache is, whether it is trusted, what it holds and what that saved.

@@ -18,7 +18,7 @@ _HEADER = (
 _UNKNOWN = "-"
 
 
-@click.command("list", short_help="List what is in the cache.")
+@click.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def listing(*, as_json: bool) -> None:
     """List the entries of the cache: what they were compiled from, and what they are worth.

@@ -15,7 +15,7 @@ from chonkle.engine import wasmtime_version
 from chonkle.settings import Settings
 
 
-@click.command(short_help="Remove what is stale, old or too much.")
+@click.command
 @click.option(
     "--max-size",
     type=Size(),

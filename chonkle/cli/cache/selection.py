@@ -2,15 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
-from chonkle.errors import ResolveError
-from chonkle.names import is_codec_name
+from chonkle.errors import ResolveError, suggest
 from chonkle.pipeline import define, load
 from chonkle.resolver import Resolution, Resolver
 from chonkle.runtime import Runtime
-from chonkle.storage.store import BadFile, CodecStore, WasmCodec, bundled_store
+from chonkle.storage.store import BadFile, CodecStore, WasmCodec
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +52,9 @@ def installed_codecs(store: Path) -> Selection:
     Raises:
         StoreError: when the store cannot be read.
     """
-    ids = {*CodecStore(store).codec_ids(), *bundled_store().codec_ids()}
     resolver = Resolver(codec_store=store)
     parts = []
-    for codec_id in sorted(filter(is_codec_name, ids)):
+    for codec_id in resolver.codec_ids():
         found, bad_files = resolver.survey(codec_id, backends=("core", "component"))
         parts.append(Selection(found, [(codec_id, bad) for bad in bad_files]))
     return Selection.union(parts)
@@ -131,8 +128,7 @@ def _names_of(found: Resolution) -> tuple[str, str, str]:
 
 def _unknown(name: str, installed: Selection) -> ResolveError:
     known = {each for found in installed.codecs for each in _names_of(found)}
-    similar = ", ".join(f"`{each}`" for each in get_close_matches(name, sorted(known)))
     return ResolveError(
         f"no codec, implementation or file `{name}`",
-        hint=f"did you mean {similar}?" if similar else "`chonkle codecs` lists what there is",
+        hint=suggest(name, sorted(known), otherwise="`chonkle codecs` lists what there is"),
     )

@@ -24,7 +24,7 @@ from chonkle.errors import CacheError
 from chonkle.settings import Settings
 
 
-@click.command(short_help="Check what is in the cache.")
+@click.command
 @click.option(
     "--recompile",
     is_flag=True,

@@ -16,7 +16,6 @@ from chonkle.cli.options import (
     compile_options,
     preference_option,
     runtime_of,
-    to_preference,
 )
 from chonkle.cli.output import print_json, print_lines, shown_time, table
 from chonkle.errors import CacheError, ChonkleError
@@ -29,7 +28,7 @@ _LIMITS: dict[EngineName, Limits] = {"default": Limits(), "interruptible": Limit
 type Result = Literal["compiled", "present", "native", "failed"]
 
 
-@click.command(short_help="Compile codecs before they are needed.")
+@click.command
 @click.argument("names", nargs=-1, metavar="[PIPELINE|CODEC|DIR]...")
 @codec_store_option
 @preference_option
@@ -43,7 +42,7 @@ type Result = Literal["compiled", "present", "native", "failed"]
 def warm(
     names: tuple[str, ...],
     *,
-    preference: str | None,
+    preference: list[str],
     interruptible: bool,
     as_json: bool,
     **options: Any,  # noqa: ANN401 - click's options
@@ -60,7 +59,7 @@ def warm(
       chonkle cache warm zlib tiff-predictor-2-c@1.0.0 ./mystery.wasm
     """
     runtime = runtime_of(options)
-    resolver = Resolver(preference=to_preference(preference))
+    resolver = Resolver(preference=preference)
     selection = select_codecs(names, resolver=resolver, runtime=runtime)
     demand_writable(runtime.settings.cache)
     engines: list[EngineName] = ["default", "interruptible"] if interruptible else ["default"]

@@ -1,4 +1,4 @@
-//! adler32: the checksum of RFC 1950, section 8, before the data or behind them, as numcodecs does.
+//! adler32: the checksum of RFC 1950, section 8, before or after the data, as in numcodecs.
 
 use checksum_kernel::{Adler32, Location, decode, encode};
 use chonkle_codec::{Inputs, Outputs, Result, Transform};

@@ -1,8 +1,8 @@
-/* bitround: floats rounded to fewer bits of mantissa, half to even, as numcodecs does.
+/* bitround: floats rounded to fewer bits of mantissa, half to even, as in numcodecs.
  *
  * M. Klöwer et al.: Compressing atmospheric data into its real information content, Nature
- * Computational Science 1, 2021. The bits of a float, taken as an integer, are ordered as its
- * magnitudes are, so rounding is an addition that may carry into the exponent:
+ * Computational Science 1, 2021. As integers, the bits of floats are ordered like their magnitudes,
+ * so rounding is an addition that may carry into the exponent:
  *
  *     (bits + half - 1 + last) & ~dropped      last: the lowest bit that is kept
  */
@@ -38,7 +38,7 @@ INLINE v128_t shift_right(v128_t bits, uint32_t by, size_t size) {
     }
 }
 
-/* drop: bits to lose, at least 1. */
+/* drop: how many bits to clear, at least 1. */
 INLINE v128_t rounded(v128_t bits, uint32_t drop, size_t size) {
     const v128_t one = splat(1, size), half = splat(((uint64_t)1 << (drop - 1)) - 1, size);
     const v128_t kept = splat(~(uint64_t)0 << drop, size);

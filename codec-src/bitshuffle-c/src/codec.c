@@ -1,11 +1,9 @@
 /* bitshuffle: the first bits of all elements, then the second bits, and so on: the filter of the
  * bitshuffle library (K. Masui et al., Astronomy and Computing 12, 2015), HDF5 filter 32008,
- * without compression.
+ * without compression. bits.h describes the order of bits.
  *
- * It works on blocks of `blocksize` elements, a multiple of 8. The last block has the multiple of 8
- * that is left, and up to 7 elements behind it stay as they are. In a block of `count` elements,
- * byte j of row 8 b + k holds bit k of byte b of the elements 8 j to 8 j + 7, the first of them in
- * its lowest bit. */
+ * It works on blocks of `blocksize` elements, a multiple of 8. The last block is the largest
+ * multiple of 8 that is left; the up to 7 elements after it are copied. */
 #include <stdlib.h>
 
 #include "bits.h"
@@ -13,7 +11,7 @@
 
 enum { BITS = 8, BLOCK_TARGET = 8192, BLOCK_LEAST = 128 };
 
-/* The library's own choice: 8 KiB, but at least 128 elements. */
+/* The library's default: 8 KiB, at least 128 elements. */
 static uint64_t default_block(uint64_t size) {
     uint64_t count = BLOCK_TARGET / size / BITS * BITS;
     return count < BLOCK_LEAST ? BLOCK_LEAST : count;

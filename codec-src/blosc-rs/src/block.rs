@@ -4,9 +4,9 @@
 //! +0 header    +16 u32 start of each block    { u32 size, stream }* of each block
 //! ```
 //!
-//! A start counts from the header. A block has one stream or, when it is split, one for each byte
-//! of an element; a stream that is as large as what it holds is not compressed. The last block may
-//! be smaller than the others, and is not split then.
+//! A start is an offset from the header. A block has one stream or, when it is split, one for each
+//! byte of an element. A stream as large as its decoded data is not compressed. The last block may
+//! be smaller than the others; it is not split then.
 
 use std::mem::MaybeUninit;
 use std::slice;
@@ -16,14 +16,14 @@ use chonkle_codec::{Error, Result};
 use crate::filter::Filter;
 use crate::header::{HEADER, Header};
 
-/// Bytes of a start and of a size.
+/// The bytes of a start and of a size.
 const WORD: usize = 4;
 const BAD: &str = "port `bytes`: bad or truncated block";
 
-/// Codes the blocks of one chunk, in memory that all of them use.
+/// Encodes or decodes the blocks of a chunk, with the same memory for each.
 pub struct Blocks<'a> {
     header: &'a Header,
-    /// Room for a block that is filtered, and one for filtering it.
+    /// Room for a filtered block, and scratch memory of the filter.
     memory: Vec<u8>,
 }
 
@@ -38,7 +38,7 @@ impl<'a> Blocks<'a> {
         Ok(Self { header, memory })
     }
 
-    /// Decodes all blocks; the output has the size that the header says.
+    /// Decodes all blocks; the output has the size in the header.
     pub fn decode(&mut self, chunk: &[u8], output: &mut [MaybeUninit<u8>]) -> Result {
         let header = self.header;
         for (index, block) in output.chunks_mut(header.block).enumerate() {
@@ -56,8 +56,8 @@ impl<'a> Blocks<'a> {
         Ok(())
     }
 
-    /// Encodes all blocks, at a level from 1 to 9, and gives the size of the chunk without having
-    /// written its header; None where it has no room.
+    /// Encodes all blocks at a level from 1 to 9, and returns the size of the chunk; None when its
+    /// room is too small. Does not write the header.
     pub fn encode(
         &mut self,
         level: i32,
@@ -111,7 +111,7 @@ fn decode_streams(
     Ok(())
 }
 
-/// Writes the streams of a block to where they shall be, and gives where they end.
+/// Writes the streams of a block at `at`; returns their end, or None when the room is too small.
 fn encode_streams(
     header: &Header,
     level: i32,
@@ -153,6 +153,6 @@ fn put_word(chunk: &mut [MaybeUninit<u8>], at: usize, value: usize) -> Option<()
 
 fn copy(from: &[u8], to: &mut [MaybeUninit<u8>]) {
     assert!(from.len() == to.len());
-    // SAFETY: both have the same length, and one is borrowed alone.
+    // SAFETY: both have the same length and do not overlap.
     unsafe { to.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(from.as_ptr(), from.len()) }
 }

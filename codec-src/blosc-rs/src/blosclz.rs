@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! 000lllll                            l + 1 literal bytes follow
-//! mmmddddd [255 ... m] dddddddd       m + 2 bytes from d + 1 bytes before, m from 1; of m = 7, what
-//!                                     follows until a byte below 255 is added to it
+//! mmmddddd [255 ... m] dddddddd       m + 2 bytes from d + 1 bytes before, m from 1; to m = 7, the
+//!                                     next bytes are added, up to one below 255
 //! mmm11111 [255 ... m] 11111111 d d   the distance is d + 8192, d in two bytes, the high one first
 //! ```
 //!
-//! The stream begins with literals and ends with them. Decompressing is written here because
-//! c-blosc adds lengths up before it looks at them, and streams of some megabytes can make that
-//! overflow; compressing is c-blosc's.
+//! A stream begins and ends with literals. The compressor is c-blosc's. The decompressor is not:
+//! c-blosc's sums up a length before it checks it, and a stream of some megabytes can make that
+//! sum overflow.
 
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
@@ -81,7 +81,7 @@ fn take(rest: &mut &[u8]) -> Option<u8> {
     Some(first)
 }
 
-/// Repeats what was written before; gives where that ends.
+/// Copies a match from earlier output; returns its end.
 fn copy(
     output: &mut [MaybeUninit<u8>],
     at: usize,
@@ -90,7 +90,7 @@ fn copy(
 ) -> Option<usize> {
     let end = at.checked_add(length).filter(|&end| end <= output.len())?;
     let from = at.checked_sub(distance)?;
-    // Words that do not overlap; the last one may reach beyond the end.
+    // Words do not overlap; the last one may exceed the match.
     if distance >= WORD && output.len() - end >= WORD {
         for done in (0..length).step_by(WORD) {
             output.copy_within(from + done..from + done + WORD, at + done);
@@ -106,7 +106,7 @@ fn copy(
     Some(end)
 }
 
-/// Compresses to a stream, and gives how many bytes it wrote; None where that did not save any.
+/// Compresses to a stream and returns its size; None when it is not smaller.
 pub fn compress(
     level: i32,
     is_split: bool,

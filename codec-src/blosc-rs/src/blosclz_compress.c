@@ -1,6 +1,6 @@
 /* The compressor of BloscLZ. Its decompressor is blosclz.rs. */
 
-/* What blosc-common.h reads from this name is that words may lie at any address. */
+/* Tells blosc-common.h that words may be unaligned. */
 #define __amd64 1
 
 #include "fastcopy.c"

@@ -1,4 +1,4 @@
-//! The compressors that a chunk can be made with.
+//! The compressors of chunks.
 
 use std::mem::MaybeUninit;
 
@@ -17,9 +17,9 @@ pub enum Compressor {
     Zstd,
 }
 
-/// The longest match of DEFLATE is 258 bytes and takes 2 bits at least.
+/// DEFLATE's longest match is 258 bytes and takes at least 2 bits.
 const DEFLATE_RATIO_MAX: usize = 1032;
-/// A block of zstd holds 128 KiB at most, and takes 4 bytes at least.
+/// A block of zstd holds at most 128 KiB and takes at least 4 bytes.
 const ZSTD_RATIO_MAX: usize = (128 << 10) / 4;
 
 impl Compressor {
@@ -27,7 +27,7 @@ impl Compressor {
     /// The names of all, in the same order.
     pub const NAMES: [&str; 5] = ["blosclz", "lz4", "lz4hc", "zlib", "zstd"];
 
-    /// The number that stands for the format in a header; 2 is Snappy.
+    /// The number of the format in a header; 2 is Snappy.
     pub fn format(self) -> u8 {
         match self {
             Self::BloscLz => 0,
@@ -41,17 +41,17 @@ impl Compressor {
         Self::ALL.into_iter().find(|compressor| compressor.format() == number)
     }
 
-    /// Whether it is for ratio more than for speed: its blocks are larger.
+    /// Whether it favours ratio over speed: its blocks are larger.
     pub fn is_slow(self) -> bool {
         matches!(self, Self::Lz4Hc | Self::Zlib | Self::Zstd)
     }
 
-    /// Whether blocks are split before it.
+    /// Whether its blocks are split.
     pub fn splits(self) -> bool {
         self != Self::Zstd
     }
 
-    /// No stream grows more than so many times.
+    /// The largest ratio of a stream.
     pub fn ratio_max(self) -> usize {
         match self {
             Self::BloscLz | Self::Lz4 | Self::Lz4Hc => lz4_kernel::RATIO_MAX,
@@ -73,7 +73,8 @@ impl Compressor {
         })
     }
 
-    /// Compresses a part of a block, at a level from 1 to 9; None where the room was too little.
+    /// Compresses a part of a block at a level from 1 to 9 and returns the compressed size; None
+    /// when the room is too small.
     pub fn compress(
         self,
         level: i32,

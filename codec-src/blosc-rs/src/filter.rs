@@ -1,4 +1,4 @@
-//! What is done to a block before it is compressed.
+//! The filter of a block before compression.
 
 use std::mem::MaybeUninit;
 
@@ -25,14 +25,14 @@ unsafe extern "C" {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Filter {
     None,
-    /// Bytes of equal significance are put next to each other.
+    /// Puts bytes of equal significance next to each other.
     Bytes,
-    /// Bits are.
+    /// Puts bits of equal significance next to each other.
     Bits,
 }
 
 impl Filter {
-    /// Filters a block. All three have the same length.
+    /// Filters a block. All slices have its length; `element` is not 0.
     pub fn apply(
         self,
         element: usize,
@@ -54,11 +54,11 @@ impl Filter {
         }
     }
 
-    /// Undoes it.
+    /// Reverses [`Filter::apply`].
     ///
     /// # Safety
     ///
-    /// The block was written.
+    /// All bytes of `block` were written.
     pub unsafe fn undo(
         self,
         element: usize,

@@ -1,4 +1,4 @@
-//! What stands in front of a chunk, and the size of its blocks.
+//! The header of a chunk, and the size of its blocks.
 //!
 //! ```text
 //! +0 u8 version    +1 u8 version of the compressor    +2 u8 flags    +3 u8 size of an element
@@ -12,11 +12,11 @@ use chonkle_codec::{Error, Result};
 use crate::compressor::Compressor;
 use crate::filter::Filter;
 
-/// Bytes of a header.
+/// The size of a header.
 pub const HEADER: usize = 16;
-/// The most bytes that a chunk may hold.
+/// The largest decoded size of a chunk.
 pub const SIZE_MAX: usize = i32::MAX as usize - HEADER;
-/// The most bytes that are stored as they are, because blocks could not be smaller.
+/// The largest size that is always stored, as it is smaller than a block.
 pub const STORED_MAX: usize = PART_MIN - 1;
 
 const VERSION: u8 = 2;
@@ -29,9 +29,9 @@ const RESERVED: u8 = 1 << 3;
 const WHOLE: u8 = 1 << 4;
 const COMPRESSOR_SHIFT: u8 = 5;
 
-/// The least bytes of a block, and of each part of one that is split.
+/// The smallest size of a block, and of a part of a split block.
 const PART_MIN: usize = 128;
-/// Blocks of larger elements are not split.
+/// The largest element of a split block.
 const ELEMENT_SPLIT_MAX: usize = 16;
 const BLOCK_MAX: usize = (i32::MAX as usize - 255 * 4) / 3;
 
@@ -40,21 +40,21 @@ const KIB: usize = 1 << 10;
 pub struct Header {
     pub compressor: Compressor,
     pub filter: Filter,
-    /// Whether the bytes are there as they are.
+    /// Whether the chunk is not compressed.
     pub is_stored: bool,
     /// Whether a block is split into a part for each byte of an element.
     pub is_split: bool,
-    /// Bytes of an element, at least 1.
+    /// Bytes per element, at least 1.
     pub element: usize,
-    /// Bytes that the chunk holds.
+    /// The decoded size of the chunk.
     pub size: usize,
-    /// Bytes of a block but the last, at least 1.
+    /// Bytes per block, at least 1; the last one may have fewer.
     pub block: usize,
 }
 
 impl Header {
-    /// Reads the header of a chunk. What it says of sizes agrees with each other, and with what the
-    /// chunk can hold at most.
+    /// Reads the header of a chunk. Checks that its sizes are consistent with each other and with
+    /// the most that the chunk can decode to.
     pub fn read(chunk: &[u8]) -> Result<Self> {
         let Some((head, body)) = chunk.split_first_chunk::<HEADER>() else {
             return Err("port `bytes`: truncated, expected a header of 16 bytes".into());
@@ -101,7 +101,7 @@ impl Header {
         )))
     }
 
-    /// Tells whether so many bytes behind the header can be what it says.
+    /// Tells whether the header's sizes are possible with `body` bytes after it.
     fn is_true(&self, body: usize) -> bool {
         if self.is_stored {
             return body == self.size;
@@ -114,7 +114,7 @@ impl Header {
             && !(self.is_split && self.block % self.element != 0)
     }
 
-    /// Makes the header of a chunk; `block` is how large blocks shall be, 0 leaves that open.
+    /// Makes the header of a chunk; `block` is the wanted size of blocks, 0 for an automatic one.
     pub fn new(
         compressor: Compressor,
         level: i32,
@@ -128,7 +128,7 @@ impl Header {
         Self { compressor, filter, is_stored: false, is_split, element, size, block }
     }
 
-    /// Writes the header of a chunk of so many bytes, which has room for it.
+    /// Writes the header to a chunk, which has at least its size.
     pub fn write(&self, chunk_size: usize, chunk: &mut [MaybeUninit<u8>]) {
         let mut flags = self.compressor.format() << COMPRESSOR_SHIFT;
         flags |= match self.filter {
@@ -145,7 +145,7 @@ impl Header {
         chunk[..HEADER].copy_from_slice(&head.map(MaybeUninit::new));
     }
 
-    /// How many parts a block of so many bytes has.
+    /// The number of parts of a block of `size` bytes.
     pub fn parts(&self, size: usize) -> usize {
         if self.is_split && size == self.block { self.element } else { 1 }
     }
@@ -155,7 +155,7 @@ fn can_split(element: usize, block: usize) -> bool {
     (1..=ELEMENT_SPLIT_MAX).contains(&element) && block / element >= PART_MIN
 }
 
-/// Chooses the size of a block as c-blosc does, so that chunks compress as well.
+/// Chooses the size of a block as c-blosc does, for the same ratio.
 fn block_size(
     compressor: Compressor,
     level: i32,

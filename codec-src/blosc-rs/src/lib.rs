@@ -1,7 +1,7 @@
-//! blosc: chunks of Blosc 1, as c-blosc's README_CHUNK_FORMAT describes them.
+//! blosc: chunks of Blosc 1, in the format of c-blosc's README_CHUNK_FORMAT.
 //!
-//! c-blosc itself was left aside: it wants threads, and never learns how long a chunk is. What it
-//! compresses with is compiled in; the container and the shuffling are ours.
+//! It does not use c-blosc's own container code, which needs threads and does not check the length
+//! of a chunk; only the compressors are compiled in.
 
 mod block;
 mod blosclz;
@@ -30,7 +30,7 @@ impl Transform for Blosc {
         let mut output = outputs.begin("bytes", header.size)?;
         let mut blocks = Blocks::new(&header)?;
         blocks.decode(chunk, &mut output.spare()[..header.size])?;
-        // SAFETY: every block was written whole.
+        // SAFETY: all blocks were written.
         unsafe { output.advance(header.size) };
         Ok(())
     }
@@ -59,7 +59,7 @@ impl Transform for Blosc {
             let room = &mut output.spare()[..HEADER + decoded.len()];
             if let Some(size) = Blocks::new(&header)?.encode(level, decoded, room)? {
                 header.write(size, room);
-                // SAFETY: that, and all behind it.
+                // SAFETY: the header and all blocks were written.
                 unsafe { output.advance(size) };
                 return Ok(());
             }
@@ -69,7 +69,7 @@ impl Transform for Blosc {
     }
 }
 
-/// Writes a chunk that holds the bytes as they are.
+/// Writes a chunk that is not compressed.
 fn store(header: &Header, decoded: &[u8], output: &mut Output) -> Result {
     let size = HEADER + decoded.len();
     header.write(size, output.spare());

@@ -1,8 +1,9 @@
-/* The filters of Blosc on one block: those of kernels/, and what they do with a rest. */
+/* The filters of Blosc on one block: those of kernels/, with a rest that is copied. */
 #include "bits.h"
 
-/* Whole elements are shuffled; what is left at the end of the block stays as it is.
- *   size: bytes of the block; of an element, `element`. */
+/* Shuffle whole elements; the rest of the block is copied.
+ *   size:    bytes of the block.
+ *   element: bytes of an element. */
 void blosc_shuffle(const uint8_t *from, uint8_t *to, size_t size, size_t element) {
     const size_t count = size / element, whole = count * element;
     if (count) transpose_split(from, to, count, (ptrdiff_t)count, element);
@@ -15,7 +16,7 @@ void blosc_unshuffle(const uint8_t *from, uint8_t *to, size_t size, size_t eleme
     memcpy(to + whole, from + whole, size - whole);
 }
 
-/* Bits are shuffled only where the number of elements is a multiple of 8.
+/* Shuffle bits when the number of elements is a multiple of 8; otherwise the block is copied.
  *   scratch: room for a block. */
 void blosc_bitshuffle(const uint8_t *from, uint8_t *to, size_t size, size_t element,
                       uint8_t *scratch) {

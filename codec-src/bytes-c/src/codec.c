@@ -1,11 +1,11 @@
-/* bytes: the elements of an array in a byte order, as the codec `bytes` of Zarr 3 has it.
+/* bytes: the elements of an array in a byte order, as the codec `bytes` of Zarr 3.
  *
- * Decoded elements are little-endian, so one order changes nothing, and the other turns every
- * element around, in both directions. */
+ * Decoded elements are little-endian: one order changes nothing, the other reverses the bytes of
+ * each element, in both directions. */
 #include "byteorder.h"
 #include "chonkle_codec.h"
 
-/* With the size known, so that there is no question of it in the loop. */
+/* A loop for each size, which is a constant in it. */
 static void swap(uint8_t *data, size_t size_bytes, size_t size) {
     switch (size) {
         case 2: byteorder_swap_all(data, size_bytes, 2); break;

@@ -1,4 +1,4 @@
-//! libbz2's two streams, safe to use: each lives for one call, and is ended whatever comes of it.
+//! A safe interface to libbz2's streams: each lives for one call, and always ends with it.
 
 use std::ffi::c_int;
 use std::ptr;
@@ -7,39 +7,39 @@ use chonkle_codec::{Output, Result};
 use libbz2_rs_sys as sys;
 
 const QUIET: c_int = 0;
-/// Faster, with more memory.
+/// The faster decoder, which needs more memory.
 const FAST: c_int = 0;
-/// When repetitive data are sorted in another way: the library's own choice.
+/// When to sort repetitive data with another algorithm: the library's default.
 const WORK_FACTOR: c_int = 0;
 
 const BAD: &str = "port `bytes`: bad or truncated bzip2 stream, or wrong checksum";
 const NO_MEMORY: &str = "out of memory for bzip2's tables";
 
-/// Where the level stands in a stream, as a digit.
+/// The offset of the level, a digit, in a stream.
 const LEVEL_AT: usize = 3;
-/// What a block holds, for each level: so much, but for a few bytes.
+/// A block holds the level times `BLOCK` bytes, less `BLOCK_LESS`.
 const BLOCK: usize = 100_000;
 const BLOCK_LESS: usize = 19;
 
-/// How many bytes `size` bytes become at most.
+/// The largest compressed size of `size` bytes.
 pub fn bound(size: usize) -> usize {
     size.saturating_add(size / 100 + 600)
 }
 
-/// Decompresses the stream at the start of `encoded`, behind what `output` has already; gives what
-/// stands behind that stream.
+/// Decompresses the stream at the start of `encoded` and appends it to `output`. Returns the bytes
+/// after the stream.
 pub fn decompress<'a>(encoded: &'a [u8], output: &mut Output) -> Result<&'a [u8]> {
     let mut stream = empty();
-    // SAFETY: the stream does not move before its end, which is that of the guard.
+    // SAFETY: the stream does not move before the guard ends it.
     let started = unsafe { sys::BZ2_bzDecompressInit(&mut stream, QUIET, FAST) };
     let mut guard = Guard { stream: &mut stream, end: sys::BZ2_bzDecompressEnd };
     expect(started, sys::BZ_OK)?;
     guard.feed(encoded);
     loop {
-        // SAFETY: the stream points to what is left of `encoded` and to room that is ours.
+        // SAFETY: the stream points to the rest of `encoded` and to the spare room.
         match guard.step(output, |stream| unsafe { sys::BZ2_bzDecompress(stream) }) {
             (sys::BZ_STREAM_END, _) => return Ok(guard.left(encoded)),
-            // It wants more of the input than there is.
+            // The input is truncated.
             (sys::BZ_OK, 1..) => return Err(BAD.into()),
             (sys::BZ_OK, 0) => output.reserve(1)?,
             (code, _) => expect(code, sys::BZ_OK)?,
@@ -47,19 +47,19 @@ pub fn decompress<'a>(encoded: &'a [u8], output: &mut Output) -> Result<&'a [u8]
     }
 }
 
-/// Compresses into a stream behind what `output` has already, at a level from 1 to 9.
+/// Compresses to a stream and appends it to `output`; the level is from 1 to 9.
 pub fn compress(decoded: &[u8], level: c_int, output: &mut Output) -> Result {
-    // What fits into one block becomes the same at each level, and tables are those of the level:
-    // clearing 8 MB of them takes longer than to compress a little.
+    // Data that fits in one block compresses to the same bytes at each level, except for the level
+    // itself. The lowest level has the smallest tables: clearing 8 MB takes time.
     let (start, least) = (output.len(), level_that_holds(decoded.len()).min(level));
     let mut stream = empty();
-    // SAFETY: the stream does not move before its end, which is that of the guard.
+    // SAFETY: the stream does not move before the guard ends it.
     let started = unsafe { sys::BZ2_bzCompressInit(&mut stream, least, QUIET, WORK_FACTOR) };
     let mut guard = Guard { stream: &mut stream, end: sys::BZ2_bzCompressEnd };
     expect(started, sys::BZ_OK)?;
     guard.feed(decoded);
     loop {
-        // SAFETY: the stream points to what is left of `decoded` and to room that is ours.
+        // SAFETY: the stream points to the rest of `decoded` and to the spare room.
         match guard.step(output, |stream| unsafe { sys::BZ2_bzCompress(stream, sys::BZ_FINISH) }) {
             (sys::BZ_STREAM_END, _) => {
                 output.as_mut_slice()[start + LEVEL_AT] = b'0' + level as u8;
@@ -71,8 +71,8 @@ pub fn compress(decoded: &[u8], level: c_int, output: &mut Output) -> Result {
     }
 }
 
-/// Gives the level from which on a block holds so many bytes, even if they are runs of four, each of
-/// which becomes five.
+/// Returns the lowest level whose block holds `size` bytes, even when they are runs of four, each
+/// of which becomes five.
 fn level_that_holds(size: usize) -> c_int {
     let most = size.saturating_add(size / 4 + BLOCK_LESS);
     (most / BLOCK).saturating_add(1).try_into().unwrap_or(c_int::MAX)
@@ -105,7 +105,7 @@ fn empty() -> sys::bz_stream {
 
 type End = unsafe extern "C" fn(*mut sys::bz_stream) -> c_int;
 
-/// A stream that was begun, and its end.
+/// A stream that was begun, and the function that ends it.
 struct Guard<'a> {
     stream: &'a mut sys::bz_stream,
     end: End,
@@ -117,12 +117,12 @@ impl Guard<'_> {
         self.stream.avail_in = input.len() as u32;
     }
 
-    /// Gives what was not taken of an input.
+    /// Returns the bytes of an input that the stream did not take.
     fn left<'i>(&self, input: &'i [u8]) -> &'i [u8] {
         &input[input.len() - self.stream.avail_in as usize..]
     }
 
-    /// Does what can be done in the room that there is; gives the answer, and how much room is left.
+    /// Runs the stream in the spare room; returns the library's result and the room left.
     fn step(
         &mut self,
         output: &mut Output,
@@ -134,7 +134,7 @@ impl Guard<'_> {
         self.stream.avail_out = size as u32;
         let code = run(self.stream);
         let left = self.stream.avail_out;
-        // SAFETY: the library wrote what it counted.
+        // SAFETY: the library wrote the bytes it counted.
         unsafe { output.advance(size - left as usize) };
         (code, left)
     }
@@ -142,7 +142,7 @@ impl Guard<'_> {
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        // SAFETY: a stream; one that did not begin is refused.
+        // SAFETY: a stream; the library refuses one that did not begin.
         unsafe { (self.end)(self.stream) };
     }
 }

@@ -1,4 +1,4 @@
-//! bz2: bzip2 streams, on libbz2-rs, which is bzip2 in Rust.
+//! bz2: bzip2 streams, with libbz2-rs, which is bzip2 in Rust.
 
 mod bzip2;
 
@@ -6,14 +6,13 @@ use std::cell::Cell;
 
 use chonkle_codec::{Inputs, Outputs, Result, Transform};
 
-/// Room for a first try, in sizes of what is encoded.
+/// The first room is the size of the last output, but at least and at most these multiples of the
+/// encoded size: 40 bytes can decode to 46 MB.
 const RATIO_FIRST: usize = 8;
-/// The last output's size is a good guess, but only where it is not beyond all measure: 46 MB may
-/// stand in 40 bytes.
 const RATIO_GUESSED: usize = 256;
 
 thread_local! {
-    /// How large the last output was. The chunks of an array mostly have one size.
+    /// The size of the last output, as the chunks of an array mostly have one size.
     static LAST_SIZE: Cell<usize> = const { Cell::new(0) };
 }
 

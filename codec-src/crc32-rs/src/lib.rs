@@ -1,4 +1,4 @@
-//! crc32: the checksum of RFC 1952, section 8, before the data or behind them, as numcodecs does.
+//! crc32: the checksum of RFC 1952, section 8, before or after the data, as in numcodecs.
 
 use checksum_kernel::{Crc, Ieee, Location, decode, encode};
 use chonkle_codec::{Inputs, Outputs, Result, Transform};

@@ -1,4 +1,4 @@
-//! crc32c: the checksum of RFC 3720, section 12.1, before the data or behind them, as numcodecs does.
+//! crc32c: the checksum of RFC 3720, section 12.1, before or after the data, as in numcodecs.
 
 use checksum_kernel::{Crc, Iscsi, Location, decode, encode};
 use chonkle_codec::{Inputs, Outputs, Result, Transform};

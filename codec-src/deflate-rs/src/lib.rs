@@ -1,4 +1,4 @@
-//! deflate: DEFLATE (RFC 1951) with nothing around it, on libdeflate.
+//! deflate: raw DEFLATE (RFC 1951), with libdeflate.
 
 use chonkle_codec::{Inputs, Outputs, Result, Transform};
 use deflate_kernel::{Raw, decode, encode};

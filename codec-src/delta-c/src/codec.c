@@ -1,10 +1,10 @@
-/* delta: differences between neighbouring elements, as numcodecs computes them.
+/* delta: differences between neighbouring elements, as in numcodecs.
  *
  *     decoded  a  b    c    d            of `dtype`
  *     encoded  a  b-a  c-b  d-c          computed in `dtype`, stored as `astype`
  *
- * Decoding sums in the wider of the two types. Integers are modulo 2^bits, so for them the order of
- * summing and converting does not matter; for floats it is NumPy's. */
+ * Decoding sums in the wider of the two types. Integers are modulo 2^bits, so the order of summing
+ * and converting does not matter; for floats it is NumPy's. */
 #include "byteorder.h"
 #include "chonkle_codec.h"
 #include "convert.h"
@@ -48,7 +48,7 @@ static bool read_elements(chonkle_call *call, bool is_encoding, elements *found)
         for (size_t i = 1; i < count; i++) of[i] += of[i - 1];                                  \
     }
 
-/* Half floats are subtracted as floats, one by one. */
+/* Half floats are subtracted as floats. */
 static void subtract_f2(uint8_t *data, size_t count) {
     f2 *of = (f2 *)data;
     for (size_t at = count; at > 1; at--) of[at - 1] -= of[at - 2];
@@ -80,11 +80,11 @@ static void sum(uint8_t *data, size_t size, const chonkle_type *type) {
     }
 }
 
-/* Begin the output with elements of another type; returns where they are. */
+/* Begin the output and convert elements into it; returns them, or NULL after a failure. */
 static uint8_t *converted(chonkle_call *call, const chonkle_port *bytes, const chonkle_type *from,
                           const chonkle_type *to, size_t *size) {
     size_t count = bytes->size / from->size;
-    /* Below 2^31 bytes, seven times as much does not fit a size_t. */
+    /* `bytes` may have 2 GiB, so that eight times as much does not fit a size_t. */
     if (count > INT32_MAX / to->size) {
         chonkle_fail(call, "port `bytes`: %zu elements of `%c%zu` need more than 2 GiB", count,
                      to->kind, to->size);

@@ -1,4 +1,4 @@
-/* Elements of one type to those of another size: integers modulo 2^bits, floats rounded to even. */
+/* Elements to a type of another size: integers modulo 2^bits, floats rounded to even. */
 #ifndef CONVERT_H
 #define CONVERT_H
 
@@ -24,7 +24,7 @@ CONVERT(f2, f4) CONVERT(f2, f8) CONVERT(f4, f2) CONVERT(f8, f2)
 
 typedef void converter(const uint8_t *restrict source, uint8_t *restrict target, size_t count);
 
-/* Whether an integer has a sign matters only to those that become wider. By log2 of the size. */
+/* By log2 of the sizes. The sign of an integer matters only when it becomes wider. */
 static converter *const convert_integers[2][4][4] = {
     {{0, u1_to_i2, u1_to_i4, u1_to_i8},
      {i2_to_i1, 0, u2_to_i4, u2_to_i8},
@@ -38,7 +38,8 @@ static converter *const convert_integers[2][4][4] = {
 static converter *const convert_floats[4][4] = {
     {0}, {0, 0, f2_to_f4, f2_to_f8}, {0, f4_to_f2, 0, f4_to_f8}, {0, f8_to_f2, f8_to_f4, 0}};
 
-/* `count` little-endian elements; both are integers or both floats, of different sizes. */
+/* Convert `count` little-endian elements; both types are integers or both floats, of different
+ * sizes. */
 static void convert(const uint8_t *restrict source, const chonkle_type *from,
                     uint8_t *restrict target, const chonkle_type *to, size_t count) {
     int row = __builtin_ctz(from->size), column = __builtin_ctz(to->size);

@@ -1,7 +1,7 @@
-/* fixedscaleoffset: (x - offset) * scale, rounded half to even, as numcodecs computes it.
+/* fixedscaleoffset: (x - offset) * scale, rounded half to even, as in numcodecs.
  *
- * Decoding is x / scale + offset; an integer of the decoded type loses its fraction then. What is
- * rounded when, and in which precision, is NumPy's: see blocks.h. */
+ * Decoding is x / scale + offset, truncated when the decoded type is an integer. Precision and
+ * rounding are NumPy's: see blocks.h. */
 #include "blocks.h"
 
 typedef struct {
@@ -33,7 +33,7 @@ static void decode_single(block *values, size_t count, const void *parameters) {
     for (size_t i = 0; i < count; i++) values->single[i] = values->single[i] / scale + offset;
 }
 
-/* Every result is a half float, before the next step. */
+/* Each step's result is rounded to a half float. */
 static void encode_half(block *values, size_t count, const void *parameters) {
     const line *by = parameters;
     const f2 offset = (f2)by->offset, scale = (f2)by->scale;

@@ -1,4 +1,4 @@
-//! fletcher32: the checksum of HDF5 and netCDF-4 behind the data, as numcodecs has it.
+//! fletcher32: the checksum of HDF5 and netCDF-4 after the data, as in numcodecs.
 
 use checksum_kernel::{Fletcher32, Location, decode, encode};
 use chonkle_codec::{Inputs, Outputs, Result, Transform};

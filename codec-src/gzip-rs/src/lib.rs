@@ -1,9 +1,9 @@
-//! gzip: DEFLATE (RFC 1951) in members of the gzip format (RFC 1952), on libdeflate.
+//! gzip: DEFLATE (RFC 1951) in members of the gzip format (RFC 1952), with libdeflate.
 
 use chonkle_codec::{Inputs, Outputs, Result, Transform};
 use deflate_kernel::{Gzip, decompress, encode};
 
-/// The last bytes of a member: the size of what it decompresses to, modulo 2^32.
+/// The size of a member's last field, the decoded size modulo 2^32.
 const SIZE_BYTES: usize = 4;
 
 struct Codec;
@@ -11,7 +11,7 @@ struct Codec;
 impl Transform for Codec {
     fn decode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
         let encoded = inputs.bytes("bytes")?;
-        // Most files have one member, whose size is the last thing in them.
+        // Most inputs are one member, which ends with its decoded size.
         let expected =
             encoded.last_chunk::<SIZE_BYTES>().map_or(0, |size| u32::from_le_bytes(*size));
         let mut output = outputs.begin("bytes", 0)?;

@@ -1,4 +1,4 @@
-/* identity: the bytes as they are, the smallest codec there is. */
+/* identity: the bytes, unchanged. */
 #include "chonkle_codec.h"
 
 static bool pass(chonkle_call *call) {

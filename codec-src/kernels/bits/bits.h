@@ -1,8 +1,8 @@
 /* The bits of elements to rows of equal significance, and back.
  *
  * Byte j of row 8 b + k holds bit k of byte b of the elements 8 j to 8 j + 7, the first of them in
- * its lowest bit: as the bitshuffle library has it (K. Masui et al., Astronomy and Computing 12,
- * 2015), and Blosc from it. */
+ * its lowest bit, as in Blosc and the bitshuffle library (K. Masui et al., Astronomy and Computing
+ * 12, 2015). */
 #ifndef BITS_H
 #define BITS_H
 
@@ -41,7 +41,7 @@ static inline v128_t bits_transposed(v128_t bits) {
     return wasm_v128_xor(bits, wasm_v128_xor(moved, wasm_i64x2_shl(moved, 28)));
 }
 
-/* Eight rows of bits to a plane: put the bytes of the rows next to each other, and transpose. */
+/* Eight rows of bits to a plane: interleave the bytes of the rows, and transpose. */
 static void bits_plane_of_rows(const uint8_t *rows, uint8_t *plane, size_t count) {
     const size_t row = count / BITS_BYTE;
     transpose_join(rows, plane, row, (ptrdiff_t)row, BITS_BYTE);
@@ -53,9 +53,9 @@ static void bits_plane_of_rows(const uint8_t *rows, uint8_t *plane, size_t count
     wasm_v128_store64_lane(plane + at, last, 0);
 }
 
-/* Elements to rows of bits, and back; `scratch` has room for as much.
- *   count: elements, of `size` bytes each, a multiple of 8 and at least 8.
- * Planes are in `scratch`; elements of one byte are a plane already. */
+/* Elements to rows of bits, and back; none of the arrays overlap.
+ *   scratch: room for all elements, used when `size` is more than 1.
+ *   count:   elements of `size` bytes, a multiple of 8, at least 8. */
 static void bits_split(const uint8_t *from, uint8_t *to, uint8_t *scratch, size_t count,
                        size_t size) {
     if (size > 1) transpose_split(from, scratch, count, (ptrdiff_t)count, size);

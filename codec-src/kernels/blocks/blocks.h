@@ -1,8 +1,8 @@
-/* Arithmetic on elements of any type: a block of them at a time is read as floats, changed, and
- * written as elements of another type, in memory that stays in the cache.
+/* Arithmetic on elements of any type: a block, small enough for the cache, is read as floats,
+ * changed, and written as elements of another type.
  *
- * Floats are computed with as they are, half floats as floats, integers as doubles. That is what
- * NumPy does with an array and a Python float (NEP 50). */
+ * As NumPy does with an array and a Python float (NEP 50), it computes half floats as floats and
+ * integers as doubles. */
 #ifndef BLOCKS_H
 #define BLOCKS_H
 
@@ -17,14 +17,14 @@ enum { BLOCK_COUNT = 512 };
 
 typedef union {
     f4 single[BLOCK_COUNT]; /* of f2 and f4 */
-    f8 wide[BLOCK_COUNT];   /* of everything else */
+    f8 wide[BLOCK_COUNT];   /* of all other types */
 } block;
 
-/* What is done with the first `count` values of a block. */
+/* A function that changes the first `count` values of a block. */
 typedef void block_change(block *values, size_t count, const void *parameters);
 
-/* NumPy leaves to the processor what becomes of a float that the integer has no room for. This is
- * what x86-64 does: the least integer of 32 or 64 bits, of which the low bits are taken. */
+/* A float out of the integer's range: NumPy's result depends on the processor. These functions do
+ * as x86-64 does: the least integer of 32 or 64 bits, of which the low bits are taken. */
 static inline int32_t block_i4(f8 value) {
     int32_t found = __builtin_wasm_trunc_saturate_s_i32_f64(value);
     return value < 0x1p31 ? found : INT32_MIN;
@@ -52,7 +52,7 @@ static inline uint64_t block_u8(f8 value) {
     }                                                                                           \
     break
 
-/* By kind and size of a type, one number. */
+/* A number for the kind and size of a type. */
 enum { BLOCK_I1 = 'i' << 4 | 1, BLOCK_I2 = 'i' << 4 | 2, BLOCK_I4 = 'i' << 4 | 4,
        BLOCK_I8 = 'i' << 4 | 8, BLOCK_U1 = 'u' << 4 | 1, BLOCK_U2 = 'u' << 4 | 2,
        BLOCK_U4 = 'u' << 4 | 4, BLOCK_U8 = 'u' << 4 | 8, BLOCK_F2 = 'f' << 4 | 2,
@@ -66,7 +66,7 @@ static bool block_is_single(const chonkle_type *type) {
     return type->kind == 'f' && type->size < sizeof(f8);
 }
 
-/* Each begins with what lanes.h has for it; `done` is how many elements that did. */
+/* First the vector code of lanes.h, which returns how many elements it did; then the rest. */
 #define BLOCK_LANES(call, target, source, expression)                                           \
     done = call;                                                                                \
     BLOCK_EACH(target, source, expression)
@@ -135,8 +135,8 @@ static void block_write_wide(const f8 *values, uint8_t *to, int type, size_t cou
     }
 }
 
-/* Change all elements of a port and give them as the output `bytes`, in place where there is room.
- *   change: what is done with the values; NULL for nothing but another type. */
+/* Change all elements of a port and make them the output `bytes`, in place unless they grow.
+ *   change: changes the values; NULL to change the type only. */
 static bool blocks_map(chonkle_call *call, const chonkle_port *bytes, const chonkle_type *from,
                        const chonkle_type *to, block_change *change, const void *parameters) {
     size_t count = bytes->size / from->size;
@@ -158,7 +158,7 @@ static bool blocks_map(chonkle_call *call, const chonkle_port *bytes, const chon
             byteorder_swap_all(swapped, here * from->size, from->size);
             source = swapped;
         }
-        /* Changed where they come from or go to, when they are there as they are computed with. */
+        /* Without a copy when the input or the output has the type that is computed with. */
         block *values = block_type(to) == computed ? (block *)target : &scratch;
         if (block_type(from) == computed) values = (block *)source;
         else block_read(source, block_type(from), values, here);
@@ -172,9 +172,8 @@ static bool blocks_map(chonkle_call *call, const chonkle_port *bytes, const chon
     return !in_place || chonkle_output_in_place(call, "bytes", output, count * to->size);
 }
 
-/* Read the ports `dtype`, `astype` and `bytes`.
- *   kinds: of elements that the codec takes.
- *   Gives NULL after a failure. */
+/* Read the ports `dtype`, `astype` and `bytes`; returns `bytes`, or NULL after a failure.
+ *   kinds: the kinds of elements allowed. */
 static chonkle_port *blocks_of(chonkle_call *call, const char *kinds, bool is_encoding,
                                chonkle_type *decoded, chonkle_type *encoded) {
     if (!chonkle_dtype(call, "dtype", kinds, decoded)) return NULL;

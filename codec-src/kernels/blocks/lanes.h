@@ -1,7 +1,7 @@
-/* Blocks of floats read from elements and written as elements, eight at a time: what each function
- * here says how many of, and leaves the rest to loops over single ones.
+/* Elements to blocks of floats and back, with vectors. Each function returns how many elements it
+ * did; its caller does the rest one by one.
  *
- * Integers of 8 bytes and half floats are not here: there are no vectors for them. */
+ * WebAssembly has no vector conversions for integers of 8 bytes and half floats. */
 #ifndef LANES_H
 #define LANES_H
 
@@ -51,7 +51,7 @@ LANES_READ(u4, u4, wasm_v128_load, of, LANES_NEXT, lanes_widen_unsigned)
 
 /* ---- floats and doubles to elements -------------------------------------------------------- */
 
-/* Four integers of what may be too large for them: see blocks.h. */
+/* Four integers from values that may be out of range: see blocks.h. */
 static inline v128_t lanes_integers(v128_t found, v128_t is_less) {
     return wasm_v128_bitselect(found, wasm_i32x4_splat(INT32_MIN), is_less);
 }
@@ -72,7 +72,7 @@ static inline v128_t lanes_of_wide(const f8 *from) {
     return lanes_integers(found, is_less);
 }
 
-/* The low bytes of eight integers, all of them, two or one of each. */
+/* Store the low 4, 2 or 1 bytes of eight integers. */
 static inline void lanes_store_4(uint8_t *to, v128_t low, v128_t high) {
     wasm_v128_store(to, low);
     wasm_v128_store(to + sizeof(v128_t), high);
@@ -105,7 +105,7 @@ LANES_WRITE(wide, f8, 1)
 LANES_WRITE(wide, f8, 2)
 LANES_WRITE(wide, f8, 4)
 
-/* Doubles as floats. */
+/* Doubles to floats. */
 static inline size_t lanes_narrow(const f8 *from, uint8_t *to, size_t count) {
     size_t at = 0;
     for (; count - at >= LANES / 2; at += LANES / 2) {

@@ -1,4 +1,4 @@
-/* Elements with their bytes the other way round. */
+/* Elements with their bytes in the opposite order. */
 #ifndef BYTEORDER_H
 #define BYTEORDER_H
 
@@ -20,7 +20,7 @@ static inline v128_t byteorder_swap(v128_t v, size_t size) {
     }
 }
 
-/* `size_bytes` of whole elements, in place. */
+/* `size_bytes` of whole elements, changed in place. */
 static inline void byteorder_swap_all(uint8_t *data, size_t size_bytes, size_t size) {
     if (size == 1) return;
     size_t at = 0;

@@ -1,12 +1,12 @@
-//! Compiles libdeflate, of the sources in the crate libdeflate-sys.
+//! Compiles libdeflate from the sources in the crate libdeflate-sys.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 const DECOMPRESSOR: &str = "deflate_decompress.c";
-/// The function in it, a file of its own. It is changed: src/fast_loop.h has one of its loops.
+/// The function in it, in a separate file. src/fast_loop.h replaces one of its loops.
 const FUNCTION: &str = "decompress_template.h";
-/// What is before the function, and what the loop is between.
+/// The text at the start of the function, of the loop, and of the code after the loop.
 const BEGIN: &str = "#ifndef ATTRIBUTES\n";
 const LOOP_BEGIN: &str = "	/*\n	 * This is the \"fastloop\" for decoding literals and matches.";
 const LOOP_END: &str = "	/*\n	 * This is the generic loop for decoding literals and matches.";
@@ -28,12 +28,12 @@ fn main() {
     let library = c_source::folder_of("libdeflate-sys").join("libdeflate");
     let files = library.join("lib");
     let changed = PathBuf::from(env::var_os("OUT_DIR").expect("OUT_DIR"));
-    // A header is looked for beside the file that includes it first.
+    // The compiler first looks for a header in the folder of the file that includes it.
     fs::copy(files.join(DECOMPRESSOR), changed.join(DECOMPRESSOR)).expect("OUT_DIR");
     fs::write(changed.join(FUNCTION), changed_text(&files.join(FUNCTION))).expect("OUT_DIR");
-    // The loops are about a symbol or a match of a few bytes, and unrolled by hand: without LLVM's
-    // help small chunks decode 1 to 2 % faster. The compressor, with the same, would take twice as
-    // long.
+    // The loops handle a symbol or a few bytes, and are unrolled by hand: without LLVM's
+    // vectorizing and unrolling, small chunks decode 1 to 2 % faster. The compressor would take
+    // twice as long.
     build(&library)
         .file(changed.join(DECOMPRESSOR))
         .flags(["-fno-vectorize", "-fno-slp-vectorize", "-fno-unroll-loops"])
@@ -62,7 +62,7 @@ fn build(library: &Path) -> cc::Build {
         .include("src")
         .include(library)
         .include(library.join("lib"))
-        // Without a libc: what allocates is ours.
+        // No libc: src/libdeflate.rs allocates.
         .define("FREESTANDING", None)
         .flags(["-ffreestanding", "-include", "src/words.h"])
         .warnings(false);

@@ -1,19 +1,17 @@
 /* Differences of neighbours with 128-bit vectors: horizontal differencing of TIFF, delta.
  *
  * Decoding is a prefix sum with a stride of one pixel. Within a vector it takes log2 steps: add the
- * vector shifted by one pixel, by two, by four, as far as there are pixels in 16 bytes. What came
- * before is added as a carry: for every byte of the next vector, the byte of this one that holds
- * the last value of the same sample. (W. D. Hillis, G. L. Steele: Data Parallel Algorithms, CACM
- * 29(12), 1986.) Pixels of more than 16 bytes need none of that: a vector is added to the one a
- * pixel before.
+ * vector shifted by one pixel, by two, by four, while that is less than 16 bytes. Then add a carry,
+ * the last value of each sample in the vector before. (W. D. Hillis, G. L. Steele: Data Parallel
+ * Algorithms, CACM 29(12), 1986.) For pixels of more than 16 bytes, add the vector a pixel before.
  *
- * Encoding subtracts the pixel before; it goes from the end of the row to its start, so that what
- * is read has not been replaced yet.
+ * Encoding subtracts the pixel before, from the end of the row to its start, so that no value is
+ * read after it was replaced.
  *
- * In all of them
+ * Arguments of all functions:
  *   row:    `size` bytes of little-endian samples, not aligned, changed in place.
- *   pixel:  bytes from a sample to the one it is compared with, a multiple of `sample`.
- *   sample: bytes of one, 1, 2, 4 or 8. */
+ *   pixel:  distance in bytes to the sample before, a multiple of `sample`.
+ *   sample: bytes of a sample, 1, 2, 4 or 8. */
 #ifndef DIFFERENCE_H
 #define DIFFERENCE_H
 
@@ -44,7 +42,7 @@ DIFF_INLINE v128_t diff_subtract(v128_t a, v128_t b, size_t sample) {
     }
 }
 
-/* One sample, for what is left beside whole vectors. */
+/* One sample, for the rest after whole vectors. */
 DIFF_INLINE uint64_t diff_load(const uint8_t *from, size_t sample) {
     uint64_t value = 0;
     memcpy(&value, from, sample);
@@ -55,7 +53,7 @@ DIFF_INLINE void diff_store(uint8_t *to, uint64_t value, size_t sample) {
     memcpy(to, &value, sample);
 }
 
-/* For a swizzle: the vector moved up by `distance` bytes, zeros from below. */
+/* Indices of a swizzle that shifts a vector up by `distance` bytes and fills it with zeros. */
 DIFF_INLINE v128_t diff_shift_indices(size_t distance) {
     uint8_t indices[DIFF_VECTOR];
     for (size_t i = 0; i < DIFF_VECTOR; i++)
@@ -63,7 +61,7 @@ DIFF_INLINE v128_t diff_shift_indices(size_t distance) {
     return wasm_v128_load(indices);
 }
 
-/* For a swizzle: the last value of each sample, where the next vector needs it. */
+/* Indices of a swizzle that moves each sample's last value to where the next vector adds it. */
 DIFF_INLINE v128_t diff_carry_indices(size_t pixel) {
     uint8_t indices[DIFF_VECTOR];
     for (size_t i = 0; i < DIFF_VECTOR; i++)
@@ -92,8 +90,8 @@ DIFF_INLINE void diff_decode_narrow(uint8_t *row, size_t size, size_t pixel, siz
         if (4 * pixel < DIFF_VECTOR) sum = diff_add(sum, wasm_i8x16_swizzle(sum, by_4), sample);
         if (8 * pixel < DIFF_VECTOR) sum = diff_add(sum, wasm_i8x16_swizzle(sum, by_8), sample);
         wasm_v128_store(row + at, diff_add(sum, carry, sample));
-        /* Where whole pixels fill a vector, the carry repeats with them: adding to it, instead of
-         * taking it from the sum, leaves one addition between this vector and the next. */
+        /* When whole pixels fill a vector, the carry can be summed by itself: the next vector then
+         * waits for one addition only. */
         if (DIFF_VECTOR % pixel == 0)
             carry = diff_add(carry, wasm_i8x16_swizzle(sum, last), sample);
         else
@@ -123,8 +121,8 @@ DIFF_INLINE void diff_encode(uint8_t *row, size_t size, size_t pixel, size_t sam
     }
 }
 
-/* Pixels that fill a vector get kernels of their own: with the distance known, the indices are
- * constants, which doubles their speed. The others gain nothing from it. */
+/* For pixels that fill a vector, `pixel` is a constant, and so are the indices: twice as fast.
+ * Other pixels do not gain. */
 DIFF_INLINE void diff_decode(uint8_t *row, size_t size, size_t pixel, size_t sample) {
     if (pixel == 1 && sample == 1) diff_decode_narrow(row, size, 1, sample);
     else if (pixel == 2 && sample <= 2) diff_decode_narrow(row, size, 2, sample);

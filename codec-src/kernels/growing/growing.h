@@ -1,28 +1,27 @@
-/* An output that is written from its beginning to its end and grows, for formats that do not say
- * how much they hold.
+/* An output that grows while it is written, for formats that do not record the decoded size.
  *
- * Who knows how much that is says so in the port `decoded_size`. Decoding ends with that byte then,
- * whatever stands behind it, as readers of TIFF do: some writers fill up a strip, and some leave out
- * the mark at its end. */
+ * A caller can pass that size in the port `decoded_size`. Decoding then ends with that byte and
+ * ignores the rest of the input, as readers of TIFF do: some writers pad a strip, and some leave
+ * out its end code. */
 #ifndef GROWING_H
 #define GROWING_H
 
 #include "chonkle_codec.h"
 
-/* Bytes behind the room that may be overwritten, so that short copies need not be exact. */
+/* Bytes after the room that short copies may overwrite. */
 enum { GROWING_SLACK = 16 };
 
-/* The room for a first try, in sizes of what is encoded: at least, and at most. Between them the
- * last output's size is a good guess, as the chunks of an array mostly have one size. */
+/* The first room is that of the last output, as most chunks of an array have one size, but at least
+ * and at most these multiples of the encoded size. */
 enum { GROWING_FIRST_LEAST = 2, GROWING_FIRST_MOST = 64 };
 
 static size_t growing_last;
 
 typedef struct {
     chonkle_call *call;
-    uint8_t *data; /* another place after it grew */
-    size_t room;   /* bytes that may be written, besides the slack */
-    bool is_sized; /* the room is what is wanted, and does not grow */
+    uint8_t *data; /* moves when it grows */
+    size_t room;   /* bytes that may be written, without the slack */
+    bool is_sized; /* the room is `decoded_size`, and does not grow */
 } growing;
 
 static inline bool growing_make_room(growing *output, uint64_t room) {
@@ -34,8 +33,8 @@ static inline bool growing_make_room(growing *output, uint64_t room) {
 }
 
 /* Begin the output `bytes`.
- *   encoded: the size of what is encoded.
- *   bound:   what that can hold at most. */
+ *   encoded: the size of the encoded form.
+ *   bound:   the largest size that it can decode to. */
 static inline bool growing_begin(growing *output, chonkle_call *call, size_t encoded,
                                  uint64_t bound) {
     *output = (growing){.call = call, .is_sized = chonkle_find(call, "decoded_size")};
@@ -54,14 +53,14 @@ static inline bool growing_begin(growing *output, chonkle_call *call, size_t enc
     return chonkle_output(call, "bytes", 0) && growing_make_room(output, room);
 }
 
-/* Make room for `more` bytes behind the `used` ones at least. */
+/* Make room for at least `more` bytes after the `used` ones. */
 static inline bool growing_grow(growing *output, size_t used, size_t more) {
     uint64_t least = (uint64_t)used + more, doubled = 2 * (uint64_t)output->room;
     if (doubled > INT32_MAX) doubled = INT32_MAX;
     return growing_make_room(output, doubled < least ? least : doubled);
 }
 
-/* End the output behind the `used` bytes. */
+/* End the output after the `used` bytes. */
 static inline bool growing_end(growing *output, size_t used) {
     if (output->is_sized && used != output->room)
         return chonkle_fail(output->call, "port `bytes`: expected %zu bytes in it, got %zu",

@@ -1,4 +1,4 @@
-//! Compiles lz4, of the sources in the crate lz4-sys.
+//! Compiles lz4 from the sources in the crate lz4-sys.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -6,7 +6,7 @@ fn main() {
     cc::Build::new()
         .file("src/lz4_kernel.c")
         .include(c_source::folder_of("lz4-sys").join("liblz4/lib"))
-        // Copies are of a few bytes mostly: what a vector needs in advance costs more than it saves.
+        // Most copies are of a few bytes: setting up vector loops costs more than it saves.
         .flags(["-fno-vectorize", "-fno-slp-vectorize", "-fno-unroll-loops"])
         .warnings(false)
         .compile("lz4_kernel");

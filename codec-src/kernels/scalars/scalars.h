@@ -1,5 +1,4 @@
-/* Elements of arrays where they stand in memory, little-endian and not aligned, by the names that
- * NumPy has for their types. */
+/* Elements of arrays in memory, little-endian and not aligned, by NumPy's names of their types. */
 #ifndef SCALARS_H
 #define SCALARS_H
 
@@ -15,7 +14,7 @@ SCALAR(u1, uint8_t);
 SCALAR(u2, uint16_t);
 SCALAR(u4, uint32_t);
 SCALAR(u8, uint64_t);
-SCALAR(f2, __fp16); /* IEEE 754 binary16: computed with as float, and rounded when it is stored */
+SCALAR(f2, __fp16); /* IEEE 754 binary16: computed as float, rounded when stored */
 SCALAR(f4, float);
 SCALAR(f8, double);
 

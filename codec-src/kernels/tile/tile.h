@@ -1,5 +1,5 @@
-/* The rows of a TIFF tile or strip, as the ports of the predictors describe them: little-endian
- * samples, interleaved (PlanarConfiguration 1). A tile of one plane has samples_per_pixel 1. */
+/* The rows of a TIFF tile or strip, as described by the predictors' ports: little-endian samples,
+ * interleaved (PlanarConfiguration 1). A tile of one plane has samples_per_pixel 1. */
 #ifndef TILE_H
 #define TILE_H
 
@@ -13,7 +13,7 @@ typedef struct {
     size_t row;     /* bytes */
 } tile;
 
-/* Reads the ports. Samples have 1, 2, 4 or 8 bytes, and not less than `sample_min`. */
+/* Read the ports. Samples have 1, 2, 4 or 8 bytes, at least `sample_min`. */
 static inline bool tile_read(chonkle_call *call, int sample_min, tile *found) {
     int64_t sample, width, samples;
     chonkle_port *bytes = chonkle_input(call, "bytes");
@@ -28,7 +28,7 @@ static inline bool tile_read(chonkle_call *call, int sample_min, tile *found) {
     if (bytes->size % row)
         return chonkle_fail(call, "port `bytes`: expected whole rows of %llu bytes, got %zu bytes",
                             (unsigned long long)row, bytes->size);
-    /* Without a row, what describes one may be more than a size_t holds, and is not used. */
+    /* These fit a size_t, except without rows, when they are not used. */
     *found = (tile){bytes, (size_t)sample, (size_t)samples, (size_t)(width * samples), (size_t)row};
     return true;
 }

@@ -3,13 +3,14 @@
  *     elements   a0 a1 a2 a3  b0 b1 b2 b3  c0 ...      `count` elements of `size` bytes
  *     planes     a0 b0 c0 ...  a1 b1 c1 ...            `size` planes of `count` bytes
  *
- * Interleaving the bytes of two vectors, of the first half and the second half of a list, is a
- * perfect shuffle. Doing that to all of a list of `size` vectors turns one bit of a byte's position
- * from element to plane: log2(size) times makes elements of planes, log2(16) times the opposite.
- * (H. S. Stone: Parallel Processing with the Perfect Shuffle, IEEE Trans. Computers C-20(2), 1971.)
+ * In a list of `size` vectors, interleaving the bytes of each vector of the first half with those
+ * of one of the second half is a perfect shuffle. log2(size) shuffles turn planes into elements,
+ * log2(16) shuffles the opposite. (H. S. Stone: Parallel Processing with the Perfect Shuffle, IEEE
+ * Trans. Computers C-20(2), 1971.)
  *
- * Elements of other sizes are moved apart to the next power of two, or done in tiles of 16 x 16
- * bytes. */
+ * Elements of other sizes are padded to the next power of two, or done in tiles of 16 x 16 bytes.
+ *
+ * The functions for elements of some sizes return how many elements they did. */
 #ifndef TRANSPOSE_H
 #define TRANSPOSE_H
 
@@ -45,9 +46,9 @@ TRANSPOSE_INLINE void transpose_shuffle(v128_t *vectors, size_t count, size_t ti
     }
 }
 
-/* Elements of less than 16 bytes, as if each had `power` bytes, a power of two. */
+/* Elements of less than 16 bytes, padded to `power` bytes, a power of two. */
 
-/* For a swizzle: elements of `size` bytes, moved apart to `power` bytes with zeros between. */
+/* Indices of a swizzle that pads elements of `size` bytes to `power` bytes with zeros. */
 TRANSPOSE_INLINE v128_t transpose_apart(size_t size, size_t power) {
     uint8_t indices[TRANSPOSE_VECTOR];
     for (size_t i = 0; i < TRANSPOSE_VECTOR; i++)
@@ -55,7 +56,7 @@ TRANSPOSE_INLINE v128_t transpose_apart(size_t size, size_t power) {
     return wasm_v128_load(indices);
 }
 
-/* For a swizzle: the opposite. */
+/* Indices of a swizzle that removes the padding. */
 TRANSPOSE_INLINE v128_t transpose_together(size_t size, size_t power) {
     uint8_t indices[TRANSPOSE_VECTOR];
     for (size_t i = 0; i < TRANSPOSE_VECTOR; i++) {
@@ -65,13 +66,12 @@ TRANSPOSE_INLINE v128_t transpose_together(size_t size, size_t power) {
     return wasm_v128_load(indices);
 }
 
-/* How many elements at the end must be left alone, so that whole vectors stay within the data. */
+/* How many elements at the end to leave out, so that whole vectors stay within the data. */
 TRANSPOSE_INLINE size_t transpose_margin(size_t size, size_t power) {
     size_t used = TRANSPOSE_VECTOR / power * size;
     return (TRANSPOSE_VECTOR - used + size - 1) / size;
 }
 
-/* This, and what follows, gives how many elements were done. */
 TRANSPOSE_INLINE size_t transpose_split_small(const uint8_t *elements, uint8_t *planes,
                                               size_t count, ptrdiff_t stride, size_t size,
                                               size_t power) {
@@ -107,7 +107,7 @@ TRANSPOSE_INLINE size_t transpose_join_small(const uint8_t *planes, uint8_t *ele
             vectors[i] = i < size ? wasm_v128_load(planes + (ptrdiff_t)i * stride + at)
                                   : wasm_i64x2_const(0, 0);
         transpose_shuffle(vectors, power, times);
-        /* In this order, the next vector overwrites what is behind the elements of one. */
+        /* In this order, the next vector overwrites the zeros after the elements of this one. */
 #pragma clang loop unroll(full)
         for (size_t i = 0; i < power; i++) {
             if (size != power) vectors[i] = wasm_i8x16_swizzle(vectors[i], together);
@@ -117,8 +117,8 @@ TRANSPOSE_INLINE size_t transpose_join_small(const uint8_t *planes, uint8_t *ele
     return at;
 }
 
-/* Elements of at least 16 bytes: a tile is 16 bytes of each of 16 elements, and the last one of an
- * element begins early enough to end with it. */
+/* Elements of at least 16 bytes: a tile is 16 bytes of each of 16 elements. The last tile of an
+ * element overlaps the one before to end with the element. */
 TRANSPOSE_INLINE size_t transpose_split_large(const uint8_t *elements, uint8_t *planes,
                                               size_t count, ptrdiff_t stride, size_t size) {
     v128_t tile[TRANSPOSE_VECTOR];
@@ -160,9 +160,10 @@ TRANSPOSE_INLINE size_t transpose_join_large(const uint8_t *planes, uint8_t *ele
     return at;
 }
 
-/* Elements to planes, which do not overlap.
- *   count:  elements, of `size` bytes each, at least 1.
- *   stride: from plane to plane, `count` or more, in either direction. */
+/* Elements to planes; the arrays do not overlap.
+ *   count:  elements of `size` bytes.
+ *   size:   at least 1.
+ *   stride: bytes from plane to plane, `count` or more, or that much negative. */
 TRANSPOSE_INLINE void transpose_split(const uint8_t *elements, uint8_t *planes, size_t count,
                                       ptrdiff_t stride, size_t size) {
     size_t at;
@@ -185,7 +186,7 @@ TRANSPOSE_INLINE void transpose_split(const uint8_t *elements, uint8_t *planes, 
             planes[(ptrdiff_t)i * stride + at] = elements[at * size + i];
 }
 
-/* Planes to elements; the same in the other direction. */
+/* Planes to elements: the opposite. */
 TRANSPOSE_INLINE void transpose_join(const uint8_t *planes, uint8_t *elements, size_t count,
                                      ptrdiff_t stride, size_t size) {
     size_t at;

@@ -1,15 +1,14 @@
-//! Compiles zstd, of the sources in the crate zstd-sys.
+//! Compiles zstd from the sources in the crate zstd-sys.
 
 use std::path::PathBuf;
 use std::{env, fs};
 
-/// What is changed in the files of zstd: in which file, what stands there once, and what stands
-/// there instead. What is encoded and decoded is the same.
+/// Changes of zstd's sources: the file, a text that occurs once in it, and the text that replaces
+/// it. They do not change what is encoded and decoded.
 const CHANGES: [(&str, &str, &str); 7] = [
-    // The loop over sequences keeps the last three offsets in its state and picks one by an index
-    // that is computed. For the sake of that, LLVM keeps the whole state in memory, and writes six
-    // of its fields there for each sequence. Picking it by comparisons leaves the state in
-    // registers, which makes decoding 3 to 14 % faster.
+    // The loop over sequences selects one of the last three offsets by a computed index. For that,
+    // LLVM keeps the loop's state in memory and writes six fields for each sequence. Selection by
+    // comparison keeps the state in registers: decoding is 3 to 14 % faster.
     (
         "decompress/zstd_decompress_block.c",
         "offset = seqState->prevOffset[ll0];",
@@ -25,7 +24,7 @@ const CHANGES: [(&str, &str, &str); 7] = [
         ": seqState->prevOffset[offset];",
         ": offset == 1 ? seqState->prevOffset[1] : seqState->prevOffset[2];",
     ),
-    // In sequence_end.h is why. It makes decoding 2 to 8 % faster, with the masks in zstd.c.
+    // See sequence_end.h. With the masks in zstd.c, decoding is 2 to 8 % faster.
     (
         "decompress/zstd_decompress_block.c",
         "HINT_INLINE\nZSTD_ALLOW_POINTER_OVERFLOW_ATTR\nsize_t ZSTD_execSequence(",
@@ -44,14 +43,14 @@ const CHANGES: [(&str, &str, &str); 7] = [
             return size;
         }",
     ),
-    // It is in fast.h.
+    // Replaced by fast.h.
     (
         "compress/zstd_fast.c",
         "size_t ZSTD_compressBlock_fast(\n",
         "static size_t their_compressBlock_fast(\n",
     ),
-    // A shift counts modulo 64, and so the length of a code needs no mask where the bits above it
-    // are zero. It makes level 1 2 % faster.
+    // A shift is modulo 64, so the code length needs no mask when the bits above it are zero. Level
+    // 1 is 2 % faster.
     (
         "compress/huf_compress.c",
         "bitC->bitContainer[idx] >>= HUF_getNbBits(elt);",
@@ -79,7 +78,7 @@ fn main() {
         .include(changed)
         .include(&library)
         .includes(["compress", "decompress"].map(|folder| library.join(folder)))
-        // The loops that matter are unrolled by hand, and are about sequences of a few bytes.
+        // The main loops are unrolled by hand and handle sequences of a few bytes.
         .flags(["-fno-vectorize", "-fno-slp-vectorize", "-fno-unroll-loops"])
         .warnings(false)
         .compile("zstd_kernel");

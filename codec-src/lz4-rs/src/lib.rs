@@ -1,4 +1,4 @@
-//! lz4: the decoded size as four little-endian bytes, then one LZ4 block, as numcodecs has it.
+//! lz4: the decoded size as four little-endian bytes, then one LZ4 block, as in numcodecs.
 
 use chonkle_codec::{Error, Inputs, Outputs, Result, Transform};
 use lz4_kernel::{Effort, INPUT_MAX, RATIO_MAX};
@@ -40,7 +40,7 @@ impl Transform for Lz4 {
         output.extend(&(decoded.len() as u32).to_le_bytes())?;
         let effort = Effort::Acceleration(acceleration);
         let size = lz4_kernel::compress(effort, decoded, output.spare())?;
-        // SAFETY: lz4 wrote so many bytes to the spare room.
+        // SAFETY: lz4 wrote that many bytes to the spare room.
         unsafe { output.advance(size.ok_or("lz4 broke its own bound")?) };
         Ok(())
     }

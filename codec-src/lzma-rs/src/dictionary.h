@@ -1,8 +1,8 @@
-/* The dictionary of a decoder that grows to what its header claims, and not before the data do.
+/* A decoder's dictionary that grows with the data.
  *
- * A header may claim 4 GiB, and that of a small chunk claims 8 MiB by default. liblzma allocates so
- * much at once. Here it begins with less, and where its end is reached for the first time, it grows
- * instead of being written to anew. Included by lz_decoder.c: see the build script. */
+ * liblzma allocates the size in the stream's header: up to 4 GiB, and by default 8 MiB even for a
+ * small chunk. Here the dictionary starts smaller. When its end is reached, it grows up to that
+ * size before it wraps around. Included by lz_decoder.c: see build.rs. */
 #ifndef DICTIONARY_H
 #define DICTIONARY_H
 
@@ -10,23 +10,23 @@
 
 enum { DICTIONARY_FIRST = 1 << 16, DICTIONARY_TIMES = 4 };
 
-/* More than an encoder takes. */
+/* The largest dictionary of liblzma's encoders. */
 #define DICTIONARY_MOST ((size_t)3 << 29)
 
-/* One call at a time, and one decoder with a dictionary in a chain. */
+/* One call at a time, and one dictionary in a chain of filters. */
 static struct {
-    size_t whole; /* bytes that it may grow to */
+    size_t whole; /* the size that it may grow to */
     const lzma_allocator *allocator;
 } dictionary;
 
-/* Give the size to begin with. */
+/* Return the first size. */
 static inline size_t dictionary_begin(size_t whole, const lzma_allocator *allocator) {
     dictionary.whole = whole;
     dictionary.allocator = allocator;
     return my_min(whole, DICTIONARY_FIRST);
 }
 
-/* Grow, if its end is reached and it may; false without memory. */
+/* Grow when its end is reached; returns false when memory is out. */
 static inline bool dictionary_grow(lzma_dict *dict) {
     if (dict->pos < dict->size || dict->size == dictionary.whole) return true;
     size_t size = my_min(dictionary.whole, dict->size * DICTIONARY_TIMES);

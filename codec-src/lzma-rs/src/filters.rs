@@ -1,17 +1,17 @@
-//! A chain of filters, written as Python's `lzma` module has it: a list of objects with numbers.
+//! A chain of filters in the form of Python's `lzma` module: a list of objects with numbers.
 
 use chonkle_codec::{Error, Result};
 
-/// More than liblzma has in a chain, so that it is liblzma that says no.
+/// Longer than liblzma's chains, so that liblzma reports the error.
 const CHAIN_MAX: usize = 8;
 
 pub const LZMA1: u64 = 0x4000_0000_0000_0001;
 pub const LZMA2: u64 = 0x21;
-/// Newer than what Python's module makes chains of.
+/// Python's module cannot make chains with these two.
 const ARM64: u64 = 0x0A;
 const RISCV: u64 = 0x0B;
 
-/// The numbers of a filter, in the order of the fields below.
+/// The numbers of a filter, in the order of `Filter::numbers`.
 const NAMES: [&str; 11] = [
     "preset",
     "dict_size",
@@ -26,7 +26,7 @@ const NAMES: [&str; 11] = [
     "start_offset",
 ];
 
-/// A filter; `given` has a bit for each number that is. kernel.c has the same structure.
+/// A filter; `given` has a bit for each number that is set. The same structure is in kernel.c.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct Filter {
@@ -36,14 +36,14 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// LZMA1 or LZMA2 with the numbers of a preset.
+    /// Makes LZMA1 or LZMA2 with a preset.
     pub fn of_preset(id: u64, preset: u32) -> Self {
         let mut filter = Self { id, ..Self::default() };
         filter.set(0, preset);
         filter
     }
 
-    /// Whether Python's module decodes it, in a stream that names its filters or in one that does not.
+    /// Whether Python's module decodes it; `is_named`: in a stream that records its filters.
     pub fn is_common(&self, is_named: bool) -> bool {
         match self.id {
             ARM64 => is_named,
@@ -58,7 +58,7 @@ impl Filter {
     }
 }
 
-/// Reads a chain.
+/// Parses a chain.
 pub fn parse(text: &str) -> Result<Vec<Filter>> {
     let mut reader = Reader { rest: text.as_bytes() };
     reader.chain().filter(|_| reader.rest.is_empty()).ok_or_else(|| {
@@ -68,7 +68,7 @@ pub fn parse(text: &str) -> Result<Vec<Filter>> {
     })
 }
 
-/// Reads JSON of that form; anything else is `None`.
+/// Reads JSON of that form; None for anything else.
 struct Reader<'a> {
     rest: &'a [u8],
 }
@@ -120,7 +120,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Takes a character, and blanks around it.
+    /// Takes a character, with white space around it.
     fn take(&mut self, wanted: u8) -> Option<()> {
         self.rest = self.rest.trim_ascii_start().strip_prefix(&[wanted])?.trim_ascii_start();
         Some(())

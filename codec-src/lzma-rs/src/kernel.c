@@ -1,19 +1,19 @@
-/* liblzma, with its structures on this side and plain numbers on the other. */
+/* liblzma behind functions that take numbers, so that Rust need not declare its structures. */
 #include <lzma.h>
 #include <string.h>
 
 enum { FILTERS_MAX = LZMA_FILTERS_MAX };
 
-/* What liblzma falls back to without an allocator. It always has one. */
+/* liblzma's functions without an allocator. It always has one. */
 void *lzma_kernel_malloc(size_t size) { return (void)size, NULL; }
 void *lzma_kernel_calloc(size_t count, size_t size) { return (void)count, (void)size, NULL; }
 void lzma_kernel_free(void *memory) { (void)memory; }
 
-/* A filter; what is not given is as the preset has it, or as liblzma does without. Rust has the
- * same structure. */
+/* A filter. Numbers that are not given come from the preset or are liblzma's defaults. The same
+ * structure is in filters.rs. */
 typedef struct {
     uint64_t id;
-    uint32_t given; /* bits, by the order of the numbers below */
+    uint32_t given; /* a bit for each number below, in their order */
     uint32_t preset, dictionary, lc, lp, pb, mode, nice_length, match_finder, depth;
     uint32_t distance, start_offset;
 } kernel_filter;
@@ -23,7 +23,7 @@ enum {
     GIVEN_MATCH_FINDER, GIVEN_DEPTH, GIVEN_DISTANCE, GIVEN_START_OFFSET,
 };
 
-/* One call at a time, and so one stream. */
+/* One call at a time, so one stream. */
 static lzma_stream stream;
 static lzma_allocator allocator;
 static lzma_filter chain[FILTERS_MAX + 1];
@@ -57,8 +57,8 @@ static lzma_ret set_lzma(const kernel_filter *filter, uint32_t most, lzma_option
     return LZMA_OK;
 }
 
-/* Set the chain.
- *   most: the largest dictionary that is any use. */
+/* Set the chain of filters.
+ *   most: the largest dictionary that is useful. */
 static lzma_ret set_chain(const kernel_filter *filters, size_t count, uint32_t most) {
     if (count > FILTERS_MAX) return LZMA_OPTIONS_ERROR;
     memset(options, 0, sizeof options);
@@ -92,10 +92,10 @@ static void begin(lzma_allocator memory) {
     stream.allocator = &allocator;
 }
 
-/* Containers, as Python's module numbers them. */
+/* Containers, with the numbers of Python's module. */
 enum { AUTO, XZ, ALONE, RAW };
 
-/* Begin to decode, with filters when it is RAW. */
+/* Begin to decode; `filters` is for RAW. */
 int lzma_kernel_decode(const lzma_allocator *memory, int container, const kernel_filter *filters,
                        size_t count) {
     begin(*memory);
@@ -110,7 +110,7 @@ int lzma_kernel_decode(const lzma_allocator *memory, int container, const kernel
     }
 }
 
-/* Begin to encode, with a check when it is XZ. */
+/* Begin to encode; `check` is for XZ. */
 int lzma_kernel_encode(const lzma_allocator *memory, int container, int check,
                        const kernel_filter *filters, size_t count, uint32_t dictionary_most) {
     begin(*memory);
@@ -125,7 +125,7 @@ int lzma_kernel_encode(const lzma_allocator *memory, int container, int check,
     }
 }
 
-/* Go on, and tell how many bytes are left of the input and of the room. */
+/* Continue; sets `size` and `room` to the bytes left of the input and the output. */
 int lzma_kernel_step(const uint8_t *input, size_t *size, uint8_t *output, size_t *room) {
     stream.next_in = input;
     stream.avail_in = *size;

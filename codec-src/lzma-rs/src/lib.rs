@@ -1,4 +1,4 @@
-//! lzma: xz, LZMA-alone and raw LZMA streams, on liblzma.
+//! lzma: xz, LZMA-alone and raw LZMA streams, with liblzma.
 
 mod filters;
 mod liblzma;
@@ -21,18 +21,18 @@ const PRESET_DEFAULT: u32 = 6;
 const PRESET_MOST: u32 = 9;
 const PRESET_EXTREME: u32 = 1 << 31;
 
-/// Room for a first try, in sizes of what is encoded.
+/// The least first room, as a multiple of the encoded size.
 const RATIO_FIRST: usize = 4;
-/// The last output's size is a good guess, but only where it is not beyond all measure.
+/// The most, where the size of the last output is the guess.
 const RATIO_GUESSED: usize = 256;
-/// What liblzma has at least.
+/// liblzma's smallest dictionary.
 const DICTIONARY_LEAST: u32 = 4096;
 
-/// xz streams may have zeros behind them, in fours.
+/// Zeros that may follow an xz stream.
 const PADDING: [u8; 4] = [0; 4];
 
 thread_local! {
-    /// How large the last output was. The chunks of an array mostly have one size.
+    /// The size of the last output, as the chunks of an array mostly have one size.
     static LAST_SIZE: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -44,7 +44,7 @@ impl Transform for Lzma {
         let filters = match (chain(inputs)?, container) {
             (Some(filters), Container::Raw) => filters,
             (None, Container::Raw) => return Err(RAW_NEEDS_FILTERS.into()),
-            // They say themselves what was done.
+            // Other containers record their filters.
             _ => Vec::new(),
         };
         let encoded = inputs.bytes("bytes")?;
@@ -103,7 +103,7 @@ const RAW_NEEDS_FILTERS: &str = "port `filters`: missing, raw data need them";
 const NOT_COMMON: &str =
     "port `filters`: 10, ARM64, is encoded only in xz and 11, RISC-V, never: Python has them not";
 
-/// Gives the chain of filters, if there is one.
+/// Reads the chain of filters, if there is one.
 fn chain(inputs: &Inputs) -> Result<Option<Vec<Filter>>> {
     inputs.has("filters").then(|| filters::parse(&inputs.string("filters")?)).transpose()
 }
@@ -121,7 +121,7 @@ fn preset(inputs: &Inputs) -> Result<u32> {
     Ok(preset)
 }
 
-/// How many bytes `size` bytes become, but for LZMA-alone and raw LZMA of noise.
+/// The largest encoded size, except for noise in LZMA-alone and raw LZMA.
 fn bound(size: usize) -> usize {
     size.saturating_add(size / 1000 + 1000)
 }

@@ -1,4 +1,4 @@
-//! liblzma's streams, safe to use: each lives for one call, and is ended whatever comes of it.
+//! A safe interface to liblzma's streams: each lives for one call, and always ends with it.
 
 use std::ffi::{c_int, c_void};
 
@@ -15,10 +15,10 @@ const OPTIONS: c_int = 8;
 const BUFFER: c_int = 10;
 const PROGRAM: c_int = 11;
 
-/// What is around the data, numbered as in Python's module.
+/// The format around the data, with the numbers of Python's module.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Container {
-    /// Only for decoding: XZ or ALONE, whatever it begins with.
+    /// Xz or Alone, whichever the data begins with; only for decoding.
     Auto,
     Xz,
     Alone,
@@ -71,8 +71,8 @@ unsafe extern "C" {
     fn lzma_kernel_end();
 }
 
-/// Decodes the stream at the start of `encoded`, behind what `output` has already; gives what stands
-/// behind that stream.
+/// Decodes the stream at the start of `encoded` and appends it to `output`. Returns the bytes after
+/// the stream.
 pub fn decode<'a>(
     container: Container,
     filters: &[Filter],
@@ -90,7 +90,7 @@ pub fn decode<'a>(
     run(encoded, output)
 }
 
-/// Encodes to a stream behind what `output` has already.
+/// Encodes to a stream and appends it to `output`.
 pub fn encode(
     container: Container,
     check: c_int,
@@ -111,7 +111,7 @@ pub fn encode(
     run(decoded, output).map(|_| ())
 }
 
-/// Runs a stream that was begun to its end; gives what it did not take of its input.
+/// Runs a stream to its end; returns the bytes of the input that it did not take.
 fn run<'a>(mut input: &'a [u8], output: &mut Output) -> Result<&'a [u8]> {
     loop {
         let room = output.spare();
@@ -122,26 +122,26 @@ fn run<'a>(mut input: &'a [u8], output: &mut Output) -> Result<&'a [u8]> {
             lzma_kernel_step(input.as_ptr(), &mut left, to, &mut room_left)
         };
         let written = room.len() - room_left;
-        // SAFETY: the library wrote what it counted.
+        // SAFETY: the library wrote the bytes it counted.
         unsafe { output.advance(written) };
         input = &input[input.len() - left..];
         match found {
             STREAM_END => return Ok(input),
             OK => (),
-            // No step was possible, for want of one or of the other.
+            // No progress was possible, for lack of input or of room.
             BUFFER if room_left == 0 => output.reserve(1)?,
             found => return Err(failure(found, "bytes")),
         }
     }
 }
 
-/// Says what went wrong.
+/// Makes the error for a result of liblzma.
 fn failure(found: c_int, port: &str) -> Error {
     let words = match found {
         MEMORY => return "out of memory for liblzma's dictionary and tables".into(),
         UNSUPPORTED_CHECK => return "port `check`: not one that liblzma has".into(),
         FORMAT => "not a stream of this format",
-        // A chain without filters is for liblzma a fault of the program.
+        // For a chain without filters, liblzma returns PROGRAM.
         OPTIONS | PROGRAM => "filters, or values of theirs, that liblzma has not in this format",
         BUFFER => "truncated LZMA stream",
         _ => "bad LZMA stream, or wrong check",
@@ -154,7 +154,7 @@ struct End;
 
 impl Drop for End {
     fn drop(&mut self) {
-        // SAFETY: begun, with success or not.
+        // SAFETY: the stream was begun, successfully or not.
         unsafe { lzma_kernel_end() }
     }
 }

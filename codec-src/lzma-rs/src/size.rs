@@ -1,15 +1,15 @@
-//! How much a stream holds, as it says itself.
+//! The decoded size that a stream records.
 
 use crate::liblzma::Container;
 
-/// A match of 273 bytes takes 14 decisions of at least 0.022 bits.
+/// The largest ratio: a match of 273 bytes takes 14 decisions of at least 0.022 bits.
 const RATIO_MOST: usize = 7200;
 
-/// A few bytes of xz: its footer, and with the header both ends.
+/// The bytes of an xz footer, and of header and footer.
 const FOOTER: usize = 12;
 const ENDS: u64 = 24;
 
-/// How many bytes a whole input says that it holds; no more than it can.
+/// Returns the decoded size that an input records; None when it records none or an impossible one.
 pub fn claimed(container: Container, encoded: &[u8]) -> Option<usize> {
     let claim = match container {
         Container::Raw => None,
@@ -26,8 +26,8 @@ fn alone(encoded: &[u8]) -> Option<u64> {
     Some(u64::from_le_bytes(size.try_into().ok()?))
 }
 
-/// Reads the index at the end of xz, where it is that of the only stream (The .xz File Format
-/// 1.2.1, sections 2.1.2 and 4).
+/// Reads the index at the end of an xz file with a single stream (The .xz File Format 1.2.1,
+/// sections 2.1.2 and 4).
 fn xz(encoded: &[u8]) -> Option<u64> {
     let footer_at = encoded.len().checked_sub(FOOTER)?;
     let (rest, footer) = encoded.split_at(footer_at);
@@ -44,7 +44,7 @@ fn xz(encoded: &[u8]) -> Option<u64> {
     (whole == encoded.len() as u64).then_some(decoded)
 }
 
-/// Reads a number of seven bits in each byte, the least significant first.
+/// Reads a number with seven bits in each byte, the least significant first.
 fn number(from: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..63).step_by(7) {

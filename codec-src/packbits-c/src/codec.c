@@ -1,9 +1,8 @@
-/* packbits: booleans, one byte each, eight to a byte, as numcodecs does; not the PackBits of TIFF.
+/* packbits: booleans of one byte, packed to bits, as in numcodecs; not the PackBits of TIFF.
  *
  *     +0 padding    +1 bits, the first boolean in the most significant
  *
- * `padding`, 0 to 7, is how many bits of the last byte stand for nothing. Any byte but 0 is
- * true. */
+ * `padding`, 0 to 7, is the number of unused bits in the last byte. Any byte but 0 is true. */
 #include <string.h>
 #include <wasm_simd128.h>
 
@@ -11,11 +10,11 @@
 
 enum { BITS = 8, HEADER = 1, VECTOR = sizeof(v128_t), WORD = sizeof(uint64_t) };
 
-/* Four vectors of booleans are one word of bits. */
+/* Four vectors of booleans are a word of bits. */
 enum { FLAGS_OF_WORD = WORD * BITS };
 
-/* The bits of a vector of booleans. A mask of bits begins with the lowest lane, and a byte here
- * with its highest bit. */
+/* The bits of a vector of booleans. A bitmask has the first lane in its lowest bit, the format in
+ * the highest bit of each byte. */
 static inline uint64_t pack(v128_t flags) {
     flags = wasm_i8x16_shuffle(flags, flags, 7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8);
     return (uint16_t)wasm_i8x16_bitmask(wasm_i8x16_ne(flags, wasm_i64x2_const(0, 0)));
@@ -45,7 +44,7 @@ bool chonkle_encode(chonkle_call *call) {
     return true;
 }
 
-/* The booleans of the bytes `first` and `first + 1` of a word. */
+/* The booleans from the bytes `first` and `first + 1` of a word. */
 #define UNPACK(word, first)                                                                     \
     wasm_v128_and(                                                                              \
         wasm_i8x16_ne(wasm_v128_and(wasm_i8x16_shuffle(word, word, first, first, first, first,  \

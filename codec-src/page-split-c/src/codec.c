@@ -1,7 +1,7 @@
-/* page-split: cut a page into repetition levels, definition levels and data, and join them again.
+/* page-split: split a page into repetition levels, definition levels and data, and join them.
  *
- * A Parquet data page of version 2 (parquet.thrift, DataPageHeaderV2) holds the three one behind
- * the other, and says in its header how long the first two are; only the data is compressed. */
+ * A Parquet data page of version 2 (parquet.thrift, DataPageHeaderV2) contains the three in that
+ * order; its header has the lengths of the first two. Only the data is compressed. */
 #include <string.h>
 
 #include "chonkle_codec.h"
@@ -29,7 +29,7 @@ bool chonkle_decode(chonkle_call *call) {
 bool chonkle_encode(chonkle_call *call) {
     static const char *const names[] = {"rep_levels", "def_levels", "data"};
     chonkle_port *parts[3];
-    size_t size = 0; /* the inputs stand in one memory, so their sum fits */
+    size_t size = 0; /* the inputs are in one memory, so their sum fits */
     for (size_t i = 0; i < 3; i++) {
         parts[i] = chonkle_input(call, names[i]);
         if (!parts[i]) return false;

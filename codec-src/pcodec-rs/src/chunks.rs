@@ -1,12 +1,12 @@
-//! The chunks of a standalone file, read without believing what they claim.
+//! The chunks of a standalone file, checked before memory is allocated for them.
 //!
 //! ```text
 //! chunk  number type: u8, count - 1: u24, metadata, page       little-endian
 //! end    0: u8
 //! ```
 //!
-//! pco allocates what the metadata demand; so its own reader of chunks is not used, and what it
-//! would allocate is looked at first.
+//! pco allocates as much as the metadata requires. So its reader of chunks is not used: this one
+//! checks first how much that is.
 
 use std::mem::MaybeUninit;
 use std::slice;
@@ -20,19 +20,19 @@ use crate::memory;
 
 pub const BAD: &str = "port `bytes`: bad or truncated pcodec file";
 
-/// Numbers at a time: some batches of pco's, little enough to stay in a processor's first cache.
+/// Numbers decoded at once: a few batches of pco, small enough for the first-level cache.
 const COUNT: usize = 8 * pco::FULL_BATCH_N;
 const END: u8 = 0;
 const COUNT_BYTES: usize = 3;
 
-/// A mode in the first 4 bits of the metadata, and the size of its dictionary in 25 bits.
+/// The mode in the first 4 bits of the metadata; the size of its dictionary is in the next 25.
 const DICTIONARY: u32 = 4;
 const MODE_BITS: u32 = 4;
 const DICTIONARY_SIZE_BITS: u32 = 25;
-/// The window for repetitions has at most so many bits; pco writes 15 at most.
+/// log2 of the largest lookback window allowed; pco writes at most 15.
 const WINDOW_BITS: u32 = 18;
 
-/// Appends the numbers of all chunks; gives how many bytes stand behind the file.
+/// Appends the numbers of all chunks; returns how many bytes follow the file.
 pub fn read_chunks<T: Number>(
     version: &FormatVersion,
     mut chunks: &[u8],
@@ -57,9 +57,10 @@ pub fn read_chunks<T: Number>(
     }
 }
 
-/// Gives how many numbers the dictionary has, if there is one, which are no more than can follow.
+/// Returns the size of the dictionary, 0 without one; an error when the metadata is too short for
+/// it.
 fn dictionary_size(metadata: &[u8], item_size: usize) -> Result<usize> {
-    // pco takes zeros for what is missing, and misses it only later.
+    // pco reads missing bytes as zeros, and reports them later.
     let mut first = [0; 4];
     let size = metadata.len().min(first.len());
     first[..size].copy_from_slice(&metadata[..size]);
@@ -86,7 +87,7 @@ fn read_chunk<'a, T: Number>(
     }
     memory::expect(memory::reading::<T>(chunk.meta()))?;
     let mut page = chunk.page_decompressor(page, count).map_err(|_| BAD)?;
-    // An output is not aligned, as numbers have to be.
+    // Numbers must be aligned, and an output is not.
     let mut numbers = [const { MaybeUninit::<T>::uninit() }; COUNT];
     let mut left = count;
     while left > 0 {
@@ -94,12 +95,12 @@ fn read_chunk<'a, T: Number>(
         if read == 0 {
             return Err(BAD.into());
         }
-        // SAFETY: so many were written.
+        // SAFETY: that many numbers were written.
         let bytes =
             unsafe { slice::from_raw_parts(numbers.as_ptr().cast(), read * size_of::<T>()) };
         if output.spare().len() < bytes.len() {
             output.reserve(bytes.len())?;
-            // Growing may have taken what was made sure of.
+            // The output may have used the memory that was reserved for pco.
             memory::expect(0)?;
         }
         output.extend(bytes)?;

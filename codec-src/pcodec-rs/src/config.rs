@@ -1,14 +1,14 @@
-//! How numbers are encoded: numcodecs' parameters.
+//! The parameters of encoding, those of numcodecs.
 
 use chonkle_codec::{Inputs, Result};
 use pco::{ChunkConfig, DeltaSpec, ModeSpec};
 
 const LEVEL_MAX: u64 = 12;
 const ORDER_MAX: u64 = 7;
-/// As many numbers as a chunk can have.
+/// The most numbers of a chunk.
 const PAGE_MAX: u64 = 1 << 24;
 
-/// Reads them from the ports, with how many numbers a page has at most.
+/// Reads the configuration, and the most numbers of a page, from the ports.
 pub fn read(inputs: &Inputs) -> Result<(ChunkConfig, usize)> {
     let level = inputs.uint("level", 0..=LEVEL_MAX)? as usize;
     let mode = match inputs.choice("mode_spec", &["auto", "classic"])? {
@@ -30,7 +30,7 @@ fn delta(inputs: &Inputs) -> Result<DeltaSpec> {
     if inputs.has("delta_encoding_order") {
         let order = inputs.uint("delta_encoding_order", 0..=ORDER_MAX)? as usize;
         return match choice {
-            // An order alone meant this before there was a choice.
+            // In earlier versions, an order without `delta_spec` meant this.
             0 | 1 => Ok(DeltaSpec::TryConsecutive(order)),
             _ => Err("port `delta_encoding_order`: only for `try_consecutive`".into()),
         };

@@ -1,4 +1,4 @@
-//! pcodec: numbers in standalone pcodec files, on pco.
+//! pcodec: numbers in standalone pcodec files, with pco.
 
 mod chunks;
 mod config;
@@ -23,7 +23,7 @@ impl Transform for Pcodec {
         let mut output = outputs.begin("bytes", 0)?;
         let kind = file.peek_number_type_or_termination(chunks).map_err(|_| BAD)?;
         let read = match kind {
-            // Without numbers, no type is right or wrong.
+            // A file without numbers has no type.
             None => read_chunks::<u32>,
             Some(NumberType::U16) => read_chunks::<u16>,
             Some(NumberType::U32) => read_chunks::<u32>,

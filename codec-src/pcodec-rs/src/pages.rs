@@ -1,5 +1,5 @@
-//! A standalone file, written page by page: pco's own way keeps all of it in memory that it does
-//! not ask for.
+//! A standalone file, written page by page: pco's own writer keeps the whole file in memory, and
+//! traps when that is out.
 
 use std::io::{self, ErrorKind, Write};
 
@@ -11,7 +11,7 @@ use pco::standalone::{FileCompressor, guarantee};
 
 use crate::memory;
 
-/// Appends a file of numbers, which are little-endian and not aligned, in equal pages.
+/// Appends a file of equal pages; the numbers are little-endian and not aligned.
 pub fn write_pages<T: Number>(
     decoded: &[u8],
     page_most: usize,
@@ -33,8 +33,8 @@ pub fn write_pages<T: Number>(
         let length = count / pages + usize::from(page < count % pages);
         let (bytes, behind) = rest.split_at(length * size_of::<T>());
         rest = behind;
-        // SAFETY: there is room, and whatever bytes stand there, they are numbers. A port's bytes
-        // are not aligned, so numbers have to be copied.
+        // SAFETY: there is room, and any bytes are valid numbers. Numbers must be aligned, and a
+        // port's bytes are not.
         unsafe {
             numbers.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
             numbers.set_len(length);
@@ -57,7 +57,7 @@ fn failure(failure: PcoError) -> Error {
     }
 }
 
-/// Where pco writes to; it fails only where there is no memory.
+/// Appends what pco writes to the output; fails only when memory is out.
 struct Sink<'a, 'b>(&'a mut Output<'b>);
 
 impl Write for Sink<'_, '_> {

@@ -1,10 +1,10 @@
-/* quantize: floats rounded to a number of decimal digits, as numcodecs does: to a multiple of the
- * largest power of two that keeps them. Decoding only changes the type. */
+/* quantize: floats rounded to a number of decimal digits, as in numcodecs: to a multiple of the
+ * largest power of two that keeps them. Decoding changes only the type. */
 #include <math.h>
 
 #include "blocks.h"
 
-/* Dividing by a power of two is multiplying by another, as long as a float can be that. */
+/* Division by a power of two is multiplication by its inverse, when both are normal floats. */
 #define QUANTIZE(name, type, rounded)                                                           \
     static void quantize_##name(block *values, size_t count, const void *parameters) {          \
         const type scale = (type)*(const double *)parameters, inverse = 1 / scale;              \
@@ -19,7 +19,7 @@
 QUANTIZE(wide, double, __builtin_rint)
 QUANTIZE(single, float, __builtin_rintf)
 
-/* Every result is a half float, before the next step. */
+/* Each step's result is rounded to a half float. */
 static void quantize_half(block *values, size_t count, const void *parameters) {
     const f2 scale = (f2)*(const double *)parameters;
     for (size_t i = 0; i < count; i++) {
@@ -30,7 +30,7 @@ static void quantize_half(block *values, size_t count, const void *parameters) {
 }
 
 bool chonkle_encode(chonkle_call *call) {
-    /* Beyond, numcodecs' powers of ten and of two are no doubles. */
+    /* Beyond these, numcodecs' powers of ten and two are not doubles. */
     enum { DIGITS_LEAST = -308, DIGITS_MOST = 307 };
     chonkle_type decoded, encoded;
     int64_t digits;

@@ -1,15 +1,14 @@
-/* Memory that goes to and comes from the host.
+/* Memory that is exchanged with the host.
  *
  *     +0 u32 mark    +4 u32 size    +8 u32 next    +12 u32 result    +16 data, 16-byte aligned
  *
- * The mark tells a block from a pointer that was never given out, so that a host which frees the
- * wrong thing leaks memory instead of corrupting it. chonkle_core_abi.c keeps its list of results
- * that begin inside a block in the last two. */
+ * The mark identifies a block: a host that frees another address leaks memory and corrupts none.
+ * `next` and `result` are for chonkle_core_abi.c: a list of results that begin inside a block. */
 #include "chonkle_internal.h"
 
 enum { CHONKLE_MARK = 0x6B6E6863 /* "chnk" */, CHONKLE_PAGE = 65536 };
 
-/* malloc() gives no more; and far from here, the sum of both sizes would wrap around. */
+/* The limit of malloc(), which also keeps the sum of both sizes from overflowing. */
 enum { CHONKLE_BLOCK_MAX = INT32_MAX - sizeof(chonkle_block) };
 
 static chonkle_block *chonkle_block_of(const void *data) {
@@ -21,7 +20,7 @@ static chonkle_block *chonkle_block_of(const void *data) {
     return block->mark == CHONKLE_MARK ? block : NULL;
 }
 
-/* Make a block, or give one another size and keep its bytes; NULL when there is no memory. */
+/* Allocate or resize a block; NULL when memory is out. */
 static void *chonkle_block_allocate(size_t size) {
     chonkle_block *block = NULL;
     if (size <= CHONKLE_BLOCK_MAX) block = malloc(sizeof(chonkle_block) + size);
@@ -41,10 +40,10 @@ static void *chonkle_block_resize(void *data, size_t size) {
     return block + 1;
 }
 
-/* Free a block; any other address, NULL too, is left alone. */
+/* Free a block; any other address, NULL too, is ignored. */
 static void chonkle_block_free(void *data) {
     chonkle_block *block = chonkle_block_of(data);
     if (!block) return;
-    block->mark = 0; /* so that freeing twice does nothing */
+    block->mark = 0; /* freeing it again does nothing */
     free(block);
 }

@@ -1,4 +1,4 @@
-/* A call: its inputs by name, and its outputs, written where the host will read them. */
+/* A call: its inputs by name, and its outputs, written where the host reads them. */
 #include "chonkle_internal.h"
 
 static uint32_t chonkle_read_u32(const uint8_t *from) {
@@ -20,7 +20,7 @@ static chonkle_port *find(chonkle_call *call, const char *name, size_t name_size
     return NULL;
 }
 
-/* Add an input; a failure when there are too many or the name stands there already. */
+/* Add an input; fails when there are too many or the name is taken. */
 static bool chonkle_add_input(chonkle_call *call, const char *name, size_t name_size, uint8_t *data,
                        size_t size) {
     if (find(call, name, name_size))
@@ -57,11 +57,10 @@ bool chonkle_end(chonkle_call *call, const chonkle_port *input, size_t used) {
 
 /* ---- outputs ------------------------------------------------------------------------------- */
 
-/* Make room for the output port-map to become `size` bytes long; if there is memory, for
- * `generous` bytes. */
+/* Make room for an output port-map of `size` bytes, and of `generous` bytes where memory allows. */
 static bool reserve(chonkle_call *call, uint64_t size, uint64_t generous) {
     if (size <= call->output_capacity) return true;
-    /* Lengths of a port-map are 32-bit, and so are addresses. */
+    /* Lengths in a port-map, and addresses, have 32 bits. */
     if (size > UINT32_MAX)
         return chonkle_fail(call, "output too large, expected at most %u bytes, got %llu",
                             UINT32_MAX, size);
@@ -74,7 +73,7 @@ static bool reserve(chonkle_call *call, uint64_t size, uint64_t generous) {
     return true;
 }
 
-/* Write an entry's header behind the outputs so far; there is room. */
+/* Append an entry's header to the outputs, in reserved room; returns where its data begins. */
 static uint8_t *begin(chonkle_call *call, const char *name, size_t size) {
     size_t name_size = strlen(name);
     uint8_t *entry = call->output + call->output_size;
@@ -146,21 +145,21 @@ bool chonkle_output_in_place(chonkle_call *call, const char *name, uint8_t *data
 
 /* ---- the call ------------------------------------------------------------------------------ */
 
-/* Begin a call: no inputs, no outputs, nothing failed. */
+/* Begin a call, without inputs, outputs and failure. */
 static void chonkle_begin(chonkle_call *call) {
     call->input_count = call->output_count = call->output_capacity = 0;
     call->output = NULL;
-    call->output_size = call->last_data = CHONKLE_U32; /* behind the count */
+    call->output_size = call->last_data = CHONKLE_U32; /* after the count */
     call->kept = NULL;
     chonkle_error_size = 0;
 }
 
-/* Run a transform on a call whose inputs are set, and see that it left an output or an error. */
+/* Run a transform on a call with inputs, and check that it left an output or an error. */
 static bool chonkle_run(chonkle_call *call, bool is_encoding) {
     if (!(is_encoding ? chonkle_encode(call) : chonkle_decode(call)))
         return chonkle_error_size ? false : chonkle_fail(call, "the codec failed without a reason");
     if (!call->output_count) return chonkle_fail(call, "the codec gave no output");
-    chonkle_error_size = 0; /* of what was tried in vain */
+    chonkle_error_size = 0; /* of an attempt that failed before another succeeded */
     return true;
 }
 

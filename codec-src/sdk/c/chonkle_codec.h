@@ -1,37 +1,33 @@
 /* chonkle_codec.h - write a codec for chonkle in C.
  *
- * An author defines the two functions chonkle_encode() and chonkle_decode() and nothing else; the
- * toolchain makes of them a core module and a component. A transform gets named inputs and gives
- * named outputs. Which names, of which types, and what is assumed of a scalar that a call leaves
- * out, stands in the codec's signature.json, and only there.
+ * A codec defines chonkle_encode() and chonkle_decode(); the toolchain builds a core module and a
+ * component from them. Its signature.json declares the ports: their names, types and defaults.
  *
  *     bool chonkle_decode(chonkle_call *call) {
- *         int64_t by;                            // its default stands in signature.json
+ *         int64_t by;                            // its default is in signature.json
  *         chonkle_port *bytes = chonkle_input(call, "bytes");
  *         if (!bytes || !chonkle_int(call, "by", 0, 255, &by)) return false;
  *         for (size_t i = 0; i < bytes->size; i++) bytes->data[i] ^= (uint8_t)by;
  *         return chonkle_output_in_place(call, "bytes", bytes->data, bytes->size);
  *     }
  *
- * Adversaries. Inputs come from strangers: any port may be missing, empty, or hold anything. It is
- * shorter than 2 GiB, so that the sum of two sizes fits a size_t; a product may not, nor a number
- * that an input holds. Names may be any bytes; of two ports with one name, the call fails before
- * the transform is run. Every function below checks what it reads, and a codec must check what it
- * computes from that. Whatever an input holds, the answer is an output or a failure with words,
- * never a trap and never a loop that does nothing for hours. An adversary who breaks a codec
- * reaches its memory and no further; but data of the caller's next calls stands in that memory.
+ * Failure. On failure, a function records the reason as chonkle_fail() does and returns false or
+ * NULL; the transform then returns false at once. The SDK frees the inputs and all outputs. After a
+ * failure, the targets of pointer arguments are unspecified unless stated otherwise.
  *
- * Failure. Functions that return bool or a pointer return false or NULL after they have recorded
- * the reason with chonkle_fail(); the transform then returns false at once. Nothing has to be
- * released: the SDK frees the inputs and any output that was begun. What is untouched on failure is
- * said below; anything else that a function was to store may hold anything.
+ * Untrusted input. Any port may be missing, be empty or hold any bytes; its name may be any bytes.
+ * A port is smaller than 2 GiB: the sum of two sizes fits a size_t, a product may not, and neither
+ * may a number that an input contains. A call with more than 64 ports, or with two ports of one
+ * name, fails before the transform runs. The functions below check what they read; the codec checks
+ * what it computes from that. Every call ends in reasonable time with outputs or with a recorded
+ * failure, never with a trap. A compromised codec is confined to its memory, but that memory holds
+ * the data of later calls, too.
  *
- * Memory. A codec may use malloc(), and frees that before it returns, on failure too. There is as
- * much as the host allows, and at most 2 GiB in one piece; where there is not, malloc() gives NULL,
- * without setting errno, and chonkle_fail_memory() says so. Nothing that stays from one call to the
- * next may change what a call gives.
+ * Memory. A codec may call malloc(), and frees that memory before it returns, on failure too.
+ * malloc() returns NULL, without setting errno, for more than 2 GiB and where the host allows no
+ * more; report that with chonkle_fail_memory(). State kept between calls must not change results.
  *
- * Threads. One call at a time runs in an instance; there is no locking anywhere.
+ * Threads. An instance runs one call at a time. The SDK has no locks.
  */
 #ifndef CHONKLE_CODEC_H
 #define CHONKLE_CODEC_H
@@ -44,16 +40,14 @@
 extern "C" {
 #endif
 
-/* One call of the codec: its inputs, its outputs so far. Owned by the SDK; valid until the
- * transform returns. */
+/* One call of the codec. Owned by the SDK; valid until the transform returns. */
 typedef struct chonkle_call chonkle_call;
 
 /* One port's data.
  *   name, name_size: UTF-8, not terminated.
- *   data, size:      the bytes; data may be written to, from data[0] to data[size - 1]. It is
- *                    not aligned: use memcpy() or wasm_v128_load(), which take any address. Never
- *                    NULL, also when size is 0.
- * Owned by the SDK; valid until the transform returns. No two ports overlap. */
+ *   data, size:      the bytes, which may be changed in place. `data` is never NULL. It is not
+ *                    aligned: access it with memcpy() or wasm_v128_load().
+ * Owned by the SDK; valid until the transform returns. Ports do not overlap. */
 typedef struct {
     const char *name;
     size_t name_size;
@@ -61,40 +55,38 @@ typedef struct {
     size_t size;
 } chonkle_port;
 
-/* ---- what the author writes ---------------------------------------------------------------- */
+/* ---- defined by the codec ------------------------------------------------------------------ */
 
-/* Turn the decoded form into the encoded one (chonkle_encode) and back (chonkle_decode).
- * Return true when every output is complete, false after a failure was recorded. */
+/* chonkle_encode() turns the decoded form into the encoded form, chonkle_decode() the opposite.
+ * Return true when at least one output exists and all are complete, false after a failure. */
 bool chonkle_encode(chonkle_call *call);
 bool chonkle_decode(chonkle_call *call);
 
 /* ---- inputs: bytes ------------------------------------------------------------------------- */
 
-/* In all that follows, `name` is terminated UTF-8, and is not kept unless it says so. */
+/* Below, `name` is a terminated UTF-8 string, which the SDK does not keep unless stated. */
 
-/* The port with that name, or NULL when the call has none, which is no failure: the way to ask for
- * a port that may be left out and has no default. */
+/* Find a port. Returns NULL, without a failure, when the call has none of that name: for ports that
+ * are optional and have no default. */
 chonkle_port *chonkle_find(chonkle_call *call, const char *name);
 
-/* The port with that name; a failure when the call has none. */
+/* Find a port; fails when the call has none of that name. */
 chonkle_port *chonkle_input(chonkle_call *call, const char *name);
 
-/* The port with that name; a failure when the call has none, when its size is no multiple of
- * `item_size`, or when that is 0. */
+/* As chonkle_input(); also fails when `item_size` is 0 or does not divide the port's size. */
 chonkle_port *chonkle_items(chonkle_call *call, const char *name, size_t item_size);
 
-/* Demand that `used` bytes were all that an input has: nothing may stand behind the end of a
- * stream. More than its size counts as all of it. */
+/* Check that nothing follows a stream in its input.
+ *   used: the size of the stream; fails when it is less than the input's. */
 bool chonkle_end(chonkle_call *call, const chonkle_port *input, size_t used);
 
 /* ---- inputs: scalars ----------------------------------------------------------------------- */
 
-/* Scalars are JSON text (RFC 8259). Each function demands a value of its type and stores it;
- * *value is untouched on failure. When the call leaves the port out, it is the default that the
- * signature gives for it; without one, that is a failure.
- *
- * Integers lie between minimum and maximum, both included. They are written without fraction or
- * exponent: `2.0` and `2e0` are failures. A float is finite. */
+/* Parse a scalar port, which is JSON text (RFC 8259), and store its value. When the call lacks the
+ * port, these functions parse its default from the signature. They fail when there is neither, and
+ * when the text has another type or is out of range; *value is unchanged then.
+ *   minimum, maximum: the range, both included.
+ * Integers have no fraction and no exponent: `2.0` and `2e0` fail. A float is finite. */
 bool chonkle_int(chonkle_call *call, const char *name, int64_t minimum, int64_t maximum,
                  int64_t *value);
 bool chonkle_uint(chonkle_call *call, const char *name, uint64_t minimum, uint64_t maximum,
@@ -102,88 +94,84 @@ bool chonkle_uint(chonkle_call *call, const char *name, uint64_t minimum, uint64
 bool chonkle_float(chonkle_call *call, const char *name, double *value);
 bool chonkle_bool(chonkle_call *call, const char *name, bool *value);
 
-/* A JSON string, escapes resolved, as terminated UTF-8 without inner NUL.
- *   capacity: bytes that `value` has room for, the terminator included; a longer string is a
- *             failure. */
+/* Parse a JSON string, resolve its escapes and store it as terminated UTF-8.
+ *   capacity: the size of `value` with the terminator, at least 1.
+ * Fails for a longer string and for one that contains NUL; `value` may be partly written then. */
 bool chonkle_string(chonkle_call *call, const char *name, char *value, size_t capacity);
 
-/* A JSON string out of a few.
- *   choices: the strings that it may be, of less than 64 bytes, and NULL behind the last.
- *   index:   of the one that it is. */
+/* Parse a JSON string that is one of a few.
+ *   choices: the strings allowed, of at most 63 bytes each; a NULL ends the list.
+ *   index:   set to the position of the string in `choices`; unchanged on failure. */
 bool chonkle_choice(chonkle_call *call, const char *name, const char *const *choices,
                     size_t *index);
 
-/* A JSON array of unsigned integers, such as a shape. Their product may wrap around: multiply with
- * __builtin_mul_overflow().
- *   capacity: how many `values` has room for; a longer array is a failure.
- *   count:    how many were stored. */
+/* Parse a JSON array of unsigned integers, such as a shape. Their product may overflow: multiply
+ * with __builtin_mul_overflow().
+ *   capacity: the length of `values`; fails for a longer array, `values` may be partly written.
+ *   count:    set to the length of the array; unchanged on failure. */
 bool chonkle_uint_list(chonkle_call *call, const char *name, uint64_t *values, size_t capacity,
                        size_t *count);
 
 /* The type of an array's elements.
- *   kind:          as NumPy names it: b boolean, i integer, u unsigned integer, f floating point,
- *                  c complex (two of f, of half the size), m duration, M date, S bytes, U text (in
- *                  units of 4 bytes), V anything.
- *   size:          bytes of an element, 1 to 2^26.
- *   is_big_endian: the most significant byte comes first; false where elements are single bytes. */
+ *   kind:          NumPy's letter: b boolean, i integer, u unsigned integer, f floating point,
+ *                  c complex (two of f), m timedelta, M datetime, S bytes, U text (UCS-4), V void.
+ *   size:          bytes per element, 1 to 2^26.
+ *   is_big_endian: false for elements of one byte. */
 typedef struct {
     char kind;
     bool is_big_endian;
     size_t size;
 } chonkle_type;
 
-/* A NumPy type string: "<u2", "|b1", ">f8", "<M8[ns]"; or a name: "uint16". Without an order, or with `=`, it is
- * little-endian. The list of fields of a structured type is a failure.
- *   kinds: those that the codec takes: "iuf". */
+/* Parse a JSON string with a NumPy type, "<u2", "|b1", ">f8", "<M8[ns]", or a name, "uint16". A
+ * type without byte order, or with `=`, is little-endian.
+ *   kinds: the letters of the kinds allowed, such as "iuf".
+ *   type:  unchanged on failure.
+ * Fails for any other kind and for structured types. */
 bool chonkle_dtype(chonkle_call *call, const char *name, const char *kinds, chonkle_type *type);
 
 /* ---- outputs ------------------------------------------------------------------------------- */
 
-/* Outputs stand, one behind the other, in the memory that goes to the host: what a transform
- * writes there is not copied again.
- *
- * Begin an output of `size` bytes (uninitialised: write all of them) and return where to write
- * them: not aligned, and not NULL unless it failed (out of memory). Beginning or resizing an output
- * may move every other output, so write one whole before you begin the next, or ask for all of them
- * with chonkle_outputs(). Inputs stay where they are. */
+/* All outputs are in one block of memory, which the host reads: nothing is copied again. Beginning
+ * or resizing an output may move the others, so complete one before the next, or begin all of known
+ * size with chonkle_outputs(). Inputs do not move. */
+
+/* Begin an output of `size` bytes, uninitialised; the codec writes all of them.
+ * Returns where to write them, not aligned; NULL when memory is out. */
 uint8_t *chonkle_output(chonkle_call *call, const char *name, size_t size);
 
-/* Change the size of the output that was begun last, keeping its first bytes, and return where it
- * is now. Growing it little by little costs no more than copying it once or twice: memory at least
- * doubles when it is not enough. On failure, the output is as it was. */
+/* Change the size of the latest output, keeping its first bytes. Returns where it is now; on
+ * failure, it is unchanged. Memory at least doubles when it grows: growing in small steps costs no
+ * more than copying the output once or twice. */
 uint8_t *chonkle_output_resize(chonkle_call *call, size_t size);
 
-/* Make the output that was begun last eight times as large, or two times where memory is short, for
- * decoders that have to begin again when their room was too little. Returns where it is now.
- *   size:  its new size, at least 4096 and at most `bound`.
- *   bound: a size that no honest stream needs more than. An output of that size cannot grow: that
- *          is a failure. */
+/* Enlarge the latest output eight times, or less where memory is short, for decoders that start
+ * again in a larger output. Returns where it is now; on failure, it is unchanged.
+ *   size:  set to the new size, at least 4096 and at most `bound`.
+ *   bound: the most that a valid stream can need; fails when the output has that size already. */
 uint8_t *chonkle_output_grow(chonkle_call *call, size_t *size, size_t bound);
 
-/* Begin `count` outputs of known sizes at once.
- *   outputs: name and size are read, data is set to where to write the bytes; the addresses hold
- *            until another output is begun or resized. name_size is ignored. */
+/* Begin `count` outputs at once.
+ *   outputs: their names, terminated, and sizes; `data` is set to where to write each, valid until
+ *            another output is begun or resized. `name_size` is ignored. */
 bool chonkle_outputs(chonkle_call *call, chonkle_port *outputs, size_t count);
 
-/* Give memory of an input back as the one output, after the transform has changed it in place, or
- * because the output is a part of the input.
- *   name:       must stay valid until the transform returns; a literal does.
- *   data, size: bytes that lie in one input from chonkle_input() and its like; not memory of the
- *               codec's own, which is a failure.
- * The bytes of other inputs may be overwritten as soon as the transform returns, not before. A
- * failure when other outputs exist. */
+/* Make a part of an input the only output, changed in place or not.
+ *   name:       must stay valid until the transform returns, as a literal does.
+ *   data, size: bytes within one input.
+ * Fails when they are not, and when other outputs exist. */
 bool chonkle_output_in_place(chonkle_call *call, const char *name, uint8_t *data, size_t size);
 
 /* ---- failure ------------------------------------------------------------------------------- */
 
-/* Record why the call fails and return false, so that a transform can `return chonkle_fail(...)`.
- *   format: one line of UTF-8 with any of %s %d %u %zu %lld %llu %%, and %.*s for bytes of a
- *           stranger: of those, 44 are shown, and `?` for what is not printable ASCII. Begin it in
- *           lower case, end it without a full stop. What is longer than 500 bytes is cut. */
+/* Record why the call fails, in place of any earlier reason. Always returns false.
+ *   format: one line of UTF-8, lower case at the start, no full stop at the end. It may contain %s,
+ *           %d, %u, %zu, %lld, %llu, %% and, for bytes of an input, %.*s, which shows at most 44
+ *           bytes and `?` for all but printable ASCII. Text is cut after 500 bytes. */
 bool chonkle_fail(chonkle_call *call, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Record that `size` bytes could not be allocated, for codecs with working memory of their own. */
+/* Record that `size` bytes could not be allocated. Always returns false. */
 bool chonkle_fail_memory(chonkle_call *call, size_t size);
 
 #ifdef __cplusplus

@@ -1,7 +1,7 @@
 /* The canonical ABI of `chonkle:codec/transform@0.1.0`, as the component model lowers it.
  *
- * A port-map is a list of rows; every name and every data is an allocation of its own, made by the
- * host through cabi_realloc and freed here. The result stands until the post-return call. */
+ * A port-map is a list of rows. The host allocates each name and data with cabi_realloc(); they are
+ * freed here. A result is valid until the post-return call. */
 #include "chonkle_internal.h"
 
 #define INTERFACE "chonkle:codec/transform@0.1.0#"
@@ -13,28 +13,28 @@ typedef struct {
     size_t data_size;
 } row;
 
-/* result<port-map, string>, and behind it what the post-return call has to free. */
+/* result<port-map, string>, followed by what the post-return call frees. */
 typedef struct {
-    uint32_t failed; /* one byte and three that nobody reads */
+    uint32_t failed; /* one byte and padding */
     const void *address;
     size_t size;
     row *rows;
     uint8_t *output;
-    uint8_t *kept; /* the input that the output lies in */
+    uint8_t *kept; /* the input that contains the output */
 } result;
 
-/* An instance runs one call at a time, and its post-return before the next one. */
+/* An instance runs one call at a time, with its post-return call. */
 static result current;
 
 static void release(void *data, size_t size) {
-    if (size) free(data); /* an empty string or list has no allocation */
+    if (size) free(data); /* an empty string or list is not allocated */
 }
 
 __attribute__((export_name("cabi_realloc"))) void *cabi_realloc(void *old, size_t old_size,
                                                                size_t align, size_t new_size) {
     if (!new_size) return (void *)align;
     void *data = malloc(new_size);
-    /* The canonical ABI knows no failure here: the host would write to address 0. */
+    /* The canonical ABI has no failure here: the host would write to address 0. */
     if (!data) __builtin_trap();
     memcpy(data, old, old_size < new_size ? old_size : new_size);
     release(old, old_size);

@@ -1,16 +1,17 @@
 /* The core ABI: a port-map in linear memory in, a port-map in linear memory out.
  *
- *     alloc(size) -> address          the host writes the inputs there; 0 when out of memory
- *     encode, decode(address, size)   takes and frees the inputs; address << 32 | size of the
- *                                     outputs, which the host frees; 0 is failure
- *     dealloc(address, size)          frees what alloc, encode or decode gave
- *     last_error() -> address << 32 | size of UTF-8 text, valid until the next call
+ *     alloc(size)                     returns an address for the inputs, 0 when memory is out
+ *     encode, decode(address, size)   frees the inputs; returns address << 32 | size of the
+ *                                     outputs, which the host frees, or 0 on failure
+ *     dealloc(address, size)          frees memory from alloc, encode or decode
+ *     last_error()                    returns address << 32 | size of UTF-8 text, valid until the
+ *                                     next call
  */
 #include "chonkle_internal.h"
 
 #define EXPORT(name) __attribute__((export_name(#name))) name
 
-/* Results in place begin inside the block that `alloc` gave, wherever the input's data stood. */
+/* Blocks from `alloc` with a result in place, which begins where the input's data was. */
 static chonkle_block *results_inside;
 
 uint32_t EXPORT(alloc)(uint32_t size) { return (uintptr_t)chonkle_block_allocate(size); }
@@ -37,7 +38,7 @@ uint64_t EXPORT(last_error)(void) { return packed(chonkle_error_text, chonkle_er
 static bool read_inputs(chonkle_call *call, uint8_t *start, size_t size) {
     uint8_t *at = start, *end = start + size, *name = NULL;
     size_t name_size = 0;
-    /* The count first, then for each port two parts with their sizes in front. */
+    /* The count, then two parts for each port, each preceded by its size. */
     uint64_t parts = 1;
     for (uint64_t part = 0; part < parts; part++) {
         size_t left = (size_t)(end - at);
@@ -63,13 +64,13 @@ truncated:
     return chonkle_fail(call, "port-map truncated at byte %zu of %zu", (size_t)(at - start), size);
 }
 
-/* Write the header of a port-map right before data that stands in the input block already. */
+/* Write a port-map's header right before data that is in the input block. */
 static uint64_t result_in_place(chonkle_call *call, uint8_t *input) {
     size_t name_size = strlen(call->kept_name), size = call->kept_size;
     size_t header = CHONKLE_U32 + CHONKLE_U32 + name_size + CHONKLE_U32;
     uint8_t *data = call->kept_data;
     if ((size_t)(data - input) < header) {
-        /* A longer name than the input's has no room there. */
+        /* The output's name is longer than the input's. */
         call->kept = NULL;
         call->output = chonkle_block_allocate(header + size);
         if (!call->output) return chonkle_fail_memory(call, header + size);

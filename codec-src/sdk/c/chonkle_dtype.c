@@ -1,10 +1,10 @@
-/* Ports of type `dtype_desc`: a NumPy type string, such as "<u2", or a type's name, such as "uint16".
+/* Ports of type `dtype_desc`: a type string, such as "<u2", or a type's name, such as "uint16".
  *
- * numpy.org/doc/stable/reference/arrays.interface.html, `typestr`. Names are those of NumPy and of
- * Zarr 3 (zarr-specs, v3/data-types), and count bits. */
+ * numpy.org/doc/stable/reference/arrays.interface.html, `typestr`. The names are those of NumPy and
+ * of Zarr 3 (zarr-specs, v3/data-types); their numbers count bits. */
 #include "chonkle_internal.h"
 
-/* Whether a kind has elements of so many bytes; those of text have any number. */
+/* Whether elements of a kind can have that many bytes; for text, the number of characters. */
 static bool has_size(char kind, uint32_t size) {
     switch (kind) {
         case 'b': return size == 1;
@@ -23,9 +23,9 @@ static bool is_one_of(char character, const char *characters) {
     return *characters;
 }
 
-/* The kind that a name begins with, and what is behind it; NULL when it begins with none. */
+/* Parse the kind at the start of a name; returns the rest, NULL when there is no kind. */
 static const char *after_name(const char *text, char *kind) {
-    /* Each is a kind and its name. */
+    /* A kind, then its name. */
     static const char *const names[] = {"iint", "uuint", "ffloat", "ccomplex"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const char *name = names[i] + 1, *at = text;
@@ -36,7 +36,7 @@ static const char *after_name(const char *text, char *kind) {
     return NULL;
 }
 
-/* Order, kind, size and, behind dates and durations, a unit: `<u2`, `|b1`, `<M8[ns]`; or a name. */
+/* Parse a name, or order, kind, size and, for dates and durations, a unit: `<u2`, `<M8[ns]`. */
 static bool parse(const char *text, const char *kinds, chonkle_type *type) {
     enum { SIZE_MOST = 1 << 24, BYTES_OF_CHARACTER = 4, BITS = 8 };
     char order = is_one_of(*text, "<>|=") ? *text++ : '\0', kind;

@@ -1,12 +1,12 @@
-/* Failure in words, without the size of a whole printf. */
+/* Error messages, formatted without the size of printf(). */
 #include "chonkle_internal.h"
 
-/* The text of the last failure; empty after a call that succeeded. One byte more than it may have
- * tells whether the last character is whole. */
+/* The text of the last failure; empty after a call that succeeded. The extra byte tells whether the
+ * last character is whole. */
 static char chonkle_error_text[CHONKLE_ERROR_MAX + 1];
 static size_t chonkle_error_size;
 
-/* It has many callers, and in each it would be larger than the call. */
+/* Not inlined: its code is larger than a call, and it has many callers. */
 static __attribute__((noinline)) void put(char byte) {
     if (chonkle_error_size <= CHONKLE_ERROR_MAX) chonkle_error_text[chonkle_error_size++] = byte;
 }
@@ -20,14 +20,14 @@ static void put_number(uint64_t number) {
     put((char)('0' + number % 10));
 }
 
-/* Somebody's bytes: printable ASCII, cut to a readable length. */
+/* Bytes of an input: printable ASCII, cut to CHONKLE_SHOWN_MAX. */
 static void put_shown(const char *data, size_t size) {
     const char *end = data + (size < CHONKLE_SHOWN_MAX ? size : CHONKLE_SHOWN_MAX);
     for (; data < end; data++) put(*data >= 0x20 && *data < 0x7F ? *data : '?');
     if (size > CHONKLE_SHOWN_MAX) put_text("...");
 }
 
-/* %s %d %u %zu %lld %llu %% and %.*s: chonkle_codec.h allows no others. */
+/* Only the conversions that chonkle_codec.h lists. */
 static void put_formatted(const char *format, va_list arguments) {
     for (char letter; (letter = *format++);) {
         if (letter != '%') {
@@ -55,13 +55,13 @@ static void put_formatted(const char *format, va_list arguments) {
             put_number(is_signed || is_wide ? (uint64_t)number : (uint32_t)number);
         }
     }
-    /* A cut text ends between characters: 10xxxxxx continues one. */
+    /* Cut text between characters: a byte 10xxxxxx continues one. */
     if (chonkle_error_size > CHONKLE_ERROR_MAX)
         while (--chonkle_error_size && (chonkle_error_text[chonkle_error_size] & 0xC0) == 0x80) {
         }
 }
 
-/* Add to the text of a failure that was recorded. */
+/* Append to the text of the recorded failure. */
 static void chonkle_fail_more(const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);

@@ -1,23 +1,23 @@
-/* Numbers with a fraction: JSON text (RFC 8259, section 6) to the nearest double.
+/* Floats: JSON text (RFC 8259, section 6) to the nearest double.
  *
- * As Ken Thompson did it: all decimal digits stand in an array, which is multiplied or divided by
- * powers of two until 53 bits of it are an integer. It is exact, takes some microseconds for what
- * people write and a fraction of a millisecond for the worst, and is a twentieth of strtod(). */
+ * Ken Thompson's method: an array of all decimal digits is multiplied or divided by powers of two
+ * until its integer part has 53 bits. It is exact and a twentieth of the size of strtod(). Usual
+ * numbers take microseconds, the worst a fraction of a millisecond. */
 #include "chonkle_internal.h"
 
 enum {
-    TEXT_MAX = 400,               /* more characters than any double needs */
-    DIGITS_MAX = TEXT_MAX + 1100, /* dividing by 2 adds a digit, and is done 1024 times at most */
-    POINT_MAX = 310,              /* beyond 10^310 there is only infinity, below 10^-330 only 0 */
+    TEXT_MAX = 400,               /* characters; a double needs fewer */
+    DIGITS_MAX = TEXT_MAX + 1100, /* dividing by 2 adds a digit, at most 1024 times */
+    POINT_MAX = 310,              /* infinity from 10^310, 0 below 10^-330 */
     POINT_MIN = -330,
-    SHIFT_MAX = 27, /* bits at a time: nine times so much, and a carry, have 32 bits */
+    SHIFT_MAX = 27, /* bits at a time: 9 << 27 plus a carry fits 32 bits */
     MANTISSA_BITS = 53,
-    EXPONENT_MIN = -1021, /* of a fraction from 0.5 to 1, where doubles begin to lose bits */
-    EXPONENT_MAX = 1024,  /* beyond it there is only infinity */
-    UNIT_MIN = -1074      /* of the last bit of the smallest doubles */
+    EXPONENT_MIN = -1021, /* of normal doubles, as a fraction from 0.5 to 1 */
+    EXPONENT_MAX = 1024,  /* infinity above it */
+    UNIT_MIN = -1074      /* of the last bit of subnormal doubles */
 };
 
-/* 0.d1 d2 d3 ... times 10^point, without zeros at either end. */
+/* 0.d1 d2 d3 ... times 10^point, without leading or trailing zeros. */
 typedef struct {
     uint8_t digits[DIGITS_MAX];
     int count;
@@ -56,11 +56,11 @@ static void divide(decimal *number, int bits) {
     trim(number);
 }
 
-/* How many bits to shift so that the point moves towards 0, by few digits or by many. */
+/* How many bits to shift to move the point towards 0. */
 static int bits_of(int point) { return point > SHIFT_MAX / 3 ? SHIFT_MAX : 3 * point; }
 
 static double to_double(decimal *number) {
-    int exponent = 0; /* what is wanted is *number times 2^exponent */
+    int exponent = 0; /* the result is *number times 2^exponent */
     if (!number->count || number->point < POINT_MIN) return 0;
     if (number->point > POINT_MAX) return HUGE_VAL;
     while (number->point > 0) {
@@ -68,7 +68,7 @@ static double to_double(decimal *number) {
         divide(number, bits);
         exponent += bits;
     }
-    /* Up to where it is at least a half. */
+    /* Until it is at least a half. */
     while (number->point < 0 || number->digits[0] < 5) {
         int bits = number->point ? bits_of(-number->point) : 1;
         multiply(number, bits);
@@ -83,19 +83,19 @@ static double to_double(decimal *number) {
     uint64_t integer = 0;
     for (int i = 0; i < number->point; i++)
         integer = integer * 10 + (i < number->count ? number->digits[i] : 0);
-    /* To the nearest, and from the middle to the even one. */
+    /* Round half to even. */
     int rest = number->point < number->count ? number->digits[number->point] : 0;
     bool is_middle = rest == 5 && number->point + 1 == number->count;
     if (is_middle ? integer % 2 : rest >= 5) integer++;
     if (exponent > EXPONENT_MAX) return HUGE_VAL;
-    /* IEEE 754: the leading bit of the integer, where it has one, adds to the exponent. */
+    /* IEEE 754: the leading bit of the integer, if set, adds 1 to the exponent. */
     integer += (uint64_t)(exponent - bits - UNIT_MIN) << (MANTISSA_BITS - 1);
     double found;
     memcpy(&found, &integer, sizeof found);
     return found;
 }
 
-/* Take one digit or more, before the point of the text or behind it. */
+/* Take one or more digits, before or after the decimal point. */
 static bool take_digits(chonkle_json *json, decimal *number, bool is_behind) {
     if (!chonkle_json_digit(json)) return false;
     for (; chonkle_json_digit(json); json->at++) {
@@ -121,7 +121,7 @@ static bool take_exponent(chonkle_json *json, decimal *number) {
 static bool take_number(chonkle_json *json, decimal *number) {
     number->count = number->point = 0;
     if (json->end - json->at > TEXT_MAX) return false;
-    /* A zero in front stands alone. */
+    /* No digit follows a leading zero. */
     if (!chonkle_json_take(json, '0') && !take_digits(json, number, false)) return false;
     if (chonkle_json_take(json, '.') && !take_digits(json, number, true)) return false;
     if ((chonkle_json_take(json, 'e') || chonkle_json_take(json, 'E')) &&

@@ -1,7 +1,7 @@
-/* What all scalar ports share: finding the JSON text, and reading it character by character. */
+/* JSON text of scalar ports: finding it, and reading it character by character. */
 #include "chonkle_internal.h"
 
-/* What the signature says of ports that a call leaves out: lines of `name text`. */
+/* The defaults in the signature: lines of `name text`. */
 static const char defaults[] = CHONKLE_DEFAULTS;
 
 static void chonkle_json_space(chonkle_json *json) {
@@ -10,7 +10,7 @@ static void chonkle_json_space(chonkle_json *json) {
         json->at++;
 }
 
-/* Step over one character if it is the wanted one. */
+/* Take a character if it comes next. */
 static bool chonkle_json_take(chonkle_json *json, char wanted) {
     if (json->at == json->end || *json->at != wanted) return false;
     json->at++;
@@ -40,8 +40,7 @@ static bool find_default(chonkle_json *json) {
     return false;
 }
 
-/* Stand at the first character, that is no white space, of the port with that name or of its
- * default; a failure when there is neither. */
+/* Begin to read a port, or its default, after white space; fails when there is neither. */
 static bool chonkle_json_of(chonkle_call *call, const char *name, chonkle_json *json) {
     json->name = name;
     const chonkle_port *port = chonkle_find(call, name);
@@ -49,14 +48,14 @@ static bool chonkle_json_of(chonkle_call *call, const char *name, chonkle_json *
         json->text = (const char *)port->data;
         json->end = json->text + port->size;
     } else if (!find_default(json)) {
-        return chonkle_input(call, name); /* which says that it is missing */
+        return chonkle_input(call, name); /* records that it is missing */
     }
     json->at = json->text;
     chonkle_json_space(json);
     return true;
 }
 
-/* Fail, with what was expected instead of the text. */
+/* Fail: another text was expected. */
 static bool chonkle_json_fail(chonkle_call *call, const chonkle_json *json, const char *expected) {
     return chonkle_fail(call, "port `%s`: expected %s, got `%.*s`", json->name, expected,
                         (int)(json->end - json->text), json->text);

@@ -1,17 +1,17 @@
-/* Memory: malloc and its kin, for all of a module.
+/* malloc() and the other functions of its family, for the whole module.
  *
- * What calls ask for differs from chunk to chunk. What one can have must not depend on those before
- * it, nor be much less than the host allows. So free neighbours become one, sizes are not rounded
- * up, and memory grows by what is missing. (libc's own, in Zig, keeps a list for each power of two,
- * and what was once in one never gets into another.)
+ * Chunks differ in size. The memory available to a call must not depend on earlier calls, nor be
+ * much less than the host allows. So adjacent free pieces are merged, sizes are not rounded up to
+ * powers of two, and memory grows only by what is missing. (Zig's libc keeps memory in lists by
+ * power of two, and never moves it to another list.)
  *
- * The heap is a row of pieces, each behind a header and 16-byte aligned:
+ * The heap is a sequence of pieces, 16-byte aligned, each with a header:
  *
- *     +0 u32 size, header and all    +4 u32 size of the piece before    +8 next    +12 previous
+ *     +0 u32 size with header    +4 u32 size of the piece before    +8 next    +12 previous
  *
- * Sizes are multiples of 16; the lowest bit of one says that the piece is used. Free pieces stand
- * in one list for each power of two, and have no free neighbours. The last piece is a header at the
- * end of memory, and used. */
+ * Sizes are multiples of 16; the lowest bit marks a used piece. Free pieces are in a list for each
+ * power of two, and are never adjacent. A header at the end of memory, marked as used, is the last
+ * piece. */
 #include <errno.h>
 #include <malloc.h>
 #include <stdbool.h>
@@ -23,7 +23,7 @@
 typedef struct piece {
     uint32_t size;
     uint32_t size_before; /* 0 for the first */
-    struct piece *next;   /* these two, in its list, while it is free */
+    struct piece *next;   /* in its list, while it is free; `previous` likewise */
     struct piece *previous;
 } piece;
 
@@ -31,11 +31,11 @@ _Static_assert(sizeof(piece) == 16, "what stands behind a header must be 16-byte
 
 enum { USED = 1, HEADER = sizeof(piece), LISTS = 32, PAGE = 65536 };
 
-extern uint8_t __heap_base; /* of the linker: what is below is not the heap's */
+extern uint8_t __heap_base; /* set by the linker: the start of the heap */
 
 static piece *heap_last;
 static piece *heap_lists[LISTS];
-static uint32_t heap_lists_filled; /* a bit for each */
+static uint32_t heap_lists_filled; /* a bit for each list that is not empty */
 
 static uint32_t piece_size(const piece *any) { return any->size & ~(uint32_t)USED; }
 
@@ -64,7 +64,7 @@ static void piece_take_out(piece *taken) {
     }
 }
 
-/* Free a piece of which only `size_before` is set: it becomes one with free neighbours. */
+/* Free a piece of which only `size_before` is set, and merge it with free neighbours. */
 static void piece_put_in(piece *freed, uint32_t size) {
     piece *after = (piece *)((uintptr_t)freed + size);
     if (!piece_is_used(after)) {
@@ -85,11 +85,11 @@ static void piece_put_in(piece *freed, uint32_t size) {
     piece_after(freed)->size_before = size;
 }
 
-/* Use the first `size` bytes of a piece that stands in no list and has that many; free the rest.
- * Gives what the program gets. */
+/* Use the first `size` bytes of a piece that is in no list, and free the rest. Returns the address
+ * of its data. */
 static void *piece_use(piece *used, uint32_t size) {
     uint32_t whole = piece_size(used);
-    if (whole - size < 2 * HEADER) size = whole; /* nobody could use the rest */
+    if (whole - size < 2 * HEADER) size = whole; /* the rest is too small to use */
     used->size = size | USED;
     piece *after = piece_after(used);
     after->size_before = size;
@@ -99,14 +99,14 @@ static void *piece_use(piece *used, uint32_t size) {
 
 /* ---- the heap ------------------------------------------------------------------------------ */
 
-/* Make what is free, from an address to the end of memory, a piece, and end the row behind it. */
+/* Make a free piece from an address to the end of memory, followed by the last header. */
 static void heap_extend(piece *from) {
     heap_last = (piece *)(__builtin_wasm_memory_size(0) * PAGE - HEADER);
     heap_last->size = USED;
     piece_put_in(from, (uint32_t)((uintptr_t)heap_last - (uintptr_t)from));
 }
 
-/* Grow memory so far that `size` bytes are free at its end. */
+/* Grow memory until `size` bytes are free at its end. */
 static bool heap_grow(uint32_t size) {
     uint32_t missing = size;
     if (heap_last && heap_last->size_before && !piece_is_used(piece_before(heap_last)))
@@ -115,7 +115,7 @@ static bool heap_grow(uint32_t size) {
     if (pages == SIZE_MAX) return false;
     piece *from = heap_last;
     if (!from || (uintptr_t)(from + 1) != pages * PAGE) {
-        /* The beginning; or somebody else grew memory too, and has what is between. */
+        /* The first time, or other code has grown memory, too, and owns what is between. */
         from = (piece *)(pages * PAGE);
         from->size_before = 0;
     }
@@ -123,7 +123,7 @@ static bool heap_grow(uint32_t size) {
     return true;
 }
 
-/* Take out a free piece of at least so many bytes; NULL when there is none. */
+/* Take a free piece of at least `size` bytes from its list; NULL when there is none. */
 static piece *heap_find(uint32_t size) {
     int list = list_of(size);
     piece *found = heap_lists[list];
@@ -136,18 +136,18 @@ static piece *heap_find(uint32_t size) {
     return found;
 }
 
-/* What a program asks for, as the size of a piece; 0 when nothing can be that large. */
+/* The size of the piece for a request; 0 when that is too large. */
 static uint32_t size_for(size_t asked) {
     return asked > PTRDIFF_MAX ? 0 : (uint32_t)(HEADER + (asked + HEADER - 1) / HEADER * HEADER);
 }
 
-/* ---- what programs call -------------------------------------------------------------------- */
+/* ---- the C library's functions ------------------------------------------------------------- */
 
 void *malloc(size_t asked) {
     uint32_t size = size_for(asked);
     if (!size) return NULL;
     if (!heap_last) {
-        /* What the linker left of the first pages. */
+        /* The rest of the pages that the module starts with. */
         uintptr_t start = ((uintptr_t)&__heap_base + HEADER - 1) & -(uintptr_t)HEADER;
         if (__builtin_wasm_memory_size(0) * PAGE - start >= 2 * HEADER) {
             ((piece *)start)->size_before = 0;
@@ -184,7 +184,7 @@ void *realloc(void *data, size_t asked) {
         bool is_free = !piece_is_used(after);
         if (now + (is_free ? after->size : 0) < size &&
             (is_free ? piece_after(after) : after) == heap_last)
-            heap_grow(size - now); /* makes it longer where it stands */
+            heap_grow(size - now); /* extends it in place */
         after = piece_after(kept);
         if (piece_is_used(after) || now + after->size < size) {
             void *moved = malloc(asked);

@@ -1,7 +1,7 @@
 /* Integers and booleans: JSON text (RFC 8259) to C values. */
 #include "chonkle_internal.h"
 
-/* `0` or digits that do not begin with 0, up to 2^64 - 1. */
+/* Take `0`, or digits that do not begin with 0, up to 2^64 - 1. */
 static bool take_magnitude(chonkle_json *json, uint64_t *value) {
     if (!chonkle_json_digit(json)) return false;
     bool is_zero = chonkle_json_take(json, '0');

@@ -1,7 +1,7 @@
 /* The whole SDK, for one ABI, as one translation unit.
  *
- * It runs for some hundred instructions in a call, whatever the data. So it is compiled for size,
- * which a codec's own flags are not, and in one piece: what is used once is put where it is used. */
+ * It runs a few hundred instructions per call, however large the data. So it is compiled for size,
+ * unlike the codec, and as one unit, which lets the compiler inline what is used once. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -14,7 +14,8 @@ static bool take_hex(chonkle_json *json, uint32_t *value) {
     return true;
 }
 
-/* Behind a backslash. A character beyond U+FFFF comes as two surrogates, never as one alone. */
+/* Take the rest of an escape after its backslash. A character above U+FFFF is two surrogates; a
+ * single surrogate fails. */
 static bool take_escape(chonkle_json *json, uint32_t *character) {
     static const char pairs[] = "\"\"\\\\//b\bf\fn\nr\rt\t";
     if (json->at == json->end) return false;
@@ -34,7 +35,7 @@ static bool take_escape(chonkle_json *json, uint32_t *character) {
     return true;
 }
 
-/* One character of UTF-8: no overlong form, no surrogate, nothing beyond U+10FFFF. */
+/* Take a character in UTF-8: no overlong form, no surrogate, nothing above U+10FFFF. */
 static bool take_utf8(chonkle_json *json, uint32_t *character) {
     static const uint32_t minimums[] = {0, 0x80, 0x800, 0x10000};
     uint8_t lead = (uint8_t)*json->at++;
@@ -54,7 +55,7 @@ static bool take_utf8(chonkle_json *json, uint32_t *character) {
     return found >= minimums[more] && found <= 0x10FFFF && !(found >= 0xD800 && found <= 0xDFFF);
 }
 
-/* RFC 3629, section 3. Gives the number of bytes. */
+/* RFC 3629, section 3. Returns the number of bytes. */
 static size_t to_utf8(uint32_t character, char bytes[4]) {
     if (character < 0x80) {
         bytes[0] = (char)character;
@@ -67,8 +68,8 @@ static size_t to_utf8(uint32_t character, char bytes[4]) {
     return count;
 }
 
-/* Take a JSON string that fills the port, as terminated UTF-8. False for any other text, also for
- * one with a NUL in it, and for a string without room, when *size is `capacity`. */
+/* Take a JSON string, the whole text of a port, as terminated UTF-8. Returns false for any other
+ * text, for a string that contains NUL, and for one that is too long; *size is `capacity` then. */
 static bool chonkle_json_string(chonkle_json *json, char *value, size_t capacity, size_t *size) {
     *size = 0;
     if (!chonkle_json_take(json, '"')) return false;
@@ -81,7 +82,7 @@ static bool chonkle_json_string(chonkle_json *json, char *value, size_t capacity
                            : (uint8_t)*json->at >= 0x20 && take_utf8(json, &character);
         if (!is_good) return false;
         size_t count = to_utf8(character, bytes);
-        if (*size + count >= capacity) { /* the terminator needs room, too */
+        if (*size + count >= capacity) { /* leaves room for the terminator */
             *size = capacity;
             return false;
         }

@@ -1,4 +1,4 @@
-/* shuffle: the first bytes of all elements, then the second bytes, and so on, as numcodecs does. */
+/* shuffle: the first bytes of all elements, then the second bytes, and so on, as in numcodecs. */
 #include "chonkle_codec.h"
 #include "transpose.h"
 
@@ -8,7 +8,7 @@ static bool shuffle(chonkle_call *call, bool is_encoding) {
     chonkle_port *bytes = chonkle_items(call, "bytes", size);
     if (!bytes) return false;
     size_t count = bytes->size / size;
-    /* Single bytes, and a single element, stay as they are. */
+    /* Elements of one byte, or a single element, do not change. */
     if (size == 1 || count <= 1)
         return chonkle_output_in_place(call, "bytes", bytes->data, bytes->size);
     uint8_t *to = chonkle_output(call, "bytes", bytes->size);

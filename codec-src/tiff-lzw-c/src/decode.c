@@ -1,7 +1,7 @@
 /* Decoding LZW.
  *
- * A new string is the last one and the byte behind it, which stand in the output like that. So the
- * table says where, and a string is copied from there. */
+ * A new string is the previous one and the byte after it, which are adjacent in the output: the
+ * table points there, and a string is copied from there. */
 #include <string.h>
 #include <wasm_simd128.h>
 
@@ -9,28 +9,28 @@
 #include "growing.h"
 #include "lzw.h"
 
-enum { BYTE = 8, CODE_READ = 4 /* bytes that are read for a code */ };
+enum { BYTE = 8, CODE_READ = 4 /* bytes read for a code */ };
 
 typedef struct {
     const uint8_t *from;
     uint32_t size;
 } string;
 
-/* The last place is for what follows when there are no codes left. */
+/* The last entry is for strings after the table is full. */
 static string table[LZW_CODES + 1];
 static uint8_t literals[LZW_LITERALS + sizeof(v128_t)];
 
 typedef struct {
     growing output;
-    size_t at;              /* in the output */
-    size_t last_size;       /* of the string before it */
-    const uint8_t *encoded; /* that can be read without reading too far */
-    uint64_t bit, end;      /* in it */
-    const uint8_t *rest;    /* what follows it */
+    size_t at;              /* position in the output */
+    size_t last_size;       /* of the previous string */
+    const uint8_t *encoded; /* the input, without its last bytes, or `tail` */
+    uint64_t bit, end;      /* position and end in it */
+    const uint8_t *rest;    /* the last bytes */
     size_t rest_size;
-    uint8_t tail[2 * CODE_READ];
+    uint8_t tail[2 * CODE_READ]; /* a copy of them, padded */
     unsigned next; /* code of the next string */
-    bool is_old;   /* least significant bit first, which writers did before TIFF 6.0 */
+    bool is_old;   /* least significant bit first, as writers before TIFF 6.0 */
 } decoder;
 
 static inline unsigned code_at(const uint8_t *encoded, uint64_t bit, unsigned width, bool is_old) {
@@ -41,8 +41,8 @@ static inline unsigned code_at(const uint8_t *encoded, uint64_t bit, unsigned wi
     return is_old ? bits >> bit % BYTE & ((1u << width) - 1) : bits << bit % BYTE >> (32 - width);
 }
 
-/* Tell how many codes can be read. The last bytes are read from where nothing stands behind them
- * that is somebody else's. */
+/* Return how many codes can be read. The last ones are read from `tail`, as a read for a code may
+ * exceed the input. */
 static uint64_t codes_left(decoder *d, unsigned width) {
     if (d->end - d->bit < width && d->rest_size) {
         size_t whole = (size_t)((d->end - d->bit + BYTE - 1) / BYTE);
@@ -58,7 +58,7 @@ static uint64_t codes_left(decoder *d, unsigned width) {
 
 typedef enum { RAN, MEANING, BAD, FULL } stop;
 
-/* Decode codes of strings, of one width, until a code is `until`; or one that is not decoded has a
+/* Decode codes of one width until the next string's code is `until`. Stop before a code that has a
  * meaning, is bad or needs more room. */
 static inline __attribute__((always_inline)) stop run(decoder *d, unsigned until, unsigned width,
                                                       bool is_old) {
@@ -72,7 +72,7 @@ static inline __attribute__((always_inline)) stop run(decoder *d, unsigned until
         unsigned code = code_at(encoded, bit, width, is_old);
         if (code == LZW_CLEAR || code == LZW_END) { why = MEANING; break; }
         if (code > next) { why = BAD; break; }
-        /* The code may be this one, whose last byte is then its own first. */
+        /* The code may be that of this string: its last byte is then its first. */
         table[next] = (string){last, (uint32_t)(at - last) + 1};
         const uint8_t *from = table[code].from;
         size_t size = table[code].size;
@@ -94,7 +94,7 @@ static inline __attribute__((always_inline)) stop run(decoder *d, unsigned until
     return why;
 }
 
-/* A small function for each width keeps what it needs in registers. */
+/* A small function for each width keeps its variables in registers. */
 #define RUN(width)                                                                              \
     static __attribute__((noinline)) stop run_##width(decoder *d, unsigned until) {             \
         return run(d, until, width, false);                                                     \
@@ -113,7 +113,7 @@ static stop run_some(decoder *d, unsigned until, unsigned width) {
     return d->is_old ? run_old(d, until, width) : of_width[width - LZW_WIDTH_LEAST](d, until);
 }
 
-/* Make room; strings of the table stand in it. */
+/* Make room, and move the table's strings with the output. */
 static bool grow(decoder *d, size_t more) {
     const uint8_t *before = d->output.data;
     if (!growing_grow(&d->output, d->at, more)) return false;
@@ -122,7 +122,7 @@ static bool grow(decoder *d, size_t more) {
     return true;
 }
 
-/* What became of codes: the next may be decoded, or there is none that would be. */
+/* The result of decoding: more codes follow, the end code, no more input, or a failure. */
 typedef enum { MORE, ENDED, CUT, FAILED } outcome;
 
 static outcome bad_code(decoder *d, unsigned code) {
@@ -130,14 +130,14 @@ static outcome bad_code(decoder *d, unsigned code) {
     return FAILED;
 }
 
-/* Give a string, or what there is room for when no more is wanted. */
+/* Make room for a string; when the size is given, write as much of it as fits, and end. */
 static outcome give_last(decoder *d, string given) {
     if (!d->output.is_sized) return grow(d, given.size) ? MORE : FAILED;
     while (d->at < d->output.room) d->output.data[d->at++] = *given.from++;
     return ENDED;
 }
 
-/* Decode from one clearing of the table to the next. */
+/* Decode up to the next code that clears the table. */
 static outcome decode_table(decoder *d) {
     unsigned code, width = LZW_WIDTH_LEAST;
     d->next = LZW_FIRST;
@@ -155,7 +155,7 @@ static outcome decode_table(decoder *d) {
     d->output.data[d->at++] = (uint8_t)code;
     d->last_size = 1;
     for (;;) {
-        /* TIFF 6.0 changes the width one code early. */
+        /* TIFF 6.0 widens codes one code early. */
         unsigned wide = width == LZW_WIDTH_MOST ? LZW_CODES + 1 : (1u << width) - !d->is_old;
         uint64_t left = codes_left(d, width);
         if (!left) return CUT;
@@ -181,7 +181,7 @@ bool chonkle_decode(chonkle_call *call) {
     chonkle_port *bytes = chonkle_input(call, "bytes");
     if (!bytes) return false;
     const uint8_t *data = bytes->data;
-    /* A stream begins with LZW_CLEAR, and that tells how its bits are ordered. */
+    /* A stream begins with LZW_CLEAR, which shows the order of its bits. */
     bool is_old = bytes->size > 1 && data[0] == 0 && data[1] & 1;
     bool is_new = bytes->size > 1 && data[0] == LZW_CLEAR >> 1 && !(data[1] & 0x80);
     if (!is_old && !is_new)
@@ -203,7 +203,7 @@ bool chonkle_decode(chonkle_call *call) {
     if (found == FAILED) return false;
     if (!d.output.is_sized) {
         if (found == CUT) return chonkle_fail(call, "port `bytes`: truncated: no code of the end");
-        /* Zeros fill up what some writers make, imagecodecs among them. */
+        /* Some writers, such as imagecodecs, pad with zeros. */
         size_t behind = d.rest_size + (size_t)((d.end - d.bit) / BYTE);
         const uint8_t *last = data + bytes->size;
         while (behind && !*--last) behind--;

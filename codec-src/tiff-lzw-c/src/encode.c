@@ -8,19 +8,19 @@ enum {
     BYTE = 8,
     WORD = 32,
     SLOT_BITS = 15,
-    SLOTS = 1 << SLOT_BITS, /* many, so that most strings are found at the first try or not at all */
-    TRIES = 32,             /* at most, whatever the data do to the table */
-    CODES_USED = LZW_CODES - 1, /* as TIFF 6.0 says: some readers cannot do with all of them */
+    SLOTS = 1 << SLOT_BITS, /* enough that most lookups take one try */
+    TRIES = 32,             /* at most, for any data */
+    CODES_USED = LZW_CODES - 1, /* TIFF 6.0: some readers do not support the last one */
 };
 
-/* The strings: the code that stands in a slot, 0 for none; and for each code its key, which is the
- * code of all bytes but the last, and that byte. */
+/* A hash table of strings: the code in each slot, 0 for none, and the key of each code: the code of
+ * all bytes but the last, and that byte. */
 static uint16_t slots[SLOTS];
 static uint32_t keys[LZW_CODES];
 
 typedef struct {
     uint8_t *at;
-    uint64_t bits; /* that were not written, in the lowest `count` */
+    uint64_t bits; /* not yet written, the lowest `count` */
     unsigned count;
     unsigned width; /* of codes */
 } sink;
@@ -35,7 +35,7 @@ static inline void put(sink *to, unsigned code) {
     to->at += sizeof word;
 }
 
-/* Begin a table; gives the first string's code. */
+/* Begin a table; returns the first string's code. */
 static unsigned clear(sink *to) {
     put(to, LZW_CLEAR);
     to->width = LZW_WIDTH_LEAST;
@@ -43,7 +43,7 @@ static unsigned clear(sink *to) {
     return LZW_FIRST;
 }
 
-/* Find a string's code, or 0 and the slot for it. */
+/* Return a string's code, or 0 with the slot for it. */
 static inline unsigned find(uint32_t key, unsigned *slot) {
     unsigned at = key * 0x9E3779B1 >> (32 - SLOT_BITS); /* 2^32 divided by the golden ratio */
     for (int tries = TRIES;;) {
@@ -73,7 +73,7 @@ static void put_all(sink *to, const uint8_t *data, size_t size) {
         code = data[i];
     }
     put(to, code);
-    /* Who reads it has one string more now. */
+    /* A decoder adds one more string here. */
     if (next + 1 == 1u << to->width && to->width < LZW_WIDTH_MOST) to->width++;
 }
 

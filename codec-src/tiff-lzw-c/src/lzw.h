@@ -1,8 +1,7 @@
 /* LZW of TIFF: TIFF 6.0 (1992), section 13, page 57.
  *
- * Codes below 256 stand for a byte each, two have a meaning of their own, and each one behind them
- * for the string of some code and the byte that came next. Codes begin with 9 bits, and get more
- * when the table of strings needs it. */
+ * Codes below 256 are bytes, two codes are special, and each later code is the string of an earlier
+ * code and the byte after it. Codes have 9 bits at first, and more as the table grows. */
 #ifndef LZW_H
 #define LZW_H
 

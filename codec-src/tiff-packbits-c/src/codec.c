@@ -1,8 +1,8 @@
 /* tiff-packbits: PackBits, TIFF 6.0 (1992), section 9, page 42.
  *
- *     +0 n, 0 to 127      +1 n + 1 bytes as they are
- *     +0 n, 129 to 255    +1 a byte that stands there 257 - n times
- *     +0 128              nothing */
+ *     +0 n, 0 to 127      +1 n + 1 literal bytes
+ *     +0 n, 129 to 255    +1 a byte to repeat 257 - n times
+ *     +0 128              no data */
 #include <wasm_simd128.h>
 
 #include "chonkle_codec.h"
@@ -12,8 +12,8 @@ enum { NOTHING = 128, PACKET_MOST = 128, RUN_BASE = 257, VECTOR = sizeof(v128_t)
 
 static inline size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
-/* Copy bytes, and whatever stands behind them up to a whole vector.
- *   readable: how many bytes can be read. */
+/* Copy bytes, up to a whole vector more.
+ *   readable: how many bytes can be read at `from`. */
 static inline void copy(uint8_t *to, const uint8_t *from, size_t size, size_t readable) {
     size_t done = 0;
     if (readable >= size + VECTOR)
@@ -28,7 +28,7 @@ static inline void fill(uint8_t *to, uint8_t byte, size_t size) {
 
 /* ---- encoding ------------------------------------------------------------------------------ */
 
-/* How often the first byte stands there, one time after the other. */
+/* The length of the run of equal bytes at `at`. */
 static inline size_t run_at(const uint8_t *at, size_t size) {
     size_t count = 1;
     for (v128_t byte = wasm_u8x16_splat(*at); size - count >= VECTOR; count += VECTOR) {
@@ -39,7 +39,7 @@ static inline size_t run_at(const uint8_t *at, size_t size) {
     return count;
 }
 
-/* How many bytes stand before three that are equal; `size`, or more, when there are none. */
+/* How many bytes come before three equal ones; `size` or more when there are none. */
 static inline size_t literals_at(const uint8_t *at, size_t size, size_t readable) {
     size_t count = 0;
     for (; count < size && readable - count >= VECTOR + 2; count += VECTOR) {
@@ -54,9 +54,9 @@ static inline size_t literals_at(const uint8_t *at, size_t size, size_t readable
     return count;
 }
 
-/* Pack a row; gives the end of what was written. Two equal bytes are a run only where no literal
- * bytes stand before them, which could take them in for the same: so literals that end before a
- * packet is full are followed by a run that makes up for their header. */
+/* Pack a row; returns the end of the output. Two equal bytes are a run only when no literals come
+ * before them, which can include them at the same cost. So literals that end before their packet is
+ * full are followed by a run of at least three, which saves their header. */
 static uint8_t *pack(uint8_t *to, const uint8_t *row, size_t size) {
     while (size) {
         size_t count = least(size, PACKET_MOST);
@@ -101,7 +101,7 @@ bool chonkle_encode(chonkle_call *call) {
 bool chonkle_decode(chonkle_call *call) {
     chonkle_port *bytes = chonkle_input(call, "bytes");
     growing output;
-    /* Two bytes hold a whole packet at most. */
+    /* Two bytes decode to at most a whole packet. */
     if (!bytes || !growing_begin(&output, call, bytes->size,
                                  (uint64_t)bytes->size * PACKET_MOST / 2))
         return false;

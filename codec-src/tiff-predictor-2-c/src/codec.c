@@ -1,7 +1,7 @@
 /* tiff-predictor-2: horizontal differencing, TIFF 6.0 (1992), section 14, page 64.
  *
- * Each sample is replaced by its difference to the same sample of the pixel on its left, modulo
- * 2^bits. A row stands alone: its first pixel is stored as it is. */
+ * Each sample is replaced by its difference from the same sample of the pixel on its left, modulo
+ * 2^bits. The first pixel of a row is unchanged. */
 #include "difference.h"
 #include "tile.h"
 

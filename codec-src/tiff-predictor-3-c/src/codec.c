@@ -1,20 +1,19 @@
 /* tiff-predictor-3: Adobe Photoshop TIFF Technical Note 3 (2005), "Floating Point Predictor".
  *
- * The bytes of a row's samples are put into planes, those with the exponents first, and every byte
- * is replaced by its difference to the one `samples_per_pixel` before it, across the planes:
+ * The bytes of a row's samples become planes, those with the exponents first; then each byte is
+ * replaced by its difference from the one `samples_per_pixel` before it, across planes:
  *
  *     samples  a0 a1 a2 a3  b0 b1 b2 b3     little-endian
  *     planes   a3 b3  a2 b2  a1 b1  a0 b0
  *     row      a3 b3-a3  a2-b3 b2-a2 ...
- *
- * A row stands alone. */
+ */
 #include <stdlib.h>
 
 #include "difference.h"
 #include "tile.h"
 #include "transpose.h"
 
-/* The first plane holds the last bytes: planes are walked backwards. */
+/* The first plane holds the last bytes, so the stride between planes is negative. */
 static void encode_row(uint8_t *row, uint8_t *planes, const tile *of) {
     uint8_t *last = planes + of->row - of->count;
     ptrdiff_t back = -(ptrdiff_t)of->count;

@@ -1,26 +1,25 @@
-/* transpose: the axes of an array in another order, as the codec of Zarr has it.
+/* transpose: the axes of an array in another order.
  *
  * Zarr core specification 3, codec `transpose`: axis i of the encoded array is axis order[i] of the
- * decoded one. */
+ * decoded array. */
 #include "chonkle_codec.h"
 #include "matrix.h"
 
 enum { AXES_MAX = 64 };
 
-/* One axis: how many there are, and how many bytes from one to the next, in both arrays. */
+/* An axis: its length, and its strides in bytes in the input and the output. */
 typedef struct {
     size_t extent, from, to;
 } axis;
 
-/* The axes of the output, the last one first. Before all of them stands the run of bytes that stay
- * together: an axis of single bytes. */
+/* The axes of the output, the last one first, after an axis of the bytes that stay together. */
 typedef struct {
     axis axes[AXES_MAX + 1];
     size_t count;
 } layout;
 
-/* Add the next axis to the left. It grows the one before where in the input, too, the one is the
- * continuation of the other. */
+/* Add the next axis to the left; it is merged with the one before when both are adjacent in the
+ * input, too. */
 static void add_axis(layout *of, size_t extent, size_t from) {
     axis *last = &of->axes[of->count - 1];
     if (extent == 1) return;
@@ -47,7 +46,7 @@ static bool read_axes(chonkle_call *call, uint64_t *order, uint64_t *shape, size
     return true;
 }
 
-/* Whether elements of that size and shape are so many bytes. */
+/* Whether an array of that shape and element size has `size_bytes` bytes. */
 static bool fills(const uint64_t *shape, size_t count, uint64_t size, size_t size_bytes) {
     bool overflow = false;
     for (size_t i = 0; i < count; i++) {
@@ -57,7 +56,7 @@ static bool fills(const uint64_t *shape, size_t count, uint64_t size, size_t siz
     return !overflow && size == size_bytes;
 }
 
-/* Where the parts of the output come from; false after a failure. */
+/* Read the ports and compute the layout; returns false after a failure. */
 static bool read_layout(chonkle_call *call, bool is_encoding, chonkle_port *bytes, layout *found) {
     uint64_t order[AXES_MAX], shape[AXES_MAX], size, extents[AXES_MAX];
     size_t count, steps[AXES_MAX], sources[AXES_MAX];
@@ -67,7 +66,7 @@ static bool read_layout(chonkle_call *call, bool is_encoding, chonkle_port *byte
     if (!fills(shape, count, size, bytes->size))
         return chonkle_fail(call, "port `bytes`: expected what fills `shape`, got %zu bytes",
                             bytes->size);
-    /* Axes of the input, and which of them each axis of the output is. */
+    /* The input's axes, and the input's axis of each output axis. */
     for (size_t i = 0; i < count; i++) {
         extents[i] = is_encoding ? shape[i] : shape[order[i]];
         sources[is_encoding ? i : order[i]] = is_encoding ? order[i] : i;
@@ -90,8 +89,7 @@ static void each_matrix(const uint8_t *from, uint8_t *to, const axis *outer, siz
         each_matrix(from + i * last->from, to + i * last->to, outer, count - 1, shape, size);
 }
 
-/* The last axis of the input and that of the output make matrices: one for each place on the other
- * axes. */
+/* The last axes of the input and of the output form a matrix for each index of the other axes. */
 static void transpose(const uint8_t *from, uint8_t *to, layout *of) {
     const size_t size = of->axes[0].extent;
     const axis rows = of->axes[1];
@@ -109,7 +107,7 @@ static bool reorder(chonkle_call *call, bool is_encoding) {
     layout found;
     chonkle_port *bytes = chonkle_input(call, "bytes");
     if (!bytes || !read_layout(call, is_encoding, bytes, &found)) return false;
-    /* Nothing, or nothing that would move. */
+    /* No bytes, or no change of their order. */
     if (!bytes->size || found.count == 1)
         return chonkle_output_in_place(call, "bytes", bytes->data, bytes->size);
     uint8_t *to = chonkle_output(call, "bytes", bytes->size);

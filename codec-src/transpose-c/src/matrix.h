@@ -1,9 +1,7 @@
 /* Matrices of elements of any size, transposed with 128-bit vectors.
  *
- * Interleaving the elements of two vectors, of the first half and the second half of a list, is a
- * perfect shuffle. Doing that to as many vectors as each has elements, log2 of that number times,
- * transposes a square. (H. S. Stone: Parallel Processing with the Perfect Shuffle, IEEE Trans.
- * Computers C-20(2), 1971.) */
+ * A square has as many vectors as each has elements; log2 of that number perfect shuffles, as in
+ * transpose.h, transpose it. */
 #ifndef MATRIX_H
 #define MATRIX_H
 
@@ -16,9 +14,9 @@
 
 enum {
     MATRIX_VECTOR = sizeof(v128_t),
-    MATRIX_LINE = 64,  /* of the cache */
-    MATRIX_WAYS = 8,   /* lines of it that find room at once, wherever they are */
-    MATRIX_LONG = 256, /* bytes of an element from which on copying is left to the runtime */
+    MATRIX_LINE = 64,  /* bytes of a cache line */
+    MATRIX_WAYS = 8,   /* associativity: lines that fit the cache at any addresses */
+    MATRIX_LONG = 256, /* bytes of an element from which on memcpy() is called */
 };
 
 #define MATRIX_INLINE static inline __attribute__((always_inline))
@@ -30,7 +28,7 @@ typedef struct {
     size_t from_row, to_column; /* bytes */
 } matrix;
 
-/* What comes next when `step` are done at once, the last of them so that they end with the rest. */
+/* The next position in steps of `step`; the last step overlaps the one before to end at `count`. */
 MATRIX_INLINE size_t matrix_next(size_t at, size_t step, size_t count) {
     return at + 2 * step > count && at + step < count ? count - step : at + step;
 }
@@ -55,7 +53,7 @@ MATRIX_INLINE v128_t matrix_high(v128_t a, v128_t b, size_t size) {
     }
 }
 
-/* As many rows as a vector has elements, and as many columns. */
+/* Transpose as many rows as a vector has elements, and as many columns. */
 MATRIX_INLINE void matrix_square(const uint8_t *from, size_t from_row, uint8_t *to,
                                  size_t to_column, size_t size) {
     const size_t side = MATRIX_VECTOR / size;
@@ -76,14 +74,14 @@ MATRIX_INLINE void matrix_square(const uint8_t *from, size_t from_row, uint8_t *
     for (size_t i = 0; i < side; i++) wasm_v128_store(to + i * to_column, vectors[i]);
 }
 
-/* Two loops through a matrix: how many elements, and how many bytes from one to the next. */
+/* Two loops over a matrix: the number of elements, and their strides in bytes. */
 typedef struct {
     struct {
         size_t count, from, to;
     } outer, inner;
 } matrix_loops;
 
-/* down: along the columns, inside; otherwise, along the rows. */
+/* down: whether the inner loop goes along a column; otherwise along a row. */
 MATRIX_INLINE matrix_loops matrix_order(matrix of, size_t size, bool down) {
     if (down) return (matrix_loops){{of.columns, size, of.to_column}, {of.rows, of.from_row, size}};
     return (matrix_loops){{of.rows, of.from_row, size}, {of.columns, size, of.to_column}};
@@ -91,8 +89,8 @@ MATRIX_INLINE matrix_loops matrix_order(matrix of, size_t size, bool down) {
 
 MATRIX_INLINE size_t matrix_power_in(size_t size) { return size & -size; }
 
-/* At least a square, and at most a line of the cache both ways. Lines that are a power of two apart
- * share their place in the cache: they are done with first in that array where they share more. */
+/* At least a square, at most a cache line in both directions. Lines with a distance of a power of
+ * two share a place in the cache: the inner loop completes lines of the array that shares more. */
 MATRIX_INLINE void matrix_block(const uint8_t *from, uint8_t *to, matrix of, size_t size) {
     const size_t side = MATRIX_VECTOR / size;
     const bool down = matrix_power_in(of.to_column) >= matrix_power_in(of.from_row);
@@ -103,7 +101,7 @@ MATRIX_INLINE void matrix_block(const uint8_t *from, uint8_t *to, matrix of, siz
                           to + i * all.outer.to + k * all.inner.to, of.to_column, size);
 }
 
-/* Elements of 1, 2, 4 or 8 bytes, at least a square of them. */
+/* Elements of 1, 2, 4 or 8 bytes, at least a square. */
 MATRIX_INLINE void matrix_of_squares(const uint8_t *from, uint8_t *to, matrix of, size_t size) {
     const size_t side = MATRIX_VECTOR / size, most = MATRIX_LINE / size;
     for (size_t left = 0, right; left < of.columns; left = right) {
@@ -119,7 +117,7 @@ MATRIX_INLINE void matrix_of_squares(const uint8_t *from, uint8_t *to, matrix of
     }
 }
 
-/* One element, in words, the last of which ends with it. */
+/* Copy an element in words, of which the last ends with the element. */
 MATRIX_INLINE void matrix_move(const uint8_t *from, uint8_t *to, size_t size, size_t word) {
     if (size >= MATRIX_LONG) {
         memcpy(to, from, size);
@@ -129,7 +127,7 @@ MATRIX_INLINE void matrix_move(const uint8_t *from, uint8_t *to, size_t size, si
     memcpy(to + size - word, from + size - word, word);
 }
 
-/* One by one, the longer way inside. */
+/* One by one; the inner loop is the longer one. */
 MATRIX_INLINE void matrix_words(const uint8_t *from, uint8_t *to, matrix of, size_t size,
                                 size_t word) {
     const matrix_loops all = matrix_order(of, size, of.columns <= of.rows);
@@ -160,7 +158,7 @@ MATRIX_INLINE void matrix_of(const uint8_t *from, uint8_t *to, matrix of, size_t
     else matrix_of_words(from, to, of, size, size);
 }
 
-/* Single bytes, of which few stand together in one of the arrays, such as the colours of pixels. */
+/* Single bytes with few in a row of one of the arrays, such as the samples of pixels. */
 static bool matrix_of_few_bytes(const uint8_t *from, uint8_t *to, matrix of) {
     if (of.columns < MATRIX_VECTOR && of.from_row == of.columns)
         transpose_split(from, to, of.rows, (ptrdiff_t)of.to_column, of.columns);

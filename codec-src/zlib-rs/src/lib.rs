@@ -1,4 +1,4 @@
-//! zlib: DEFLATE (RFC 1951) in the zlib format (RFC 1950), on libdeflate.
+//! zlib: DEFLATE (RFC 1951) in the zlib format (RFC 1950), with libdeflate.
 
 use chonkle_codec::{Inputs, Outputs, Result, Transform};
 use deflate_kernel::{Zlib, decode, encode};

@@ -3,7 +3,8 @@
 use chonkle_codec::{Error, Inputs, Outputs, Result, Transform};
 use zstd_kernel::Failure;
 
-/// Room for a first try, in sizes of the frames, where those do not say how much they hold.
+/// The first room when a frame does not record its decoded size: this multiple of the encoded size,
+/// at least `ROOM_FIRST`.
 const RATIO_FIRST: usize = 64;
 const ROOM_FIRST: usize = 1 << 20;
 
@@ -30,7 +31,7 @@ impl Transform for Zstd {
                 result => break result.map_err(refused)?,
             }
         };
-        // SAFETY: zstd wrote so many bytes to the spare room.
+        // SAFETY: zstd wrote that many bytes to the spare room.
         unsafe { output.advance(size) };
         Ok(())
     }
@@ -41,7 +42,7 @@ impl Transform for Zstd {
         let checksum = inputs.bool("checksum")?;
         let mut output = outputs.begin("bytes", zstd_kernel::bound(decoded.len()))?;
         let size = zstd_kernel::compress(level, checksum, decoded, output.spare())?;
-        // SAFETY: zstd wrote so many bytes to the spare room.
+        // SAFETY: zstd wrote that many bytes to the spare room.
         unsafe { output.advance(size) };
         Ok(())
     }

@@ -1,4 +1,4 @@
-"""What is measured: a codec, the data and parameters it gets, and whom it is compared with."""
+"""A case: a codec, its data and parameters, and the codecs that it is compared with."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,13 +13,13 @@ SIZES = (4 * KIB, 64 * KIB, 4 * MIB)
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """Somebody else's codec, ready for one chunk.
+    """A codec of another library, ready for one chunk.
 
     Attributes:
-        name: the package that it comes from.
+        name: the library.
         encode: encodes the chunk.
-        decode: decodes what a codec of its format encoded.
-        own_format: whether its encoded form is nobody else's, so that it decodes only its own.
+        decode: decodes the form that a codec of its format encoded.
+        own_format: whether no other codec has its format.
     """
 
     name: str
@@ -37,13 +37,13 @@ class Case:
 
     Attributes:
         codec_id: the codec.
-        family: the group that it is shown in.
+        family: the group of the report that it is in.
         kind: the data, a kind of `make_chunk`.
-        label: what sets it apart from other cases of the codec.
-        settings: values of ports, beside those that the chunk itself says.
-        rivals: whom it is compared with, the one to be compatible with first.
-        directions: the directions in which it does something.
-        cut: splits the decoded bytes into ports, for codecs that have several.
+        label: tells it apart from other cases of the codec.
+        settings: values of ports that do not follow from the chunk.
+        rivals: the codecs compared with; ours must be compatible with the first.
+        directions: the directions that are measured.
+        cut: splits the decoded bytes into ports, for codecs with several.
     """
 
     codec_id: str
@@ -57,10 +57,10 @@ class Case:
 
     @property
     def name(self) -> str:
-        """The codec and what sets the case apart, `zlib level 6`."""
+        """The codec and the label, `zlib level 6`."""
         return f"{self.codec_id} {self.label}".strip()
 
 
 def shown_size(size_bytes: int) -> str:
-    """Write a size as people say it."""
+    """Format a size in KiB or MiB."""
     return f"{size_bytes // MIB} MiB" if size_bytes >= MIB else f"{size_bytes // KIB} KiB"

@@ -1,6 +1,6 @@
-"""The cases: what each codec is measured with.
+"""The cases of each codec.
 
-A codec that has none gets one for what its ports want, without anybody to compare with.
+A codec without cases gets one that fits its ports, without a rival.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ LEVELS = ("rep_levels", "def_levels")
 
 
 def blosc(cname: str, shuffle: int, label: str) -> Case:
-    """Measure one compressor inside of Blosc."""
+    """Return the case of a compressor in Blosc."""
     settings = {"cname": cname, "clevel": 5, "shuffle": shuffle}
     return Compressor(
         codec_id="blosc",
@@ -138,7 +138,7 @@ CASES = [
             ),
         ],
     ),
-    # What rounds decodes to what is there already.
+    # These filters do nothing on decoding.
     Filter(
         codec_id="quantize",
         kind="float32",
@@ -178,6 +178,6 @@ CASES = [
 
 
 def cases_of(signature: Signature) -> list[Case]:
-    """Give the cases of a codec; one without anybody to compare with where nobody wrote any."""
+    """Return the cases of a codec; a default one, without a rival, when there are none."""
     found = [case for case in CASES if case.codec_id == signature.codec_id]
     return found or [Case(codec_id=signature.codec_id, family="others", kind="uint16")]

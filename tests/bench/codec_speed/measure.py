@@ -1,4 +1,4 @@
-"""Measuring a case: everybody's answer is checked first, and then timed."""
+"""Measuring a case: all results are checked first, then the calls are timed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,19 +16,19 @@ from tests.bench.sample import make_chunk
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one direction of a case showed, for one size.
+    """The result of one direction of a case, for one size.
 
     Attributes:
         name: the case.
         codec_id: its codec.
-        implementation: who made it.
+        implementation: its implementation.
         family: its group.
         kind: the data.
-        size_bytes: how much, decoded.
-        direction: which way.
-        mb_s: decoded megabytes a second, for each that was measured.
-        ratio: how many times as fast as each rival a run is.
-        encoded_bytes: how much each made of the data.
+        size_bytes: the decoded size.
+        direction: the direction.
+        mb_s: decoded megabytes per second, of each call.
+        ratio: the speed of a run as a multiple of each rival's.
+        encoded_bytes: the encoded size, of each codec.
     """
 
     name: str
@@ -44,11 +44,11 @@ class Row:
 
     @property
     def size(self) -> str:
-        """The size as people say it."""
+        """The size in KiB or MiB."""
         return shown_size(self.size_bytes)
 
     def to_json(self) -> dict[str, object]:
-        """Write it, rounded to what it is good for."""
+        """Return it as JSON, with rounded numbers."""
         return {
             **asdict(self),
             "mb_s": {name: float(f"{speed:.3g}") for name, speed in self.mb_s.items()},
@@ -64,12 +64,12 @@ def measure(
     Args:
         case: the codec, its data and its rivals.
         signature: of the implementation.
-        size_bytes: how much data, decoded.
+        size_bytes: the decoded size.
         runtime: opens our codecs.
         effort: how long to measure.
 
     Raises:
-        AssertionError: when somebody's answer is wrong.
+        AssertionError: when a result is wrong.
         ModuleNotFoundError: when a rival is not installed.
     """
     chunk = make_chunk(case.kind, size_bytes)
@@ -82,7 +82,7 @@ def measure(
     sizes = {name: len(as_bytes(data)) for name, data in encoded_by.items()}
     sizes[RUN] = sum(map(len, encoded.values()))
     check(ours, encoded, parts, rivals)
-    # Everybody decodes the same bytes, if they can.
+    # All decode the same bytes, except those with a format of their own.
     given = {"bytes": as_bytes(encoded_by[rivals[0].name])} if rivals else encoded
     for direction in case.directions:
         if direction == "encode":
@@ -109,20 +109,20 @@ def measure(
 
 
 def check(ours: Ours, encoded: Ports, parts: Ports, rivals: Sequence[Rival]) -> None:
-    """Demand that everybody who is compared understands everybody else.
+    """Check that our codec and its rivals decode each other's encoded forms.
 
     Args:
         ours: our codec.
-        encoded: what it encoded.
-        parts: what was encoded.
-        rivals: the one to be compatible with first.
+        encoded: its encoded form.
+        parts: the decoded form.
+        rivals: the codecs compared with; ours must be compatible with the first.
     """
     if not rivals:
         same(ours.run("decode", encoded), parts, "decoding gives something else")
         return
     first = rivals[0]
     theirs = as_bytes(first.encode())
-    # Not what was encoded, where encoding loses something.
+    # Not the bytes that were encoded, when encoding is lossy.
     wanted = {"bytes": as_bytes(first.decode(theirs))}
     same(ours.run("decode", {"bytes": theirs}), wanted, f"decodes otherwise than {first.name}")
     for rival in rivals:
@@ -132,6 +132,6 @@ def check(ours: Ours, encoded: Ports, parts: Ports, rivals: Sequence[Rival]) -> 
 
 
 def same(found: Ports, wanted: Ports, words: str) -> None:
-    """Demand that the same bytes came out."""
+    """Check that two results are the same bytes."""
     if found != wanted:
         raise AssertionError(words)

@@ -1,4 +1,4 @@
-"""Many chunks one after the other: memory must not grow with their number."""
+"""Memory use over many chunks: it must not grow with their number."""
 
 import os
 from dataclasses import asdict, dataclass
@@ -12,19 +12,19 @@ from tests.bench.sample import make_chunk
 
 WARM_UP = 100
 CHUNK_BYTES = 64 * KIB
-# What an allocator keeps for itself now and then, far below one more copy of every chunk.
+# The tolerance for what an allocator keeps, far below one more copy of every chunk.
 GROWTH_MAX_BYTES = 1 << 20
 RESIDENT = Path("/proc/self/statm")
 
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """How much larger the process was after many chunks.
+    """How much the process grew over many chunks.
 
     Attributes:
         name: the case.
-        chunks: how many.
-        growth_bytes: by how much.
+        chunks: the number of chunks.
+        growth_bytes: the growth.
     """
 
     name: str
@@ -33,15 +33,15 @@ class Growth:
 
     @property
     def held(self) -> bool:
-        """Whether that is as good as nothing."""
+        """Whether the growth is within the tolerance."""
         return self.growth_bytes <= GROWTH_MAX_BYTES
 
     def to_json(self) -> dict[str, object]:
-        """Write it."""
+        """Return it as JSON."""
         return {**asdict(self), "held": self.held}
 
     def __str__(self) -> str:
-        """Write it for people."""
+        """Return it as text."""
         word = "held" if self.held else "MISSED"
         words = f"{self.name}, memory after {self.chunks} chunks of 64 KiB, there and back"
         limit = GROWTH_MAX_BYTES // KIB
@@ -51,13 +51,13 @@ class Growth:
 def measure_growth(
     case: Case, signature: Signature, *, chunks: int, runtime: chonkle.Runtime
 ) -> Growth:
-    """Run a case on many chunks, there and back.
+    """Encode and decode many chunks.
 
     Args:
         case: the codec and its data.
         signature: of the implementation.
-        chunks: how many.
-        runtime: opens it.
+        chunks: the number of chunks.
+        runtime: opens the codec.
     """
     chunk = make_chunk(case.kind, CHUNK_BYTES)
     plain = chunk.array.tobytes()
@@ -75,7 +75,7 @@ def measure_growth(
 
 
 def resident_bytes() -> int:
-    """Say how much memory this process has; 0 where the system does not tell."""
+    """Return the memory of this process; 0 where the system does not tell."""
     if not RESIDENT.exists():
         return 0
     return int(RESIDENT.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,4 +1,4 @@
-"""Our side: a codec prepared with the parameters of a case, on both ABIs and in both directions."""
+"""Our codec with the parameters of a case, on both ABIs and in both directions."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -10,26 +10,26 @@ from tests.bench.codec_speed.case import Case
 from tests.bench.codec_speed.timing import Call
 from tests.bench.sample import Chunk
 
-# A run of a one-step pipeline on the core module, which is what is compared with others; the bare
-# call; and a run on the component.
+# A run of a one-step pipeline on the core module, which is compared with rivals; the bare call; a
+# run on the component.
 RUN, CALL, COMPONENT = "run", "call", "component"
 
 type Ports = Mapping[str, bytes]
 
 
 class Ours:
-    """A codec of ours, ready for one chunk."""
+    """Our codec, ready for one chunk."""
 
     def __init__(
         self, signature: Signature, case: Case, chunk: Chunk, runtime: chonkle.Runtime
     ) -> None:
-        """Prepare it in every way.
+        """Prepare it on both ABIs and in both directions.
 
         Args:
-            signature: of one implementation.
+            signature: of the implementation.
             case: its parameters.
-            chunk: the data, which says more of them.
-            runtime: opens it.
+            chunk: the data, which other parameters follow from.
+            runtime: opens the codec.
         """
         known = {**chunk.facts, **case.settings}
         settings = {
@@ -53,7 +53,7 @@ class Ours:
         }
 
     def run(self, direction: Direction, ports: Ports) -> dict[str, bytes]:
-        """Run it once, and demand that the component gives the same."""
+        """Run it once, and check that the component returns the same."""
         core, component = (
             self._prepared[kind, direction].run(ports) for kind in ("core", "component")
         )
@@ -62,7 +62,7 @@ class Ours:
         return core
 
     def calls(self, direction: Direction, ports: Ports) -> dict[str, Call]:
-        """Give what is measured of ours."""
+        """Return our calls that are measured."""
         core, component = (self._prepared[kind, direction] for kind in ("core", "component"))
         (codec,) = core.codecs
         takes = codec.signature().takes(direction)
@@ -75,11 +75,11 @@ class Ours:
 
 
 def one_step(signature: Signature, settings: Mapping[str, object]) -> dict[str, object]:
-    """Write a pipeline of one step.
+    """Return a pipeline of one step.
 
     Args:
         signature: of the codec.
-        settings: its parameters, as constants of a pipeline.
+        settings: its parameters, which become constants of the pipeline.
     """
     data = {name: port for name, port in signature.inputs.items() if not port.parameter}
     return {

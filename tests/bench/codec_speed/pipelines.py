@@ -1,4 +1,4 @@
-"""Pipelines of several steps: against other people's, and against the sum of their own steps."""
+"""Pipelines of several steps, against other libraries and against the sum of their own steps."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from tests.bench.sample import SIDE, Chunk, make_chunk
 
 SIZES = (64 * KIB, 2 * MIB)
 COG_WANTED = 1.5
-# As much as its steps together, within what measuring is good for.
+# At most as much time as its steps together, within the precision of the measurement.
 STEPS_WANTED = 0.95
 
 type Steps = Mapping[str, Mapping[str, int | str]]
@@ -25,11 +25,11 @@ type Steps = Mapping[str, Mapping[str, int | str]]
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Codecs in a row.
+    """A chain of codecs.
 
     Attributes:
         kind: the data, a kind of `make_chunk`.
-        steps: the values of each codec's ports, from the encoded form on.
+        steps: the values of each codec's ports, starting at the encoded form.
     """
 
     kind: str
@@ -51,12 +51,12 @@ CHAINS = (
 
 
 def measure_chains(runtime: chonkle.Runtime, effort: Effort, there: set[str]) -> Iterator[Outcome]:
-    """Measure the chains whose codecs are there.
+    """Measure the chains whose codecs exist.
 
     Args:
-        runtime: opens them.
+        runtime: opens the codecs.
         effort: how long to measure.
-        there: the codecs.
+        there: the codecs that exist.
     """
     for chain in CHAINS:
         if chain.steps.keys() <= there:
@@ -69,7 +69,7 @@ def measure_chains(runtime: chonkle.Runtime, effort: Effort, there: set[str]) ->
 
 
 def against_others(chunk: Chunk, runtime: chonkle.Runtime, effort: Effort) -> Outcome:
-    """Compare decoding a tile of a GeoTIFF with numcodecs and imagecodecs, one after the other."""
+    """Compare decoding a GeoTIFF's tile with numcodecs followed by imagecodecs."""
     pixels = chunk.array
     deflate = numcodecs.Zlib(6)
     encoded = deflate.encode(imagecodecs.delta_encode(pixels, axis=-1))
@@ -87,14 +87,14 @@ def against_others(chunk: Chunk, runtime: chonkle.Runtime, effort: Effort) -> Ou
     }
     times = seconds_in_turn(calls, effort)
     size = shown_size(pixels.nbytes)
-    words = f"{COG.name}, decode, {size}, as fast as numcodecs + imagecodecs"
-    return Outcome(words, ratio_of(times["others"], times["ours"]), COG_WANTED)
+    ratio = ratio_of(times["others"], times["ours"])
+    return Outcome(COG.name, "decode", size, "numcodecs + imagecodecs", ratio, COG_WANTED)
 
 
 def against_steps(
     chain: Chain, chunk: Chunk, direction: Direction, *, runtime: chonkle.Runtime, effort: Effort
 ) -> Outcome:
-    """Compare a run with runs of its steps alone and a copy of what each gives."""
+    """Compare a run with runs of its single steps and a copy of each result."""
     data = chunk.array.tobytes()
     order = list(chain.steps.items())
     # Encoding goes from the last step to the first.
@@ -114,14 +114,13 @@ def against_steps(
     ours = times.pop("whole")
     steps = [sum(each) for each in zip(*times.values(), strict=True)]
     size = shown_size(chunk.array.nbytes)
-    words = f"{chain.name}, {direction}, {size}, as fast as its steps"
-    return Outcome(words, ratio_of(steps, ours), STEPS_WANTED)
+    return Outcome(chain.name, direction, size, "its steps", ratio_of(steps, ours), STEPS_WANTED)
 
 
 def prepare(
     steps: Steps, direction: Direction, runtime: chonkle.Runtime
 ) -> chonkle.PreparedPipeline:
-    """Prepare a pipeline of steps in a row, of core modules."""
+    """Prepare a pipeline of a chain of core modules."""
     wiring: dict[str, object] = {}
     source = "input.bytes"
     for name, settings in steps.items():

@@ -1,4 +1,4 @@
-"""The file that the documentation is made of: everything that was measured, and on what."""
+"""The file with all results, from which the documentation is made."""
 
 import json
 import os
@@ -18,13 +18,13 @@ PACKAGES = ("wasmtime", "numcodecs", "imagecodecs", "numcodecs-wasm", "numpy")
 def write_report(
     path: Path, *, rows: Sequence[Row], targets: Sequence[Outcome], memory: Sequence[Growth]
 ) -> None:
-    """Write what was measured, a line for each item, so that a diff can be read.
+    """Write the results, one item per line for readable diffs.
 
     Args:
-        path: where to.
-        rows: of the codecs.
-        targets: what became of each.
-        memory: what became of memory.
+        path: the file.
+        rows: the results of the codecs.
+        targets: the outcome of each target.
+        memory: the growth of memory.
     """
     fields = {
         "machine": json.dumps(machine()),
@@ -38,17 +38,17 @@ def write_report(
 
 
 def lines(items: Sequence[object]) -> str:
-    """Write a list with a line for each item."""
+    """Return a list as JSON, one item per line."""
     return "[\n" + ",\n".join(json.dumps(item, separators=(",", ":")) for item in items) + "\n]"
 
 
 def machine() -> str:
-    """Name the machine in words."""
+    """Describe the machine."""
     return f"{processor()}, {os.cpu_count()} cores, {platform.system()} on {platform.machine()}"
 
 
 def processor() -> str:
-    """Give the name of the processor."""
+    """Return the name of the processor."""
     if CPU_INFO.exists():
         for line in CPU_INFO.read_text().splitlines():
             if line.startswith("model name"):
@@ -57,7 +57,7 @@ def processor() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Give the versions of what was measured."""
+    """Return the versions of all libraries measured."""
     found = {"Python": platform.python_version()}
     for package in PACKAGES:
         try:

@@ -1,7 +1,7 @@
-"""Other people's codecs, each made ready for a chunk.
+"""Codecs of other libraries, each ready for a chunk.
 
-They are given what suits them: arrays of the right type where they look at elements, one thread,
-and the decoded size where they can take it, for that is what their users have at hand.
+They get the best arguments that a caller has: arrays of the right type where that matters, one
+thread, and the decoded size where they take it.
 """
 
 from functools import partial
@@ -16,7 +16,7 @@ import numpy as np
 from tests.bench.codec_speed.case import MakeRival, Rival
 from tests.bench.sample import Chunk
 
-# One thread against one thread.
+# Ours has one thread, too.
 numcodecs.blosc.set_nthreads(1)
 
 
@@ -25,7 +25,7 @@ def native(codec_id: str, **config: object) -> MakeRival:
 
     Args:
         codec_id: its name there.
-        config: its parameters; `dtype` and others that are None are taken from the chunk.
+        config: its parameters; `dtype`, and those that are None, come from the chunk.
     """
 
     def make(chunk: Chunk) -> Rival:
@@ -38,7 +38,7 @@ def native(codec_id: str, **config: object) -> MakeRival:
 
 
 def in_wasm(package: str, name: str, **config: object) -> MakeRival:
-    """Compare with a codec of numcodecs-wasm, which writes a header of its own before its data."""
+    """Compare with a codec of numcodecs-wasm, which writes its own header before the data."""
 
     def make(chunk: Chunk) -> Rival:
         codec = getattr(import_module(package), name)(**config)
@@ -53,8 +53,8 @@ def images(codec: str, *, sized: bool = True, **options: Any) -> MakeRival:  # n
 
     Args:
         codec: its name there.
-        sized: tell it the decoded size.
-        options: what else both directions are told; `level` goes to encoding only.
+        sized: whether to pass the decoded size.
+        options: arguments of both directions; `level` is for encoding only.
     """
 
     def make(chunk: Chunk) -> Rival:
@@ -77,7 +77,7 @@ def image_rows(codec: str, *, dtype: str | None = None) -> MakeRival:
 
     Args:
         codec: its name there.
-        dtype: the type of what it encodes to, where that is another one.
+        dtype: the type of the encoded form, if it differs.
     """
 
     def make(chunk: Chunk) -> Rival:
@@ -128,7 +128,7 @@ def pcodec_images(chunk: Chunk) -> Rival:
 
 
 def byte_swap(chunk: Chunk) -> Rival:
-    """Compare with NumPy turning bytes around."""
+    """Compare with swapping bytes in NumPy."""
     swapped = chunk.array.dtype.newbyteorder(">")
 
     def decode(encoded: Any) -> bytes:  # noqa: ANN401 - theirs
@@ -138,7 +138,7 @@ def byte_swap(chunk: Chunk) -> Rival:
 
 
 def transposition(chunk: Chunk) -> Rival:
-    """Compare with NumPy swapping two axes."""
+    """Compare with swapping two axes in NumPy."""
     shape = chunk.array.shape
 
     def decode(encoded: Any) -> bytes:  # noqa: ANN401 - theirs
@@ -149,5 +149,5 @@ def transposition(chunk: Chunk) -> Rival:
 
 
 def as_bytes(data: Any) -> bytes:  # noqa: ANN401 - arrays and buffers of every kind
-    """Give what any codec returned as bytes."""
+    """Return the result of any codec as bytes."""
     return np.ascontiguousarray(data).tobytes() if isinstance(data, np.ndarray) else bytes(data)

@@ -1,4 +1,4 @@
-"""What our codecs are meant to reach: how many times as fast as somebody else's, at least."""
+"""The targets of our codecs: the least speed, as a multiple of another codec's."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -12,12 +12,12 @@ SMALL, MIDDLE, LARGE = SIZES
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A ratio that a case is meant to reach.
+    """The least ratio of a case.
 
     Attributes:
         name: the case, or the codec for all of its cases.
-        direction: which way.
-        rival: compared with whom.
+        direction: the direction.
+        rival: the codec compared with.
         wanted: the least ratio, for each size that has one.
     """
 
@@ -29,35 +29,42 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a target.
+    """The outcome of a target.
 
     Attributes:
-        words: what was measured.
+        name: the case, or the codecs of a pipeline.
+        direction: `encode` or `decode`.
+        size: size of the chunk, in words.
+        rival: the codec of another project.
         found: the ratio.
-        wanted: the least it was meant to be.
+        wanted: the least ratio.
     """
 
-    words: str
+    name: str
+    direction: Direction
+    size: str
+    rival: str
     found: float
     wanted: float
 
     @property
     def held(self) -> bool:
-        """Whether it was reached."""
+        """Whether the target was reached."""
         return self.found >= self.wanted
 
     def to_json(self) -> dict[str, object]:
-        """Write it."""
+        """Return it as JSON."""
         return {**asdict(self), "found": round(self.found, 3), "held": self.held}
 
     def __str__(self) -> str:
-        """Write it for people."""
+        """Return it as text."""
         word = "held" if self.held else "MISSED"
-        return f"{word:<7}{self.words:<76}{self.found:6.2f}, wanted {self.wanted:.2f}"
+        words = f"{self.name}, {self.direction}, {self.size}, as fast as {self.rival}"
+        return f"{word:<7}{words:<76}{self.found:6.2f}, wanted {self.wanted:.2f}"
 
 
 def from_middle(ratio: float) -> dict[int, float]:
-    """Want the same of all chunks but those where the call is what takes the time."""
+    """Return one ratio for all sizes but the smallest, where the call itself takes most time."""
     return {MIDDLE: ratio, LARGE: ratio}
 
 
@@ -85,7 +92,7 @@ TARGETS = [
 
 
 def outcomes(rows: Iterable[Row]) -> Iterator[Outcome]:
-    """Hold what was measured against the targets."""
+    """Compare the results with the targets."""
     for row in rows:
         for target in TARGETS:
             if (
@@ -94,5 +101,6 @@ def outcomes(rows: Iterable[Row]) -> Iterator[Outcome]:
                 and target.rival in row.ratio
                 and row.size_bytes in target.wanted
             ):
-                words = f"{row.name}, {row.direction}, {row.size}, as fast as {target.rival}"
-                yield Outcome(words, row.ratio[target.rival], target.wanted[row.size_bytes])
+                rival = target.rival
+                found, wanted = row.ratio[rival], target.wanted[row.size_bytes]
+                yield Outcome(row.name, row.direction, row.size, rival, found, wanted)

@@ -1,7 +1,7 @@
-"""Timing: everybody in turn, round after round, so that what slows the machine slows them all.
+"""Timing: all calls in turn, in many rounds, so that a slow machine slows all of them.
 
-Seconds are those that the processor worked for this process: everybody is measured on one thread,
-and what else runs on the machine takes nothing away.
+Times are processor times of this process, as each call runs on one thread: other processes do not
+add to them.
 """
 
 import statistics
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 type Call = Callable[[], object]
 
-# Asking for the time of a process takes a microsecond or two, so short calls are timed together.
+# Reading the processor time takes 1 to 2 microseconds, so short calls are timed together.
 SAMPLE_S = 5e-4
 
 
@@ -20,8 +20,8 @@ class Effort:
     """How long to measure.
 
     Attributes:
-        rounds: how often everybody has a turn.
-        turn_s: how long one lasts, about.
+        rounds: the number of turns of each call.
+        turn_s: the approximate length of a turn.
     """
 
     rounds: int
@@ -29,7 +29,7 @@ class Effort:
 
 
 def seconds_in_turn(calls: Mapping[str, Call], effort: Effort) -> dict[str, list[float]]:
-    """Give the median time of each call in each round."""
+    """Return the median time of each call in each round."""
     together = {name: how_many(call, SAMPLE_S) for name, call in calls.items()}
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(effort.rounds):
@@ -39,7 +39,7 @@ def seconds_in_turn(calls: Mapping[str, Call], effort: Effort) -> dict[str, list
 
 
 def how_many(call: Call, seconds: float) -> int:
-    """Say how many calls take so long together, at least one; they are warm then."""
+    """Return how many calls take `seconds`, at least one. They also warm it up."""
     call()
     count = 1
     while (taken := seconds_of(call, count)) < seconds:
@@ -48,7 +48,7 @@ def how_many(call: Call, seconds: float) -> int:
 
 
 def median_seconds(call: Call, together: int, turn_s: float) -> float:
-    """Give the median time of a call over one turn."""
+    """Return the median time of a call over one turn."""
     times = [seconds_of(call, together)]
     while sum(times) < turn_s:
         times.append(seconds_of(call, together))
@@ -56,7 +56,7 @@ def median_seconds(call: Call, together: int, turn_s: float) -> float:
 
 
 def seconds_of(call: Call, count: int) -> float:
-    """Give the time of some calls together."""
+    """Return the time of some calls together."""
     started = time.process_time()
     for _ in range(count):
         call()
@@ -64,5 +64,5 @@ def seconds_of(call: Call, count: int) -> float:
 
 
 def ratio_of(other: Sequence[float], ours: Sequence[float]) -> float:
-    """Give how many times as long the other takes, from round to round."""
+    """Return the time of the other call as a multiple, the median over rounds."""
     return statistics.median(a / b for a, b in zip(other, ours, strict=True))

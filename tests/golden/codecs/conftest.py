@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 def shipped(
     open_runtime: Callable[..., Runtime], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Codec]]:
-    """Give a function that opens a shipped implementation: its core module, if not told else."""
+    """Return a function that opens a shipped implementation, its core module by default."""
     # With a cache, opening it again with other limits compiles nothing.
     with open_runtime(cache=tmp_path_factory.mktemp("cache")) as runtime:
 

@@ -1,4 +1,4 @@
-"""What every maker of golden vectors needs: the vector itself, and data like that of an image."""
+"""A golden vector, and sample data like that of an image."""
 
 import base64
 import json
@@ -19,12 +19,12 @@ class Vector:
 
     Attributes:
         implementation: the codec's folder in `codec-src`.
-        case: what it shows, the file's name.
-        made_by: what computed the expected side, with versions.
-        directions: which directions must give exactly the other side.
+        case: the name of the file.
+        made_by: the implementation that made it, with versions.
+        directions: the directions whose result must be exactly the same.
         inputs: ports of the encoded form and parameters; those of type `bytes` as bytes, others as
             plain values.
-        outputs: ports of the decoded form, in the same way.
+        outputs: ports of the decoded form, likewise.
     """
 
     implementation: str
@@ -35,7 +35,7 @@ class Vector:
     outputs: Mapping[str, Value]
 
     def text(self) -> str:
-        """Write the file."""
+        """Return the text of the file."""
         document = {
             "made_by": self.made_by,
             "directions": list(self.directions),
@@ -46,7 +46,7 @@ class Vector:
 
 
 def written(value: Value) -> dict[str, object]:
-    """Write the value of a port."""
+    """Return the value of a port as JSON."""
     if isinstance(value, bytes):
         return {"base64": base64.b64encode(value).decode()}
     return {"json": value}
@@ -55,6 +55,6 @@ def written(value: Value) -> dict[str, object]:
 def smooth(
     dtype: np.dtype[np.unsignedinteger], shape: tuple[int, ...]
 ) -> NDArray[np.unsignedinteger]:
-    """Give integers like those of an image: neighbours are alike, and some wrap around."""
+    """Return integers like those of an image: neighbours are similar, and some wrap around."""
     noise = np.random.default_rng(20240601).integers(-40, 41, shape)
     return np.cumsum(noise, axis=-2).astype(dtype)

@@ -1,18 +1,13 @@
-"""Make the golden vectors of the shipped codecs with implementations that are not ours.
+"""Make the golden vectors of the shipped codecs with independent implementations.
 
-Run by hand, once, when a case is added; the files that exist are never written again, so that a
-codec which changes its output fails its test instead of changing its vectors.
+Run by hand when a case is added. Existing files are never written again: a codec whose output
+changes fails its test.
 
     python tests/golden/codecs/make_vectors.py [FAMILY ...]
 
-Each family of codecs has a file in `makers/`, whose function `vectors` gives its vectors; a file
-that is put there is found by itself. A vector becomes a JSON file in
-`codec-src/<implementation>/vectors/`, and is skipped while there is no such implementation:
-
-    made_by      what computed the expected side, with versions
-    directions   which directions must give exactly the other side
-    inputs       ports of the encoded form and parameters: {"base64": ...} or {"json": ...}
-    outputs      ports of the decoded form
+Each file in `makers/` is a family of codecs; its function `vectors` returns the vectors. A vector
+becomes a JSON file in `codec-src/<implementation>/vectors/`, and is skipped when there is no such
+implementation. `codec-src/README.md` describes the file.
 """
 
 import argparse
@@ -37,7 +32,7 @@ def main() -> None:
 
 
 def write(vector: Vector) -> None:
-    """Write a vector, unless it is there or its codec is not."""
+    """Write a vector, unless its file exists or its codec does not."""
     folder = CODEC_SRC / vector.implementation
     path = folder / "vectors" / f"{vector.case}.json"
     if not folder.is_dir():

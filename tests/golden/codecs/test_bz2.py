@@ -32,7 +32,7 @@ def test_ours_gives_the_bytes_of_theirs(shipped: Shipped, plain: bytes, level: i
 @pytest.mark.slow
 @pytest.mark.parametrize("block", [1, 2, 7])
 def test_data_that_just_fill_a_block(shipped: Shipped, block: int) -> None:
-    """Runs of four take a byte more in it, and then it is full before so many bytes are read."""
+    """Runs of four take five bytes of a block, which is then full after fewer bytes of input."""
     for size in range(block * 80_000 - 24, block * 80_000 - 8):
         plain = bytes(value % 251 for value in range(size // 4 + 1) for _ in range(4))[:size]
         ours = shipped(IMPLEMENTATION).call("encode", {"bytes": plain, "level": b"9"})

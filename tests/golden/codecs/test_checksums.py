@@ -15,19 +15,19 @@ from tests.golden.shipped import Shipped
 LOCATED = ("adler32", "crc32", "crc32c")
 CHECKSUMS = (*LOCATED, "fletcher32")
 CHECKSUM_BYTES = 4
-# About these sizes, a checksum begins to be computed in another way, or goes on with a next part.
+# Near these sizes, another code path of a checksum begins, or its next part.
 TURNS = (0, 8, 16, 2112, 2528, 5552, 5632, 6688, 9600, 14_880, 65_536, 131_072)
 SIZES = sorted({turn + more for turn in TURNS for more in (-1, 0, 1, 15, 17) if turn + more >= 0})
 
 
 def call_of(data: bytes, location: str | None) -> dict[str, bytes]:
-    """Write the ports of a call."""
+    """Return the ports of a call."""
     told = {} if location is None else {"location": json.dumps(location).encode()}
     return {"bytes": data, **told}
 
 
 def agree(codec: Codec, codec_id: str, plain: bytes, location: str | None = None) -> bytes:
-    """Demand what numcodecs gives, in both directions; gives what was encoded."""
+    """Check both directions against numcodecs; return the encoded form."""
     call = call_of(plain, location)
     encoded = bytes(NativeCodec.of(codec_id).call("encode", call)["bytes"])
     assert codec.call("encode", call) == {"bytes": encoded}
@@ -60,11 +60,11 @@ def test_locations(
 @example(words=[0xFFFF])
 @example(words=[1, 0xFFFE])
 def test_both_zeros_of_fletcher32(shipped: Shipped, words: list[int]) -> None:
-    """Sums modulo 65535 are 65535 where words are not all 0, and 0 where they are."""
+    """A sum modulo 65535 is 0 when all words are 0, and 65535 otherwise."""
     agree(shipped("fletcher32-rs"), "fletcher32", np.array(words, ">u2").tobytes())
 
 
-# Longer than what Hypothesis draws byte by byte.
+# Longer than data that Hypothesis draws byte by byte.
 LONG = st.builds(
     lambda unit, size: (unit * 100)[:size],
     st.binary(min_size=97, max_size=97),

@@ -1,4 +1,4 @@
-"""`zlib`, `gzip` and `deflate` against numcodecs, and against zlib where that has none."""
+"""`zlib` and `gzip` against numcodecs, and `deflate` against zlib."""
 
 import gzip
 import json
@@ -20,7 +20,7 @@ LEVELS = st.integers(-1, 9)
 
 
 def encoded_by_them(codec_id: str, plain: bytes, level: int) -> bytes:
-    """Encode as the reference does."""
+    """Encode with the reference."""
     if codec_id == "deflate":
         return zlib.compress(plain, level, RAW_WBITS)
     call = {"bytes": plain, "level": json.dumps(level).encode()}
@@ -28,7 +28,7 @@ def encoded_by_them(codec_id: str, plain: bytes, level: int) -> bytes:
 
 
 def decoded_by_them(codec_id: str, encoded: bytes) -> bytes:
-    """Decode as the reference does."""
+    """Decode with the reference."""
     if codec_id == "deflate":
         return zlib.decompress(encoded, RAW_WBITS)
     return bytes(NativeCodec.of(codec_id).call("decode", {"bytes": encoded})["bytes"])
@@ -55,7 +55,7 @@ def test_theirs_decodes_ours(
 
 @pytest.mark.parametrize("codec_id", FORMATS)
 def test_calls_before_change_nothing(shipped: Shipped, codec_id: str) -> None:
-    """States are kept between calls; what they hold must not show."""
+    """State kept between calls must not change results."""
     plain = bytes(range(256)) * 40 + bytes(3000)
 
     def encoded(codec: Codec, level: int, data: bytes = plain) -> bytes:
@@ -82,7 +82,7 @@ def test_levels_that_there_are_not(shipped: Shipped, codec_id: str, level: int) 
 @pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 5551, 5552, 5553, 5568, 11_104, 100_003])
 @pytest.mark.parametrize("byte", [b"\0", b"\x01", b"\xff"])
 def test_checksums_of_zlib(shipped: Shipped, size: int, byte: bytes) -> None:
-    """Sizes about which its loops differ, of bytes with the greatest sums."""
+    """Sizes near the bounds of its loops, and bytes with the largest sums."""
     encoded = zlib.compress(byte * size)
     codec = shipped("zlib-rs")
     assert codec.call("decode", {"bytes": encoded}) == {"bytes": byte * size}

@@ -1,7 +1,6 @@
-"""What holds of every shipped codec, whatever it is given: an answer or words, and nothing worse.
+"""Every shipped codec ends every call with a result or an error message.
 
-What is damaged are golden vectors, so that a codec which is put into `codec/` is tested by that
-alone.
+The tests damage golden vectors, so they cover each codec in `codec/`.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,13 +35,13 @@ SIGNATURES = {
 }
 
 TREE_MAX_BYTES = 8_000_000
-# Far less than the sizes that data may claim, and far more time than any of it needs: a codec that
-# believes the one, or loops over the other, is found out on any machine.
+# Far less memory than the sizes in damaged headers, and far more time than any call needs: a codec
+# that allocates those sizes or loops fails on any machine.
 LIMITS = Limits(memory_bytes=24 << 20, timeout_s=60)
-# From less than any codec has in the beginning to what most of them get along with.
+# From less than the initial memory of any codec to what most codecs need.
 MEMORY_BYTES = [size << 16 for size in (1, 8, *range(16, 48, 2), *range(48, 112, 8), 160, 240, 400)]
 CLAIMS = [b"\xff" * 8, b"\xff\xff\xff\x7f", b"\x7f\xff\xff\xff", b"\x00" * 4, b"\x00\x00\x00\x40"]
-# In which sizes and offsets stand, where a format has any.
+# The part of a format that contains sizes and offsets.
 HEADER_BYTES = 48
 LARGE_BYTES = 400_000
 
@@ -67,13 +66,13 @@ class Subject:
     component: Codec
 
     def outcome(self, direction: Direction, ports: dict[str, bytes]) -> Outcome:
-        """Run both forms, and demand that they do the same."""
+        """Run both forms, and check that the results are the same."""
         found = outcome_of(self.core, direction, ports)
         assert outcome_of(self.component, direction, ports) == found
         return found
 
     def is_unharmed(self, vector: Vector) -> None:
-        """Demand of the instances that were used that they still do what they should."""
+        """Check that the instances still return the right results."""
         for direction in vector.directions:
             given_ports = vector.given(direction, self.signature)
             wanted = vector.expected(direction, self.signature)
@@ -81,11 +80,11 @@ class Subject:
 
 
 def outcome_of(codec: Codec, direction: Direction, ports: dict[str, bytes]) -> Outcome:
-    """Give the answer of a codec, or its words; a trap is raised."""
+    """Return the result of a codec, or its error message; a trap is raised."""
     try:
         return codec.call(direction, ports)
     except (CodecError, LimitExceeded) as failure:
-        # Behind the name of the codec, which names the form too.
+        # After the name of the codec, which contains the form.
         words = str(failure).partition(f", {direction}: ")[2]
         assert words
         assert "\n" not in words
@@ -96,7 +95,7 @@ def outcome_of(codec: Codec, direction: Direction, ports: dict[str, bytes]) -> O
 
 @pytest.fixture(scope="module")
 def subjects(open_runtime: Callable[..., Runtime]) -> Iterator[Callable[[str], Subject]]:
-    """Give a function that opens a codec, once."""
+    """Return a function that opens a codec, once."""
     opened: dict[str, Subject] = {}
     with open_runtime(cache=None) as runtime:
 
@@ -119,7 +118,7 @@ def open_form(runtime: Runtime, signature: Signature, form: str) -> Codec:
 
 
 def damaged(data: bytes) -> st.SearchStrategy[bytes]:
-    """Give data that are cut, extended, flipped in bits, overwritten, or something else."""
+    """Return data that are cut, extended, with flipped bits, overwritten, or replaced."""
     size = len(data)
     places = st.integers(0, max(size - 1, 0))
     flips = st.lists(st.tuples(places, st.integers(0, 7)), min_size=1, max_size=4)
@@ -150,7 +149,7 @@ def patched(data: bytes, place: int, patch: bytes) -> bytes:
 
 @st.composite
 def hostile_calls(draw: st.DrawFn, subject: Subject) -> tuple[Direction, dict[str, bytes], Vector]:
-    """Give a call of a golden vector with something wrong in it."""
+    """Return a call of a golden vector with damaged ports."""
     vector = draw(st.sampled_from(subject.vectors))
     direction = draw(st.sampled_from(DIRECTIONS))
     ports = vector.given(direction, subject.signature)
@@ -222,7 +221,7 @@ def test_damaged_data_of_many_blocks(name: str, subjects: Callable[[str], Subjec
         data = {port: value for port, value in vector.outputs.items() if len(value) > 1}
         ports |= {port: value * (LARGE_BYTES // len(value)) for port, value in data.items()}
         encoded = subject.outcome("encode", ports)
-        # Some codecs are told the shape of the data, which is another one now.
+        # Some codecs take the shape of the data, which has changed.
         if data and not isinstance(encoded, str):
             given_ports = {**vector.given("decode", subject.signature), **encoded}
             for _ in range(40):
@@ -235,7 +234,7 @@ def test_damaged_data_of_many_blocks(name: str, subjects: Callable[[str], Subjec
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", VECTORS)
 def test_want_of_memory(name: str, form: str, shipped: Shipped) -> None:
-    """Whatever there is of it, the answer is the right one, or that there is too little."""
+    """With any limit, a codec returns the right result, or the error that memory is out."""
     codecs = [shipped(name, form=form, memory_bytes=size) for size in MEMORY_BYTES]
     seen: set[type] = set()
     for direction, ports, answer in large_calls(shipped(name, form=form), name):
@@ -251,7 +250,7 @@ def test_want_of_memory(name: str, form: str, shipped: Shipped) -> None:
 def large_calls(
     codec: Codec, name: str
 ) -> Iterator[tuple[Direction, dict[str, bytes], dict[str, bytes]]]:
-    """Give calls with much data, and their answers; of golden vectors as they are, if need be."""
+    """Return calls with large data and their results, or those of golden vectors."""
     signature = SIGNATURES[name]
     for vector in VECTORS[name]:
         ports = vector.given("encode", signature)
@@ -261,7 +260,7 @@ def large_calls(
             try:
                 encoded = codec.call("encode", given_ports)
             except CodecError:
-                # Of another shape than the codec is told.
+                # Not of the shape that the codec takes.
                 continue
             yield "encode", given_ports, encoded
             back = {**vector.given("decode", signature), **encoded}
@@ -270,7 +269,7 @@ def large_calls(
 
 
 def spoiled(data: bytes, random: Random) -> bytes:
-    """Change some bytes anywhere, and sometimes cut."""
+    """Change some bytes, and sometimes cut."""
     for _ in range(random.randint(0, 3)):
         patch = random.choice([*CLAIMS, random.randbytes(random.randint(1, 300))])
         data = patched(data, random.randrange(len(data)), patch)
@@ -282,5 +281,5 @@ def sizes(vector: Vector) -> int:
 
 
 def test_the_codecs_are_small() -> None:
-    """They are in the repository and in every wheel."""
+    """The repository and every wheel contain them."""
     assert sum(path.stat().st_size for path in CODECS.rglob("*.wasm")) < TREE_MAX_BYTES

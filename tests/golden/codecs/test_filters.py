@@ -13,32 +13,32 @@ from chonkle.errors import CodecError
 from chonkle.formats.signature import DIRECTIONS, Direction
 from tests.golden.shipped import Shipped
 
-# More than any vector loop does at once, and less than makes a test slow.
+# Longer than a step of any vector loop, and short enough for a fast test.
 SIZE_MAX = 700
 
 
 @pytest.fixture(scope="module")
 def ours(shipped: Shipped) -> Shipped:
-    """Give a function that opens a filter of ours by its codec id."""
+    """Return a function that opens our filter of a codec id."""
     return lambda codec_id: shipped(f"{codec_id}-c")
 
 
 def ports(data: bytes, **parameters: object) -> dict[str, bytes]:
-    """Write the ports of a call."""
+    """Return the ports of a call."""
     return {"bytes": data, **{name: json.dumps(v).encode() for name, v in parameters.items()}}
 
 
 def agree(
     ours: Shipped, codec_id: str, direction: Direction, call: dict[str, bytes]
 ) -> bytes | None:
-    """Demand that ours gives what numcodecs gives, or refuses what that refuses."""
+    """Check that ours returns the result of numcodecs, or refuses the call as it does."""
     try:
-        # An overflow is a result, and no warning to be made an error of.
+        # An overflow is a result here, not a warning that becomes an error.
         with np.errstate(all="ignore"):
             expected = bytes(NativeCodec.of(codec_id).call(direction, call)["bytes"])
     except CodecError as refusal:
         if "out of bounds" in str(refusal):
-            # NumPy takes a Python integer only where it fits; ours wraps it like all others.
+            # NumPy refuses a Python integer that is too large; ours wraps it like others.
             return None
         with pytest.raises(CodecError):
             ours(codec_id).call(direction, call)
@@ -83,7 +83,7 @@ def test_bitround(
     if direction == "encode":
         call |= ports(call["bytes"], keepbits=keepbits)
     elif dtype[1] != "f":
-        # Decoding changes nothing, and numcodecs lets any type through.
+        # Decoding changes nothing, and numcodecs takes any type.
         return
     agree(ours, "bitround", direction, call)
 
@@ -96,7 +96,7 @@ def test_bitround(
 def test_floating_point_predictor(
     ours: Shipped, dtype: str, shape: tuple[int, int, int], seed: int
 ) -> None:
-    # Any bits are a float, and imagecodecs looks at nothing else.
+    # Any bits are a float.
     size = np.dtype(dtype).itemsize
     data = np.random.default_rng(seed).bytes(int(np.prod(shape)) * size)
     rows = np.frombuffer(data, dtype).reshape(shape)
@@ -130,7 +130,7 @@ FLOATS = ["<f2", "<f4", "<f8", ">f2", ">f4", ">f8"]
 
 
 def array_bytes(draw: st.DrawFn, dtype: str) -> bytes:
-    """Draw elements: any integers, or floats that stay finite when they are summed."""
+    """Draw elements: any integers, or floats with finite sums."""
     size = np.dtype(dtype).itemsize
     count, seed = draw(st.integers(0, SIZE_MAX // size)), draw(st.integers(0, 1 << 32))
     random = np.random.default_rng(seed)
@@ -143,7 +143,7 @@ def array_bytes(draw: st.DrawFn, dtype: str) -> bytes:
 
 @st.composite
 def delta_calls(draw: st.DrawFn) -> tuple[Direction, dict[str, bytes]]:
-    """Give calls of `delta` with two types of a kind, or with one."""
+    """Return calls of `delta` with one type, or two of the same kind."""
     direction = draw(st.sampled_from(DIRECTIONS))
     dtype, astype = draw(
         st.one_of(*(st.tuples(*[st.sampled_from(kind)] * 2) for kind in (INTEGERS, FLOATS)))
@@ -157,7 +157,7 @@ def delta_calls(draw: st.DrawFn) -> tuple[Direction, dict[str, bytes]]:
 @given(call=delta_calls())
 def test_delta(ours: Shipped, call: tuple[Direction, dict[str, bytes]]) -> None:
     direction, given_ports = call
-    # NumPy sums signed and unsigned integers of 64 bits as floats, and loses their low bits.
+    # NumPy sums a mix of signed and unsigned 64-bit integers as floats, which lose low bits.
     types = {
         given_ports[name].decode()[2:-1] for name in ("dtype", "astype") if name in given_ports
     }
@@ -178,11 +178,11 @@ NUMBERS = INTEGERS + FLOATS
 
 
 def some(dtype: str, count: int, seed: int) -> bytes:
-    """Give elements from 0 to 50, with fractions where there are any."""
+    """Return elements from 0 to 50, floats with fractions."""
     return (np.random.default_rng(seed).random(count) * 50).astype(dtype).tobytes()
 
 
-# No more elements than twice what is done at once.
+# Up to just over two blocks.
 counts = st.one_of(st.integers(0, 40), st.integers(500, 1100))
 
 
@@ -205,7 +205,7 @@ def test_fixedscaleoffset(
     direction: Direction,
 ) -> None:
     dtype, astype = types
-    # What every integer has room for: beyond that, numcodecs' answer is the processor's.
+    # Values that fit every integer: for others, the result of numcodecs depends on the processor.
     data = some(dtype if direction == "encode" else astype, count, seed)
     offset = -offset if direction == "encode" else offset
     call = ports(data, offset=offset, scale=scale, dtype=dtype, astype=astype)
@@ -214,7 +214,7 @@ def test_fixedscaleoffset(
 
 @pytest.mark.parametrize("name", ["int8", "uint16", "int64", "float16", "float32", "float64"])
 def test_names_of_types(ours: Shipped, name: str) -> None:
-    # Zarr 3 spells them out.
+    # Zarr 3 uses these names.
     data = some(name, 100, seed=1)
     for direction in DIRECTIONS:
         assert agree(ours, "delta", direction, ports(data, dtype=name)) == agree(
@@ -278,7 +278,7 @@ def test_packbits_gives_back_every_number_of_booleans(ours: Shipped, flags: list
 )
 def test_bitshuffle(ours: Shipped, size: int, count: int, block: int, seed: int) -> None:
     data = np.random.default_rng(seed).bytes(size * count)
-    # The library asks for memory for a whole block, however little there is.
+    # The library allocates a whole block even for less data.
     theirs = min(block, 4096)
     encoded = bytes(imagecodecs.bitshuffle_encode(data, itemsize=size, blocksize=theirs))
     parameters = {"elementsize": size, "blocksize": block}

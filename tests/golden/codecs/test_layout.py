@@ -19,7 +19,7 @@ AXES_MAX = 64
 
 
 def ports(data: bytes, **parameters: object) -> dict[str, bytes]:
-    """Write the ports of a call."""
+    """Return the ports of a call."""
     return {"bytes": data, **{name: json.dumps(v).encode() for name, v in parameters.items()}}
 
 
@@ -59,7 +59,7 @@ def test_bytes_refuses_in_words(
 def agree_on_transpose(
     codec: Codec, shape: Sequence[int], order: Sequence[int], size: int, seed: int = 0
 ) -> None:
-    """Demand what NumPy gives, in both directions."""
+    """Check both directions against NumPy."""
     plain = np.random.default_rng(seed).bytes(math.prod(shape) * size)
     array = np.frombuffer(plain, f"V{size}").reshape(shape)
     encoded = array.transpose(order).tobytes()
@@ -68,14 +68,14 @@ def agree_on_transpose(
     assert codec.call("decode", ports(encoded, **parameters)) == {"bytes": plain}
 
 
-# About what a vector, a line of the cache and a block have room for, and what has one way to go.
+# Near the sizes of a vector, a cache line and a block; 0 and 1 are special.
 EXTENTS = st.sampled_from([0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65])
 ELEMENTS = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 40, 300])
 
 
 @st.composite
 def layouts(draw: st.DrawFn) -> tuple[list[int], list[int], int]:
-    """Give a shape, an order of its axes, and the size of an element."""
+    """Return a shape, an order of its axes, and the size of an element."""
     shape: list[int] = []
     for extent in draw(st.lists(EXTENTS, max_size=6)):
         # Small enough for a test.
@@ -112,7 +112,7 @@ def test_as_many_axes_as_there_may_be(shipped: Shipped) -> None:
         ({"order": "C"}, "port `order`: "),
         ({"shape": [3, 3]}, "port `bytes`: expected what fills `shape`, got 12 bytes"),
         ({"shape": [3, 0]}, "port `bytes`: expected what fills `shape`, got 12 bytes"),
-        # Products that are 12, modulo 2^64 and modulo 2^32.
+        # Products that are 12 modulo 2^64 and modulo 2^32.
         ({"shape": [6, (1 << 63) + 1]}, "port `bytes`: expected what fills `shape`"),
         ({"shape": [6, (1 << 31) + 1]}, "port `bytes`: expected what fills `shape`"),
         ({"elementsize": 0}, "port `elementsize`: expected a uint from 1 to 2147483647, got `0`"),

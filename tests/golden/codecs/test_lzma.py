@@ -53,7 +53,7 @@ numbers: dict[str, st.SearchStrategy[int]] = {
 
 
 def coders(filter_id: int) -> st.SearchStrategy[dict[str, int]]:
-    """Give filters with some of their numbers, as liblzma has them."""
+    """Return filters with some of their numbers, as in liblzma."""
     found = st.fixed_dictionaries({"id": st.just(filter_id)}, optional=numbers)
     return found.filter(lambda one: one.get("lc", 3) + one.get("lp", 0) <= 4)
 
@@ -86,7 +86,7 @@ options = st.one_of(
 def call(shipped: Shipped, direction: Direction, data: bytes, options: Options) -> bytes:
     """Run ours."""
     ports = {
-        # A chain is JSON in a string, which is JSON itself.
+        # A chain is JSON in a JSON string.
         name: json.dumps(json.dumps(value) if name == "filters" else value).encode()
         for name, value in options.items()
         if direction == "encode" or name in ("format", "filters")
@@ -95,7 +95,7 @@ def call(shipped: Shipped, direction: Direction, data: bytes, options: Options) 
 
 
 def their_decode(encoded: bytes, options: Options) -> bytes:
-    """Decode with numcodecs, which takes filters only where the data do not say them."""
+    """Decode with numcodecs, which takes filters only when the data do not record them."""
     kept = ("format", "filters") if options["format"] == lzma.FORMAT_RAW else ("format",)
     codec = numcodecs.LZMA(**{name: options[name] for name in kept})
     return bytes(codec.decode(encoded))
@@ -114,7 +114,7 @@ def test_theirs_decodes_ours(shipped: Shipped, plain: bytes, options: Options) -
     encoded = call(shipped, "encode", plain, options)
     assert their_decode(encoded, options) == plain
     assert call(shipped, "decode", encoded, options) == plain
-    # It has the same choices to make, and tables of another size.
+    # Ours makes the same choices, but has tables of another size.
     assert abs(len(encoded) - len(numcodecs.LZMA(**options).encode(plain))) <= 16
 
 
@@ -135,7 +135,7 @@ def test_a_small_stream_of_much(shipped: Shipped) -> None:
 
 
 def test_memory_is_that_of_the_data(open_runtime: Callable[..., Runtime]) -> None:
-    """Preset 9 has a dictionary of 64 MiB, and ten times that to find strings in it."""
+    """Preset 9 has a dictionary of 64 MiB, and search tables of ten times that size."""
     plain = b"some words " * 400
     resolver = Resolver(
         codec_store=Path(__file__).parents[3] / "codec",

@@ -36,7 +36,7 @@ deltas = st.one_of(
 
 @st.composite
 def numbers(draw: st.DrawFn) -> np.ndarray[Any, Any]:
-    """Give numbers of any type: noise, few different ones, multiples, or what repeats."""
+    """Return numbers of any type: noise, few distinct values, multiples, or repetitions."""
     dtype = np.dtype(draw(st.sampled_from(DTYPES)))
     count = draw(st.integers(0, 1500))
     random = np.random.default_rng(draw(st.integers(0, 99)))
@@ -53,7 +53,7 @@ def numbers(draw: st.DrawFn) -> np.ndarray[Any, Any]:
 
 
 def call_of(values: np.ndarray[Any, Any], config: Config) -> dict[str, bytes]:
-    """Write the ports of a call."""
+    """Return the ports of a call."""
     scalars = {"dtype": values.dtype.str, **config}
     return {
         "bytes": values.tobytes(),
@@ -97,7 +97,7 @@ def test_what_is_refused(shipped: Shipped, config: Config, words: str) -> None:
 
 
 def test_what_a_file_claims_is_not_believed(shipped: Shipped) -> None:
-    """A window and a dictionary of gigabytes: a failure to allocate them would be a trap."""
+    """A header with a window or dictionary of gigabytes: pco would trap when memory is out."""
     codec = shipped(IMPLEMENTATION)
     whole = bytes(PCodec().encode(np.arange(1000, dtype="<u8")))
     at = whole.index(bytes([2, 231, 3, 0]))
@@ -110,14 +110,14 @@ def test_what_a_file_claims_is_not_believed(shipped: Shipped) -> None:
 
 
 def repeated(count: int, dtype: str) -> np.ndarray[Any, Any]:
-    """Give multiples of a number, with a little noise, that come again and again."""
+    """Return multiples of a number, with a little noise, repeated many times."""
     random = np.random.default_rng(3)
     values = random.integers(0, 90, 1 + count // 9) * 101 + (random.random(1 + count // 9) < 0.1)
     return np.resize(values, count).astype(dtype)
 
 
 def noise(count: int, dtype: str) -> np.ndarray[Any, Any]:
-    """Give numbers of which no bit can be foretold."""
+    """Return random numbers."""
     size = np.dtype(dtype).itemsize
     return np.frombuffer(np.random.default_rng(3).bytes(count * size), dtype)
 
@@ -141,7 +141,7 @@ def noise(count: int, dtype: str) -> np.ndarray[Any, Any]:
 def test_want_of_memory_is_no_trap(
     shipped: Shipped, form: str, values: np.ndarray[Any, Any], config: Config
 ) -> None:
-    """pco takes memory for granted, so it is made sure of before; it may not be a little short."""
+    """The codec makes sure of the memory that pco needs, as pco traps when memory is out."""
     codec = shipped(IMPLEMENTATION)
     plain = call_of(values, config)
     encoded = codec.call("encode", plain)
@@ -160,10 +160,10 @@ def test_want_of_memory_is_no_trap(
 
 
 def test_claims_that_memory_is_too_little_for(shipped: Shipped) -> None:
-    """The tables of a decoder, which few bytes can demand, in memory that may not have them."""
+    """A few bytes can require large decoder tables, with limits below and above their size."""
     whole = bytes(PCodec().encode(np.arange(1000, dtype="<u8")))
     at = whole.index(bytes([2, 231, 3, 0]))
-    # A mode without numbers of its own, no deltas, and a header of as many bins as there can be.
+    # A mode without numbers of its own, no deltas, and a header with the most bins.
     claim = (14 << 8 | (1 << 14) << 12).to_bytes(5, "little")
     for size in range(5 << 16, 48 << 16, 1 << 16):
         with pytest.raises((CodecError, LimitExceeded)):

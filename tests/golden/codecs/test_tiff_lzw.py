@@ -15,7 +15,7 @@ from tests.golden.shipped import Shipped
 IMPLEMENTATION = "tiff-lzw-c"
 CLEAR, END, FIRST = 256, 257, 258
 
-# Runs, noise of few and of many values, up to more than a table of strings holds.
+# Runs, and noise of few and of many values, which fill more than a table of strings.
 pieces = st.one_of(
     st.binary(max_size=300),
     st.tuples(st.binary(min_size=1, max_size=4), st.integers(1, 8_000)).map(
@@ -31,7 +31,7 @@ chunks = st.lists(pieces, max_size=4).map(b"".join)
 
 
 def decode(shipped: Shipped, encoded: bytes, size: int | None = None) -> bytes:
-    """Decode, to a size or to the end."""
+    """Decode to a size or to the end."""
     more = {} if size is None else {"decoded_size": str(size).encode()}
     return shipped(IMPLEMENTATION).call("decode", {"bytes": encoded, **more})["bytes"]
 
@@ -47,7 +47,7 @@ def their_encode(plain: bytes) -> bytes:
 
 
 def old_encode(plain: bytes) -> bytes:
-    """Encode as before TIFF 6.0: least significant bit first, and no width changes early."""
+    """Encode as before TIFF 6.0: least significant bit first, and no early change of width."""
     codes = [(CLEAR, 9)]
     strings: dict[tuple[int, int], int] = {}
     width, code = 9, -1
@@ -59,7 +59,7 @@ def old_encode(plain: bytes) -> bytes:
         codes.append((code, width))
         strings[code, byte] = FIRST + len(strings)
         code = byte
-        # Who decodes has one string less.
+        # A decoder has one string less.
         width = max(9, min(12, (FIRST + len(strings) - 1).bit_length()))
         if len(strings) == 3800:
             codes.append((CLEAR, width))
@@ -86,7 +86,7 @@ def test_theirs_decodes_ours(shipped: Shipped, plain: bytes) -> None:
     encoded = encode(shipped, plain)
     assert imagecodecs.lzw_decode(encoded) == plain
     assert decode(shipped, encoded) == plain
-    # About eleven bits for a byte of noise.
+    # Noise takes about eleven bits per byte.
     assert len(encoded) <= len(plain) + len(plain) // 2 + 16
 
 
@@ -123,7 +123,7 @@ def test_libtiff_reads_ours(shipped: Shipped) -> None:
 
 
 def test_more_codes_than_there_can_be_strings(shipped: Shipped) -> None:
-    """A table that is full stays as it is, until a code says to forget it."""
+    """A full table does not change until the clear code."""
     codes = [(CLEAR, 9)]
     codes += [(65 + i % 2, min(12, max(9, (FIRST + i - 1).bit_length()))) for i in range(5000)]
     bits = at = 0
@@ -135,7 +135,7 @@ def test_more_codes_than_there_can_be_strings(shipped: Shipped) -> None:
 
 
 def test_data_that_want_all_slots_for_one(shipped: Shipped) -> None:
-    """Finding a string takes a few tries at most, whatever the data do to the table."""
+    """A lookup takes a bounded number of tries for any data."""
     plain = bytes(range(256)) * 4000
     assert imagecodecs.lzw_decode(encode(shipped, plain)) == plain
 

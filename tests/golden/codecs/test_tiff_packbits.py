@@ -14,7 +14,7 @@ from tests.golden.shipped import Shipped
 
 IMPLEMENTATION = "tiff-packbits-c"
 
-# Runs of all lengths, short ones most of all, and bytes of which some are alike.
+# Runs of all lengths, mostly short, and bytes with some repetitions.
 chunks = st.lists(
     st.one_of(
         st.binary(max_size=300),
@@ -31,19 +31,19 @@ chunks = st.lists(
 
 
 def decode(shipped: Shipped, packed: bytes, size: int | None = None) -> bytes:
-    """Decode, to a size or to the end."""
+    """Decode to a size or to the end."""
     more = {} if size is None else {"decoded_size": str(size).encode()}
     return shipped(IMPLEMENTATION).call("decode", {"bytes": packed, **more})["bytes"]
 
 
 def encode(shipped: Shipped, plain: bytes, row_size: int | None = None) -> bytes:
-    """Encode, all in one or row by row."""
+    """Encode as a whole or row by row."""
     more = {} if row_size is None else {"row_size": str(row_size).encode()}
     return shipped(IMPLEMENTATION).call("encode", {"bytes": plain, **more})["bytes"]
 
 
 def their_encode(plain: bytes) -> bytes:
-    """Encode with imagecodecs, all in one."""
+    """Encode with imagecodecs, as a whole."""
     return bytes(imagecodecs.packbits_encode(plain))
 
 
@@ -57,7 +57,7 @@ def test_theirs_decodes_ours(shipped: Shipped, plain: bytes) -> None:
     packed = encode(shipped, plain)
     assert imagecodecs.packbits_decode(packed) == plain
     assert decode(shipped, packed) == plain
-    # Ours takes a pair of equal bytes in where theirs does not, and never the other way round.
+    # Ours includes a pair of equal bytes in literals; theirs may not, but never the opposite.
     assert len(packed) <= len(their_encode(plain))
     assert len(packed) <= len(plain) + -(-len(plain) // 128)
 
@@ -70,7 +70,7 @@ def test_rows_are_packed_by_themselves(shipped: Shipped, plain: bytes, row_size:
     rows = [plain[at : at + row_size] for at in range(0, len(plain), row_size)]
     assert packed == b"".join(encode(shipped, row) for row in rows)
     assert decode(shipped, packed) == plain
-    # They take no array without rows.
+    # imagecodecs refuses an array without rows.
     if rows:
         theirs = imagecodecs.packbits_encode(np.frombuffer(plain, "u1").reshape(-1, row_size))
         assert decode(shipped, bytes(theirs)) == plain
@@ -88,7 +88,7 @@ def test_sizes(shipped: Shipped, *, plain: bytes, part: float, more: bytes) -> N
 
 @given(packed=st.binary(max_size=400))
 def test_any_bytes(shipped: Shipped, packed: bytes) -> None:
-    """Nearly all bytes are packets, the last of which may be cut."""
+    """Nearly all bytes are packets, except for a truncated last one."""
     at = 0
     while at < len(packed):
         header = packed[at]

@@ -7,7 +7,6 @@ codec. An artifact is the shipped `identity` with a custom section that repeats 
 """
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from chonkle_toolchain import build as build_module
@@ -24,7 +23,6 @@ SHIPPED = Path(__file__).parents[3] / "codec" / "identity"
 SIZE_BYTES = 8 << 20
 
 
-@dataclass(frozen=True)
 class PlayedTools(Tools):
     """Tools that are all there."""
 
@@ -54,7 +52,7 @@ def main(folder: Path) -> None:
     """Build the codec in a folder."""
     vars(build_module)["make_artifacts"] = make
     folders = Folders(folder, folder / "codec", folder / "build", sdk_folder())
-    (outcome,) = build(folders, tools=PlayedTools(folder))
+    (outcome,) = build(folders, tools=PlayedTools())
     sys.stdout.write(f"{outcome.state}\n")
 
 

@@ -7,24 +7,11 @@ import wasmtime
 
 from chonkle.errors import WasmFormatError
 from chonkle.formats.component_binary import read_interface
-from chonkle.formats.wasm_binary import External, binary_kind, write_u32
+from chonkle.formats.wasm_binary import External, binary_kind
+from tests.unit.formats.written import COMPONENT, CORE, section, text, vector
 
 ROOT = Path(__file__).parents[3]
-CORE = b"\0asm\x01\0\0\0"
-COMPONENT = b"\0asm\x0d\0\x01\0"
 SHIPPED = sorted((ROOT / "codec").glob("*/*.wasm"))
-
-
-def section(identity: int, payload: bytes) -> bytes:
-    return bytes([identity]) + write_u32(len(payload)) + payload
-
-
-def vector(*items: bytes) -> bytes:
-    return write_u32(len(items)) + b"".join(items)
-
-
-def text(name: str) -> bytes:
-    return write_u32(len(name.encode())) + name.encode()
 
 
 def component_of(wat: str) -> bytes:

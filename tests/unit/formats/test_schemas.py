@@ -5,7 +5,6 @@ the parser can check; such documents are listed in `BEYOND_SCHEMAS`. Nor does a 
 number was written: it takes 1.0 for an integer, and an integer of any length for a float.
 """
 
-import copy
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from chonkle.errors import ChonkleError
 from chonkle.formats.signature import Signature, read_signature
 from chonkle.formats.values import PORT_TYPES
 from chonkle.pipeline import load
+from tests.documents import changed
 
 ROOT = Path(__file__).parents[3]
 SCHEMAS = ROOT / "chonkle/formats/schemas"
@@ -57,19 +57,6 @@ def problem_of(name: str, document: object) -> str | None:
     except ChonkleError as failure:
         return str(failure)
     return None
-
-
-def changed(document: dict[str, Any], path: tuple[str | int, ...], value: object) -> dict[str, Any]:
-    """Give a copy of a document with another value at a path; `...` removes what is there."""
-    copied = copy.deepcopy(document)
-    inner: Any = copied
-    for key in path[:-1]:
-        inner = inner[key]
-    if value is ...:
-        del inner[path[-1]]
-    else:
-        inner[path[-1]] = value
-    return copied
 
 
 SIGNATURE: dict[str, Any] = {

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,11 @@ from chonkle.formats.signature import (
     Port,
     Signature,
     embed_signature,
-    opposite,
-    parse_signature,
     read_signature,
 )
 from chonkle.formats.wasm_binary import custom_sections, sections, with_custom_section, write_u32
+from tests.documents import changed
+from tests.unit.formats.written import custom
 
 ROOT = Path(__file__).parents[3]
 MODULES = {"core": b"\0asm\x01\0\0\0", "component": b"\0asm\x0d\0\x01\0"}
@@ -44,58 +44,12 @@ DOCUMENT: dict[str, Any] = {
 }
 
 
-def changed(path: str, value: object) -> dict[str, Any]:
-    """Give a copy of the document with one value changed; `...` removes it."""
-    document: dict[str, Any] = json.loads(json.dumps(DOCUMENT))
-    inner = document
-    *parents, last = path.split(".")
-    for name in parents:
-        inner = inner[name]
-    if value is ...:
-        del inner[last]
-    else:
-        inner[last] = value
-    return document
-
-
-HOSTILE_NAMES: list[object] = [
-    "",
-    "../x",
-    "..",
-    "a/b",
-    "a\\b",
-    "a\0",
-    "x" * 129,
-    "con",
-    "NUL.x",
-    "a.",
-    ".a",
-    "a b",
-    "é",
-    None,
-    1,
-    [],
-    {},
-]
-
-
-@pytest.mark.parametrize("field", ["codec_id", "implementation"])
-@pytest.mark.parametrize("name", HOSTILE_NAMES)
-def test_a_hostile_name_is_refused(field: str, name: object) -> None:
-    with pytest.raises(SignatureError, match=f"^x: bad `{field}`, expected 1 to 128"):
-        Signature.from_json(changed(field, name), what="x")
-
-
-@pytest.mark.parametrize("side", ["inputs", "outputs"])
-@pytest.mark.parametrize("name", ["", "../x", "a/b", "a\0", "a.b", "x" * 65, "9", "a b", "é"])
-def test_a_hostile_port_name_is_refused(side: str, name: str) -> None:
-    with pytest.raises(SignatureError, match="bad port name"):
-        Signature.from_json({**DOCUMENT, side: {name: {"type": "bytes"}}})
-
-
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
+        ("codec_id", "../x", "bad `codec_id`, expected 1 to 128 of letters"),
+        ("inputs", {"a.b": {"type": "bytes"}}, "port `a.b`: bad port name, expected 1 to 64"),
+        ("outputs", {"": {"type": "bytes"}}, "port ``: bad port name"),
         ("codec_id", ..., "bad `codec_id`.*got `null`"),
         ("implementation", ..., "bad `implementation`"),
         ("inputs", ..., "bad `inputs`, expected an object of ports, got `null`"),
@@ -108,29 +62,29 @@ def test_a_hostile_port_name_is_refused(side: str, name: str) -> None:
         ("version", "1.0.0-" + "x" * 64, "bad `version`"),
         ("kind", "bytes", "bad `kind`, expected one of bytes-to-bytes"),
         ("kind", [], "bad `kind`"),
-        ("inputs.bytes", None, "input port `bytes`: not an object, got `null`"),
-        ("inputs.bytes", "bytes", "input port `bytes`: not an object"),
-        ("inputs.bytes.type", ..., "input port `bytes`: bad `type`"),
-        ("inputs.bytes.type", "u8", "input port `bytes`: bad `type`, expected one of bytes,"),
-        ("inputs.bytes.type", [], "input port `bytes`: bad `type`"),
-        ("outputs.count.type", None, "output port `count`: bad `type`"),
-        ("inputs.bytes.required", 1, "input port `bytes`: bad `required`, expected a boolean"),
-        ("inputs.bytes.required", None, "bad `required`"),
-        ("inputs.bytes.encode_only", "true", "bad `encode_only`"),
-        ("inputs.bytes.decode_only", 0, "bad `decode_only`"),
-        ("inputs.width.parameter", [], "input port `width`: bad `parameter`"),
-        ("inputs.level.decode_only", True, "input port `level`: both encode_only and decode_only"),
-        ("outputs.bytes.parameter", True, "output port `bytes`: an output cannot be a parameter"),
-        ("inputs.level.default", "6", "input port `level`: bad `default`, expected a value of ty"),
-        ("inputs.level.default", 2**63, "bad `default`"),
-        ("inputs.level.default", True, "bad `default`"),
-        ("inputs.bytes.default", "", "input port `bytes`: bad `default`"),
-        ("inputs.count", {"type": "int"}, "`count` is both a parameter and an output"),
+        ("inputs/bytes", None, "input port `bytes`: not an object, got `null`"),
+        ("inputs/bytes", "bytes", "input port `bytes`: not an object"),
+        ("inputs/bytes/type", ..., "input port `bytes`: bad `type`"),
+        ("inputs/bytes/type", "u8", "input port `bytes`: bad `type`, expected one of bytes,"),
+        ("inputs/bytes/type", [], "input port `bytes`: bad `type`"),
+        ("outputs/count/type", None, "output port `count`: bad `type`"),
+        ("inputs/bytes/required", 1, "input port `bytes`: bad `required`, expected a boolean"),
+        ("inputs/bytes/required", None, "bad `required`"),
+        ("inputs/bytes/encode_only", "true", "bad `encode_only`"),
+        ("inputs/bytes/decode_only", 0, "bad `decode_only`"),
+        ("inputs/width/parameter", [], "input port `width`: bad `parameter`"),
+        ("inputs/level/decode_only", True, "input port `level`: both encode_only and decode_only"),
+        ("outputs/bytes/parameter", True, "output port `bytes`: an output cannot be a parameter"),
+        ("inputs/level/default", "6", "input port `level`: bad `default`, expected a value of ty"),
+        ("inputs/level/default", 2**63, "bad `default`"),
+        ("inputs/level/default", True, "bad `default`"),
+        ("inputs/bytes/default", "", "input port `bytes`: bad `default`"),
+        ("inputs/count", {"type": "int"}, "`count` is both a parameter and an output"),
     ],
 )
 def test_what_is_wrong_is_named(path: str, value: object, words: str) -> None:
     with pytest.raises(SignatureError, match=words) as caught:
-        Signature.from_json(changed(path, value), what="page.wasm")
+        Signature.from_json(changed(DOCUMENT, path, value), what="page.wasm")
     assert str(caught.value).startswith("page.wasm: ")
 
 
@@ -148,10 +102,9 @@ def test_unknown_fields_are_kept_and_ignored() -> None:
 def test_a_signature_comes_back_from_its_json() -> None:
     signature = Signature.from_json(DOCUMENT)
     assert signature.to_json() == DOCUMENT
-    assert Signature.from_json(signature.to_json()) == signature
     assert signature.label == "page-c@1.2.3"
-    assert Signature.from_json(changed("version", ...)).label == "page-c"
-    assert Signature.from_json(changed("version", "")).label == "page-c"
+    assert Signature.from_json(changed(DOCUMENT, "version", ...)).label == "page-c"
+    assert Signature.from_json(changed(DOCUMENT, "version", "")).label == "page-c"
 
 
 @pytest.mark.parametrize(
@@ -205,25 +158,12 @@ def test_bytes_are_data_and_scalars_parameters_unless_they_say_otherwise() -> No
     }
 
 
-def test_the_opposite_of_the_opposite_is_the_same() -> None:
-    assert opposite("encode") == "decode"
-    assert opposite("decode") == "encode"
-
-
 # Embedding
-
-
-@pytest.mark.parametrize("kind", MODULES)
-def test_a_signature_is_embedded_and_read(kind: str) -> None:
-    signature = Signature.from_json(DOCUMENT)
-    wasm = embed_signature(MODULES[kind], signature)
-    assert read_signature(wasm, what="x") == signature
-    assert read_signature(wasm, what="x").document == DOCUMENT
 
 
 def test_embedding_twice_replaces() -> None:
     first = embed_signature(MODULES["core"], Signature.from_json(DOCUMENT))
-    other = Signature.from_json(changed("version", "2.0.0"))
+    other = Signature.from_json(changed(DOCUMENT, "version", "2.0.0"))
     second = embed_signature(first, other)
     assert len(custom_sections(second, SECTION_NAME)) == 1
     assert read_signature(second, what="x") == other
@@ -243,9 +183,7 @@ def test_embedding_leaves_a_shipped_codec_as_it_is(path: Path) -> None:
 
 
 def section(payload: bytes) -> bytes:
-    name = SECTION_NAME.encode()
-    body = write_u32(len(name)) + name + payload
-    return b"\0" + write_u32(len(body)) + body
+    return custom(SECTION_NAME, payload)
 
 
 TEXT = json.dumps(DOCUMENT).encode()
@@ -292,8 +230,3 @@ def test_a_signature_inside_a_nested_component_is_not_the_components_own() -> No
 def test_what_is_no_wasm_is_refused(read: Callable[[bytes], object]) -> None:
     with pytest.raises(WasmFormatError, match="not a WebAssembly binary"):
         read(TEXT)
-
-
-def test_text_is_parsed_as_well_as_bytes() -> None:
-    parsed: Mapping[str, Port] = parse_signature(TEXT.decode(), what="x").inputs
-    assert parsed == parse_signature(TEXT, what="x").inputs

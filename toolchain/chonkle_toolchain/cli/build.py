@@ -24,7 +24,6 @@ from chonkle_toolchain.tools import Tools
 @click.option(
     "--build-dir", type=options.FOLDER, help="What compilers leave, and may be deleted; DIR/build."
 )
-@options.tools_dir
 @click.option("--check", is_flag=True, help="Change nothing; fail when something is stale.")
 @options.as_json
 def build(
@@ -32,7 +31,6 @@ def build(
     names: tuple[str, ...],
     output: Path | None,
     build_dir: Path | None,
-    tools_dir: Path,
     *,
     check: bool,
     as_json: bool,
@@ -50,7 +48,7 @@ def build(
     with options.running_tools():
         outcomes = build_codecs(
             folders_of(folder, output=output, build_dir=build_dir),
-            tools=Tools(tools_dir),
+            tools=Tools(),
             names=names,
             check=check,
             begin=options.show_begun,

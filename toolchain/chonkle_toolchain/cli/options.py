@@ -11,19 +11,10 @@ import click
 
 from chonkle.cli.output import json_text, print_lines
 from chonkle.cli.signals import terminable
-from chonkle.settings import data_home
 from chonkle_toolchain.process import ToolError
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
-tools_dir = click.option(
-    "--tools-dir",
-    type=FOLDER,
-    default=lambda: data_home(os.environ) / "chonkle" / "tools",
-    envvar="CHONKLE_TOOLS_DIR",
-    show_default="CHONKLE_TOOLS_DIR, or chonkle/tools among the user's data",
-    help="Where `chonkle tools --install` puts wasm-tools.",
-)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

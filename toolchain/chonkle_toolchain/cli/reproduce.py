@@ -19,14 +19,12 @@ from chonkle_toolchain.tools import Tools
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--output", type=options.FOLDER, help="Where the built files are; DIR/codec.")
 @click.option("--build-dir", type=options.FOLDER, help="What to work in; DIR/build.")
-@options.tools_dir
 @options.as_json
 def reproduce(
     folder: Path,
     names: tuple[str, ...],
     output: Path | None,
     build_dir: Path | None,
-    tools_dir: Path,
     *,
     as_json: bool,
 ) -> None:
@@ -43,7 +41,7 @@ def reproduce(
     with options.running_tools():
         found = reproduce_codecs(
             folders_of(folder, output=output, build_dir=build_dir),
-            tools=Tools(tools_dir),
+            tools=Tools(),
             names=names,
             say=lambda line: print_lines(*line.splitlines(), err=True),
         )

@@ -18,9 +18,8 @@ from chonkle_toolchain.verify import Report, verify_folder
 
 @click.command(short_help="Build and test the codec in a folder.")
 @click.argument("folder", type=options.FOLDER, default=Path(), metavar="[DIR]")
-@options.tools_dir
 @options.as_json
-def test(folder: Path, tools_dir: Path, *, as_json: bool) -> None:
+def test(folder: Path, *, as_json: bool) -> None:
     """Build the codecs in DIR that are not up to date, and test all of them.
 
     Golden vectors, round trips on generated data, bad input, and whether core module and component
@@ -39,7 +38,7 @@ def test(folder: Path, tools_dir: Path, *, as_json: bool) -> None:
     with options.running_tools():
         outcomes = build(
             folders_of(folder),
-            tools=Tools(tools_dir),
+            tools=Tools(),
             begin=options.show_begun,
             report=lambda outcome: None if as_json else print_lines(outcome_line(outcome)),
             say=lambda line: print_lines(*line.splitlines(), err=True),

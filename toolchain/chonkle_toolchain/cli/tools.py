@@ -2,7 +2,6 @@
 
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 
@@ -14,10 +13,9 @@ from chonkle_toolchain.tools import Tools
 
 
 @click.command(short_help="List the compilers that building needs, and install them.")
-@options.tools_dir
 @click.option("--install", is_flag=True, help="Install what is missing.")
 @options.as_json
-def tools(tools_dir: Path, *, install: bool, as_json: bool) -> None:
+def tools(*, install: bool, as_json: bool) -> None:
     """List the tools that building needs, and install those that are missing.
 
     \b
@@ -25,7 +23,7 @@ def tools(tools_dir: Path, *, install: bool, as_json: bool) -> None:
       chonkle tools
       chonkle tools --install
     """
-    found = Tools(tools_dir)
+    found = Tools()
     if install:
         with options.running_tools():
             install_missing(found, say=lambda line: print_lines(*line.splitlines(), err=True))

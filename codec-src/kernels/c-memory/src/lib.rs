@@ -1,21 +1,19 @@
-//! Memory for a library in C, from Rust's allocator, so that a module has only one.
-//!
-//! Each library has its own idea of how to ask; what they pass on to is this.
+//! Memory for a C library from Rust's allocator, so that a module has only one allocator.
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::ffi::c_void;
 use std::ptr;
 
-/// Room before each allocation for its size, which Rust wants to know again; and what all are
-/// aligned to, which is enough for any type of C.
+/// Room before each allocation for its size, which `dealloc` needs; also the alignment, enough for
+/// any C type.
 const HEADER: usize = 16;
 
-/// Gives that many bytes, or null where they cannot be had; None is more than can be counted.
+/// Allocates `bytes`; null when memory is out. None is a size that overflowed.
 pub fn allocate(bytes: Option<usize>) -> *mut c_void {
     let bytes = bytes.and_then(|bytes| bytes.checked_add(HEADER));
     let layout = bytes.and_then(|bytes| Layout::from_size_align(bytes, HEADER).ok());
     let Some(layout) = layout else { return ptr::null_mut() };
-    // SAFETY: not of size 0, as it has a header.
+    // SAFETY: with a header, the size is not 0.
     unsafe {
         let block = alloc(layout);
         if block.is_null() {
@@ -26,16 +24,16 @@ pub fn allocate(bytes: Option<usize>) -> *mut c_void {
     }
 }
 
-/// Takes it back.
+/// Frees memory.
 ///
 /// # Safety
 ///
-/// The memory came from `allocate` and was not given back yet, or is null.
+/// It came from `allocate` and was not freed, or is null.
 pub unsafe fn release(memory: *mut c_void) {
     if memory.is_null() {
         return;
     }
-    // SAFETY: `allocate` wrote the size in front.
+    // SAFETY: `allocate` wrote the size before it.
     unsafe {
         let block = memory.cast::<u8>().sub(HEADER);
         let size = block.cast::<usize>().read();

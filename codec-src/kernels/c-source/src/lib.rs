@@ -1,29 +1,26 @@
-//! Where Cargo put a crate, for build scripts that compile the C in it themselves.
+//! Finds the sources of a crate, for build scripts that compile the C in it with their own flags.
 //!
-//! The crates around zstd, lz4 and c-blosc compile their C as for any machine of 32 bits. Their
-//! sources are wanted here, in the version and with the checksum that Cargo.lock names, and other
-//! flags. So a kernel depends on such a crate for a target that there is none of:
+//! Cargo.lock pins the version and checksum of the crate. A kernel depends on it for a target that
+//! does not exist, so that Cargo does not build it:
 //!
 //! ```toml
 //! [target.'cfg(any())'.dependencies]
 //! lz4-sys = "1.11"
 //! ```
-//!
-//! Then Cargo.lock has it and nothing builds it, and this finds it.
 
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Gives the folder of a package that Cargo.lock names, and has Cargo download it if need be.
+/// Returns the folder of a package in Cargo.lock; Cargo downloads it if needed.
 ///
 /// # Panics
 ///
-/// When there is none: a build script has no better way to fail.
+/// When there is no such package: a panic fails the build script.
 pub fn folder_of(package: &str) -> PathBuf {
     let here = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
-    // A package that comes in another version has to be compiled again.
+    // Another version of the package must be compiled again.
     let lock = here
         .ancestors()
         .map(|folder| folder.join("Cargo.lock"))
@@ -47,8 +44,8 @@ pub fn folder_of(package: &str) -> PathBuf {
         })
 }
 
-/// Tells whether a folder is that of a package: `lz4-sys-1.11.1+lz4-1.10.0`, or `lz4-sys` where
-/// `cargo vendor` put it.
+/// Tells whether a folder is that of a package: `lz4-sys-1.11.1+lz4-1.10.0`, or `lz4-sys` from
+/// `cargo vendor`.
 fn is_of(folder: &Path, package: &str) -> bool {
     let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let Some(rest) = name.strip_prefix(package) else { return false };

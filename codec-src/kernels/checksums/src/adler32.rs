@@ -11,7 +11,7 @@ use crate::Checksum;
 const MODULUS: u32 = 65521;
 const ROW_SIZE: usize = 16;
 const ROW_BITS: u32 = 4;
-/// Bytes before sums of 32 bits could overflow, in whole rows: 5552, as zlib has it.
+/// The most bytes, in whole rows, before sums of 32 bits can overflow; the same as zlib's NMAX.
 const PART_SIZE: usize = 5552;
 
 /// The two sums.
@@ -51,11 +51,11 @@ impl Checksum for Adler32 {
     }
 }
 
-/// Sums bytes: plainly, and each as often as there are bytes from it to the end.
+/// Returns the sum of the bytes, and their sum weighted by how many bytes there are to the end.
 fn add_rows<'a>(rows: impl Iterator<Item = &'a [u8]>) -> (u32, u32) {
     let (high, low) = (i16x8(16, 15, 14, 13, 12, 11, 10, 9), i16x8(8, 7, 6, 5, 4, 3, 2, 1));
     let zero = i32x4_splat(0);
-    // The sum of the rows, the sums of those before each row, and that of columns by weight.
+    // The sum of the rows, the sums of the rows before each row, and the weighted sum of columns.
     let (mut sums, mut before, mut columns) = (zero, zero, zero);
     for row in rows {
         // SAFETY: a row has 16 bytes.

@@ -1,17 +1,17 @@
 //! Cyclic redundancy checks of 32 bits, reflected, without tables for most of the data.
 //!
-//! A message is a polynomial over GF(2), its vectors of 128 bits the digits of one in y = x^128,
-//! and the checksum what is left of it modulo P. Multiples of P that have few terms in y say that a
-//! vector counts as much as if it were added to some that come later:
+//! A message is a polynomial over GF(2); its vectors of 128 bits are the coefficients of powers of
+//! y = x^128, and its checksum is its remainder modulo P. A multiple of P with few terms in y lets
+//! a vector be replaced by sums with later vectors:
 //!
 //! ```text
 //! y^300 = y^155 + y^117 + y^89 + 1  (mod P)         tap:  145  183  211  300
 //! ```
 //!
-//! so each is added to those 145, 183, 211 and 300 behind it, until only the last 300 are left. A
-//! second multiple, of more terms that are closer together, makes fewer of those, and a table does
-//! the rest. (S. Russell: Chorba: A novel CRC32 implementation, arXiv:2412.16398, has that for
-//! words of 64 bits; the multiples here were found by looking for equal sums among the powers of y.)
+//! Each vector is added to those 145, 183, 211 and 300 after it, until only the last 300 are left.
+//! A second multiple, with more terms closer together, reduces those further, and a table does the
+//! rest. (S. Russell: Chorba: A novel CRC32 implementation, arXiv:2412.16398, does this for 64-bit
+//! words. The multiples here come from a search for equal sums among the powers of y.)
 
 use std::arch::wasm32::{u32x4, u32x4_splat, v128, v128_load, v128_store, v128_xor};
 use std::array::from_fn;
@@ -23,26 +23,26 @@ use crate::Checksum;
 
 const VECTOR: usize = 16;
 const WORD: usize = 8;
-/// Vectors that are done before what is still needed of them moves to the front.
+/// Vectors done before those still needed move to the front.
 const STEP: usize = 512;
-/// Vectors that are done at once, no more than the smallest tap.
+/// Vectors done at once, at most the smallest tap.
 const TOGETHER: usize = 2;
 
 type Tables = [[u32; 256]; WORD];
 
 /// A polynomial.
 pub trait Polynomial {
-    /// What a byte does, in front of up to seven others.
+    /// The remainder of a byte followed by 0 to 7 zero bytes.
     const TABLES: &'static Tables;
 
-    /// Adds bytes by a multiple with few terms.
+    /// Adds bytes with a multiple of few terms.
     fn add(crc: u32, data: &[u8]) -> u32;
 
-    /// Adds bytes by a multiple with terms that are close together.
+    /// Adds bytes with a multiple of terms that are close together.
     fn add_less(crc: u32, data: &[u8]) -> u32;
 }
 
-/// That of zlib and of Ethernet, IEEE 802.3: RFC 1952, section 8.
+/// The polynomial of zlib and Ethernet, IEEE 802.3: RFC 1952, section 8.
 pub struct Ieee;
 
 impl Polynomial for Ieee {
@@ -57,7 +57,7 @@ impl Polynomial for Ieee {
     }
 }
 
-/// Castagnoli's, CRC-32C: RFC 3720, section 12.1.
+/// Castagnoli's polynomial, CRC-32C: RFC 3720, section 12.1.
 pub struct Iscsi;
 
 impl Polynomial for Iscsi {
@@ -72,7 +72,7 @@ impl Polynomial for Iscsi {
     }
 }
 
-/// The checksum by a polynomial.
+/// The checksum with a polynomial.
 pub struct Crc<P>(u32, PhantomData<P>);
 
 impl<P> Default for Crc<P> {
@@ -91,9 +91,9 @@ impl<P: Polynomial> Checksum for Crc<P> {
     }
 }
 
-/// Adds vectors to later ones, up to the last `WINDOW`, and goes on with those and what is behind.
+/// Adds vectors to later ones, up to the last `WINDOW`, and calls `go_on` with those and the rest.
 ///
-/// `WINDOW` is the greatest of the taps, and at most `STEP`.
+/// `WINDOW` is the largest tap, at most `STEP`.
 #[inline(always)]
 fn fold<const WINDOW: usize, const TAPS: usize>(
     taps: [usize; TAPS],
@@ -106,15 +106,15 @@ fn fold<const WINDOW: usize, const TAPS: usize>(
         return go_on(crc, data);
     };
     count += WINDOW;
-    // What came before, and behind it what is done now.
+    // The window of earlier sums, then the sums of this step.
     let mut sums = [const { MaybeUninit::<v128>::uninit() }; 2 * STEP];
     let mut left = [const { MaybeUninit::<v128>::uninit() }; WINDOW];
     let zeros = [MaybeUninit::new(u32x4_splat(0)); WINDOW];
     sums[..WINDOW].copy_from_slice(&zeros);
-    // What is a window before the first vector is added to that alone.
+    // One window before the first vector: added to that vector only.
     sums[0].write(u32x4(crc, 0, 0, 0));
-    // SAFETY: there are `count + WINDOW` vectors; up to 2 * STEP sums are written before they are
-    // read, and all that are left.
+    // SAFETY: there are `count + WINDOW` vectors; sums, at most 2 * STEP, are written before they
+    // are read, and so is all of `left`.
     let left = unsafe {
         let mut from = vectors.as_ptr().cast();
         while count > 0 {
@@ -125,7 +125,7 @@ fn fold<const WINDOW: usize, const TAPS: usize>(
             from = from.add(now);
             count -= now;
         }
-        // Those that are left are added to nothing.
+        // The last vectors are not added to others.
         sums[WINDOW..2 * WINDOW].copy_from_slice(&zeros);
         let earlier = sums.as_ptr().cast();
         add_earlier::<WINDOW, _>(taps, earlier, from, left.as_mut_ptr().cast(), WINDOW);
@@ -134,12 +134,12 @@ fn fold<const WINDOW: usize, const TAPS: usize>(
     go_on(go_on(0, left), rest)
 }
 
-/// Writes vectors, each with those added that stand a tap before it.
+/// Writes vectors, each plus the sums one tap before it.
 ///
 /// # Safety
 ///
-/// `from` has `count` vectors, and `to` room for them. `earlier` has those that stand from `WINDOW`
-/// before the first of them to the smallest tap before the last; some of them may be written here.
+/// `from` has `count` vectors, and `to` has room for them. `earlier` has the sums from `WINDOW`
+/// before the first to the smallest tap before the last; some of them may be written here.
 #[inline(always)]
 unsafe fn add_earlier<const WINDOW: usize, const TAPS: usize>(
     taps: [usize; TAPS],
@@ -160,7 +160,7 @@ unsafe fn add_earlier<const WINDOW: usize, const TAPS: usize>(
     }
 }
 
-/// The same for vectors that are read before any is written: no more than the smallest tap.
+/// The same for `COUNT` vectors, all read before any is written: at most the smallest tap.
 #[inline(always)]
 unsafe fn add_some<const WINDOW: usize, const TAPS: usize, const COUNT: usize>(
     taps: [usize; TAPS],

@@ -1,13 +1,13 @@
-//! The Fletcher-32 of HDF5: sums of words of 16 bits and of their sums, modulo 65535.
+//! The Fletcher-32 of HDF5: sums of 16-bit words and of their sums, modulo 65535.
 //!
 //! ```text
 //! plain     w0 + w1 + w2 + ...                  of big-endian words, a last byte padded with 0
-//! weighted  n w0 + (n - 1) w1 + ...             each word as often as there are words to the end
+//! weighted  n w0 + (n - 1) w1 + ...
 //! ```
 //!
-//! Modulo 65535, a number whose bytes change places is 256 times as large: the sums of
-//! little-endian words, turned around, are those of big-endian ones. Of its two zeros, 0 stands
-//! only for words that are all 0, and 65535 for any other sum.
+//! Modulo 65535, swapping the bytes of a number multiplies it by 256: the swapped sums of
+//! little-endian words are those of big-endian words. Zero is 0 when all words are 0, and 65535
+//! otherwise.
 
 use std::arch::wasm32::{
     i32x4_add, u32x4_extend_high_u16x8, u32x4_extend_low_u16x8, u32x4_extract_lane, u32x4_shr,
@@ -19,7 +19,7 @@ use crate::Checksum;
 const MODULUS: u64 = 0xFFFF;
 const ROW_SIZE: usize = 16;
 const ROW_WORDS: u64 = 8;
-/// Rows until a sum of sums that began folded may have more than 32 bits, rounded down.
+/// The most rows, rounded down, before a folded sum of sums can exceed 32 bits.
 const PART_ROWS: usize = 352;
 
 /// The two sums, of little-endian words.
@@ -43,7 +43,7 @@ impl Checksum for Fletcher32 {
 }
 
 impl Fletcher32 {
-    /// Adds bytes, few enough for sums of 64 bits.
+    /// Adds bytes, few enough for 64-bit sums.
     fn add(&mut self, part: &[u8]) {
         let (rows, rest) = part.split_at(part.len() / ROW_SIZE * ROW_SIZE);
         let (plain, weighted) = add_rows(rows);
@@ -59,7 +59,7 @@ impl Fletcher32 {
     }
 }
 
-/// Makes a sum small, and 0 of 0 alone.
+/// Reduces a sum modulo 65535; only 0 becomes 0.
 fn fold(mut sum: u64) -> u64 {
     while sum > MODULUS {
         sum = (sum & MODULUS) + (sum >> 16);
@@ -67,7 +67,7 @@ fn fold(mut sum: u64) -> u64 {
     sum
 }
 
-/// Sums whole rows: columns by themselves, and how the columns' sums grow.
+/// Returns the plain and the weighted sum of whole rows, from those of each column.
 fn add_rows(rows: &[u8]) -> (u64, u64) {
     let zero = u32x4_splat(0);
     let (mut low, mut high, mut low_sums, mut high_sums) = (zero, zero, zero, zero);
@@ -83,7 +83,7 @@ fn add_rows(rows: &[u8]) -> (u64, u64) {
         (low, high) = (fold_lanes(low), fold_lanes(high));
         (low_sums, high_sums) = (fold_lanes(low_sums), fold_lanes(high_sums));
     }
-    // A column's words count ROW_WORDS times for each row behind them, and less by its number.
+    // A word counts ROW_WORDS times for each row from its own to the end, less the column's number.
     let columns = lanes(low).into_iter().chain(lanes(high)).zip(0..);
     let sums = lanes(low_sums).into_iter().chain(lanes(high_sums));
     columns.zip(sums).fold((0, 0), |(plain, weighted), ((column, number), sum)| {
@@ -91,7 +91,7 @@ fn add_rows(rows: &[u8]) -> (u64, u64) {
     })
 }
 
-/// Makes sums of up to 32 bits ones of 17 bits, and 0 of 0 alone.
+/// Reduces sums of 32 bits to 17 bits; only 0 becomes 0.
 fn fold_lanes(sums: v128) -> v128 {
     i32x4_add(v128_and(sums, u32x4_splat(MODULUS as u32)), u32x4_shr(sums, 16))
 }

@@ -1,5 +1,5 @@
-//! Checksums of 32 bits with vectors of 128 bits, and what numcodecs does with them: it writes one
-//! before the data or behind them, little-endian, and verifies it on decoding.
+//! Checksums of 32 bits with 128-bit vectors, in numcodecs' format: a checksum before or after the
+//! data, little-endian, which is verified on decoding.
 
 mod adler32;
 mod crc32;
@@ -12,27 +12,27 @@ pub use crc32::{Crc, Ieee, Iscsi};
 pub use fletcher32::Fletcher32;
 
 const SIZE: usize = 4;
-/// Data are copied and summed in parts of so many bytes, so that summing finds them in the cache.
-/// A multiple of what every checksum wants to have together.
+/// Data are summed and copied in parts of this many bytes, so that they stay in the cache: a
+/// multiple of what each checksum sums at once.
 const PART_SIZE: usize = 64 << 10;
 
-/// A checksum of bytes that come in parts.
+/// A checksum of bytes in parts.
 pub trait Checksum: Default {
     /// Adds bytes. All parts but the last have an even size.
     fn update(&mut self, part: &[u8]);
 
-    /// Gives the checksum of what was added.
+    /// Returns the checksum of the bytes added.
     fn value(&self) -> u32;
 }
 
-/// Gives the checksum of bytes that are there.
+/// Returns the checksum of bytes.
 pub fn checksum_of<C: Checksum>(data: &[u8]) -> u32 {
     let mut checksum = C::default();
     checksum.update(data);
     checksum.value()
 }
 
-/// Where the checksum stands.
+/// Where the checksum is.
 #[derive(Clone, Copy)]
 pub enum Location {
     Start,
@@ -46,7 +46,7 @@ impl Location {
     }
 }
 
-/// Encodes the port `bytes`: gives it with its checksum.
+/// Encodes the port `bytes`: adds its checksum.
 pub fn encode<C: Checksum>(
     location: Location,
     inputs: &mut Inputs,
@@ -70,7 +70,7 @@ pub fn encode<C: Checksum>(
     Ok(())
 }
 
-/// Decodes the port `bytes`: gives it without its checksum when that is right.
+/// Decodes the port `bytes`: verifies and removes its checksum.
 pub fn decode<C: Checksum>(
     location: Location,
     inputs: &mut Inputs,

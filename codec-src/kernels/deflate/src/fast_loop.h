@@ -1,14 +1,15 @@
-/* The loop that decodes a block while no end is near, in place of libdeflate's: its tables, checks
- * and order of steps, written for what engines make of WebAssembly. It is up to a fifth faster.
+/* The loop that decodes a block while neither input nor output is near its end, in place of
+ * libdeflate's: the same tables, checks and order of steps, written for WebAssembly engines. It is
+ * up to a fifth faster.
  *
- * - It is a function of its own, so that what it works with stays in registers.
- * - The tables are at a fixed address, and below the bits that come the bit buffer keeps two that
- *   were taken. So its low bits count bytes of a table whose entries have four, and all that stands
- *   between one symbol and the next is a shift, a mask and a load.
- * - Shifts count modulo 64, as those of WebAssembly do, and so an entry needs no mask before it.
- * - A length is compared with something before anything is copied: engines compute it where it is
- *   used first, and would do that once for each way of copying.
- * - A match of up to 16 bytes, as nearly all are, is copied by one vector at any distance. */
+ * - As a separate function, it keeps its variables in registers.
+ * - The tables are at a fixed address. The bit buffer keeps two used bits below the next ones, so
+ *   that its low bits are an offset into a table of 4-byte entries: between two symbols there are
+ *   only a shift, a mask and a load.
+ * - WebAssembly shifts modulo 64, so an entry needs no mask before it.
+ * - A length is compared before any copy: engines compute it at its first use, which would
+ *   otherwise be in each way of copying.
+ * - A match of up to 16 bytes, as most are, is copied as one vector at any distance. */
 #include <wasm_simd128.h>
 
 struct libdeflate_decompressor the_decompressor;
@@ -24,24 +25,24 @@ enum fast_loop_end { NEAR_AN_END, END_OF_BLOCK, BAD_OFFSET };
 
 enum {
     VECTOR = sizeof(v128_t),
-    /* Bits below the bit buffer's own: as many as an index into a table is shifted. */
+    /* Used bits in the bit buffer: log2 of the size of a table's entry. */
     STALE = 2,
     CONSUMABLE = CONSUMABLE_NBITS - STALE,
 };
 _Static_assert(sizeof(u32) == 1 << STALE && sizeof(bitbuf_t) == 8 && MAX_BITSLEFT == 63, "");
-/* What is taken between two times of refilling, with what is looked up behind it: three literals;
- * two and one of a subtable; two and a length; an offset. */
+/* The bits used between two refills, with those of the next lookup: three literals; two literals
+ * and one from a subtable; two literals and a length; an offset. */
 _Static_assert(CONSUMABLE >= 3 * LITLEN_TABLEBITS + LITLEN_TABLEBITS &&
                    CONSUMABLE >= 2 * LITLEN_TABLEBITS + DEFLATE_MAX_LITLEN_CODEWORD_LEN +
                                      LITLEN_TABLEBITS &&
                    CONSUMABLE >= 2 * LITLEN_TABLEBITS + LENGTH_MAXBITS + OFFSET_TABLEBITS &&
                    CONSUMABLE >= OFFSET_MAXBITS + LITLEN_TABLEBITS,
                "");
-/* Two literals, and a match that is copied by two vectors at a time. */
+/* Two literals, and a match that is copied in steps of two vectors. */
 _Static_assert(FASTLOOP_MAX_BYTES_WRITTEN >= 2 + DEFLATE_MAX_MATCH_LEN + 2 * VECTOR - 1, "");
 
-/* For each offset, which bytes of the vector there a match repeats, and how many of them are whole
- * repetitions. From the last offset on nothing is repeated within a vector. */
+/* For each offset, which bytes of the vector a match repeats, and the size of whole repetitions.
+ * From offset 16 on, a vector has no repetition. */
 #define REPEATED(n)                                                                            \
     {0 % n, 1 % n, 2 % n,  3 % n,  4 % n,  5 % n,  6 % n,  7 % n,                              \
      8 % n, 9 % n, 10 % n, 11 % n, 12 % n, 13 % n, 14 % n, 15 % n}
@@ -70,7 +71,7 @@ entry_of_subtable(const u32 *table, bitbuf_t bits, u32 pointer)
     return table[(pointer >> 16) + ((bits >> STALE) & BITMASK(pointer >> 8 & 0xF))];
 }
 
-/* Gives what an entry stands for, with the bits behind its codeword. */
+/* The value of an entry, with the extra bits after its codeword. */
 static forceinline u32
 value_of(u32 entry, bitbuf_t bits)
 {
@@ -102,7 +103,7 @@ run_fast_loop(struct fast_loop *loop, const u8 *in_fastloop_end, const u8 *out,
     const u32 offset_mask = BITMASK(OFFSET_TABLEBITS) << STALE;
     const u8 *in_next = loop->in_next;
     u8 *out_next = loop->out_next;
-    /* Whole bytes go back, so that there is room for the stale bits. */
+    /* Return whole bytes to the input, to make room for the stale bits. */
     u32 bitsleft = loop->bitsleft & 7;
     bitbuf_t bitbuf = (loop->bitbuf & BITMASK(bitsleft)) << STALE;
     bitbuf_t saved_bitbuf;
@@ -172,7 +173,7 @@ run_fast_loop(struct fast_loop *loop, const u8 *in_fastloop_end, const u8 *out,
         if (unlikely(offset > out_next - out))
             return BAD_OFFSET;
 
-        /* The next entry is on its way while the match is copied. */
+        /* Load the next entry while the match is copied. */
         entry = entry_at(litlens, bitbuf, litlen_mask);
         REFILL();
         u8 *to = out_next;

@@ -1,7 +1,7 @@
-//! What stands around DEFLATE: nothing, or the header and the footer of a format.
+//! The formats around DEFLATE: none, or a header and a footer.
 //!
-//! libdeflate knows these formats too. But its checksums have no vectors in WebAssembly, and took a
-//! sixth of the time.
+//! libdeflate has these formats, too, but its checksums do not use vectors in WebAssembly: they
+//! took a sixth of the time.
 
 use checksum_kernel::{Adler32, Crc, Ieee, checksum_of};
 
@@ -31,22 +31,22 @@ impl Part {
 
 /// A format around DEFLATE.
 pub trait Format {
-    /// What is said of what is not of this format.
+    /// The error for data that is not of this format.
     const REFUSAL: &'static str;
-    /// Bytes of the header and the footer that are written.
+    /// Bytes of the header and the footer when encoding.
     const OVERHEAD: usize;
 
-    /// Gives the size of the header at the start of `encoded`; None when there is none.
+    /// Returns the size of the header at the start of `encoded`; None when it is not valid.
     fn header_size(encoded: &[u8]) -> Option<usize>;
 
-    /// Gives the header to write.
+    /// Returns the header for a level.
     fn header(level: i32) -> Part;
 
-    /// Gives the footer that belongs to data.
+    /// Returns the footer for decoded data.
     fn footer(data: &[u8]) -> Part;
 }
 
-/// Nothing.
+/// No header and no footer.
 pub struct Raw;
 
 impl Format for Raw {
@@ -66,15 +66,15 @@ impl Format for Raw {
     }
 }
 
-/// Two bytes, and Adler-32: RFC 1950.
+/// A header of two bytes, and Adler-32: RFC 1950.
 pub struct Zlib;
 
 impl Zlib {
-    /// The largest window, of 32 KiB, as its logarithm less 8.
+    /// The largest window, 32 KiB: log2 of its size, less 8.
     const WINDOW_MAX: u8 = 7;
-    /// Says that a dictionary is needed that is not in the stream.
+    /// The flag of a stream that needs a preset dictionary.
     const DICTIONARY: u8 = 0x20;
-    /// The two bytes are a multiple of this.
+    /// The header is a multiple of it.
     const CHECK: u16 = 31;
 }
 
@@ -108,7 +108,7 @@ impl Format for Zlib {
     }
 }
 
-/// A header of ten bytes and more, CRC-32 and the size: one member of a file, RFC 1952.
+/// A member: a header of at least ten bytes, CRC-32 and the size: RFC 1952.
 pub struct Gzip;
 
 impl Gzip {
@@ -156,7 +156,7 @@ impl Format for Gzip {
             2..=7 => 0,
             _ => Self::SLOWEST,
         };
-        // Without a name and a time.
+        // No name and no time.
         Part::new(&[&Self::MAGIC, &[0; 5], &[hint, Self::SYSTEM_UNKNOWN]])
     }
 

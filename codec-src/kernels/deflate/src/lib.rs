@@ -1,7 +1,7 @@
-//! DEFLATE (RFC 1951) on libdeflate, bare or in one of its formats, for the codecs of each.
+//! DEFLATE (RFC 1951), raw or in one of its formats, with libdeflate.
 //!
-//! The zlib-rs crate was measured in its place: on a satellite tile it decodes 18 % slower, and at
-//! level 1 compresses to 1.22 where libdeflate gets 1.77 at the same speed.
+//! The crate zlib-rs decodes a satellite tile 18 % slower. At level 1 it reaches a ratio of 1.22,
+//! and libdeflate 1.77 at the same speed.
 
 mod format;
 mod libdeflate;
@@ -15,26 +15,26 @@ use chonkle_codec::{Inputs, Output, Outputs, Result};
 pub use format::{Format, Gzip, Raw, Zlib};
 use libdeflate::{Compressor, Refusal};
 
-/// The longest match is 258 bytes and takes 2 bits at least: no stream grows more.
+/// The largest ratio: the longest match is 258 bytes and takes at least 2 bits.
 const RATIO_MAX: usize = 1032;
-/// Room for a first try, in sizes of the stream.
+/// The first room, as a multiple of the stream's size.
 const RATIO_FIRST: usize = 4;
-/// What `-1` stands for in zlib.
+/// zlib's level `-1`.
 const LEVEL_DEFAULT: i64 = 6;
 
 thread_local! {
-    /// How large the last output was. The chunks of an array mostly have one size, and libdeflate
-    /// has to begin again when its room was too little.
+    /// The size of the last output, as the chunks of an array mostly have one size: libdeflate
+    /// must start again when its room is too small.
     static LAST_SIZE: Cell<usize> = const { Cell::new(0) };
-    /// The state of the last call. Making one takes longer than coding a small chunk; what it holds
-    /// of the data before has no influence on what follows.
+    /// The state of the last call, as making one takes longer than encoding a small chunk. Data of
+    /// earlier calls in it has no influence on later ones.
     static COMPRESSOR: Cell<Option<Compressor>> = const { Cell::new(None) };
 }
 
-/// Decompresses what stands at the start of `encoded`, behind what `output` has already.
+/// Decompresses the stream at the start of `encoded` and appends it to `output`. Returns its size.
 ///
-/// `expected` is how large it probably gets, 0 when nobody knows; no memory is allocated that
-/// `encoded` does not justify. Returns how much of `encoded` it took.
+/// `expected` is the probable decoded size, 0 when unknown; whatever it is, the memory allocated
+/// is bounded by the size of `encoded`.
 pub fn decompress<F: Format>(
     encoded: &[u8],
     output: &mut Output,
@@ -57,7 +57,7 @@ pub fn decompress<F: Format>(
     };
     let (taken, given) = result.map_err(|_| F::REFUSAL)?;
     LAST_SIZE.set(given);
-    // SAFETY: libdeflate wrote so many bytes to the spare room.
+    // SAFETY: libdeflate wrote that many bytes to the spare room.
     unsafe { output.advance(given) };
     let footer = F::footer(&output.as_mut_slice()[before..]);
     if !stream[taken..].starts_with(footer.as_slice()) {
@@ -66,28 +66,28 @@ pub fn decompress<F: Format>(
     Ok(header_size + taken + footer.as_slice().len())
 }
 
-/// Decompresses what fills the room; false when it does not, or is not of the format.
+/// Decompresses data that must fill the room; false when it does not, or is malformed.
 pub fn fill<F: Format>(encoded: &[u8], room: &mut [MaybeUninit<u8>]) -> Result<bool> {
     let Some(header_size) = F::header_size(encoded) else { return Ok(false) };
     let stream = &encoded[header_size..];
     let result = libdeflate::decompress(stream, room);
     Ok(result.is_ok_and(|(taken, given)| {
         given == room.len() && {
-            // SAFETY: libdeflate wrote so many bytes, all of them.
+            // SAFETY: libdeflate wrote all bytes of the room.
             let data = unsafe { room.assume_init_ref() };
             stream[taken..].starts_with(F::footer(data).as_slice())
         }
     }))
 }
 
-/// Decodes the port `bytes` when it is of the format, with nothing behind it.
+/// Decodes the port `bytes`; an error when anything follows the stream.
 pub fn decode<F: Format>(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
     let mut output = outputs.begin("bytes", 0)?;
     let taken = decompress::<F>(inputs.bytes("bytes")?, &mut output, 0)?;
     inputs.end("bytes", taken)
 }
 
-/// Encodes the port `bytes`, at the level that the port `level` says.
+/// Encodes the port `bytes` at the level in the port `level`.
 pub fn encode<F: Format>(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
     let decoded = inputs.bytes("bytes")?;
     let level = match inputs.int("level", -1..=9)? {
@@ -97,12 +97,12 @@ pub fn encode<F: Format>(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
     let bound = with_compressor(level, |state| state.bound(decoded.len()))?;
     let mut output = outputs.begin("bytes", F::OVERHEAD + bound)?;
     let size = compress::<F>(level, decoded, output.spare())?;
-    // SAFETY: so many bytes were written to the spare room.
+    // SAFETY: that many bytes were written to the spare room.
     unsafe { output.advance(size.ok_or("libdeflate broke its own bound")?) };
     Ok(())
 }
 
-/// Compresses data, and gives how many bytes that took; None where the room was too little.
+/// Compresses data and returns the compressed size; None when the room is too small.
 pub fn compress<F: Format>(
     level: i32,
     decoded: &[u8],
@@ -123,11 +123,11 @@ pub fn compress<F: Format>(
     Ok(Some(header.len() + size + footer.len()))
 }
 
-/// Uses the state for a level.
+/// Calls a function with the state for a level.
 fn with_compressor<T>(level: i32, using: impl FnOnce(&mut Compressor) -> T) -> Result<T> {
     let mut state = match COMPRESSOR.take() {
         Some(state) if state.level() == level => state,
-        // What there is of another level is freed before.
+        // The state of another level is freed first.
         _ => Compressor::new(level)?,
     };
     let result = using(&mut state);

@@ -1,4 +1,4 @@
-//! libdeflate, safe to use: sizes are checked, memory may run out.
+//! A safe interface to libdeflate.
 
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
@@ -12,7 +12,7 @@ unsafe extern "C" fn allocate(bytes: usize) -> *mut c_void {
 }
 
 unsafe extern "C" fn free(memory: *mut c_void) {
-    // SAFETY: came from `allocate`.
+    // SAFETY: it came from `allocate`.
     unsafe { c_memory::release(memory) }
 }
 
@@ -22,22 +22,20 @@ const OPTIONS: sys::libdeflate_options = sys::libdeflate_options {
     free_func: Some(free),
 };
 
-/// Why a stream could not be decompressed into the room it was given.
+/// Why a stream could not be decompressed.
 pub enum Refusal {
-    /// It is no stream, or is truncated.
+    /// It is malformed or truncated.
     Bad,
-    /// It decompresses to more.
+    /// It decompresses to more than the room.
     TooLittleRoom,
 }
 
-/// Decompresses the stream at the start of `input`.
-///
-/// Returns how much of the input it took, and how much output it gave.
+/// Decompresses the stream at the start of `input`; returns the sizes of the stream and of its
+/// decompressed data.
 pub fn decompress(input: &[u8], output: &mut [MaybeUninit<u8>]) -> Result<(usize, usize), Refusal> {
     let (mut taken, mut given) = (0, 0);
-    // SAFETY: both slices are valid for their lengths; what libdeflate gives does not depend on
-    // output bytes that it has not written. There is one thread, and this is not called from inside
-    // of itself.
+    // SAFETY: both slices are valid for their lengths; libdeflate's result does not depend on
+    // output bytes that it has not written. There is one thread, and no recursion.
     let result = unsafe {
         sys::libdeflate_deflate_decompress_ex(
             &raw mut sys::the_decompressor,
@@ -63,7 +61,7 @@ pub struct Compressor {
 }
 
 impl Compressor {
-    /// Makes a state for a level from 0 (stored) to 12.
+    /// Makes a state for a level from 0 (stored) to 12; an error when memory is out.
     pub fn new(level: i32) -> Result<Self, Error> {
         // SAFETY: the options are complete; a bad level gives null.
         let state = unsafe { sys::libdeflate_alloc_compressor_ex(level, &OPTIONS) };
@@ -71,18 +69,18 @@ impl Compressor {
         Ok(Self { state, level })
     }
 
-    /// The level it was made for.
+    /// The level of the state.
     pub fn level(&self) -> i32 {
         self.level
     }
 
-    /// How many bytes `size` bytes become at most.
+    /// The largest compressed size of `size` bytes.
     pub fn bound(&mut self, size: usize) -> usize {
         // SAFETY: the state is valid.
         unsafe { sys::libdeflate_deflate_compress_bound(self.state.as_ptr(), size) }
     }
 
-    /// Compresses into a stream; None when the room is too little.
+    /// Compresses to a stream and returns its size; None when the room is too small.
     pub fn compress(&mut self, input: &[u8], output: &mut [MaybeUninit<u8>]) -> Option<usize> {
         // SAFETY: both slices are valid for their lengths.
         let size = unsafe {

@@ -1,4 +1,4 @@
-//! What is used of libdeflate.h, as it stands there.
+//! The declarations of libdeflate.h that are used.
 #![allow(non_camel_case_types)]
 
 use std::ffi::c_void;
@@ -25,7 +25,7 @@ pub const LIBDEFLATE_SUCCESS: libdeflate_result = 0;
 pub const LIBDEFLATE_INSUFFICIENT_SPACE: libdeflate_result = 3;
 
 unsafe extern "C" {
-    /// Of fast_loop.h: all zeros, as libdeflate makes one, but for what frees it.
+    /// In fast_loop.h: all zeros, like one that libdeflate allocates, but for its free function.
     pub static mut the_decompressor: libdeflate_decompressor;
     pub fn libdeflate_deflate_decompress_ex(
         decompressor: *mut libdeflate_decompressor,

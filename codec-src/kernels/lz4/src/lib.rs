@@ -1,7 +1,7 @@
-//! LZ4 blocks, on lz4.
+//! LZ4 blocks, with lz4.
 //!
-//! The crate lz4_flex was measured in its place: of shuffled data it decodes a third as fast, of
-//! 4 MiB of other data it encodes two thirds as fast.
+//! The crate lz4_flex decodes shuffled data at a third of the speed, and encodes 4 MiB of other
+//! data at two thirds.
 
 use std::alloc::{Layout, alloc};
 use std::cell::Cell;
@@ -36,16 +36,16 @@ unsafe extern "C" {
 /// The largest input of a block.
 pub const INPUT_MAX: usize = 0x7E00_0000;
 
-/// No block grows more than so many times: a length takes a byte for each 255.
+/// The largest ratio: a length takes a byte for each 255.
 pub const RATIO_MAX: usize = 255;
 
-/// How large a block of `size` bytes gets at most.
+/// The largest compressed size of `size` bytes.
 pub const fn bound(size: usize) -> usize {
     size + size / 255 + 16
 }
 
 thread_local! {
-    /// What the compressors work in, allocated when one is first used. Each call begins it anew.
+    /// The states of the compressors, allocated on first use. Each call initialises them.
     static STATE: Cell<Option<NonNull<c_void>>> = const { Cell::new(None) };
     static STATE_HC: Cell<Option<NonNull<c_void>>> = const { Cell::new(None) };
 }
@@ -53,9 +53,9 @@ thread_local! {
 /// How hard to look for matches.
 #[derive(Clone, Copy)]
 pub enum Effort {
-    /// The less the higher, from 1.
+    /// From 1; a higher value is less effort.
     Acceleration(i32),
-    /// The more the higher, from 1 to 12: LZ4 HC.
+    /// LZ4 HC: from 1 to 12; a higher value is more effort.
     Level(i32),
 }
 
@@ -65,28 +65,27 @@ pub fn decompress(encoded: &[u8], output: &mut [MaybeUninit<u8>]) -> bool {
     else {
         return false;
     };
-    // SAFETY: the slices are valid for their lengths; no byte of the output is read that was not
-    // written.
+    // SAFETY: the slices are valid for their lengths; output bytes are read only once written.
     let given =
         unsafe { LZ4_decompress_safe(encoded.as_ptr(), output.as_mut_ptr().cast(), size, room) };
     given == room
 }
 
-/// Compresses to a block, and gives how many bytes it wrote; None where the room was too little.
+/// Compresses to a block and returns its size; None when the room is too small.
 ///
 /// # Errors
 ///
-/// When there is no memory for the state.
+/// When memory for the state is out.
 pub fn compress(
     effort: Effort,
     decoded: &[u8],
     output: &mut [MaybeUninit<u8>],
 ) -> Result<Option<usize>> {
     let Ok(size) = c_int::try_from(decoded.len()) else { return Ok(None) };
-    // Room beyond the bound makes no difference.
+    // More room than the bound is not needed.
     let room = output.len().min(bound(decoded.len())) as c_int;
     let (from, to) = (decoded.as_ptr(), output.as_mut_ptr().cast());
-    // SAFETY: the slices are valid for their lengths, the state has the size that it should.
+    // SAFETY: the slices are valid for their lengths, and the state has lz4's size.
     let given = unsafe {
         match effort {
             Effort::Acceleration(acceleration) => {
@@ -104,11 +103,11 @@ pub fn compress(
     Ok(usize::try_from(given).ok().filter(|&given| given > 0))
 }
 
-/// Allocates a state, for good.
+/// Allocates a state, which is never freed.
 fn allocate(size: c_int) -> Result<NonNull<c_void>> {
     let size = size as usize;
     let layout = Layout::from_size_align(size, 16).ok().filter(|layout| layout.size() > 0);
-    // SAFETY: not of size 0.
+    // SAFETY: the size is not 0.
     let state = layout.and_then(|layout| NonNull::new(unsafe { alloc(layout) }));
     state.map(NonNull::cast).ok_or_else(|| Error::out_of_memory(size))
 }

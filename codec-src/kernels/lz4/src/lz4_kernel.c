@@ -1,12 +1,11 @@
-/* lz4 and its slow compressor, compiled as for a machine of 64 bits. */
+/* lz4 and its slow compressor, with words of 64 bits. */
 
-/* The one thing that lz4 reads from this name is that words may have 64 bits though pointers have
- * 32, as in the x32 ABI: 1.3 times as fast a compression of large chunks, and one that gives what
- * lz4 gives elsewhere. */
+/* lz4 then uses 64-bit words with 32-bit pointers, as in the x32 ABI. It compresses large chunks
+ * 1.3 times as fast, to the same bytes as on 64-bit machines. */
 #define __x86_64__ 1
-/* It would choose a loop of longer copies with it, which was 5 to 10 % slower. */
+/* The loop of longer copies, which __x86_64__ selects, is 5 to 10 % slower. */
 #define LZ4_FAST_DEC_LOOP 0
-/* States are given to it; nothing allocates. */
+/* Callers pass the states; lz4 allocates nothing. */
 #define LZ4_STATIC_LINKING_ONLY_DISABLE_MEMORY_ALLOCATION 1
 #define LZ4_HEAPMODE 0
 #define LZ4HC_HEAPMODE 0

@@ -1,4 +1,4 @@
-/* The instructions of SSE2 that zstd uses where there are some, for WebAssembly. */
+/* The SSE2 instructions that zstd uses, in WebAssembly. */
 #ifndef EMMINTRIN_H
 #define EMMINTRIN_H
 

@@ -1,13 +1,13 @@
-/* The search for matches of zstd's fast levels, 1 and below: its steps in its order, so that what
- * is encoded stays the same, written for what engines make of WebAssembly.
+/* The match search of zstd's fast levels, 1 and below, written for WebAssembly engines. It takes
+ * the same steps in the same order, so that the encoded bytes are the same.
  *
- * - The loop over positions is a function of its own: what it works with stays in registers.
- * - zstd has it eight times, for four numbers of bytes that are hashed, all in one function. Here
- *   that number is in a factor: all that is hashed is eight bytes times something.
- * - Of the four positions that it looks at in turn it keeps two, each with its neighbour.
- * - What seldom decides comes last: whether an offset to repeat is there at all.
+ * - The loop over positions is a separate function, which keeps its variables in registers.
+ * - zstd has eight copies of the loop, for hashes of four lengths, in one function. Here the length
+ *   is in the factor that eight bytes are multiplied by.
+ * - Of the four positions examined in turn, two are variables; the others are their neighbours.
+ * - The rarest condition is tested last: whether there is an offset to repeat.
  *
- * Level 1 is 1.25 to 1.4 times as fast, levels below it 1.2 to 1.3 times. */
+ * Level 1 is 1.25 to 1.4 times as fast, lower levels 1.2 to 1.3 times. */
 
 enum search_end { NOTHING, REPETITION, MATCH };
 
@@ -20,7 +20,7 @@ static struct {
     U64 shift;
     U32 lowest;
     U32 step;
-    /* What was found: where, the last position that is in the table, and, of a match, its index. */
+    /* The result: where it is, the last position in the table, and the index of a match. */
     const BYTE *found;
     const BYTE *current;
     U32 index;
@@ -69,7 +69,7 @@ find_match(const BYTE *a, U32 offset)
             *slot_after = (U32)(a + 1 - base);
             slot = SLOT_OF(b);
             if (IS_MATCH(a + 1)) {
-                /* Not where the next search may begin. */
+                /* Not a position where the next search may begin. */
                 if (step <= 4) *slot = (U32)(b - base);
                 search.found = search.current = a + 1;
                 search.index = index;
@@ -108,7 +108,7 @@ ZSTD_compressBlock_fast(ZSTD_MatchState_t *state, SeqStore_t *sequences, U32 rep
     const BYTE *const prefix = base + lowest;
     const BYTE *at = start + (start == prefix);
     const BYTE *literals = start;
-    /* Offsets of matches before; 0 is one that cannot be used here, which is saved for later. */
+    /* Offsets of earlier matches; 0 for one that is out of range here, which is saved. */
     U32 offset1 = rep[0], offset2 = rep[1], saved1 = 0, saved2 = 0;
     U32 const first = (U32)(at - base);
     U32 const offset_max = first - ZSTD_getLowestPrefixIndex(state, first, window);

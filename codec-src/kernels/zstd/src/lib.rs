@@ -1,7 +1,4 @@
-//! Zstandard (RFC 8878), on zstd.
-//!
-//! What there is in Rust was not faster where it was measured: see build.rs and zstd.c for what
-//! makes zstd's own C fast here.
+//! Zstandard (RFC 8878), with zstd: build.rs and zstd.c make it fast in WebAssembly.
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -18,7 +15,7 @@ struct Dctx(u8);
 type Allocate = extern "C" fn(*mut c_void, u64) -> *mut c_void;
 type Release = unsafe extern "C" fn(*mut c_void, *mut c_void);
 
-// Sizes, and errors among them, have 64 bits: see zstd.c.
+// Sizes, which include error codes, have 64 bits: see zstd.c.
 unsafe extern "C" {
     fn zstd_kernel_compressor(allocate: Allocate, release: Release) -> *mut Cctx;
     fn zstd_kernel_decompressor(allocate: Allocate, release: Release) -> *mut Dctx;
@@ -53,12 +50,12 @@ const TOO_LITTLE_ROOM: u64 = 70_u64.wrapping_neg();
 /// `ERROR(memory_allocation)`.
 const OUT_OF_MEMORY: u64 = 64_u64.wrapping_neg();
 
-/// More than all that zstd adds to an address before it looks where that leads.
+/// More than zstd adds to an address before it checks the result.
 const BEYOND: usize = 1 << 20;
 
 thread_local! {
-    /// The contexts of the last calls. Making one takes longer than coding a small chunk; what it
-    /// holds of the data before has no influence on what follows.
+    /// The contexts of the last calls, as making one takes longer than coding a small chunk. Data
+    /// of earlier calls in them has no influence on later ones.
     static COMPRESSOR: Cell<Option<NonNull<Cctx>>> = const { Cell::new(None) };
     static DECOMPRESSOR: Cell<Option<NonNull<Dctx>>> = const { Cell::new(None) };
 }
@@ -75,22 +72,22 @@ unsafe extern "C" fn release(_opaque: *mut c_void, memory: *mut c_void) {
     unsafe { c_memory::release(memory) }
 }
 
-/// What zstd says when it fails.
+/// An error code of zstd.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Failure(u64);
 
 impl Failure {
-    /// The output has no room for all.
+    /// The output's room is too small.
     pub const TOO_LITTLE_ROOM: Self = Self(TOO_LITTLE_ROOM);
 
-    /// Whether there was no memory to work in.
+    /// Whether memory for zstd's tables is out.
     pub fn is_out_of_memory(self) -> bool {
         self.0 == OUT_OF_MEMORY
     }
 
-    /// The library's own words.
+    /// The library's message.
     pub fn words(self) -> &'static str {
-        // SAFETY: zstd gives a constant, terminated, for any number.
+        // SAFETY: zstd returns a terminated constant for any number.
         let words = unsafe { CStr::from_ptr(ZSTD_getErrorName(self.0)) };
         words.to_str().unwrap_or_default()
     }
@@ -106,34 +103,34 @@ impl From<Failure> for Error {
 }
 
 fn result(value: u64) -> Result<u64, Failure> {
-    // SAFETY: any number will do.
+    // SAFETY: any number is valid.
     if unsafe { ZSTD_isError(value) } == 0 { Ok(value) } else { Err(Failure(value)) }
 }
 
-/// Tells how much all frames hold together, and whether that is what they claim; otherwise it is
-/// what their blocks can hold at most. A claim that blocks cannot hold is a failure.
+/// Returns the decoded size of all frames, and whether it is exact: false when a frame does not
+/// record its size, and the most that its blocks can hold is counted instead. Fails when a recorded
+/// size is more than that.
 pub fn claim(encoded: &[u8]) -> Result<(u64, bool), Failure> {
     let (mut bytes, mut is_exact) = (0, 0);
-    // SAFETY: a slice, and two places to write to.
+    // SAFETY: a slice, and two numbers to write to.
     let status = unsafe {
         zstd_kernel_claim(encoded.as_ptr(), encoded.len() as u64, &mut bytes, &mut is_exact)
     };
     result(status).map(|_| (bytes, is_exact != 0))
 }
 
-/// Decompresses all frames, and gives how many bytes it wrote.
+/// Decompresses all frames and returns the decompressed size.
 pub fn decompress(encoded: &[u8], output: &mut [MaybeUninit<u8>]) -> Result<usize, Failure> {
     if output.as_ptr_range().end.addr() > usize::MAX - BEYOND {
         return Err(Failure(OUT_OF_MEMORY));
     }
-    // SAFETY: gives a context or null.
+    // SAFETY: returns a context or null.
     let context = DECOMPRESSOR
         .get()
         .or_else(|| NonNull::new(unsafe { zstd_kernel_decompressor(allocate, release) }));
     let context = context.ok_or(Failure(OUT_OF_MEMORY))?;
     DECOMPRESSOR.set(Some(context));
-    // SAFETY: the slices are valid for their lengths; no byte of the output is read that was not
-    // written.
+    // SAFETY: the slices are valid for their lengths; output bytes are read only once written.
     let size = unsafe {
         ZSTD_decompressDCtx(
             context.as_ptr(),
@@ -143,17 +140,17 @@ pub fn decompress(encoded: &[u8], output: &mut [MaybeUninit<u8>]) -> Result<usiz
             encoded.len() as u64,
         )
     };
-    // No more than the output has room for.
+    // At most the size of the output's room.
     result(size).map(|size| size as usize)
 }
 
-/// The highest level; others may be as low as -131072.
+/// The highest level; the lowest is -131072.
 pub fn level_max() -> i32 {
     // SAFETY: a constant.
     unsafe { ZSTD_maxCLevel() }
 }
 
-/// How large a frame of `size` bytes gets at most.
+/// The largest compressed size of `size` bytes.
 pub fn bound(size: usize) -> usize {
     // SAFETY: arithmetic.
     result(unsafe { ZSTD_compressBound(size as u64) })
@@ -162,23 +159,23 @@ pub fn bound(size: usize) -> usize {
         .unwrap_or(usize::MAX)
 }
 
-/// Compresses to one frame that says how much it holds, and gives how many bytes it wrote.
+/// Compresses to one frame that records the decoded size; returns the size of the frame.
 pub fn compress(
     level: i32,
     checksum: bool,
     decoded: &[u8],
     output: &mut [MaybeUninit<u8>],
 ) -> Result<usize, Failure> {
-    // SAFETY: gives a context or null.
+    // SAFETY: returns a context or null.
     let context = COMPRESSOR
         .get()
         .or_else(|| NonNull::new(unsafe { zstd_kernel_compressor(allocate, release) }));
     let context = context.ok_or(Failure(OUT_OF_MEMORY))?;
     COMPRESSOR.set(Some(context));
-    // SAFETY: the context is valid, the slices are for their lengths.
+    // SAFETY: the context is valid, and the slices are valid for their lengths.
     let size = unsafe {
         let context = context.as_ptr();
-        // A call that failed left it in the middle of a frame.
+        // After a call that failed, the context is in the middle of a frame.
         result(ZSTD_CCtx_reset(context, SESSION_ONLY))?;
         result(ZSTD_CCtx_setParameter(context, COMPRESSION_LEVEL, level))?;
         result(ZSTD_CCtx_setParameter(context, CHECKSUM_FLAG, checksum.into()))?;

@@ -1,6 +1,6 @@
-/* A sequence at the end of the output, given as numbers: with addresses of what the loop over
- * sequences works with, LLVM would write that to memory for each of them. Gives the literals behind
- * it; its size, or an error, is in `size`. */
+/* Execute a sequence at the end of the output. The arguments are values: with addresses of the
+ * loop's variables, LLVM would keep those in memory. Returns the literals after the sequence;
+ * `size` is set to its size or an error. */
 static FORCE_NOINLINE const BYTE *
 exec_sequence_end(BYTE *op, BYTE *oend, size_t literals_size, size_t match_size, size_t offset,
                   const BYTE *literals, const BYTE *literals_end, const BYTE *prefix,

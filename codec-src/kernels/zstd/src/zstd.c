@@ -1,10 +1,9 @@
-/* zstd as one translation unit, compiled as for a machine of 64 bits.
+/* zstd as one translation unit, with words of 64 bits.
  *
- * zstd takes its machine words from size_t, which has 32 bits here, though WebAssembly computes with
- * 64. With words of 64 bits, decoding is up to 1.5 times as fast. So size_t is one for all of zstd,
- * its interface included. Pointers stay what they are: sums of a pointer and a length could wrap
- * around, which zstd excludes on machines of 64 bits by what lies at the end of memory; src/lib.rs
- * does that here. */
+ * zstd's words have the size of a size_t, 32 bits here. With 64 bits, decoding is up to 1.5 times
+ * as fast, so size_t has 64 bits in all of zstd, in its interface, too. Pointers keep 32 bits: a
+ * pointer plus a length could overflow, which zstd excludes on 64-bit machines; src/lib.rs prevents
+ * it. */
 #include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,7 +14,7 @@
 #define __LP64__ 1 /* counting zeros in a word is one instruction */
 #define __SSE2__ 1 /* emmintrin.h beside this file */
 
-/* Contexts get their memory from functions; nothing else allocates. */
+/* Contexts are allocated with functions of the caller; nothing else is allocated. */
 #define ZSTD_DEPS_MALLOC
 #define ZSTD_malloc(size) ((void)(size), (void *)0)
 #define ZSTD_calloc(count, size) ((void)(count), (void)(size), (void *)0)
@@ -29,8 +28,8 @@
 #define XXH_PRIVATE_API
 #define XXH_INLINE_ALL
 
-/* Masks for what is read of a stream are computed, as on this processor, and not looked up. Nothing
- * else shall take this for one: what the file includes comes before. */
+/* For x86-64, bitstream.h computes masks instead of looking them up. The headers that it includes
+ * come first, to compile as for other processors. */
 #include "common/bits.h"
 #include "common/compiler.h"
 #include "common/debug.h"
@@ -60,8 +59,8 @@
 #include "compress/zstd_opt.c"
 #include "compress/zstd_preSplit.c"
 
-/* What this file fetches in advance are rows of its tables and matches in the window, so that a
- * load does it, for lack of an instruction. It makes levels 5 to 12 up to 1.4 times as fast. */
+/* zstd_lazy.c prefetches rows of its tables and matches in the window. WebAssembly has no prefetch
+ * instruction, but a load does it: levels 5 to 12 are up to 1.4 times as fast. */
 #undef PREFETCH_L1
 #define PREFETCH_L1(address) ((void)*(const volatile BYTE *)(address))
 #include "compress/zstd_lazy.c"
@@ -83,11 +82,10 @@ ZSTD_DCtx *zstd_kernel_decompressor(ZSTD_allocFunction allocate, ZSTD_freeFuncti
     return ZSTD_createDCtx_advanced((ZSTD_customMem){allocate, release, NULL});
 }
 
-/* Add up what all frames hold.
- *   bytes:    the sum of what they claim; of a frame that claims nothing, what its blocks hold at
- *             most.
- *   is_exact: 0 where there is such a frame.
- * Returns 0, or an error: also where a frame claims more than its blocks can hold. */
+/* Add up the decoded sizes of all frames.
+ *   bytes:    the sum; of a frame that does not record its size, the most that its blocks can hold.
+ *   is_exact: 0 when there is such a frame.
+ * Returns 0, or an error, also when a recorded size is more than the blocks can hold. */
 size_t zstd_kernel_claim(const BYTE *data, size_t size, U64 *bytes, U32 *is_exact) {
     *bytes = 0;
     *is_exact = 1;

@@ -1,12 +1,11 @@
-//! Memory that goes to and comes from the host.
+//! Memory that is exchanged with the host.
 //!
 //! ```text
 //! +0 u32 mark    +4 u32 size    +8 u32 next    +12 u32 result    +16 data
 //! ```
 //!
-//! The mark tells a block from a pointer that was never given out, so that a host which frees the
-//! wrong thing leaks memory instead of corrupting it. `next` and `result` belong to the core ABI's
-//! list of results that begin inside a block.
+//! The mark identifies a block: a host that frees another address leaks memory and corrupts none.
+//! `next` and `result` are for the core ABI: a list of results that begin inside a block.
 
 use std::alloc::{Layout, alloc, dealloc, realloc};
 use std::ptr::{self, NonNull};
@@ -21,7 +20,7 @@ pub(crate) struct Block {
 
 const MARK: u32 = u32::from_le_bytes(*b"chnk");
 const HEADER: usize = size_of::<Block>();
-/// The alignment that the allocator gives anyway; a stricter one would make it copy on growing.
+/// The allocator's own alignment; with a larger one, it would copy a block that grows.
 const ALIGN: usize = align_of::<Block>();
 
 impl Block {
@@ -29,22 +28,22 @@ impl Block {
         Layout::from_size_align(HEADER.checked_add(size)?, ALIGN).ok()
     }
 
-    /// Allocates `size` bytes, uninitialised; None when there is no memory.
+    /// Allocates `size` bytes, uninitialised; None when memory is out.
     pub fn allocate(size: usize) -> Option<NonNull<u8>> {
         let layout = Self::layout(size)?;
         let stored = u32::try_from(size).ok()?;
-        // SAFETY: the layout is never of size 0, as it has a header.
+        // SAFETY: with a header, the size is not 0.
         let block = NonNull::new(unsafe { alloc(layout) })?.cast::<Block>();
         let header =
             Self { mark: MARK, size: stored, next: ptr::null_mut(), result: ptr::null_mut() };
-        // SAFETY: freshly allocated, aligned, with room for a header and `size` bytes.
+        // SAFETY: allocated above, aligned, with room for a header and `size` bytes.
         unsafe {
             block.write(header);
             Some(block.add(1).cast())
         }
     }
 
-    /// Changes the size of a block, keeping its bytes; None when there is no memory.
+    /// Resizes a block and keeps its bytes; None when memory is out.
     ///
     /// # Safety
     ///
@@ -53,7 +52,7 @@ impl Block {
         let Some(data) = NonNull::new(data) else { return Self::allocate(size) };
         let new = Self::layout(size)?;
         let stored = u32::try_from(size).ok()?;
-        // SAFETY: the caller's promise; the old layout is the one that was allocated with.
+        // SAFETY: the caller's promise; the old layout is that of the allocation.
         unsafe {
             let block = data.cast::<Block>().sub(1);
             let old = Self::layout(block.as_ref().size as usize)?;
@@ -64,37 +63,37 @@ impl Block {
         }
     }
 
-    /// The block whose data begins at an address, or None when there is none.
+    /// Finds the block whose data begins at an address; None when there is none.
     ///
     /// # Safety
     ///
-    /// Memory before `data` may be read, or `data` is null or lies outside of memory.
+    /// Memory before `data` is readable, or `data` is null or outside of memory.
     pub unsafe fn of(data: *mut u8) -> Option<NonNull<Self>> {
         let address = data.addr();
         if address < HEADER || !address.is_multiple_of(ALIGN) || !is_inside(address) {
             return None;
         }
         let block = NonNull::new(data.cast::<Self>().wrapping_sub(1))?;
-        // SAFETY: aligned, not null, inside of memory.
+        // SAFETY: aligned, not null, inside memory.
         (unsafe { block.as_ref() }.mark == MARK).then_some(block)
     }
 
-    /// How many bytes of data the block has.
+    /// The bytes of data in the block.
     pub fn size(&self) -> usize {
         self.size as usize
     }
 
-    /// Frees a block; an address that is none is left alone.
+    /// Frees a block; any other address is ignored.
     ///
     /// # Safety
     ///
-    /// As for [`Block::of`]; nobody uses the data any more.
+    /// As for [`Block::of`]; the data is not used afterwards.
     pub unsafe fn free(data: *mut u8) {
         // SAFETY: the caller's promise.
         unsafe {
             let Some(mut block) = Self::of(data) else { return };
             let Some(layout) = Self::layout(block.as_ref().size()) else { return };
-            // So that freeing twice does nothing.
+            // Freeing it again does nothing.
             block.as_mut().mark = 0;
             dealloc(block.as_ptr().cast(), layout);
         }
@@ -103,7 +102,7 @@ impl Block {
 
 #[cfg(target_arch = "wasm32")]
 fn is_inside(address: usize) -> bool {
-    // A memory of 4 GiB has 65536 pages, whose size in bytes is 0 in 32 bits.
+    // In 32 bits, 4 GiB are 0.
     let end = core::arch::wasm32::memory_size(0).wrapping_mul(65536);
     end == 0 || address <= end
 }

@@ -4,13 +4,12 @@ use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::slice;
 
-/// A port's bytes, to be changed in place; some of them, or all, can be handed back as the output.
-///
-/// They are not aligned.
+/// A port's bytes, to change in place; what is left of them can become the output, with
+/// [`Outputs::hand_back`](crate::Outputs::hand_back). They are not aligned.
 pub struct Buffer<'a> {
     data: *mut u8,
     size: usize,
-    /// Where the port's bytes began.
+    /// The start of the port's bytes.
     pub(crate) start: *mut u8,
     lifetime: PhantomData<&'a mut [u8]>,
 }
@@ -18,17 +17,17 @@ pub struct Buffer<'a> {
 impl<'a> Buffer<'a> {
     /// # Safety
     ///
-    /// `size` bytes at `data` may be read and written while 'a lasts, and nobody else uses them.
+    /// For 'a, `size` bytes at `data` are readable and writable, and not used in other ways.
     pub(crate) unsafe fn new(data: *mut u8, size: usize) -> Self {
         Self { data, size, start: data, lifetime: PhantomData }
     }
 
-    /// Keeps only the first `size` bytes.
+    /// Keeps the first `size` bytes; all when there are fewer.
     pub fn truncate(&mut self, size: usize) {
         self.size = self.size.min(size);
     }
 
-    /// Drops the first `size` bytes.
+    /// Drops the first `size` bytes; all when there are fewer.
     pub fn drop_front(&mut self, size: usize) {
         let dropped = self.size.min(size);
         // SAFETY: not beyond the end.

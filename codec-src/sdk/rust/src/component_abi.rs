@@ -1,7 +1,7 @@
 //! The canonical ABI of `chonkle:codec/transform@0.1.0`, as the component model lowers it.
 //!
-//! A port-map is a list of rows; every name and every data is an allocation of its own, made by the
-//! host through `cabi_realloc` and freed here. The result stands until the post-return call.
+//! A port-map is a list of rows. The host allocates each name and data with `cabi_realloc`; they
+//! are freed here. A result is valid until the post-return call.
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::ptr;
@@ -22,16 +22,16 @@ pub struct Row {
     data_size: usize,
 }
 
-/// `result<port-map, string>`, and behind it what the post-return call has to free.
+/// `result<port-map, string>`, followed by what the post-return call frees.
 #[repr(C)]
 pub struct Answer {
     failed: u8,
     data: *const u8,
     size: usize,
-    /// Blocks: the rows of the result, and the data that they point to.
+    /// Blocks: the rows of the result, and the data they point to.
     rows: *mut u8,
     output: *mut u8,
-    /// An input that was handed back, with its size.
+    /// The input that contains the output, and its size.
     kept: (*mut u8, usize),
     error: Option<Error>,
 }
@@ -52,12 +52,12 @@ impl Answer {
     }
 }
 
-/// All allocations of the host have it: rows need so much, names and data less.
+/// The alignment of all allocations: what rows need; names and data need less.
 const ALIGN: usize = align_of::<Row>();
 
 /// # Safety
 ///
-/// As the canonical ABI says of `realloc`.
+/// See `realloc` in the canonical ABI.
 pub unsafe fn cabi_realloc(old: *mut u8, old_size: usize, align: usize, size: usize) -> *mut u8 {
     if size == 0 {
         return ptr::without_provenance_mut(align);
@@ -66,10 +66,10 @@ pub unsafe fn cabi_realloc(old: *mut u8, old_size: usize, align: usize, size: us
     // SAFETY: the size is not zero.
     let data = layout.map_or(ptr::null_mut(), |layout| unsafe { alloc(layout) });
     if data.is_null() {
-        // The canonical ABI knows no failure here: the host would write to address 0.
+        // The canonical ABI has no failure here: the host would write to address 0.
         unreachable();
     }
-    // SAFETY: both have so many bytes, and the old ones are not used any more.
+    // SAFETY: both have that many bytes, and the old ones are not used again.
     unsafe {
         data.copy_from_nonoverlapping(old, old_size.min(size));
         release(old, old_size);
@@ -87,7 +87,7 @@ fn unreachable() -> ! {
     std::process::abort()
 }
 
-/// Frees what `cabi_realloc` gave; an empty string or list has no allocation.
+/// Frees memory from `cabi_realloc`; an empty string or list is not allocated.
 unsafe fn release(data: *mut u8, size: usize) {
     if size > 0 {
         // SAFETY: allocated with this size and alignment.
@@ -97,23 +97,23 @@ unsafe fn release(data: *mut u8, size: usize) {
 
 /// # Safety
 ///
-/// As the canonical ABI says of an export that takes a list.
+/// See exports with a list in the canonical ABI.
 pub unsafe fn run(rows: *mut Row, count: usize, transform: Run) -> *mut Answer {
-    // SAFETY: one call at a time, and its post-return before the next one.
+    // SAFETY: one call at a time, with its post-return call.
     let answer = unsafe { ANSWER.get() };
     *answer = Answer::empty();
     let given: &[Row] =
-        // SAFETY: a list of `count` rows; an empty one has no memory.
+        // SAFETY: a list of `count` rows; an empty list is not allocated.
         if count == 0 { &[] } else { unsafe { slice::from_raw_parts(rows, count) } };
-    // SAFETY: each row is ours until it is released below.
+    // SAFETY: this call owns the rows until it releases them below.
     if let Err(error) = unsafe { run_in(given, transform, answer) } {
         answer.failed = 1;
         let text = answer.error.insert(error).as_str();
         (answer.data, answer.size) = (text.as_ptr(), text.len());
     }
     for row in given {
-        // SAFETY: what the host allocated for this call; nothing points to it any more, except to
-        // data that is handed back.
+        // SAFETY: the host allocated it for this call, and it is not used again, except for the
+        // input that contains the output.
         unsafe {
             release(row.name, row.name_size);
             if answer.kept.0 != row.data {
@@ -126,7 +126,7 @@ pub unsafe fn run(rows: *mut Row, count: usize, transform: Run) -> *mut Answer {
     answer
 }
 
-/// Runs a transform; where that fails, the answer is as it was.
+/// Runs a transform; on failure, the answer is unchanged.
 unsafe fn run_in(given: &[Row], transform: Run, answer: &mut Answer) -> Result {
     let mut inputs = Inputs::new();
     for row in given {
@@ -148,22 +148,22 @@ unsafe fn run_in(given: &[Row], transform: Run, answer: &mut Answer) -> Result {
     (answer.data, answer.size) = (answer.rows, count);
     if let Some(kept) = outputs.kept() {
         let (name, name_size) = (kept.name.as_ptr().cast_mut(), kept.name.len());
-        // SAFETY: a row of memory.
+        // SAFETY: the block has room for a row.
         unsafe { rows.write(Row { name, name_size, data: kept.data, data_size: kept.size }) };
-        // The output may be a part of the allocation.
+        // The allocation may be larger than the output.
         let size = given.iter().find(|row| row.data == kept.start).map_or(0, |row| row.data_size);
         if size > 0 {
             answer.kept = (kept.start, size);
         }
     } else {
         (answer.output, _) = outputs.into_block();
-        // SAFETY: an encoded port-map with `count` entries, and so many rows.
+        // SAFETY: an encoded port-map with `count` entries, and room for as many rows.
         unsafe { point_into(answer.output, count, rows.as_ptr()) };
     }
     Ok(())
 }
 
-/// An empty list may come with any address, and a slice may not have 0.
+/// An empty list may have any address; that of a slice is not 0.
 fn not_null(data: *mut u8) -> *mut u8 {
     if data.is_null() { ptr::dangling_mut() } else { data }
 }
@@ -172,7 +172,7 @@ fn not_null(data: *mut u8) -> *mut u8 {
 unsafe fn point_into(block: *mut u8, count: usize, rows: *mut Row) {
     let mut at = U32;
     let mut part = || {
-        // SAFETY: the port-map is complete, as `Outputs` wrote it.
+        // SAFETY: `Outputs` wrote a complete port-map.
         unsafe {
             let size = block.add(at).cast::<u32>().read_unaligned() as usize;
             let data = block.add(at + U32);
@@ -194,7 +194,7 @@ unsafe fn point_into(block: *mut u8, count: usize, rows: *mut Row) {
 pub unsafe fn finish() {
     // SAFETY: one call at a time.
     let answer = unsafe { ANSWER.get() };
-    // SAFETY: all were allocated for this answer.
+    // SAFETY: allocated for this answer.
     unsafe {
         Block::free(answer.rows);
         Block::free(answer.output);

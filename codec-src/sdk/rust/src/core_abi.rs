@@ -1,11 +1,12 @@
 //! The core ABI: a port-map in linear memory in, a port-map in linear memory out.
 //!
 //! ```text
-//! alloc(size) -> address          the host writes the inputs there; 0 when out of memory
-//! encode, decode(address, size)   takes and frees the inputs; address << 32 | size of the outputs,
-//!                                 which the host frees; 0 is failure
-//! dealloc(address, size)          frees what alloc, encode or decode gave
-//! last_error() -> address << 32 | size of UTF-8 text, valid until the next call
+//! alloc(size)                     returns an address for the inputs, 0 when memory is out
+//! encode, decode(address, size)   frees the inputs; returns address << 32 | size of the outputs,
+//!                                 which the host frees, or 0 on failure
+//! dealloc(address, size)          frees memory from alloc, encode or decode
+//! last_error()                    returns address << 32 | size of UTF-8 text, valid until the next
+//!                                 call
 //! ```
 
 use std::ptr;
@@ -19,8 +20,7 @@ use crate::{Result, Run, Single};
 
 struct State {
     error: Option<Error>,
-    /// Blocks whose result begins inside of them: results in place stand where the input's data
-    /// stood.
+    /// Blocks with a result in place, which begins where the input's data was.
     inside: *mut Block,
 }
 
@@ -32,9 +32,9 @@ pub fn alloc(size: usize) -> *mut u8 {
 
 /// # Safety
 ///
-/// Nobody uses the memory any more.
+/// The memory is not used afterwards.
 pub unsafe fn dealloc(data: *mut u8) {
-    // SAFETY: one call at a time; the list holds blocks that were not freed.
+    // SAFETY: one call at a time; the blocks in the list are not freed.
     unsafe {
         let mut link: *mut *mut Block = &mut STATE.get().inside;
         while let Some(block) = (*link).as_mut() {
@@ -59,12 +59,12 @@ pub fn last_error() -> u64 {
 
 /// # Safety
 ///
-/// Nobody else uses the memory of the inputs.
+/// The memory of the inputs is not used in other ways.
 pub unsafe fn run(input: *mut u8, size: usize, transform: Run) -> u64 {
-    // SAFETY: any address may be asked for, and a block is valid until it is freed.
+    // SAFETY: `of` takes any address; a block is valid until it is freed.
     let is_inside = unsafe { Block::of(input).is_some_and(|block| size <= block.as_ref().size()) };
     let done = if is_inside {
-        // SAFETY: inside of one block, which is ours until it is freed or handed back.
+        // SAFETY: inside one block, which this call owns until it frees it or returns it.
         unsafe { run_in(input, size, transform) }
     } else {
         Err("the input does not lie in memory that `alloc` gave".into())
@@ -73,13 +73,13 @@ pub unsafe fn run(input: *mut u8, size: usize, transform: Run) -> u64 {
     let state = unsafe { STATE.get() };
     let is_in_place = done.as_ref().is_ok_and(|done| done.is_in_place);
     if is_inside && !is_in_place {
-        // SAFETY: everything that pointed into it is gone.
+        // SAFETY: no reference into it is left.
         unsafe { Block::free(input) };
     }
     match done {
         Ok(done) => {
             if is_in_place && done.data != input {
-                // SAFETY: the input's block, which was checked above.
+                // SAFETY: the input's block, checked above.
                 let block = unsafe { &mut *input.cast::<Block>().sub(1) };
                 block.result = done.data;
                 block.next = state.inside;
@@ -103,7 +103,7 @@ fn packed(data: *const u8, size: usize) -> u64 {
 struct Done {
     data: *mut u8,
     size: usize,
-    /// Whether it stands in the input's block.
+    /// Whether it is in the input's block.
     is_in_place: bool,
 }
 
@@ -114,7 +114,7 @@ unsafe fn run_in(input: *mut u8, size: usize, transform: Run) -> Result<Done> {
     let mut outputs = Outputs::new();
     transform(&mut inputs, &mut outputs)?;
     if let Some(kept) = outputs.kept() {
-        // SAFETY: it stands in the input's block.
+        // SAFETY: it is in the input's block.
         return unsafe { result_in_place(input, kept) };
     }
     if outputs.count() == 0 {
@@ -128,7 +128,7 @@ unsafe fn run_in(input: *mut u8, size: usize, transform: Run) -> Result<Done> {
 unsafe fn read(inputs: &mut Inputs<'_>, start: *mut u8, size: usize) -> Result {
     let mut at = 0;
     let mut name: &[u8] = &[];
-    // The count first, then for each port two parts with their sizes in front.
+    // The count, then two parts for each port, each preceded by its size.
     let mut parts = 1;
     let mut part = 0u64;
     while part < parts {
@@ -136,9 +136,9 @@ unsafe fn read(inputs: &mut Inputs<'_>, start: *mut u8, size: usize) -> Result {
         if left < U32 {
             return Err(truncated(at, size));
         }
-        // SAFETY: so much is left.
+        // SAFETY: `left` bytes begin there.
         let data = unsafe { start.add(at) };
-        // SAFETY: as before.
+        // SAFETY: as above.
         let part_size = unsafe { data.cast::<u32>().read_unaligned() } as usize;
         at += U32;
         if part == 0 {
@@ -146,7 +146,7 @@ unsafe fn read(inputs: &mut Inputs<'_>, start: *mut u8, size: usize) -> Result {
         } else if part_size > left - U32 {
             return Err(truncated(at, size));
         } else {
-            // SAFETY: inside of the block, and no two parts overlap.
+            // SAFETY: inside the block, and parts do not overlap.
             unsafe {
                 let data = data.add(U32);
                 if part % 2 == 1 {
@@ -169,13 +169,13 @@ fn truncated(at: usize, size: usize) -> Error {
     error!("port-map truncated at byte ", at, " of ", size)
 }
 
-/// Writes the header of a port-map right before data that stands in the input's block already.
+/// Writes a port-map's header right before data that is in the input's block.
 unsafe fn result_in_place(input: *mut u8, kept: Kept) -> Result<Done> {
     let header = U32 + U32 + kept.name.len() + U32;
     let size = header + kept.size;
     let is_in_place = kept.data.addr() - input.addr() >= header;
-    // SAFETY: the header ends where the data begins, in the input's block or in one that is made,
-    // for there is no room for a longer name than the input's.
+    // SAFETY: the header ends where the data begins, in the input's block or, when the output's
+    // name is longer than the input's, in a new one.
     unsafe {
         let data = if is_in_place {
             kept.data.sub(header)

@@ -3,27 +3,27 @@
 /// The type of an array's elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dtype {
-    /// What the elements are, as NumPy names it: `b'b'` boolean, `b'i'` integer, `b'u'` unsigned
-    /// integer, `b'f'` floating point, `b'c'` complex, `b'm'` duration, `b'M'` date, `b'S'` bytes,
-    /// `b'U'` text, `b'V'` anything.
+    /// NumPy's letter: `b'b'` boolean, `b'i'` integer, `b'u'` unsigned integer, `b'f'` floating
+    /// point, `b'c'` complex, `b'm'` timedelta, `b'M'` datetime, `b'S'` bytes, `b'U'` text (UCS-4),
+    /// `b'V'` void.
     pub kind: u8,
-    /// Bytes of an element, at least 1.
+    /// Bytes per element, 1 to 2^26.
     pub size: usize,
-    /// Whether the most significant byte comes first; false where elements are single bytes.
+    /// False for elements of one byte.
     pub is_big_endian: bool,
 }
 
-/// No element is larger; sizes are then far from any overflow.
+/// The largest size of an element, in characters for text; far from any overflow.
 const SIZE_MAX: usize = 1 << 24;
 
-/// What names begin with, in NumPy and in Zarr 3 (zarr-specs, v3/data-types), and the kind. Bits
-/// follow.
+/// The start of a type's name in NumPy and Zarr 3 (zarr-specs, v3/data-types), and its kind. The
+/// number of bits follows.
 const NAMES: [(&[u8], u8); 4] =
     [(b"int", b'i'), (b"uint", b'u'), (b"float", b'f'), (b"complex", b'c')];
 
 impl Dtype {
-    /// Parses order, kind, size and, behind dates and durations, a unit: `<u2`, `|b1`, `<M8[ns]`;
-    /// or a name: `uint16`.
+    /// Parses a name, `uint16`, or order, kind, size and, for dates and durations, a unit: `<u2`,
+    /// `|b1`, `<M8[ns]`.
     ///
     /// numpy.org/doc/stable/reference/arrays.interface.html, `typestr`.
     pub(crate) fn parse(text: &[u8], kinds: &str) -> Option<Self> {

@@ -1,4 +1,4 @@
-//! Failure in words.
+//! Error messages.
 
 use std::fmt::{self, Write};
 use std::ptr::NonNull;
@@ -6,12 +6,12 @@ use std::{slice, str};
 
 use crate::block::Block;
 
-/// Bytes of text that an [`Error`] keeps at most.
+/// Bytes of text in an [`Error`].
 const TEXT_MAX: usize = 500;
-/// Bytes of somebody's data that an [`Error`] shows at most.
+/// Bytes of an input in it.
 const SHOWN_MAX: usize = 44;
 
-/// Why a call failed: one line, begun in lower case, without a full stop.
+/// Why a call failed: one line, lower case at the start, no full stop at the end.
 pub struct Error(Text);
 
 enum Text {
@@ -21,23 +21,23 @@ enum Text {
 }
 
 impl Error {
-    /// Makes an error of formatted text: `Error::new(format_args!("bad level {level}"))`.
+    /// Makes an error from formatted text: `Error::new(format_args!("bad level {level}"))`.
     ///
-    /// Text beyond 500 bytes is cut. Where there is no memory for it, the error says that instead.
+    /// Text is cut after 500 bytes. When memory is out, the error says that instead.
     pub fn new(text: fmt::Arguments<'_>) -> Self {
         match text.as_str() {
             Some(fixed) => fixed.into(),
-            // The sink fails when it is full, and then the text stands cut.
+            // A full sink fails, after it has cut the text.
             None => Self::write(|sink| _ = sink.write_fmt(text)),
         }
     }
 
-    /// Makes an error that says that `size` bytes could not be allocated.
+    /// Makes an error: `size` bytes could not be allocated.
     pub fn out_of_memory(size: usize) -> Self {
         error!("out of memory, wanted ", size, " bytes")
     }
 
-    /// Makes an error of what a function writes.
+    /// Makes an error from what a function writes.
     pub(crate) fn write(write: impl FnOnce(&mut Sink)) -> Self {
         let Some(data) = Block::allocate(TEXT_MAX) else { return "out of memory".into() };
         let mut sink = Sink { data, size: 0 };
@@ -49,7 +49,7 @@ impl Error {
     pub fn as_str(&self) -> &str {
         match self.0 {
             Text::Fixed(text) => text,
-            // SAFETY: so many bytes of whole characters are in the block.
+            // SAFETY: the block has that many bytes of whole characters.
             Text::Made(data, size) => unsafe {
                 str::from_utf8_unchecked(slice::from_raw_parts(data.as_ptr(), size))
             },
@@ -60,7 +60,7 @@ impl Error {
 impl Drop for Error {
     fn drop(&mut self) {
         if let Text::Made(data, _) = self.0 {
-            // SAFETY: the block is ours.
+            // SAFETY: the error owns the block.
             unsafe { Block::free(data.as_ptr()) }
         }
     }
@@ -86,10 +86,9 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Makes an [`Error`] of pieces, one after the other.
+/// Makes an [`Error`] by joining pieces of text.
 ///
-/// The SDK's own errors are made like this: formatting by `core::fmt` adds more to a codec than all
-/// the rest of the SDK. Codecs that use [`Error::new`] pay for it, once.
+/// The SDK's own errors do without `core::fmt`, which is larger than the rest of the SDK.
 macro_rules! error {
     ($($piece:expr),+ $(,)?) => {
         $crate::error::Error::write(|sink| {
@@ -110,7 +109,7 @@ pub(crate) enum Piece<'a> {
     Shown(Shown<'a>),
 }
 
-/// Somebody's bytes in an error's text: printable ASCII, cut to a readable length.
+/// Bytes of an input in an error's text: printable ASCII, cut to `SHOWN_MAX`.
 #[derive(Clone, Copy)]
 pub(crate) struct Shown<'a>(pub &'a [u8]);
 
@@ -144,7 +143,7 @@ impl<'a> From<Shown<'a>> for Piece<'a> {
     }
 }
 
-/// A text in a block of memory, cut between characters where that is full.
+/// Text in a block of memory, cut between characters when the block is full.
 pub(crate) struct Sink {
     data: NonNull<u8>,
     size: usize,
@@ -182,12 +181,12 @@ impl Sink {
     /// Appends bytes; false when they were cut.
     fn put_bytes(&mut self, bytes: &[u8]) -> bool {
         let mut size = bytes.len().min(TEXT_MAX - self.size);
-        // What continues a character, 10xxxxxx, does not stand without its beginning.
+        // A byte 10xxxxxx continues a character, which is left out as a whole.
         while bytes.get(size).is_some_and(|byte| byte & 0xC0 == 0x80) {
             size -= 1;
         }
         let from = NonNull::from(bytes).cast();
-        // SAFETY: so many bytes are there, and there is room for them.
+        // SAFETY: both have that many bytes.
         unsafe { self.data.add(self.size).copy_from_nonoverlapping(from, size) }
         self.size += size;
         size == bytes.len()

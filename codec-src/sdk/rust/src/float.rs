@@ -1,29 +1,27 @@
-//! Numbers with a fraction: JSON text (RFC 8259, section 6) to the nearest double.
+//! Floats: JSON text (RFC 8259, section 6) to the nearest double.
 //!
-//! As Ken Thompson did it: all decimal digits stand in an array, which is multiplied or divided by
-//! powers of two until 53 bits of it are an integer. It is exact, takes some microseconds for what
-//! people write and a fraction of a millisecond for the worst, and is a fifteenth of `str::parse`
-//! with its tables.
+//! Ken Thompson's method: an array of all decimal digits is multiplied or divided by powers of two
+//! until its integer part has 53 bits. It is exact and a fifteenth of the size of `str::parse` with
+//! its tables. Usual numbers take microseconds, the worst a fraction of a millisecond.
 
-/// More characters than any double needs.
+/// Characters; a double needs fewer.
 const TEXT_MAX: usize = 400;
-/// Dividing by 2 adds a digit, and is done 1024 times at most.
+/// Dividing by 2 adds a digit, at most 1024 times.
 const DIGITS_MAX: usize = TEXT_MAX + 1100;
-/// Beyond it there is only infinity.
+/// Infinity from 10^310, 0 below 10^-330.
 const POINT_MAX: i32 = 310;
-/// Below it there is only 0.
 const POINT_MIN: i32 = -330;
-/// Bits at a time: nine times so much, and a carry, have 32 bits.
+/// Bits at a time: 9 << 27 plus a carry fits 32 bits.
 const SHIFT_MAX: i32 = 27;
 const MANTISSA_BITS: i32 = 53;
-/// Of a fraction from 0.5 to 1, where doubles begin to lose bits.
+/// Of normal doubles, as a fraction from 0.5 to 1.
 const EXPONENT_MIN: i32 = -1021;
-/// Beyond it there is only infinity.
+/// Infinity above it.
 const EXPONENT_MAX: i32 = 1024;
-/// Of the last bit of the smallest doubles.
+/// Of the last bit of subnormal doubles.
 const UNIT_MIN: i32 = -1074;
 
-/// 0.d1 d2 d3 ... times 10^point, without zeros at either end.
+/// 0.d1 d2 d3 ... times 10^point, without leading or trailing zeros.
 struct Decimal {
     digits: [u8; DIGITS_MAX],
     count: usize,
@@ -90,14 +88,14 @@ impl Decimal {
         if self.point > POINT_MAX {
             return f64::INFINITY;
         }
-        // What is wanted is the decimal times 2^exponent.
+        // The result is the decimal times 2^exponent.
         let mut exponent = 0;
         while self.point > 0 {
             let bits = bits_of(self.point);
             self.divide(bits);
             exponent += bits;
         }
-        // Up to where it is at least a half.
+        // Until it is at least a half.
         while self.point < 0 || self.digit(0) < 5 {
             let bits = bits_of(-self.point).max(1);
             self.multiply(bits);
@@ -113,7 +111,7 @@ impl Decimal {
         let point = self.point as usize;
         let digits = (0..point).map(|index| u64::from(self.digit(index)));
         let mut integer = digits.fold(0, |integer, digit| integer * 10 + digit);
-        // To the nearest, and from the middle to the even one.
+        // Round half to even.
         let rest = self.digit(point);
         let is_middle = rest == 5 && point + 1 == self.count;
         if if is_middle { integer % 2 == 1 } else { rest >= 5 } {
@@ -122,17 +120,17 @@ impl Decimal {
         if exponent > EXPONENT_MAX {
             return f64::INFINITY;
         }
-        // IEEE 754: the leading bit of the integer, where it has one, adds to the exponent.
+        // IEEE 754: the leading bit of the integer, if set, adds 1 to the exponent.
         f64::from_bits((((exponent - bits - UNIT_MIN) as u64) << (MANTISSA_BITS - 1)) + integer)
     }
 }
 
-/// How many bits move the point towards 0, by few digits or by many.
+/// How many bits to shift to move the point towards 0.
 fn bits_of(point: i32) -> i32 {
     if point > SHIFT_MAX / 3 { SHIFT_MAX } else { 3 * point }
 }
 
-/// Parses a number that is finite as a double.
+/// Parses a number that is a finite double.
 pub(crate) fn parse(text: &[u8]) -> Option<f64> {
     if text.len() > TEXT_MAX {
         return None;
@@ -143,7 +141,7 @@ pub(crate) fn parse(text: &[u8]) -> Option<f64> {
         _ => (false, text),
     };
     let rest = match text {
-        // A zero in front stands alone.
+        // No digit follows a leading zero.
         [b'0', rest @ ..] => rest,
         _ => take_digits(text, &mut number, false)?,
     };
@@ -162,7 +160,7 @@ pub(crate) fn parse(text: &[u8]) -> Option<f64> {
     value.is_finite().then_some(if is_negative { -value } else { value })
 }
 
-/// Takes one digit or more, before the point of the text or behind it; gives the rest.
+/// Takes one or more digits, before or after the decimal point; returns the rest.
 fn take_digits<'a>(text: &'a [u8], number: &mut Decimal, is_behind: bool) -> Option<&'a [u8]> {
     let mut rest = text;
     while let [digit @ b'0'..=b'9', behind @ ..] = rest {
@@ -178,7 +176,7 @@ fn take_digits<'a>(text: &'a [u8], number: &mut Decimal, is_behind: bool) -> Opt
 }
 
 fn exponent(digits: &[u8]) -> Option<i32> {
-    // No double is near it.
+    // Beyond any double.
     const LARGEST: i32 = 10_000;
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     let add = |value: i32, digit: &u8| (value * 10 + i32::from(digit - b'0')).min(LARGEST);

@@ -9,16 +9,16 @@ use crate::dtype::Dtype;
 use crate::error::{Error, Shown, error};
 use crate::{Result, json};
 
-/// Far above any signature; keeps the inputs in a fixed size.
+/// Far above any signature; gives the inputs a fixed size.
 const PORTS_MAX: usize = 64;
 
-/// What the signature says of ports that a call leaves out: lines of `name text`.
+/// The defaults in the signature: lines of `name text`.
 #[cfg(any(feature = "core-abi", feature = "component-abi"))]
 const DEFAULTS: &str = env!("CHONKLE_DEFAULTS", "the toolchain sets it, from signature.json");
 #[cfg(not(any(feature = "core-abi", feature = "component-abi")))]
 const DEFAULTS: &str = "";
 
-/// One port: its name and its bytes, both in memory that outlives the call.
+/// A port: its name and its bytes, in memory that outlives the call. `data` is null once taken.
 #[derive(Clone, Copy)]
 struct Port<'a> {
     name: &'a [u8],
@@ -28,9 +28,10 @@ struct Port<'a> {
 
 /// The inputs of a call.
 ///
-/// Scalars are JSON text. A reader of a scalar gives its value; where the call leaves the port out,
-/// that of the default that stands in the signature. A port that has no default is missing then,
-/// which is an error: ask for it with [`Inputs::has`] first if it may be left out.
+/// Ports are found by name. It is an error when the call lacks the port, except for a scalar with a
+/// default in the signature. Ask for other optional ports with [`Inputs::has`].
+///
+/// A scalar is JSON text. It is an error when the text has another type or is out of range.
 pub struct Inputs<'a> {
     ports: [MaybeUninit<Port<'a>>; PORTS_MAX],
     count: usize,
@@ -45,7 +46,7 @@ impl<'a> Inputs<'a> {
     ///
     /// # Safety
     ///
-    /// `size` bytes at `data` may be read and written while 'a lasts, and belong to no other port.
+    /// For 'a, `size` bytes at `data` are readable and writable, and belong to no other port.
     pub(crate) unsafe fn add(&mut self, name: &'a [u8], data: *mut u8, size: usize) -> Result {
         if self.find(name).is_some() {
             return Err(error!("port `", Shown(name), "` occurs twice"));
@@ -59,12 +60,12 @@ impl<'a> Inputs<'a> {
     }
 
     fn ports(&mut self) -> &mut [Port<'a>] {
-        // SAFETY: the first `count` were written.
+        // SAFETY: the first `count` are set.
         unsafe { slice::from_raw_parts_mut(self.ports.as_mut_ptr().cast(), self.count) }
     }
 
     fn find(&self, name: &[u8]) -> Option<Port<'a>> {
-        // SAFETY: the first `count` were written.
+        // SAFETY: the first `count` are set.
         let ports = unsafe { slice::from_raw_parts(self.ports.as_ptr().cast(), self.count) };
         ports.iter().copied().find(|port: &Port<'a>| port.name == name && !port.data.is_null())
     }
@@ -76,32 +77,32 @@ impl<'a> Inputs<'a> {
     /// A port's bytes, or its default.
     fn text(&self, name: &str) -> Result<&[u8]> {
         match self.find(name.as_bytes()) {
-            // SAFETY: promised to `add`; a port that was taken is not found any more.
+            // SAFETY: promised to `add`; `find` skips ports that were taken.
             Some(port) => Ok(unsafe { slice::from_raw_parts(port.data, port.size) }),
             None => default(name).ok_or_else(|| missing(name)),
         }
     }
 
-    /// Tells whether the call has a port; one that was taken is there no more.
+    /// Tells whether the call has a port that was not taken.
     pub fn has(&self, name: &str) -> bool {
         self.find(name.as_bytes()).is_some()
     }
 
-    /// Gives a port's bytes.
+    /// Returns a port's bytes. They are not aligned.
     pub fn bytes(&self, name: &str) -> Result<&[u8]> {
         let port = self.port(name)?;
-        // SAFETY: promised to `add`; a port that was taken is not found any more.
+        // SAFETY: promised to `add`; `find` skips ports that were taken.
         Ok(unsafe { slice::from_raw_parts(port.data, port.size) })
     }
 
-    /// Gives a port's bytes, which must be whole items of `item_size` bytes.
+    /// Returns a port's bytes; an error when `item_size` is 0 or does not divide their number.
     pub fn items(&self, name: &str, item_size: usize) -> Result<&[u8]> {
         let bytes = self.bytes(name)?;
         expect_whole(name, bytes.len(), item_size)?;
         Ok(bytes)
     }
 
-    /// Takes a port's bytes out of the inputs, to change them in place.
+    /// Takes a port out of the inputs, to change its bytes in place.
     pub fn take(&mut self, name: &str) -> Result<Buffer<'a>> {
         let Port { name, data, size } = self.port(name)?;
         for port in self.ports() {
@@ -109,17 +110,17 @@ impl<'a> Inputs<'a> {
                 port.data = ptr::null_mut();
             }
         }
-        // SAFETY: promised to `add`; nobody else gets at these bytes any more.
+        // SAFETY: promised to `add`; `find` does not return this port again.
         Ok(unsafe { Buffer::new(data, size) })
     }
 
-    /// Takes a port's bytes, which must be whole items of `item_size` bytes.
+    /// As [`Inputs::take`], with the checks of [`Inputs::items`].
     pub fn take_items(&mut self, name: &str, item_size: usize) -> Result<Buffer<'a>> {
         expect_whole(name, self.bytes(name)?.len(), item_size)?;
         self.take(name)
     }
 
-    /// Demands that `used` bytes were all that a port has: nothing may stand behind a stream.
+    /// Checks that nothing follows a stream of `used` bytes in a port.
     pub fn end(&self, name: &str, used: usize) -> Result {
         match self.bytes(name)?.len().saturating_sub(used) {
             0 => Ok(()),
@@ -127,9 +128,9 @@ impl<'a> Inputs<'a> {
         }
     }
 
-    /// Gives an integer in a range: `inputs.int("level", -1..=9)`.
+    /// Returns an integer in a range: `inputs.int("level", -1..=9)`.
     ///
-    /// It is JSON text without fraction or exponent: `2.0` and `2e0` are errors.
+    /// It has no fraction and no exponent: `2.0` and `2e0` are errors.
     pub fn int(&self, name: &str, range: RangeInclusive<i64>) -> Result<i64> {
         let text = self.text(name)?;
         json::int(text).filter(|value| range.contains(value)).ok_or_else(|| {
@@ -148,7 +149,7 @@ impl<'a> Inputs<'a> {
         })
     }
 
-    /// Gives an unsigned integer in a range: `inputs.uint("width", 1..=65535)`.
+    /// Returns an unsigned integer in a range: `inputs.uint("width", 1..=65535)`.
     pub fn uint(&self, name: &str, range: RangeInclusive<u64>) -> Result<u64> {
         let text = self.text(name)?;
         json::uint(text).filter(|value| range.contains(value)).ok_or_else(|| {
@@ -167,23 +168,23 @@ impl<'a> Inputs<'a> {
         })
     }
 
-    /// Gives a finite number.
+    /// Returns a finite number.
     pub fn float(&self, name: &str) -> Result<f64> {
         self.parsed(name, json::float, "a finite number")
     }
 
-    /// Gives a boolean.
+    /// Returns a boolean.
     pub fn bool(&self, name: &str) -> Result<bool> {
         self.parsed(name, json::boolean, "`true` or `false`")
     }
 
-    /// Gives a string, escapes resolved.
+    /// Returns a string, escapes resolved; an error when it contains NUL.
     pub fn string(&self, name: &str) -> Result<String> {
         self.parsed(name, json::string, "a JSON string")
     }
 
-    /// Gives the position of a string among those that it may be: of
-    /// `inputs.choice("endian", &["little", "big"])`, 1 is big.
+    /// Returns the position of a string in `choices`: in `inputs.choice("endian", &["little",
+    /// "big"])`, 1 is big.
     pub fn choice(&self, name: &str, choices: &[&str]) -> Result<usize> {
         let text = self.text(name)?;
         let value = json::string(text);
@@ -210,16 +211,17 @@ impl<'a> Inputs<'a> {
         })
     }
 
-    /// Gives a list of unsigned integers, such as a shape. Their product may be too large for any
-    /// integer: multiply with `checked_mul`.
+    /// Returns a list of unsigned integers, such as a shape. Their product may overflow: multiply
+    /// with `checked_mul`.
     pub fn uint_list(&self, name: &str) -> Result<Vec<u64>> {
         self.parsed(name, json::uint_list, "a list of uints")
     }
 
-    /// Gives the type of elements from a NumPy type string, such as `"<u2"`, or from a name, such as
-    /// `"uint16"`.
+    /// Returns the type of elements, from a NumPy type string, such as `"<u2"`, or a name, such as
+    /// `"uint16"`. A type without byte order, or with `=`, is little-endian.
     ///
-    /// `kinds` are those that the codec takes, such as `"iuf"`; see [`Dtype::kind`].
+    /// `kinds` are the kinds allowed, such as `"iuf"`; see [`Dtype::kind`]. A structured type is an
+    /// error.
     pub fn dtype(&self, name: &str, kinds: &str) -> Result<Dtype> {
         let text = self.text(name)?;
         let found = json::string(text).and_then(|text| Dtype::parse(text.as_bytes(), kinds));

@@ -1,4 +1,4 @@
-//! Scalars as JSON text (RFC 8259). Every function gives None for what is not of its type.
+//! Scalars as JSON text (RFC 8259). Each function returns None for text of another type.
 
 use crate::float;
 
@@ -10,7 +10,7 @@ pub(crate) fn int(text: &[u8]) -> Option<i64> {
     }
 }
 
-/// An integer that is not negative, without fraction or exponent.
+/// An unsigned integer without fraction or exponent.
 pub(crate) fn uint(text: &[u8]) -> Option<u64> {
     magnitude(trim(text))
 }
@@ -37,12 +37,12 @@ pub(crate) fn boolean(text: &[u8]) -> Option<bool> {
     }
 }
 
-/// A number that is finite as a double.
+/// A number that is a finite double.
 pub(crate) fn float(text: &[u8]) -> Option<f64> {
     float::parse(trim(text))
 }
 
-/// A list of integers that are not negative.
+/// A list of unsigned integers.
 pub(crate) fn uint_list(text: &[u8]) -> Option<Vec<u64>> {
     let inner = trim(trim(text).strip_prefix(b"[")?.strip_suffix(b"]")?);
     let mut values = Vec::new();
@@ -56,11 +56,11 @@ pub(crate) fn uint_list(text: &[u8]) -> Option<Vec<u64>> {
     Some(values)
 }
 
-/// A string (section 7) without a NUL in it.
+/// A string (section 7) without NUL.
 pub(crate) fn string(text: &[u8]) -> Option<String> {
     let inner = str::from_utf8(trim(text).strip_prefix(b"\"")?.strip_suffix(b"\"")?).ok()?;
     let mut value = Vec::new();
-    // Resolving an escape only ever makes the text shorter.
+    // An escape is longer than the character.
     value.try_reserve_exact(inner.len()).ok()?;
     let mut characters = inner.chars();
     while let Some(character) = characters.next() {
@@ -73,19 +73,19 @@ pub(crate) fn string(text: &[u8]) -> Option<String> {
             push(&mut value, byte)?;
         }
     }
-    // SAFETY: made of characters.
+    // SAFETY: whole characters.
     Some(unsafe { String::from_utf8_unchecked(value) })
 }
 
-/// Appends to a vector that has room. `Vec::push` would bring along what growing it needs.
+/// Appends to a vector with room; `Vec::push` would link the code that grows a vector.
 fn push<T>(values: &mut Vec<T>, value: T) -> Option<()> {
     values.spare_capacity_mut().first_mut()?.write(value);
-    // SAFETY: just written.
+    // SAFETY: written above.
     unsafe { values.set_len(values.len() + 1) };
     Some(())
 }
 
-/// What stands behind a backslash. A character beyond U+FFFF comes as two surrogates.
+/// The rest of an escape after its backslash. A character above U+FFFF is two surrogates.
 fn escape(characters: &mut std::str::Chars<'_>) -> Option<char> {
     Some(match characters.next()? {
         'b' => '\x08',
@@ -116,7 +116,7 @@ fn hex(characters: &mut std::str::Chars<'_>) -> Option<u32> {
     (0..4).try_fold(0, |code, _| Some(code << 4 | characters.next()?.to_digit(16)?))
 }
 
-/// JSON's white space, which has no form feed.
+/// Removes JSON's white space, which has no form feed.
 fn trim(mut text: &[u8]) -> &[u8] {
     while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..]
     | [rest @ .., b' ' | b'\t' | b'\n' | b'\r'] = text

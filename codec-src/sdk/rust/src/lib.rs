@@ -1,6 +1,6 @@
 //! Write a codec for chonkle in Rust.
 //!
-//! An author implements [`Transform`] and names the type in [`export!`], and that is all:
+//! A codec implements [`Transform`] and passes the type to [`export!`]:
 //!
 //! ```
 //! use chonkle_codec::{Inputs, Outputs, Result, Transform};
@@ -20,26 +20,25 @@
 //! chonkle_codec::export!(Identity);
 //! ```
 //!
-//! Which ports there are, of which types, and what is assumed of a scalar that a call leaves out,
-//! stands in the codec's `signature.json`, and only there: of `"level": {"type": "int", "required":
-//! false, "default": 1}`, `inputs.int("level", -1..=9)?` gives 1 when the call has none.
+//! The codec's `signature.json` declares the ports: their names, types and defaults. With
+//! `"level": {"type": "int", "required": false, "default": 1}` in it,
+//! `inputs.int("level", -1..=9)?` returns 1 when the call has no such port.
 //!
-//! Inputs come from strangers: any port may be missing, empty, or hold anything. Everything here
-//! checks what it reads and says in an [`Error`] what is wrong with it, and a codec checks what it
-//! computes from that: `isize` holds the length of any port, but not every product, nor a number
-//! that an input holds. A panic is a trap, which loses the words and the instance; whatever an input
-//! holds, a codec gets to `Ok` or `Err`. That includes memory: allocate with `try_reserve`. An
-//! adversary who breaks a codec reaches its memory and no further; but data of the caller's next
-//! calls stands in that memory.
+//! Inputs are untrusted: any port may be missing, be empty or hold any bytes. The SDK checks what
+//! it reads and returns an [`Error`]; the codec checks what it computes from that. The length of a
+//! port fits an `isize`; a product of lengths may not, and neither may a number that an input
+//! contains. Every call ends in reasonable time with `Ok` or `Err`, never with a panic: that is a
+//! trap, which loses the message and the instance. So allocate with `try_reserve`. A compromised
+//! codec is confined to its memory, but that memory holds the data of later calls, too.
 //!
-//! One call at a time runs in an instance. What stays from one call to the next, in a `static`, may
-//! not change what a call gives.
+//! An instance runs one call at a time. State kept between calls, in a `static`, must not change
+//! results.
 //!
-//! The feature `core-abi` or `component-abi` chooses what [`export!`] exports; the toolchain turns
-//! on one after the other.
+//! The feature `core-abi` or `component-abi` selects what [`export!`] exports; the toolchain
+//! enables one at a time.
 
-// Without an ABI nobody drives a call, and the core ABI alone needs less than the component's; the
-// public part still type-checks for editors.
+// Without an ABI nothing calls these modules, and the core ABI needs less than the component's;
+// this way the public part still type-checks in editors.
 #![cfg_attr(not(feature = "component-abi"), allow(dead_code))]
 
 mod block;
@@ -64,15 +63,17 @@ pub use error::Error;
 pub use inputs::Inputs;
 pub use outputs::{Output, Outputs};
 
-/// What the functions of the SDK and a transform return: by itself, nothing or an [`Error`].
+/// The result of the SDK's functions and of a transform.
 pub type Result<T = (), E = Error> = core::result::Result<T, E>;
 
-/// A codec: both directions between the encoded form and the decoded one.
+/// A codec: both directions between the encoded form and the decoded form.
+///
+/// A direction returns `Ok` when at least one output exists and all are complete.
 pub trait Transform {
-    /// Turns the decoded form into the encoded one.
+    /// Turns the decoded form into the encoded form.
     fn encode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result;
 
-    /// Turns the encoded form into the decoded one.
+    /// Turns the encoded form into the decoded form.
     fn decode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result;
 }
 
@@ -83,7 +84,7 @@ type Run = fn(&mut Inputs, &mut Outputs) -> Result;
 #[macro_export]
 macro_rules! export {
     ($codec:ty) => {
-        // Editors choose no ABI: without this, they would take the codec for unused.
+        // Editors enable no ABI and would report the codec as unused.
         const _: () = {
             let _ = <$codec as $crate::Transform>::encode;
             let _ = <$codec as $crate::Transform>::decode;
@@ -107,10 +108,10 @@ macro_rules! export_component_abi {
     ($codec:ty) => {};
 }
 
-/// Something of which a module has one, as an instance runs one call at a time.
+/// A global value; an instance runs one call at a time.
 struct Single<T>(core::cell::UnsafeCell<T>);
 
-// SAFETY: WebAssembly without threads; nothing here is shared between threads.
+// SAFETY: the module has no threads.
 unsafe impl<T> Sync for Single<T> {}
 
 impl<T> Single<T> {

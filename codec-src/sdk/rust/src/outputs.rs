@@ -12,31 +12,31 @@ use crate::error::{Error, error};
 /// Bytes of a length in a port-map.
 pub(crate) const U32: usize = 4;
 
-/// What an output grows to at least.
+/// The least size that [`Output::grow`] makes.
 const ROOM_LEAST: usize = 4096;
 
 const ALONE: &str = "an output in place stands alone";
 
-/// An input, or a part of one, that goes back as the output.
+/// An input, or a part of one, that is the output.
 #[derive(Clone, Copy)]
 pub(crate) struct Kept {
     pub name: &'static str,
     pub data: *mut u8,
     pub size: usize,
-    /// Where the input began.
+    /// The start of the input.
     pub start: *mut u8,
 }
 
 /// The outputs of a call.
 ///
-/// They stand as an encoded port-map in one block of memory:
+/// They are an encoded port-map in one block of memory:
 ///
 /// ```text
 /// u32 count, { u32 name_len, name, u32 data_len, data }*        little-endian, unpadded
 /// ```
 ///
-/// The core ABI returns it as it is, the component ABI points its rows into it. Nothing that is
-/// written to an output is copied again.
+/// The core ABI returns it as it is, the component ABI points its rows into it: outputs are not
+/// copied again.
 pub struct Outputs {
     block: *mut u8,
     size: usize,
@@ -51,10 +51,10 @@ impl Outputs {
         Self { block: ptr::null_mut(), size: U32, capacity: 0, count: 0, last_data: 0, kept: None }
     }
 
-    /// Begins an output with room for `capacity` bytes; it is complete when the next one begins or
+    /// Begins an output with room for `capacity` bytes. It is complete when the next one begins or
     /// the transform returns.
     ///
-    /// Beginning or growing an output may move those before it.
+    /// An error when memory is out, and after [`Outputs::hand_back`].
     pub fn begin(&mut self, name: &str, capacity: usize) -> Result<Output<'_>> {
         if self.kept.is_some() {
             return Err(ALONE.into());
@@ -71,17 +71,17 @@ impl Outputs {
         Ok(Output { outputs: self })
     }
 
-    /// Writes an output whole.
+    /// Writes a whole output.
     pub fn write_all(&mut self, name: &str, data: &[u8]) -> Result {
         self.begin(name, data.len())?.extend(data)
     }
 
-    /// Makes an output of `size` zeros and gives them to be written over.
+    /// Makes an output of `size` zeros, and returns it to be overwritten.
     pub fn zeroed(&mut self, name: &str, size: usize) -> Result<&mut [u8]> {
         self.begin(name, size)?.into_zeroed(size)
     }
 
-    /// Gives an input's memory back as the one output, after it was changed in place.
+    /// Makes an input, or what is left of it, the only output; an error when others exist.
     pub fn hand_back(&mut self, name: &'static str, mut buffer: Buffer<'_>) -> Result {
         if self.count > 0 {
             return Err(ALONE.into());
@@ -100,14 +100,14 @@ impl Outputs {
         self.count
     }
 
-    /// Gives the encoded port-map away; the receiver frees it.
+    /// Returns the encoded port-map, which the caller frees.
     pub(crate) fn into_block(self) -> (*mut u8, usize) {
         let given = (self.block, self.size);
         std::mem::forget(self);
         given
     }
 
-    /// Makes room for `size` bytes; if there is memory, for `generous` bytes.
+    /// Makes room for `size` bytes, and for `generous` bytes where memory allows.
     fn reserve(&mut self, size: usize, generous: usize) -> Result {
         if size <= self.capacity {
             return Ok(());
@@ -116,7 +116,7 @@ impl Outputs {
             if wished < size {
                 continue;
             }
-            // SAFETY: the block is ours.
+            // SAFETY: the outputs own the block.
             if let Some(block) = unsafe { Block::resize(self.block, wished) } {
                 self.block = block.as_ptr();
                 self.capacity = wished;
@@ -128,63 +128,62 @@ impl Outputs {
 
     fn write(&mut self, at: usize, bytes: &[u8]) {
         debug_assert!(at + bytes.len() <= self.capacity);
-        // SAFETY: callers have reserved the room.
+        // SAFETY: callers reserve the room.
         unsafe { self.block.add(at).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) }
     }
 
     fn write_u32(&mut self, at: usize, value: usize) {
-        // A block is never larger than 32 bits can tell.
+        // The size of a block fits 32 bits.
         self.write(at, &(value as u32).to_le_bytes());
     }
 }
 
 impl Drop for Outputs {
     fn drop(&mut self) {
-        // SAFETY: the block is ours, and nobody else got it; null is none.
+        // SAFETY: the outputs own the block; null is ignored.
         unsafe { Block::free(self.block) }
     }
 }
 
-/// One output being written; it works like a `Vec<u8>` that reports when memory runs out.
+/// An output that is being written, like a `Vec<u8>` that returns an error when memory is out.
 ///
-/// The bytes are not aligned.
+/// The bytes are not aligned. On an error, the output is unchanged.
 pub struct Output<'a> {
     outputs: &'a mut Outputs,
 }
 
 impl<'a> Output<'a> {
-    /// How many bytes were written.
+    /// The number of bytes written.
     pub fn len(&self) -> usize {
         self.outputs.size - self.outputs.last_data
     }
 
-    /// Whether nothing was written yet.
+    /// Whether no byte was written.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What was written.
+    /// The bytes written.
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        // SAFETY: these bytes were written; an output that was begun has a block.
+        // SAFETY: these bytes were written; an output has a block.
         unsafe {
             slice::from_raw_parts_mut(self.outputs.block.add(self.outputs.last_data), self.len())
         }
     }
 
-    /// Makes room for `additional` bytes more than were written.
+    /// Makes room for `additional` bytes after those written.
     ///
-    /// Memory at least doubles when it is not enough, so that writing little by little costs no
-    /// more than copying everything once or twice.
+    /// Memory at least doubles when it grows: writing in small steps costs no more than copying the
+    /// output once or twice.
     pub fn reserve(&mut self, additional: usize) -> Result {
         let doubled = self.outputs.capacity.saturating_mul(2);
         self.outputs.reserve(self.outputs.size.saturating_add(additional), doubled)
     }
 
-    /// Makes eight times the room there is in all, or twice where memory is short, for decoders
-    /// that have to begin again when their room was too little.
+    /// Enlarges the output's whole room eight times, or twice where memory is short, for decoders
+    /// that start again in a larger room.
     ///
-    /// There will be room for no more than `bound` bytes in all; it is an error when there is room
-    /// for so many already.
+    /// It becomes 4096 bytes at least, and `bound` at most; an error when it is `bound` already.
     pub fn grow(&mut self, bound: usize) -> Result {
         let room = self.outputs.capacity - self.outputs.last_data;
         if room >= bound {
@@ -198,18 +197,18 @@ impl<'a> Output<'a> {
         self.outputs.reserve(size, generous)
     }
 
-    /// The room behind what was written.
+    /// The room after the bytes written.
     pub fn spare(&mut self) -> &mut [MaybeUninit<u8>] {
         let (at, room) = (self.outputs.size, self.outputs.capacity - self.outputs.size);
-        // SAFETY: reserved and ours; an output that was begun has a block.
+        // SAFETY: reserved; an output has a block.
         unsafe { slice::from_raw_parts_mut(self.outputs.block.add(at).cast(), room) }
     }
 
-    /// Says that the first `count` bytes of [`Output::spare`] were written.
+    /// Counts the first `count` bytes of [`Output::spare`] as written.
     ///
     /// # Safety
     ///
-    /// They were, and there are so many.
+    /// They were written, and `count` is at most the length of that slice.
     pub unsafe fn advance(&mut self, count: usize) {
         debug_assert!(count <= self.outputs.capacity - self.outputs.size);
         self.outputs.size += count;
@@ -221,19 +220,19 @@ impl<'a> Output<'a> {
     pub fn extend(&mut self, bytes: &[u8]) -> Result {
         self.reserve(bytes.len())?;
         self.outputs.write(self.outputs.size, bytes);
-        // SAFETY: just written.
+        // SAFETY: written above.
         unsafe { self.advance(bytes.len()) };
         Ok(())
     }
 
-    /// Appends `count` zeros and gives them to be written over.
+    /// Appends `count` zeros, and returns them to be overwritten.
     pub fn extend_zeroed(&mut self, count: usize) -> Result<&mut [u8]> {
         Output { outputs: self.outputs }.into_zeroed(count)
     }
 
     fn into_zeroed(mut self, count: usize) -> Result<&'a mut [u8]> {
         self.reserve(count)?;
-        // SAFETY: reserved, and written right here.
+        // SAFETY: reserved above, and written here.
         unsafe {
             let start = self.outputs.block.add(self.outputs.size);
             start.write_bytes(0, count);

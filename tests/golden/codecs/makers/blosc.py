@@ -10,7 +10,7 @@ from numcodecs.blosc import Blosc
 
 
 def vectors() -> Iterator[Vector]:
-    """Give the vectors."""
+    """Return the vectors."""
     numbers = smooth(np.dtype("<u4"), (24, 64)).ravel()
     odd = np.frombuffer(numbers.tobytes()[: 3 * 777], "V3")
     short, long = numbers[:31], np.tile(numbers, 3)
@@ -34,7 +34,7 @@ def vectors() -> Iterator[Vector]:
             implementation="blosc-rs",
             case=case,
             made_by=f"numcodecs {numcodecs.__version__}",
-            # Encoders differ in their choices, so only decoding is exact.
+            # Encoders make different choices: only decoding is exact.
             directions=("decode",),
             inputs={"bytes": bytes(Blosc(**settings).encode(array))},
             outputs={"bytes": array.tobytes()},

@@ -9,7 +9,7 @@ from golden_vector import Vector, smooth
 
 
 def vectors() -> Iterator[Vector]:
-    """Give the vectors."""
+    """Return the vectors."""
     data = smooth(np.dtype("<u2"), (16, 64)).tobytes()
     for case, plains, level in (
         ("empty", [b""], 1),
@@ -22,7 +22,7 @@ def vectors() -> Iterator[Vector]:
             implementation="bz2-rs",
             case=case,
             made_by=f"libbz2 of Python {platform.python_version()}",
-            # Encoders may differ in their choices, so only decoding is exact.
+            # Encoders make different choices: only decoding is exact.
             directions=("decode",),
             inputs={"bytes": b"".join(bz2.compress(plain, level) for plain in plains)},
             outputs={"bytes": b"".join(plains)},

@@ -1,4 +1,4 @@
-"""Vectors of the checksums: numcodecs' answers."""
+"""Vectors of the checksums, from numcodecs."""
 
 import zlib
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import numpy as np
 from golden_vector import Vector, smooth
 
 MADE_BY = f"numcodecs {numcodecs.__version__}"
-# What computes the checksum, where that is not numcodecs itself.
+# The library that computes the checksum for numcodecs.
 WITH = {
     "adler32": f" with zlib {zlib.ZLIB_RUNTIME_VERSION}",
     "crc32": f" with zlib {zlib.ZLIB_RUNTIME_VERSION}",
@@ -19,10 +19,10 @@ WITH = {
 
 
 def vectors() -> Iterator[Vector]:
-    """Give the vectors: of nothing, of an odd size, and of what is done in several ways."""
+    """Return the vectors: no bytes, an odd size, and data for several code paths."""
     data = smooth(np.dtype("u1"), (500, 20)).tobytes()
     for codec_id in ("adler32", "crc32", "crc32c", "fletcher32"):
-        # numcodecs' fletcher32 refuses to encode nothing.
+        # numcodecs' fletcher32 refuses to encode no bytes.
         for size in (() if codec_id == "fletcher32" else (0,)) + (1, 777, 9987):
             yield checked(codec_id, f"{size}-bytes", data[:size])
         yield checked(codec_id, "greatest-sums", b"\xff" * 6000)
@@ -32,7 +32,7 @@ def vectors() -> Iterator[Vector]:
 
 
 def checked(codec_id: str, case: str, plain: bytes, **config: str) -> Vector:
-    """Give the vector of some data."""
+    """Return the vector of data."""
     codec = numcodecs.get_codec({"id": codec_id, **config})
     return Vector(
         implementation=f"{codec_id}-rs",

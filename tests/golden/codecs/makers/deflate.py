@@ -9,17 +9,17 @@ import numpy as np
 from golden_vector import Vector, smooth
 
 MADE_BY = f"zlib {zlib.ZLIB_RUNTIME_VERSION} of Python {platform.python_version()}"
-# zlib's window bits of a stream with nothing around it.
+# zlib's window bits of a raw stream.
 RAW_WBITS = -15
 
 
 def member(plain: bytes, level: int) -> bytes:
-    """Give a gzip member of a fixed time."""
+    """Return a gzip member with a fixed time."""
     return gzip.compress(plain, level, mtime=1)
 
 
 def raw(plain: bytes, level: int) -> bytes:
-    """Give a bare deflate stream."""
+    """Return a raw deflate stream."""
     return zlib.compress(plain, level, RAW_WBITS)
 
 
@@ -31,9 +31,9 @@ ENCODERS: dict[str, Callable[[bytes, int], bytes]] = {
 
 
 def vectors() -> Iterator[Vector]:
-    """Give the vectors."""
+    """Return the vectors."""
     data = smooth(np.dtype("<u2"), (16, 64)).tobytes()
-    # A few bytes over and over, of every distance that vectors are filled with, and somewhat more.
+    # Repeated bytes, at each distance that the decoder copies within a vector, and some larger.
     repeats = b"".join(
         (data[64 * distance :][:distance] * 40)[: distance + length]
         for distance in range(1, 20)
@@ -55,7 +55,7 @@ def vectors() -> Iterator[Vector]:
 
 
 def decoding(implementation: str, case: str, encoded: bytes, plain: bytes) -> Vector:
-    """Give a vector: encoders differ in their choices, so only decoding is exact."""
+    """Return a vector. Encoders make different choices: only decoding is exact."""
     return Vector(
         implementation=implementation,
         case=case,

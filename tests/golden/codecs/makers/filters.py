@@ -1,4 +1,4 @@
-"""Vectors of the filters: numcodecs' answers, and imagecodecs' where numcodecs has none."""
+"""Vectors of the filters, from numcodecs, or imagecodecs where numcodecs lacks the filter."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,14 +14,14 @@ MADE_BY = f"numcodecs {numcodecs.__version__} with NumPy {np.__version__}"
 def filtered(
     codec_id: str, case: str, array: np.ndarray[Any, Any], *, lossy: bool = False, **config: Value
 ) -> Vector:
-    """Give the vector of an array.
+    """Return the vector of an array.
 
     Args:
         codec_id: the codec.
-        case: what the vector shows.
-        array: what is encoded.
-        lossy: whether decoding gives something else than `array`, so that only encoding is exact.
-        config: parameters, of which `dtype` is the array's where numcodecs does not take it.
+        case: the name of the vector.
+        array: the decoded form.
+        lossy: whether decoding does not return `array`: then only encoding is exact.
+        config: parameters; `dtype` is the array's when numcodecs does not take it.
     """
     theirs = {name: value for name, value in config.items() if (codec_id, name) not in DESCRIBING}
     encoded = numcodecs.get_codec({"id": codec_id, **theirs}).encode(array)
@@ -36,17 +36,17 @@ def filtered(
 
 
 def between(dtype: str, astype: str) -> str:
-    """Name the case of two types."""
+    """Return the name of a case with two types."""
     names = (name.strip("<|").replace(">", "big-") for name in (dtype, astype))
     return "-to-".join(names)
 
 
-# Parameters of ours that numcodecs sees from the array.
+# Our parameters that numcodecs takes from the array.
 DESCRIBING = {("bitround", "dtype")}
 
 
 def vectors() -> Iterator[Vector]:
-    """Give the vectors."""
+    """Return the vectors."""
     yield from shuffle_vectors()
     yield from bitround_vectors()
     yield from delta_vectors()
@@ -57,7 +57,7 @@ def vectors() -> Iterator[Vector]:
 
 
 def shuffle_vectors() -> Iterator[Vector]:
-    """Give those of `shuffle`, of sizes that are done in different ways."""
+    """Return those of `shuffle`, with sizes for each code path."""
     data = smooth(np.dtype("u1"), (40, 24)).ravel()
     for size in (1, 2, 3, 4, 7, 8, 12, 16, 20):
         whole = data[: data.size // size * size]
@@ -65,7 +65,7 @@ def shuffle_vectors() -> Iterator[Vector]:
 
 
 def bitround_vectors() -> Iterator[Vector]:
-    """Give those of `bitround`."""
+    """Return those of `bitround`."""
     values = np.linspace(-7, 1e4, 75)
     values[:4] = np.inf, -np.inf, 0.0, -0.0
     for dtype, keepbits in (("<f2", 3), ("<f4", 0), ("<f4", 12), ("<f4", 23), ("<f8", 31)):
@@ -81,7 +81,7 @@ def bitround_vectors() -> Iterator[Vector]:
 
 
 def delta_vectors() -> Iterator[Vector]:
-    """Give those of `delta`."""
+    """Return those of `delta`."""
     values = smooth(np.dtype("u1"), (70, 1)).ravel()
     for dtype, astype in (
         ("|u1", "|u1"),
@@ -100,7 +100,7 @@ def delta_vectors() -> Iterator[Vector]:
 
 
 def fixedscaleoffset_vectors() -> Iterator[Vector]:
-    """Give those of `fixedscaleoffset`, with ties among what is rounded."""
+    """Return those of `fixedscaleoffset`, some values halfway between integers."""
     for dtype, astype in (
         ("<f4", "<i2"),
         ("<f8", "|u1"),
@@ -124,7 +124,7 @@ def fixedscaleoffset_vectors() -> Iterator[Vector]:
 
 
 def quantize_vectors() -> Iterator[Vector]:
-    """Give those of `quantize`."""
+    """Return those of `quantize`."""
     for digits, dtype, astype in (
         (2, "<f4", "<f4"),
         (-1, "<f8", "<f8"),
@@ -145,14 +145,14 @@ def quantize_vectors() -> Iterator[Vector]:
 
 
 def packbits_vectors() -> Iterator[Vector]:
-    """Give those of `packbits`, with and without padding."""
+    """Return those of `packbits`, with and without padding."""
     flags = smooth(np.dtype("u1"), (75, 1)).ravel() % 3 == 0
     for count in (0, 1, 8, 20, 75):
         yield filtered("packbits", f"{count}-booleans", flags[:count])
 
 
 def bitshuffle_vectors() -> Iterator[Vector]:
-    """Give those of `bitshuffle`: several blocks, the last smaller, and elements left behind it."""
+    """Return those of `bitshuffle`: several blocks, a smaller last block, and a rest."""
     data = smooth(np.dtype("u1"), (300, 8)).tobytes()
     for size, count, block in ((1, 300, 0), (2, 300, 64), (4, 7, 0), (4, 299, 0), (8, 44, 16)):
         plain = data[: size * count]

@@ -7,7 +7,7 @@ from golden_vector import Vector, smooth
 
 
 def vectors() -> Iterator[Vector]:
-    """Give the vectors."""
+    """Return the vectors."""
     for case, data in (("some", smooth(np.dtype("<u2"), (8, 33)).tobytes()), ("empty", b"")):
         yield Vector(
             implementation="identity-c",

@@ -1,4 +1,4 @@
-"""Vectors of `bytes` and `transpose`: NumPy's answers, which are also those of Zarr's codecs."""
+"""Vectors of `bytes` and `transpose`, from NumPy, with the same results as Zarr's codecs."""
 
 from collections.abc import Iterator
 
@@ -10,13 +10,13 @@ ORDERS = {"little": "<", "big": ">"}
 
 
 def vectors() -> Iterator[Vector]:
-    """Give the vectors."""
+    """Return the vectors."""
     yield from bytes_vectors()
     yield from transpose_vectors()
 
 
 def bytes_vectors() -> Iterator[Vector]:
-    """Give those of `bytes`."""
+    """Return those of `bytes`."""
     data = smooth(np.dtype("<u2"), (20, 44)).tobytes()
     for endian, size, count in (
         ("little", 2, 9),
@@ -41,7 +41,7 @@ def bytes_vectors() -> Iterator[Vector]:
 
 
 def transpose_vectors() -> Iterator[Vector]:
-    """Give those of `transpose`: matrices, colours, what stays together, and what does not move."""
+    """Return those of `transpose`: matrices, colours, axes that are merged or do not move."""
     data = smooth(np.dtype("<u2"), (40, 44)).tobytes()
     for case, dtype, shape, order in (
         ("bytes", "u1", (33, 35), (1, 0)),

@@ -9,7 +9,7 @@ from numcodecs.lz4 import LZ4
 
 
 def vectors() -> Iterator[Vector]:
-    """Give the vectors."""
+    """Return the vectors."""
     data = smooth(np.dtype("<u2"), (16, 64)).tobytes()
     for case, plain, acceleration in (
         ("empty", b"", 1),
@@ -22,7 +22,7 @@ def vectors() -> Iterator[Vector]:
             implementation="lz4-rs",
             case=case,
             made_by=f"numcodecs {numcodecs.__version__}",
-            # Encoders differ in their choices, so only decoding is exact.
+            # Encoders make different choices: only decoding is exact.
             directions=("decode",),
             inputs={"bytes": bytes(LZ4(acceleration=acceleration).encode(plain))},
             outputs={"bytes": plain},

@@ -17,7 +17,7 @@ FILTERS = [
 
 
 def vectors() -> Iterator[Vector]:
-    """Give the vectors."""
+    """Return the vectors."""
     data = smooth(np.dtype("<u2"), (16, 64)).tobytes()
     for case, plains, options in (
         ("empty", [b""], {}),
@@ -53,7 +53,7 @@ def vectors() -> Iterator[Vector]:
 
 
 def vector(case: str, plains: list[bytes], options: dict[str, Any]) -> Vector:
-    """Give a vector of one stream or of several."""
+    """Return a vector of one or more streams."""
     ports: dict[str, Value] = {**options}
     if "filters" in options:
         ports["filters"] = json.dumps(options["filters"])
@@ -61,7 +61,7 @@ def vector(case: str, plains: list[bytes], options: dict[str, Any]) -> Vector:
         implementation="lzma-rs",
         case=case,
         made_by=made_by(),
-        # Ours writes a dictionary that is no larger than the data into its headers.
+        # Our headers have a dictionary that is at most as large as the data.
         directions=("decode",),
         inputs={"bytes": b"".join(lzma.compress(plain, **options) for plain in plains), **ports},
         outputs={"bytes": b"".join(plains)},
@@ -69,5 +69,5 @@ def vector(case: str, plains: list[bytes], options: dict[str, Any]) -> Vector:
 
 
 def made_by() -> str:
-    """Name the library."""
+    """Return the name of the library."""
     return f"liblzma of Python {platform.python_version()}"

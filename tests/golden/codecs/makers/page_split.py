@@ -6,7 +6,7 @@ from golden_vector import Vector
 
 
 def vectors() -> Iterator[Vector]:
-    """Give the vectors."""
+    """Return the vectors."""
     for case, rep, levels, data in (
         ("levels", b"\x02\x00\x03\x01", b"\x06\x01", bytes(range(40))),
         ("no-levels", b"", b"", b"flat and required"),

@@ -1,4 +1,4 @@
-"""Vectors of `pcodec`: numcodecs' answers."""
+"""Vectors of `pcodec`, from numcodecs."""
 
 import importlib.metadata
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ MADE_BY = f"numcodecs {numcodecs.__version__} with pcodec {importlib.metadata.ve
 
 
 def vectors() -> Iterator[Vector]:
-    """Give the vectors."""
+    """Return the vectors."""
     for dtype in ("<u2", "<i2", "<f2", "<u4", "<i4", "<f4", "<u8", "<i8", "<f8"):
         values = smooth(np.dtype(dtype), (12, 40)).ravel()
         yield encoding(np.dtype(dtype).name, values)
@@ -28,7 +28,7 @@ def vectors() -> Iterator[Vector]:
 
 
 def encoding(case: str, values: np.ndarray[Any, Any], **config: int | str) -> Vector:
-    """Give the vector of an array."""
+    """Return the vector of an array."""
     return Vector(
         implementation="pcodec-rs",
         case=case,

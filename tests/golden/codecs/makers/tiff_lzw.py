@@ -13,13 +13,13 @@ RANDOM = np.random.default_rng(20240603)
 
 
 def vectors() -> Iterator[Vector]:
-    """Give the vectors."""
+    """Return the vectors."""
     yield from new()
     yield from old()
 
 
 def new() -> Iterator[Vector]:
-    """Give those of TIFF 6.0."""
+    """Return those of TIFF 6.0."""
     for case, plain in (
         ("empty", b""),
         ("one-byte", b"\xa5"),
@@ -32,7 +32,7 @@ def new() -> Iterator[Vector]:
             implementation="tiff-lzw-c",
             case=case,
             made_by=f"imagecodecs {imagecodecs.__version__}, lzw_encode",
-            # The second table begins one code later than TIFF 6.0 says.
+            # The second table begins one code later than in TIFF 6.0.
             directions=("decode",) if case == "tables" else ("decode", "encode"),
             inputs={"bytes": bytes(imagecodecs.lzw_encode(plain))},
             outputs={"bytes": plain},
@@ -40,7 +40,7 @@ def new() -> Iterator[Vector]:
 
 
 def old() -> Iterator[Vector]:
-    """Give one with the least significant bit first, which GIF has like old writers of TIFF."""
+    """Return one with the least significant bit first, as in GIF and from old writers of TIFF."""
     rows = smooth(np.dtype("u1"), (80, 90))
     file = io.BytesIO()
     Image.fromarray(rows).save(file, format="GIF", optimize=False, interlace=False)
@@ -55,7 +55,7 @@ def old() -> Iterator[Vector]:
 
 
 def gif_blocks(file: bytes) -> bytes:
-    """Give the LZW codes of the one image in a GIF of 256 colours (GIF89a, sections 20 to 22)."""
+    """Return the LZW codes of the image in a GIF of 256 colours (GIF89a, sections 20 to 22)."""
     descriptor = b"," + bytes(4)
     at = file.index(descriptor) + 10
     has_palette = file[at - 1] >> 7

@@ -18,10 +18,10 @@ TN1023 = (
 
 
 def vectors() -> Iterator[Vector]:
-    """Give the vectors."""
+    """Return the vectors."""
     encoded, plain = map(bytes.fromhex, TN1023)
     yield vector("tn1023", "Apple's Technical Note TN1023", BOTH, encoded, plain)
-    # Encoders may differ where two equal bytes stand alone, which these have not.
+    # Encoders may differ for a pair of equal bytes, which these data lack.
     theirs = f"imagecodecs {imagecodecs.__version__}, packbits_encode"
     rows = np.repeat(np.arange(24, dtype="u1").reshape(3, 8), [1, 5, 1, 1, 130, 3, 1, 300], axis=1)
     for case, row_size in (("whole", rows.size), ("rows", rows.size // len(rows))):
@@ -42,7 +42,7 @@ def vectors() -> Iterator[Vector]:
 
 
 def libtiff(image: np.ndarray[tuple[int, int], np.dtype[np.unsignedinteger]]) -> Vector:
-    """Give the strip of a TIFF file."""
+    """Return the vector of a strip in a TIFF file."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, format="TIFF", compression="packbits")
     file.seek(0)
@@ -58,7 +58,7 @@ def libtiff(image: np.ndarray[tuple[int, int], np.dtype[np.unsignedinteger]]) ->
 def vector(
     case: str, made_by: str, directions: Directions, packed: bytes, plain: bytes, **more: Value
 ) -> Vector:
-    """Give a vector."""
+    """Return a vector."""
     return Vector(
         implementation="tiff-packbits-c",
         case=case,

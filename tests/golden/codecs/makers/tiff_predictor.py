@@ -15,7 +15,7 @@ type Rows = np.ndarray[Any, Any]
 
 
 def vectors() -> Iterator[Vector]:
-    """Give the vectors."""
+    """Return the vectors."""
     for dtype, samples in INTEGERS:
         rows = smooth(np.dtype(dtype), (*SHAPE, samples))
         yield vector("tiff-predictor-2-c", imagecodecs.delta_encode, rows)
@@ -25,7 +25,7 @@ def vectors() -> Iterator[Vector]:
 
 
 def vector(implementation: str, encode: Callable[..., Rows], rows: Rows) -> Vector:
-    """Give one, of rows of pixels."""
+    """Return the vector of rows of pixels."""
     _, width, samples = rows.shape
     return Vector(
         implementation=implementation,

@@ -10,7 +10,7 @@ from numcodecs.zstd import Zstd
 
 
 def vectors() -> Iterator[Vector]:
-    """Give the vectors."""
+    """Return the vectors."""
     data = smooth(np.dtype("<u2"), (16, 64)).tobytes()
     made_by = f"numcodecs {numcodecs.__version__}"
     skipped = pack("<II", 0x184D2A53, 5) + b"skip!"
@@ -33,7 +33,7 @@ def vectors() -> Iterator[Vector]:
             implementation="zstd-rs",
             case=case,
             made_by=made_by + how,
-            # Encoders differ in their choices, so only decoding is exact.
+            # Encoders make different choices: only decoding is exact.
             directions=("decode",),
             inputs={"bytes": encoded},
             outputs={"bytes": plain},
@@ -46,9 +46,9 @@ def encode(data: bytes, *, level: int = 3, checksum: bool = False) -> bytes:
 
 
 def without_size(frame: bytes) -> bytes:
-    """Write a frame as streams have it: with a window of 128 KiB, and without the size.
+    """Turn a frame into that of a stream: with a window of 128 KiB, and without the size.
 
-    RFC 8878, section 3.1.1.1: the frame is a single segment, whose size has two bytes.
+    RFC 8878, section 3.1.1.1: the frame is a single segment with a size of two bytes.
     """
     descriptor, blocks = frame[4], frame[7:]
     assert descriptor == 0x60

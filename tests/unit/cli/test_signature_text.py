@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from chonkle.cli.signature import described
+from chonkle.cli.signature_text import described
 from chonkle.formats.signature import Signature
 
 

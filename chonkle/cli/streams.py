@@ -1,4 +1,4 @@
-"""Files that the command line names: inputs, outputs, and `-` for the standard streams."""
+"""Inputs and outputs on the command line: files, and `-` for the standard streams."""
 
 import errno
 import os
@@ -9,12 +9,25 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from chonkle.cli.signals import terminable
-from chonkle.errors import PipelineError
+from chonkle.errors import PipelineError, StoreError
+from chonkle.formats.wasm_binary import SIZE_MAX_BYTES
 from chonkle.storage.files import read_file, replace_file_in_parts
 
 STANDARD = "-"
-# What the shell opened for this process: `<(command)` is such a path in bash and zsh.
+# Streams that the shell opened; `<(command)` is such a path in bash and zsh.
 _OPENED = re.compile(r"-|/dev/(?:stdin|fd/([0-9]{1,6}))")
+
+
+def read_named(path: Path) -> bytes:
+    """Read a file that a command names, of at most the size of a wasm binary.
+
+    Raises:
+        StoreError: when it cannot be read or is larger.
+    """
+    try:
+        return read_file(path, size_max=SIZE_MAX_BYTES)
+    except OSError as failure:
+        raise StoreError(f"cannot read {path}: {failure.strerror}") from failure
 
 
 def read_input(name: str, file: str, *, size_max: int) -> bytes:
@@ -39,7 +52,7 @@ def read_input(name: str, file: str, *, size_max: int) -> bytes:
 
 def _read_opened(descriptor: int, size_max: int) -> bytes:
     if descriptor == 0 and sys.stdin is None:
-        # By now another file may have its number.
+        # Another file may have its number by now.
         raise OSError(errno.EBADF, "standard input is closed")
     with os.fdopen(descriptor, "rb", closefd=False) as stream:
         data = stream.read(size_max + 1)
@@ -70,14 +83,14 @@ def write_output(name: str, file: str, data: bytes) -> None:
 
 
 def write_parts(file: str, parts: Iterable[bytes]) -> None:
-    """Write a file that is made while it is written, whole or not at all where it is a file.
+    """Write bytes that are made while they are written; a file appears whole or not at all.
 
     Args:
         file: its path, or `-`.
         parts: its bytes.
 
     Raises:
-        OSError: as the file system says.
+        OSError: when it cannot be written.
     """
     path = Path(file)
     if file == STANDARD:
@@ -99,19 +112,19 @@ def _write_standard(parts: Iterable[bytes]) -> None:
 
 
 def is_standard_output(file: str) -> bool:
-    """Tell whether an output goes where standard output goes."""
+    """Tell whether an output goes to the file that standard output goes to."""
     place = _place(STANDARD)
     return file == STANDARD or (place is not None and place == _place(file))
 
 
 def written_twice(files: Mapping[str, str]) -> tuple[str, str] | None:
-    """Find two outputs that would end up in one file, whatever it is called.
+    """Find two outputs that go to one file, also under two names of it.
 
     Args:
-        files: path of each output, or `-`.
+        files: the path of each output, or `-`.
 
     Returns:
-        The names of the two; None where there are none.
+        The two outputs, or None.
     """
     names: dict[object, str] = {}
     for name, file in files.items():
@@ -122,13 +135,13 @@ def written_twice(files: Mapping[str, str]) -> tuple[str, str] | None:
 
 
 def _place(file: str) -> object:
-    """Give what all names of a file have in common; None for the one that keeps nothing."""
+    """Identify a file, however it is named; None for the null device, which takes any number."""
     if file == STANDARD and sys.stdout is None:
         return STANDARD
     try:
         status = os.fstat(sys.stdout.fileno()) if file == STANDARD else Path(file).stat()
     except OSError:
-        # Not there yet. Where it will be is known by its directory, whatever that is called.
+        # It does not exist yet; its directory and name identify it.
         path = Path(os.path.realpath(file))
         try:
             status = path.parent.stat()

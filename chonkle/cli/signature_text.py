@@ -1,4 +1,4 @@
-"""How commands show what a signature says."""
+"""Signatures as text for people."""
 
 import json
 import textwrap
@@ -8,16 +8,16 @@ from chonkle.cli.output import table
 from chonkle.errors import printable
 from chonkle.formats.signature import Port, Signature
 
-_SHOWN = ("description", "version", "license", "source")
+_FIELDS = ("description", "version", "license", "source")
 _WIDTH = 85
 
 
 def described(signature: Signature) -> list[tuple[str, str]]:
-    """Give the words of a signature as rows of a name and a text; long ones take several rows.
+    """Give the descriptive fields of a signature as rows of a name and a text.
 
-    They are somebody else's: nothing is known of them, except that they are JSON.
+    A long text takes several rows. The fields are not checked before: each may be any JSON value.
     """
-    fields = {name: _wrapped(_text(signature.document.get(name))) for name in _SHOWN}
+    fields = {name: _wrapped(_text(signature.document.get(name))) for name in _FIELDS}
     fields["aliases"] = list(_aliases(signature.document.get("aliases")))
     return [
         (name if number == 0 else "", line)
@@ -60,4 +60,4 @@ def _text(value: object) -> str:
     if value in (None, [], {}):
         return ""
     text = " ".join(value.split()) if isinstance(value, str) else json.dumps(value)
-    return printable(text)  # here already, so that it is short when it is wrapped
+    return printable(text)  # before it is wrapped, since this shortens it

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chonkle.cli.files import is_standard_output, written_twice
+from chonkle.cli.streams import is_standard_output, written_twice
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="makes links")
 

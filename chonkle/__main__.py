@@ -1,0 +1,5 @@
+"""`python -m chonkle`: the command line without an installed script."""
+
+from chonkle.cli import main
+
+main()
