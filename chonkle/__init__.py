@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from chonkle.limits import CompileLimits
     from chonkle.pipeline import PreparedPipeline, prepare
     from chonkle.resolver import Resolver
-    from chonkle.session import Session
+    from chonkle.runtime import Runtime
 
 # Public name -> module. They are imported when first asked for, so that a command pays only for
 # what it uses.
@@ -32,7 +32,7 @@ _PUBLIC = {
     "Resolver": "chonkle.resolver",
     "Limits": "chonkle.backends.base",
     "CompileLimits": "chonkle.limits",
-    "Session": "chonkle.session",
+    "Runtime": "chonkle.runtime",
     "CacheConfig": "chonkle.cache.layers",
     "Seal": "chonkle.cache.record",
     "Signature": "chonkle.formats.signature",
@@ -46,8 +46,8 @@ __all__ = [
     "Limits",
     "PreparedPipeline",
     "Resolver",
+    "Runtime",
     "Seal",
-    "Session",
     "Signature",
     "__version__",
     "prepare",

@@ -19,11 +19,9 @@ from chonkle.fetch import Source
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.signature import Direction, Signature
 from chonkle.formats.values import shown
-from chonkle.limits import CompileLimits
 from chonkle.lock import Lock, Locked, LockKey
 from chonkle.resolver import PipelineResolution, Resolution, Resolver, answer_of
-from chonkle.session import Session
-from chonkle.settings import Settings
+from chonkle.runtime import Runtime, default_runtime
 from chonkle.storage.files import read_file
 
 _FILE_MAX_BYTES = 16 << 20
@@ -34,13 +32,13 @@ _FAILURES_MAX = 1000
 class PreparedPipeline(Closing):
     """A pipeline in one direction with its codecs opened: run it as often as you like.
 
-    It may be shared by threads, and is closed by who prepared it.
+    Threads may share it. The codecs belong to its runtime, and stay open there when it is closed.
 
     Attributes:
         plan: the calls that a run makes.
         composite: the pipeline with what each of its steps is; its signature is the pipeline's.
         resolutions: what was picked for each step of the plan, by its path.
-        session: the session that holds the codecs.
+        runtime: the runtime that holds the codecs.
         limits: what one call of a codec may take.
     """
 
@@ -50,21 +48,19 @@ class PreparedPipeline(Closing):
         *,
         composite: Composite,
         resolutions: Mapping[str, Resolution],
-        session: Session,
-        owns_session: bool,
+        runtime: Runtime,
         limits: Limits,
     ) -> None:
         """Open the codecs of a plan; `prepare` makes the arguments."""
         self.plan = plan
         self.composite = composite
         self.resolutions = resolutions
-        self.session = session
+        self.runtime = runtime
         self.limits = limits
-        self._owns_session = owns_session
         self._codecs: list[Codec] | None = []
         for step in plan.steps:
             try:
-                self._codecs.append(session.open(resolutions[step.path], limits))
+                self._codecs.append(runtime.open(resolutions[step.path], limits))
             except ChonkleError as failure:
                 raise failure.within(f"step `{step.path}`") from failure
 
@@ -89,10 +85,8 @@ class PreparedPipeline(Closing):
         return executor.run(self, inputs)
 
     def close(self) -> None:
-        """Free the codecs. Idempotent."""
+        """Let go of the codecs. Idempotent."""
         self._codecs = None
-        if self._owns_session:
-            self.session.close()
 
 
 def load(pipeline: str | Path | Mapping[str, object]) -> Pipeline:
@@ -131,9 +125,7 @@ def prepare(
     resolver: Resolver | None = None,
     lock: Lock | str | Path | None = None,
     limits: Limits | None = None,
-    session: Session | None = None,
-    settings: Settings | None = None,
-    compile_limits: CompileLimits | None = None,
+    runtime: Runtime | None = None,
 ) -> PreparedPipeline:
     """Parse, resolve, check, plan and open a pipeline.
 
@@ -143,10 +135,7 @@ def prepare(
         resolver: how codecs are picked; the defaults when left out.
         lock: what every codec must be, or the file that says it; nothing else is run.
         limits: what one call of a codec may take.
-        session: shares compiled codecs with other pipelines; its own when left out.
-        settings: directories and modes; the environment's when left out.
-        compile_limits: what compiling a codec may take that is not shipped with chonkle; those of
-            the settings when left out. A session that is given has its own.
+        runtime: holds the configuration and the open codecs; the process's own when left out.
 
     Raises:
         PipelineError: the pipeline is wrong, with every problem together.
@@ -156,44 +145,30 @@ def prepare(
     """
     if direction not in ("encode", "decode", None):
         raise PipelineError("bad direction", expected="`encode` or `decode`", got=shown(direction))
-    settings = settings or Settings.from_environment()
-    resolver = _with_settings(resolver or Resolver(), settings)
+    runtime = runtime or default_runtime()
+    resolver = runtime.complete(resolver)
     if lock is not None:
         resolver = _with_lock(resolver, lock if isinstance(lock, Lock) else Lock.read(Path(lock)))
     parsed = load(pipeline)
     defined = _Definer(resolver).define(parsed)
-    plan = make_plan(defined.composite, direction or parsed.direction)
-    owned = session is None
-    session = session or Session(
-        cache=settings.cache,
-        prepared_calls=settings.prepared_calls,
-        flatten_components=settings.flatten_components,
-        compile_limits=compile_limits or settings.compile_limits,
+    return PreparedPipeline(
+        make_plan(defined.composite, direction or parsed.direction),
+        composite=defined.composite,
+        resolutions=dict(defined.resolutions()),
+        runtime=runtime,
+        limits=limits or Limits(),
     )
-    try:
-        return PreparedPipeline(
-            plan,
-            composite=defined.composite,
-            resolutions=dict(defined.resolutions()),
-            session=session,
-            owns_session=owned,
-            limits=limits or Limits(),
-        )
-    except BaseException:
-        if owned:
-            session.close()
-        raise
 
 
 def define(
-    pipeline: Pipeline, resolver: Resolver | None = None, settings: Settings | None = None
+    pipeline: Pipeline, resolver: Resolver | None = None, runtime: Runtime | None = None
 ) -> tuple[Composite, dict[str, Resolution]]:
     """Resolve every step of a pipeline and check its wiring, opening nothing.
 
     Args:
         pipeline: a parsed pipeline.
         resolver: how codecs are picked; the defaults when left out.
-        settings: directories and modes; the environment's when left out.
+        runtime: holds the configuration; the process's own when left out.
 
     Returns:
         The checked pipeline, and what was picked for each step by its path.
@@ -202,7 +177,7 @@ def define(
         PipelineError: with every problem together.
         ResolveError: a codec is not to be had.
     """
-    resolver = _with_settings(resolver or Resolver(), settings or Settings.from_environment())
+    resolver = (runtime or default_runtime()).complete(resolver)
     defined = _Definer(resolver).define(pipeline)
     return defined.composite, dict(defined.resolutions())
 
@@ -212,7 +187,7 @@ def make_lock(
     *,
     known: Lock | None = None,
     resolver: Resolver | None = None,
-    settings: Settings | None = None,
+    runtime: Runtime | None = None,
 ) -> Lock:
     """Write down what a pipeline, and the pipelines among its steps, would run now.
 
@@ -222,7 +197,7 @@ def make_lock(
         pipeline: a parsed pipeline.
         known: an older lock, whose answers stay. What it says must be there, or be fetched.
         resolver: how other codecs are picked; the defaults when left out.
-        settings: directories and modes; the environment's when left out.
+        runtime: holds the configuration; the process's own when left out.
 
     Raises:
         PipelineError: with every problem together.
@@ -230,7 +205,7 @@ def make_lock(
         LockError: what the older lock says is not to be had, or a step does not allow what was
             picked for it.
     """
-    resolver = _with_settings(resolver or Resolver(), settings or Settings.from_environment())
+    resolver = (runtime or default_runtime()).complete(resolver)
     known = known or Lock()
     definer = _Definer(replace(resolver, lock=known, is_locking=True))
     definer.define(pipeline)
@@ -274,16 +249,6 @@ def _with_lock(resolver: Resolver, lock: Lock) -> Resolver:
                 hint="the lock alone says what is run; `chonkle lock` takes these",
             )
     return replace(resolver, lock=lock)
-
-
-def _with_settings(resolver: Resolver, settings: Settings) -> Resolver:
-    return replace(
-        resolver,
-        codec_store=settings.codec_store if resolver.codec_store is None else resolver.codec_store,
-        force_download=resolver.force_download or settings.force_download,
-        access=resolver.access or settings.access,
-        policy=resolver.policy or settings.read_policy(),
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,19 +118,21 @@ class PipelineResolution:
 class Resolver:
     """Picks implementations.
 
+    None leaves `codec_store`, `force_download`, `access` and `policy` to the runtime.
+
     Attributes:
-        codec_store: directory of installed codecs; None leaves it to the environment.
+        codec_store: directory of installed codecs.
         preference: backends, best first; those left out come after, in the default order.
         overrides: codec id to implementation, as `zlib-rs` or `zlib-rs@1.0.0`.
         force_sources: codec id to source URI; fetched whatever is installed.
         pipeline_sources: codec id to source URI; fetched where nothing is installed.
         paths: codec id to a wasm or pipeline file.
         force_download: fetch from sources even what is installed.
-        access: how servers may be asked; None leaves it to the environment.
+        access: how servers may be asked.
         lock: what every codec must be; None for no lock.
         is_locking: whether the lock is being made: what it does not have is resolved as without
             one, and what is fetched for that is kept.
-        policy: who may sign what; None leaves it to the environment.
+        policy: who may sign what.
     """
 
     codec_store: str | Path | None = None
@@ -139,7 +141,7 @@ class Resolver:
     force_sources: Mapping[str, str] = field(default_factory=dict)
     pipeline_sources: Mapping[str, str] = field(default_factory=dict)
     paths: Mapping[str, str | Path] = field(default_factory=dict)
-    force_download: bool = False
+    force_download: bool | None = None
     access: RegistryAccess | None = None
     lock: Lock | None = None
     is_locking: bool = False
@@ -436,7 +438,7 @@ class Resolver:
             access=self.access or RegistryAccess(),
             kinds=kinds,
             kept=kept,
-            fetch_anew=self.force_download,
+            fetch_anew=bool(self.force_download),
             is_from=None if admission is None else admission.is_from,
         )
         reason = f"{why} {uri}" + (", kept" if fetched.is_kept else "")

@@ -25,10 +25,10 @@
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
 
 from chonkle.cache.layers import SIZE_MAX_BYTES, CacheConfig, Mode
 from chonkle.cache.record import Seal
@@ -55,18 +55,35 @@ _BOOLEANS = {
 }
 
 
+class Given(TypedDict, total=False):
+    """Settings that a caller gives, each instead of what the environment says; see `Settings`.
+
+    A cache may be given as its directory; None keeps no native code.
+    """
+
+    cache: CacheConfig | str | Path | None
+    codec_store: str | Path
+    force_download: bool
+    prepared_calls: bool
+    flatten_components: bool
+    access: RegistryAccess
+    compile_limits: CompileLimits | None
+    policy: str | Path | None
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the environment says.
+    """The configuration of a runtime.
 
     Attributes:
         cache: the AOT cache.
-        codec_store: installed codecs.
+        codec_store: directory of installed codecs.
         force_download: fetch from sources even what is installed.
         prepared_calls: call guests through wasmtime's C API, where that works.
         flatten_components: run components as fast as core modules, where that can be done.
         access: how registries and other servers may be asked.
-        compile_limits: what compiling a codec may take that is not shipped with chonkle.
+        compile_limits: what compiling a codec may take that is not shipped with chonkle, in a
+            process of its own; None compiles in this process, without limits.
         policy: file of a policy; None for none.
     """
 
@@ -76,34 +93,33 @@ class Settings:
     prepared_calls: bool = True
     flatten_components: bool = True
     access: RegistryAccess = field(default_factory=RegistryAccess)
-    compile_limits: CompileLimits = field(default_factory=CompileLimits)
+    compile_limits: CompileLimits | None = field(default_factory=CompileLimits)
     policy: Path | None = None
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
+    def from_environment(
+        cls, environment: Mapping[str, str] | None = None, **given: Unpack[Given]
+    ) -> "Settings":
         """Read the settings.
 
         Args:
             environment: variables; the process's own when left out.
+            given: settings whose variables are not read.
 
         Raises:
             ChonkleError: when a variable has a value that it cannot have.
         """
         variables = os.environ if environment is None else environment
-        store = variables.get("CHONKLE_CODEC_STORE")
-        policy = variables.get("CHONKLE_POLICY")
-        return cls(
-            cache=_cache(variables),
-            codec_store=Path(store) if store else data_home(variables) / "chonkle" / "codecs",
-            force_download=_boolean(variables, "CHONKLE_FORCE_DOWNLOAD"),
-            prepared_calls=_choice(variables, "CHONKLE_CALLS", ("prepared", "public"))
-            == "prepared",
-            flatten_components=_choice(variables, "CHONKLE_COMPONENT", ("flatten", "fallback"))
-            == "flatten",
-            access=_access(variables),
-            compile_limits=_compile_limits(variables),
-            policy=Path(policy) if policy else None,
-        )
+        values: dict[str, Any] = dict(given)
+        for name, read in _READERS.items():
+            if name not in values:
+                values[name] = read(variables)
+        cache, policy = values["cache"], values["policy"]
+        if not isinstance(cache, CacheConfig):
+            values["cache"] = CacheConfig(None if cache is None else Path(cache))
+        values["codec_store"] = Path(values["codec_store"])
+        values["policy"] = None if policy is None else Path(policy)
+        return cls(**values)
 
     def read_policy(self) -> "Policy | None":
         """Read the policy, if there is one.
@@ -161,7 +177,12 @@ def _cache(variables: Mapping[str, str]) -> CacheConfig:
     )
 
 
-def _compile_limits(variables: Mapping[str, str]) -> CompileLimits:
+def read_compile_limits(variables: Mapping[str, str] = os.environ) -> CompileLimits:
+    """Read what compiling a codec may take.
+
+    Raises:
+        ChonkleError: when a variable has a value that it cannot have.
+    """
     limits = CompileLimits()
     seconds = variables.get("CHONKLE_COMPILE_TIMEOUT")
     if seconds:
@@ -282,3 +303,25 @@ def _xdg(variables: Mapping[str, str], name: str, default: str) -> Path:
     # XDG Base Directory Specification: a relative path is invalid and to be ignored.
     value = variables.get(name, "")
     return Path(value) if value.startswith("/") else _home() / default
+
+
+def _codec_store(variables: Mapping[str, str]) -> Path:
+    directory = variables.get("CHONKLE_CODEC_STORE")
+    return Path(directory) if directory else data_home(variables) / "chonkle" / "codecs"
+
+
+# Of each setting: how its variables are read.
+_READERS: dict[str, Callable[[Mapping[str, str]], Any]] = {
+    "cache": _cache,
+    "codec_store": _codec_store,
+    "force_download": lambda variables: _boolean(variables, "CHONKLE_FORCE_DOWNLOAD"),
+    "prepared_calls": lambda variables: (
+        _choice(variables, "CHONKLE_CALLS", ("prepared", "public")) == "prepared"
+    ),
+    "flatten_components": lambda variables: (
+        _choice(variables, "CHONKLE_COMPONENT", ("flatten", "fallback")) == "flatten"
+    ),
+    "access": _access,
+    "compile_limits": read_compile_limits,
+    "policy": lambda variables: variables.get("CHONKLE_POLICY") or None,
+}

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from chonkle.engine import wasmtime_version
-from chonkle.session import Session
+from chonkle.runtime import Runtime
 from chonkle.settings import Settings
 
 # The first call of a codec compiles it, so that times vary by a factor of a thousand.
@@ -69,10 +69,10 @@ def hermetic_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 
 
 @pytest.fixture(scope="session")
-def open_session() -> Callable[..., Session]:
-    """Give a function that opens a session as the run of the tests was told, or as a test says."""
+def open_runtime() -> Callable[..., Runtime]:
+    """Give a function that opens a runtime as the run of the tests was told, or as a test says."""
 
-    def open_(**options: Any) -> Session:  # noqa: ANN401 - those of Session
+    def open_(**options: Any) -> Runtime:  # noqa: ANN401 - those of Runtime
         told = Settings.from_environment()
         usual = {
             "prepared_calls": told.prepared_calls,
@@ -80,7 +80,7 @@ def open_session() -> Callable[..., Session]:
             # Tests write many codecs, and trust them.
             "compile_limits": None,
         }
-        return Session(**{**usual, **options})
+        return Runtime(**{**usual, **options})
 
     return open_
 

@@ -151,7 +151,7 @@ def _too_much_memory(job: Job) -> LimitExceeded:
 def _unstarted(what: str, reason: str) -> CacheError:
     return CacheError(
         f"{what}: the process that compiles it cannot be started: {reason}",
-        hint="`Session(compile_limits=None)` compiles in this process, without limits",
+        hint="`Runtime(compile_limits=None)` compiles in this process, without limits",
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from chonkle.cli.options import check_used, resolver_of, resolver_options
+from chonkle.cli.options import check_used, resolver_of, resolver_options, runtime_of
 from chonkle.cli.output import print_json, print_lines
 from chonkle.cli.signals import interruptible
 from chonkle.errors import LockError
@@ -35,14 +35,14 @@ def lock(pipeline: Path, *, update: bool, check: bool, as_json: bool, **options:
     """
     parsed = load(pipeline)
     path = lock_path(pipeline)
-    resolver = resolver_of(options)
+    resolver, runtime = resolver_of(options), runtime_of(options)
     old = Lock.read(path) if path.exists() else None
     named = (*resolver.overrides, *resolver.force_sources, *resolver.paths)
     known = None if old is None or update else old.without(named)
     with interruptible():
         if named:
-            check_used(resolver, define(parsed, resolver)[0])
-        new = make_lock(parsed, known=known, resolver=resolver)
+            check_used(resolver, define(parsed, resolver, runtime)[0])
+        new = make_lock(parsed, known=known, resolver=resolver, runtime=runtime)
     changes = list(differences(old or Lock(), new))
     is_current = old is not None and not changes
     if as_json:

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ from chonkle.dag.plan import Composite
 from chonkle.errors import ChonkleError, ResolveError, StoreError, suggest
 from chonkle.limits import CompileLimits
 from chonkle.resolver import Resolver
-from chonkle.settings import Settings, parse_size
+from chonkle.runtime import Runtime
+from chonkle.settings import Given, parse_size, read_compile_limits
 
 if TYPE_CHECKING:
     from chonkle.policy import Policy
@@ -225,15 +227,32 @@ def compile_options[F: Callable[..., Any]](command: F) -> F:
     return command
 
 
-def compile_limits_of(options: Mapping[str, Any], settings: Settings) -> CompileLimits:
-    """Make limits of the options that `compile_options` added, and of the settings."""
-    limits = settings.compile_limits
-    timeout_s, memory_bytes = options["compile_timeout"], options["compile_memory"]
+def compile_limits_of(options: Mapping[str, Any]) -> CompileLimits:
+    """Make limits of the options that `compile_options` added, and of the environment."""
+    given = {
+        "timeout_s": options["compile_timeout"],
+        "memory_bytes": options["compile_memory"],
+    }
+    limits = read_compile_limits()
     with checked_limits():
-        return CompileLimits(
-            timeout_s=limits.timeout_s if timeout_s is None else timeout_s,
-            memory_bytes=limits.memory_bytes if memory_bytes is None else memory_bytes,
-        )
+        return replace(limits, **{name: each for name, each in given.items() if each is not None})
+
+
+def runtime_of(options: Mapping[str, Any]) -> Runtime:
+    """Make a runtime; the environment decides what a command's options leave out.
+
+    Args:
+        options: those of the command, of which `codec_store`, `policy` and what `compile_options`
+            added count.
+    """
+    given = Given()
+    if options.get("codec_store") is not None:
+        given["codec_store"] = options["codec_store"]
+    if options.get("policy") is not None:
+        given["policy"] = options["policy"]
+    if "compile_timeout" in options:
+        given["compile_limits"] = compile_limits_of(options)
+    return Runtime(**given)
 
 
 def resolver_options[F: Callable[..., Any]](command: F) -> F:
@@ -268,12 +287,10 @@ def check_used(resolver: Resolver, composite: Composite) -> None:
 def resolver_of(options: dict[str, Any]) -> Resolver:
     """Make a resolver of the options that `resolver_options` added."""
     return Resolver(
-        codec_store=options["codec_store"],
         preference=options["preference"],
         overrides=to_mapping(options["overrides"], "--override"),
         force_sources=to_mapping(options["force_sources"], "--source"),
         paths=to_mapping(options["paths"], "--codec-path"),
-        policy=read_policy(options["policy"]),
     )
 
 

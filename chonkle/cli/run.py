@@ -14,10 +14,10 @@ from chonkle.cli.options import (
     Seconds,
     Size,
     check_used,
-    compile_limits_of,
     compile_options,
     resolver_of,
     resolver_options,
+    runtime_of,
     to_mapping,
 )
 from chonkle.cli.output import print_json, print_lines, table
@@ -33,7 +33,6 @@ from chonkle.cli.usage import WrongUsage, checked_limits
 from chonkle.errors import PipelineError, offer
 from chonkle.lock import lock_path
 from chonkle.pipeline import PreparedPipeline, load, prepare
-from chonkle.settings import Settings
 
 
 @click.command
@@ -115,19 +114,17 @@ def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's optio
         limits = Limits(memory_bytes=memory, output_bytes=memory, timeout_s=options["timeout"])
     started = time.perf_counter()
     resolver = resolver_of(options)
-    settings = Settings.from_environment()
-    # Compiling may take seconds.
-    with interruptible():
-        opened = prepare(
-            pipeline,
-            direction=options["direction"],
-            resolver=resolver,
-            lock=lock_path(pipeline) if options["locked"] else None,
-            limits=limits,
-            settings=settings,
-            compile_limits=compile_limits_of(options, settings),
-        )
-    with opened as prepared:
+    with runtime_of(options) as runtime:
+        # Compiling may take seconds.
+        with interruptible():
+            prepared = prepare(
+                pipeline,
+                direction=options["direction"],
+                resolver=resolver,
+                lock=lock_path(pipeline) if options["locked"] else None,
+                limits=limits,
+                runtime=runtime,
+            )
         prepared_s = time.perf_counter() - started
         check_used(resolver, prepared.composite)
         ran_s = _run_on(files, prepared) if files.outputs else None
@@ -211,7 +208,7 @@ def _check_outputs(prepared: PreparedPipeline, files: Mapping[str, str]) -> None
 def _explain(
     prepared: PreparedPipeline, prepared_s: float, ran_s: float | None, *, as_json: bool
 ) -> None:
-    counts = prepared.session.counts
+    counts = prepared.runtime.counts
     steps = [
         {
             "step": step.path,

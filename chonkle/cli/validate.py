@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from chonkle.cli.options import check_used, resolver_of, resolver_options
+from chonkle.cli.options import check_used, resolver_of, resolver_options, runtime_of
 from chonkle.cli.output import print_json, print_lines
 from chonkle.cli.signature_text import port_table
 from chonkle.dag.plan import make_plan
@@ -32,8 +32,8 @@ def validate(pipeline: Path, *, as_json: bool, **options: Any) -> None:  # noqa:
       chonkle validate tile.json --preference core --json
     """
     parsed = load(pipeline)
-    resolver = resolver_of(options)
-    composite, resolutions = define(parsed, resolver)
+    resolver, runtime = resolver_of(options), runtime_of(options)
+    composite, resolutions = define(parsed, resolver, runtime)
     check_used(resolver, composite)
     plan = make_plan(composite, parsed.direction)
     inverse = opposite(parsed.direction)

@@ -32,7 +32,7 @@ from chonkle.storage.store import WasmCodec, bundled_store
 
 TARGET_MS = 1.0
 LIMITS = chonkle.Limits()
-COLUMNS = ("codec", "artifacts", "cold", "warm", "files", "beyond", "session", "open")
+COLUMNS = ("codec", "artifacts", "cold", "warm", "files", "beyond", "runtime", "open")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class Row:
         warm_ms: with a warm cache: loaded.
         files_ms: its artifacts read and hashed only.
         beyond_ms: the difference of those two.
-        session_ms: opened in a new session with a warm cache.
-        open_ms: opened again in the same session.
+        session_ms: opened in a new runtime with a warm cache.
+        open_ms: opened again in the same runtime.
     """
 
     codec: WasmCodec
@@ -113,12 +113,12 @@ def measure(codec: WasmCodec, folder: Path, *, repeats: int) -> Row:
     (entry,) = directory.entries()
     assert entry.record is not None
     paths = directory.checked_artifacts(entry.record)
-    files, warms, sessions, opens = [], [], [], []
+    files, warms, runtimes, opens = [], [], [], []
     for _ in range(repeats):
         files.append(read_and_hash(paths))
         warms.append(get(codec, directory.root, wanted="loaded"))
         session_ms, open_ms = open_twice(codec, directory.root)
-        sessions.append(session_ms)
+        runtimes.append(session_ms)
         opens.append(open_ms)
     return Row(
         codec,
@@ -128,7 +128,7 @@ def measure(codec: WasmCodec, folder: Path, *, repeats: int) -> Row:
         warm_ms=statistics.median(warms),
         files_ms=statistics.median(files),
         beyond_ms=statistics.median(warm - alone for warm, alone in zip(warms, files, strict=True)),
-        session_ms=statistics.median(sessions),
+        session_ms=statistics.median(runtimes),
         open_ms=statistics.median(opens),
     )
 
@@ -150,16 +150,16 @@ def get(codec: WasmCodec, root: Path, *, wanted: str) -> float:
 
 
 def open_twice(codec: WasmCodec, root: Path) -> tuple[float, float]:
-    """Open a codec twice in a new session; return both times in milliseconds."""
+    """Open a codec twice in a new runtime; return both times in milliseconds."""
     resolution = Resolution(codec.kind, codec.signature, "to be measured", codec)
     started = time.perf_counter()
-    session = chonkle.Session(cache=root)
-    session.open(resolution, LIMITS)
+    runtime = chonkle.Runtime(cache=root)
+    runtime.open(resolution, LIMITS)
     between = time.perf_counter()
-    session.open(resolution, LIMITS)
+    runtime.open(resolution, LIMITS)
     ended = time.perf_counter()
-    with session:
-        assert session.counts.loaded == 1
+    with runtime:
+        assert runtime.counts.loaded == 1
     return (between - started) * 1e3, (ended - between) * 1e3
 
 

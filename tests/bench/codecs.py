@@ -53,19 +53,19 @@ def main() -> None:
     signatures = shipped(options.codec)
     with (
         tempfile.TemporaryDirectory(prefix="chonkle-bench-") as temporary,
-        chonkle.Session(cache=Path(temporary)) as session,
+        chonkle.Runtime(cache=Path(temporary)) as runtime,
     ):
         print(HEAD)
-        rows = list(measure_all(signatures, session, effort))
+        rows = list(measure_all(signatures, runtime, effort))
         missing = {case.codec_id for case in CASES} - {each.codec_id for each in signatures}
         if missing and not options.codec:
             print(f"not here yet: {', '.join(sorted(missing))}")
         print("\ntargets, as times as fast")
         there = {each.codec_id for each in signatures}
-        targets = [*printed(outcomes(rows)), *printed(measure_chains(session, effort, there))]
+        targets = [*printed(outcomes(rows)), *printed(measure_chains(runtime, effort, there))]
         memory = list(
             printed(
-                measure_growth(cases_of(signature)[0], signature, chunks=chunks, session=session)
+                measure_growth(cases_of(signature)[0], signature, chunks=chunks, runtime=runtime)
                 for signature in signatures
             )
         )
@@ -94,14 +94,14 @@ def shipped(wanted: Sequence[str] | None) -> list[Signature]:
 
 
 def measure_all(
-    signatures: Sequence[Signature], session: chonkle.Session, effort: Effort
+    signatures: Sequence[Signature], runtime: chonkle.Runtime, effort: Effort
 ) -> Iterator[Row]:
     """Measure codecs; print each row at once, and each case that could not be measured."""
     for signature in signatures:
         for case in cases_of(signature):
             try:
                 for size in SIZES:
-                    for row in measure(case, signature, size, session=session, effort=effort):
+                    for row in measure(case, signature, size, runtime=runtime, effort=effort):
                         print(text_of(row), flush=True)
                         yield row
             except (ChonkleError, AssertionError, ModuleNotFoundError) as failure:

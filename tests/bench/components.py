@@ -49,8 +49,8 @@ def main() -> None:
     ]
     with tempfile.TemporaryDirectory(prefix="chonkle-bench-") as temporary:
         cache = Path(temporary)
-        flat = chonkle.Session(cache=cache)
-        whole = chonkle.Session(cache=cache, flatten_components=False)
+        flat = chonkle.Runtime(cache=cache)
+        whole = chonkle.Runtime(cache=cache, flatten_components=False)
         with flat, whole:
             compare(cases, flat, whole, divisor=10 if quick else 1)
             call_costs(flat, repeats=2000 if quick else 20000)
@@ -70,12 +70,12 @@ def pipeline(codec_id: str, parameters: Mapping[str, int]) -> dict[str, object]:
     }
 
 
-def prepared(case: Case, backend: str, session: chonkle.Session) -> chonkle.PreparedPipeline:
+def prepared(case: Case, backend: str, runtime: chonkle.Runtime) -> chonkle.PreparedPipeline:
     """Prepare a case on a backend."""
     return chonkle.prepare(
         pipeline(case.codec_id, case.parameters),
         resolver=chonkle.Resolver(preference=[backend]),
-        session=session,
+        runtime=runtime,
     )
 
 
@@ -97,7 +97,7 @@ def in_turn(calls: Sequence[Callable[[], object]], repeats: int) -> list[float]:
 
 
 def compare(
-    cases: Sequence[Case], flat: chonkle.Session, whole: chonkle.Session, *, divisor: int
+    cases: Sequence[Case], flat: chonkle.Runtime, whole: chonkle.Runtime, *, divisor: int
 ) -> None:
     """Print each case on core, flattened and with wasmtime's component support."""
     columns = ("milliseconds a run", "core", "flattened", "wasmtime.component")
@@ -121,12 +121,12 @@ def compare(
     print("        flattened at most 0.025 ms at 1 KiB\n")
 
 
-def call_costs(session: chonkle.Session, *, repeats: int) -> None:
+def call_costs(runtime: chonkle.Runtime, *, repeats: int) -> None:
     """Print the time of a call with 64 bytes."""
     case = Case("identity 64 B", "identity", bytes(64), 0, 0, {})
     inputs = {"bytes": case.data}
     for backend in ("core", "component"):
-        run = prepared(case, backend, session)
+        run = prepared(case, backend, runtime)
         (codec,) = run.codecs
         whole, bare = in_turn(
             [partial(chonkle.run, run, inputs), partial(codec.call, "decode", inputs)],
@@ -139,11 +139,11 @@ def call_costs(session: chonkle.Session, *, repeats: int) -> None:
     print("wanted, core: at most 6 us and 3 us\n")
 
 
-def two_threads(encoded: bytes, session: chonkle.Session, *, repeats: int) -> None:
+def two_threads(encoded: bytes, runtime: chonkle.Runtime, *, repeats: int) -> None:
     """Print the speed of two threads as a multiple of one."""
     case = Case("zlib", "zlib", encoded, 0, 0, {})
     for backend in ("core", "component"):
-        run = prepared(case, backend, session)
+        run = prepared(case, backend, runtime)
 
         def work(run: chonkle.PreparedPipeline = run) -> None:
             for _ in range(repeats):

@@ -27,13 +27,13 @@ from chonkle.errors import LimitExceeded
 
 warnings.simplefilter("ignore", DeprecationWarning)
 folder = Path.cwd()
-session = chonkle.Session(cache=folder / "cache")
+runtime = chonkle.Runtime(cache=folder / "cache")
 
 
 def prepare(name, timeout_s, preference="core", **paths):
     return chonkle.prepare(
         json.loads((folder / name).read_text()),
-        session=session,
+        runtime=runtime,
         limits=chonkle.Limits(timeout_s=timeout_s),
         resolver=chonkle.Resolver(preference=[preference], paths=paths),
     )

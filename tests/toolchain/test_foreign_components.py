@@ -24,7 +24,7 @@ from chonkle.errors import CodecError, CodecTrap
 from chonkle.formats.component_binary import read_interface
 from chonkle.formats.signature import Direction, Signature, embed_signature
 from chonkle.resolver import Resolution
-from chonkle.session import Session
+from chonkle.runtime import Runtime
 from chonkle.storage.store import WasmCodec
 from tests.toolchain.build_foreign import (
     build_c_component,
@@ -65,15 +65,15 @@ class Foreign:
     codec: WasmCodec
     caches: Mapping[str, Path]
 
-    def session(self, setting: str) -> Session:
-        """Open a session that may not compile."""
-        return Session(
+    def runtime(self, setting: str) -> Runtime:
+        """Open a runtime that may not compile."""
+        return Runtime(
             cache=CacheConfig(self.caches[setting], mode="only"),
             flatten_components=setting == "flatten",
         )
 
-    def open(self, session: Session) -> Codec:
-        return session.open(Resolution("component", SIGNATURE, "test", self.codec), Limits())
+    def open(self, runtime: Runtime) -> Codec:
+        return runtime.open(Resolution("component", SIGNATURE, "test", self.codec), Limits())
 
 
 def build(name: str, tools: Tools, make_folder: Callable[[str], Path]) -> bytes:
@@ -95,9 +95,9 @@ def foreign(
     caches = {setting: tmp_path_factory.mktemp(setting) for setting in KINDS}
     made = Foreign(request.param, WasmCodec.from_bytes(wasm, "foreign.wasm"), caches)
     for setting, cache in caches.items():
-        with Session(cache=cache, flatten_components=setting == "flatten") as session:
-            made.open(session)
-            assert session.counts.compiled == 1
+        with Runtime(cache=cache, flatten_components=setting == "flatten") as runtime:
+            made.open(runtime)
+            assert runtime.counts.compiled == 1
     return made
 
 
@@ -109,8 +109,8 @@ def setting(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def codec(foreign: Foreign, setting: str) -> Iterator[Codec]:
-    with foreign.session(setting) as session:
-        opened = foreign.open(session)
+    with foreign.runtime(setting) as runtime:
+        opened = foreign.open(runtime)
         assert type(opened) is KINDS[setting]
         yield opened
 
@@ -123,7 +123,7 @@ def test_it_wants_wasi_of_the_host(foreign: Foreign) -> None:
 
 @pytest.mark.parametrize("direction", ["encode", "decode"])
 def test_both_ways_of_running_it_give_the_same(foreign: Foreign, direction: Direction) -> None:
-    with foreign.session("flatten") as flattening, foreign.session("fallback") as falling_back:
+    with foreign.runtime("flatten") as flattening, foreign.runtime("fallback") as falling_back:
         codecs = [foreign.open(flattening), foreign.open(falling_back)]
         assert [type(each) for each in codecs] == list(KINDS.values())
         for what, ports in INPUTS.items():
@@ -153,13 +153,13 @@ def test_the_time_is_denied_by_name_and_the_next_call_works(codec: Codec) -> Non
 def test_a_warm_load_compiles_nothing(
     foreign: Foreign, setting: str, record_property: Callable[[str, object], None]
 ) -> None:
-    with foreign.session(setting) as session:
+    with foreign.runtime(setting) as runtime:
         started = time.perf_counter()
-        opened = foreign.open(session)
+        opened = foreign.open(runtime)
         loaded = time.perf_counter()
         opened.call("decode", {"bytes": b"x"})
         called = time.perf_counter()
-        assert (session.counts.loaded, session.counts.compiled) == (1, 0)
+        assert (runtime.counts.loaded, runtime.counts.compiled) == (1, 0)
     # A figure to look at; a bound would fail on a busy machine.
     record_property(
         "measured",

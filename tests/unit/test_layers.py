@@ -1,8 +1,8 @@
 """The layers of `chonkle`: imports go down, third-party packages stay where they are listed.
 
 ```
-L6  pipeline  settings  cli                  what users touch
-L5  resolver  lock  installing  executor  session        choosing and running
+L6  pipeline  cli                            what users touch
+L5  resolver  lock  installing  executor  settings  runtime        choosing and running
 L4  backends                                 a codec, however it is made
 L3  oci  fetch                               bytes from elsewhere
 L2  cache  storage  engine                   bytes at rest, and the compiler
@@ -126,12 +126,12 @@ RULES: Mapping[str, Rule] = {
         never="cache storage engine oci fetch backends.wasm backends.native",
     ),
     "chonkle.installing": rule(5),
-    "chonkle.session": rule(5, beside="resolver executor"),
-    "chonkle.settings": Rule(layer=6, environment=True),
-    "chonkle.pipeline": rule(6, beside="settings"),
+    "chonkle.settings": Rule(layer=5, environment=True),
+    "chonkle.runtime": rule(5, beside="resolver settings"),
+    "chonkle.pipeline": rule(6),
     # A command is imported when it is used, by the name in a table.
     "chonkle.__main__": rule(6, beside="cli"),
-    "chonkle.cli": replace(rule(6, "click", beside="pipeline settings"), computed=True),
+    "chonkle.cli": replace(rule(6, "click", beside="pipeline"), computed=True),
 }
 # The façade: its version and what it re-exports, late. Modules below import from where a thing is
 # made.
@@ -156,7 +156,7 @@ BUILD_SIDE_USES = (
     "chonkle.cache",
     "chonkle.backends",
     "chonkle.resolver",
-    "chonkle.session",
+    "chonkle.runtime",
     "chonkle.pipeline",
     "chonkle.settings",
     # How a command prints, how it ends that was told to, how it is told of registries, and the

@@ -13,7 +13,7 @@ from chonkle.locking import ForkableLock
 
 type MakeCodec = Callable[..., bytes]
 
-# A thread compiles for ever, holding the lock of a session or of its desk, while another forks.
+# A thread compiles for ever, holding the lock of a runtime or of its desk, while another forks.
 FORK = """
 import os, signal, sys, threading
 from pathlib import Path
@@ -21,13 +21,13 @@ from chonkle.backends.base import Limits
 from chonkle.backends.wasm.trampoline import CORE_DESK
 from chonkle.cache.native import ModuleCompiler
 from chonkle.resolver import Resolution
-from chonkle.session import Session
+from chonkle.runtime import Runtime
 from chonkle.formats.wasm_binary import without_custom_sections
 from chonkle.storage.store import WasmCodec
 
 codec = WasmCodec.from_file(Path(sys.argv[1]))
 resolution = Resolution("core", codec.signature, "test", codec)
-stuck = without_custom_sections({"session": codec.wasm, "desk": CORE_DESK.wasm()}[sys.argv[2]])
+stuck = without_custom_sections({"runtime": codec.wasm, "desk": CORE_DESK.wasm()}[sys.argv[2]])
 compile, parent, is_stuck = ModuleCompiler.compile, os.getpid(), threading.Event()
 
 
@@ -40,14 +40,14 @@ def compile_or_wait(self, engine, wasm):
 
 ModuleCompiler.compile = compile_or_wait
 # It compiles in this process, where this program can hold it up.
-session = Session(cache=None, compile_limits=None)
-threading.Thread(target=session.warm, args=(resolution, Limits()), daemon=True).start()
+runtime = Runtime(cache=None, compile_limits=None)
+threading.Thread(target=runtime.warm, args=(resolution, Limits()), daemon=True).start()
 is_stuck.wait()
 child = os.fork()
 if child == 0:
     signal.alarm(30)
-    session.warm(resolution, Limits())
-    opened = session.open(resolution, Limits())
+    runtime.warm(resolution, Limits())
+    opened = runtime.open(resolution, Limits())
     os._exit(opened.call("encode", {"bytes": b"x"}) != {"bytes": b"x"})
 _, status = os.waitpid(child, 0)
 print(os.waitstatus_to_exitcode(status), flush=True)
@@ -56,7 +56,7 @@ os._exit(0)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
-@pytest.mark.parametrize("held", ["session", "desk"])
+@pytest.mark.parametrize("held", ["runtime", "desk"])
 def test_a_child_opens_codecs_whatever_threads_of_its_parent_do(
     tmp_path: Path, make_codec: MakeCodec, held: str
 ) -> None:

@@ -11,8 +11,7 @@ from chonkle.dag import graph
 from chonkle.errors import CodecTrap, PipelineError, ResolveError
 from chonkle.pipeline import define, load, prepare
 from chonkle.resolver import PipelineResolution, Resolution, Resolver
-from chonkle.session import Session
-from chonkle.settings import Settings
+from chonkle.runtime import Runtime
 
 type MakeCodec = Callable[..., bytes]
 BYTES = {"type": "bytes"}
@@ -35,13 +34,9 @@ def chain(*codec_ids: str, codec_id: str = "p", **more: object) -> dict[str, Any
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(CacheConfig(tmp_path / "cache", mode="off"), codec_store=tmp_path / "store")
-
-
-@pytest.fixture
-def session(open_session: Callable[..., Session]) -> Iterator[Session]:
-    with open_session(cache=None) as opened:
+def runtime(tmp_path: Path, open_runtime: Callable[..., Runtime]) -> Iterator[Runtime]:
+    cache = CacheConfig(tmp_path / "cache", mode="off")
+    with open_runtime(cache=cache, codec_store=tmp_path / "store") as opened:
         yield opened
 
 
@@ -101,15 +96,13 @@ def test_what_is_no_document_is_refused(document: Any) -> None:  # noqa: ANN401 
 def test_a_prepared_pipeline_runs_as_often_as_you_like(
     direction: Any,  # noqa: ANN401 - a literal
     echo: Resolver,
-    settings: Settings,
-    session: Session,
+    runtime: Runtime,
 ) -> None:
     with prepare(
         chain("echo", "echo"),
         direction=direction,
         resolver=echo,
-        settings=settings,
-        session=session,
+        runtime=runtime,
     ) as prepared:
         for data in (b"abc", b"", b"x" * 1000):
             assert prepared.run({"bytes": data}) == {"bytes": data}
@@ -130,17 +123,13 @@ def test_another_direction_is_refused(direction: Any) -> None:  # noqa: ANN401 -
         prepare(chain("echo"), direction=direction)
 
 
-def test_a_session_that_was_handed_in_stays_open(
-    echo: Resolver, settings: Settings, session: Session
-) -> None:
+def test_a_session_that_was_handed_in_stays_open(echo: Resolver, runtime: Runtime) -> None:
     for _ in range(2):
-        with prepare(chain("echo"), resolver=echo, settings=settings, session=session) as prepared:
+        with prepare(chain("echo"), resolver=echo, runtime=runtime) as prepared:
             assert prepared.run({"bytes": b"a"}) == {"bytes": b"a"}
 
 
-def test_a_failing_step_is_named(
-    tmp_path: Path, make_codec: MakeCodec, settings: Settings, session: Session
-) -> None:
+def test_a_failing_step_is_named(tmp_path: Path, make_codec: MakeCodec, runtime: Runtime) -> None:
     # `other` gives nothing under its own name.
     path = tmp_path / "echo.wasm"
     wasm = make_codec().replace(b'"outputs":{"bytes"', b'"outputs":{"other"')
@@ -149,21 +138,21 @@ def test_a_failing_step_is_named(
     document["outputs"] = {"bytes": "s0.other"}
     resolver = Resolver(paths={"echo": path})
     with (
-        prepare(document, resolver=resolver, settings=settings, session=session) as prepared,
+        prepare(document, resolver=resolver, runtime=runtime) as prepared,
         pytest.raises(CodecTrap, match=r"step `s0`: .* did not return its port `other`"),
     ):
         prepared.run({"bytes": b"a"})
 
 
-def test_every_codec_that_is_missing_is_named(settings: Settings) -> None:
+def test_every_codec_that_is_missing_is_named(runtime: Runtime) -> None:
     with pytest.raises(PipelineError) as caught:
-        prepare(chain("nothing", "identity", "nowhere"), settings=settings)
+        prepare(chain("nothing", "identity", "nowhere"), runtime=runtime)
     assert [problem.partition(";")[0] for problem in caught.value.problems] == [
         "step `s0`: no implementation of codec `nothing`",
         "step `s2`: no implementation of codec `nowhere`",
     ]
     with pytest.raises(ResolveError, match=r"^step `s0`: no implementation of codec `nothing`"):
-        prepare(chain("nothing"), settings=settings)
+        prepare(chain("nothing"), runtime=runtime)
 
 
 # Pipelines in pipelines
@@ -179,8 +168,7 @@ def test_a_pipeline_is_a_step_of_another(
     direction: Any,  # noqa: ANN401 - a literal
     tmp_path: Path,
     make_codec: MakeCodec,
-    settings: Settings,
-    session: Session,
+    runtime: Runtime,
 ) -> None:
     echo = tmp_path / "echo.wasm"
     echo.write_bytes(make_codec())
@@ -189,7 +177,7 @@ def test_a_pipeline_is_a_step_of_another(
         chain("echo", "echo", codec_id="inner", sources={"echo": echo.as_uri()}),
     )
     outer = chain("inner", "inner", sources={"inner": inner})
-    with prepare(outer, direction=direction, settings=settings, session=session) as prepared:
+    with prepare(outer, direction=direction, runtime=runtime) as prepared:
         assert prepared.run({"bytes": b"abc"}) == {"bytes": b"abc"}
         assert set(prepared.resolutions) == {"s0/s0", "s0/s1", "s1/s0", "s1/s1"}
         assert prepared.composite.codec_ids() == {"inner", "echo"}
@@ -197,28 +185,28 @@ def test_a_pipeline_is_a_step_of_another(
 
 @pytest.mark.parametrize("width", [1, 5])
 def test_a_pipeline_that_contains_itself_is_refused_at_once(
-    tmp_path: Path, settings: Settings, width: int
+    tmp_path: Path, runtime: Runtime, width: int
 ) -> None:
     path = tmp_path / "loop.json"
     uri = path.as_uri()
     write(path, chain(*["loop"] * width, codec_id="loop", sources={"loop": uri}))
     with pytest.raises(PipelineError, match="a pipeline contains itself: `loop` -> `loop`"):
-        prepare(path, settings=settings)
+        prepare(path, runtime=runtime)
 
 
-def test_pipelines_that_contain_each_other_are_refused(tmp_path: Path, settings: Settings) -> None:
+def test_pipelines_that_contain_each_other_are_refused(tmp_path: Path, runtime: Runtime) -> None:
     sources = {name: (tmp_path / f"{name}.json").as_uri() for name in "ab"}
     write(tmp_path / "a.json", chain("b", "b", codec_id="a", sources=sources))
     write(tmp_path / "b.json", chain("a", "a", codec_id="b", sources=sources))
     with pytest.raises(PipelineError, match="a pipeline contains itself: `a` -> `b` -> `a`"):
-        prepare(tmp_path / "a.json", settings=settings)
+        prepare(tmp_path / "a.json", runtime=runtime)
 
 
-def test_defining_opens_nothing(echo: Resolver, settings: Settings) -> None:
-    composite, resolutions = define(load(chain("echo")), echo, settings)
+def test_defining_opens_nothing(echo: Resolver, runtime: Runtime) -> None:
+    composite, resolutions = define(load(chain("echo")), echo, runtime)
     assert set(composite.signature.takes("decode")) == {"bytes"}
     assert resolutions["s0"].label == "echo-a@1.0.0 (core)"
-    assert not (settings.cache.root or Path()).exists()
+    assert not (runtime.settings.cache.root or Path()).exists()
 
 
 def test_small_files_do_not_multiply_without_end(tmp_path: Path) -> None:
@@ -246,7 +234,7 @@ def test_small_files_do_not_multiply_without_end(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", [17, 18])
 def test_pipelines_nest_to_a_depth(
-    tmp_path: Path, settings: Settings, echo: Resolver, count: int
+    tmp_path: Path, runtime: Runtime, echo: Resolver, count: int
 ) -> None:
     paths = {f"level{level}": tmp_path / f"{level}.json" for level in range(count)}
     for level in range(count):
@@ -256,34 +244,34 @@ def test_pipelines_nest_to_a_depth(
     top = load(paths[f"level{count - 1}"])
     resolver = Resolver(paths={**paths, **echo.paths})
     if count == 17:
-        _, resolutions = define(top, resolver, settings)
+        _, resolutions = define(top, resolver, runtime)
         assert len(resolutions) == count
         return
     with pytest.raises(PipelineError, match="levels of pipelines within pipelines"):
-        define(top, resolver, settings)
+        define(top, resolver, runtime)
 
 
 def test_a_large_pipeline_that_is_used_often_is_refused_before_it_is_planned(
-    tmp_path: Path, settings: Settings, echo: Resolver
+    tmp_path: Path, runtime: Runtime, echo: Resolver
 ) -> None:
     inner = tmp_path / "inner.json"
     paths = {"inner": inner, **echo.paths}
     write(inner, chain(*["echo"] * 20_000, codec_id="inner"))
     with pytest.raises(PipelineError, match=r"at most 100000 steps, .* got 19980999 steps"):
-        define(load(chain(*["inner"] * 999)), Resolver(paths=paths), settings)
+        define(load(chain(*["inner"] * 999)), Resolver(paths=paths), runtime)
 
 
-def test_ports_and_constants_count_too(tmp_path: Path, settings: Settings, echo: Resolver) -> None:
+def test_ports_and_constants_count_too(tmp_path: Path, runtime: Runtime, echo: Resolver) -> None:
     inner = tmp_path / "inner.json"
     paths = {"inner": inner, **echo.paths}
     constants = {f"c{index}": {"type": "int", "value": 1} for index in range(20_000)}
     write(inner, chain("echo", codec_id="inner") | {"constants": constants})
     with pytest.raises(PipelineError, match=r"2000000 ports, constants .* got 200 steps"):
-        define(load(chain(*["inner"] * 100)), Resolver(paths=paths), settings)
+        define(load(chain(*["inner"] * 100)), Resolver(paths=paths), runtime)
 
 
 def test_each_codec_is_resolved_once_also_where_there_is_none(
-    tmp_path: Path, settings: Settings, echo: Resolver, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, runtime: Runtime, echo: Resolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
     resolve = Resolver.resolve
@@ -299,7 +287,7 @@ def test_each_codec_is_resolved_once_also_where_there_is_none(
     paths = {"inner": inner, **echo.paths}
     write(inner, chain(*["echo"] * 3, *["none"] * 3, codec_id="inner"))
     with pytest.raises(PipelineError) as caught:
-        define(load(chain("inner", "echo", "none", "inner")), Resolver(paths=paths), settings)
+        define(load(chain("inner", "echo", "none", "inner")), Resolver(paths=paths), runtime)
     assert sorted(asked) == ["echo", "inner", "none"]
     starts = [problem.partition(": no implementation")[0] for problem in caught.value.problems]
     # What is wrong with a pipeline is said at its first use.
@@ -310,10 +298,10 @@ def test_each_codec_is_resolved_once_also_where_there_is_none(
     ]
 
 
-def test_the_search_for_codecs_ends_when_many_are_missing(settings: Settings) -> None:
+def test_the_search_for_codecs_ends_when_many_are_missing(runtime: Runtime) -> None:
     names = [f"missing{index}" for index in range(1500)]
     with pytest.raises(PipelineError) as caught:
-        define(load(chain(*names)), settings=settings)
+        define(load(chain(*names)), runtime=runtime)
     assert len(caught.value.problems) == 1001
     assert caught.value.problems[-1] == "the steps after these were not looked at"
     assert str(caught.value).endswith("  and 951 more")

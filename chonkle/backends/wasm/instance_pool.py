@@ -5,6 +5,7 @@ instance whose guest trapped is never given back.
 """
 
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -32,7 +33,7 @@ class Pooled(Protocol):
 
 
 class IdleInstances:
-    """Bounds how many instances wait for calls, and their memory, over all codecs of a session.
+    """Bounds how many instances wait for calls, and their memory, over all codecs of a runtime.
 
     Instances that are in a call are not bounded. Those that were given back longest ago go first.
 
@@ -51,16 +52,20 @@ class IdleInstances:
         """
         self.count_max = count_max
         self._bytes_max = bytes_max
-        # What waits in each pool, and not the pools: those hold this.
-        self._waiting: list[deque[Any]] = []
+        # What waits in each pool, as long as there is that pool.
+        self._pools: list[weakref.ref[deque[Any]]] = []
 
     def add_pool(self, waiting: deque[Any]) -> None:
         """Include the instances that a pool holds, now and later."""
-        self._waiting = [*self._waiting, waiting]
+        living = [pool for pool in self._pools if pool() is not None]
+        self._pools = [*living, weakref.ref(waiting)]
+
+    def _waiting(self) -> list[deque[Any]]:
+        return [waiting for pool in self._pools if (waiting := pool()) is not None]
 
     def make_room(self) -> None:
         """Free instances where so many wait that one more would be too many."""
-        while sum(map(len, self._waiting)) >= self.count_max:
+        while sum(map(len, self._waiting())) >= self.count_max:
             if not self._free_oldest():
                 break
 
@@ -79,7 +84,7 @@ class IdleInstances:
 
     def _waiting_bytes(self) -> int:
         total = 0
-        for waiting in self._waiting:
+        for waiting in self._waiting():
             # A copy, which other threads leave as it is.
             for each in tuple(waiting):
                 total += each.kept_bytes
@@ -89,7 +94,7 @@ class IdleInstances:
         """Take an instance out of its pool, and give whether there was one."""
         found = [
             (each.given_s, waiting, each)
-            for waiting in self._waiting
+            for waiting in self._waiting()
             for each in tuple(waiting)
             if each.kept_bytes or not heavy
         ]

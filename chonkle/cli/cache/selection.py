@@ -7,7 +7,7 @@ from pathlib import Path
 from chonkle.errors import ResolveError, suggest
 from chonkle.pipeline import define, load
 from chonkle.resolver import Resolution, Resolver
-from chonkle.settings import Settings
+from chonkle.runtime import Runtime
 from chonkle.storage.store import BadFile, CodecStore, WasmCodec
 
 
@@ -60,19 +60,19 @@ def installed_codecs(store: Path) -> Selection:
     return Selection.union(parts)
 
 
-def select_codecs(names: Sequence[str], *, resolver: Resolver, settings: Settings) -> Selection:
+def select_codecs(names: Sequence[str], *, resolver: Resolver, runtime: Runtime) -> Selection:
     """Give what is named on a command line, in that order; everything where nothing is.
 
     Args:
         names: pipelines, codec ids, implementations, wasm files, and directories of codecs.
         resolver: how the steps of pipelines are picked.
-        settings: where codecs are installed.
+        runtime: says where codecs are installed.
 
     Raises:
         ResolveError: when a name names nothing.
         ChonkleError: when a file is not what it should be.
     """
-    installed = installed_codecs(settings.codec_store)
+    installed = installed_codecs(runtime.settings.codec_store)
     if not names:
         return installed
 
@@ -82,7 +82,7 @@ def select_codecs(names: Sequence[str], *, resolver: Resolver, settings: Setting
             if found.codecs or found.bad_files:
                 yield found
             elif _is_path(name) or Path(name).exists():
-                yield _from_path(Path(name), resolver, settings)
+                yield _from_path(Path(name), resolver, runtime)
             else:
                 raise _unknown(name, installed)
 
@@ -94,12 +94,12 @@ def _is_path(name: str) -> bool:
     return "/" in name or "\\" in name or name.endswith((".json", ".wasm"))
 
 
-def _from_path(path: Path, resolver: Resolver, settings: Settings) -> Selection:
+def _from_path(path: Path, resolver: Resolver, runtime: Runtime) -> Selection:
     if path.is_dir():
         return _from_directory(path)
     if path.suffix == ".wasm":
         return Selection([_resolution(WasmCodec.from_file(path))], [])
-    _, resolutions = define(load(path), resolver, settings)
+    _, resolutions = define(load(path), resolver, runtime)
     return Selection(list(resolutions.values()), [])
 
 

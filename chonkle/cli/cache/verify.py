@@ -51,7 +51,7 @@ def verify(
       chonkle cache verify --remove
     """
     settings = Settings.from_environment()
-    settings = replace(settings, compile_limits=compile_limits_of(options, settings))
+    settings = replace(settings, compile_limits=compile_limits_of(options))
     directories = layers(settings.cache)
     found = [
         (directory, entry)

@@ -3,27 +3,24 @@
 import time
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import click
 
 from chonkle.backends.base import Backend, Limits
-from chonkle.cache.layers import CacheLayers
 from chonkle.cache.survey import EngineName, demand_writable
 from chonkle.cli.cache.parallel import work_through
 from chonkle.cli.cache.selection import select_codecs
 from chonkle.cli.options import (
     codec_store_option,
-    compile_limits_of,
     compile_options,
     preference_option,
+    runtime_of,
 )
 from chonkle.cli.output import print_json, print_lines, shown_time, table
 from chonkle.errors import CacheError, ChonkleError
 from chonkle.resolver import Resolution, Resolver
-from chonkle.session import Session
-from chonkle.settings import Settings
+from chonkle.runtime import Runtime
 
 # Any time limit makes code that can be interrupted, and it is the same code for all of them.
 _LIMITS: dict[EngineName, Limits] = {"default": Limits(), "interruptible": Limits(timeout_s=1.0)}
@@ -45,7 +42,6 @@ type Result = Literal["compiled", "present", "native", "failed"]
 def warm(
     names: tuple[str, ...],
     *,
-    codec_store: Path | None,
     preference: list[str],
     interruptible: bool,
     as_json: bool,
@@ -62,15 +58,10 @@ def warm(
       chonkle cache warm tile.json --interruptible
       chonkle cache warm zlib tiff-predictor-2-c@1.0.0 ./mystery.wasm
     """
-    settings = Settings.from_environment()
-    settings = replace(
-        settings,
-        codec_store=codec_store or settings.codec_store,
-        compile_limits=compile_limits_of(options, settings),
-    )
+    runtime = runtime_of(options)
     resolver = Resolver(preference=preference)
-    selection = select_codecs(names, resolver=resolver, settings=settings)
-    demand_writable(settings.cache)
+    selection = select_codecs(names, resolver=resolver, runtime=runtime)
+    demand_writable(runtime.settings.cache)
     engines: list[EngineName] = ["default", "interruptible"] if interruptible else ["default"]
     jobs = [
         (found, engine)
@@ -81,9 +72,7 @@ def warm(
         _Warmed(codec_id=codec_id, problem=str(bad.failure))
         for codec_id, bad in selection.bad_files
     ]
-    # Shared, so that what is wrong with the cache is said once. To be found here is no use.
-    layers = CacheLayers(settings.cache, is_counting=False)
-    warmed += work_through(jobs, partial(_warm, settings, layers), label="compiling")
+    warmed += work_through(jobs, partial(_warm, runtime), label="compiling")
     if as_json:
         print_json([asdict(each) for each in warmed])
     else:
@@ -117,7 +106,7 @@ class _Warmed:
     problem: str | None = None
 
 
-def _warm(settings: Settings, layers: CacheLayers, job: tuple[Resolution, EngineName]) -> _Warmed:
+def _warm(runtime: Runtime, job: tuple[Resolution, EngineName]) -> _Warmed:
     found, engine = job
     signature = found.signature
     codec = _Warmed(
@@ -128,19 +117,11 @@ def _warm(settings: Settings, layers: CacheLayers, job: tuple[Resolution, Engine
     codec = replace(codec, engine=engine)
     started = time.perf_counter()
     try:
-        # One of its own, for a session compiles under a lock.
-        with Session(
-            cache=layers,
-            prepared_calls=settings.prepared_calls,
-            flatten_components=settings.flatten_components,
-            compile_limits=settings.compile_limits,
-        ) as session:
-            session.warm(found, _LIMITS[engine])
-            counts = session.counts
+        counts = runtime.warm(found, _LIMITS[engine])
     except ChonkleError as failure:
         return replace(codec, problem=str(failure))
     if counts.kept < counts.compiled:
-        return replace(codec, problem=f"compiled, and not kept in {settings.cache.root}")
+        return replace(codec, problem=f"compiled, and not kept in {runtime.settings.cache.root}")
     result: Result = "compiled" if counts.compiled else "present"
     return replace(codec, result=result, seconds=round(time.perf_counter() - started, 4))
 

@@ -240,8 +240,8 @@ def time_in_process(encoded: bytes, environment: Mapping[str, str]) -> tuple[flo
         codec_store=environment["CHONKLE_CODEC_STORE"], preference=[BACKEND]
     )
     with (
-        chonkle.Session(cache=Path(environment["CHONKLE_CACHE_DIR"])) as session,
-        chonkle.prepare(PIPELINE, resolver=resolver, session=session) as prepared,
+        chonkle.Runtime(cache=Path(environment["CHONKLE_CACHE_DIR"])) as runtime,
+        chonkle.prepare(PIPELINE, resolver=resolver, runtime=runtime) as prepared,
     ):
         ours = median_s(lambda: prepared.run({"bytes": encoded}))
     return ours, median_s(lambda: undo_with_numpy(encoded))

@@ -57,7 +57,7 @@ class Row:
 
 
 def measure(
-    case: Case, signature: Signature, size_bytes: int, *, session: chonkle.Session, effort: Effort
+    case: Case, signature: Signature, size_bytes: int, *, runtime: chonkle.Runtime, effort: Effort
 ) -> Iterator[Row]:
     """Measure one case on one size.
 
@@ -65,7 +65,7 @@ def measure(
         case: the codec, its data and its rivals.
         signature: of the implementation.
         size_bytes: the decoded size.
-        session: opens our codecs.
+        runtime: opens our codecs.
         effort: how long to measure.
 
     Raises:
@@ -75,7 +75,7 @@ def measure(
     chunk = make_chunk(case.kind, size_bytes)
     plain = chunk.array.tobytes()
     parts = case.cut(plain) if case.cut else {"bytes": plain}
-    ours = Ours(signature, case, chunk, session)
+    ours = Ours(signature, case, chunk, runtime)
     rivals = [make(chunk) for make in case.rivals]
     encoded_by = {rival.name: rival.encode() for rival in rivals}
     encoded = ours.run("encode", parts)

@@ -49,7 +49,7 @@ class Growth:
 
 
 def measure_growth(
-    case: Case, signature: Signature, *, chunks: int, session: chonkle.Session
+    case: Case, signature: Signature, *, chunks: int, runtime: chonkle.Runtime
 ) -> Growth:
     """Encode and decode many chunks.
 
@@ -57,11 +57,11 @@ def measure_growth(
         case: the codec and its data.
         signature: of the implementation.
         chunks: the number of chunks.
-        session: opens the codec.
+        runtime: opens the codec.
     """
     chunk = make_chunk(case.kind, CHUNK_BYTES)
     plain = chunk.array.tobytes()
-    ours = Ours(signature, case, chunk, session)
+    ours = Ours(signature, case, chunk, runtime)
     parts = case.cut(plain) if case.cut else {"bytes": plain}
     encode = ours.calls("encode", parts)[RUN]
     decode = ours.calls("decode", ours.run("encode", parts))[RUN]

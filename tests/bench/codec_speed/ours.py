@@ -21,7 +21,7 @@ class Ours:
     """Our codec, ready for one chunk."""
 
     def __init__(
-        self, signature: Signature, case: Case, chunk: Chunk, session: chonkle.Session
+        self, signature: Signature, case: Case, chunk: Chunk, runtime: chonkle.Runtime
     ) -> None:
         """Prepare it on both ABIs and in both directions.
 
@@ -29,7 +29,7 @@ class Ours:
             signature: of the implementation.
             case: its parameters.
             chunk: the data, which other parameters follow from.
-            session: opens the codec.
+            runtime: opens the codec.
         """
         known = {**chunk.facts, **case.settings}
         settings = {
@@ -46,7 +46,7 @@ class Ours:
                 resolver=chonkle.Resolver(
                     preference=[kind], overrides={signature.codec_id: signature.label}
                 ),
-                session=session,
+                runtime=runtime,
             )
             for kind in ("core", "component")
             for direction in DIRECTIONS

@@ -50,11 +50,11 @@ CHAINS = (
 )
 
 
-def measure_chains(session: chonkle.Session, effort: Effort, there: set[str]) -> Iterator[Outcome]:
+def measure_chains(runtime: chonkle.Runtime, effort: Effort, there: set[str]) -> Iterator[Outcome]:
     """Measure the chains whose codecs exist.
 
     Args:
-        session: opens the codecs.
+        runtime: opens the codecs.
         effort: how long to measure.
         there: the codecs that exist.
     """
@@ -63,17 +63,17 @@ def measure_chains(session: chonkle.Session, effort: Effort, there: set[str]) ->
             for size in SIZES:
                 chunk = make_chunk(chain.kind, size)
                 if chain is COG:
-                    yield against_others(chunk, session, effort)
+                    yield against_others(chunk, runtime, effort)
                 for direction in DIRECTIONS:
-                    yield against_steps(chain, chunk, direction, session=session, effort=effort)
+                    yield against_steps(chain, chunk, direction, runtime=runtime, effort=effort)
 
 
-def against_others(chunk: Chunk, session: chonkle.Session, effort: Effort) -> Outcome:
+def against_others(chunk: Chunk, runtime: chonkle.Runtime, effort: Effort) -> Outcome:
     """Compare decoding a GeoTIFF's tile with numcodecs followed by imagecodecs."""
     pixels = chunk.array
     deflate = numcodecs.Zlib(6)
     encoded = deflate.encode(imagecodecs.delta_encode(pixels, axis=-1))
-    prepared = prepare(COG.steps, "decode", session)
+    prepared = prepare(COG.steps, "decode", runtime)
 
     def others() -> object:
         rows = np.frombuffer(deflate.decode(encoded), pixels.dtype).reshape(pixels.shape)
@@ -92,21 +92,21 @@ def against_others(chunk: Chunk, session: chonkle.Session, effort: Effort) -> Ou
 
 
 def against_steps(
-    chain: Chain, chunk: Chunk, direction: Direction, *, session: chonkle.Session, effort: Effort
+    chain: Chain, chunk: Chunk, direction: Direction, *, runtime: chonkle.Runtime, effort: Effort
 ) -> Outcome:
     """Compare a run with runs of its single steps and a copy of each result."""
     data = chunk.array.tobytes()
     order = list(chain.steps.items())
     # Encoding goes from the last step to the first.
     for name, settings in reversed(order):
-        data = prepare({name: settings}, "encode", session).run({"bytes": data})["bytes"]
+        data = prepare({name: settings}, "encode", runtime).run({"bytes": data})["bytes"]
     if direction == "encode":
         data = chunk.array.tobytes()
         order.reverse()
-    whole = prepare(chain.steps, direction, session)
+    whole = prepare(chain.steps, direction, runtime)
     calls: dict[str, Call] = {"whole": partial(whole.run, {"bytes": data})}
     for name, settings in order:
-        step = prepare({name: settings}, direction, session)
+        step = prepare({name: settings}, direction, runtime)
         calls[name] = partial(step.run, {"bytes": data})
         data = step.run({"bytes": data})["bytes"]
         calls[f"copy of {name}"] = partial(bytearray, data)
@@ -118,7 +118,7 @@ def against_steps(
 
 
 def prepare(
-    steps: Steps, direction: Direction, session: chonkle.Session
+    steps: Steps, direction: Direction, runtime: chonkle.Runtime
 ) -> chonkle.PreparedPipeline:
     """Prepare a pipeline of a chain of core modules."""
     wiring: dict[str, object] = {}
@@ -140,4 +140,4 @@ def prepare(
         "steps": wiring,
     }
     resolver = chonkle.Resolver(preference=["core"])
-    return chonkle.prepare(document, direction=direction, resolver=resolver, session=session)
+    return chonkle.prepare(document, direction=direction, resolver=resolver, runtime=runtime)

@@ -7,18 +7,18 @@ import pytest
 
 from chonkle.backends.base import Codec, Limits
 from chonkle.resolver import Resolution, Resolver
-from chonkle.session import Session
+from chonkle.runtime import Runtime
 
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
 def shipped(
-    open_session: Callable[..., Session], tmp_path_factory: pytest.TempPathFactory
+    open_runtime: Callable[..., Runtime], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Codec]]:
     """Return a function that opens a shipped implementation, its core module by default."""
     # With a cache, opening it again with other limits compiles nothing.
-    with open_session(cache=tmp_path_factory.mktemp("cache")) as session:
+    with open_runtime(cache=tmp_path_factory.mktemp("cache")) as runtime:
 
         def open_(implementation: str, *, form: str = "core", memory_bytes: int = 0) -> Codec:
             codec_id = implementation.rpartition("-")[0]
@@ -30,6 +30,6 @@ def shipped(
             found = resolver.resolve(codec_id)
             assert isinstance(found, Resolution)
             limits = Limits(memory_bytes=memory_bytes) if memory_bytes else Limits()
-            return session.open(found, limits)
+            return runtime.open(found, limits)
 
         yield open_

@@ -18,7 +18,7 @@ from chonkle.backends.base import Codec, Limits
 from chonkle.errors import CodecError, LimitExceeded
 from chonkle.formats.signature import DIRECTIONS, Direction, Signature
 from chonkle.resolver import Resolution, Resolver
-from chonkle.session import Session
+from chonkle.runtime import Runtime
 from tests.golden.shipped import Shipped
 
 ROOT = Path(__file__).parents[3]
@@ -94,27 +94,27 @@ def outcome_of(codec: Codec, direction: Direction, ports: dict[str, bytes]) -> O
 
 
 @pytest.fixture(scope="module")
-def subjects(open_session: Callable[..., Session]) -> Iterator[Callable[[str], Subject]]:
+def subjects(open_runtime: Callable[..., Runtime]) -> Iterator[Callable[[str], Subject]]:
     """Return a function that opens a codec, once."""
     opened: dict[str, Subject] = {}
-    with open_session(cache=None) as session:
+    with open_runtime(cache=None) as runtime:
 
         def open_(name: str) -> Subject:
             if name not in opened:
-                forms = [open_form(session, SIGNATURES[name], form) for form in FORMS]
+                forms = [open_form(runtime, SIGNATURES[name], form) for form in FORMS]
                 opened[name] = Subject(SIGNATURES[name], VECTORS[name], *forms)
             return opened[name]
 
         yield open_
 
 
-def open_form(session: Session, signature: Signature, form: str) -> Codec:
+def open_form(runtime: Runtime, signature: Signature, form: str) -> Codec:
     resolver = Resolver(
         codec_store=CODECS, preference=[form], overrides={signature.codec_id: signature.label}
     )
     found = resolver.resolve(signature.codec_id)
     assert isinstance(found, Resolution)
-    return session.open(found, LIMITS)
+    return runtime.open(found, LIMITS)
 
 
 def damaged(data: bytes) -> st.SearchStrategy[bytes]:

@@ -15,7 +15,7 @@ from chonkle.backends.base import Limits
 from chonkle.errors import CodecError
 from chonkle.formats.signature import Direction
 from chonkle.resolver import Resolution, Resolver
-from chonkle.session import Session
+from chonkle.runtime import Runtime
 from tests.golden.shipped import Shipped, chunks
 
 IMPLEMENTATION = "lzma-rs"
@@ -134,7 +134,7 @@ def test_a_small_stream_of_much(shipped: Shipped) -> None:
         assert call(shipped, "decode", encoded, {"format": file_format}) == plain
 
 
-def test_memory_is_that_of_the_data(open_session: Callable[..., Session]) -> None:
+def test_memory_is_that_of_the_data(open_runtime: Callable[..., Runtime]) -> None:
     """Preset 9 has a dictionary of 64 MiB, and search tables of ten times that size."""
     plain = b"some words " * 400
     resolver = Resolver(
@@ -144,8 +144,8 @@ def test_memory_is_that_of_the_data(open_session: Callable[..., Session]) -> Non
     )
     found = resolver.resolve("lzma")
     assert isinstance(found, Resolution)
-    with open_session(cache=None) as session:
-        codec = session.open(found, Limits(memory_bytes=4 << 20))
+    with open_runtime(cache=None) as runtime:
+        codec = runtime.open(found, Limits(memory_bytes=4 << 20))
         encoded = call(lambda _: codec, "encode", plain, {"preset": 9})
         assert lzma.decompress(encoded) == plain
         for file_format in (lzma.FORMAT_XZ, lzma.FORMAT_ALONE):

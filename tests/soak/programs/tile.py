@@ -22,7 +22,7 @@ import chonkle.engine
 from chonkle.errors import ChonkleError
 from chonkle.pipeline import prepare
 from chonkle.resolver import Resolver
-from chonkle.settings import Settings
+from chonkle.runtime import Runtime
 
 PIPELINE = Path(__file__).parents[3] / "docs/examples/demo/tile.json"
 # The second call is the first that a desk is set up for.
@@ -55,21 +55,19 @@ def pretend(version: str) -> None:
 def become(user: int, preference: str, tile: bytes) -> None:
     """Go on as another user, who may not be able to read what Python has yet to import."""
     with tempfile.TemporaryDirectory() as folder:
-        assert "error" not in decode(
-            preference, tile, Settings.from_environment({"CHONKLE_CACHE_DIR": folder})
-        )
+        assert "error" not in decode(preference, tile, Runtime(cache=folder))
     os.setgroups([])
     os.setgid(user)
     os.setuid(user)
 
 
-def decode(preference: str, tile: bytes, settings: Settings) -> dict[str, object]:
+def decode(preference: str, tile: bytes, runtime: Runtime) -> dict[str, object]:
     """Decode a tile, and give what came of it."""
     resolver = Resolver(preference=[preference])
     try:
-        with prepare(PIPELINE, resolver=resolver, settings=settings) as prepared:
+        with prepare(PIPELINE, resolver=resolver, runtime=runtime) as prepared:
             pixels = {prepared.run({"bytes": tile})["bytes"] for _ in range(CALLS)}
-            counts = prepared.session.counts
+            counts = runtime.counts
     except ChonkleError as failure:
         return {"error": str(failure)}
     return {
@@ -95,7 +93,7 @@ def main() -> None:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.read()
-    report = decode(told.preference, tile, Settings.from_environment())
+    report = decode(told.preference, tile, Runtime())
     json.dump({**report, "compiled": compiled, "messages": heard.take()}, sys.stdout)
 
 

@@ -10,7 +10,7 @@ import wasmtime
 from chonkle.backends.base import Codec, Limits
 from chonkle.formats.signature import Signature, embed_signature
 from chonkle.resolver import Resolution
-from chonkle.session import Session
+from chonkle.runtime import Runtime
 from chonkle.storage.store import WasmCodec
 
 SIGNATURE = Signature.from_json(
@@ -58,18 +58,18 @@ class OpenGuest(Protocol):
 
 
 @pytest.fixture
-def session(tmp_path: Path, open_session: Callable[..., Session]) -> Iterator[Session]:
-    with open_session(cache=tmp_path / "cache") as opened:
+def runtime(tmp_path: Path, open_runtime: Callable[..., Runtime]) -> Iterator[Runtime]:
+    with open_runtime(cache=tmp_path / "cache") as opened:
         yield opened
 
 
 @pytest.fixture
-def open_guest(session: Session) -> OpenGuest:
+def open_guest(runtime: Runtime) -> OpenGuest:
     def open_(source: str | bytes, limits: Limits | None = None) -> Codec:
         wasm = bytes(wasmtime.wat2wasm(source)) if isinstance(source, str) else source
         codec = WasmCodec.from_bytes(embed_signature(wasm, SIGNATURE), "guest.wasm")
         found = Resolution(codec.kind, codec.signature, "test", codec)
-        return session.open(found, limits or Limits())
+        return runtime.open(found, limits or Limits())
 
     return open_
 

@@ -351,7 +351,7 @@ def test_the_process_inherits_only_what_it_needs(
     assert told["core"] == [0, 0]
     assert told["cpu"] == [101, 102]
     assert told["data"] == [300 * MIB, 300 * MIB]
-    never = {"click", "oras", "numpy", "subprocess", "chonkle.session", "chonkle.cache.aot"}
+    never = {"click", "oras", "numpy", "subprocess", "chonkle.runtime", "chonkle.cache.aot"}
     assert never & set(told["modules"]) == set()
 
 
@@ -399,7 +399,7 @@ def test_a_process_that_cannot_be_started_is_told(
     monkeypatch.setattr(sys, "executable", executable)
     with pytest.raises(CacheError, match="process that compiles it cannot be started: ") as caught:
         run(open_cache())
-    assert "`Session(compile_limits=None)`" in str(caught.value)
+    assert "`Runtime(compile_limits=None)`" in str(caught.value)
 
 
 @given(st.lists(st.binary(max_size=300), max_size=8))
@@ -495,22 +495,22 @@ import sys, threading
 from pathlib import Path
 from chonkle.backends.base import Limits
 from chonkle.resolver import Resolution
-from chonkle.session import Session
+from chonkle.runtime import Runtime
 from chonkle.storage.store import WasmCodec
 
 codec = WasmCodec.from_file(Path(sys.argv[1]))
 resolution = Resolution("core", codec.signature, "test", codec)
-with Session(cache=Path(sys.argv[2])) as session:
+with Runtime(cache=Path(sys.argv[2])) as runtime:
     sys.stdin.read()
     def call():
-        opened = session.open(resolution, Limits())
+        opened = runtime.open(resolution, Limits())
         assert opened.call("encode", {"bytes": b"x"}) == {"bytes": b"x"}
     threads = [threading.Thread(target=call) for _ in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    print(session.counts.compiled, session.counts.loaded)
+    print(runtime.counts.compiled, runtime.counts.loaded)
 """
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from chonkle.cli.output import print_json, print_lines
-from chonkle.settings import Settings
+from chonkle.settings import read_compile_limits
 from chonkle_toolchain.build import build
 from chonkle_toolchain.cli import options
 from chonkle_toolchain.cli.build import folders_of
@@ -43,7 +43,7 @@ def test(folder: Path, *, as_json: bool) -> None:
             report=lambda outcome: None if as_json else print_lines(outcome_line(outcome)),
             say=lambda line: print_lines(*line.splitlines(), err=True),
         )
-    limits = Settings.from_environment().compile_limits
+    limits = read_compile_limits()
     reports = verify_folder(folder, compile_limits=limits, report=show)
     if as_json:
         built = [asdict(outcome) for outcome in outcomes]

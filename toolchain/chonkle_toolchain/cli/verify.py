@@ -12,7 +12,6 @@ from chonkle.cli.options import compile_limits_of, compile_options
 from chonkle.cli.output import print_lines
 from chonkle.formats.wasm_binary import SIZE_MAX_BYTES
 from chonkle.limits import CompileLimits
-from chonkle.settings import Settings
 from chonkle_toolchain.cli import options
 from chonkle_toolchain.vectors import read_vector_files
 from chonkle_toolchain.verify import Report, verify_file, verify_folder, verify_wasm
@@ -84,7 +83,7 @@ def verify(
     _check_usage(place, vectors, codec_src, with_demands=bool(keys) or policy is not None)
     demands = Demands.read(keys, policy)
     listed = options.JsonList()
-    compile_limits = compile_limits_of(compiling, Settings.from_environment())
+    compile_limits = compile_limits_of(compiling)
 
     def show(report: Report) -> None:
         if as_json:

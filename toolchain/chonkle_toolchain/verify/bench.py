@@ -19,7 +19,7 @@ from chonkle.errors import ChonkleError, CodecError, CodecTrap, LimitExceeded
 from chonkle.formats.signature import Direction
 from chonkle.limits import CompileLimits
 from chonkle.resolver import Resolution
-from chonkle.session import Session
+from chonkle.runtime import Runtime
 from chonkle.storage.store import WasmCodec
 from chonkle_toolchain.guest import COMPILE_LIMITS, LIMITS
 from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
@@ -70,7 +70,7 @@ class Bench(Closing):
         self.limits = limits
         self.compile_limits = compile_limits
         self._cache = cache
-        self._sessions: list[Session] = []
+        self._runtimes: list[Runtime] = []
         self._budget_s = self._left_s = budget_s
         self._ran_too_long = False
 
@@ -80,10 +80,10 @@ class Bench(Closing):
         Raises:
             WasmFormatError: when it cannot be opened.
         """
-        session = Session(cache=self._cache, compile_limits=self.compile_limits)
-        self._sessions.append(session)
+        runtime = Runtime(cache=self._cache, compile_limits=self.compile_limits)
+        self._runtimes.append(runtime)
         resolution = Resolution(codec.kind, codec.signature, "to be verified", codec)
-        return OpenCodec(session.open(resolution, self.limits), file=codec, bench=self)
+        return OpenCodec(runtime.open(resolution, self.limits), file=codec, bench=self)
 
     @contextmanager
     def on_the_clock(self) -> Iterator[None]:
@@ -115,9 +115,9 @@ class Bench(Closing):
 
     def close(self) -> None:
         """Close every codec. Idempotent."""
-        for session in self._sessions:
-            session.close()
-        self._sessions.clear()
+        for runtime in self._runtimes:
+            runtime.close()
+        self._runtimes.clear()
 
 
 class OpenCodec:

@@ -30,12 +30,12 @@ from chonkle.errors import (
 )
 from chonkle.formats.signature import Signature, embed_signature
 from chonkle.resolver import Resolution
-from chonkle.session import Session
+from chonkle.runtime import Runtime
 from chonkle.storage.store import WasmCodec
 from tests.unit.backends.wasm.written import BUMP, ECHO, POST, SKELETON, component
 
 type OpenComponent = Callable[..., Codec]
-type OpenSession = Callable[..., Session]
+type OpenRuntime = Callable[..., Runtime]
 
 PORTS = {"bytes": {"type": "bytes"}}
 SIGNATURE = Signature.from_json(
@@ -66,24 +66,24 @@ def one_row(name: int, name_size: int, data: int, data_size: int) -> str:
 def open_component(
     request: pytest.FixtureRequest,
     tmp_path: Path,
-    open_session: OpenSession,
+    open_runtime: OpenRuntime,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[OpenComponent]:
     calls_without = 0 if request.param == "desk" else sys.maxsize
     monkeypatch.setattr("chonkle.backends.wasm.trampoline._CALLS_WITHOUT_DESK", calls_without)
     flatten = request.param != "whole"
-    session = open_session(cache=tmp_path / "cache", flatten_components=flatten)
+    runtime = open_runtime(cache=tmp_path / "cache", flatten_components=flatten)
 
     def open_(wasm: bytes, limits: Limits | None = None) -> Codec:
         codec = WasmCodec.from_bytes(embed_signature(wasm, SIGNATURE), "guest.wasm")
-        opened = session.open(
+        opened = runtime.open(
             Resolution("component", codec.signature, "test", codec), limits or Limits()
         )
         expected = FlattenedCodec if flatten else WholeCodec
         assert type(opened) is expected
         return opened
 
-    with session:
+    with runtime:
         yield open_
 
 
@@ -239,12 +239,12 @@ def test_an_allocator_that_gives_one_place_twice_overwrites_as_the_abi_says(
         codec.call("decode", {"bytes": b"x" * 100})
 
 
-def test_an_allocator_that_gives_up_has_no_room(tmp_path: Path, open_session: OpenSession) -> None:
+def test_an_allocator_that_gives_up_has_no_room(tmp_path: Path, open_runtime: OpenRuntime) -> None:
     # Only flattened: wasmtime's own support does not tell where a guest trapped.
     wasm = embed_signature(component(realloc="unreachable"), SIGNATURE)
     codec = WasmCodec.from_bytes(wasm, "guest.wasm")
-    with open_session(cache=tmp_path, flatten_components=True) as session:
-        opened = session.open(Resolution("component", SIGNATURE, "test", codec), Limits())
+    with open_runtime(cache=tmp_path, flatten_components=True) as runtime:
+        opened = runtime.open(Resolution("component", SIGNATURE, "test", codec), Limits())
         for _ in range(2):
             with pytest.raises(LimitExceeded, match="no room for 117 bytes of input"):
                 opened.call("decode", {"bytes": b"x" * 100})
@@ -290,13 +290,13 @@ def test_a_trap_in_post_return_is_a_trap(open_component: OpenComponent) -> None:
 
 
 def test_a_refusal_outlives_a_trap_in_post_return(
-    tmp_path: Path, open_session: OpenSession
+    tmp_path: Path, open_runtime: OpenRuntime
 ) -> None:
     # Only flattened: wasmtime's own support runs post-return by itself and reports the trap.
     wasm = embed_signature(component(decode=result(1, 1024, 16), post="unreachable"), SIGNATURE)
     codec = WasmCodec.from_bytes(wasm, "guest.wasm")
-    with open_session(cache=tmp_path, flatten_components=True) as session:
-        opened = session.open(Resolution("component", SIGNATURE, "test", codec), Limits())
+    with open_runtime(cache=tmp_path, flatten_components=True) as runtime:
+        opened = runtime.open(Resolution("component", SIGNATURE, "test", codec), Limits())
         for _ in range(2):
             with pytest.raises(CodecError, match=r"words of a guest$"):
                 opened.call("decode", {"bytes": b"x"})
@@ -586,7 +586,7 @@ def test_a_component_with_another_interface_is_refused(open_component: OpenCompo
 
 
 def test_a_component_that_cannot_be_flattened_says_so_and_runs(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, open_session: OpenSession
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, open_runtime: OpenRuntime
 ) -> None:
     text = SKELETON.replace(
         "(realloc (core func $main", "string-encoding=latin1+utf16 (realloc (core func $main"
@@ -603,24 +603,24 @@ def test_a_component_that_cannot_be_flattened_says_so_and_runs(
         caplog.clear()
         with (
             caplog.at_level(logging.WARNING),
-            open_session(cache=tmp_path, flatten_components=True) as session,
+            open_runtime(cache=tmp_path, flatten_components=True) as runtime,
         ):
-            opened = session.open(found, Limits())
+            opened = runtime.open(found, Limits())
             assert isinstance(opened, WholeCodec)
-            assert session.counts.compiled == compiled
+            assert runtime.counts.compiled == compiled
         (record,) = caplog.records
         assert "guest-wat runs slowly" in record.getMessage()
         assert "string" in record.getMessage()
 
 
-def test_a_warm_cache_compiles_nothing(tmp_path: Path, open_session: OpenSession) -> None:
+def test_a_warm_cache_compiles_nothing(tmp_path: Path, open_runtime: OpenRuntime) -> None:
     codec = WasmCodec.from_bytes(embed_signature(component(), SIGNATURE), "guest.wasm")
     found = Resolution("component", SIGNATURE, "test", codec)
     for counts in ((0, 1), (1, 0)):
-        with open_session(cache=tmp_path) as session:
-            opened = session.open(found, Limits())
+        with open_runtime(cache=tmp_path) as runtime:
+            opened = runtime.open(found, Limits())
             assert opened.call("decode", {"bytes": b"x"}) == {"bytes": b"x"}
-            assert (session.counts.loaded, session.counts.compiled) == counts
+            assert (runtime.counts.loaded, runtime.counts.compiled) == counts
 
 
 def test_threads_share_a_codec(open_component: OpenComponent) -> None:

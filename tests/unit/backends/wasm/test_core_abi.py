@@ -459,7 +459,7 @@ from chonkle.backends.base import Limits
 from chonkle.errors import LimitExceeded
 from chonkle.formats.signature import Signature, embed_signature
 from chonkle.resolver import Resolution
-from chonkle.session import Session
+from chonkle.runtime import Runtime
 from chonkle.storage.store import WasmCodec
 
 ports = {"bytes": {"type": "bytes"}}
@@ -468,8 +468,8 @@ signature = Signature.from_json(
 )
 wasm = embed_signature(bytes(wasmtime.wat2wasm(sys.argv[1])), signature)
 codec = WasmCodec.from_bytes(wasm, "g.wasm")
-with Session(cache=None) as session:
-    opened = session.open(Resolution("core", signature, "test", codec), Limits(timeout_s=0.2))
+with Runtime(cache=None) as runtime:
+    opened = runtime.open(Resolution("core", signature, "test", codec), Limits(timeout_s=0.2))
     opened.call("encode", {"bytes": b"x"})
     child = os.fork()
     try:

@@ -132,7 +132,7 @@ def test_threads_leave_no_more_memory_behind_than_is_allowed(
     for thread in threads:
         thread.join()
     assert codec.memory_bytes() == 5 * 48 * MIB
-    # Another codec of the session has its part in the same bound.
+    # Another codec of the runtime has its part in the same bound.
     other = open_guest(write_guest(memory="1024"))
     assert other.call("decode", data) == data
     assert (codec.memory_bytes(), other.memory_bytes()) == (4 * 48 * MIB, 64 * MIB)
@@ -194,9 +194,9 @@ pipeline = {
     "outputs": {"bytes": "only.bytes"},
     "steps": {"only": {"codec_id": "zlib", "inputs": {"bytes": "input.bytes"}}},
 }
-session = chonkle.Session(cache=None, flatten_components=backend != "whole")
+runtime = chonkle.Runtime(cache=None, flatten_components=backend != "whole")
 resolver = chonkle.Resolver(preference=["core" if backend == "core" else "component"])
-prepared = chonkle.prepare(pipeline, direction="encode", resolver=resolver, session=session)
+prepared = chonkle.prepare(pipeline, direction="encode", resolver=resolver, runtime=runtime)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 name, most = {
     "files": (resource.RLIMIT_NOFILE, 3),

@@ -26,7 +26,7 @@ from chonkle.errors import LimitExceeded
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import embed_signature
 from chonkle.resolver import Resolution
-from chonkle.session import Session
+from chonkle.runtime import Runtime
 from chonkle.storage.store import WasmCodec
 from tests.unit.backends.conftest import SIGNATURE, OpenGuest, guest
 from tests.unit.backends.wasm.written import ECHO, SKELETON, component
@@ -143,7 +143,7 @@ def test_an_instance_that_grew_over_the_desk_is_not_kept(
 
 
 def test_a_session_may_open_codecs_while_it_is_warmed(
-    session: Session, monkeypatch: pytest.MonkeyPatch
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wasm = embed_signature(bytes(wasmtime.wat2wasm(guest())), SIGNATURE)
     codec = WasmCodec.from_bytes(wasm, "guest.wasm")
@@ -153,11 +153,11 @@ def test_a_session_may_open_codecs_while_it_is_warmed(
     def open_more(opener: DeskOpener) -> object:
         nonlocal opened
         opened += 1
-        session.open(found, Limits(timeout_s=opened))
+        runtime.open(found, Limits(timeout_s=opened))
         return open_desk(opener)
 
     monkeypatch.setattr(DeskOpener, "__call__", open_more)
-    session.warm(found, Limits())
+    runtime.warm(found, Limits())
     assert opened == 1
 
 

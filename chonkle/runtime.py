@@ -1,0 +1,290 @@
+"""The runtime: configuration, engines, cache and open codecs, in one object.
+
+Pipelines that are prepared without a runtime share the process's default one, which
+`default_runtime` makes at its first use.
+"""
+
+import atexit
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from typing import Unpack
+
+from chonkle.backends.base import Codec, Limits
+from chonkle.backends.wasm.core_abi import CoreCodec
+from chonkle.backends.wasm.core_compiler import CoreCompiler
+from chonkle.backends.wasm.instance_pool import IdleInstances
+from chonkle.backends.wasm.trampoline import CORE_DESK, DeskDesign, DeskOpener
+from chonkle.backends.wasm.unchecked_calls import open_calls
+from chonkle.cache.aot import AotCache, Binary, CacheCounts
+from chonkle.cache.layers import CacheLayers
+from chonkle.closing import Closing
+from chonkle.engine import Engine, EngineConfig
+from chonkle.errors import PipelineError
+from chonkle.locking import ForkableLock
+from chonkle.resolver import Resolution, Resolver
+from chonkle.settings import Given, Settings
+
+# Codecs that stay open when no pipeline uses them; those opened longest ago go first.
+_OPEN_CODECS_MAX = 64
+# Codecs that may be compiled at the same time.
+_OPENING_LOCKS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _CodecKey:
+    """What two steps must share to share an open codec."""
+
+    label: str
+    content: str
+    limits: Limits
+
+
+class _CodecOpener:
+    """Opens codecs, each call a new one; owns what they share.
+
+    Attributes:
+        counts: what the AOT cache did.
+    """
+
+    def __init__(self, settings: Settings, layers: CacheLayers) -> None:
+        self.counts = CacheCounts()
+        self._settings = settings
+        self._layers = layers
+        self._caches: dict[EngineConfig, AotCache] = {}
+        self._desks: dict[tuple[EngineConfig, DeskDesign], DeskOpener] = {}
+        self._calls = open_calls(prepared=settings.prepared_calls)
+        self._idle = IdleInstances()
+        self._lock = ForkableLock()
+
+    def open(self, resolution: Resolution, limits: Limits) -> Codec:
+        if resolution.wasm is None:
+            # It brings the decoders of the standard library with it; wasm needs none of them.
+            from chonkle.backends.native.native_codec import NativeCodec  # noqa: PLC0415
+
+            return NativeCodec(resolution.signature, limits=limits)
+        wasm, signature = resolution.wasm.wasm, resolution.signature
+        cache = self._cache(EngineConfig(interruptible=limits.timeout_s is not None))
+        if resolution.wasm.kind == "core":
+            binary = Binary(
+                wasm, resolution.wasm.digest, codec_id=signature.codec_id, label=signature.label
+            )
+            module = cache.get_or_compile(binary, CoreCompiler(f"codec {resolution.label}"))
+            return CoreCodec(
+                module,
+                signature=signature,
+                engine=cache.engine,
+                limits=limits,
+                calls=self._calls,
+                open_desk=self._desk(cache, CORE_DESK),
+                idle=self._idle,
+            )
+        # Half of wasmtime's own import time, and only components need it.
+        from chonkle.backends.wasm.component_trampoline import COMPONENT_DESK  # noqa: PLC0415
+        from chonkle.backends.wasm.open_component import open_component  # noqa: PLC0415
+
+        return open_component(
+            wasm,
+            digest=resolution.wasm.digest,
+            signature=signature,
+            cache=cache,
+            limits=limits,
+            calls=self._calls,
+            open_desk=self._desk(cache, COMPONENT_DESK),
+            idle=self._idle,
+            flatten=self._settings.flatten_components,
+        )
+
+    def open_desks(self) -> None:
+        """Compile what the opened codecs would need at their first call."""
+        for open_desk in self._desks.values():
+            open_desk()
+
+    def _desk(self, cache: AotCache, design: DeskDesign) -> DeskOpener:
+        with self._lock:
+            key = (cache.engine.config, design)
+            return self._desks.setdefault(key, DeskOpener(cache, design))
+
+    def _cache(self, config: EngineConfig) -> AotCache:
+        with self._lock:
+            cache = self._caches.get(config)
+            if cache is None:
+                cache = self._caches[config] = AotCache(
+                    Engine(config),
+                    self._layers,
+                    counts=self.counts,
+                    compile_limits=self._settings.compile_limits,
+                )
+            return cache
+
+
+class Runtime(Closing):
+    """Owns configuration, engines, cache and open codecs.
+
+    Pipelines of one runtime share compiled codecs and idle instances, in both directions. Several
+    threads may use a runtime, and so may the processes that they fork.
+
+    Attributes:
+        settings: its configuration.
+    """
+
+    def __init__(self, **given: Unpack[Given]) -> None:
+        """Make a runtime with nothing open.
+
+        Args:
+            given: settings, by the names of `chonkle.settings.Settings`; the environment decides
+                what is left out.
+
+        Raises:
+            ChonkleError: when a variable of the environment has a value that it cannot have.
+        """
+        self.settings = Settings.from_environment(**given)
+        self._opener = _CodecOpener(self.settings, CacheLayers(self.settings.cache))
+        self._codecs: OrderedDict[_CodecKey, Codec] = OrderedDict()
+        self._lock = ForkableLock()
+        self._opening = tuple(ForkableLock() for _ in range(_OPENING_LOCKS))
+        # Shared, so that what is wrong with the cache is logged once.
+        self._warm_layers = CacheLayers(self.settings.cache, is_counting=False)
+        self._closed = False
+
+    @property
+    def counts(self) -> CacheCounts:
+        """What the AOT cache did for the codecs of this runtime."""
+        return self._opener.counts
+
+    def complete(self, resolver: Resolver | None) -> Resolver:
+        """Give a resolver in which the settings stand for what it leaves open.
+
+        Args:
+            resolver: the resolver; None leaves everything open.
+
+        Raises:
+            PolicyError: when the policy of the settings cannot be read, or is wrong.
+        """
+        resolver, settings = resolver or Resolver(), self.settings
+        return replace(
+            resolver,
+            codec_store=settings.codec_store
+            if resolver.codec_store is None
+            else resolver.codec_store,
+            force_download=_or(resolver.force_download, settings.force_download),
+            access=_or(resolver.access, settings.access),
+            policy=settings.read_policy() if resolver.policy is None else resolver.policy,
+        )
+
+    def open(self, resolution: Resolution, limits: Limits) -> Codec:
+        """Open the codec that was resolved, or give the one that is open.
+
+        Args:
+            resolution: what the resolver picked.
+            limits: what one call may take.
+
+        Raises:
+            WasmFormatError: when the wasm is not valid, or lacks the ABI.
+            LimitExceeded: when compiling it takes more than it may.
+            CacheError: in mode `only`, when its native code is not in the cache.
+            PipelineError: when the runtime is closed.
+        """
+        content = "" if resolution.wasm is None else str(resolution.wasm.digest)
+        key = _CodecKey(resolution.label, content, limits)
+        # Held while compiling, so that a runtime compiles nothing twice.
+        with self._opening[hash(key) % _OPENING_LOCKS]:
+            codec = self._find(key)
+            if codec is None:
+                codec = self._opener.open(resolution, limits)
+                self._keep(key, codec)
+            return codec
+
+    def _find(self, key: _CodecKey) -> Codec | None:
+        with self._lock:
+            self._require_open()
+            codec = self._codecs.get(key)
+            if codec is not None:
+                self._codecs.move_to_end(key)
+            return codec
+
+    def _keep(self, key: _CodecKey, codec: Codec) -> None:
+        with self._lock:
+            self._require_open()
+            self._codecs[key] = codec
+            if len(self._codecs) > _OPEN_CODECS_MAX:
+                # Not closed: pipelines may use it, and the last of them frees it.
+                self._codecs.popitem(last=False)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise PipelineError("the runtime is already closed")
+
+    def warm(self, resolution: Resolution, limits: Limits) -> CacheCounts:
+        """Put everything into the cache that a later run of a codec loads.
+
+        Nothing stays open, and entries that are there do not count as used.
+
+        Args:
+            resolution: what the resolver picked.
+            limits: what one call may take.
+
+        Returns:
+            What the cache did.
+
+        Raises:
+            WasmFormatError: when the wasm is not valid, or lacks the ABI.
+            LimitExceeded: when compiling it takes more than it may.
+            CacheError: in mode `only`, when its native code is not in the cache.
+        """
+        opener = _CodecOpener(self.settings, self._warm_layers)
+        opener.open(resolution, limits).close()
+        opener.open_desks()
+        return opener.counts
+
+    def close(self) -> None:
+        """Close every codec. Idempotent."""
+        with self._lock:
+            self._closed = True
+            codecs = list(self._codecs.values())
+            self._codecs.clear()
+        for codec in codecs:
+            codec.close()
+
+
+def _or[T](value: T | None, default: T) -> T:
+    return default if value is None else value
+
+
+class _Default:
+    """The runtime of the process.
+
+    Attributes:
+        runtime: the runtime; None before its first use.
+    """
+
+    def __init__(self) -> None:
+        self.runtime: Runtime | None = None
+        self._lock = ForkableLock()
+
+    def get(self) -> Runtime:
+        settings = Settings.from_environment()
+        with self._lock:
+            if self.runtime is None:
+                atexit.register(self.close)
+            if self.runtime is None or self.runtime.settings != settings:
+                # The one before stays open for its pipelines, and is freed with the last of them.
+                self.runtime = Runtime()
+            return self.runtime
+
+    def close(self) -> None:
+        if self.runtime is not None:
+            self.runtime.close()
+
+
+_DEFAULT = _Default()
+
+
+def default_runtime() -> Runtime:
+    """Give the runtime that the process's pipelines share; it is closed when the process exits.
+
+    Where the environment says something else than at the last call, another runtime is made.
+
+    Raises:
+        ChonkleError: when a variable of the environment has a value that it cannot have.
+    """
+    return _DEFAULT.get()
