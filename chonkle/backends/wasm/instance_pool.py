@@ -12,7 +12,7 @@ from contextlib import suppress
 from operator import itemgetter
 from typing import Any, Protocol
 
-# How many instances may wait for a call in a session, and how much memory they may hold together. A
+# How many instances may wait for a call in a runtime, and how much memory they may hold together. A
 # guest's memory never shrinks.
 _INSTANCES_KEPT = 128
 _MEMORY_KEPT_BYTES = 256 << 20
