@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import chonkle
+from chonkle.settings import Given
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,5 +39,9 @@ def test_everything_public_is_described() -> None:
         value = getattr(chonkle, name)
         if callable(value) and name not in {"ChonkleError", "PreparedPipeline", "Signature"}:
             section = described.partition(f"\n## `{name}`")[2].partition("\n## ")[0]
-            for parameter in inspect.signature(value).parameters:
+            # A runtime takes its settings by name.
+            is_runtime = value is chonkle.Runtime
+            for parameter in (
+                Given.__annotations__ if is_runtime else inspect.signature(value).parameters
+            ):
                 assert f"`{parameter}`" in section, f"{name}({parameter})"
