@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chonkle.backends.base import Codec, Limits
-from chonkle.backends.wasm.core_abi import CoreCodec
-from chonkle.backends.wasm.core_compiler import CoreCompiler
+from chonkle.backends.wasm.core_abi import open_core
+from chonkle.backends.wasm.guest_codec import GuestSetup
 from chonkle.backends.wasm.instance_pool import IdleInstances
-from chonkle.backends.wasm.trampoline import CORE_DESK, DeskDesign, DeskOpener
+from chonkle.backends.wasm.trampoline import TrampolineOpener, TrampolineText
+from chonkle.backends.wasm.trampoline_texts import COMPONENT_TRAMPOLINE, CORE_TRAMPOLINE
 from chonkle.backends.wasm.unchecked_calls import open_calls
 from chonkle.cache.aot import AotCache, Binary, CacheCounts
 from chonkle.cache.layers import CacheConfig, CacheLayers
@@ -65,7 +66,7 @@ class Session(Closing):
         self._layers = cache
         self._caches: dict[EngineConfig, AotCache] = {}
         self._codecs: dict[_CodecKey, Codec] = {}
-        self._desks: dict[tuple[EngineConfig, DeskDesign], DeskOpener] = {}
+        self._trampolines: dict[tuple[EngineConfig, TrampolineText], TrampolineOpener] = {}
         self._lock = ForkableLock()
         self._calls = open_calls(prepared=prepared_calls)
         self._idle = IdleInstances()
@@ -110,9 +111,9 @@ class Session(Closing):
         """
         self.open(resolution, limits)
         with self._lock:
-            desks = list(self._desks.values())
-        for open_desk in desks:
-            open_desk()
+            trampolines = list(self._trampolines.values())
+        for open_trampoline in trampolines:
+            open_trampoline()
 
     def _open(self, resolution: Resolution, limits: Limits) -> Codec:
         if resolution.wasm is None:
@@ -122,38 +123,30 @@ class Session(Closing):
             return NativeCodec(resolution.signature, limits=limits)
         wasm, signature = resolution.wasm.wasm, resolution.signature
         cache = self._cache(EngineConfig(interruptible=limits.timeout_s is not None))
-        if resolution.wasm.kind == "core":
-            binary = Binary(
-                wasm, resolution.wasm.digest, codec_id=signature.codec_id, label=signature.label
-            )
-            module = cache.get_or_compile(binary, CoreCompiler(f"codec {resolution.label}"))
-            return CoreCodec(
-                module,
-                signature=signature,
-                engine=cache.engine,
-                limits=limits,
-                calls=self._calls,
-                open_desk=self._desk(cache, CORE_DESK),
-                idle=self._idle,
-            )
-        # Half of wasmtime's own import time, so only for who runs a component.
-        from chonkle.backends.wasm.component_trampoline import COMPONENT_DESK  # noqa: PLC0415
-        from chonkle.backends.wasm.open_component import open_component  # noqa: PLC0415
-
-        return open_component(
-            wasm,
-            digest=resolution.wasm.digest,
+        binary = Binary(
+            wasm, resolution.wasm.digest, codec_id=signature.codec_id, label=signature.label
+        )
+        is_core = resolution.wasm.kind == "core"
+        setup = GuestSetup(
             signature=signature,
-            cache=cache,
+            engine=cache.engine,
             limits=limits,
             calls=self._calls,
-            open_desk=self._desk(cache, COMPONENT_DESK),
             idle=self._idle,
-            flatten=self._flatten,
+            open_trampoline=self._trampoline(
+                cache, CORE_TRAMPOLINE if is_core else COMPONENT_TRAMPOLINE
+            ),
         )
+        if is_core:
+            return open_core(binary, cache, setup)
+        # Half of wasmtime's own import time, so only where a component runs.
+        from chonkle.backends.wasm.open_component import open_component  # noqa: PLC0415
 
-    def _desk(self, cache: AotCache, design: DeskDesign) -> DeskOpener:
-        return self._desks.setdefault((cache.engine.config, design), DeskOpener(cache, design))
+        return open_component(binary, cache, setup, flatten=self._flatten)
+
+    def _trampoline(self, cache: AotCache, text: TrampolineText) -> TrampolineOpener:
+        key = (cache.engine.config, text)
+        return self._trampolines.setdefault(key, TrampolineOpener(cache, text))
 
     def _cache(self, config: EngineConfig) -> AotCache:
         cache = self._caches.get(config)

@@ -6,7 +6,7 @@ from functools import lru_cache, partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
 
-from chonkle.backends.base import Answer, Codec, Limits, call_label
+from chonkle.backends.base import CallResult, Codec, Limits, call_label
 from chonkle.backends.native.bounded_decoders import DECODERS, too_large
 from chonkle.backends.native.call_spec import Call
 from chonkle.backends.native.catalog import runnable
@@ -84,7 +84,7 @@ class NativeCodec(Codec):
         """Give the codec's typed ports."""
         return self._signature
 
-    def answer(self, direction: Direction, port_map: Mapping[str, Buffer]) -> Answer:
+    def call_borrowed(self, direction: Direction, port_map: Mapping[str, Buffer]) -> CallResult:
         """Run the codec.
 
         Args:
@@ -117,7 +117,7 @@ class NativeCodec(Codec):
             raise CodecError(f"{where}: {words}") from failure
         if len(made) > self._limits.output_bytes:
             raise LimitExceeded(f"{where}: {too_large(self._limits)}")
-        return Answer({_DATA: made})
+        return CallResult({_DATA: made})
 
     def _check_ports(self, direction: Direction, port_map: Mapping[str, Buffer]) -> None:
         ports = self._signature.takes(direction)

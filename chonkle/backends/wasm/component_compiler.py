@@ -83,7 +83,7 @@ class ComponentCompiler:
         return load_native(wasm_component.Component, engine, artifact)
 
 
-class WholeCompiler(ComponentCompiler):
+class HostComponentCompiler(ComponentCompiler):
     """Compiles components that are codecs, as a whole."""
 
     kind = "component-whole"

@@ -7,12 +7,10 @@ from typing import Any
 
 import wasmtime
 
-from chonkle.backends.base import Limits
 from chonkle.backends.wasm.unchecked_calls import Calls
 from chonkle.errors import CodecTrap, PortMapError
 from chonkle.formats import portmap
 from chonkle.formats.portmap import Buffer
-from chonkle.formats.signature import DIRECTIONS, Direction, Signature
 
 
 class LinearMemory:
@@ -86,60 +84,22 @@ class LinearMemory:
             return layout.unpack(self.bytes_at(start, layout.size, what=what))
 
 
-class PortCopier:
-    """Copies the ports of encoded answers, where reading them is a good part of a call.
-
-    Args of the constructor:
-        signature: whose answers they are.
-        limits: what they may take.
-    """
-
-    def __init__(self, signature: Signature, limits: Limits) -> None:
-        self._limits = limits
-        # Nearly all codecs give one port, and then all but its length and data is known before.
-        self._only = {
-            direction: (name, *portmap.only_opening(name))
-            for direction in DIRECTIONS
-            for name in [next(iter(signature.gives(direction)), "")]
-        }
-
-    def copy(self, view: memoryview, size: int, direction: Direction) -> dict[str, bytes]:
-        """Copy the ports of an answer.
-
-        Args:
-            view: the memory that begins with the answer, an encoded port-map.
-            size: how long it is.
-            direction: whose answer it is.
-
-        Raises:
-            CodecTrap: when it is none.
-            LimitExceeded: when it is larger than allowed.
-        """
-        if size > self._limits.output_bytes:
-            self._limits.check_output(read_ports(view[:size]))
-        name, opening, known = self._only[direction]
-        start = opening.size
-        if size >= start and opening.unpack_from(view) == (known, size - start):
-            return {name: view[start:size].tobytes()}
-        return {name: data.tobytes() for name, data in read_ports(view[:size]).items()}
-
-
-def read_ports(answer: memoryview) -> dict[str, memoryview]:
-    """Find the ports of an encoded answer.
+def read_ports(result: memoryview) -> dict[str, memoryview]:
+    """Find the ports of an encoded result.
 
     Raises:
-        CodecTrap: when it is none.
+        CodecTrap: when it is no port-map.
     """
     try:
-        return portmap.read(answer)
+        return portmap.read(result)
     except PortMapError as failure:
         raise CodecTrap(f"the guest returned a malformed port-map: {failure}") from failure
 
 
-def place(pieces: Sequence[Buffer], target: memoryview) -> None:
-    """Write pieces one behind the other."""
+def write_segments(segments: Sequence[Buffer], target: memoryview) -> None:
+    """Write segments one behind the other."""
     at = 0
-    for piece in pieces:
-        end = at + len(piece)
-        target[at:end] = piece
+    for segment in segments:
+        end = at + len(segment)
+        target[at:end] = segment
         at = end

@@ -259,14 +259,14 @@ def test_json_of_python_objects_decodes_to_a_type_that_holds_them() -> None:
         run("json2", "decode", encoded, {"dtype": "<U2"})
 
 
-def test_any_buffer_is_taken_and_the_answer_is_a_copy() -> None:
+def test_any_buffer_is_taken_and_the_result_is_a_copy() -> None:
     stored = create_string_buffer(zlib.crc32(TEXT).to_bytes(4, "little") + TEXT)
     guest = memoryview(stored).cast("B")[:-1]
     with NativeCodec.of("crc32") as codec:
-        answer = codec.answer("decode", {"bytes": guest})
+        result = codec.call_borrowed("decode", {"bytes": guest})
         stored[4] = b"X"
-        assert answer.ports == {"bytes": TEXT}
-        answer.close()
+        assert result.ports == {"bytes": TEXT}
+        result.close()
     words = np.frombuffer(zlib.compress(TEXT) + b"", "u1")
     doubled = np.repeat(words, 2)
     for buffer in (words.tobytes(), bytearray(words), memoryview(words), memoryview(doubled)[::2]):

@@ -1,7 +1,7 @@
 """Components: what a codec gets right, and every way in which a guest can break the ABI.
 
-Every guest is run three times: flattened, with small calls over a desk and without, and through
-wasmtime's own component support. They must agree on what is an answer, a refusal and a trap.
+Every guest is run three times: flattened, with small calls through a trampoline and without, and
+through wasmtime's own component support. They must agree on what is an answer, a refusal and a trap.
 """
 
 import gc
@@ -19,8 +19,8 @@ import pytest
 import wasmtime
 
 from chonkle.backends.base import Codec, Limits
-from chonkle.backends.wasm.component_abi import FlattenedCodec
-from chonkle.backends.wasm.host_component import WholeCodec
+from chonkle.backends.wasm.guest_codec import GuestCodec
+from chonkle.backends.wasm.host_component import HostComponentCodec
 from chonkle.errors import (
     ChonkleError,
     CodecError,
@@ -62,15 +62,17 @@ def one_row(name: int, name_size: int, data: int, data_size: int) -> str:
     return stores + result(0, 64, 1)
 
 
-@pytest.fixture(params=["desk", "flattened", "whole"])
+@pytest.fixture(params=["trampoline", "flattened", "whole"])
 def open_component(
     request: pytest.FixtureRequest,
     tmp_path: Path,
     open_session: OpenSession,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[OpenComponent]:
-    calls_without = 0 if request.param == "desk" else sys.maxsize
-    monkeypatch.setattr("chonkle.backends.wasm.trampoline._CALLS_WITHOUT_DESK", calls_without)
+    calls_without = 0 if request.param == "trampoline" else sys.maxsize
+    monkeypatch.setattr(
+        "chonkle.backends.wasm.guest_codec._CALLS_WITHOUT_TRAMPOLINE", calls_without
+    )
     flatten = request.param != "whole"
     session = open_session(cache=tmp_path / "cache", flatten_components=flatten)
 
@@ -79,7 +81,7 @@ def open_component(
         opened = session.open(
             Resolution("component", codec.signature, "test", codec), limits or Limits()
         )
-        expected = FlattenedCodec if flatten else WholeCodec
+        expected = GuestCodec if flatten else HostComponentCodec
         assert type(opened) is expected
         return opened
 
@@ -109,7 +111,7 @@ def test_the_memory_of_waiting_instances_can_be_seen_where_it_is_flattened(
     for direction in ("encode", "decode"):
         codec.call(direction, {"bytes": b"x"})
         seen.append(codec.memory_bytes())
-    assert seen == ([65536, 3 * 65536] if isinstance(codec, FlattenedCodec) else [None, None])
+    assert seen == ([65536, 3 * 65536] if type(codec) is GuestCodec else [None, None])
 
 
 def test_no_ports_at_all(open_component: OpenComponent) -> None:
@@ -212,7 +214,7 @@ def test_of_a_long_error_text_only_the_beginning_is_read(open_component: OpenCom
         with pytest.raises(CodecError, match=r": aaaa") as caught:
             codec.call("decode", {"bytes": b"x"})
         assert len(str(caught.value)) < 5000
-        assert isinstance(codec, WholeCodec) or tracemalloc.get_traced_memory()[1] < 1 << 20
+        assert isinstance(codec, HostComponentCodec) or tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
 
@@ -606,7 +608,7 @@ def test_a_component_that_cannot_be_flattened_says_so_and_runs(
             open_session(cache=tmp_path, flatten_components=True) as session,
         ):
             opened = session.open(found, Limits())
-            assert isinstance(opened, WholeCodec)
+            assert isinstance(opened, HostComponentCodec)
             assert session.counts.compiled == compiled
         (record,) = caplog.records
         assert "guest-wat runs slowly" in record.getMessage()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from chonkle.backends.base import Answer, Codec, Limits
+from chonkle.backends.base import CallResult, Codec, Limits
 from chonkle.errors import (
     ChonkleError,
     CodecError,
@@ -33,11 +33,13 @@ ECHO = """
 PACKED = "(i64.or (i64.shl (i64.const {0}) (i64.const 32)) (i64.const {1}))"
 
 
-@pytest.fixture(autouse=True, params=["desk", "no desk"])
-def _desk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have all small calls go over a desk, or none."""
-    calls_without = 0 if request.param == "desk" else sys.maxsize
-    monkeypatch.setattr("chonkle.backends.wasm.trampoline._CALLS_WITHOUT_DESK", calls_without)
+@pytest.fixture(autouse=True, params=["trampoline", "no trampoline"])
+def _trampoline(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have all small calls go through a trampoline, or none."""
+    calls_without = 0 if request.param == "trampoline" else sys.maxsize
+    monkeypatch.setattr(
+        "chonkle.backends.wasm.guest_codec._CALLS_WITHOUT_TRAMPOLINE", calls_without
+    )
 
 
 def test_ports_go_in_and_come_back(open_guest: OpenGuest, write_guest: WriteGuest) -> None:
@@ -61,9 +63,9 @@ def test_an_answer_feeds_another_call_from_where_it_lies(
     open_guest: OpenGuest, write_guest: WriteGuest
 ) -> None:
     codec = open_guest(write_guest())
-    first: Answer = codec.answer("decode", {"bytes": b"x" * 100_000})
+    first: CallResult = codec.call_borrowed("decode", {"bytes": b"x" * 100_000})
     # The first instance still holds the data, so that this one is another.
-    second = codec.answer("decode", first.ports)
+    second = codec.call_borrowed("decode", first.ports)
     assert bytes(second.ports["bytes"]) == b"x" * 100_000
     first.close()
     first.close()

@@ -122,7 +122,7 @@ def test_threads_leave_no_more_memory_behind_than_is_allowed(
     data = {"bytes": bytes(100_000)}
 
     def call() -> None:
-        answer = codec.answer("decode", data)
+        answer = codec.call_borrowed("decode", data)
         together.wait()
         answer.close()
 
@@ -143,7 +143,7 @@ def test_small_calls_of_large_instances_are_no_way_around(
 ) -> None:
     codec = open_guest(write_guest(memory="768"))
     for size in (100_000, 1, 1):
-        lent = [codec.answer("decode", {"bytes": bytes(100_000)}) for _ in range(7)]
+        lent = [codec.call_borrowed("decode", {"bytes": bytes(100_000)}) for _ in range(7)]
         codec.call("decode", {"bytes": bytes(size)})
         for answer in lent:
             answer.close()
