@@ -1,7 +1,7 @@
 """Components: what a codec gets right, and every way in which a guest can break the ABI.
 
 Every guest is run three times: flattened, with small calls through a trampoline and without, and
-through wasmtime's own component support. They must agree on what is an answer, a refusal and a trap.
+through wasmtime's own component support. They must agree on results, refusals and traps.
 """
 
 import gc
