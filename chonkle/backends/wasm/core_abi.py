@@ -15,7 +15,7 @@ from chonkle.backends.wasm.core_compiler import CoreCompiler
 from chonkle.backends.wasm.core_interface import FUNCTIONS
 from chonkle.backends.wasm.guest_codec import GuestCodec, GuestInstance, GuestSetup, Refused
 from chonkle.backends.wasm.guest_errors import ERROR_TEXT_MAX_BYTES, no_room_for, starting
-from chonkle.backends.wasm.guest_memory import LinearMemory, read_ports, write_segments
+from chonkle.backends.wasm.guest_memory import LinearMemory, write_segments
 from chonkle.backends.wasm.unchecked_calls import GuestFunction, instantiate_linked
 from chonkle.cache.aot import AotCache, Binary
 from chonkle.formats.portmap import Buffer
@@ -87,12 +87,15 @@ class CoreInstance(GuestInstance):
         write_segments(segments, self._memory.bytes_at(address, size, what="input buffer"))
         return self._transforms[direction](address, size)
 
-    def read(self, direction: Direction, result: int) -> dict[str, memoryview]:  # noqa: ARG002
+    def read(self, direction: Direction, result: int) -> dict[str, memoryview]:
         """Find the ports of a result."""
         if result:
-            return read_ports(self._packed(result, what="output"))
-        error = self._last_error() if self._last_error else 0
-        text = self._packed(error, what="error text", size_max=ERROR_TEXT_MAX_BYTES)
+            start, size = (result >> 32) & _U32, result & _U32
+            output = self._memory.bytes_at(start, size, what="output")
+            return self._reader.read(output, size, direction)
+        packed = self._last_error() if self._last_error else 0
+        start, size = (packed >> 32) & _U32, min(packed & _U32, ERROR_TEXT_MAX_BYTES)
+        text = self._memory.bytes_at(start, size, what="error text")
         raise Refused(bytes(text).decode(errors="replace"))
 
     def free(self, direction: Direction, result: int) -> None:  # noqa: ARG002
@@ -107,7 +110,3 @@ class CoreInstance(GuestInstance):
     def trampoline_import(self, _module: str, name: str) -> object:
         """Find an export."""
         return self._exports[name]
-
-    def _packed(self, packed: int, *, what: str, size_max: int = _U32) -> memoryview:
-        """Find what a packed address and size refer to."""
-        return self._memory.bytes_at((packed >> 32) & _U32, min(packed & _U32, size_max), what=what)

@@ -16,6 +16,7 @@ import wasmtime
 
 from chonkle.backends.base import Backend, CallResult, Codec, Limits, call_label
 from chonkle.backends.wasm.guest_errors import refusal, trap_error
+from chonkle.backends.wasm.guest_memory import PortReader
 from chonkle.backends.wasm.guest_store import GuestFunctions, limited_store
 from chonkle.backends.wasm.instance_pool import IdleInstances, InstancePool
 from chonkle.backends.wasm.thread_stack import StackCheck
@@ -77,6 +78,7 @@ class GuestInstance(ABC):
         self.trampoline: Trampoline | None = None
         self._trampoline_was_tried = False
         self._setup = setup
+        self._reader = PortReader(setup.signature)
         self._wasm_store = limited_store(setup.engine, setup.limits)
         self.functions = GuestFunctions(
             setup.engine, self._wasm_store, limits=setup.limits, calls=setup.calls
@@ -153,7 +155,7 @@ class GuestInstance(ABC):
                 wasm_store=self._wasm_store,
                 functions=self.functions,
                 calls=setup.calls,
-                signature=setup.signature,
+                reader=self._reader,
                 limits=setup.limits,
             )
         return self.trampoline
@@ -211,7 +213,7 @@ class GuestCodec(Codec):
             segments, size = portmap.segments(port_map)
             self._limits.check_input(size)
             # An exception from here on leaves the instance out of the pool: a guest that trapped
-            # must not be called again. Only `_read` returns one that refused its input.
+            # must not be called again. Only `_refusal` returns one that refused its input.
             instance = self._pool.take()
             instance.served += 1
             trampoline = None
@@ -227,7 +229,11 @@ class GuestCodec(Codec):
                     else:
                         self._pool.give(instance)
                     return result
-            ports = self._read(instance, direction, result)
+            try:
+                ports = instance.read(direction, result)
+            except Refused as refused:
+                raise self._refusal(refused, instance, direction, result) from None
+            self._limits.check_output(ports)
             if borrow:
                 return CallResult(ports, partial(self._release, instance, direction, result))
             owned = {name: bytes(data) for name, data in ports.items()}
@@ -242,22 +248,17 @@ class GuestCodec(Codec):
                 return self._run(direction, port_map, borrow=borrow)
             raise error.within(self._label(direction)) from failure
 
-    def _read(
-        self, instance: GuestInstance, direction: Direction, result: object
-    ) -> Mapping[str, Buffer]:
-        try:
-            ports = instance.read(direction, result)
-        except Refused as refused:
-            error = refusal(str(refused))
-            if not isinstance(error, OutOfMemory):
-                # Some codecs trap here because they free a literal. Their text is complete by now,
-                # so it counts; the instance is lost.
-                with suppress(wasmtime.Trap, wasmtime.WasmtimeError):
-                    instance.free(direction, result)
-                    self._keep(instance)
-            raise error from None
-        self._limits.check_output(ports)
-        return ports
+    def _refusal(
+        self, refused: Refused, instance: GuestInstance, direction: Direction, result: object
+    ) -> ChonkleError:
+        error = refusal(str(refused))
+        if not isinstance(error, OutOfMemory):
+            # Some codecs trap here because they free a literal. Their text is complete by now, so
+            # it counts; the instance is lost.
+            with suppress(wasmtime.Trap, wasmtime.WasmtimeError):
+                instance.free(direction, result)
+                self._keep(instance)
+        return error
 
     def _release(self, instance: GuestInstance, direction: Direction, result: object) -> None:
         """Take back the memory of a borrowed result."""

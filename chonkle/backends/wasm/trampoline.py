@@ -21,7 +21,7 @@ import wasmtime
 
 from chonkle.backends.base import Limits
 from chonkle.backends.wasm.guest_errors import no_room_for
-from chonkle.backends.wasm.guest_memory import read_ports, write_segments
+from chonkle.backends.wasm.guest_memory import PortReader, read_ports, write_segments
 from chonkle.backends.wasm.guest_store import GuestFunctions, room_for_one_more
 from chonkle.backends.wasm.instance_pool import LIGHT_MEMORY_BYTES
 from chonkle.backends.wasm.unchecked_calls import Calls, instantiate
@@ -29,9 +29,8 @@ from chonkle.cache.aot import AotCache, Binary
 from chonkle.cache.native import ModuleCompiler
 from chonkle.digest import Digest
 from chonkle.errors import CodecTrap
-from chonkle.formats import portmap
 from chonkle.formats.portmap import Buffer
-from chonkle.formats.signature import DIRECTIONS, Direction, Signature
+from chonkle.formats.signature import DIRECTIONS, Direction
 from chonkle.locking import ForkableLock
 
 # A chunk of 64 KiB and what surrounds it. Above 96 KiB, three calls are faster than two more
@@ -165,14 +164,14 @@ class Trampoline:
         wasm_store: the store of the codec's instance.
         functions: prepares functions of the store.
         calls: how the buffer is accessed.
-        signature: the codec's signature.
+        reader: reads the codec's results.
         limits: what a call may take.
 
     Raises:
         wasmtime.WasmtimeError: when the system has no other memory for this process.
     """
 
-    __slots__ = ("_limits", "_only_port", "_transforms", "_view", "has_grown")
+    __slots__ = ("_copy", "_limits", "_transforms", "_view", "has_grown")
 
     def __init__(
         self,
@@ -182,7 +181,7 @@ class Trampoline:
         wasm_store: wasmtime.Store,
         functions: GuestFunctions,
         calls: Calls,
-        signature: Signature,
+        reader: PortReader,
         limits: Limits,
     ) -> None:
         imports = [find_import(each.module, each.name or "") for each in module.imports]
@@ -195,12 +194,7 @@ class Trampoline:
             for direction in DIRECTIONS
         }
         self._limits = limits
-        # Nearly all codecs return one port, whose header is known but for the length of its data.
-        self._only_port = {
-            direction: (name, *portmap.only_port_header(name))
-            for direction in DIRECTIONS
-            for name in [next(iter(signature.gives(direction)), "")]
-        }
+        self._copy = reader.copy
         self.has_grown = False
 
     def run(
@@ -233,11 +227,7 @@ class Trampoline:
             length = self._decode(length, size)
         if length > self._limits.output_bytes:
             self._limits.check_output(read_ports(self._view[:length]))
-        name, header, known = self._only_port[direction]
-        start = header.size
-        if length >= start and header.unpack_from(self._view) == (known, length - start):
-            return {name: self._view[start:length].tobytes()}
-        return {name: data.tobytes() for name, data in read_ports(self._view[:length]).items()}
+        return self._copy(self._view, length, direction)
 
     def _decode(self, code: int, size: int) -> int:
         """Give the size of the result of a guest that has grown, or raise what a code means."""
