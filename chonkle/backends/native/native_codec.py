@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from chonkle.backends.base import CallResult, Codec, Limits, call_label
 from chonkle.backends.native.bounded_decoders import DECODERS, too_large
-from chonkle.backends.native.call_spec import Call
+from chonkle.backends.native.call_spec import CallSpec
 from chonkle.backends.native.catalog import runnable
-from chonkle.backends.native.frame_sizes import FRAMES
+from chonkle.backends.native.frame_sizes import FRAME_SIZES
 from chonkle.backends.native.parameters import (
     missing_placeholders,
     read_parameters,
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 # Parameter sets whose numcodecs object is kept. A pipeline uses one, a server of many arrays some.
 _KEPT = 64
-# A size that is only a bound may be this far over the limit before it counts: a frame of a few
-# bytes has a bound of 128 KiB, and the true size is checked once it is known.
-_BOUND_SLACK = 16 << 20
+# A claimed size may be only a bound: 128 KiB for a frame of a few bytes. So a claim up to this size
+# is always allowed; the true size is checked once it is known.
+_ALWAYS_ALLOWED_BYTES = 16 << 20
 
 _DATA = "bytes"
 
@@ -138,17 +138,13 @@ class NativeCodec(Codec):
 
     def _decode(self, data: memoryview, prepared: _Prepared) -> bytes:
         call, limits = self._call, self._limits
-        if call.empty is not None and data == bytes.fromhex(call.empty):
+        if call.is_empty(data):
             return b""
         if call.decoder:
             return DECODERS[call.decoder](data, prepared.parameters, limits)
         if call.frame:
-            claim = FRAMES[call.frame](data)
-            slack = 0 if claim.is_exact else max(0, _BOUND_SLACK - limits.output_bytes)
-            if claim.size > limits.output_bytes + slack:
+            if FRAME_SIZES[call.frame](data) > max(limits.output_bytes, _ALWAYS_ALLOWED_BYTES):
                 raise too_large(limits)
-            if claim.size == 0:
-                return b""
         elif prepared.element_sizes is not None:
             encoded, decoded = prepared.element_sizes
             if len(data) // encoded * decoded > limits.output_bytes:
@@ -169,7 +165,7 @@ class NativeCodec(Codec):
 
 
 def _prepare(
-    signature: Signature, call: Call, direction: Direction, given: tuple[tuple[str, bytes], ...]
+    signature: Signature, call: CallSpec, direction: Direction, given: tuple[tuple[str, bytes], ...]
 ) -> _Prepared:
     where = call_label(signature, "native", direction)
     ports = {name: port for name, port in signature.takes(direction).items() if name != _DATA}
@@ -209,7 +205,7 @@ def _raw_bytes(data: Buffer) -> memoryview:
 
 
 def _array(
-    data: memoryview, call: Call, parameters: Mapping[str, object]
+    data: memoryview, call: CallSpec, parameters: Mapping[str, object]
 ) -> "np.ndarray[Any, Any]":
     """Make of raw bytes what numcodecs is given, without a copy where bytes do."""
     import numpy as np  # noqa: PLC0415 - costs 100 ms that only a running codec pays
@@ -226,7 +222,7 @@ def _array(
     return array if shape is None else array.reshape(shape)
 
 
-def _as_bytes(made: Any, call: Call, parameters: Mapping[str, object]) -> bytes:  # noqa: ANN401
+def _as_bytes(made: Any, call: CallSpec, parameters: Mapping[str, object]) -> bytes:  # noqa: ANN401
     """Copy what numcodecs gave: it may be a view of its input, which is only lent."""
     if isinstance(made, bytes):
         return made

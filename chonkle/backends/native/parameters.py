@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from chonkle.backends.native.call_spec import Call
+from chonkle.backends.native.call_spec import CallSpec
 from chonkle.errors import CodecError, PipelineError
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.portmap import Buffer
@@ -23,7 +23,7 @@ _FIELD_MIN, _FIELD_MAX = 2, 3
 
 
 def read_parameters(
-    texts: Mapping[str, Buffer], *, ports: Mapping[str, Port], call: Call, where: str
+    texts: Mapping[str, Buffer], *, ports: Mapping[str, Port], call: CallSpec, where: str
 ) -> dict[str, object]:
     """Read the parameters of one call.
 
@@ -58,7 +58,7 @@ def read_parameters(
 
 
 def missing_placeholders(
-    call: Call, ports: Mapping[str, Port], direction: Direction
+    call: CallSpec, ports: Mapping[str, Port], direction: Direction
 ) -> dict[str, object]:
     """Give what a constructor demands for parameters that do not exist in a direction."""
     return {
@@ -116,7 +116,7 @@ def _read(text: bytes, port: Port, what: str) -> object:
         raise CodecError(str(failure)) from failure
 
 
-def _check(name: str, value: object, call: Call, what: str) -> None:
+def _check(name: str, value: object, call: CallSpec, what: str) -> None:
     if name in call.range and isinstance(value, int):
         least, greatest = call.range[name]
         if not least <= value <= greatest:
