@@ -1,6 +1,7 @@
 """Guests written in WebAssembly text, opened as codecs."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -63,17 +64,13 @@ def session(tmp_path: Path, open_session: Callable[..., Session]) -> Iterator[Se
         yield opened
 
 
+def open_in(session: Session, source: str | bytes, limits: Limits | None = None) -> Codec:
+    """Open a guest in a session."""
+    wasm = bytes(wasmtime.wat2wasm(source)) if isinstance(source, str) else source
+    codec = WasmCodec.from_bytes(embed_signature(wasm, SIGNATURE), "guest.wasm")
+    return session.open(Resolution(codec.kind, SIGNATURE, "test", codec), limits or Limits())
+
+
 @pytest.fixture
 def open_guest(session: Session) -> OpenGuest:
-    def open_(source: str | bytes, limits: Limits | None = None) -> Codec:
-        wasm = bytes(wasmtime.wat2wasm(source)) if isinstance(source, str) else source
-        codec = WasmCodec.from_bytes(embed_signature(wasm, SIGNATURE), "guest.wasm")
-        found = Resolution(codec.kind, codec.signature, "test", codec)
-        return session.open(found, limits or Limits())
-
-    return open_
-
-
-@pytest.fixture(scope="session")
-def write_guest() -> Callable[..., str]:
-    return guest
+    return partial(open_in, session)

@@ -21,12 +21,12 @@ from chonkle.backends.wasm.trampoline import (
     TrampolineOpener,
 )
 from chonkle.engine import Engine
-from chonkle.errors import LimitExceeded
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Direction, embed_signature
 from chonkle.resolver import Resolution
 from chonkle.session import Session
 from chonkle.storage.store import WasmCodec
+from tests.unit.backends.conftest import ECHO as CORE_ECHO
 from tests.unit.backends.conftest import SIGNATURE, OpenGuest, guest
 from tests.unit.backends.wasm.written import ECHO, SKELETON, component
 
@@ -58,17 +58,13 @@ def works(codec: Codec, *, calls: int = 3, size: int = 10) -> None:
             assert codec.call(direction, ports) == ports
 
 
-ECHO_OF_CORE = """
-  (i64.or (i64.shl (i64.extend_i32_u (local.get $pointer)) (i64.const 32))
-          (i64.extend_i32_u (local.get $size)))
-"""
 GROWS = "(drop (memory.grow (i32.const {pages})))"
 
 
 def growing(kind: str, *, pages: int) -> str | bytes:
     """Write a guest whose `decode` grows its memory."""
     grows = GROWS.format(pages=pages)
-    return guest(decode=grows + ECHO_OF_CORE) if kind == "core" else component(decode=grows + ECHO)
+    return guest(decode=grows + CORE_ECHO) if kind == "core" else component(decode=grows + ECHO)
 
 
 @of_both_kinds
@@ -188,17 +184,6 @@ def test_a_trampoline_that_may_not_be_compiled_is_asked_for_once_an_instance(
     monkeypatch.setattr(TrampolineOpener, "__call__", none)
     works(open_guest(source))
     assert asked == 1
-
-
-@of_both_kinds
-def test_an_input_larger_than_the_memory_allowed_is_refused(
-    open_guest: OpenGuest, source: str | bytes
-) -> None:
-    codec = open_guest(source, Limits(memory_bytes=65536))
-    works(codec)
-    with pytest.raises(LimitExceeded, match="the input alone is larger than the memory allowed"):
-        codec.call("decode", {"bytes": bytes(65536)})
-    works(codec)
 
 
 @of_both_kinds
