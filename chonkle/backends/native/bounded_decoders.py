@@ -160,7 +160,7 @@ def _elements(document: object, parameters: Mapping[str, object], limits: Limits
 
 
 def _flat(items: list[object], shape: list[int]) -> list[object]:
-    # Level by level, so that neither depth nor a shape that lies costs more than the items do.
+    # Level by level, so that depth and a wrong shape cost no more than the items.
     level: list[Any] = [items]
     for extent in shape:
         if not all(isinstance(row, list) and len(row) == extent for row in level):
@@ -177,8 +177,8 @@ def _packed(values: list[object], dtype: "np.dtype[Any]") -> bytes:
     array = np.array(values, dtype)
     if array.ndim != 1:
         raise ValueError("elements that are lists themselves")
-    # NumPy cuts strings, rounds numbers and turns anything into text without a word. A value that
-    # is not equal to itself is NaN.
+    # NumPy silently cuts strings, rounds numbers and turns anything into text. A value that is not
+    # equal to itself is NaN.
     back = array.view(f"{dtype.byteorder}i8") if dtype.kind in "Mm" else array
     for value, kept in zip(values, back.tolist(), strict=True):
         if kept != value and not (value != value and kept != kept):  # noqa: PLR0124

@@ -1,6 +1,6 @@
 """How numcodecs is called for one codec: the field `native` of a signature, parsed.
 
-The table replaces code: a codec differs from its neighbours only in these fields.
+Codecs differ only in these fields, and need no code of their own.
 """
 
 import re
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Literal, Self, cast
 
 # What numcodecs is given when encoding, and what it gives back when decoding:
-#   bytes  raw bytes, of which the numcodecs class makes elements itself, if it needs any;
+#   bytes  raw bytes, from which the numcodecs class makes elements itself, if it needs any;
 #   array  elements of the parameter `dtype`, in the machine's byte order;
 #   items  elements of the parameters `dtype` and `shape`, which are written one by one;
 #   text   the same, where elements of type `S` are UTF-8 text.
@@ -62,8 +62,7 @@ class CallSpec:
     @classmethod
     def from_json(cls, document: object) -> Self:
         """Read the field `native` of one of our own signatures."""
-        # The files ship with this module and a test reads every one, so a misspelt key surfaces as
-        # a TypeError there and never at a user's.
+        # A test reads every file, so a misspelt key is found there.
         written = dict(cast("dict[str, object]", document))
         written["codec_class"] = written.pop("class")
         for each in fields(cls):

@@ -23,9 +23,9 @@ INSTALL_HINT = "install with `pip install numcodecs`"
 
 _SIGNATURES = Path(__file__).parent / "signatures"
 
-# What numcodecs has and chonkle does not pass on, and why: such an id has no signature.
+# Codecs of numcodecs that are not offered, and why; they have no signature.
 REFUSED = {
-    "pickle": "codec `pickle` is not offered: it executes code that stands in the data",
+    "pickle": "codec `pickle` is not offered: it executes code from the data",
     "vlen-array": "codec `vlen-array` is not offered: it gives Python objects, not bytes",
     "vlen-bytes": "codec `vlen-bytes` is not offered: it gives Python objects, not bytes",
     "vlen-utf8": "codec `vlen-utf8` is not offered: it gives Python objects, not bytes",
@@ -37,7 +37,7 @@ def native_codec_ids() -> list[str]:
     return sorted(path.stem for path in _SIGNATURES.glob("*.json"))
 
 
-# There are some twenty signatures and they never change: each is read once.
+# Some twenty signatures, each read once.
 @lru_cache(maxsize=64)
 def native_signature(codec_id: str) -> Signature | None:
     """Give the signature of a codec.

@@ -23,7 +23,7 @@ from chonkle.formats.signature import Direction, Signature
 if TYPE_CHECKING:
     import numpy as np
 
-# Parameter sets whose numcodecs object is kept. A pipeline uses one, a server of many arrays some.
+# Parameter sets whose numcodecs object is kept.
 _KEPT = 64
 # A claimed size may be only a bound: 128 KiB for a frame of a few bytes. So a claim up to this size
 # is always allowed; the true size is checked once it is known.
@@ -62,7 +62,7 @@ class NativeCodec(Codec):
     """
 
     def __init__(self, signature: Signature, *, limits: Limits | None = None) -> None:
-        # Always our own signature: what is called must not depend on a document from elsewhere.
+        # Always our own signature, so that no other document decides what is called.
         self._signature, self._call = signature, call = runnable(signature.codec_id)
         self._limits = limits or Limits()
         self._prepare = lru_cache(maxsize=_KEPT)(partial(_prepare, signature, call))
@@ -112,7 +112,7 @@ class NativeCodec(Codec):
         except MemoryError as failure:
             raise LimitExceeded(f"{where}: not enough memory") from failure
         except Exception as failure:
-            # Whatever a library raises for bad data: each has its own ideas of what.
+            # Each library raises its own errors for bad data.
             words = " ".join(str(failure).split()) or type(failure).__name__
             raise CodecError(f"{where}: {words}") from failure
         if len(made) > self._limits.output_bytes:
@@ -177,7 +177,7 @@ def _prepare(
     import numcodecs  # noqa: PLC0415
 
     try:
-        # Never through numcodecs' registry: anybody may have put another class under the name.
+        # Never through numcodecs' registry, where another class may have the name.
         codec = attrgetter(call.codec_class)(numcodecs)(**arguments)
     except Exception as failure:
         words = " ".join(str(failure).split()) or type(failure).__name__
@@ -200,14 +200,14 @@ def _raw_bytes(data: Buffer) -> memoryview:
     try:
         return view.cast("B")
     except TypeError:
-        # Not contiguous, or of elements that a memoryview cannot look into.
+        # Not contiguous, or of elements that a memoryview cannot cast.
         return memoryview(view.tobytes())
 
 
 def _array(
     data: memoryview, call: CallSpec, parameters: Mapping[str, object]
 ) -> "np.ndarray[Any, Any]":
-    """Make of raw bytes what numcodecs is given, without a copy where bytes do."""
+    """Make the array that numcodecs takes, without a copy for bytes."""
     import numpy as np  # noqa: PLC0415 - costs 100 ms that only a running codec pays
 
     if call.data == "bytes":
@@ -223,7 +223,7 @@ def _array(
 
 
 def _as_bytes(made: Any, call: CallSpec, parameters: Mapping[str, object]) -> bytes:  # noqa: ANN401
-    """Copy what numcodecs gave: it may be a view of its input, which is only lent."""
+    """Copy numcodecs' result, which may be a view of the borrowed input."""
     if isinstance(made, bytes):
         return made
     if call.data == "array":

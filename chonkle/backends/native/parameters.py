@@ -1,4 +1,4 @@
-"""Parameters on their way from a port-map to a numcodecs constructor."""
+"""Parameters of a port-map, converted for a numcodecs constructor."""
 
 import json
 from collections.abc import Mapping
@@ -60,7 +60,7 @@ def read_parameters(
 def missing_placeholders(
     call: CallSpec, ports: Mapping[str, Port], direction: Direction
 ) -> dict[str, object]:
-    """Give what a constructor demands for parameters that do not exist in a direction."""
+    """Give values for parameters that a constructor requires and a direction does not have."""
     return {
         name: value for name, value in call.placeholder.items() if not ports[name].exists(direction)
     }
@@ -84,7 +84,7 @@ def read_dtype(value: object, *, what: str) -> "np.dtype[Any]":
     except Exception as failure:
         raise CodecError(f"{what}: no type", expected=expected, got=shown(value)) from failure
     if dtype.hasobject:
-        # Such an element is a pointer: as raw bytes it would be an address of this process.
+        # Such an element is a pointer, an address of this process.
         raise CodecError(f"{what}: a type of Python objects", expected=expected, got=shown(value))
     if dtype.itemsize == 0:
         raise CodecError(f"{what}: a type without a size", expected=expected, got=shown(value))

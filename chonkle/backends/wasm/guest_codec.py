@@ -209,7 +209,7 @@ class GuestCodec(Codec):
         size = 0
         try:
             if not self._stack.is_enough:
-                self._stack.look()
+                self._stack.check()
             segments, size = portmap.segments(port_map)
             self._limits.check_input(size)
             # An exception from here on leaves the instance out of the pool: a guest that trapped

@@ -15,35 +15,35 @@ from chonkle.formats.signature import DIRECTIONS, Direction, Signature
 
 
 class LinearMemory:
-    """A guest's memory, looked at in place and never past its end.
+    """A view of a guest's memory that never reaches past its end.
 
-    It may grow, but the engine is told never to move it, so that one look at where it is lasts.
+    The memory may grow, but the engine never moves it, so its address is asked for once.
     """
 
     def __init__(self, calls: Calls, wasm_store: wasmtime.Store, memory: object) -> None:
-        """Look at an exported memory.
+        """Prepare an exported memory.
 
         Raises:
-            WasmFormatError: when the export is something else.
+            WasmFormatError: when the export is no memory.
         """
-        self.size, self._see = calls.memory(wasm_store, memory)
-        self._view = self._see()
+        self.size, self._renew = calls.memory(wasm_store, memory)
+        self._view = self._renew()
 
     def bytes_at(self, start: int, size: int, *, what: str) -> memoryview:
-        """Show a range of the memory.
+        """Give a view of a range of the memory.
 
         Args:
-            start: where the range begins, as the guest says.
-            size: its length in bytes, as the guest says.
+            start: where the range begins, as given by the guest.
+            size: its length in bytes, as given by the guest.
             what: the range, for the message.
 
         Raises:
-            CodecTrap: when the range does not lie in the memory.
+            CodecTrap: when the range is outside of the memory.
         """
         end = start + size
         if end > len(self._view):
-            # The guest may have grown its memory since the last look.
-            self._view = self._see()
+            # The memory may have grown since.
+            self._view = self._renew()
             if end > len(self._view):
                 raise CodecTrap(
                     f"the guest's {what} lies outside of its memory",
@@ -56,12 +56,12 @@ class LinearMemory:
         """Copy data into the memory.
 
         Args:
-            start: where the range for it begins, as the guest says.
+            start: where the range for it begins, as given by the guest.
             data: the data.
             what: the range, for the message.
 
         Raises:
-            CodecTrap: when the range does not lie in the memory.
+            CodecTrap: when the range is outside of the memory.
         """
         end = start + len(data)
         if end > len(self._view):
@@ -69,15 +69,15 @@ class LinearMemory:
         self._view[start:end] = data
 
     def unpack(self, layout: Struct, start: int, *, what: str) -> tuple[Any, ...]:
-        """Read what has a layout.
+        """Read a structure.
 
         Args:
-            layout: the layout.
-            start: where it begins, as the guest says.
+            layout: its layout.
+            start: where it begins, as given by the guest.
             what: what it is, for the message.
 
         Raises:
-            CodecTrap: when it does not lie in the memory.
+            CodecTrap: when it is outside of the memory.
         """
         try:
             return layout.unpack_from(self._view, start)

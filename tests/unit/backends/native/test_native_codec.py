@@ -647,7 +647,7 @@ def test_corrupt_data_is_never_read_past_its_end(codec_id: str) -> None:
 def test_pickle_is_refused_with_the_reason() -> None:
     assert native_signature("pickle") is None
     assert not is_available("pickle")
-    with pytest.raises(ResolveError, match="executes code that stands in the data"):
+    with pytest.raises(ResolveError, match="executes code from the data"):
         NativeCodec.of("pickle")
 
 
