@@ -1,17 +1,17 @@
-"""Things that own memory or files, and are given back at the end of a `with`."""
+"""Objects that own memory or files, as context managers."""
 
 from types import TracebackType
 from typing import Self
 
 
 class Closing:
-    """A context manager whose end is its `close`, which must be idempotent."""
+    """A context manager that ends with its `close`."""
 
     def close(self) -> None:
-        """Give back what is held. Idempotent."""
+        """Free what it owns. Idempotent."""
 
     def __enter__(self) -> Self:
-        """Give the thing itself."""
+        """Give the object itself."""
         return self
 
     def __exit__(

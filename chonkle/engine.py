@@ -1,8 +1,8 @@
 """The wasmtime engine: how guests are compiled, and what native code depends on.
 
-`EngineConfig` names every setting that chonkle chooses. Each of them is part of the fingerprint, so
-that native code made under one configuration is never offered to another: wasmtime itself checks
-most of them when it loads code, but not all.
+`EngineConfig` has every setting that chonkle chooses. All are part of the fingerprint, so that
+native code is only loaded under the configuration that compiled it: wasmtime checks most settings
+when it loads code, but not all.
 """
 
 import math
@@ -25,8 +25,8 @@ import wasmtime
 
 from chonkle.digest import Digest
 
-# The smallest module: magic and version. Its compiled form carries everything that wasmtime
-# compares when it loads native code.
+# The smallest module: magic and version. Its compiled form has everything that wasmtime compares
+# when it loads native code.
 _EMPTY_MODULE = b"\0asm\x01\0\0\0"
 _ENGINE_SECTION = b".wasmtime.engine"
 _TICK_S = 0.01
@@ -43,12 +43,12 @@ class EngineConfig:
 
     Attributes:
         interruptible: compile checks into guests, so that a timeout can stop them. Costs up to a
-            fifth of their speed, so it is on only where a timeout was asked for.
+            fifth of their speed, so it is on only with a timeout.
         max_wasm_stack_bytes: stack that a guest may use on the thread that calls it.
-        memory_may_move: let wasmtime move a memory that grows. It need not: the addresses of all
-            that a 32-bit memory can become are reserved, and so one look at where it is will do.
-        parallel_compilation: compile the functions of a module on several threads. They are a pool
-            that does not survive a fork: a child that compiles would wait for it for ever.
+        memory_may_move: let wasmtime move a memory that grows. Without, its address is asked for
+            once; wasmtime reserves addresses for the largest 32-bit memory.
+        parallel_compilation: compile the functions of a module on several threads. This pool of
+            threads does not survive a fork: a child that compiles would wait for it for ever.
     """
 
     interruptible: bool = False
@@ -57,7 +57,7 @@ class EngineConfig:
     parallel_compilation: bool = False
 
 
-# Every configuration that chonkle runs codecs with: without a timeout, and with one.
+# The configurations that codecs run under: without a timeout, and with one.
 ENGINE_CONFIGS = (EngineConfig(), EngineConfig(interruptible=True))
 
 
@@ -67,7 +67,7 @@ class Engine:
     Shared freely between threads.
 
     Attributes:
-        config: what it was made from.
+        config: its settings.
         wasmtime: the engine itself.
     """
 
@@ -128,7 +128,7 @@ class Engine:
             yield
             return
         ends_s = time.monotonic() + timeout_s
-        # One more tick, because the running one may end at once.
+        # One more tick, because the current one may end immediately.
         ticks = math.ceil(timeout_s / _TICK_S) + 1
         wasm_store.set_epoch_deadline(ticks)
         clock = self._clock
@@ -138,7 +138,7 @@ class Engine:
                 pipe.listen()
             yield
         except (wasmtime.Trap, wasmtime.WasmtimeError) as failure:
-            # The clock is never early by itself. On the main thread Python raises this, too.
+            # Only Ctrl-C ends a guest early.
             if time.monotonic() < ends_s and innermost_cause(failure) == INTERRUPTED:
                 raise KeyboardInterrupt from failure
             raise
@@ -149,10 +149,10 @@ class Engine:
 
 
 def base_settings() -> wasmtime.Config:
-    """Give settings of wasmtime without what no codec needs.
+    """Give settings of wasmtime without the features that no codec needs.
 
-    Types of a garbage collector, exceptions, 64-bit and shared memories: each is code of the engine
-    that a hostile module could reach, and chonkle's own reader knows none of them.
+    Garbage collection, exceptions, 64-bit and shared memories: each is code of the engine that a
+    hostile module could reach, and chonkle's reader of modules supports none of them.
     """
     settings = wasmtime.Config()
     settings.wasm_gc = False
@@ -166,9 +166,9 @@ def base_settings() -> wasmtime.Config:
 def innermost_cause(failure: Exception) -> str:
     """Give the reason that wasmtime names for a failure, in one line.
 
-    It prints a chain of causes below a backtrace, the innermost last, and numbers those of a long
-    one. The names of a guest's functions are not in it, for they are not compiled; the name of an
-    import is, and may hold line breaks.
+    wasmtime prints a chain of causes below a backtrace, the innermost last, and numbers a long one.
+    The names of a guest's functions are not compiled in; the name of an import is, and may have
+    line breaks.
     """
     text = str(failure).strip()
     at = text.find(_UNKNOWN_IMPORT)
@@ -179,8 +179,8 @@ def innermost_cause(failure: Exception) -> str:
 class _EpochClock:
     """Advances the epoch of an engine while guests run that have a deadline.
 
-    One thread does that. When the main thread runs such a guest and the process gets Ctrl-C, the
-    clock ends all of them at once: an engine has one epoch, which cannot end a single guest early.
+    When the main thread runs such a guest and the process gets Ctrl-C, the clock ends all of them:
+    an engine has one epoch, which cannot end a single guest early.
     """
 
     def __init__(self, engine: wasmtime.Engine) -> None:
@@ -191,15 +191,15 @@ class _EpochClock:
     def _reset(self) -> None:
         self._condition = threading.Condition()
         self._running = 0
-        # The most ticks that a running guest was given.
+        # The longest deadline of a running guest, in ticks.
         self._farthest = 0
         self._thread: threading.Thread | None = None
         self._pipe: _InterruptPipe | None = None
 
     def start_anew(self) -> None:
-        """Forget the parent's threads, in a forked child: none of them exists there."""
+        """Start again in a forked child, which has none of its parent's threads."""
         if self._pipe is not None:
-            # The signals of this process are no matter of its parent's.
+            # The parent must not hear of this process's signals.
             self._pipe.rest()
         self._reset()
 
@@ -207,10 +207,10 @@ class _EpochClock:
         """Advance the epoch until `end` is called.
 
         Args:
-            ticks: after how many the guest ends that is about to run.
+            ticks: the deadline of the guest that is about to run.
 
         Returns:
-            What hears of Ctrl-C, where that would raise KeyboardInterrupt in this thread.
+            What is told of Ctrl-C, where it would raise KeyboardInterrupt in this thread.
         """
         with self._condition:
             self._running += 1
@@ -232,7 +232,7 @@ class _EpochClock:
         return self._pipe
 
     def end(self) -> None:
-        """Let the epoch rest when no other guest runs."""
+        """Stop advancing when no other guest runs."""
         with self._condition:
             self._running -= 1
             if self._running == 0:
@@ -241,7 +241,7 @@ class _EpochClock:
     def _tick(self) -> None:
         while True:
             with self._condition:
-                # A thread without guests ends, so that an engine without users can be freed.
+                # Without guests the thread ends, so that the engine can be freed.
                 if self._running == 0 and not self._condition.wait_for(
                     lambda: self._running > 0, timeout=1.0
                 ):
@@ -259,14 +259,14 @@ class _EpochClock:
 class _InterruptPipe:
     """Tells a thread of Ctrl-C while the main thread runs a guest.
 
-    Python calls the handler of a signal only when the guest has returned. But its own handler in C
-    writes the signal's number into a file at once, if it was given one.
+    Python calls a signal handler only after the guest has returned. But its handler in C writes
+    the signal's number immediately, to a file descriptor that it was given.
     """
 
     __slots__ = ("_is_given", "_reader", "_writer")
 
     def __init__(self) -> None:
-        # Whether Python was given the file.
+        # Whether Python has the descriptor.
         self._is_given = False
         self._reader = self._writer = -1
         if os.name != "posix":
@@ -275,36 +275,36 @@ class _InterruptPipe:
         try:
             self._reader, self._writer = os.pipe()
         except OSError:
-            # The process may open no other file: Ctrl-C then waits for the timeout.
+            # The process may open no more files: Ctrl-C waits for the timeout.
             return
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
 
     def __del__(self) -> None:
-        # A file that is still written to may not become another one.
+        # A descriptor in use must not be reused for another file.
         if self._writer >= 0 and not self._is_given:
             os.close(self._reader)
             os.close(self._writer)
 
     def listen(self) -> None:
-        """Give Python the file, on the main thread."""
+        """Give Python the descriptor, on the main thread."""
         if self._writer < 0:
             return
         before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         self._is_given = True
         if before not in (-1, self._writer):
-            # An event loop was told of signals, and still is.
+            # It belongs to an event loop, which keeps it.
             signal.set_wakeup_fd(before)
             self._is_given = False
 
     def rest(self) -> None:
-        """Take the file back, on the main thread."""
+        """Take the descriptor back, on the main thread."""
         if self._is_given:
             signal.set_wakeup_fd(-1)
             self._is_given = False
 
     def hears(self, timeout_s: float) -> bool:
-        """Wait for Ctrl-C, and give whether it came."""
+        """Wait for Ctrl-C, and tell whether it came."""
         if self._reader < 0:
             time.sleep(timeout_s)
             return False
@@ -312,7 +312,7 @@ class _InterruptPipe:
         return bool(readable) and signal.SIGINT in os.read(self._reader, 4096)
 
 
-# One hook for all: Python has no way of taking a hook away again.
+# One hook for all clocks, because Python cannot remove a hook.
 _CLOCKS: WeakSet[_EpochClock] = WeakSet()
 
 
@@ -333,12 +333,11 @@ def target() -> str:
 def wasmtime_version() -> str:
     """Read the installed version from the name of the distribution's directory.
 
-    `importlib.metadata` says the same, but costs as much as loading wasmtime itself; it is asked
-    only where the package stands elsewhere.
+    `importlib.metadata` takes as long as loading wasmtime, so it is used only where that fails.
     """
     packages = Path(wasmtime.__file__).parent.parent
     prefix, suffix = "wasmtime-", ".dist-info"
-    # Names alone: a path for each of some hundred packages takes ten times as long.
+    # Names only: paths of some hundred packages take ten times as long.
     names = os.listdir(packages)  # noqa: PTH208
     found = [name for name in names if name.startswith(prefix) and name.endswith(suffix)]
     if len(found) == 1:

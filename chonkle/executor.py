@@ -1,14 +1,14 @@
 """The executor: one loop over a plan.
 
-It knows codecs only as `Codec`, and values only as slots. A step's answer stays where the codec put
-it, in a guest's memory for wasm, until the last step that reads it has run.
+It knows codecs only as `Codec`, and values only as slots. The result of a step stays where the
+codec put it, in a guest's memory for wasm, until the last step that reads it has run.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from chonkle.backends.base import Answer, Codec
+from chonkle.backends.base import CallResult, Codec
 from chonkle.dag.plan import Plan, PlannedStep
 from chonkle.errors import (
     ChonkleError,
@@ -55,8 +55,8 @@ def run(prepared: Prepared, inputs: Mapping[str, object]) -> dict[str, bytes]:
     plan = prepared.plan
     values: list[Buffer | None] = list(plan.slots)
     _bind(plan, inputs, values)
-    # By the number of the step; what is handed out is copied at once, and leaves nothing to close.
-    answers: dict[int, Answer] = {}
+    # By the index of the step. Final outputs are copied immediately and need no closing.
+    results: dict[int, CallResult] = {}
     try:
         for index, (step, codec) in enumerate(zip(plan.steps, prepared.codecs, strict=True)):
             port_map = {
@@ -67,8 +67,8 @@ def run(prepared: Prepared, inputs: Mapping[str, object]) -> dict[str, bytes]:
                 if step.is_handed_out:
                     ports = codec.call(plan.direction, port_map)
                 else:
-                    answers[index] = answer = codec.answer(plan.direction, port_map)
-                    ports = answer.ports
+                    results[index] = result = codec.call_borrowed(plan.direction, port_map)
+                    ports = result.ports
             except (CodecError, CodecTrap, LimitExceeded) as failure:
                 raise failure.within(f"step `{step.path}`") from failure.__cause__
             for port, slot in step.gives:
@@ -77,25 +77,25 @@ def run(prepared: Prepared, inputs: Mapping[str, object]) -> dict[str, bytes]:
                 else:
                     _allow_missing(codec, plan, step, port)
             if step.closes:
-                _close(answers, plan.steps, step.closes)
+                _close(results, plan.steps, step.closes)
         outputs = {
             name: bytes(value)
             for name, slot in plan.outputs.items()
             if (value := values[slot]) is not None
         }
-        if answers:
-            _close(answers, plan.steps, answers)
+        if results:
+            _close(results, plan.steps, results)
     except BaseException:
-        # What went wrong first is what is told, whatever else goes wrong on the way out.
-        for answer in answers.values():
+        # The first failure is reported, not those that follow from it.
+        for result in results.values():
             with suppress(ChonkleError):
-                answer.close()
+                result.close()
         raise
     return outputs
 
 
 def _allow_missing(codec: Codec, plan: Plan, step: PlannedStep, port: str) -> None:
-    """Accept that a codec left out an optional port, and nothing else."""
+    """Require that a port that a codec left out is optional."""
     signature = codec.signature()
     if signature.gives(plan.direction)[port].required:
         raise CodecTrap(
@@ -105,14 +105,14 @@ def _allow_missing(codec: Codec, plan: Plan, step: PlannedStep, port: str) -> No
 
 
 def _close(
-    answers: Mapping[int, Answer], steps: Sequence[PlannedStep], indices: Iterable[int]
+    results: Mapping[int, CallResult], steps: Sequence[PlannedStep], indices: Iterable[int]
 ) -> None:
-    """Give back what some steps' answers lend."""
+    """Close the borrowed results of some steps."""
     for index in indices:
-        answer = answers.get(index)
-        if answer is not None and answer.lends:
+        result = results.get(index)
+        if result is not None and result.is_borrowed:
             try:
-                answer.close()
+                result.close()
             except (CodecTrap, LimitExceeded) as failure:
                 raise failure.within(f"step `{steps[index].path}`") from failure.__cause__
 
@@ -152,7 +152,7 @@ def _as_buffer(value: object, port: Port, name: str) -> Buffer:
         try:
             view = memoryview(value)  # type: ignore[arg-type]  # anything may come; checked here
         except (TypeError, ValueError, BufferError) as failure:
-            # No buffer at all, one that was released, or elements that buffers cannot describe.
+            # No buffer, a released buffer, or elements that a buffer cannot describe.
             raise PipelineError(
                 f"{what}: not a buffer",
                 expected="bytes, memoryview or another contiguous buffer",
@@ -170,7 +170,7 @@ def _as_buffer(value: object, port: Port, name: str) -> Buffer:
         return view.cast("B") if view.nbytes else b""
     what = f"input `{name}`"
     if isinstance(value, (bytes, bytearray, memoryview)):
-        # Written again, so that a codec never meets the white space of somebody's file.
+        # Written again, so that a codec never gets the white space of a file.
         return encode_scalar(check_scalar(bytes(value), port.type, what=what))
     # NumPy's numbers and arrays, and shapes, which are tuples.
     value = value.tolist() if hasattr(value, "tolist") else value

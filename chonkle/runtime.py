@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Unpack
 
 from chonkle.backends.base import Codec, Limits
-from chonkle.backends.wasm.core_abi import CoreCodec
-from chonkle.backends.wasm.core_compiler import CoreCompiler
+from chonkle.backends.wasm.core_abi import open_core
+from chonkle.backends.wasm.guest_codec import GuestSetup
 from chonkle.backends.wasm.instance_pool import IdleInstances
-from chonkle.backends.wasm.trampoline import CORE_DESK, DeskDesign, DeskOpener
+from chonkle.backends.wasm.trampoline import TrampolineOpener, TrampolineText
+from chonkle.backends.wasm.trampoline_texts import COMPONENT_TRAMPOLINE, CORE_TRAMPOLINE
 from chonkle.backends.wasm.unchecked_calls import open_calls
 from chonkle.cache.aot import AotCache, Binary, CacheCounts
 from chonkle.cache.layers import CacheLayers
@@ -51,7 +52,7 @@ class _CodecOpener:
         self._settings = settings
         self._layers = layers
         self._caches: dict[EngineConfig, AotCache] = {}
-        self._desks: dict[tuple[EngineConfig, DeskDesign], DeskOpener] = {}
+        self._trampolines: dict[tuple[EngineConfig, TrampolineText], TrampolineOpener] = {}
         self._calls = open_calls(prepared=settings.prepared_calls)
         self._idle = IdleInstances()
         self._lock = ForkableLock()
@@ -64,45 +65,35 @@ class _CodecOpener:
             return NativeCodec(resolution.signature, limits=limits)
         wasm, signature = resolution.wasm.wasm, resolution.signature
         cache = self._cache(EngineConfig(interruptible=limits.timeout_s is not None))
-        if resolution.wasm.kind == "core":
-            binary = Binary(
-                wasm, resolution.wasm.digest, codec_id=signature.codec_id, label=signature.label
-            )
-            module = cache.get_or_compile(binary, CoreCompiler(f"codec {resolution.label}"))
-            return CoreCodec(
-                module,
-                signature=signature,
-                engine=cache.engine,
-                limits=limits,
-                calls=self._calls,
-                open_desk=self._desk(cache, CORE_DESK),
-                idle=self._idle,
-            )
-        # Half of wasmtime's own import time, and only components need it.
-        from chonkle.backends.wasm.component_trampoline import COMPONENT_DESK  # noqa: PLC0415
-        from chonkle.backends.wasm.open_component import open_component  # noqa: PLC0415
-
-        return open_component(
-            wasm,
-            digest=resolution.wasm.digest,
+        binary = Binary(
+            wasm, resolution.wasm.digest, codec_id=signature.codec_id, label=signature.label
+        )
+        is_core = resolution.wasm.kind == "core"
+        text = CORE_TRAMPOLINE if is_core else COMPONENT_TRAMPOLINE
+        setup = GuestSetup(
             signature=signature,
-            cache=cache,
+            engine=cache.engine,
             limits=limits,
             calls=self._calls,
-            open_desk=self._desk(cache, COMPONENT_DESK),
+            open_trampoline=self._trampoline(cache, text),
             idle=self._idle,
-            flatten=self._settings.flatten_components,
         )
+        if is_core:
+            return open_core(binary, cache, setup)
+        # Half of wasmtime's own import time, and only components need it.
+        from chonkle.backends.wasm.open_component import open_component  # noqa: PLC0415
 
-    def open_desks(self) -> None:
-        """Compile what the opened codecs would need at their first call."""
-        for open_desk in self._desks.values():
-            open_desk()
+        return open_component(binary, cache, setup, flatten=self._settings.flatten_components)
 
-    def _desk(self, cache: AotCache, design: DeskDesign) -> DeskOpener:
+    def open_trampolines(self) -> None:
+        """Compile what the opened codecs need at their first call."""
+        for open_trampoline in self._trampolines.values():
+            open_trampoline()
+
+    def _trampoline(self, cache: AotCache, text: TrampolineText) -> TrampolineOpener:
         with self._lock:
-            key = (cache.engine.config, design)
-            return self._desks.setdefault(key, DeskOpener(cache, design))
+            key = (cache.engine.config, text)
+            return self._trampolines.setdefault(key, TrampolineOpener(cache, text))
 
     def _cache(self, config: EngineConfig) -> AotCache:
         with self._lock:
@@ -233,7 +224,7 @@ class Runtime(Closing):
         """
         opener = _CodecOpener(self.settings, self._warm_layers)
         opener.open(resolution, limits).close()
-        opener.open_desks()
+        opener.open_trampolines()
         return opener.counts
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""What every backend gives the executor: a `Codec` that answers calls.
+"""What every backend gives the executor: a `Codec`.
 
-An answer's data may still lie in a guest's memory, so that the next step copies it from there
-straight into its own; `Answer` says how long it lives.
+The result of a call may still be in a guest's memory, so that the next step copies it from there
+straight into its own. `CallResult` says for how long.
 """
 
 from abc import ABC, abstractmethod
@@ -16,19 +16,18 @@ from chonkle.formats.signature import Direction, Signature
 from chonkle.limits import check_bytes, check_seconds
 
 Backend = Literal["native", "core", "component"]
-# A guest's addresses have 32 bits. Native codecs make output too, and have more.
+# A guest's addresses have 32 bits.
 _MEMORY_BYTES_MAX = 1 << 32
 
 BACKENDS: tuple[Backend, ...] = ("native", "core", "component")
 
 
-class Answer:
-    """The output ports of one call, and the hold on the memory that they lie in.
+class CallResult:
+    """The output ports of one call, which may be borrowed from a guest's memory.
 
     Attributes:
-        ports: data of each output port: bytes, unless memory is lent. Views of lent memory are
-            released when the answer is closed, so that who touches one too late gets an error and
-            not somebody else's bytes.
+        ports: data of each output port: bytes, unless borrowed. Closing releases borrowed views, so
+            that a later access raises an error and never reads other data.
     """
 
     __slots__ = ("_release", "ports")
@@ -36,17 +35,17 @@ class Answer:
     def __init__(
         self, ports: Mapping[str, Buffer], release: Callable[[], None] | None = None
     ) -> None:
-        """Hold `ports` until `release` is called."""
+        """Hold `ports`, which are borrowed until `release` is called, if it is given."""
         self.ports = ports
         self._release = release
 
     @property
-    def lends(self) -> bool:
-        """Whether the ports lie in memory that goes back when the answer is closed."""
+    def is_borrowed(self) -> bool:
+        """Whether the ports are in memory that closing gives back."""
         return self._release is not None
 
-    def take(self) -> dict[str, bytes]:
-        """Give the ports as bytes of their own, and close."""
+    def to_owned(self) -> dict[str, bytes]:
+        """Copy borrowed ports, and close."""
         if self._release is None:
             return cast("dict[str, bytes]", self.ports)
         try:
@@ -55,7 +54,7 @@ class Answer:
             self.close()
 
     def close(self) -> None:
-        """Give the memory back; the ports may not be touched any more. Idempotent."""
+        """Give borrowed memory back, and with it the ports. Idempotent."""
         release, self._release = self._release, None
         if release is not None:
             for data in self.ports.values():
@@ -82,7 +81,7 @@ class Limits:
     timeout_s: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse limits that limit nothing or cannot be kept.
+        """Refuse limits that are out of range.
 
         Raises:
             LimitError: naming the limit.
@@ -93,13 +92,13 @@ class Limits:
             check_seconds("timeout_s", self.timeout_s)
 
     def check_input(self, size: int) -> None:
-        """Demand that a call's input could fit into the memory of a guest.
+        """Require that the input of a call can fit into the memory of a guest.
 
         Args:
             size: how many bytes it is.
 
         Raises:
-            LimitExceeded: when it could not.
+            LimitExceeded: when it cannot.
         """
         if size > self.memory_bytes:
             raise LimitExceeded(
@@ -109,12 +108,15 @@ class Limits:
             )
 
     def check_output(self, ports: Mapping[str, Buffer]) -> None:
-        """Demand that a call did not return too much.
+        """Require that a call did not return too much.
 
         Raises:
             LimitExceeded: when it did.
         """
-        total = sum(map(len, ports.values()))
+        total = 0
+        # As a loop, because each call asks.
+        for data in ports.values():
+            total += len(data)
         if total > self.output_bytes:
             raise LimitExceeded(
                 "returned more than allowed",
@@ -124,14 +126,14 @@ class Limits:
 
 
 def call_label(signature: Signature, backend: Backend, direction: Direction) -> str:
-    """Name a call in a message: the codec, who made it, what runs it, and the direction."""
+    """Name a call in a message: codec, implementation, backend and direction."""
     return f"codec `{signature.codec_id}` ({signature.label}, {backend}), {direction}"
 
 
 class Codec(Closing, ABC):
     """An opened codec.
 
-    One codec may be called by several threads at once. It is closed by who opened it.
+    Several threads may call one codec at once. The code that opens a codec closes it.
     """
 
     @abstractmethod
@@ -139,8 +141,8 @@ class Codec(Closing, ABC):
         """Give the codec's typed ports."""
 
     @abstractmethod
-    def answer(self, direction: Direction, port_map: Mapping[str, Buffer]) -> Answer:
-        """Run the codec; the answer may lend memory and must be closed.
+    def call_borrowed(self, direction: Direction, port_map: Mapping[str, Buffer]) -> CallResult:
+        """Run the codec; the result may be borrowed and must be closed.
 
         Args:
             direction: `encode` or `decode`.
@@ -153,7 +155,7 @@ class Codec(Closing, ABC):
         """
 
     def call(self, direction: Direction, port_map: Mapping[str, Buffer]) -> dict[str, bytes]:
-        """Run the codec and copy its answer.
+        """Run the codec and copy its result.
 
         Args:
             direction: `encode` or `decode`.
@@ -167,10 +169,10 @@ class Codec(Closing, ABC):
             CodecTrap: the codec broke; the next call works.
             LimitExceeded: the codec asked for more than its limits allow.
         """
-        return self.answer(direction, port_map).take()
+        return self.call_borrowed(direction, port_map).to_owned()
 
     def memory_bytes(self) -> int | None:
-        """Say how large the memories of the instances are that wait for a call.
+        """Give the size of the memories of the instances that wait for a call.
 
         Returns:
             Bytes, or None where the backend does not see them.

@@ -2,8 +2,8 @@
 
     u32 count, { u32 name_len, name, u32 data_len, data }*
 
-Integers are little-endian, nothing is padded, names are UTF-8. `pieces` and `read` copy no data, so
-that the same code serves bytes of this process and a guest's linear memory.
+Integers are little-endian, nothing is padded, names are UTF-8. `segments` and `read` copy no data,
+so that the same code serves bytes of this process and a guest's linear memory.
 """
 
 import re
@@ -39,8 +39,8 @@ def is_data(view: memoryview) -> bool:
 
 # The chunks of an array mostly have one size, and its codecs a few ports.
 @lru_cache(maxsize=4096)
-def opening(count: int, name: str, size: int) -> bytes:
-    """Give what stands before the data of a port in an encoded port-map.
+def port_header(count: int, name: str, size: int) -> bytes:
+    """Give the header of a port in an encoded port-map: what precedes its data.
 
     Args:
         count: how many ports there are, for the first of them; 0 for the others.
@@ -57,8 +57,8 @@ def opening(count: int, name: str, size: int) -> bytes:
     return start + _U32.pack(len(encoded)) + encoded + _U32.pack(size)
 
 
-def only_opening(name: str) -> tuple[Struct, bytes]:
-    """Describe what stands before the data in an encoded port-map of one port.
+def only_port_header(name: str) -> tuple[Struct, bytes]:
+    """Describe the header of the port in an encoded port-map of one port.
 
     Args:
         name: the port's name.
@@ -67,18 +67,18 @@ def only_opening(name: str) -> tuple[Struct, bytes]:
         Its layout, which unpacks to bytes that are known and to the length of the data; and the
         bytes that are known.
     """
-    known = opening(1, name, 0)[:-_SIZE]
+    known = port_header(1, name, 0)[:-_SIZE]
     return Struct(f"<{len(known)}sI"), known
 
 
-def pieces(port_map: Mapping[str, Buffer]) -> tuple[list[Buffer], int]:
-    """Give what an encoded port-map is made of, one behind the other, without copying any data.
+def segments(port_map: Mapping[str, Buffer]) -> tuple[list[Buffer], int]:
+    """Give the segments of an encoded port-map in their order, without copying any data.
 
     Args:
         port_map: the data of each port, contiguous bytes, in the order to write.
 
     Returns:
-        The pieces, and how many bytes they are together.
+        The segments, and their total size in bytes.
 
     Raises:
         LimitExceeded: when they are more than the address of a guest can count.
@@ -88,7 +88,7 @@ def pieces(port_map: Mapping[str, Buffer]) -> tuple[list[Buffer], int]:
     count = len(port_map)
     for name, data in port_map.items():
         size = len(data)
-        before = opening(count, name, size)
+        before = port_header(count, name, size)
         parts.append(before)
         parts.append(data)
         total += len(before) + size
@@ -168,7 +168,7 @@ def encode(port_map: Mapping[str, Buffer]) -> bytes:
     Args:
         port_map: the data of each port, in the order to write.
     """
-    return b"".join(pieces(port_map)[0])
+    return b"".join(segments(port_map)[0])
 
 
 def decode(data: bytes) -> dict[str, bytes]:

@@ -58,7 +58,7 @@ GUESTS: dict[str, tuple[dict[str, str], str]] = {
     "answers-out-of-bounds": ({"transform": ANSWER.format(0x7FFF0000, 64)}, "outside"),
     "answers-beyond-the-end": ({"transform": ANSWER.format(65532, 64)}, "outside"),
     "answers-all-of-memory": ({"transform": ANSWER.format(0, 0xFFFFFFFF)}, "outside"),
-    "says-no-without-a-word": ({"transform": "(i64.const 0)"}, "without a word"),
+    "says-no-without-a-word": ({"transform": "(i64.const 0)"}, "gave no message"),
     "says-no-from-out-of-bounds": (
         {
             "transform": "(i64.const 0)",

@@ -56,7 +56,7 @@ def test_all_that_is_shipped_is_warmed_without_arguments(
     assert found == shipped
     assert {each["result"] for each in warmed} == {"compiled"}
     listed = json.loads(chonkle("cache", "list", "--json", environment=cold).stdout)
-    # And the desks of core modules and of components.
+    # And the trampolines of core modules and of components.
     assert len(listed) == len(warmed) + 2
     assert {each["status"] for each in listed} == {"usable"}
     verified = chonkle("cache", "verify", "--recompile", environment=cold).stdout.decode()

@@ -12,10 +12,11 @@ import wasmtime
 from wasmtime import component as wasm_component
 
 from chonkle.backends.base import Codec, Limits
-from chonkle.backends.wasm.component_abi import FlattenedCodec, FlattenedComponent
+from chonkle.backends.wasm.component_abi import FlattenedComponent, flattened_codec
 from chonkle.backends.wasm.component_interface import check_interface
 from chonkle.backends.wasm.component_planner import plan_component
-from chonkle.backends.wasm.host_component import WholeCodec
+from chonkle.backends.wasm.guest_codec import GuestSetup
+from chonkle.backends.wasm.host_component import HostComponentCodec
 from chonkle.backends.wasm.instance_pool import IdleInstances
 from chonkle.backends.wasm.unchecked_calls import open_calls
 from chonkle.engine import Engine
@@ -93,18 +94,10 @@ def test_flattened_components_do_what_wasmtime_does(part: int) -> None:
             wasmtime.Module(engine.wasmtime, wasm[each.start : each.end]) for each in plan.modules
         ]
         flattened = FlattenedComponent(plan, modules)
-        mine = FlattenedCodec(
-            flattened,
-            signature=SIGNATURE,
-            engine=engine,
-            limits=limits,
-            calls=calls,
-            open_desk=lambda: None,
-            idle=IdleInstances(),
+        setup = GuestSetup(
+            signature=SIGNATURE, engine=engine, limits=limits, calls=calls, idle=IdleInstances()
         )
-        theirs = WholeCodec(
-            component, signature=SIGNATURE, engine=engine, limits=limits, idle=IdleInstances()
-        )
+        mine, theirs = flattened_codec(flattened, setup), HostComponentCodec(component, setup)
         with mine, theirs:
             pairs = list(zip(outcome(mine), outcome(theirs), strict=True))
         assert not any(is_told_apart(*pair) for pair in pairs), (number, pairs, wasm.hex())

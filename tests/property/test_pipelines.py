@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chonkle import executor
-from chonkle.backends.base import Answer, Codec
+from chonkle.backends.base import CallResult, Codec
 from chonkle.dag.graph import Pipeline
 from chonkle.dag.plan import Composite, Definition, Plan, make_composite, make_plan
 from chonkle.formats import portmap
@@ -88,7 +88,7 @@ class Invertible(Codec):
     def signature(self) -> Signature:
         return self._signature
 
-    def answer(self, direction: Direction, port_map: Mapping[str, Buffer]) -> Answer:
+    def call_borrowed(self, direction: Direction, port_map: Mapping[str, Buffer]) -> CallResult:
         operation = self._operation
         ports = {name: bytes(data) for name, data in port_map.items()}
         assert ports.keys() == self._signature.takes(direction).keys()
@@ -98,7 +98,9 @@ class Invertible(Codec):
         def release() -> None:
             Invertible.open -= 1
 
-        return Answer({name: memoryview(made) for name, made in function(ports).items()}, release)
+        return CallResult(
+            {name: memoryview(made) for name, made in function(ports).items()}, release
+        )
 
 
 @dataclass

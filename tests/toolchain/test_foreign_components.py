@@ -17,8 +17,8 @@ import pytest
 from chonkle_toolchain.tools import Tools
 
 from chonkle.backends.base import Codec, Limits
-from chonkle.backends.wasm.component_abi import FlattenedCodec
-from chonkle.backends.wasm.host_component import WholeCodec
+from chonkle.backends.wasm.guest_codec import GuestCodec
+from chonkle.backends.wasm.host_component import HostComponentCodec
 from chonkle.cache.layers import CacheConfig
 from chonkle.errors import CodecError, CodecTrap
 from chonkle.formats.component_binary import read_interface
@@ -39,7 +39,7 @@ SIGNATURE = Signature.from_json(
     {"codec_id": "foreign", "implementation": "foreign-any", "inputs": PORTS, "outputs": PORTS}
 )
 # What CHONKLE_COMPONENT says, and what a codec is then.
-KINDS: Mapping[str, type[Codec]] = {"flatten": FlattenedCodec, "fallback": WholeCodec}
+KINDS: Mapping[str, type[Codec]] = {"flatten": GuestCodec, "fallback": HostComponentCodec}
 # wasmtime's own support takes a second for each megabyte.
 INPUTS: Mapping[str, Mapping[str, bytes]] = {
     "no ports": {},

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from chonkle import executor
-from chonkle.backends.base import Answer, Codec
+from chonkle.backends.base import CallResult, Codec
 from chonkle.dag.graph import Pipeline
 from chonkle.dag.plan import Plan, make_composite, make_plan
 from chonkle.errors import ChonkleError, CodecError, CodecTrap, LimitExceeded, PipelineError
@@ -41,7 +41,7 @@ class FakeCodec(Codec):
     def signature(self) -> Signature:
         return self._signature
 
-    def answer(self, direction: Direction, port_map: Mapping[str, Buffer]) -> Answer:
+    def call_borrowed(self, direction: Direction, port_map: Mapping[str, Buffer]) -> CallResult:
         assert direction in ("encode", "decode")
         tally = self._tally
         tally.calls.append({name: bytes(data) for name, data in port_map.items()})
@@ -52,7 +52,7 @@ class FakeCodec(Codec):
         def release() -> None:
             tally.open -= 1
 
-        return Answer({name: memoryview(data) for name, data in made.items()}, release)
+        return CallResult({name: memoryview(data) for name, data in made.items()}, release)
 
 
 @dataclass
@@ -397,11 +397,11 @@ def test_one_prepared_pipeline_runs_again_after_a_failure() -> None:
 class BreaksWhenClosed(FakeCodec):
     """Gives answers whose memory cannot be given back."""
 
-    def answer(self, direction: Direction, port_map: Mapping[str, Buffer]) -> Answer:
+    def call_borrowed(self, direction: Direction, port_map: Mapping[str, Buffer]) -> CallResult:
         def release() -> None:
             raise CodecTrap("dealloc broke")
 
-        return Answer(dict(super().answer(direction, port_map).ports), release)
+        return CallResult(dict(super().call_borrowed(direction, port_map).ports), release)
 
 
 def test_what_went_wrong_first_is_told() -> None:

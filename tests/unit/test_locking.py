@@ -13,12 +13,12 @@ from chonkle.locking import ForkableLock
 
 type MakeCodec = Callable[..., bytes]
 
-# A thread compiles for ever, holding the lock of a runtime or of its desk, while another forks.
+# A thread compiles for ever and holds the lock of a runtime or its trampoline; another one forks.
 FORK = """
 import os, signal, sys, threading
 from pathlib import Path
 from chonkle.backends.base import Limits
-from chonkle.backends.wasm.trampoline import CORE_DESK
+from chonkle.backends.wasm.trampoline_texts import CORE_TRAMPOLINE
 from chonkle.cache.native import ModuleCompiler
 from chonkle.resolver import Resolution
 from chonkle.runtime import Runtime
@@ -27,7 +27,8 @@ from chonkle.storage.store import WasmCodec
 
 codec = WasmCodec.from_file(Path(sys.argv[1]))
 resolution = Resolution("core", codec.signature, "test", codec)
-stuck = without_custom_sections({"runtime": codec.wasm, "desk": CORE_DESK.wasm()}[sys.argv[2]])
+stuck = {"runtime": codec.wasm, "trampoline": CORE_TRAMPOLINE.wasm()}[sys.argv[2]]
+stuck = without_custom_sections(stuck)
 compile, parent, is_stuck = ModuleCompiler.compile, os.getpid(), threading.Event()
 
 
@@ -56,7 +57,7 @@ os._exit(0)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
-@pytest.mark.parametrize("held", ["runtime", "desk"])
+@pytest.mark.parametrize("held", ["runtime", "trampoline"])
 def test_a_child_opens_codecs_whatever_threads_of_its_parent_do(
     tmp_path: Path, make_codec: MakeCodec, held: str
 ) -> None:

@@ -1,8 +1,8 @@
 """The native backend: numcodecs' codecs behind `chonkle.backends.base.Codec`.
 
 Each codec is a signature in `signatures/`, whose extra field `native` says how numcodecs is called.
-Nothing here imports numpy or numcodecs before a codec is opened, and this file imports only the
-catalogue, which is all that a resolver needs: who opens a codec imports it from `codec`.
+Nothing imports numpy or numcodecs before the first call. This file imports only the catalog, which
+is all that a resolver needs; `native_codec` opens codecs.
 """
 
 from chonkle.backends.native.catalog import (

@@ -1,9 +1,9 @@
 """Decoders that stop at a size, for formats that numcodecs decodes without any bound.
 
-numcodecs hands these formats to the standard library (or msgpack) in one piece, so that a few
-hundred bytes can fill the memory of a machine. The functions here call the same libraries, give the
-same bytes, and never make more than one byte over the limit. Unlike numcodecs they refuse what
-stands behind the end of the data, and no data at all where a format has a header.
+numcodecs decodes these formats without a limit, so that a few hundred bytes can fill the memory of
+a machine. The functions here call the same libraries, give the same bytes, and stop one byte
+over the limit. Unlike numcodecs they refuse bytes after the end of the data, and no data where a
+format has a header.
 """
 
 import base64 as stdlib_base64
@@ -13,6 +13,7 @@ import lzma as stdlib_lzma
 import sys
 import zlib as stdlib_zlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import chain
 from math import prod
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -32,13 +33,13 @@ _DTYPE_KINDS = "biufUSMm"
 
 
 class _Stream(Protocol):
-    """What the decompressor objects of bz2 and lzma have in common."""
+    """What the decompressor objects of zlib, bz2 and lzma have in common."""
 
     @property
     def eof(self) -> bool: ...
     @property
     def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, /, max_length: int = ...) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
 def too_large(limits: Limits) -> LimitExceeded:
@@ -48,42 +49,14 @@ def too_large(limits: Limits) -> LimitExceeded:
     )
 
 
-def _room(limits: Limits, made: int = 0) -> int:
-    # One byte over the limit tells "too much" from "exactly all".
-    return min(limits.output_bytes - made + 1, sys.maxsize)
-
-
 def zlib(data: memoryview, _parameters: Mapping[str, object], limits: Limits) -> bytes:
     """Decode one zlib stream."""
-    stream = stdlib_zlib.decompressobj()
-    decoded = stream.decompress(data, _room(limits))
-    if len(decoded) > limits.output_bytes:
-        raise too_large(limits)
-    if not stream.eof:
-        raise EOFError("truncated before the end of the stream")
-    if stream.unused_data:
-        raise ValueError(f"{len(stream.unused_data)} bytes after the end of the stream")
-    return decoded
+    return _streams(data, stdlib_zlib.decompressobj, limits, is_single=True)
 
 
 def gzip(data: memoryview, _parameters: Mapping[str, object], limits: Limits) -> bytes:
     """Decode gzip members; zero bytes may pad the end, as on tapes."""
-    members: list[bytes] = []
-    made = 0
-    rest: bytes | memoryview = data
-    while not members or bytes(rest[:1]).strip(b"\0"):
-        stream = stdlib_zlib.decompressobj(_GZIP_WBITS)
-        member = stream.decompress(rest, _room(limits, made))
-        made += len(member)
-        if made > limits.output_bytes:
-            raise too_large(limits)
-        if not stream.eof:
-            raise EOFError("truncated before the end of the stream")
-        members.append(member)
-        rest = stream.unused_data
-    if bytes(rest).strip(b"\0"):
-        raise ValueError("bytes other than zeros after the end of the stream")
-    return members[0] if len(members) == 1 else b"".join(members)
+    return _streams(data, partial(stdlib_zlib.decompressobj, _GZIP_WBITS), limits, padding=b"\0")
 
 
 def bz2(data: memoryview, _parameters: Mapping[str, object], limits: Limits) -> bytes:
@@ -110,14 +83,26 @@ def lzma(data: memoryview, parameters: Mapping[str, object], limits: Limits) -> 
         raise
 
 
-def _streams(data: memoryview, open_stream: Callable[[], _Stream], limits: Limits) -> bytes:
+def _streams(
+    data: memoryview,
+    open_stream: Callable[[], _Stream],
+    limits: Limits,
+    *,
+    is_single: bool = False,
+    padding: bytes = b"",
+) -> bytes:
+    """Decode streams, one behind the other, to at most one byte over the limit."""
     parts: list[bytes] = []
     made = 0
     rest: bytes | memoryview = data
     while not parts or rest:
+        if parts and is_single:
+            raise ValueError(f"{len(rest)} bytes after the end of the stream")
         stream = open_stream()
         # typeshed asks for bytes, where the modules take any buffer.
-        part = stream.decompress(cast("bytes", rest), _room(limits, made))
+        part = stream.decompress(
+            cast("bytes", rest), min(limits.output_bytes - made + 1, sys.maxsize)
+        )
         made += len(part)
         if made > limits.output_bytes:
             raise too_large(limits)
@@ -125,6 +110,8 @@ def _streams(data: memoryview, open_stream: Callable[[], _Stream], limits: Limit
             raise EOFError("truncated before the end of the stream")
         parts.append(part)
         rest = stream.unused_data
+        if padding and rest.startswith(padding) and not rest.strip(padding):
+            break
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
@@ -173,7 +160,7 @@ def _elements(document: object, parameters: Mapping[str, object], limits: Limits
 
 
 def _flat(items: list[object], shape: list[int]) -> list[object]:
-    # Level by level, so that neither depth nor a shape that lies costs more than the items do.
+    # Level by level, so that depth and a wrong shape cost no more than the items.
     level: list[Any] = [items]
     for extent in shape:
         if not all(isinstance(row, list) and len(row) == extent for row in level):
@@ -190,8 +177,8 @@ def _packed(values: list[object], dtype: "np.dtype[Any]") -> bytes:
     array = np.array(values, dtype)
     if array.ndim != 1:
         raise ValueError("elements that are lists themselves")
-    # NumPy cuts strings, rounds numbers and turns anything into text without a word. A value that
-    # is not equal to itself is NaN.
+    # NumPy silently cuts strings, rounds numbers and turns anything into text. A value that is not
+    # equal to itself is NaN.
     back = array.view(f"{dtype.byteorder}i8") if dtype.kind in "Mm" else array
     for value, kept in zip(values, back.tolist(), strict=True):
         if kept != value and not (value != value and kept != kept):  # noqa: PLR0124

@@ -1,30 +1,33 @@
 """How numcodecs is called for one codec: the field `native` of a signature, parsed.
 
-The table replaces code: a codec differs from its neighbours only in these fields.
+Codecs differ only in these fields, and need no code of their own.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Literal, Self, cast
 
 # What numcodecs is given when encoding, and what it gives back when decoding:
-#   bytes  raw bytes, of which the numcodecs class makes elements itself, if it needs any;
+#   bytes  raw bytes, from which the numcodecs class makes elements itself, if it needs any;
 #   array  elements of the parameter `dtype`, in the machine's byte order;
 #   items  elements of the parameters `dtype` and `shape`, which are written one by one;
 #   text   the same, where elements of type `S` are UTF-8 text.
 DataKind = Literal["bytes", "array", "items", "text"]
+# No empty form is longer.
+_EMPTY_BYTES_MAX = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class CallSpec:
     """How numcodecs is called for one codec.
 
     Attributes:
         codec_class: the numcodecs class, as `module.Class` below `numcodecs`.
         data: what it is given.
-        decoder: the function of `decoders` that decodes instead, because numcodecs cannot bound
-            the size of what it makes.
-        frame: the function of `frames` that reads the decoded size out of the encoded data.
+        decoder: the function of `bounded_decoders` that decodes instead of numcodecs, which cannot
+            bound the decoded size.
+        frame: the function of `frame_sizes` that reads the decoded size from the encoded data.
         dtypes: the parameters with the encoded and the decoded type, where the element count stays
             the same; without the first, the two are equal.
         describes: parameters that describe the data, and are none of the class's constructor.
@@ -33,7 +36,9 @@ class Call:
         choice: the values that a parameter may have.
         nonzero: parameters that may not be 0.
         placeholder: what the constructor is given for parameters that the direction does not have.
-        empty: the encoded form of no bytes at all, in hexadecimal, where numcodecs fails on it.
+        empty: the encoded form of no bytes, in hexadecimal, where numcodecs fails on it.
+        unreadable: forms of no bytes, as a regular expression over hexadecimal digits, that
+            numcodecs writes and does not read.
         needs: modules of which numcodecs needs one.
         distribution: what to install to get it.
     """
@@ -50,14 +55,14 @@ class Call:
     nonzero: frozenset[str] = frozenset()
     placeholder: Mapping[str, object] = field(default_factory=dict)
     empty: str | None = None
+    unreadable: str = ""
     needs: tuple[str, ...] = ()
     distribution: str = ""
 
     @classmethod
     def from_json(cls, document: object) -> Self:
         """Read the field `native` of one of our own signatures."""
-        # The files ship with this module and a test reads every one, so a misspelt key surfaces as
-        # a TypeError there and never at a user's.
+        # A test reads every file, so a misspelt key is found there.
         written = dict(cast("dict[str, object]", document))
         written["codec_class"] = written.pop("class")
         for each in fields(cls):
@@ -67,3 +72,10 @@ class Call:
                     frozenset(value) if each.name in {"describes", "nonzero"} else tuple(value)
                 )
         return cls(**written)  # type: ignore[arg-type]
+
+    def is_empty(self, data: memoryview) -> bool:
+        """Tell whether encoded data is a form of no bytes that numcodecs does not read."""
+        if len(data) > _EMPTY_BYTES_MAX:
+            return False
+        digits = data.hex()
+        return digits == self.empty or re.fullmatch(self.unreadable or "-", digits) is not None

@@ -4,8 +4,8 @@ A codec is one file, `signatures/<codec_id>.json`. It is an ordinary signature w
 
     "native": {
       "class": "zlib.Zlib",   what is called
-      "data": "bytes",        what it is given, see `calls.DataKind`
-      ...                     see `calls.Call`
+      "data": "bytes",        what it is given, see `call_spec.DataKind`
+      ...                     see `call_spec.CallSpec`
     }
 """
 
@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
-from chonkle.backends.native.call_spec import Call
+from chonkle.backends.native.call_spec import CallSpec
 from chonkle.errors import ResolveError
 from chonkle.formats.signature import Signature, parse_signature
 from chonkle.names import is_codec_name
@@ -23,9 +23,9 @@ INSTALL_HINT = "install with `pip install numcodecs`"
 
 _SIGNATURES = Path(__file__).parent / "signatures"
 
-# What numcodecs has and chonkle does not pass on, and why: such an id has no signature.
+# Codecs of numcodecs that are not offered, and why; they have no signature.
 REFUSED = {
-    "pickle": "codec `pickle` is not offered: it executes code that stands in the data",
+    "pickle": "codec `pickle` is not offered: it executes code from the data",
     "vlen-array": "codec `vlen-array` is not offered: it gives Python objects, not bytes",
     "vlen-bytes": "codec `vlen-bytes` is not offered: it gives Python objects, not bytes",
     "vlen-utf8": "codec `vlen-utf8` is not offered: it gives Python objects, not bytes",
@@ -37,7 +37,7 @@ def native_codec_ids() -> list[str]:
     return sorted(path.stem for path in _SIGNATURES.glob("*.json"))
 
 
-# There are some twenty signatures and they never change: each is read once.
+# Some twenty signatures, each read once.
 @lru_cache(maxsize=64)
 def native_signature(codec_id: str) -> Signature | None:
     """Give the signature of a codec.
@@ -57,10 +57,10 @@ def native_signature(codec_id: str) -> Signature | None:
 
 
 @lru_cache(maxsize=64)
-def native_call(codec_id: str) -> Call | None:
+def native_call(codec_id: str) -> CallSpec | None:
     """Give how numcodecs is called for a codec; None for a codec that the backend does not know."""
     signature = native_signature(codec_id)
-    return None if signature is None else Call.from_json(signature.document["native"])
+    return None if signature is None else CallSpec.from_json(signature.document["native"])
 
 
 def is_available(codec_id: str | None = None) -> bool:
@@ -112,7 +112,7 @@ def refusal(codec_id: str) -> ResolveError | None:
     return None
 
 
-def runnable(codec_id: str) -> tuple[Signature, Call]:
+def runnable(codec_id: str) -> tuple[Signature, CallSpec]:
     """Give what is needed to open a codec.
 
     Raises:
@@ -121,7 +121,7 @@ def runnable(codec_id: str) -> tuple[Signature, Call]:
     problem = refusal(codec_id)
     if problem is not None:
         raise problem
-    return cast("Signature", native_signature(codec_id)), cast("Call", native_call(codec_id))
+    return cast("Signature", native_signature(codec_id)), cast("CallSpec", native_call(codec_id))
 
 
 def _is_installed(module: str) -> bool:

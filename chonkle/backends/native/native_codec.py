@@ -6,11 +6,11 @@ from functools import lru_cache, partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
 
-from chonkle.backends.base import Answer, Codec, Limits, call_label
+from chonkle.backends.base import CallResult, Codec, Limits, call_label
 from chonkle.backends.native.bounded_decoders import DECODERS, too_large
-from chonkle.backends.native.call_spec import Call
+from chonkle.backends.native.call_spec import CallSpec
 from chonkle.backends.native.catalog import runnable
-from chonkle.backends.native.frame_sizes import FRAMES
+from chonkle.backends.native.frame_sizes import FRAME_SIZES
 from chonkle.backends.native.parameters import (
     missing_placeholders,
     read_parameters,
@@ -23,11 +23,11 @@ from chonkle.formats.signature import Direction, Signature
 if TYPE_CHECKING:
     import numpy as np
 
-# Parameter sets whose numcodecs object is kept. A pipeline uses one, a server of many arrays some.
+# Parameter sets whose numcodecs object is kept.
 _KEPT = 64
-# A size that is only a bound may be this far over the limit before it counts: a frame of a few
-# bytes has a bound of 128 KiB, and the true size is checked once it is known.
-_BOUND_SLACK = 16 << 20
+# A claimed size may be only a bound: 128 KiB for a frame of a few bytes. So a claim up to this size
+# is always allowed; the true size is checked once it is known.
+_ALWAYS_ALLOWED_BYTES = 16 << 20
 
 _DATA = "bytes"
 
@@ -62,7 +62,7 @@ class NativeCodec(Codec):
     """
 
     def __init__(self, signature: Signature, *, limits: Limits | None = None) -> None:
-        # Always our own signature: what is called must not depend on a document from elsewhere.
+        # Always our own signature, so that no other document decides what is called.
         self._signature, self._call = signature, call = runnable(signature.codec_id)
         self._limits = limits or Limits()
         self._prepare = lru_cache(maxsize=_KEPT)(partial(_prepare, signature, call))
@@ -84,7 +84,7 @@ class NativeCodec(Codec):
         """Give the codec's typed ports."""
         return self._signature
 
-    def answer(self, direction: Direction, port_map: Mapping[str, Buffer]) -> Answer:
+    def call_borrowed(self, direction: Direction, port_map: Mapping[str, Buffer]) -> CallResult:
         """Run the codec.
 
         Args:
@@ -112,12 +112,12 @@ class NativeCodec(Codec):
         except MemoryError as failure:
             raise LimitExceeded(f"{where}: not enough memory") from failure
         except Exception as failure:
-            # Whatever a library raises for bad data: each has its own ideas of what.
+            # Each library raises its own errors for bad data.
             words = " ".join(str(failure).split()) or type(failure).__name__
             raise CodecError(f"{where}: {words}") from failure
         if len(made) > self._limits.output_bytes:
             raise LimitExceeded(f"{where}: {too_large(self._limits)}")
-        return Answer({_DATA: made})
+        return CallResult({_DATA: made})
 
     def _check_ports(self, direction: Direction, port_map: Mapping[str, Buffer]) -> None:
         ports = self._signature.takes(direction)
@@ -138,17 +138,13 @@ class NativeCodec(Codec):
 
     def _decode(self, data: memoryview, prepared: _Prepared) -> bytes:
         call, limits = self._call, self._limits
-        if call.empty is not None and data == bytes.fromhex(call.empty):
+        if call.is_empty(data):
             return b""
         if call.decoder:
             return DECODERS[call.decoder](data, prepared.parameters, limits)
         if call.frame:
-            claim = FRAMES[call.frame](data)
-            slack = 0 if claim.is_exact else max(0, _BOUND_SLACK - limits.output_bytes)
-            if claim.size > limits.output_bytes + slack:
+            if FRAME_SIZES[call.frame](data) > max(limits.output_bytes, _ALWAYS_ALLOWED_BYTES):
                 raise too_large(limits)
-            if claim.size == 0:
-                return b""
         elif prepared.element_sizes is not None:
             encoded, decoded = prepared.element_sizes
             if len(data) // encoded * decoded > limits.output_bytes:
@@ -169,7 +165,7 @@ class NativeCodec(Codec):
 
 
 def _prepare(
-    signature: Signature, call: Call, direction: Direction, given: tuple[tuple[str, bytes], ...]
+    signature: Signature, call: CallSpec, direction: Direction, given: tuple[tuple[str, bytes], ...]
 ) -> _Prepared:
     where = call_label(signature, "native", direction)
     ports = {name: port for name, port in signature.takes(direction).items() if name != _DATA}
@@ -181,7 +177,7 @@ def _prepare(
     import numcodecs  # noqa: PLC0415
 
     try:
-        # Never through numcodecs' registry: anybody may have put another class under the name.
+        # Never through numcodecs' registry, where another class may have the name.
         codec = attrgetter(call.codec_class)(numcodecs)(**arguments)
     except Exception as failure:
         words = " ".join(str(failure).split()) or type(failure).__name__
@@ -204,14 +200,14 @@ def _raw_bytes(data: Buffer) -> memoryview:
     try:
         return view.cast("B")
     except TypeError:
-        # Not contiguous, or of elements that a memoryview cannot look into.
+        # Not contiguous, or of elements that a memoryview cannot cast.
         return memoryview(view.tobytes())
 
 
 def _array(
-    data: memoryview, call: Call, parameters: Mapping[str, object]
+    data: memoryview, call: CallSpec, parameters: Mapping[str, object]
 ) -> "np.ndarray[Any, Any]":
-    """Make of raw bytes what numcodecs is given, without a copy where bytes do."""
+    """Make the array that numcodecs takes, without a copy for bytes."""
     import numpy as np  # noqa: PLC0415 - costs 100 ms that only a running codec pays
 
     if call.data == "bytes":
@@ -226,8 +222,8 @@ def _array(
     return array if shape is None else array.reshape(shape)
 
 
-def _as_bytes(made: Any, call: Call, parameters: Mapping[str, object]) -> bytes:  # noqa: ANN401
-    """Copy what numcodecs gave: it may be a view of its input, which is only lent."""
+def _as_bytes(made: Any, call: CallSpec, parameters: Mapping[str, object]) -> bytes:  # noqa: ANN401
+    """Copy numcodecs' result, which may be a view of the borrowed input."""
     if isinstance(made, bytes):
         return made
     if call.data == "array":

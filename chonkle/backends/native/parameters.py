@@ -1,10 +1,10 @@
-"""Parameters on their way from a port-map to a numcodecs constructor."""
+"""Parameters of a port-map, converted for a numcodecs constructor."""
 
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from chonkle.backends.native.call_spec import Call
+from chonkle.backends.native.call_spec import CallSpec
 from chonkle.errors import CodecError, PipelineError
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.portmap import Buffer
@@ -23,7 +23,7 @@ _FIELD_MIN, _FIELD_MAX = 2, 3
 
 
 def read_parameters(
-    texts: Mapping[str, Buffer], *, ports: Mapping[str, Port], call: Call, where: str
+    texts: Mapping[str, Buffer], *, ports: Mapping[str, Port], call: CallSpec, where: str
 ) -> dict[str, object]:
     """Read the parameters of one call.
 
@@ -58,9 +58,9 @@ def read_parameters(
 
 
 def missing_placeholders(
-    call: Call, ports: Mapping[str, Port], direction: Direction
+    call: CallSpec, ports: Mapping[str, Port], direction: Direction
 ) -> dict[str, object]:
-    """Give what a constructor demands for parameters that do not exist in a direction."""
+    """Give values for parameters that a constructor requires and a direction does not have."""
     return {
         name: value for name, value in call.placeholder.items() if not ports[name].exists(direction)
     }
@@ -84,7 +84,7 @@ def read_dtype(value: object, *, what: str) -> "np.dtype[Any]":
     except Exception as failure:
         raise CodecError(f"{what}: no type", expected=expected, got=shown(value)) from failure
     if dtype.hasobject:
-        # Such an element is a pointer: as raw bytes it would be an address of this process.
+        # Such an element is a pointer, an address of this process.
         raise CodecError(f"{what}: a type of Python objects", expected=expected, got=shown(value))
     if dtype.itemsize == 0:
         raise CodecError(f"{what}: a type without a size", expected=expected, got=shown(value))
@@ -116,7 +116,7 @@ def _read(text: bytes, port: Port, what: str) -> object:
         raise CodecError(str(failure)) from failure
 
 
-def _check(name: str, value: object, call: Call, what: str) -> None:
+def _check(name: str, value: object, call: CallSpec, what: str) -> None:
     if name in call.range and isinstance(value, int):
         least, greatest = call.range[name]
         if not least <= value <= greatest:

@@ -1,8 +1,8 @@
-"""From a component to what the AOT cache keeps of it.
+"""Compiling components for the AOT cache.
 
-An entry of kind `component` is a plan and the core modules that it links, each compiled as any core
-module is; or, for a component outside of what the planner understands, only the reason why, so that
-it is looked at once. An entry of kind `component-whole` is what wasmtime makes of the component.
+An entry of kind `component` is a plan and the compiled core modules that it links; for a component
+that the planner does not support it is only the reason. An entry of kind `component-whole` is the
+component as wasmtime compiles it.
 """
 
 import json
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class FlatteningCompiler:
-    """Flattens components: gives what runs, or the reason why it cannot be flattened."""
+    """Compiles a flattened component, or gives the reason why it cannot be flattened."""
 
     kind = "component"
 
@@ -46,7 +46,7 @@ class FlatteningCompiler:
         self, engine: wasmtime.Engine, artifacts: Sequence[ArtifactSource]
     ) -> "FlattenedComponent | str":
         """Read the plan and load the compiled core modules."""
-        # What compiles, in a process of its own, needs none of what runs.
+        # The compiling process needs nothing that runs codecs.
         from chonkle.backends.wasm.component_abi import FlattenedComponent  # noqa: PLC0415
 
         written, *compiled = artifacts
@@ -64,7 +64,7 @@ class FlatteningCompiler:
 
 
 class ComponentCompiler:
-    """Compiles components of any interface, with wasmtime's own support for them."""
+    """Compiles components of any interface with wasmtime's own support."""
 
     kind = "component"
 
@@ -83,8 +83,8 @@ class ComponentCompiler:
         return load_native(wasm_component.Component, engine, artifact)
 
 
-class WholeCompiler(ComponentCompiler):
-    """Compiles components that are codecs, as a whole."""
+class HostComponentCompiler(ComponentCompiler):
+    """Compiles codecs that cannot be flattened."""
 
     kind = "component-whole"
 
@@ -95,11 +95,8 @@ class WholeCompiler(ComponentCompiler):
 
 
 def _validate(wasm: bytes) -> None:
-    """Have wasmtime validate a component, and demand the codec interface of it.
-
-    The planner does not validate what it reads: it rests on this.
-    """
-    # wasmtime validates only what it compiles; this code is thrown away, so it need not be good.
+    """Have wasmtime validate a component, as the planner needs, and check its interface."""
+    # wasmtime validates only by compiling. The code is discarded, so it is not optimized.
     settings = base_settings()
     settings.cranelift_opt_level = "none"
     settings.parallel_compilation = EngineConfig().parallel_compilation

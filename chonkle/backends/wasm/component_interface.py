@@ -1,4 +1,4 @@
-"""The interface that a codec component exports, and how it is recognised.
+"""The interface of codec components.
 
 world codec of chonkle:codec@0.1.0, which exports
 transform { type port-map = list<tuple<string, list<u8>>>;
@@ -22,13 +22,13 @@ _NAMES: dict[type, str] = {
     wasm_component.U64: "u64",
     wasm_component.String: "string",
 }
-# Deeper, or of more elements, is no type that is looked for.
+# No type of the interface is deeper, or has more elements.
 _DEPTH_MAX = 4
 _ELEMENTS_MAX = 2
 
 
 def check_interface(component: wasm_component.Component, engine: wasmtime.Engine) -> None:
-    """Demand that a component exports the codec interface, with exactly its types.
+    """Require that a component exports the codec interface with exactly its types.
 
     Raises:
         WasmFormatError: when it does not.
@@ -51,7 +51,7 @@ def check_interface(component: wasm_component.Component, engine: wasmtime.Engine
 def imported_functions(
     component: wasm_component.Component, engine: wasmtime.Engine
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Give the interfaces that a component imports, with the types of their functions by name."""
+    """Give the imported interfaces of a component, with the types of their functions by name."""
     for name, found in component.type.imports(engine).items():
         interface = _item(found)
         if isinstance(interface, wasm_component.ComponentInstanceType):
@@ -67,7 +67,7 @@ def imported_functions(
 
 
 def type_text(function: wasm_component.FuncType) -> str:
-    """Write the type of a function, such as `(u64) -> list<u8>`, as far as codecs need types."""
+    """Write the type of a function, such as `(u64) -> list<u8>`; unknown types are `?`."""
     parameters = function.params
     if len(parameters) > _ELEMENTS_MAX:
         return "?"
@@ -94,5 +94,5 @@ def _value_text(type_: wasm_component.ValType | None, depth: int = 0) -> str:
 
 
 def _item(found: object) -> object:
-    # Since version 50 an export is wrapped, with its type inside.
+    # Since version 50 an export wraps its type.
     return getattr(found, "ty", found)

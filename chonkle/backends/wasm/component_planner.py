@@ -1,21 +1,21 @@
 """Planning how a component runs through the core WebAssembly API alone.
 
-A component that codecs' tools make is a wrapping: core modules, orders to instantiate them with
-each other's exports, and two core functions that are lifted to `encode` and `decode`. A plan says
-the same in terms of the core API, and whoever follows it calls the component at core speed.
+A codec's component is a wrapping: core modules, instructions to instantiate them with each other's
+exports, and two core functions that are lifted to `encode` and `decode`. A plan expresses the same
+in terms of the core API, so that calls run at core speed.
 
     component          plan
     core module        a range of bytes to compile
     core instance      an instance, or a set of exports put together
-    alias              gone: what refers to it refers to what it stands for
-    lower              an import that the host answers
+    alias              gone: references to it become references to its target
+    lower              an import that the host provides
     lift               a function with its memory and its allocator
-    shell component    gone: a nested component that only exports what it is given
+    nested component   gone, if it only forwards its imports; otherwise not understood
 
-What is not understood is refused with `Unsupported`, and the component runs through wasmtime's own
-support for components. The planner neither runs nor validates anything. wasmtime validates the
-component before a plan is made. It compares the types of imports when an instance is linked, and
-those of the functions are compared with its view of them when they are prepared.
+A component with anything else raises `Unsupported`, and runs through wasmtime's own support for
+components. The planner validates nothing: wasmtime validates the component before it is planned. It
+compares the types of imports when an instance is linked; those of the functions are compared with
+its view of them when they are prepared.
 """
 
 from collections.abc import Iterable, Mapping
@@ -39,15 +39,15 @@ from chonkle.formats.component_binary import Item, Sort, Unsupported
 from chonkle.formats.values import shown
 from chonkle.formats.wasm_binary import binary_kind, read_core_interface
 
-# Many exports may share one long name. A plan is written out, and there each has its own; the plan
-# of a whole CPython has some tens of kilobytes.
+# Many exports may share one long name, which a written plan repeats. The plan of a CPython has some
+# tens of kilobytes.
 _NAMES_SIZE_MAX = 4 << 20
 _IMPORTS_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Beyond:
-    """Something that has its index but that no plan can use, with the reason."""
+class _UnsupportedEntity:
+    """An entity that takes up its index but that no plan can use, with the reason."""
 
     reason: str
 
@@ -66,11 +66,11 @@ class _ImportedInstance:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shell:
-    """A nested component that only exports what it is given.
+class _ForwardingComponent:
+    """A nested component that only exports its imports.
 
     Attributes:
-        exports: name of an export -> sort and name of the import that it gives on; types, which
+        exports: name of an export -> sort and name of the import that it forwards; types, which
             a plan does not use, are left out.
     """
 
@@ -79,29 +79,29 @@ class _Shell:
 
 @dataclass(frozen=True, slots=True)
 class _Instance:
-    """An instance with known exports: sort and thing by name."""
+    """An instance with known exports: sort and entity by name."""
 
-    exports: Mapping[str, tuple[Sort, "_Thing"]]
+    exports: Mapping[str, tuple[Sort, "_Entity"]]
 
 
 @dataclass(frozen=True, slots=True)
-class _ShellInstance:
-    """A shell with its arguments. Its exports are looked up through both when they are wanted."""
+class _ForwardingInstance:
+    """A forwarding component with its arguments; its exports are looked up when needed."""
 
-    shell: _Shell
-    arguments: Mapping[str, tuple[Sort, "_Thing"]]
+    component: _ForwardingComponent
+    arguments: Mapping[str, tuple[Sort, "_Entity"]]
 
 
-type _Thing = (
+type _Entity = (
     CoreExport
     | LoweredImport
     | LiftedFunction
-    | _Beyond
+    | _UnsupportedEntity
     | _Imported
     | _ImportedInstance
-    | _Shell
+    | _ForwardingComponent
     | _Instance
-    | _ShellInstance
+    | _ForwardingInstance
 )
 
 
@@ -140,13 +140,13 @@ class _Planner:
         self._instances: list[InlineInstance | ModuleInstance] = []
         # Of the inline instances, by index: what an alias of their exports stands for.
         self._inline: dict[int, dict[str, tuple[Sort, CoreItem]]] = {}
-        self._spaces: dict[Sort, list[_Thing]] = {}
-        self._exports: dict[str, tuple[Sort, _Thing]] = {}
+        self._spaces: dict[Sort, list[_Entity]] = {}
+        self._exports: dict[str, tuple[Sort, _Entity]] = {}
         self._names_size = 0
         self._imports = 0
 
     def add(self, definition: binary.Definition) -> None:  # noqa: C901, PLR0912 - one arm each
-        """Take up the next definition."""
+        """Add the next definition."""
         match definition:
             case binary.CoreModule(start, end):
                 self._add_module(start, end)
@@ -155,7 +155,7 @@ class _Planner:
             case binary.CoreExports(exports):
                 self._add_inline_instance(exports)
             case binary.NestedComponent(start, end):
-                self._define("component", _read_shell(self._wasm[start:end]))
+                self._define("component", _read_forwarding(self._wasm[start:end]))
             case binary.Instantiation(component, arguments):
                 self._define("instance", self._instantiate(component, arguments))
             case binary.Exports(exports):
@@ -165,12 +165,12 @@ class _Planner:
             case binary.CoreExportAlias(sort, instance, name):
                 self._define(sort, self._core_export_of(instance, sort, name))
             case binary.OuterAlias(sort, _, _):
-                # At the top there is nothing outside, only another index for one's own.
+                # At the top level an outer alias is another index for an own definition.
                 if sort != "type":
                     raise Unsupported(f"an outer alias of a {sort}")
-                self._define(sort, _Beyond("an outer alias of a type"))
+                self._define(sort, _UnsupportedEntity("an outer alias of a type"))
             case binary.Types(count):
-                own = _Beyond("a type of the component's own")
+                own = _UnsupportedEntity("a type of the component's own")
                 self._spaces.setdefault("type", []).extend([own] * count)
             case binary.Lift(core_function, options):
                 self._define("func", self._lift(core_function, options))
@@ -181,43 +181,43 @@ class _Planner:
             case binary.Import(name, sort):
                 self._add_import(name, sort)
             case binary.Export(name, item):
-                thing = self._find(item)
-                _add_new(self._exports, name, (item.sort, thing), "export")
-                self._define(item.sort, thing)
+                entity = self._find(item)
+                _add_new(self._exports, name, (item.sort, entity), "export")
+                self._define(item.sort, entity)
 
     def plan(self, interface: str, functions: Iterable[str]) -> ComponentPlan:
-        """Give the plan, when every definition is there."""
+        """Give the plan, after the last definition."""
         sort, instance = self._exports.get(interface, ("instance", None))
         if instance is None or sort != "instance":
             raise Unsupported(f"no export of an instance `{interface}`")
         found: dict[str, LiftedFunction] = {}
         for name in functions:
             try:
-                thing = _export_of(instance, "func", name)
+                entity = _export_of(instance, "func", name)
             except WasmFormatError as failure:
-                # Nothing in the component asked for it, so nothing in it is wrong.
+                # The component does not refer to it, so it is not malformed.
                 raise Unsupported(f"no function `{name}` in `{interface}`") from failure
-            if isinstance(thing, _Beyond):
-                raise Unsupported(f"function `{name}`: {thing.reason}")
-            if not isinstance(thing, LiftedFunction):
+            if isinstance(entity, _UnsupportedEntity):
+                raise Unsupported(f"function `{name}`: {entity.reason}")
+            if not isinstance(entity, LiftedFunction):
                 raise Unsupported(f"function `{name}` is not one of the component's own")
-            found[name] = thing
+            found[name] = entity
         return ComponentPlan(tuple(self._modules), tuple(self._instances), found)
 
-    def _define(self, sort: Sort, thing: _Thing) -> None:
-        self._spaces.setdefault(sort, []).append(thing)
+    def _define(self, sort: Sort, entity: _Entity) -> None:
+        self._spaces.setdefault(sort, []).append(entity)
 
-    def _find(self, item: Item) -> _Thing:
+    def _find(self, item: Item) -> _Entity:
         if item.sort.startswith("core"):
             raise Unsupported(f"a {item.sort} outside of core instances")
         return _at(self._spaces.get(item.sort, []), item.index, item.sort)
 
     def _find_core(self, sort: Sort, index: int) -> CoreItem:
-        thing = _at(self._spaces.get(sort, []), index, sort)
-        # Only such things are ever defined in the core spaces that are asked for.
-        if not isinstance(thing, CoreExport | LoweredImport):
+        entity = _at(self._spaces.get(sort, []), index, sort)
+        # The core spaces that are asked for hold only these.
+        if not isinstance(entity, CoreExport | LoweredImport):
             raise Unsupported(f"a {sort} that is not an export")
-        return thing
+        return entity
 
     def _find_export(self, sort: Sort, index: int | None) -> CoreExport | None:
         if index is None:
@@ -229,8 +229,8 @@ class _Planner:
 
     def _named(
         self, items: Iterable[tuple[str, Item]], what: str
-    ) -> dict[str, tuple[Sort, _Thing]]:
-        named: dict[str, tuple[Sort, _Thing]] = {}
+    ) -> dict[str, tuple[Sort, _Entity]]:
+        named: dict[str, tuple[Sort, _Entity]] = {}
         for name, item in items:
             _add_new(named, name, (item.sort, self._find(item)), what)
         return named
@@ -242,10 +242,10 @@ class _Planner:
         try:
             found = read_core_interface(wasm)
         except WasmFormatError as failure:
-            # Perhaps newer than the reader is.
+            # It may be newer than the reader.
             raise Unsupported(f"core module {len(self._modules)}: {failure}") from failure
         if len(found.exported_memories) != found.memories:
-            # It could be neither seen nor bounded where instances wait.
+            # The memory of an instance that waits must be measurable.
             raise Unsupported(f"core module {len(self._modules)} does not export its memory")
         imports = tuple(CoreImport(each.module, each.field, each.type) for each in found.imports)
         self._modules.append(CoreModule(start, end, imports, found.exported_memories))
@@ -258,7 +258,7 @@ class _Planner:
             _add_new(named, name, instance, "argument")
         for each in wanted:
             self._check_import(each, named)
-        # Each takes time whenever an instance is made.
+        # Each takes time for each new instance.
         self._imports += len(wanted)
         if self._imports > _IMPORTS_MAX:
             raise Unsupported(f"more than {_IMPORTS_MAX} imports of core modules")
@@ -291,18 +291,17 @@ class _Planner:
             return CoreExport(instance, name)
         return _of_sort(self._inline[instance], sort, name)
 
-    def _export_of(self, instance: int, sort: Sort, name: str) -> _Thing:
+    def _export_of(self, instance: int, sort: Sort, name: str) -> _Entity:
         if sort.startswith("core"):
             raise Unsupported(f"an alias of a {sort}")
         return _export_of(self._find(Item("instance", instance)), sort, name)
 
-    def _instantiate(self, component: int, arguments: Iterable[tuple[str, Item]]) -> _Thing:
-        shell = self._find(Item("component", component))
+    def _instantiate(self, component: int, arguments: Iterable[tuple[str, Item]]) -> _Entity:
+        found = self._find(Item("component", component))
         named = self._named(arguments, "argument")
-        if isinstance(shell, _Shell):
-            return _ShellInstance(shell, named)
-        # Code that would run has to be in the plan.
-        reason = shell.reason if isinstance(shell, _Beyond) else "it is not defined here"
+        if isinstance(found, _ForwardingComponent):
+            return _ForwardingInstance(found, named)
+        reason = found.reason if isinstance(found, _UnsupportedEntity) else "it is not defined here"
         raise Unsupported(f"a nested component: {reason}")
 
     def _add_import(self, name: str, sort: Sort) -> None:
@@ -312,23 +311,25 @@ class _Planner:
             case "func" | "type":
                 self._define(sort, _Imported("", name))
             case "component":
-                self._define(sort, _Beyond("it is imported"))
+                self._define(sort, _UnsupportedEntity("it is imported"))
             case _:
                 raise Unsupported(f"an imported {sort}")
 
-    def _lift(self, core_function: int, options: binary.Options) -> LiftedFunction | _Beyond:
-        # Functions that nobody calls may be as they like.
+    def _lift(
+        self, core_function: int, options: binary.Options
+    ) -> LiftedFunction | _UnsupportedEntity:
+        # A function that is never called may be anything.
         try:
             function = self._find_export("core func", core_function)
             memory = self._find_export("core memory", options.memory)
             realloc = self._find_export("core func", options.realloc)
             post_return = self._find_export("core func", options.post_return)
         except Unsupported as reason:
-            return _Beyond(str(reason))
+            return _UnsupportedEntity(str(reason))
         if options.other:
-            return _Beyond(f"lifted with `{options.other}`")
+            return _UnsupportedEntity(f"lifted with `{options.other}`")
         if function is None or memory is None or realloc is None:
-            return _Beyond("lifted without a memory or an allocator")
+            return _UnsupportedEntity("lifted without a memory or an allocator")
         return LiftedFunction(function, memory, realloc, post_return)
 
     def _lower(self, function: int, options: binary.Options) -> LoweredImport:
@@ -348,27 +349,27 @@ class _Planner:
         return LoweredImport(imported.interface, f"[resource-drop]{imported.name}")
 
 
-def _export_of(instance: _Thing, sort: Sort, name: str) -> _Thing:
-    """Look an export of an instance up."""
+def _export_of(instance: _Entity, sort: Sort, name: str) -> _Entity:
+    """Look up an export of an instance."""
     match instance:
         case _ImportedInstance(interface):
             if sort in ("func", "type"):
                 return _Imported(interface, name)
-            return _Beyond(f"an export of sort {sort} of an imported instance")
+            return _UnsupportedEntity(f"an export of sort {sort} of an imported instance")
         case _Instance(exports):
             return _of_sort(exports, sort, name)
-        case _ShellInstance(shell, arguments):
+        case _ForwardingInstance(component, arguments):
             if sort == "type":
-                return _Beyond("a type of a nested component")
-            return _of_sort(arguments, sort, _of_sort(shell.exports, sort, name))
-        case _Beyond(reason):
+                return _UnsupportedEntity("a type of a nested component")
+            return _of_sort(arguments, sort, _of_sort(component.exports, sort, name))
+        case _UnsupportedEntity(reason):
             raise Unsupported(reason)
         case _:
             raise Unsupported("an instance of unknown exports")
 
 
-def _read_shell(component: bytes) -> _Shell | _Beyond:
-    """Read a nested component, if it is one that only exports what it imports."""
+def _read_forwarding(component: bytes) -> _ForwardingComponent | _UnsupportedEntity:
+    """Read a nested component that only exports its imports."""
     functions: list[str] = []
     exports: dict[str, tuple[Sort, str]] = {}
     try:
@@ -385,10 +386,10 @@ def _read_shell(component: bytes) -> _Shell | _Beyond:
                     _add_new(exports, name, ("func", imported), "export")
                     functions.append(imported)
                 case _:
-                    return _Beyond("it does more than export what it is given")
+                    return _UnsupportedEntity("it does more than export its imports")
     except Unsupported as reason:
-        return _Beyond(str(reason))
-    return _Shell(exports)
+        return _UnsupportedEntity(str(reason))
+    return _ForwardingComponent(exports)
 
 
 def _at[T](space: list[T], index: int, what: str) -> T:

@@ -1,4 +1,4 @@
-"""From a core module to what the AOT cache keeps of it."""
+"""Compiling core modules for the AOT cache."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from chonkle.formats.wasm_binary import read_core_interface
 
 @dataclass(frozen=True, slots=True)
 class CoreCompiler(ModuleCompiler):
-    """Compiles codecs that are core modules, and refuses modules without the core ABI.
+    """Compiles core modules, and refuses those without the core ABI.
 
     Attributes:
         what: the codec, for the message.
@@ -21,6 +21,6 @@ class CoreCompiler(ModuleCompiler):
 
     def compile(self, engine: wasmtime.Engine, wasm: bytes) -> list[bytes]:
         """Check the interface of a core module, and compile it."""
-        # Here, because reading a large interface takes long, and this may be limited.
+        # Here, because reading a large interface takes long, and compiling has limits.
         check_interface(read_core_interface(wasm), what=self.what)
         return ModuleCompiler.compile(self, engine, wasm)

@@ -19,7 +19,7 @@ _IMPORTS_MAX = 1000
 
 
 def check_interface(interface: Interface, *, what: str) -> None:
-    """Demand that a core module has the core ABI.
+    """Require that a core module has the core ABI.
 
     Args:
         interface: its imports and exports.
@@ -29,14 +29,14 @@ def check_interface(interface: Interface, *, what: str) -> None:
         WasmFormatError: naming the first export that is missing or has another type.
     """
     if len(interface.exports) > _EXPORTS_MAX:
-        # Looking through them takes wasmtime's package quadratic time.
+        # wasmtime's package lists them in quadratic time.
         raise WasmFormatError(
             f"{what}: too many exports",
             expected=f"at most {_EXPORTS_MAX}",
             got=str(len(interface.exports)),
         )
     if len(interface.imports) > _IMPORTS_MAX:
-        # Each is a function that traps, made anew for each instance.
+        # Each becomes a function that traps, for each instance.
         raise WasmFormatError(
             f"{what}: too many imports",
             expected=f"at most {_IMPORTS_MAX}",
@@ -55,7 +55,7 @@ def check_interface(interface: Interface, *, what: str) -> None:
                 got="none" if found is None else f"{found.kind} {found.type}".rstrip(),
             )
     if interface.memories != 1:
-        # What is not exported could be neither seen nor bounded where instances wait.
+        # The memory of an instance that waits must be measurable.
         raise WasmFormatError(
             f"{what}: not a codec of the core ABI",
             expected="one memory",

@@ -1,4 +1,4 @@
-"""Failures of guests, in chonkle's words."""
+"""Failures of guests as errors of ours."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +12,8 @@ from chonkle.errors import ChonkleError, CodecError, CodecTrap, LimitExceeded, O
 
 # How much of a guest's error text is read.
 ERROR_TEXT_MAX_BYTES = 4096
-# What wasmtime says of a guest that asks for more than its store allows, and of all other failures
-# at the start that a guest is to blame for: the rest are the system's.
+# wasmtime's words for a guest that asks for more than its store allows, and for all other failures
+# at the start that are the guest's fault. The rest are the system's.
 _OVER_MEMORY = ("exceeds memory limits", "memory minimum size")
 _OVER_OTHERS = ("exceeds table limits", "resource limit exceeded")
 _OF_THE_GUEST = (
@@ -21,13 +21,13 @@ _OF_THE_GUEST = (
     "unknown import", "wasm backtrace", "wasm trap", HOST_FUNCTION_FAILED,
 )  # fmt: skip
 
-# What is reported of a refusal that says nothing.
-WORDLESS = "the codec failed without a word"
+# The message for a refusal without a text.
+NO_MESSAGE = "the codec failed and gave no message"
 
 
 @contextmanager
 def starting() -> Iterator[None]:
-    """Tell, while an instance is set up, the system's failures from those of the guest.
+    """Tell the system's failures from the guest's while an instance starts.
 
     Raises:
         LimitExceeded: when the system gives this process too little for an instance.
@@ -41,14 +41,14 @@ def starting() -> Iterator[None]:
 
 
 def no_room_for(size: int) -> OutOfMemory:
-    """Say that a guest had no room for so many bytes of input."""
+    """Give the error for a guest without memory for its input."""
     return OutOfMemory(
         f"the guest has no room for {size} bytes of input", hint="raise the memory limit"
     )
 
 
 def trap_error(failure: Exception, limits: Limits) -> ChonkleError:
-    """Turn wasmtime's failure of a guest into chonkle's words for it.
+    """Turn wasmtime's failure of a guest into an error of ours.
 
     Args:
         failure: a trap, or an error of instantiation.
@@ -71,18 +71,18 @@ def trap_error(failure: Exception, limits: Limits) -> ChonkleError:
 
 
 def is_unreachable(trap: wasmtime.Trap) -> bool:
-    """Tell whether a guest gave up by itself, as compilers have it abort."""
+    """Tell whether a guest aborted, which compilers translate to `unreachable`."""
     return innermost_cause(trap) == "wasm `unreachable` instruction executed"
 
 
 def refusal(text: str) -> CodecError | LimitExceeded:
-    """Turn the words of a codec that said no into an error.
+    """Turn the text of a refusal into an error.
 
     Args:
-        text: a guest's words; `out of memory` before all others says that it wanted more than it
-            may have, which is not the input's fault.
+        text: the guest's text. If it begins with `out of memory`, the guest needs more memory than
+            allowed, which is not the input's fault.
     """
     words = text[:ERROR_TEXT_MAX_BYTES].strip()
     if words.startswith("out of memory"):
         return OutOfMemory(words, hint="raise the memory limit, if the input is to be trusted")
-    return CodecError(words or WORDLESS)
+    return CodecError(words or NO_MESSAGE)

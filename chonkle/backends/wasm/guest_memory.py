@@ -7,7 +7,6 @@ from typing import Any
 
 import wasmtime
 
-from chonkle.backends.base import Limits
 from chonkle.backends.wasm.unchecked_calls import Calls
 from chonkle.errors import CodecTrap, PortMapError
 from chonkle.formats import portmap
@@ -16,35 +15,35 @@ from chonkle.formats.signature import DIRECTIONS, Direction, Signature
 
 
 class LinearMemory:
-    """A guest's memory, looked at in place and never past its end.
+    """A view of a guest's memory that never reaches past its end.
 
-    It may grow, but the engine is told never to move it, so that one look at where it is lasts.
+    The memory may grow, but the engine never moves it, so its address is asked for once.
     """
 
     def __init__(self, calls: Calls, wasm_store: wasmtime.Store, memory: object) -> None:
-        """Look at an exported memory.
+        """Prepare an exported memory.
 
         Raises:
-            WasmFormatError: when the export is something else.
+            WasmFormatError: when the export is no memory.
         """
-        self.size, self._see = calls.memory(wasm_store, memory)
-        self._view = self._see()
+        self.size, self._renew = calls.memory(wasm_store, memory)
+        self._view = self._renew()
 
     def bytes_at(self, start: int, size: int, *, what: str) -> memoryview:
-        """Show a range of the memory.
+        """Give a view of a range of the memory.
 
         Args:
-            start: where the range begins, as the guest says.
-            size: its length in bytes, as the guest says.
+            start: where the range begins, as given by the guest.
+            size: its length in bytes, as given by the guest.
             what: the range, for the message.
 
         Raises:
-            CodecTrap: when the range does not lie in the memory.
+            CodecTrap: when the range is outside of the memory.
         """
         end = start + size
         if end > len(self._view):
-            # The guest may have grown its memory since the last look.
-            self._view = self._see()
+            # The memory may have grown since.
+            self._view = self._renew()
             if end > len(self._view):
                 raise CodecTrap(
                     f"the guest's {what} lies outside of its memory",
@@ -57,12 +56,12 @@ class LinearMemory:
         """Copy data into the memory.
 
         Args:
-            start: where the range for it begins, as the guest says.
+            start: where the range for it begins, as given by the guest.
             data: the data.
             what: the range, for the message.
 
         Raises:
-            CodecTrap: when the range does not lie in the memory.
+            CodecTrap: when the range is outside of the memory.
         """
         end = start + len(data)
         if end > len(self._view):
@@ -70,15 +69,15 @@ class LinearMemory:
         self._view[start:end] = data
 
     def unpack(self, layout: Struct, start: int, *, what: str) -> tuple[Any, ...]:
-        """Read what has a layout.
+        """Read a structure.
 
         Args:
-            layout: the layout.
-            start: where it begins, as the guest says.
+            layout: its layout.
+            start: where it begins, as given by the guest.
             what: what it is, for the message.
 
         Raises:
-            CodecTrap: when it does not lie in the memory.
+            CodecTrap: when it is outside of the memory.
         """
         try:
             return layout.unpack_from(self._view, start)
@@ -86,60 +85,66 @@ class LinearMemory:
             return layout.unpack(self.bytes_at(start, layout.size, what=what))
 
 
-class PortCopier:
-    """Copies the ports of encoded answers, where reading them is a good part of a call.
+class PortReader:
+    """Reads the encoded results of one codec.
+
+    Nearly all codecs return one port, whose header is known but for the length of its data. Reading
+    any port-map takes a good part of a small call.
 
     Args of the constructor:
-        signature: whose answers they are.
-        limits: what they may take.
+        signature: the codec's signature.
     """
 
-    def __init__(self, signature: Signature, limits: Limits) -> None:
-        self._limits = limits
-        # Nearly all codecs give one port, and then all but its length and data is known before.
-        self._only = {
-            direction: (name, *portmap.only_opening(name))
+    def __init__(self, signature: Signature) -> None:
+        self._only_port = {
+            direction: (name, *portmap.only_port_header(name))
             for direction in DIRECTIONS
             for name in [next(iter(signature.gives(direction)), "")]
         }
 
-    def copy(self, view: memoryview, size: int, direction: Direction) -> dict[str, bytes]:
-        """Copy the ports of an answer.
+    def read(self, view: memoryview, size: int, direction: Direction) -> dict[str, memoryview]:
+        """Find the ports of a result.
 
         Args:
-            view: the memory that begins with the answer, an encoded port-map.
-            size: how long it is.
-            direction: whose answer it is.
+            view: memory that begins with the result, an encoded port-map.
+            size: the size of the result in bytes.
+            direction: which transform returned it.
 
         Raises:
-            CodecTrap: when it is none.
-            LimitExceeded: when it is larger than allowed.
+            CodecTrap: when it is no port-map.
         """
-        if size > self._limits.output_bytes:
-            self._limits.check_output(read_ports(view[:size]))
-        name, opening, known = self._only[direction]
-        start = opening.size
-        if size >= start and opening.unpack_from(view) == (known, size - start):
+        name, header, known = self._only_port[direction]
+        start = header.size
+        if size >= start and header.unpack_from(view) == (known, size - start):
+            return {name: view[start:size]}
+        return read_ports(view[:size])
+
+    def copy(self, view: memoryview, size: int, direction: Direction) -> dict[str, bytes]:
+        """Copy the ports of a result; see `read`."""
+        name, header, known = self._only_port[direction]
+        start = header.size
+        # As in `read`: a call of it would cost 2 % of a small call.
+        if size >= start and header.unpack_from(view) == (known, size - start):
             return {name: view[start:size].tobytes()}
-        return {name: data.tobytes() for name, data in read_ports(view[:size]).items()}
+        return {name: bytes(data) for name, data in read_ports(view[:size]).items()}
 
 
-def read_ports(answer: memoryview) -> dict[str, memoryview]:
-    """Find the ports of an encoded answer.
+def read_ports(result: memoryview) -> dict[str, memoryview]:
+    """Find the ports of an encoded result.
 
     Raises:
-        CodecTrap: when it is none.
+        CodecTrap: when it is no port-map.
     """
     try:
-        return portmap.read(answer)
+        return portmap.read(result)
     except PortMapError as failure:
         raise CodecTrap(f"the guest returned a malformed port-map: {failure}") from failure
 
 
-def place(pieces: Sequence[Buffer], target: memoryview) -> None:
-    """Write pieces one behind the other."""
+def write_segments(segments: Sequence[Buffer], target: memoryview) -> None:
+    """Write segments one behind the other."""
     at = 0
-    for piece in pieces:
-        end = at + len(piece)
-        target[at:end] = piece
+    for segment in segments:
+        end = at + len(segment)
+        target[at:end] = segment
         at = end

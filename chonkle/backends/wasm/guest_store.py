@@ -11,14 +11,14 @@ from chonkle.backends.wasm.unchecked_calls import Calls, GuestFunction
 from chonkle.engine import Engine
 
 _TABLE_ELEMENTS_MAX = 1 << 17
-# A Python interpreter in a component has sixty instances and two memories.
+# A CPython in a component has sixty instances and two memories.
 _INSTANCES_MAX = 256
 _TABLES_MAX = 16
 _MEMORIES_MAX = 3
 
 
 def limited_store(engine: Engine, limits: Limits) -> wasmtime.Store:
-    """Make a store whose guests get no more than their limits."""
+    """Make a store with limits."""
     wasm_store = wasmtime.Store(engine.wasmtime)
     _limit(wasm_store, limits.memory_bytes)
     return wasm_store
@@ -28,12 +28,12 @@ def limited_store(engine: Engine, limits: Limits) -> wasmtime.Store:
 def room_for_one_more(
     wasm_store: wasmtime.Store, limits: Limits, memory_bytes: int
 ) -> Iterator[None]:
-    """Let one instance of our own into a store whose guests have all that they get.
+    """Let a store have one more instance: our own, beside the guest's.
 
     Args:
         wasm_store: the store.
-        limits: what its guests may take.
-        memory_bytes: how large the one memory is that the instance has.
+        limits: the limits of its guest.
+        memory_bytes: the size of the instance's memory.
     """
     _limit(wasm_store, max(limits.memory_bytes, memory_bytes), more=1)
     try:
@@ -43,7 +43,7 @@ def room_for_one_more(
 
 
 def _limit(wasm_store: wasmtime.Store, memory_bytes: int, *, more: int = 0) -> None:
-    # The limit is on each memory, and a component may have several.
+    # The limit is for each memory; a component may have several.
     wasm_store.set_limits(
         memory_size=memory_bytes,
         table_elements=_TABLE_ELEMENTS_MAX,
@@ -54,7 +54,7 @@ def _limit(wasm_store: wasmtime.Store, memory_bytes: int, *, more: int = 0) -> N
 
 
 class GuestFunctions:
-    """Prepares the functions of one store, each to be called under the store's deadline."""
+    """Prepares the functions of one store, to be called under a deadline."""
 
     def __init__(
         self, engine: Engine, wasm_store: wasmtime.Store, *, limits: Limits, calls: Calls
@@ -75,10 +75,10 @@ class GuestFunctions:
         self._calls = calls
 
     def begin(self, *, is_start: bool = False) -> None:
-        """Let the time begin that all calls together may take until this is called again.
+        """Start the time limit of one call of the codec, which its guest calls share.
 
         Args:
-            is_start: the instance starts now, in the time of its first call.
+            is_start: the instance starts now; the start counts towards its first call.
         """
         if self._timeout_s is not None:
             if not self._is_starting:
@@ -86,7 +86,7 @@ class GuestFunctions:
             self._is_starting = is_start
 
     def left_s(self) -> float | None:
-        """Say how much of the time is left; None where it is not limited."""
+        """Give the time that is left; None without a limit."""
         return None if self._timeout_s is None else max(self._ends_s - time.monotonic(), 0.0)
 
     def prepare(self, function: object, type_: str, *, begins: bool = False) -> GuestFunction:
@@ -95,13 +95,13 @@ class GuestFunctions:
         Args:
             function: an export.
             type_: the type that it must have, such as `(i32, i32) -> i64`.
-            begins: whether it is the first that a call of the codec calls; see `begin`.
+            begins: whether a call of the codec calls it first; see `begin`.
 
         Returns:
             A callable that raises `wasmtime.Trap` or `wasmtime.WasmtimeError`; see `trap_error`.
 
         Raises:
-            WasmFormatError: when it has another type.
+            WasmFormatError: when its type to wasmtime is another one.
         """
         call = self._calls.function(self._wasm_store, function, type_)
         if self._timeout_s is None:

@@ -1,7 +1,7 @@
 """The pool in which instances of guests wait for calls, and the bounds of all pools together.
 
-An instance serves one call at a time. A caller takes it out of the pool and gives it back; an
-instance whose guest trapped is never given back.
+An instance serves one call at a time. A caller takes it from the pool and returns it; an instance
+whose guest trapped is never returned.
 """
 
 import time
@@ -12,11 +12,12 @@ from contextlib import suppress
 from operator import itemgetter
 from typing import Any, Protocol
 
-# How many instances may wait for a call in a runtime, and how much memory they may hold together. A
-# guest's memory never shrinks.
+# How many instances may wait for calls in a runtime, and their total memory. The memory of a guest
+# never shrinks.
 _INSTANCES_KEPT = 128
 _MEMORY_KEPT_BYTES = 256 << 20
-# Instances with no more memory than this count as none, so that small calls need no look at it.
+# Instances with at most this much memory are light: they count as none, and small calls need not
+# ask for it.
 LIGHT_MEMORY_BYTES = 2 << 20
 
 
@@ -24,8 +25,8 @@ class Pooled(Protocol):
     """An instance that waits for calls.
 
     Attributes:
-        kept_bytes: size of its memory, if that is more than a light one.
-        given_s: when it was made, or last given back with more memory than a light one.
+        kept_bytes: the size of its memory, or 0 for a light one.
+        given_s: when it was made, or last returned with more than a light memory.
     """
 
     kept_bytes: int
@@ -33,9 +34,9 @@ class Pooled(Protocol):
 
 
 class IdleInstances:
-    """Bounds how many instances wait for calls, and their memory, over all codecs of a runtime.
+    """Bounds the number and memory of the instances that wait for calls, over all codecs.
 
-    Instances that are in a call are not bounded. Those that were given back longest ago go first.
+    Instances in a call are not bounded. Those that were returned longest ago are freed first.
 
     Attributes:
         count_max: how many may wait of one codec, and of all when a new one is made.
@@ -52,28 +53,28 @@ class IdleInstances:
         """
         self.count_max = count_max
         self._bytes_max = bytes_max
-        # What waits in each pool, as long as there is that pool.
-        self._pools: list[weakref.ref[deque[Any]]] = []
+        # The queue of each pool, as long as the pool exists.
+        self._queues: list[weakref.ref[deque[Any]]] = []
 
     def add_pool(self, waiting: deque[Any]) -> None:
-        """Include the instances that a pool holds, now and later."""
-        living = [pool for pool in self._pools if pool() is not None]
-        self._pools = [*living, weakref.ref(waiting)]
+        """Include the instances of a pool."""
+        existing = [queue for queue in self._queues if queue() is not None]
+        self._queues = [*existing, weakref.ref(waiting)]
 
     def _waiting(self) -> list[deque[Any]]:
-        return [waiting for pool in self._pools if (waiting := pool()) is not None]
+        return [waiting for queue in self._queues if (waiting := queue()) is not None]
 
     def make_room(self) -> None:
-        """Free instances where so many wait that one more would be too many."""
+        """Free instances until one more may wait."""
         while sum(map(len, self._waiting())) >= self.count_max:
             if not self._free_oldest():
                 break
 
     def have_room(self, memory_bytes: int) -> bool:
-        """Tell whether an instance that is not light may wait; others are freed for it.
+        """Tell whether an instance that is not light may wait; frees others for it.
 
         Args:
-            memory_bytes: how large its memory is.
+            memory_bytes: the size of its memory.
         """
         if memory_bytes > self._bytes_max:
             return False
@@ -85,13 +86,13 @@ class IdleInstances:
     def _waiting_bytes(self) -> int:
         total = 0
         for waiting in self._waiting():
-            # A copy, which other threads leave as it is.
+            # A copy, because other threads change the queue.
             for each in tuple(waiting):
                 total += each.kept_bytes
         return total
 
     def _free_oldest(self, *, heavy: bool = False) -> bool:
-        """Take an instance out of its pool, and give whether there was one."""
+        """Free the instance that waits longest, and tell whether there was one."""
         found = [
             (each.given_s, waiting, each)
             for waiting in self._waiting()
@@ -101,7 +102,7 @@ class IdleInstances:
         if not found:
             return False
         _, waiting, oldest = min(found, key=itemgetter(0))
-        # Another thread may have taken it meanwhile, which is as good.
+        # Another thread may have taken it since.
         with suppress(ValueError):
             waiting.remove(oldest)
         return True
@@ -110,8 +111,8 @@ class IdleInstances:
 class InstancePool[I: Pooled]:
     """Instances of one codec that wait for their next call.
 
-    Taking and giving are single operations of a deque, which need no lock; the last one given is
-    the first one taken, because its memory is still in the processor's cache.
+    Taking and returning are single operations of a deque and need no lock. The last one returned is
+    taken first, because its memory is still in the processor's cache.
     """
 
     __slots__ = ("_bounds", "_idle", "_start", "give")
@@ -120,19 +121,19 @@ class InstancePool[I: Pooled]:
         """Make an empty pool.
 
         Args:
-            start: makes an instance where none waits.
-            bounds: what it has in common with other pools.
+            start: makes an instance when none waits.
+            bounds: the bounds of all pools together.
         """
         self._start = start
-        # One that is full drops the instance that was given back longest ago.
+        # A full queue drops the instance that was returned longest ago.
         self._idle: deque[I] = deque(maxlen=bounds.count_max)
         self._bounds = bounds
         bounds.add_pool(self._idle)
-        # For an instance whose memory is known to be light.
+        # For an instance that is known to be light.
         self.give = self._idle.append
 
     def take(self) -> I:
-        """Take an instance out; nobody else has it until it is given back."""
+        """Take an instance out, or start one."""
         try:
             return self._idle.pop()
         except IndexError:
@@ -142,11 +143,11 @@ class InstancePool[I: Pooled]:
             return instance
 
     def give_grown(self, instance: I, memory_bytes: int) -> None:
-        """Give an instance back whose memory may have grown.
+        """Return an instance whose memory may have grown.
 
         Args:
-            instance: the instance, which is forgotten where there is no room for it.
-            memory_bytes: how large its memory is.
+            instance: the instance, which is freed if there is no room for it.
+            memory_bytes: the size of its memory.
         """
         if memory_bytes > LIGHT_MEMORY_BYTES:
             if not self._bounds.have_room(memory_bytes):
@@ -156,9 +157,9 @@ class InstancePool[I: Pooled]:
         self._idle.append(instance)
 
     def waiting(self) -> tuple[I, ...]:
-        """Give the instances that wait, which stay where they are."""
+        """Give the instances that wait, without taking them."""
         return tuple(self._idle)
 
     def clear(self) -> None:
-        """Forget the instances that wait."""
+        """Free the instances that wait."""
         self._idle.clear()

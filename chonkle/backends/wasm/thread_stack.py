@@ -1,8 +1,7 @@
-"""How much stack the calling thread has: a guest that overflows a small one kills the process.
+"""The stack of the calling thread: a guest that overflows a small one kills the process.
 
-wasmtime stops a guest that uses more than `max_wasm_stack`, counted from where it was entered. On a
-thread with less stack than that, the guest runs into the end of the stack first, and nothing can
-catch it there.
+wasmtime stops a guest that uses more than `max_wasm_stack`, counted from its entry. On a thread
+with a smaller stack, the guest reaches the end of the stack first, and nothing can catch that.
 """
 
 import ctypes
@@ -12,18 +11,18 @@ import threading
 from chonkle.engine import Engine
 from chonkle.errors import LimitExceeded
 
-# What Python and wasmtime themselves use below and above the guest.
+# What Python and wasmtime use below and above the guest.
 _MARGIN_BYTES = 192 * 1024
 
 
 class StackCheck(threading.local):
-    """Refuses to run guests on threads whose stack is too small; each thread is looked at once.
+    """Refuses to run guests on threads with too small a stack; each thread is checked once.
 
     Attributes:
-        is_enough: whether the calling thread was looked at, and its stack is large enough.
+        is_enough: whether the calling thread was checked and has enough.
 
     Args of the constructor:
-        engine: the engine that says how much stack a guest may use.
+        engine: the engine, which has the stack limit of guests.
     """
 
     is_enough = False
@@ -32,8 +31,8 @@ class StackCheck(threading.local):
         super().__init__()
         self._needed = engine.config.max_wasm_stack_bytes + _MARGIN_BYTES
 
-    def look(self) -> None:
-        """Look at the calling thread, whose `is_enough` is not true yet.
+    def check(self) -> None:
+        """Check the calling thread, whose `is_enough` is not true yet.
 
         Raises:
             LimitExceeded: when its stack is too small.
@@ -50,12 +49,12 @@ class StackCheck(threading.local):
 
 
 def thread_stack_bytes() -> int | None:
-    """Give the size of the calling thread's stack, or None where the system does not say."""
+    """Give the size of the calling thread's stack, or None where the system does not tell."""
     ask = _ASK.get(sys.platform)
     try:
         size = None if ask is None else ask()
     except (AttributeError, OSError):
-        # Another C library than the usual one of this system.
+        # An unusual C library.
         size = None
     return size or threading.stack_size() or None
 

@@ -1,20 +1,19 @@
-"""One guest call for a small chunk: the desk.
+"""The trampoline: one guest call for a small chunk.
 
 A call of a codec is several guest calls, to allocate, to transform and to free, with copying
-between them. For a small chunk, going in and out that often costs more than the work itself. The
-desk is a module of ours with a small memory, linked to a codec's exports: the host puts an encoded
-port-map on it, and one call allocates, copies, transforms, copies back and frees.
+between them. For a small chunk these often cost more than the transform. The trampoline is a small
+module of ours with a buffer as its memory, linked to the exports of a codec. The host writes an
+encoded port-map into the buffer, and one call allocates, copies, transforms, copies back and frees.
 
-What a transform of the desk gives is what the codec's own gave, for the host to go on with as if
-there were no desk; except from `_ON_DESK` to -1: then the lower half is the size of the answer, an
-encoded port-map that lies on the desk, or one of the codes below. `_GROWN` is added to the size
-where the codec's memory has become larger than is kept.
+A call of the trampoline returns what the codec's transform returned, and the host continues as
+without a trampoline. Values from `_IN_BUFFER` to -1 are the trampoline's own: their lower half is
+the size of the result, an encoded port-map in the buffer, or one of the codes below. `_GROWN` is
+added to the size when the codec's memory has become larger than `LIGHT_MEMORY_BYTES`.
 
-Here is what every desk has, and the desk of core modules. That of components has more to do.
+The mechanism is here; the texts for the two ABIs are in `trampoline_texts`.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,48 +21,45 @@ import wasmtime
 
 from chonkle.backends.base import Limits
 from chonkle.backends.wasm.guest_errors import no_room_for
-from chonkle.backends.wasm.guest_memory import PortCopier, place
-from chonkle.backends.wasm.guest_store import GuestFunctions, limited_store, room_for_one_more
+from chonkle.backends.wasm.guest_memory import PortReader, read_ports, write_segments
+from chonkle.backends.wasm.guest_store import GuestFunctions, room_for_one_more
 from chonkle.backends.wasm.instance_pool import LIGHT_MEMORY_BYTES
 from chonkle.backends.wasm.unchecked_calls import Calls, instantiate
 from chonkle.cache.aot import AotCache, Binary
 from chonkle.cache.native import ModuleCompiler
 from chonkle.digest import Digest
-from chonkle.engine import Engine
 from chonkle.errors import CodecTrap
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import DIRECTIONS, Direction
 from chonkle.locking import ForkableLock
 
-# A chunk of 64 KiB and what stands around it. Beyond 96 KiB, three calls are quicker than two more
+# A chunk of 64 KiB and what surrounds it. Above 96 KiB, three calls are faster than two more
 # copies.
-DESK_BYTES: Final = 65536 + 4096
-# Up to here, to join what is written and to write it at once is quicker than to write it twice.
+BUFFER_BYTES: Final = 65536 + 4096
+# Up to this size, joining the segments and writing once is faster than writing each.
 _JOINED_MAX: Final = 4096
-# To set a desk up takes longer than it spares a process that makes one call.
-_CALLS_WITHOUT_DESK: Final = 1
 _PAGE_BYTES: Final = 65536
-_PAGES: Final = -(-DESK_BYTES // _PAGE_BYTES)
+_PAGES: Final = -(-BUFFER_BYTES // _PAGE_BYTES)
 
-_ON_DESK: Final = -(1 << 32)
+_IN_BUFFER: Final = -(1 << 32)
 _GROWN: Final = 1 << 31
 _NO_ROOM: Final = 0xFFFF_FFFF
 _INPUT_OUTSIDE: Final = 0xFFFF_FFFE
 _NOT_ALIGNED: Final = 0xFFFF_FFFD
 
-# What a guest is being called for, as a byte behind what lies on the desk says.
+# What a guest is being called for. The trampoline keeps it in the byte behind the buffer.
 IN_TRANSFORM, IN_ALLOCATOR, IN_CLEANUP = range(3)
-_STAGE_AT: Final = DESK_BYTES
+_STAGE_AT: Final = BUFFER_BYTES
 
 _NUMBERS: Final = {
     "pages": _PAGES,
     "light_pages": LIGHT_MEMORY_BYTES // _PAGE_BYTES,
-    "desk_bytes": DESK_BYTES,
-    "on_desk": _ON_DESK,
+    "buffer_bytes": BUFFER_BYTES,
+    "in_buffer": _IN_BUFFER,
     "grown": _GROWN,
-    "no_room": _ON_DESK | _NO_ROOM,
-    "input_outside": _ON_DESK | _INPUT_OUTSIDE,
-    "not_aligned": _ON_DESK | _NOT_ALIGNED,
+    "no_room": _IN_BUFFER | _NO_ROOM,
+    "input_outside": _IN_BUFFER | _INPUT_OUTSIDE,
+    "not_aligned": _IN_BUFFER | _NOT_ALIGNED,
     "nowhere": 0xFFFF_FFFE_FFFF_FFFF,
     "stage_at": _STAGE_AT,
     "in_transform": IN_TRANSFORM,
@@ -71,14 +67,14 @@ _NUMBERS: Final = {
     "in_cleanup": IN_CLEANUP,
 }
 _COMMON: Final = """
-  (memory $desk (export "desk") {pages} {pages})
+  (memory $buffer (export "buffer") {pages} {pages})
   (func $outside (param $start i32) (param $size i32) (result i32)
     (i64.gt_u
       (i64.add (i64.extend_i32_u (local.get $start)) (i64.extend_i32_u (local.get $size)))
       (i64.shl (i64.extend_i32_u (memory.size $codec)) (i64.const 16))))
-  (func $answered (param $size i32) (result i64)
+  (func $copied (param $size i32) (result i64)
     (i64.or
-      (i64.const {on_desk})
+      (i64.const {in_buffer})
       (i64.extend_i32_u
         (select
           (i32.or (local.get $size) (i32.const {grown}))
@@ -88,16 +84,17 @@ _COMMON: Final = """
 
 
 @dataclass(frozen=True, slots=True)
-class DeskDesign:
-    """The text of a desk.
+class TrampolineText:
+    """The WebAssembly text of the trampoline of one ABI.
 
-    The texts may name what stands in `_NUMBERS` and `_COMMON`, and the codec's memory is `$codec`.
+    The texts may name the keys of `_NUMBERS` and what `_COMMON` defines. The codec's memory is
+    `$codec`.
 
     Attributes:
-        label: the desk, for people.
-        imports: what it needs of a codec, as `DeskedInstance.desk_import` names it.
-        functions: what its transforms share.
-        transform: one transform, `{direction}`: takes the size of the port-map on the desk.
+        label: the trampoline, for people.
+        imports: its imports, as `GuestInstance.trampoline_import` takes them.
+        transform: one transform, `{direction}`: takes the size of the port-map in the buffer.
+        functions: what both transforms call.
     """
 
     label: str
@@ -106,7 +103,7 @@ class DeskDesign:
     functions: str = ""
 
     def wasm(self) -> bytes:
-        """Give the desk's module, as binary."""
+        """Assemble the module."""
         transforms = "".join(
             self.transform.format(direction=direction, **_NUMBERS) for direction in DIRECTIONS
         )
@@ -114,73 +111,39 @@ class DeskDesign:
         return bytes(wasmtime.wat2wasm(f"(module {self.imports} {shared} {transforms})"))
 
 
-CORE_DESK: Final = DeskDesign(
-    label="chonkle's desk",
-    imports="""
-  (import "codec" "memory" (memory $codec 0))
-  (import "codec" "alloc" (func $alloc (param i32) (result i32)))
-  (import "codec" "dealloc" (func $dealloc (param i32 i32)))
-  (import "codec" "encode" (func $encode (param i32 i32) (result i64)))
-  (import "codec" "decode" (func $decode (param i32 i32) (result i64)))
-""",
-    transform="""
-  (func (export "{direction}") (param $size i32) (result i64)
-    (local $pointer i32) (local $packed i64) (local $answer i32)
-    (local.set $pointer (call $alloc (local.get $size)))
-    (if (i32.eqz (local.get $pointer)) (then (return (i64.const {no_room}))))
-    (if (call $outside (local.get $pointer) (local.get $size))
-      (then (return (i64.const {input_outside}))))
-    (memory.copy $codec $desk (local.get $pointer) (i32.const 0) (local.get $size))
-    (local.set $packed (call ${direction} (local.get $pointer) (local.get $size)))
-    (local.set $pointer (i32.wrap_i64 (i64.shr_u (local.get $packed) (i64.const 32))))
-    (local.set $answer (i32.wrap_i64 (local.get $packed)))
-    ;; An answer that lies nowhere may not look as if it lay on the desk.
-    (if (call $outside (local.get $pointer) (local.get $answer))
-      (then (return (i64.and (local.get $packed) (i64.const {nowhere})))))
-    ;; A refusal and an answer too large for the desk are the host's matter.
-    (if (i32.or (i64.eqz (local.get $packed))
-                (i32.gt_u (local.get $answer) (i32.const {desk_bytes})))
-      (then (return (local.get $packed))))
-    (memory.copy $desk $codec (i32.const 0) (local.get $pointer) (local.get $answer))
-    (call $dealloc (local.get $pointer) (local.get $answer))
-    (call $answered (local.get $answer)))
-""",
-)
-
-
-class DeskOpener:
-    """Gives the compiled desk of an engine, once, from the AOT cache like any other module.
+class TrampolineOpener:
+    """Compiles the trampoline for an engine, once, through the AOT cache like any other module.
 
     Args of the constructor:
-        cache: where the codecs' native code is.
-        design: which desk.
+        cache: the cache of the codecs' native code.
+        text: which trampoline.
     """
 
-    def __init__(self, cache: AotCache, design: DeskDesign) -> None:
-        # With counts of its own: what a session counts are codecs.
+    def __init__(self, cache: AotCache, text: TrampolineText) -> None:
+        # With counts of its own: a session counts codecs.
         self._cache = AotCache(cache.engine, cache.layers)
-        self._design = design
+        self._text = text
         self._lock = ForkableLock()
         self._module: wasmtime.Module | None = None
         self._is_open = False
 
     def __call__(self) -> wasmtime.Module | None:
-        """Give the module, or None where there shall be none.
+        """Give the module.
 
-        There is none where nothing may be compiled and the cache lacks it, and where the system
-        limits the addresses of this process: each memory takes 4 GiB of them, which codecs need.
+        Returns:
+            None where nothing may be compiled and the cache lacks it, and where `ulimit -v` limits
+            the addresses of this process: each memory takes 4 GiB of them, which codecs need.
         """
         with self._lock:
             if not self._is_open and not _addresses_are_limited():
-                wasm = self._design.wasm()
-                binary = Binary(wasm, Digest.blake3(wasm), codec_id="", label=self._design.label)
+                wasm = self._text.wasm()
+                binary = Binary(wasm, Digest.blake3(wasm), codec_id="", label=self._text.label)
                 self._module = self._cache.find_or_compile(binary, ModuleCompiler())
                 self._is_open = True
             return self._module
 
 
 def _addresses_are_limited() -> bool:
-    """Tell whether there is a `ulimit -v`."""
     try:
         import resource  # noqa: PLC0415 - Windows has none
     except ImportError:
@@ -189,73 +152,85 @@ def _addresses_are_limited() -> bool:
     return soft != resource.RLIM_INFINITY
 
 
-class Desk:
-    """A desk, linked to one instance of a codec.
+class Trampoline:
+    """A trampoline, linked to one instance of a codec.
 
     Attributes:
         has_grown: whether the codec's memory has become larger than a light one.
 
     Args of the constructor:
-        own: what the desk's instance exports.
-        wasm_store: the store of the codec's instance, and of the desk's.
+        module: the compiled trampoline.
+        find_import: finds an export of the codec by the two names of an import.
+        wasm_store: the store of the codec's instance.
         functions: prepares functions of the store.
-        calls: how the memory is looked at.
-        copier: copies answers.
+        calls: how the buffer is accessed.
+        reader: reads the codec's results.
+        limits: what a call may take.
+
+    Raises:
+        wasmtime.WasmtimeError: when the system has no other memory for this process.
     """
 
-    __slots__ = ("_copy", "_transforms", "_view", "has_grown")
+    __slots__ = ("_copy", "_limits", "_transforms", "_view", "has_grown")
 
     def __init__(
         self,
-        own: Mapping[str, Any],
+        module: wasmtime.Module,
+        find_import: Callable[[str, str], Any],
         *,
         wasm_store: wasmtime.Store,
         functions: GuestFunctions,
         calls: Calls,
-        copier: PortCopier,
+        reader: PortReader,
+        limits: Limits,
     ) -> None:
-        _, see = calls.memory(wasm_store, own["desk"])
-        self._view = see()
+        imports = [find_import(each.module, each.name or "") for each in module.imports]
+        with room_for_one_more(wasm_store, limits, _PAGES * _PAGE_BYTES):
+            exports = instantiate(wasm_store, module, imports).exports(wasm_store)
+        _, view = calls.memory(wasm_store, exports["buffer"])
+        self._view = view()
         self._transforms = {
-            direction: functions.prepare(own[direction], "(i32) -> i64", begins=True)
+            direction: functions.prepare(exports[direction], "(i32) -> i64", begins=True)
             for direction in DIRECTIONS
         }
-        self._copy = copier.copy
+        self._limits = limits
+        self._copy = reader.copy
         self.has_grown = False
 
     def run(
-        self, direction: Direction, pieces: Sequence[Buffer], size: int
+        self, direction: Direction, segments: Sequence[Buffer], size: int
     ) -> dict[str, bytes] | int:
         """Make a small call.
 
         Args:
             direction: which transform.
-            pieces: the parts of an encoded port-map.
-            size: how many bytes they are together, at most `DESK_BYTES`.
+            segments: the parts of an encoded port-map.
+            size: their total size in bytes, at most `BUFFER_BYTES`.
 
         Returns:
-            The ports of the answer. Or what the codec's own transform gave, which is then where it
-            was, for the host to go on with.
+            The ports of the result, or what the codec's transform returned, for the host to read.
 
         Raises:
-            CodecTrap: when what the guest returned is no answer.
+            CodecTrap: when the guest returned no valid result.
             LimitExceeded: when it had no room, or returned too much.
             wasmtime.Trap: when it trapped.
         """
         if size <= _JOINED_MAX:
-            self._view[:size] = b"".join(pieces)
+            self._view[:size] = b"".join(segments)
         else:
-            place(pieces, self._view)
+            write_segments(segments, self._view)
         result = self._transforms[direction](size)
-        if not _ON_DESK <= result < 0:
+        if not _IN_BUFFER <= result < 0:
             return result
-        answered = result - _ON_DESK
-        if answered > DESK_BYTES:
-            answered = self._decode(answered, size)
-        return self._copy(self._view, answered, direction)
+        length = result - _IN_BUFFER
+        if length > BUFFER_BYTES:
+            length = self._decode(length, size)
+        if length > self._limits.output_bytes:
+            self._limits.check_output(read_ports(self._view[:length]))
+        return self._copy(self._view, length, direction)
 
     def _decode(self, code: int, size: int) -> int:
-        """Give the size of an answer that is more than a size, or raise what a code stands for."""
+        """Give the size of the result of a guest that has grown, or raise what a code means."""
         if code == _NO_ROOM:
             raise no_room_for(size)
         if code == _INPUT_OUTSIDE:
@@ -269,80 +244,3 @@ class Desk:
     def stage(self) -> int:
         """What the guest is being called for, or was when it trapped."""
         return self._view[_STAGE_AT]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceSetup:
-    """What the instances of a codec share.
-
-    Attributes:
-        engine: the engine that compiled the codec.
-        limits: what one call may take.
-        calls: how the guest's functions are called.
-        open_desk: gives the compiled desk, or None where there shall be none.
-        copier: copies answers.
-    """
-
-    engine: Engine
-    limits: Limits
-    calls: Calls
-    open_desk: Callable[[], wasmtime.Module | None]
-    copier: PortCopier
-
-
-class DeskedInstance(ABC):
-    """An instance of a codec that may have a desk.
-
-    Attributes:
-        served: how many calls it was taken for.
-        kept_bytes: see `chonkle.backends.wasm.instance_pool.Pooled`.
-        given_s: likewise.
-        desk: its desk, if it has one yet.
-        functions: prepares functions of the guest, and says how long they may take.
-
-    Args of the constructor:
-        setup: what the codec's instances share.
-    """
-
-    def __init__(self, setup: InstanceSetup) -> None:
-        self.served = 0
-        self.kept_bytes = 0
-        self.given_s = 0.0
-        self.desk: Desk | None = None
-        self._setup = setup
-        self._desk_was_tried = False
-        self._wasm_store = limited_store(setup.engine, setup.limits)
-        self.functions = GuestFunctions(
-            setup.engine, self._wasm_store, limits=setup.limits, calls=setup.calls
-        )
-
-    @abstractmethod
-    def desk_import(self, module: str, name: str) -> object:
-        """Find what a desk imports."""
-
-    def set_up_desk(self) -> Desk | None:
-        """Set up the desk, at the second call and once; gives None where there is none."""
-        if self.served <= _CALLS_WITHOUT_DESK or self._desk_was_tried:
-            return None
-        self._desk_was_tried = True
-        setup, wasm_store = self._setup, self._wasm_store
-        module = setup.open_desk()
-        if module is None:
-            return None
-        imports: list[Any] = [
-            self.desk_import(each.module, each.name or "") for each in module.imports
-        ]
-        try:
-            with room_for_one_more(wasm_store, setup.limits, _PAGES * _PAGE_BYTES):
-                own = instantiate(wasm_store, module, imports)
-        except wasmtime.WasmtimeError:
-            # The system gives this process no other memory: it goes on without, only slower.
-            return None
-        self.desk = Desk(
-            own.exports(wasm_store),
-            wasm_store=wasm_store,
-            functions=self.functions,
-            calls=setup.calls,
-            copier=setup.copier,
-        )
-        return self.desk

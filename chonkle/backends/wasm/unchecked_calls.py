@@ -1,10 +1,9 @@
 """Calls of guest functions, prepared once so that each costs less than a microsecond.
 
 `wasmtime.Func.__call__` asks for the function's type and boxes every value: 50 microseconds for a
-call that takes a few nanoseconds. wasmtime's C API is public and has an unchecked call; the Python
-package's own bindings to it are not. So everything that reaches below the package's public API
-stands in this file, is tried out once before it is used, and gives way to the public API, with a
-word in the log, where it does not work as expected.
+call of a few nanoseconds. wasmtime's C API has an unchecked call and is public; the bindings of the
+Python package to it are not. All code below the package's public API is in this file. It is tried
+once before use; where it does not work as expected, the public API is used, with a warning.
 
 Unchecked means that wasmtime does not compare the arguments with the function's type. A guest whose
 function takes a reference where the host passes a number could choose an address of the host. So
@@ -24,11 +23,11 @@ import wasmtime
 from chonkle.errors import LimitExceeded, WasmFormatError, printable
 from chonkle.formats.wasm_binary import type_parts
 
-# What wasmtime says of a guest that called a function of the host which failed.
+# wasmtime's message for a guest that called a host function that failed.
 HOST_FUNCTION_FAILED = "a function of the host failed"
 
 _PROBE_HIGH, _PROBE_LOW = 0x1234_5678, 0x2BCD_EF01
-# Functions with at most so many parameters are called without packing their arguments.
+# Functions with so many parameters are called without packing their arguments.
 _FEW = 2
 _FOUR = 4
 
@@ -43,8 +42,7 @@ class Calls(Protocol):
     def function(self, wasm_store: wasmtime.Store, function: object, type_: str) -> GuestFunction:
         """Prepare a function of integers with one result or none.
 
-        Integers go in as they stand in memory, without a sign. An i32 comes back in the lower 32
-        bits; what stands above them means nothing.
+        Arguments are unsigned. An i32 is returned in the lower 32 bits; the others are undefined.
 
         Args:
             wasm_store: the store that the function belongs to.
@@ -66,8 +64,8 @@ class Calls(Protocol):
             memory: the memory, which may grow but never moves.
 
         Returns:
-            Two callables: one gives the memory's size in bytes, and one shows the memory in place,
-            as large as it is then.
+            Two callables: one gives the memory's size in bytes, and one a view of the whole memory
+            at its current size.
 
         Raises:
             WasmFormatError: when it is no memory.
@@ -81,15 +79,15 @@ class PublicCalls:
         """Prepare a function."""
         function = _function(function, type_)
         found = function.type(wasm_store)
-        # To ask for a type that this API has no name for would abort the process. No such type gets
-        # here: chonkle's own reader refuses modules that have them.
+        # Asking for a type that this API has no name for aborts the process. chonkle's reader
+        # refuses modules with such types before.
         parts = tuple(tuple(map(str, each)) for each in (found.params, found.results))
         if parts != type_parts(type_):
             raise _other_type(type_)
         widths = [32 if each == "i32" else 64 for each in parts[0]]
 
         def call(*given: int) -> int:
-            # The package wants integers with a sign.
+            # The package takes signed integers.
             signed = (
                 value - (1 << width) if value >> (width - 1) else value
                 for value, width in zip(given, widths, strict=True)
@@ -111,29 +109,28 @@ class PublicCalls:
 
 
 class PreparedCalls:
-    """Calls through wasmtime's C API, every argument made once."""
+    """Calls through wasmtime's C API, with arguments made once."""
 
     def __init__(self) -> None:
         """Bind the C functions.
 
         Raises:
-            AttributeError: when the package no longer has what this needs.
+            AttributeError: when the package lacks what this needs.
             OSError: when its library cannot be opened.
         """
         self._ffi: Any = wasmtime._ffi  # noqa: SLF001 - see above
         # A handle of our own: argument types set on the package's would break the package. `CDLL`
-        # gives the interpreter lock up during a call, as guest code must run.
+        # releases the GIL during a call.
         library = ctypes.CDLL(str(self._ffi.filename))
         self._call = library.wasmtime_func_call_unchecked
-        # No `argtypes`: the arguments are made once, as what `argtypes` would make of them. Each
-        # that ctypes converts anew costs 40 nanoseconds, of five in a call.
+        # No `argtypes`: the arguments are converted once. A conversion by ctypes costs 40
+        # nanoseconds for each of five arguments of a call.
         self._call.restype = c_void_p
         self._data = library.wasmtime_memory_data
         self._data.restype = c_void_p
         self._data_size = library.wasmtime_memory_data_size
         self._data_size.restype = c_size_t
-        # The kind of a type can only be asked for the oldest kinds: for the others wasmtime aborts
-        # the process. To compare two types works for all.
+        # Asking for the kind of a newer type aborts the process. Comparing two types works for all.
         self._equal = self._ffi.wasmtime_wasm_valtype_equal
         self._types = {"i32": wasmtime.ValType.i32(), "i64": wasmtime.ValType.i64()}
 
@@ -144,8 +141,8 @@ class PreparedCalls:
         if not self._has_type(function.type(wasm_store), parameters, results):
             raise _other_type(type_)
         arity = len(parameters)
-        # Arguments come in and the result goes out through the same values: wasmtime_val_raw_t,
-        # sixteen bytes each, of which integers use the first eight.
+        # Arguments and result use the same array of wasmtime_val_raw_t, sixteen bytes each, of
+        # which integers use the first eight.
         count = max(arity, len(results))
         values = (c_int64 * (2 * max(count, _FEW)))()
         trap = c_void_p()
@@ -157,10 +154,10 @@ class PreparedCalls:
             c_size_t.from_param(count),
             _address(trap),
         )
-        # What the addresses above point at lives as long as the call that holds them.
+        # The call keeps alive what the addresses point at.
         run, failure, kept = self._call, self._failure, (wasm_store, handle)
 
-        # Going through a view takes half of the time that going through an array of ctypes takes.
+        # A view takes half the time of a ctypes array.
         result = memoryview(values).cast("B").cast("q")
         cells = result.cast("B").cast("Q")
 
@@ -179,7 +176,7 @@ class PreparedCalls:
                 raise failure(error, trap, kept)
             return result[0]
 
-        # What allocates for a component is called three times a large chunk.
+        # The allocator of a component is called three times for a large chunk.
         def call_with_four(first: int, second: int, third: int, fourth: int) -> int:
             cells[4] = third
             cells[6] = fourth
@@ -212,7 +209,7 @@ class PreparedCalls:
     def _has_type(
         self, found: wasmtime.FuncType, parameters: tuple[str, ...], results: tuple[str, ...]
     ) -> bool:
-        """Compare a function's type, as wasmtime sees it, with the names of types of integers."""
+        """Compare wasmtime's type of a function with the names of integer types."""
         pointer = found.ptr()
         for vector, names in (
             (self._ffi.wasm_functype_params(pointer).contents, parameters),
@@ -226,7 +223,7 @@ class PreparedCalls:
         return True
 
     def _failure(self, error: int | None, trap: c_void_p, _kept: object) -> Exception:
-        """Take over the error or trap that a call left."""
+        """Take ownership of the error or trap of a call."""
         if error:
             pointer = ctypes.cast(error, ctypes.POINTER(self._ffi.wasmtime_error_t))
             return wasmtime.WasmtimeError._from_ptr(pointer)  # noqa: SLF001 - see above
@@ -243,26 +240,25 @@ def _function(found: object, type_: str) -> wasmtime.Func:
 
 def _memory(found: object) -> wasmtime.Memory:
     if not isinstance(found, wasmtime.Memory):
-        raise WasmFormatError("the guest's memory is not one to wasmtime")
+        raise WasmFormatError("the guest's memory is no memory to wasmtime")
     return found
 
 
 def _other_type(type_: str) -> WasmFormatError:
     return WasmFormatError(
-        "wasmtime sees another type of function in the guest than the codec ABI has",
+        "a function of the guest has another type to wasmtime than the codec ABI",
         expected=type_,
     )
 
 
-# The package keeps the exception of a failed callback in one place for the whole process, and every
-# call that fails next raises it, in any thread and of any user of the package. So callbacks of ours
-# leave nothing there, and calls of ours do not look there. What follows are the package's own
-# functions with these two parts replaced; where a later version has no such parts, its functions
-# are used as they are.
+# The package keeps the exception of a failed callback in one variable of the process. The next call
+# that fails raises it, in any thread and for any user of the package. So our callbacks do not set
+# it, and our calls do not read it. What follows are the package's own functions with these parts
+# replaced; where a later version lacks these parts, its functions are used unchanged.
 
 
 def _with_own[**P, R](function: Callable[P, R], **own: object) -> Callable[P, R]:
-    """Copy a function of the package, with other objects behind some of its global names."""
+    """Copy a function of the package, with some of its globals replaced."""
     names = getattr(function, "__globals__", {})
     if not isinstance(function, FunctionType) or not own.keys() <= names.keys():
         return function
@@ -274,7 +270,7 @@ def _with_own[**P, R](function: Callable[P, R], **own: object) -> Callable[P, R]
 
 @contextmanager
 def _enter_wasm(_wasm_store: object) -> Iterator[object]:
-    """Run guest code, and raise its own trap."""
+    """Run guest code, and raise only its own trap."""
     trap: Any = ctypes.POINTER(wasmtime._ffi.wasm_trap_t)()  # noqa: SLF001 - see above
     yield ctypes.byref(trap)
     if trap:
@@ -282,7 +278,7 @@ def _enter_wasm(_wasm_store: object) -> Iterator[object]:
 
 
 def _enter_component(run: Callable[[], Any]) -> None:
-    """Run guest code of a component, and raise its own error."""
+    """Run guest code of a component, and raise only its own error."""
     error = run()
     if error:
         raise wasmtime.WasmtimeError._from_ptr(error)  # noqa: SLF001 - see above
@@ -296,7 +292,7 @@ _instantiate_linked = _with_own(wasmtime.Linker.instantiate, enter_wasm=_enter_w
 def instantiate(
     wasm_store: wasmtime.Store, module: wasmtime.Module, imports: Sequence[Any]
 ) -> wasmtime.Instance:
-    """Instantiate a module with its imports in their order; raises only its own failure."""
+    """Instantiate a module with imports in its order; raises only its own failure."""
     instance = wasmtime.Instance.__new__(wasmtime.Instance)
     _instantiate(instance, wasm_store, module, imports)
     return instance
@@ -305,7 +301,7 @@ def instantiate(
 def instantiate_linked(
     linker: wasmtime.Linker, wasm_store: wasmtime.Store, module: wasmtime.Module
 ) -> wasmtime.Instance:
-    """Instantiate a module with what a linker has; raises only its own failure."""
+    """Instantiate a module through a linker; raises only its own failure."""
     return _instantiate_linked(linker, wasm_store, module)
 
 
@@ -325,13 +321,13 @@ def host_function(
     Args:
         wasm_store: the store of the guests.
         type_: its type: integers, and one result or none.
-        answer: gives the result. Where it raises, the guest traps, and the exception goes nowhere:
-            what the caller wants to know of it, `answer` has to note.
+        answer: gives the result. Where it raises, the guest traps and the exception is dropped, so
+            `answer` records what its caller needs to know.
     """
     try:
         trampoline = _trampoline()
     except AttributeError:
-        # A later version, which makes functions in another way.
+        # A later version makes functions in another way.
         return wasmtime.Func(wasm_store, type_, answer)
     function = wasmtime.Func.__new__(wasmtime.Func)
     _with_own(wasmtime.Func.__init__, trampoline=trampoline)(function, wasm_store, type_, answer)
@@ -340,7 +336,7 @@ def host_function(
 
 @cache
 def _trampoline() -> object:
-    """Give the C function through which guests call the host's, as the package's own does."""
+    """Give the C function through which guests call host functions, as in the package."""
     functions = wasmtime._func.FUNCTIONS  # noqa: SLF001 - see above
     value: Any = wasmtime.Val
 
@@ -360,28 +356,28 @@ def _trampoline() -> object:
 
 
 def _context(wasm_store: wasmtime.Store) -> object:
-    """Give the C argument for a store, which must outlive it."""
+    """Give the C argument for a store, which the caller keeps alive."""
     pointer = wasm_store._context()  # noqa: SLF001 - see above
     return c_void_p.from_param(ctypes.cast(pointer, c_void_p).value)
 
 
 def _address(data: ctypes.Structure | ctypes.Array[c_int64] | c_void_p) -> object:
-    """Give the C argument for the address of data, which must outlive it."""
+    """Give the C argument for the address of data, which the caller keeps alive."""
     return c_void_p.from_param(ctypes.addressof(data))
 
 
 def _view(address: int, size: int, kept: object) -> memoryview:
     shown = (ctypes.c_ubyte * size).from_address(address)
-    # Whoever still has a part of the view when nobody has the guest any more reads what was there.
-    shown.kept = kept  # type: ignore[attr-defined]  # ctypes lets one
+    # A view keeps the memory alive that it shows, also without the guest's instance.
+    shown.kept = kept  # type: ignore[attr-defined]  # ctypes allows it
     return memoryview(shown).cast("B")
 
 
 def open_calls(*, prepared: bool = True) -> Calls:
-    """Give the fastest way of calling guests that works here.
+    """Give the fastest way of calling guests that works.
 
     Args:
-        prepared: whether prepared calls are wanted at all.
+        prepared: whether to use prepared calls where they work.
 
     Raises:
         LimitExceeded: when this process has no room for any guest.
@@ -398,7 +394,7 @@ def open_calls(*, prepared: bool = True) -> Calls:
     else:
         if reason is None:
             return calls
-    import logging  # noqa: PLC0415 - hardly ever needed
+    import logging  # noqa: PLC0415 - rarely needed
 
     logging.getLogger("chonkle.calls").warning(
         "prepared calls do not work with this wasmtime, so calls are slower: %s", printable(reason)
@@ -407,10 +403,10 @@ def open_calls(*, prepared: bool = True) -> Calls:
 
 
 def no_room(failure: wasmtime.WasmtimeError) -> LimitExceeded:
-    """Say that this process may not have what a guest needs of the system.
+    """Give the error for a system that lacks what a guest needs.
 
     Args:
-        failure: what wasmtime said.
+        failure: wasmtime's error.
     """
     lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
     return LimitExceeded(
@@ -422,7 +418,7 @@ def no_room(failure: wasmtime.WasmtimeError) -> LimitExceeded:
 
 
 def _try_out(calls: Calls) -> str | None:
-    """Make known calls of host functions, which need no compiler, and say what went wrong."""
+    """Try calls of host functions, which need no compiler; gives what went wrong, if anything."""
     wasm_store = wasmtime.Store()
     i32, i64 = wasmtime.ValType.i32(), wasmtime.ValType.i64()
     memory = wasmtime.Memory(wasm_store, wasmtime.MemoryType(wasmtime.Limits(1, 1)))

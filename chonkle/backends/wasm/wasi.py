@@ -1,12 +1,12 @@
-"""The few WASI functions that a codec may call, with answers that tell it nothing.
+"""The few WASI functions that a codec may call; their results reveal nothing.
 
-Toolchains link `wasi:*` imports into every component, called or not. What language runtimes really
-call when they start is an environment, which is empty, and random bytes, which are the same every
-time: a codec is a function of its input. Everything else traps, by name.
+Toolchains link `wasi:*` imports into every component, called or not. At start, language runtimes
+call for an environment, which is empty, and random bytes, which are always the same: a codec is a
+function of its input. Every other call traps, and the trap names the function.
 
-Each function is written once, over values; `lower` puts its result where the canonical ABI wants
-it (Component Model, `CanonicalABI.md`): a list goes to memory that the guest allocates, and its
-address and length to where the last argument points.
+Each function is written once, over values. `lower` passes its result as the canonical ABI says
+(Component Model, `CanonicalABI.md`): a list goes to memory that the guest allocates, its address
+and length to where the last argument points.
 """
 
 from collections.abc import Callable
@@ -16,9 +16,9 @@ from typing import Protocol
 
 _LIST = Struct("<II")
 _PAIR = Struct("<QQ")
-# A guest that asks for more is not seeding a hash table.
+# Seeding a hash table takes less.
 _RANDOM_MAX_BYTES = 1 << 16
-# The fixed 64 bits; a table of hashes works with any value but zero.
+# A seed of hash tables, which may not be zero.
 RANDOM_BITS = 0x2545_F491_4F6C_DD1D
 
 type Value = bytes | int | list[object] | tuple[int, int] | None
@@ -35,7 +35,7 @@ class Caller(Protocol):
 
 
 class RefusedError(Exception):
-    """The guest asked an allowed function for something that it may not have."""
+    """The guest called an allowed function with arguments that are not allowed."""
 
 
 def _write_bytes(caller: Caller, value: Value, result: int) -> None:
@@ -46,7 +46,7 @@ def _write_bytes(caller: Caller, value: Value, result: int) -> None:
 
 
 def _write_empty_list(caller: Caller, _value: Value, result: int) -> None:
-    # A list of nothing may have any address that is aligned.
+    # An empty list may have any aligned address.
     caller.write(result, _LIST.pack(8, 0))
 
 
@@ -71,8 +71,8 @@ class WasiFunction:
     Attributes:
         type: its type, as `interface.type_text` writes it.
         core_type: the type of core function that the canonical ABI flattens it to.
-        value: what it answers, given its arguments as values.
-        write: writes the answer into the guest's memory; None where it is returned as a number.
+        value: gives its result for arguments as values.
+        write: writes the result into the guest's memory; None where it is returned as a number.
     """
 
     type: str
@@ -81,12 +81,12 @@ class WasiFunction:
     write: Callable[[Caller, Value, int], None] | None = None
 
     def lower(self, caller: Caller, *arguments: int) -> int | None:
-        """Answer a call in the form that the canonical ABI flattens it to.
+        """Answer a call with core values.
 
         Args:
             caller: the guest that calls.
-            arguments: core values without a sign; the last is where the result goes, if it does
-                not fit into a number.
+            arguments: core values, unsigned; the last is where the result goes, if it does not
+                fit into a number.
         """
         if self.write is None:
             value = self.value(*arguments)
@@ -122,12 +122,12 @@ _ALLOWED = {
 
 
 def allowed(interface: str, function: str, type_: str) -> WasiFunction | None:
-    """Find what answers an import, or None where nothing may.
+    """Find the function for an import, or None where it is denied.
 
     Args:
         interface: the imported interface, with or without `@version`.
         function: the function in it.
-        type_: the type as which it is imported, of the function or of the core function.
+        type_: the imported type, of the function or of the core function.
     """
     found = _ALLOWED.get((interface.partition("@")[0], function))
     return found if found is not None and type_ in (found.type, found.core_type) else None

@@ -7,9 +7,8 @@ from typing import Any
 
 import click
 
-from chonkle.backends.wasm.component_compiler import FlatteningCompiler, WholeCompiler
-from chonkle.backends.wasm.component_trampoline import COMPONENT_DESK
-from chonkle.backends.wasm.trampoline import CORE_DESK
+from chonkle.backends.wasm.component_compiler import FlatteningCompiler, HostComponentCompiler
+from chonkle.backends.wasm.trampoline_texts import COMPONENT_TRAMPOLINE, CORE_TRAMPOLINE
 from chonkle.cache.directory import CacheDirectory, Entry
 from chonkle.cache.native import ModuleCompiler
 from chonkle.cache.record import Doubt
@@ -94,9 +93,9 @@ def _recompiler(settings: Settings) -> Recompiler:
     installed = installed_codecs(settings.codec_store).codecs
     binaries = [found.wasm.wasm for found in installed if found.wasm]
     return Recompiler(
-        compilers=(ModuleCompiler(), FlatteningCompiler(), WholeCompiler()),
+        compilers=(ModuleCompiler(), FlatteningCompiler(), HostComponentCompiler()),
         binaries=binaries,
-        own=[CORE_DESK.wasm(), COMPONENT_DESK.wasm()],
+        own=[CORE_TRAMPOLINE.wasm(), COMPONENT_TRAMPOLINE.wasm()],
         limits=settings.compile_limits,
     )
 

@@ -11,9 +11,10 @@ import wasmtime
 from wasmtime import component as wasm_component
 
 from chonkle.backends.base import Codec, Limits
-from chonkle.backends.wasm.component_abi import FlattenedCodec, FlattenedComponent
-from chonkle.backends.wasm.component_compiler import FlatteningCompiler, WholeCompiler
-from chonkle.backends.wasm.host_component import WholeCodec
+from chonkle.backends.wasm.component_abi import FlattenedComponent, flattened_codec
+from chonkle.backends.wasm.component_compiler import FlatteningCompiler, HostComponentCompiler
+from chonkle.backends.wasm.guest_codec import GuestSetup
+from chonkle.backends.wasm.host_component import HostComponentCodec
 from chonkle.backends.wasm.instance_pool import IdleInstances
 from chonkle.backends.wasm.unchecked_calls import open_calls
 from chonkle.cache.aot import AotCache, Binary
@@ -26,7 +27,7 @@ from chonkle.engine import Engine
 from chonkle.formats.signature import Signature
 
 COMPILERS: dict[str, Compiler[Any]] = {
-    each.kind: each for each in (ModuleCompiler(), FlatteningCompiler(), WholeCompiler())
+    each.kind: each for each in (ModuleCompiler(), FlatteningCompiler(), HostComponentCompiler())
 }
 
 _CORE = """(module (func (export "run") (result i32) (i32.const {number})))"""
@@ -106,20 +107,19 @@ def _answer(runs: object, engine: Engine) -> int:
         answer = run(wasm_store)
         assert isinstance(answer, int)
         return answer
-    common: dict[str, Any] = {
-        "signature": _SIGNATURE,
-        "engine": engine,
-        "limits": Limits(),
-        "idle": IdleInstances(),
-    }
+    setup = GuestSetup(
+        signature=_SIGNATURE,
+        engine=engine,
+        limits=Limits(),
+        calls=open_calls(),
+        idle=IdleInstances(),
+    )
     codec: Codec
     if isinstance(runs, FlattenedComponent):
-        codec = FlattenedCodec(
-            runs, calls=open_calls(prepared=True), open_desk=lambda: None, **common
-        )
+        codec = flattened_codec(runs, setup)
     else:
         assert isinstance(runs, wasm_component.Component)
-        codec = WholeCodec(runs, **common)
+        codec = HostComponentCodec(runs, setup)
     with codec:
         return int.from_bytes(codec.call("decode", {"bytes": b""})["bytes"], "little")
 

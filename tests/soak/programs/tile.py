@@ -25,7 +25,7 @@ from chonkle.resolver import Resolver
 from chonkle.runtime import Runtime
 
 PIPELINE = Path(__file__).parents[3] / "docs/examples/demo/tile.json"
-# The second call is the first that a desk is set up for.
+# A trampoline is attached at the second call.
 CALLS = 2
 
 

@@ -1,6 +1,7 @@
 """Guests written in WebAssembly text, opened as codecs."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -63,17 +64,13 @@ def runtime(tmp_path: Path, open_runtime: Callable[..., Runtime]) -> Iterator[Ru
         yield opened
 
 
+def open_in(runtime: Runtime, source: str | bytes, limits: Limits | None = None) -> Codec:
+    """Open a guest in a runtime."""
+    wasm = bytes(wasmtime.wat2wasm(source)) if isinstance(source, str) else source
+    codec = WasmCodec.from_bytes(embed_signature(wasm, SIGNATURE), "guest.wasm")
+    return runtime.open(Resolution(codec.kind, SIGNATURE, "test", codec), limits or Limits())
+
+
 @pytest.fixture
 def open_guest(runtime: Runtime) -> OpenGuest:
-    def open_(source: str | bytes, limits: Limits | None = None) -> Codec:
-        wasm = bytes(wasmtime.wat2wasm(source)) if isinstance(source, str) else source
-        codec = WasmCodec.from_bytes(embed_signature(wasm, SIGNATURE), "guest.wasm")
-        found = Resolution(codec.kind, codec.signature, "test", codec)
-        return runtime.open(found, limits or Limits())
-
-    return open_
-
-
-@pytest.fixture(scope="session")
-def write_guest() -> Callable[..., str]:
-    return guest
+    return partial(open_in, runtime)

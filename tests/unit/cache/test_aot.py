@@ -17,7 +17,8 @@ import pytest
 import wasmtime
 from wasmtime import component as wasm_component
 
-from chonkle.backends.wasm.trampoline import CORE_DESK, DeskOpener
+from chonkle.backends.wasm.trampoline import TrampolineOpener
+from chonkle.backends.wasm.trampoline_texts import CORE_TRAMPOLINE
 from chonkle.cache.aot import EXPLAIN_MAX, AotCache, Binary
 from chonkle.cache.directory import CacheDirectory, Entry
 from chonkle.cache.layers import CacheConfig, CacheLayers
@@ -618,7 +619,7 @@ def test_what_is_optional_is_not_explained(
     cache = open_cache(mode="only")
     monkeypatch.delattr(CacheDirectory, "entries")
     assert cache.find_or_compile(binary(TWO), ModuleCompiler()) is None
-    assert DeskOpener(cache, CORE_DESK)() is None
+    assert TrampolineOpener(cache, CORE_TRAMPOLINE)() is None
 
 
 def test_an_explanation_reads_so_many_entries_and_no_more(

@@ -367,8 +367,8 @@ class TestList:
         assert [(each["implementation"], each["engine"]) for each in document] == [
             ("echo-a@1.0.0", "default"),
             ("echo-a@1.0.0", "interruptible"),
-            ("chonkle's desk", "default"),
-            ("chonkle's desk", "interruptible"),
+            ("chonkle's trampoline", "default"),
+            ("chonkle's trampoline", "interruptible"),
         ]
         assert entry.record is not None
         assert document[0] == {
@@ -518,7 +518,7 @@ class TestWarm:
             "problem": None,
         }
         assert second == {**first, "result": "present"}
-        assert set(entries(own)) == {"echo-a@1.0.0", "chonkle's desk"}
+        assert set(entries(own)) == {"echo-a@1.0.0", "chonkle's trampoline"}
         # To be found by who fills the cache is no use.
         assert {entry.uses for entry in own.entries()} == {0}
 
@@ -788,7 +788,7 @@ class TestVerify:
         done = run("verify", "--remove", code=1)
         assert done.err == "error: 1 of 2 entries bad, and were removed\n"
         assert rows(done.out)[0][3].endswith(", removed")
-        assert set(entries(own)) == {"chonkle's desk"}
+        assert set(entries(own)) == {"chonkle's trampoline"}
         run("verify")
 
     def test_other_code_with_the_right_digests_is_found_by_compiling(
@@ -818,7 +818,7 @@ class TestVerify:
         done = run("verify", "--recompile", "--json", code=1)
         reasons = {each["implementation"]: each["not_compared"] for each in done.document}
         assert reasons["echo-a@1.0.0"].startswith("its binary is not installed: blake3:")
-        assert reasons["chonkle's desk"] is None
+        assert reasons["chonkle's trampoline"] is None
 
     def test_a_bad_entry_of_the_system_stays(
         self, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, install: Callable[..., Path]

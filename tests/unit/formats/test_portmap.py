@@ -21,7 +21,7 @@ def entry(name: bytes, data: bytes) -> bytes:
 @example({"é" * 50: b"\0" * 1000})
 def test_a_port_map_comes_back_in_its_order(ports: dict[str, bytes]) -> None:
     encoded = portmap.encode(ports)
-    pieces, size = portmap.pieces(ports)
+    pieces, size = portmap.segments(ports)
     assert encoded == b"".join(pieces)
     assert len(encoded) == size
     decoded = portmap.decode(encoded)
@@ -41,7 +41,7 @@ def test_every_kind_of_buffer_is_written(make: type[bytes | bytearray | memoryvi
 
 def test_pieces_are_the_callers_own_data() -> None:
     data = bytearray(b"abc")
-    pieces, _ = portmap.pieces({"x": data})
+    pieces, _ = portmap.segments({"x": data})
     assert any(piece is data for piece in pieces)
 
 
@@ -57,28 +57,31 @@ def test_what_has_no_length_of_32_bits_is_refused_before_it_is_copied(
     most = portmap.SIZE_MAX - len(portmap.encode({"a": b"", "b": b""}))
     half = most // 2
     ports = {"a": four_gib[:half], "b": four_gib[: most - half]}
-    assert portmap.pieces(ports)[1] == portmap.SIZE_MAX
+    assert portmap.segments(ports)[1] == portmap.SIZE_MAX
     for larger in (
         {"a": four_gib},
         {"a": four_gib, "b": four_gib},
         {"a": four_gib[:half], "b": four_gib[: most - half + 1]},
     ):
         with pytest.raises(LimitExceeded, match=r"too large for any .* at most 4294967295 bytes"):
-            portmap.pieces(larger)
+            portmap.segments(larger)
 
 
 @given(st.text(), st.binary())
-def test_an_opening_is_all_that_stands_before_a_port(name: str, data: bytes) -> None:
-    assert portmap.opening(1, name, len(data)) + data == portmap.encode({name: data})
+def test_a_header_is_all_that_precedes_the_data_of_a_port(name: str, data: bytes) -> None:
+    assert portmap.port_header(1, name, len(data)) + data == portmap.encode({name: data})
     two = portmap.encode({name: data, name + "x": b"more"})
     assert two == (
-        portmap.opening(2, name, len(data)) + data + portmap.opening(0, name + "x", 4) + b"more"
+        portmap.port_header(2, name, len(data))
+        + data
+        + portmap.port_header(0, name + "x", 4)
+        + b"more"
     )
 
 
 @given(st.text(), st.binary())
-def test_the_opening_of_an_only_port_holds_its_length(name: str, data: bytes) -> None:
-    layout, known = portmap.only_opening(name)
+def test_the_header_of_an_only_port_holds_its_length(name: str, data: bytes) -> None:
+    layout, known = portmap.only_port_header(name)
     encoded = portmap.encode({name: data})
     assert layout.unpack_from(encoded) == (known, len(data))
     assert encoded[layout.size :] == data

@@ -13,7 +13,7 @@ from pathlib import Path
 import wasmtime
 
 from chonkle.backends.base import Codec, Limits, call_label
-from chonkle.backends.wasm.guest_errors import WORDLESS
+from chonkle.backends.wasm.guest_errors import NO_MESSAGE
 from chonkle.closing import Closing
 from chonkle.errors import ChonkleError, CodecError, CodecTrap, LimitExceeded
 from chonkle.formats.signature import Direction
@@ -150,7 +150,7 @@ class OpenCodec:
             label = call_label(self._file.signature, self._file.kind, direction)
             words = str(failure).removeprefix(f"{label}: ")
             if isinstance(failure, CodecError):
-                return Refusal("" if words == WORDLESS else words)
+                return Refusal("" if words == NO_MESSAGE else words)
             if _is_its_own_word(failure):
                 return Refusal(words, for_memory=True)
             raise CheckFailed(f"{doing(direction, what)}: {words}") from failure

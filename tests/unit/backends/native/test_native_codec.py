@@ -30,6 +30,7 @@ from chonkle.backends.native import (
     refusal,
 )
 from chonkle.backends.native.catalog import native_call
+from chonkle.backends.native.frame_sizes import FRAME_SIZES
 from chonkle.backends.native.native_codec import NativeCodec
 from chonkle.errors import ChonkleError, CodecError, LimitExceeded, ResolveError
 from chonkle.formats.portmap import Buffer
@@ -259,14 +260,14 @@ def test_json_of_python_objects_decodes_to_a_type_that_holds_them() -> None:
         run("json2", "decode", encoded, {"dtype": "<U2"})
 
 
-def test_any_buffer_is_taken_and_the_answer_is_a_copy() -> None:
+def test_any_buffer_is_taken_and_the_result_is_a_copy() -> None:
     stored = create_string_buffer(zlib.crc32(TEXT).to_bytes(4, "little") + TEXT)
     guest = memoryview(stored).cast("B")[:-1]
     with NativeCodec.of("crc32") as codec:
-        answer = codec.answer("decode", {"bytes": guest})
+        result = codec.call_borrowed("decode", {"bytes": guest})
         stored[4] = b"X"
-        assert answer.ports == {"bytes": TEXT}
-        answer.close()
+        assert result.ports == {"bytes": TEXT}
+        result.close()
     words = np.frombuffer(zlib.compress(TEXT) + b"", "u1")
     doubled = np.repeat(words, 2)
     for buffer in (words.tobytes(), bytearray(words), memoryview(words), memoryview(doubled)[::2]):
@@ -424,23 +425,16 @@ ZSTD = "28b52ffd"
         # Single segment, content size in one byte: one raw block of nothing claims 1, then 2**64.
         ("zstd", f"{ZSTD}2001010000", "blocks of at most 0 bytes claim to hold 1"),
         ("zstd", f"{ZSTD}e0ffffffffffffffff010000", "claim to hold 18446744073709551615"),
-        ("zstd", f"{ZSTD}20000b000061", "holds something claims a decoded size of 0"),
-        ("zstd", f"{ZSTD}240001000000000000", "wrong checksum"),
-        ("zstd", f"{ZSTD}2000070000", "malformed block at byte 6"),
         ("zstd", f"{ZSTD}2000", "truncated"),
         ("zstd", f"{ZSTD}20", "truncated"),
-        ("zstd", "502a4d18ff000000", "truncated"),
-        ("lz4", "00000000", "truncated"),
-        ("lz4", "000000001061", "claims a decoded size of 0"),
+        ("zstd", f"{ZSTD}20000000", "truncated"),
         ("lz4", "ffffff3f1061", "2 bytes claim a decoded size of 1073741823"),
         ("lz4", "ffffffff1061", "2 bytes claim a decoded size of 4294967295"),
-        ("blosc", "02013301", "truncated"),
-        ("blosc", "0301330100000000000000001000000000"[:32], "format version 3"),
-        ("blosc", "02013301050000000500000014000000" + "61" * 4, "4 stored bytes claim to be 5"),
-        ("blosc", "02013300050000000500000015000000" + "61" * 5, "element size 0"),
-        ("blosc", "02013101000001000100000015000000" + "61" * 5, "no room for the table"),
-        ("blosc", "02013101050000000600000015000000" + "61" * 5, "block size 6 of 5 bytes"),
-        ("blosc", "02013301000000000000000015000000" + "61" * 5, "claims a decoded size of 0"),
+        (
+            "blosc",
+            "02013301050000000500000016000000" + "61" * 5,
+            "claims 22 bytes, but there are 21",
+        ),
     ],
 )
 def test_frames_that_lie_are_refused_before_anything_is_called(
@@ -452,12 +446,33 @@ def test_frames_that_lie_are_refused_before_anything_is_called(
         run(codec_id, "decode", bytes.fromhex(encoded))
 
 
+@pytest.mark.parametrize(
+    ("codec_id", "encoded"),
+    [
+        ("zstd", f"{ZSTD}20000b000061"),
+        ("zstd", f"{ZSTD}240001000000000000"),
+        ("zstd", f"{ZSTD}2000070000"),
+        ("zstd", "502a4d18ff000000"),
+        ("lz4", "00000000"),
+        ("lz4", "000000001061"),
+        ("blosc", "02013301"),
+        ("blosc", "03013301000000000000000010000000"),
+        ("blosc", "02013301050000000500000014000000" + "61" * 4),
+        ("blosc", "02013300050000000500000015000000" + "61" * 5),
+        ("blosc", "02013101000001000100000015000000" + "61" * 5),
+        ("blosc", "02013101050000000600000015000000" + "61" * 5),
+        ("blosc", "02013301000000000000000015000000" + "61" * 5),
+    ],
+)
+def test_frames_that_the_libraries_refuse(codec_id: str, encoded: str) -> None:
+    with pytest.raises(CodecError):
+        run(codec_id, "decode", bytes.fromhex(encoded))
+
+
 @pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 65535, 65536, 65791, 65792, 300_000])
 def test_claims_are_the_sizes_that_were_encoded(size: int) -> None:
-    frames = sys.modules["chonkle.backends.native.frame_sizes"].FRAMES
     for codec_id in ("zstd", "lz4", "blosc"):
-        claim = frames[codec_id](memoryview(run(codec_id, "encode", bytes(size))))
-        assert (claim.size, claim.is_exact) == (size, True)
+        assert FRAME_SIZES[codec_id](memoryview(run(codec_id, "encode", bytes(size)))) == size
 
 
 @pytest.mark.parametrize("at", [4, 8, 12])
@@ -632,7 +647,7 @@ def test_corrupt_data_is_never_read_past_its_end(codec_id: str) -> None:
 def test_pickle_is_refused_with_the_reason() -> None:
     assert native_signature("pickle") is None
     assert not is_available("pickle")
-    with pytest.raises(ResolveError, match="executes code that stands in the data"):
+    with pytest.raises(ResolveError, match="executes code from the data"):
         NativeCodec.of("pickle")
 
 

@@ -463,9 +463,6 @@ def test_other_functions_of_another_interface() -> None:
         changed(INTERFACE, "a:b/c"), interface="a:b/c", functions=iter(["decode"])
     )
     assert list(plan.functions) == ["decode"]
-    assert ComponentPlan.from_json(plan.to_json(), functions=["decode"]) == plan
-    with pytest.raises(WasmFormatError, match="the fields encode, decode"):
-        ComponentPlan.from_json(plan.to_json())
 
 
 def test_a_memory_that_no_export_shows_is_not_flattened() -> None:
@@ -485,62 +482,15 @@ def test_so_many_imports_are_not_flattened() -> None:
         plan_component(with_more(more))
 
 
-DEEP: list[object] = []
-for _ in range(100_000):
-    DEEP = [DEEP]
-EXPORT = {"instance": 0, "name": "memory"}
-
-
 @pytest.mark.parametrize(
-    ("path", "value", "expected"),
+    "document",
     [
-        ((), None, "an object"),
-        ((), [], "an object"),
-        ((), {}, "the fields modules, instances, functions"),
-        (("more",), 1, "the fields modules"),
-        (("modules",), {}, "an array"),
-        (("modules", 0), [1, 2], "an object"),
-        (("modules", 0, "range"), [1, 2, 3], "two offsets"),
-        (("modules", 0, "range"), [3, 2], "an integer below 2"),
-        (("modules", 0, "range"), [0, 10**5000], "an integer below"),
-        (("modules", 0, "range"), DEEP, "two offsets"),
-        (("modules", 0, "range", 0), DEEP, "an integer below"),
-        (("modules", 0, "range", 0), 1.0, "an integer below"),
-        (("modules", 0, "range", 0), -1, "an integer below"),
-        (("modules", 0, "range", 0), True, "an integer below"),
-        (("modules", 0, "imports"), {}, "an array"),
-        (("modules", 0, "imports"), [["a", "b"]], "a module, a name and a type"),
-        (("modules", 0, "imports"), [["a", "b", 5]], "a name"),
-        (("instances",), None, "an array"),
-        (("instances", 0), [], "an object"),
-        (("instances", 0, "module"), 4, "an integer below 4"),
-        (("instances", 0, "arguments"), {"self": 0}, "an integer below 0"),
-        (("instances", 1, "exports"), [], "an object"),
-        (("instances", 1, "exports", "x"), {"instance": 1, "name": ""}, "an integer below 1"),
-        (("instances", 2, "arguments", "x"), 2, "an integer below 2"),
-        (("instances", 4, "exports", "x"), {"interface": ""}, "the fields interface, function"),
-        (("instances", 4, "exports", "x"), {**EXPORT, "memory": None}, "the fields instance"),
-        (("instances", 4, "exports", "x"), {"instance": 1, "name": ""}, "of an instance of a mod"),
-        (("instances", 4, "exports", "\ud800"), EXPORT, "a name in UTF-8"),
-        (("functions",), {}, "the fields encode, decode"),
-        (("functions", "encode", "memory"), None, "an object"),
-        (("functions", "encode", "realloc", "name"), 5, "a name"),
-        (("functions", "encode", "post_return"), False, "an object"),
-        (("functions", "encode", "function"), {"instance": 10, "name": "f"}, "below 10"),
+        None, 5, "plan", [], {}, [[], []], [[5], [], {}], [[], [[]], {}], [[], [], []],
+        [[], [], {"encode": [[0, "f"]]}], [[], [[[["x", [1, 2, 3]]]]], {}],
+        [[[0, 8, [["a"]], []]], [], {}],
     ],
-)
-def test_a_malformed_plan_is_refused(
-    path: tuple[str | int, ...], value: object, expected: str
-) -> None:
-    document = json.loads(json.dumps(plan_component(component("adapter")).to_json()))
-    if path:
-        inner = document
-        for step in path[:-1]:
-            inner = inner[step]
-        inner[path[-1]] = value
-    else:
-        document = value
-    with pytest.raises(WasmFormatError) as refused:
+    ids=str,
+)  # fmt: skip
+def test_a_malformed_plan_is_refused(document: object) -> None:
+    with pytest.raises(WasmFormatError, match="malformed component plan"):
         ComponentPlan.from_json(document)
-    assert "malformed component plan" in str(refused.value)
-    assert expected in str(refused.value)

@@ -16,10 +16,10 @@ from chonkle.backends.wasm.instance_pool import LIGHT_MEMORY_BYTES, IdleInstance
 from chonkle.backends.wasm.unchecked_calls import PublicCalls
 from chonkle.engine import Engine, EngineConfig
 from chonkle.errors import CodecTrap, LimitExceeded
+from tests.unit.backends.conftest import guest
 from tests.unit.backends.wasm.written import component
 
 type OpenGuest = Callable[..., Codec]
-type WriteGuest = Callable[..., str]
 
 MIB = 1 << 20
 
@@ -114,15 +114,15 @@ def test_light_instances_have_no_part_in_that() -> None:
 
 @pytest.mark.parametrize("kind", ["core", "component"])
 def test_threads_leave_no_more_memory_behind_than_is_allowed(
-    open_guest: OpenGuest, write_guest: WriteGuest, kind: str
+    open_guest: OpenGuest, kind: str
 ) -> None:
     # All are in a call at the same time, each with 48 MiB.
-    codec = open_guest(write_guest(memory="768") if kind == "core" else component(memory="768"))
+    codec = open_guest(guest(memory="768") if kind == "core" else component(memory="768"))
     together = threading.Barrier(8)
     data = {"bytes": bytes(100_000)}
 
     def call() -> None:
-        answer = codec.answer("decode", data)
+        answer = codec.call_borrowed("decode", data)
         together.wait()
         answer.close()
 
@@ -133,17 +133,15 @@ def test_threads_leave_no_more_memory_behind_than_is_allowed(
         thread.join()
     assert codec.memory_bytes() == 5 * 48 * MIB
     # Another codec of the runtime has its part in the same bound.
-    other = open_guest(write_guest(memory="1024"))
+    other = open_guest(guest(memory="1024"))
     assert other.call("decode", data) == data
     assert (codec.memory_bytes(), other.memory_bytes()) == (4 * 48 * MIB, 64 * MIB)
 
 
-def test_small_calls_of_large_instances_are_no_way_around(
-    open_guest: OpenGuest, write_guest: WriteGuest
-) -> None:
-    codec = open_guest(write_guest(memory="768"))
+def test_small_calls_of_large_instances_are_no_way_around(open_guest: OpenGuest) -> None:
+    codec = open_guest(guest(memory="768"))
     for size in (100_000, 1, 1):
-        lent = [codec.answer("decode", {"bytes": bytes(100_000)}) for _ in range(7)]
+        lent = [codec.call_borrowed("decode", {"bytes": bytes(100_000)}) for _ in range(7)]
         codec.call("decode", {"bytes": bytes(size)})
         for answer in lent:
             answer.close()
@@ -159,26 +157,24 @@ def test_small_calls_of_large_instances_are_no_way_around(
     ],
 )
 def test_what_a_guest_asks_for_is_its_own_fault(
-    open_guest: OpenGuest, write_guest: WriteGuest, more: str, words: str
+    open_guest: OpenGuest, more: str, words: str
 ) -> None:
     with pytest.raises(LimitExceeded, match=words):
-        open_guest(write_guest(more=more)).call("decode", {"bytes": b"x"})
+        open_guest(guest(more=more)).call("decode", {"bytes": b"x"})
 
 
-def test_a_guest_that_begins_with_too_much_memory_is_its_own_fault(
-    open_guest: OpenGuest, write_guest: WriteGuest
-) -> None:
+def test_a_guest_that_begins_with_too_much_memory_is_its_own_fault(open_guest: OpenGuest) -> None:
     with pytest.raises(LimitExceeded, match="asked for more memory than allowed"):
-        open_guest(write_guest(memory="20000")).call("decode", {"bytes": b"x"})
+        open_guest(guest(memory="20000")).call("decode", {"bytes": b"x"})
 
 
 @pytest.mark.parametrize("start", ["$import", "$broken"])
 def test_a_guest_that_traps_at_the_start_is_its_own_fault(
-    open_guest: OpenGuest, write_guest: WriteGuest, start: str
+    open_guest: OpenGuest, start: str
 ) -> None:
     more = f'(import "a" "b" (func $import)) (func $broken unreachable) (start {start})'
     with pytest.raises(CodecTrap, match=r"unreachable|unknown import: `a::b`"):
-        open_guest(write_guest(more=more)).call("decode", {"bytes": b"x"})
+        open_guest(guest(more=more)).call("decode", {"bytes": b"x"})
 
 
 # A process to which the system gives less than a guest needs.

@@ -27,6 +27,7 @@ from chonkle.backends.wasm.unchecked_calls import (
 from chonkle.backends.wasm.unchecked_calls import open_calls as open_ways
 from chonkle.errors import WasmFormatError
 from chonkle.formats.wasm_binary import read_core_interface
+from tests.unit.backends.conftest import guest as write_guest
 
 ROOT = Path(__file__).parents[4]
 PAGE = 1 << 16
@@ -401,20 +402,17 @@ def test_sessions_of_tests_call_as_the_environment_says(
     monkeypatch: pytest.MonkeyPatch,
     used: set[str],
     request: pytest.FixtureRequest,
-    write_guest: Callable[..., str],
     told: str,
 ) -> None:
     monkeypatch.setenv("CHONKLE_CALLS", told)
     open_guest: OpenGuest = request.getfixturevalue("open_guest")
-    # Opening a session tried prepared calls out.
+    # Opening a runtime tried prepared calls out.
     used.clear()
     assert open_guest(write_guest()).call("decode", {"bytes": b"x"}) == {"bytes": b"x"}
     assert used == {told}
 
 
-def test_what_the_run_was_told_is_in_force(
-    open_guest: OpenGuest, used: set[str], write_guest: Callable[..., str]
-) -> None:
+def test_what_the_run_was_told_is_in_force(open_guest: OpenGuest, used: set[str]) -> None:
     used.clear()
     open_guest(write_guest()).call("decode", {"bytes": b"x"})
     (way,) = used
@@ -449,6 +447,7 @@ import resource
 import wasmtime
 from chonkle.backends.wasm.unchecked_calls import open_calls
 from chonkle.errors import LimitExceeded
+from tests.unit.backends.conftest import guest as write_guest
 
 resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
 try:

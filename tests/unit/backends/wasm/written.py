@@ -49,6 +49,16 @@ ECHO = """
 POST = "(global.set $next (i32.const 4096))"
 
 
+def result(discriminant: int, pointer: int, length: int, *, at: int = 16) -> str:
+    """Write the body of a transform that returns this result."""
+    return f"""
+      (i32.store8 (i32.const {at}) (i32.const {discriminant}))
+      (i32.store (i32.const {at + 4}) (i32.const {pointer}))
+      (i32.store (i32.const {at + 8}) (i32.const {length}))
+      (i32.const {at})
+    """
+
+
 def component(text: str = SKELETON, **parts: str) -> bytes:
     """Assemble a component that echoes, unless told otherwise."""
     usual = {
