@@ -322,7 +322,7 @@ def chain(length: int, tally: Tally, function: Function = echo) -> FakePrepared:
     return prepared({"bytes": BYTES}, steps, {"bytes": f"s{length - 1}.bytes"}, tally=tally)
 
 
-def test_answers_are_closed_behind_their_last_reader() -> None:
+def test_results_are_closed_after_their_last_reader() -> None:
     tally = Tally()
     assert executor.run(chain(10, tally), {"bytes": b"abc"}) == {"bytes": b"abc"}
     assert tally.peak == 2
@@ -331,7 +331,7 @@ def test_answers_are_closed_behind_their_last_reader() -> None:
 
 @pytest.mark.parametrize("kind", [CodecError, CodecTrap, LimitExceeded, MemoryError, KeyError])
 @pytest.mark.parametrize("failing", [0, 2, 4])
-def test_all_answers_are_closed_when_a_step_fails(kind: type[Exception], failing: int) -> None:
+def test_all_results_are_closed_when_a_step_fails(kind: type[Exception], failing: int) -> None:
     tally = Tally()
 
     def fail(ports: Mapping[str, Buffer]) -> Mapping[str, bytes]:

@@ -149,7 +149,7 @@ def _elements(document: object, parameters: Mapping[str, object], limits: Limits
     *items, _, shape = document
     is_shape = isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape)
     if not is_shape:
-        raise ValueError(f"no list of lengths where the shape stands: {str(shape)[:60]}")
+        raise ValueError(f"the shape is no list of lengths: {str(shape)[:60]}")
     if prod(shape) * dtype.itemsize > limits.output_bytes:
         raise too_large(limits)
     expected = parameters.get("shape")

@@ -138,7 +138,7 @@ class _Planner:
         self._wasm = wasm
         self._modules: list[CoreModule] = []
         self._instances: list[InlineInstance | ModuleInstance] = []
-        # Of the inline instances, by index: what an alias of their exports stands for.
+        # Of the inline instances, by index: the targets of their exports.
         self._inline: dict[int, dict[str, tuple[Sort, CoreItem]]] = {}
         self._spaces: dict[Sort, list[_Entity]] = {}
         self._exports: dict[str, tuple[Sort, _Entity]] = {}

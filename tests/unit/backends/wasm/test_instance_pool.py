@@ -1,7 +1,5 @@
-"""What instances may wait for calls, and what the system's failures are called."""
+"""Which instances may wait for calls."""
 
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +13,6 @@ from chonkle.backends.wasm.guest_store import GuestFunctions
 from chonkle.backends.wasm.instance_pool import LIGHT_MEMORY_BYTES, IdleInstances, InstancePool
 from chonkle.backends.wasm.unchecked_calls import PublicCalls
 from chonkle.engine import Engine, EngineConfig
-from chonkle.errors import CodecTrap, LimitExceeded
 from tests.unit.backends.conftest import guest
 from tests.unit.backends.wasm.written import component
 
@@ -148,83 +145,3 @@ def test_small_calls_of_large_instances_are_no_way_around(open_guest: OpenGuest)
         assert codec.memory_bytes() == 5 * 48 * MIB
         codec.call("decode", {"bytes": bytes(size)})
         assert codec.memory_bytes() == 5 * 48 * MIB
-
-
-@pytest.mark.parametrize(
-    ("more", "words"),
-    [
-        ("(table 200000 funcref)", "asked for more than allowed, got table minimum size of 200000"),
-    ],
-)
-def test_what_a_guest_asks_for_is_its_own_fault(
-    open_guest: OpenGuest, more: str, words: str
-) -> None:
-    with pytest.raises(LimitExceeded, match=words):
-        open_guest(guest(more=more)).call("decode", {"bytes": b"x"})
-
-
-def test_a_guest_that_begins_with_too_much_memory_is_its_own_fault(open_guest: OpenGuest) -> None:
-    with pytest.raises(LimitExceeded, match="asked for more memory than allowed"):
-        open_guest(guest(memory="20000")).call("decode", {"bytes": b"x"})
-
-
-@pytest.mark.parametrize("start", ["$import", "$broken"])
-def test_a_guest_that_traps_at_the_start_is_its_own_fault(
-    open_guest: OpenGuest, start: str
-) -> None:
-    more = f'(import "a" "b" (func $import)) (func $broken unreachable) (start {start})'
-    with pytest.raises(CodecTrap, match=r"unreachable|unknown import: `a::b`"):
-        open_guest(guest(more=more)).call("decode", {"bytes": b"x"})
-
-
-# A process to which the system gives less than a guest needs.
-POOR = """
-import resource, signal, sys
-import chonkle
-
-kind, backend = sys.argv[1:]
-pipeline = {
-    "codec_id": "test",
-    "direction": "encode",
-    "inputs": {"bytes": {"type": "bytes"}},
-    "outputs": {"bytes": "only.bytes"},
-    "steps": {"only": {"codec_id": "zlib", "inputs": {"bytes": "input.bytes"}}},
-}
-runtime = chonkle.Runtime(cache=None, flatten_components=backend != "whole")
-resolver = chonkle.Resolver(preference=["core" if backend == "core" else "component"])
-prepared = chonkle.prepare(pipeline, direction="encode", resolver=resolver, runtime=runtime)
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-name, most = {
-    "files": (resource.RLIMIT_NOFILE, 3),
-    "size of a file": (resource.RLIMIT_FSIZE, 0),
-    "addresses": (resource.RLIMIT_AS, 2 << 30),
-}[kind]
-before = resource.getrlimit(name)
-resource.setrlimit(name, (most, before[1]))
-try:
-    prepared.run({"bytes": b"x"})
-except chonkle.ChonkleError as failure:
-    words = f"{type(failure).__name__}: {failure}"
-resource.setrlimit(name, before)
-print(words)
-prepared.run({"bytes": b"x"})
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="limits what the process may have")
-@pytest.mark.parametrize("backend", ["core", "flattened", "whole"])
-@pytest.mark.parametrize("kind", ["files", "size of a file", "addresses"])
-def test_what_the_system_does_not_give_is_no_fault_of_a_codec(kind: str, backend: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", POOR, kind, backend],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    said = {"files": "memfd", "size of a file": "File too large", "addresses": "mmap failed"}
-    assert done.stdout.startswith("LimitExceeded: step `only`: codec `zlib` ")
-    assert "encode: the system gave this process no room for a guest, got " in done.stdout
-    assert said[kind] in done.stdout
-    assert done.stdout.count("\n") == 1
