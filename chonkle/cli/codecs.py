@@ -22,9 +22,9 @@ from chonkle.storage.store import BadFile
 @codec_store_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def codecs(codec_id: str | None, codec_store: Path | None, *, as_json: bool) -> None:
-    """List the codecs that are shipped, installed or native; with ID, more about one.
+    """List the shipped, installed and native codecs, or describe the codec ID.
 
-    Implementations stand in the order in which they would be picked.
+    Implementations are listed in the order in which they are picked.
 
     \b
     Examples:

@@ -18,7 +18,7 @@ from chonkle.formats.wasm_binary import External, binary_kind
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def inspect(file: Path, *, as_json: bool) -> None:
-    """Show kind, signature, imports, exports, size and digests of FILE; nothing of it is run.
+    """Show the kind, signature, imports, exports, size and digests of FILE; nothing is run.
 
     \b
     Examples:

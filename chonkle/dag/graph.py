@@ -183,7 +183,7 @@ class _Parser:
         outputs = dict(self._each("outputs", self._output))
         sources = dict(self._each("sources", self._source, optional=True))
         if not outputs and isinstance(self.document.get("outputs"), dict):
-            self.problems.append("no outputs, so nothing would come of it")
+            self.problems.append("no outputs, expected at least one")
         order = self._check_references(inputs, constants, steps, outputs)
         if self.problems:
             name = cast("str", codec_id) if is_codec_name(codec_id) else ""
