@@ -81,31 +81,26 @@ def _size(found: Resolution) -> str:
 
 
 def _document(found: Resolution) -> dict[str, object]:
-    wasm = found.wasm
+    wasm, signature = found.wasm, found.signature
     return {
-        "codec_id": found.signature.codec_id,
-        "implementation": found.signature.implementation,
-        "version": found.signature.version,
+        "codec_id": signature.codec_id,
+        "implementation": signature.implementation,
+        "version": signature.version,
         "backend": found.backend,
         "origin": found.reason,
         "path": None if wasm is None else wasm.origin,
         "size_bytes": None if wasm is None else len(wasm.wasm),
         "digest": None if wasm is None else str(wasm.digest),
-        "signature": found.signature.to_json(),
+        "signature": signature.to_json(),
         "problem": None,
     }
 
 
 def _bad_document(codec_id: str, bad: BadFile) -> dict[str, object]:
+    unknown = ("implementation", "version", "backend", "origin", "size_bytes", "digest")
     return {
         "codec_id": codec_id,
-        "implementation": None,
-        "version": None,
-        "backend": None,
-        "origin": None,
+        **dict.fromkeys((*unknown, "signature")),
         "path": str(bad.path),
-        "size_bytes": None,
-        "digest": None,
-        "signature": None,
         "problem": str(bad.failure),
     }
