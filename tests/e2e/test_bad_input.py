@@ -197,7 +197,8 @@ def test_a_bad_run(error_of: ErrorOf, bench: Path, arguments: str, words: tuple[
         ("gone.wasm", "cannot read gone.wasm"),
         ("folder", "cannot read folder"),
         ("list.json", "list.json"),
-        ("malformed.json", "malformed JSON"),
+        ("malformed.json", "path malformed.json: malformed JSON"),
+        ("no-direction.json", "path no-direction.json: pipeline `geotiff-tile`: bad `direction`"),
     ],
 )
 def test_a_bad_codec_file(error_of: ErrorOf, bench: Path, file: str, words: str) -> None:
