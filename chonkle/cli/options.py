@@ -99,6 +99,17 @@ def assignments[F: Callable[..., Any]](
     )
 
 
+def together[F: Callable[..., Any]](*options: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Make one decorator of several options."""
+
+    def add(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
 class BackendList(click.ParamType[list[str]]):
     """Backends, best first, separated by commas."""
 
@@ -165,7 +176,8 @@ policy_option = click.option(
     help="File that says which keys may sign which codecs, instead of CHONKLE_POLICY.",
 )
 
-_RESOLVER_OPTIONS = (
+# How codecs are picked; `resolver_of` reads them.
+resolver_options = together(
     codec_store_option,
     preference_option,
     policy_option,
@@ -173,21 +185,16 @@ _RESOLVER_OPTIONS = (
         "--override", "overrides", form="ID=IMPL", text="Use this implementation of a codec."
     ),
     assignments(
-        "--source",
-        "force_sources",
-        form="ID=URI",
-        text="Fetch a codec from here, even if it is installed.",
+        "--source", "force_sources", form="ID=URI", text="Fetch a codec, even if it is installed."
     ),
     assignments(
-        "--codec-path",
-        "paths",
-        form="ID=FILE",
-        text="Use this wasm or pipeline file for a codec.",
+        "--codec-path", "paths", form="ID=FILE", text="Use this wasm or pipeline file for a codec."
     ),
 )
 
 
-_COMPILE_OPTIONS = (
+# Limits on compiling; `compile_limits_of` reads them.
+compile_options = together(
     click.option(
         "--compile-timeout",
         type=SECONDS,
@@ -205,15 +212,8 @@ _COMPILE_OPTIONS = (
 )
 
 
-def compile_options[F: Callable[..., Any]](command: F) -> F:
-    """Add the options that limit compiling; `compile_limits_of` reads them."""
-    for option in reversed(_COMPILE_OPTIONS):
-        command = option(command)
-    return command
-
-
 def compile_limits_of(options: Mapping[str, Any], settings: Settings) -> CompileLimits:
-    """Make limits of the options that `compile_options` added, and of the settings."""
+    """Make limits of `compile_options` and the settings."""
     limits = settings.compile_limits
     timeout_s, memory_bytes = options["compile_timeout"], options["compile_memory"]
     with checked_limits():
@@ -221,13 +221,6 @@ def compile_limits_of(options: Mapping[str, Any], settings: Settings) -> Compile
             timeout_s=limits.timeout_s if timeout_s is None else timeout_s,
             memory_bytes=limits.memory_bytes if memory_bytes is None else memory_bytes,
         )
-
-
-def resolver_options[F: Callable[..., Any]](command: F) -> F:
-    """Add the options that say how codecs are picked; `resolver_of` reads them."""
-    for option in reversed(_RESOLVER_OPTIONS):
-        command = option(command)
-    return command
 
 
 def check_used(resolver: Resolver, composite: Composite) -> None:
@@ -253,7 +246,7 @@ def check_used(resolver: Resolver, composite: Composite) -> None:
 
 
 def resolver_of(options: dict[str, Any]) -> Resolver:
-    """Make a resolver of the options that `resolver_options` added."""
+    """Make a resolver of `resolver_options`."""
     return Resolver(
         codec_store=options["codec_store"],
         preference=options["preference"],

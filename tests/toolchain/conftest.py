@@ -61,7 +61,7 @@ def run_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
         if path is not None:
             environment["PATH"] = path
         return subprocess.run(
-            [sys.executable, "-m", "chonkle.cli", *map(str, arguments)],
+            [sys.executable, "-m", "chonkle", *map(str, arguments)],
             capture_output=True,
             text=True,
             cwd=ROOT,
@@ -77,7 +77,7 @@ def start_build(tools: Tools) -> Callable[..., subprocess.Popen[str]]:
     """Give a function that starts `chonkle build` in a process of its own."""
 
     def start(*arguments: object, tools_dir: Path = tools.folder) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "chonkle.cli", "build", "--tools-dir", tools_dir]
+        command = [sys.executable, "-m", "chonkle", "build", "--tools-dir", tools_dir]
         return subprocess.Popen(
             list(map(str, [*command, *arguments])),
             stdout=subprocess.PIPE,

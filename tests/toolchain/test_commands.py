@@ -312,7 +312,7 @@ def test_an_interrupted_build_leaves_nothing_half_done(
     program.write_text(STUCK_TOOL.format(version=WASM_TOOLS_VERSION, started=started, never=never))
     program.chmod(0o755)
     with subprocess.Popen(
-        [sys.executable, "-m", "chonkle.cli", "build", folder, "--tools-dir", tmp_path],
+        [sys.executable, "-m", "chonkle", "build", folder, "--tools-dir", tmp_path],
         stderr=subprocess.PIPE,
         text=True,
     ) as process:

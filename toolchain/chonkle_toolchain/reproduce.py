@@ -174,7 +174,7 @@ def _started(
 ) -> subprocess.Popen[str]:
     command: list[str | Path] = [
         # Without `-P` what stands in the current folder would be taken for what is installed.
-        *(sys.executable, "-P", "-m", "chonkle.cli", "build", place / "codec-src"),
+        *(sys.executable, "-P", "-m", "chonkle", "build", place / "codec-src"),
         *("--output", place / "codec", "--build-dir", place / "build"),
         *("--tools-dir", tools.folder.resolve()),
     ]
