@@ -61,12 +61,9 @@ def suggest(name: str, names: Iterable[str], *, otherwise: str = "") -> str:
     """
     from difflib import get_close_matches  # noqa: PLC0415 - only some failures need it
 
-    def core(text: str) -> str:
-        # The dashes would make all options similar.
-        return text[:_SUGGESTED_MAX].casefold().lstrip("-")
-
-    by_core = {core(each): each for each in names}
-    wrong = core(name)
+    # Their dashes would make all options similar.
+    by_core = {each.casefold().lstrip("-"): each for each in names}
+    wrong = name[:_SUGGESTED_MAX].casefold().lstrip("-")
     similar = get_close_matches(wrong, by_core, n=1, cutoff=0.8) or get_close_matches(
         wrong, by_core
     )
