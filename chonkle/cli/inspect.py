@@ -8,7 +8,7 @@ from chonkle.cli.output import print_json, print_lines, shown_size, table
 from chonkle.cli.signature_text import described, port_table
 from chonkle.cli.streams import read_named
 from chonkle.digest import Digest
-from chonkle.errors import ChonkleError, SignatureError
+from chonkle.errors import SignatureError, WasmFormatError
 from chonkle.formats.component_binary import read_interface
 from chonkle.formats.signature import Signature, read_signature
 from chonkle.formats.wasm_binary import External, binary_kind
@@ -26,19 +26,16 @@ def inspect(file: Path, *, as_json: bool) -> None:
       chonkle inspect --json mystery.wasm
     """
     wasm = read_named(file)
+    try:
+        kind, interface = binary_kind(wasm), read_interface(wasm)
+    except WasmFormatError as failure:
+        raise failure.within(str(file)) from failure
     signature: Signature | None = None
     missing = ""
     try:
-        kind = binary_kind(wasm)
-        interface = read_interface(wasm)
-        try:
-            signature = read_signature(wasm, what=str(file))
-        except SignatureError as failure:
-            missing = str(failure)
-    except SignatureError:
-        raise
-    except ChonkleError as failure:
-        raise failure.within(str(file)) from failure
+        signature = read_signature(wasm, what=str(file))
+    except SignatureError as failure:
+        missing = str(failure)
     blake3, sha256 = Digest.blake3(wasm), Digest.sha256(wasm)
     if as_json:
         print_json(
