@@ -52,7 +52,7 @@ def offer(names: Collection[str]) -> str:
 
 
 def suggest(name: str, names: Iterable[str], *, otherwise: str = "") -> str:
-    """Give the hint for a name that does not exist.
+    """Give the hint for a name that does not exist: a very similar one, or a few similar ones.
 
     Args:
         name: the name.
@@ -61,12 +61,12 @@ def suggest(name: str, names: Iterable[str], *, otherwise: str = "") -> str:
     """
     from difflib import get_close_matches  # noqa: PLC0415 - only some failures need it
 
-    def core(text: str) -> str:
-        # The dashes would make all options similar.
-        return text[:_SUGGESTED_MAX].casefold().lstrip("-")
-
-    by_core = {core(each): each for each in names}
-    similar = get_close_matches(core(name), by_core)
+    # Their dashes would make all options similar.
+    by_core = {each.casefold().lstrip("-"): each for each in names}
+    wrong = name[:_SUGGESTED_MAX].casefold().lstrip("-")
+    similar = get_close_matches(wrong, by_core, n=1, cutoff=0.8) or get_close_matches(
+        wrong, by_core
+    )
     if not similar:
         return otherwise
     return f"did you mean {', '.join(f'`{by_core[each]}`' for each in similar)}?"

@@ -393,7 +393,6 @@ class Resolver:
             raise ResolveError(
                 f"codec `{codec_id}`: no implementation `{override}`, which was asked for",
                 got=_listed(candidates),
-                hint=suggest(override, [each.signature.label for each in candidates]),
             )
         return self._picked(chosen, f"override `{override}`")
 

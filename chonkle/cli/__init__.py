@@ -4,13 +4,14 @@ import gc
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from types import ModuleType
 from typing import Any, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
 
+from chonkle.cli.extensions import added_command, added_commands
 from chonkle.cli.output import print_lines
+from chonkle.cli.usage import translate
 from chonkle.errors import ChonkleError, explained
 from chonkle.version import __version__
 
@@ -18,15 +19,15 @@ from chonkle.version import __version__
 _COMMANDS = {
     "run": ("chonkle.cli.run:run", "Run a pipeline on files."),
     "validate": ("chonkle.cli.validate:validate", "Check a pipeline without running it."),
-    "codecs": ("chonkle.cli.codecs:codecs", "List the codecs that there are."),
+    "codecs": ("chonkle.cli.codecs:codecs", "List the available codecs."),
     "pull": ("chonkle.cli.pull:pull", "Install a codec from a registry."),
     "lock": ("chonkle.cli.lock:lock", "Lock the codecs of a pipeline."),
-    "inspect": ("chonkle.cli.inspect:inspect", "Show what a wasm file says of itself."),
+    "inspect": ("chonkle.cli.inspect:inspect", "Show the signature and interface of a wasm file."),
     "embed-signature": (
         "chonkle.cli.embed_signature:embed_signature",
         "Put a signature into a wasm file.",
     ),
-    "cache": ("chonkle.cli.cache:cache", "Look after the cache of native code."),
+    "cache": ("chonkle.cli.cache:cache", "Manage the cache of native code."),
 }
 # What a shell reports for an interrupted process: 128 + SIGINT.
 _INTERRUPTED = 130
@@ -90,7 +91,7 @@ class _OpenGroup(LazyGroup):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command; chonkle's own cannot be replaced."""
-        return super().get_command(ctx, cmd_name) or _extensions().added_command(cmd_name)
+        return super().get_command(ctx, cmd_name) or added_command(cmd_name)
 
     def sections(self) -> dict[str, dict[str, str]]:
         """Give chonkle's own commands, and a list for each distribution that adds some."""
@@ -98,14 +99,9 @@ class _OpenGroup(LazyGroup):
             f"Commands of {distribution}": {
                 name: text for name, text in texts.items() if name not in self._table
             }
-            for distribution, texts in _extensions().added_commands().items()
+            for distribution, texts in added_commands().items()
         }
         return {**super().sections(), **added}
-
-
-def _extensions() -> ModuleType:
-    # Late: a command of chonkle's own does not need what is installed.
-    return import_module("chonkle.cli.extensions")
 
 
 @click.group(
@@ -136,7 +132,7 @@ def main() -> None:
         failure.show()
         sys.exit(failure.exit_code)
     except click.ClickException as failure:
-        _fail(_translated(failure))
+        _fail(translate(failure))
     except ChonkleError as failure:
         _fail(failure)
     except BrokenPipeError:
@@ -149,12 +145,6 @@ def main() -> None:
     except MemoryError:
         _fail(ChonkleError("out of memory"))
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _translated(failure: click.ClickException) -> ChonkleError:
-    # Late: only wrong usage needs it.
-    translated: ChonkleError = import_module("chonkle.cli.usage").translate(failure)
-    return translated
 
 
 def _fail(failure: ChonkleError) -> NoReturn:

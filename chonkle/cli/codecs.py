@@ -22,9 +22,9 @@ from chonkle.storage.store import BadFile
 @codec_store_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def codecs(codec_id: str | None, codec_store: Path | None, *, as_json: bool) -> None:
-    """List the codecs that are shipped, installed or native; with ID, more about one.
+    """List the shipped, installed and native codecs, or describe the codec ID.
 
-    Implementations stand in the order in which they would be picked.
+    Implementations are listed in the order in which they are picked.
 
     \b
     Examples:
@@ -81,31 +81,26 @@ def _size(found: Resolution) -> str:
 
 
 def _document(found: Resolution) -> dict[str, object]:
-    wasm = found.wasm
+    wasm, signature = found.wasm, found.signature
     return {
-        "codec_id": found.signature.codec_id,
-        "implementation": found.signature.implementation,
-        "version": found.signature.version,
+        "codec_id": signature.codec_id,
+        "implementation": signature.implementation,
+        "version": signature.version,
         "backend": found.backend,
         "origin": found.reason,
         "path": None if wasm is None else wasm.origin,
         "size_bytes": None if wasm is None else len(wasm.wasm),
         "digest": None if wasm is None else str(wasm.digest),
-        "signature": found.signature.to_json(),
+        "signature": signature.to_json(),
         "problem": None,
     }
 
 
 def _bad_document(codec_id: str, bad: BadFile) -> dict[str, object]:
+    unknown = ("implementation", "version", "backend", "origin", "size_bytes", "digest")
     return {
         "codec_id": codec_id,
-        "implementation": None,
-        "version": None,
-        "backend": None,
-        "origin": None,
+        **dict.fromkeys((*unknown, "signature")),
         "path": str(bad.path),
-        "size_bytes": None,
-        "digest": None,
-        "signature": None,
         "problem": str(bad.failure),
     }

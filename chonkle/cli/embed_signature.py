@@ -23,7 +23,7 @@ from chonkle.storage.files import replace_file
     help="Write here, instead of replacing FILE.",
 )
 def embed_signature(file: Path, signature: Path, output: Path | None) -> None:
-    """Put the JSON file SIGNATURE into the wasm FILE, in place of any that is there.
+    """Put the JSON file SIGNATURE into the wasm FILE, in place of any signature in it.
 
     \b
     Examples:

@@ -5,10 +5,7 @@ command's, its object is a click command. The files with entry points are read h
 points specification"), since importing `importlib.metadata` takes as long as importing click.
 """
 
-import os
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
@@ -17,7 +14,6 @@ import click
 from chonkle.errors import ChonkleError
 
 _GROUP = "[chonkle.commands]"
-_SUFFIXES = (".dist-info", ".egg-info")
 # The commands of chonkle-toolchain: `chonkle --help` lists them without importing them, and where
 # it is not installed, they say so.
 TOOLCHAIN_COMMANDS = {
@@ -33,50 +29,34 @@ TOOLCHAIN_COMMANDS = {
 }
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Extension:
-    """A command of another distribution.
+def entry_points() -> dict[str, tuple[str, str]]:
+    """Find the added commands: by name, the distribution and the location `module:attribute`.
 
-    Attributes:
-        distribution: the distribution, `chonkle-toolchain`.
-        name: the command.
-        location: the click command, as `module:attribute`.
+    Of two commands with one name, that of the first distribution counts.
     """
-
-    distribution: str
-    name: str
-    location: str
-
-    def load(self) -> click.Command:
-        """Import the command; one that cannot be imported becomes a command that says why."""
-        module, _, attribute = self.location.partition(":")
-        try:
-            command = getattr(import_module(module), attribute)
-        except Exception as failure:  # noqa: BLE001 - any failure of code that is not ours
-            why = f"{type(failure).__name__}: {failure}"
-        else:
-            if isinstance(command, click.Command):
-                return command
-            why = "not a click command"
-        what = f"`chonkle {self.name}` of {self.distribution} cannot be loaded: {why}"
-        return _failing(self.name, ChonkleError(what))
-
-
-def extensions() -> list[Extension]:
-    """Find the commands of other distributions, sorted; of two with one name, the first counts."""
-    found: dict[str, Extension] = {}
-    for each in sorted(_entry_points()):
-        found.setdefault(each.name, each)
-    return sorted(found.values())
+    files: dict[str, Path] = {}
+    for folder in sys.path:
+        for path in Path(folder).glob("*.*-info/entry_points.txt"):
+            files.setdefault(path.parent.stem.partition("-")[0].replace("_", "-"), path)
+    found: dict[str, tuple[str, str]] = {}
+    for distribution, path in sorted(files.items()):
+        group = ""
+        for line in path.read_text("utf-8", errors="replace").splitlines():
+            if line.startswith("["):
+                group = line.strip()
+            elif group == _GROUP and "=" in line:
+                name, _, location = line.partition("=")
+                found.setdefault(name.strip(), (distribution, location.partition("[")[0].strip()))
+    return found
 
 
 def added_commands() -> dict[str, dict[str, str]]:
     """Give the short help of each added command, by distribution and name."""
     commands: dict[str, dict[str, str]] = {}
-    for each in extensions():
-        text = TOOLCHAIN_COMMANDS.get(each.name) or each.load().get_short_help_str(limit=80)
-        commands.setdefault(each.distribution, {})[each.name] = text
-    return commands
+    for name, (distribution, location) in sorted(entry_points().items()):
+        text = TOOLCHAIN_COMMANDS.get(name) or _load(name, distribution, location).short_help
+        commands.setdefault(distribution, {})[name] = text or ""
+    return dict(sorted(commands.items()))
 
 
 def added_command(name: str) -> click.Command | None:
@@ -86,12 +66,12 @@ def added_command(name: str) -> click.Command | None:
         name: the command's name.
 
     Returns:
-        The command, or None if it is unknown. A command of chonkle-toolchain that is not installed
-        is one that says how to install it.
+        The command; one that fails and says why if it cannot be loaded, or if it is one of
+        chonkle-toolchain that is not installed; None if it is unknown.
     """
-    for each in extensions():
-        if each.name == name:
-            return each.load()
+    found = entry_points().get(name)
+    if found is not None:
+        return _load(name, *found)
     if name not in TOOLCHAIN_COMMANDS:
         return None
     what = f"`chonkle {name}` is a command of chonkle-toolchain, which is not installed"
@@ -99,37 +79,22 @@ def added_command(name: str) -> click.Command | None:
     return _failing(name, ChonkleError(what, hint=hint))
 
 
-def _entry_points() -> Iterator[Extension]:
-    known: set[str] = set()
-    for folder in sys.path:
-        try:
-            names = sorted(os.listdir(folder or "."))  # noqa: PTH208 - pathlib is slower
-        except OSError:
-            continue
-        for name in names:
-            distribution = name.partition("-")[0].removesuffix(".egg-info").replace("_", "-")
-            # As for imports, the first on the path counts.
-            if name.endswith(_SUFFIXES) and distribution not in known:
-                known.add(distribution)
-                try:
-                    text = Path(folder, name, "entry_points.txt").read_text("utf-8")
-                except (OSError, UnicodeDecodeError):
-                    continue
-                yield from _read(distribution, text)
-
-
-def _read(distribution: str, text: str) -> Iterator[Extension]:
-    is_ours = False
-    for line in map(str.strip, text.splitlines()):
-        if line.startswith("["):
-            is_ours = line == _GROUP
-        elif is_ours and "=" in line and not line.startswith(("#", ";")):
-            name, location = (part.strip() for part in line.split("=", 1))
-            yield Extension(distribution, name, location.partition("[")[0].strip())
+def _load(name: str, distribution: str, location: str) -> click.Command:
+    module, _, attribute = location.partition(":")
+    try:
+        command = getattr(import_module(module), attribute)
+    except Exception as failure:  # noqa: BLE001 - any failure of code that is not ours
+        why = f"{type(failure).__name__}: {failure}"
+    else:
+        if isinstance(command, click.Command):
+            return command
+        why = "not a click command"
+    what = f"`chonkle {name}` of {distribution} cannot be loaded: {why}"
+    return _failing(name, ChonkleError(what))
 
 
 def _failing(name: str, failure: ChonkleError) -> click.Command:
-    """Make a command that fails, whatever its arguments are."""
+    """Make a command that fails with any arguments."""
 
     def fail() -> None:
         raise failure

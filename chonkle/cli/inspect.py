@@ -8,7 +8,7 @@ from chonkle.cli.output import print_json, print_lines, shown_size, table
 from chonkle.cli.signature_text import described, port_table
 from chonkle.cli.streams import read_named
 from chonkle.digest import Digest
-from chonkle.errors import ChonkleError, SignatureError
+from chonkle.errors import SignatureError, WasmFormatError
 from chonkle.formats.component_binary import read_interface
 from chonkle.formats.signature import Signature, read_signature
 from chonkle.formats.wasm_binary import External, binary_kind
@@ -18,7 +18,7 @@ from chonkle.formats.wasm_binary import External, binary_kind
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def inspect(file: Path, *, as_json: bool) -> None:
-    """Show kind, signature, imports, exports, size and digests of FILE; nothing of it is run.
+    """Show the kind, signature, imports, exports, size and digests of FILE; nothing is run.
 
     \b
     Examples:
@@ -26,19 +26,16 @@ def inspect(file: Path, *, as_json: bool) -> None:
       chonkle inspect --json mystery.wasm
     """
     wasm = read_named(file)
+    try:
+        kind, interface = binary_kind(wasm), read_interface(wasm)
+    except WasmFormatError as failure:
+        raise failure.within(str(file)) from failure
     signature: Signature | None = None
     missing = ""
     try:
-        kind = binary_kind(wasm)
-        interface = read_interface(wasm)
-        try:
-            signature = read_signature(wasm, what=str(file))
-        except SignatureError as failure:
-            missing = str(failure)
-    except SignatureError:
-        raise
-    except ChonkleError as failure:
-        raise failure.within(str(file)) from failure
+        signature = read_signature(wasm, what=str(file))
+    except SignatureError as failure:
+        missing = str(failure)
     blake3, sha256 = Digest.blake3(wasm), Digest.sha256(wasm)
     if as_json:
         print_json(

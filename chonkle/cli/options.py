@@ -22,90 +22,94 @@ if TYPE_CHECKING:
     from chonkle.policy import Policy
 
 _AGE = re.compile(r"([0-9]{1,9})(min|h|d|w)")
-_SECONDS = {"min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_UNIT_SECONDS = {"min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
-class Assignment(click.ParamType[tuple[str, str]]):
-    """`NAME=VALUE`."""
+class Parsed[T](click.ParamType[T]):
+    """An option's value that a function reads.
 
-    name = "assignment"
+    Args of the constructor:
+        read: reads the text; None means that it is wrong.
+        form: what the text should be, for the message.
+    """
 
-    def __init__(self, metavar: str) -> None:
-        """Name the two sides, for the help."""
-        self.metavar = metavar
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
-        """Give the form that the help shows."""
-        return self.metavar
-
-    def convert(
-        self,
-        value: object,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> tuple[str, str]:
-        """Split at the first `=`."""
-        name, equals, text = str(value).partition("=")
-        if not equals or not name or not text:
-            self.fail(f"`{value}` is not of the form {self.metavar}", param, ctx)
-        return name, text
-
-
-class Size(click.ParamType[int]):
-    """A number of bytes, such as `512MiB`."""
-
-    name = "size"
+    def __init__(self, read: Callable[[str], T | None], form: str) -> None:
+        self.name = form
+        self._read = read
 
     def convert(
         self,
         value: object,
         param: click.Parameter | None,
         ctx: click.Context | None,
-    ) -> int:
-        """Read a number with an optional unit; K, M, G and T are powers of 1024."""
-        try:
-            return parse_size(str(value), what="size")
-        except ChonkleError:
-            self.fail(f"`{value}` is not a size such as 65536, 64KiB or 2GiB", param, ctx)
+    ) -> T:
+        """Read the text."""
+        found = self._read(str(value))
+        if found is None:
+            self.fail(f"`{value}` is not {self.name}", param, ctx)
+        return found
 
 
-class Seconds(click.ParamType[float]):
-    """A time that a codec may take."""
-
-    name = "seconds"
-
-    def convert(
-        self,
-        value: object,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> float:
-        """Read a positive number."""
-        try:
-            seconds = float(str(value))
-        except ValueError:
-            seconds = math.nan
-        if not 0 < seconds < math.inf:
-            self.fail(f"`{value}` is not a time in seconds such as 0.5 or 60", param, ctx)
-        return seconds
+def _read_assignment(text: str) -> tuple[str, str] | None:
+    name, _, value = text.partition("=")
+    return (name, value) if name and value else None
 
 
-class Age(click.ParamType[float]):
-    """A number of seconds, such as `30d`."""
+def _read_size(text: str) -> int | None:
+    try:
+        return parse_size(text, what="size")
+    except ChonkleError:
+        return None
 
-    name = "age"
 
-    def convert(
-        self,
-        value: object,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> float:
-        """Read a number with its unit."""
-        match = _AGE.fullmatch(str(value).strip())
-        if match is None:
-            self.fail(f"`{value}` is not an age such as 45min, 12h, 30d or 8w", param, ctx)
-        return int(match[1]) * _SECONDS[match[2]]
+def _read_seconds(text: str) -> float | None:
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return seconds if 0 < seconds < math.inf else None
+
+
+def _read_age(text: str) -> float | None:
+    match = _AGE.fullmatch(text.strip())
+    return int(match[1]) * _UNIT_SECONDS[match[2]] if match else None
+
+
+SIZE = Parsed(_read_size, "a size such as 65536, 64KiB or 2GiB")
+SECONDS = Parsed(_read_seconds, "a time in seconds such as 0.5 or 60")
+AGE = Parsed(_read_age, "an age such as 45min, 12h, 30d or 8w")
+
+
+def assignments[F: Callable[..., Any]](
+    option: str, variable: str, *, form: str, text: str
+) -> Callable[[F], F]:
+    """Make a repeatable option of assignments, which `to_mapping` reads.
+
+    Args:
+        option: the option.
+        variable: the command's argument that gets it.
+        form: the two sides, such as `NAME=FILE`.
+        text: the help.
+    """
+    return click.option(
+        option,
+        variable,
+        multiple=True,
+        metavar=form,
+        type=Parsed(_read_assignment, f"of the form {form}"),
+        help=f"{text} Repeatable.",
+    )
+
+
+def together[F: Callable[..., Any]](*options: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Make one decorator of several options."""
+
+    def add(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 class BackendList(click.ParamType[list[str]]):
@@ -165,66 +169,49 @@ preference_option = click.option(
     type=BackendList(),
     default="",
     metavar="LIST",
-    help="Backends, best first: native,core,component. Those left out come after.",
+    help="Backends, best first: native,core,component. Others come after these.",
 )
 
 policy_option = click.option(
     "--policy",
     type=click.Path(path_type=Path),
-    help="File of a policy: who may sign what. Instead of CHONKLE_POLICY.",
+    help="File that says which keys may sign which codecs, instead of CHONKLE_POLICY.",
 )
 
-_RESOLVER_OPTIONS = (
+# How codecs are picked; `resolver_of` reads them.
+resolver_options = together(
     codec_store_option,
     preference_option,
     policy_option,
-    click.option(
-        "--override",
-        "overrides",
-        multiple=True,
-        type=Assignment("ID=IMPL"),
-        help="Use this implementation of a codec. Repeatable.",
+    assignments(
+        "--override", "overrides", form="ID=IMPL", text="Use this implementation of a codec."
     ),
-    click.option(
-        "--source",
-        "force_sources",
-        multiple=True,
-        type=Assignment("ID=URI"),
-        help="Fetch a codec from here, whatever is installed. Repeatable.",
+    assignments(
+        "--source", "force_sources", form="ID=URI", text="Fetch a codec, even if it is installed."
     ),
-    click.option(
-        "--codec-path",
-        "paths",
-        multiple=True,
-        type=Assignment("ID=FILE"),
-        help="Use this wasm or pipeline file for a codec. Repeatable.",
+    assignments(
+        "--codec-path", "paths", form="ID=FILE", text="Use this wasm or pipeline file for a codec."
     ),
 )
 
 
-_COMPILE_OPTIONS = (
+# Limits on compiling; `compile_limits_of` reads them.
+compile_options = together(
     click.option(
         "--compile-timeout",
-        type=Seconds(),
+        type=SECONDS,
         metavar="SECONDS",
         help="Time that compiling a codec may take, instead of CHONKLE_COMPILE_TIMEOUT.  "
         "[default: 120]",
     ),
     click.option(
         "--compile-memory",
-        type=Size(),
+        type=SIZE,
         metavar="SIZE",
         help="Memory that compiling a codec may take, instead of CHONKLE_COMPILE_MEMORY.  "
         "[default: 3GiB]",
     ),
 )
-
-
-def compile_options[F: Callable[..., Any]](command: F) -> F:
-    """Add the options that limit compiling; `compile_limits_of` reads them."""
-    for option in reversed(_COMPILE_OPTIONS):
-        command = option(command)
-    return command
 
 
 def compile_limits_of(options: Mapping[str, Any]) -> CompileLimits:
@@ -255,13 +242,6 @@ def runtime_of(options: Mapping[str, Any]) -> Runtime:
     return Runtime(**given)
 
 
-def resolver_options[F: Callable[..., Any]](command: F) -> F:
-    """Add the options that say how codecs are picked; `resolver_of` reads them."""
-    for option in reversed(_RESOLVER_OPTIONS):
-        command = option(command)
-    return command
-
-
 def check_used(resolver: Resolver, composite: Composite) -> None:
     """Refuse an option for a codec that the pipeline does not use, since it would do nothing.
 
@@ -285,7 +265,7 @@ def check_used(resolver: Resolver, composite: Composite) -> None:
 
 
 def resolver_of(options: dict[str, Any]) -> Resolver:
-    """Make a resolver of the options that `resolver_options` added."""
+    """Make a resolver of `resolver_options`."""
     return Resolver(
         preference=options["preference"],
         overrides=to_mapping(options["overrides"], "--override"),

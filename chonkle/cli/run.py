@@ -10,9 +10,9 @@ import click
 
 from chonkle.backends.base import Limits
 from chonkle.cli.options import (
-    Assignment,
-    Seconds,
-    Size,
+    SECONDS,
+    SIZE,
+    assignments,
     check_used,
     compile_options,
     resolver_of,
@@ -37,31 +37,15 @@ from chonkle.pipeline import PreparedPipeline, load, prepare
 
 @click.command
 @click.argument("pipeline", type=click.Path(path_type=Path))
-@click.option(
-    "--input",
-    "inputs",
-    multiple=True,
-    type=Assignment("NAME=FILE"),
-    help="File of an input; `-` is standard input. Repeatable.",
-)
-@click.option(
-    "--value",
-    "scalars",
-    multiple=True,
-    type=Assignment("NAME=JSON"),
-    help="Value of an input that is not bytes. Repeatable.",
-)
-@click.option(
-    "--output",
-    "outputs",
-    multiple=True,
-    type=Assignment("NAME=FILE"),
-    help="File of an output; `-` is standard output. Repeatable.",
+@assignments("--input", "inputs", form="NAME=FILE", text="File of an input; `-` is standard input.")
+@assignments("--value", "scalars", form="NAME=JSON", text="Value of an input that is not bytes.")
+@assignments(
+    "--output", "outputs", form="NAME=FILE", text="File of an output; `-` is standard output."
 )
 @click.option(
     "--direction",
     type=click.Choice(["encode", "decode"]),
-    help="Run it this way, instead of the way it is written.",
+    help="Run it in this direction, instead of the one it is written in.",
 )
 @resolver_options
 @click.option(
@@ -71,13 +55,13 @@ from chonkle.pipeline import PreparedPipeline, load, prepare
 )
 @click.option(
     "--memory-limit",
-    type=Size(),
+    type=SIZE,
     metavar="SIZE",
-    help="Memory that a codec may take, and that its output may, such as 256MiB.  [default: 1GiB]",
+    help="Limit on the memory and on the output of a codec, such as 256MiB.  [default: 1GiB]",
 )
 @click.option(
     "--timeout",
-    type=Seconds(),
+    type=SECONDS,
     metavar="SECONDS",
     help="Stop a codec that runs longer. Slows codecs down by up to a fifth.",
 )
@@ -85,14 +69,14 @@ from chonkle.pipeline import PreparedPipeline, load, prepare
 @click.option(
     "--explain",
     is_flag=True,
-    help="Say why each step got what it got, and what the cache did. Without outputs, nothing is "
+    help="Explain why each codec was picked, and what the cache did. Without outputs, nothing is "
     "run.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the explanation as JSON.")
 def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's options
     """Run PIPELINE on files.
 
-    Outputs appear whole or not at all; what you do not ask for is not written.
+    An output file appears whole or not at all; outputs without an option are not written.
 
     \b
     Examples:

@@ -21,10 +21,10 @@ _PROBLEMS_MAX = 12
 @resolver_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def validate(pipeline: Path, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - click's
-    """Check the shape, wiring and types of PIPELINE, in both directions; nothing is compiled.
+    """Check the structure, wiring and types of PIPELINE in both directions; nothing is compiled.
 
-    Fails where it cannot run in the direction it is written in; whether it can be inverted is
-    reported.
+    Fails if it cannot run in the direction it is written in, and reports whether it can be
+    inverted.
 
     \b
     Examples:

@@ -183,8 +183,8 @@ class _Parser:
         outputs = dict(self._each("outputs", self._output))
         sources = dict(self._each("sources", self._source, optional=True))
         if not outputs and isinstance(self.document.get("outputs"), dict):
-            self.problems.append("no outputs, so nothing would come of it")
-        order = self._check_references(inputs, constants, steps, outputs)
+            self.problems.append("no outputs, expected at least one")
+        order = self._check_references(steps, outputs)
         if self.problems:
             name = cast("str", codec_id) if is_codec_name(codec_id) else ""
             raise PipelineError.from_problems(name, self.problems)
@@ -298,25 +298,26 @@ class _Parser:
         return uri
 
     def _check_references(
-        self,
-        inputs: Mapping[str, Port],
-        constants: Mapping[str, Constant],
-        steps: Mapping[str, Step],
-        outputs: Mapping[str, WiringRef],
+        self, steps: Mapping[str, Step], outputs: Mapping[str, WiringRef]
     ) -> list[str]:
+        """Check that each reference leads to something, and order the steps."""
         # A malformed item counts as known: its problem is reported once, and not at each reference.
-        known = {
-            INPUT: set(inputs) | _names(self.document.get("inputs")),
-            CONSTANT: set(constants) | _names(self.document.get("constants")),
-        }
-        step_names = set(steps) | _names(self.document.get("steps"))
-
-        check = self._reference_check(known, step_names)
-        for name, step in steps.items():
-            for port, ref in step.inputs.items():
-                check(ref, f"step `{name}`, port `{port}`")
-        for name, ref in outputs.items():
-            check(ref, f"output `{name}`")
+        known = {scope: _names(self.document.get(f"{scope}s")) for scope in (INPUT, CONSTANT)}
+        known_steps = _names(self.document.get("steps"))
+        references = [
+            (ref, f"step `{name}`, port `{port}`")
+            for name, step in steps.items()
+            for port, ref in step.inputs.items()
+        ]
+        references += [(ref, f"output `{name}`") for name, ref in outputs.items()]
+        # Sorted once for all wrong references.
+        offered = cache(lambda scope: offer(sorted(known.get(scope, known_steps))))
+        for ref, where in references:
+            if ref.scope not in known:
+                if ref.scope not in known_steps:
+                    self.problems.append(f"{where}: no step `{ref.scope}`, {offered('')}")
+            elif ref.port not in known[ref.scope]:
+                self.problems.append(f"{where}: no {ref.scope} `{ref.port}`, {offered(ref.scope)}")
         for name, ref in outputs.items():
             if ref.scope == CONSTANT:
                 self.problems.append(f"output `{name}`: a constant cannot be an output")
@@ -329,30 +330,6 @@ class _Parser:
         except PipelineError as failure:
             self.problems.append(str(failure))
             return []
-
-    def _reference_check(
-        self, known: Mapping[str, set[str]], steps: set[str]
-    ) -> Callable[[WiringRef, str], None]:
-        """Make a function that reports a reference to something that does not exist.
-
-        Args:
-            known: the names in each scope that is not a step.
-            steps: the names of steps.
-        """
-
-        # Sorted once for all wrong references.
-        @cache
-        def offered(scope: str) -> str:
-            return offer(sorted(known.get(scope, steps)))
-
-        def check(ref: WiringRef, where: str) -> None:
-            if ref.scope not in known:
-                if ref.scope not in steps:
-                    self.problems.append(f"{where}: no step `{ref.scope}`, {offered('')}")
-            elif ref.port not in known[ref.scope]:
-                self.problems.append(f"{where}: no {ref.scope} `{ref.port}`, {offered(ref.scope)}")
-
-        return check
 
 
 def _names(section: object) -> set[str]:

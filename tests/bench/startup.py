@@ -39,7 +39,7 @@ def main() -> None:
             "CHONKLE_CODEC_STORE": str(folder / "store"),
         }
         run = (
-            *(sys.executable, "-m", "chonkle.cli", "run", str(DEMO / "tile.json")),
+            *(sys.executable, "-m", "chonkle", "run", str(DEMO / "tile.json")),
             *("--preference", "core"),
             *("--input", f"bytes={tile}", "--output", f"bytes={folder / 'pixels.raw'}"),
         )

@@ -1,10 +1,9 @@
-"""Everything that a user can get wrong: one line that says what, exit code 1, and nothing behind.
+"""What a user can get wrong: one line that says what, exit code 1 or 2, and no file left behind.
 
-What each failure must be like is in the fixture `error_of`; the tables here are what goes in, and
-the words that must come out.
+The fixture `error_of` checks the form of each failure; the tables here hold the input and the words
+of the message.
 """
 
-import copy
 import json
 import os
 import shutil
@@ -23,6 +22,7 @@ import pytest
 
 from chonkle.formats.signature import SECTION_NAME
 from chonkle.formats.wasm_binary import with_custom_section
+from tests.documents import changed
 
 type ErrorOf = Callable[..., str]
 
@@ -35,6 +35,25 @@ EMPTY_COMPONENT = bytes.fromhex("0061736d0d000100")
 
 IN, OUT = "--input bytes=tile.bin", "--output bytes=out.raw"
 
+# A codec with several outputs and parameters.
+PAGE: dict[str, Any] = {
+    "codec_id": "page",
+    "direction": "decode",
+    "inputs": {"bytes": {"type": "bytes"}},
+    "constants": {"none": {"type": "uint", "value": 0}},
+    "outputs": {name: f"split.{name}" for name in ("rep_levels", "def_levels", "data")},
+    "steps": {
+        "split": {
+            "codec_id": "page-split",
+            "inputs": {
+                "bytes": "input.bytes",
+                "rep_levels_length": "constant.none",
+                "def_levels_length": "constant.none",
+            },
+        }
+    },
+}
+
 
 class Tile(Protocol):
     pipeline: dict[str, Any]
@@ -42,22 +61,12 @@ class Tile(Protocol):
     encoded: bytes
 
 
-def changed(document: Mapping[str, Any], path: str, value: object) -> str:
-    """Write a document with the value at a path, `steps/zlib`, set to another or removed."""
-    result: dict[str, Any] = copy.deepcopy(dict(document))
-    *folders, name = path.split("/")
-    inner = result
-    for folder in folders:
-        inner = inner[folder]
-    if value is None:
-        del inner[name]
-    else:
-        inner[name] = value
-    return json.dumps(result)
+def changed_text(document: Mapping[str, Any], path: str, value: object) -> str:
+    return json.dumps(changed(document, path, value))
 
 
 def signed(codec_id: str, wasm: bytes = EMPTY_MODULE) -> bytes:
-    """Put a signature into a binary, with a name that no honest tool would let through."""
+    """Put a signature into a binary, perhaps with a name that tools refuse."""
     ports = {"bytes": {"type": "bytes"}}
     signature = {"codec_id": codec_id, "implementation": "x", "inputs": ports, "outputs": ports}
     return with_custom_section(wasm, SECTION_NAME, json.dumps(signature).encode())
@@ -67,32 +76,23 @@ def signed(codec_id: str, wasm: bytes = EMPTY_MODULE) -> bytes:
 def bench(tmp_path_factory: pytest.TempPathFactory, tile: Tile) -> Path:
     """Lay out the files that the tables name."""
     good, text = tile.pipeline, json.dumps(tile.pipeline)
-    circle = changed(good, "steps/zlib/inputs/bytes", "predictor2.bytes")
+    circle = changed_text(good, "steps/zlib/inputs/bytes", "predictor2.bytes")
     files: dict[str, str | bytes] = {
         "tile.json": text,
         "malformed.json": text[:-1] + ",}",
-        "cut.json": text[: len(text) // 2],
-        "empty.json": "",
-        "latin.json": b'{"codec_id": "caf\xe9"}',
-        "nan.json": changed(good, "constants/width/value", float("nan")),
-        "duplicate.json": '{"codec_id": "a", "codec_id": "b"}',
         "list.json": "[]",
         "deep.json": "[" * 200_000,
-        "no-direction.json": changed(good, "direction", None),
-        "misspelt.json": changed(good, "step", {}),
+        "no-direction.json": changed_text(good, "direction", ...),
         "cycle.json": circle,
-        "step-input.json": changed(good, "steps/input", good["steps"]["zlib"]),
-        "wrong-type.json": changed(good, "steps/zlib/inputs/bytes", "constant.width"),
-        "wrong-value.json": changed(good, "constants/width/value", "wide"),
-        "no-step.json": changed(good, "steps/predictor2/inputs/bytes", "zlip.bytes"),
-        "no-port.json": changed(good, "outputs/bytes", "predictor2.pixels"),
-        "unwired.json": changed(good, "steps/predictor2/inputs/width", None),
-        "unknown-codec.json": changed(good, "steps/zlib/codec_id", "zstdd"),
-        "traversal.json": changed(good, "steps/zlib/codec_id", "../../etc/passwd"),
-        "two-problems.json": changed(json.loads(circle), "outputs/more", "nobody.bytes"),
-        "itself.json": changed(good, "steps/zlib/codec_id", good["codec_id"]),
-        "zero-width.json": changed(good, "constants/width/value", 0),
-        "odd-samples.json": changed(good, "constants/bytes_per_sample/value", 3),
+        "wrong-type.json": changed_text(good, "steps/zlib/inputs/bytes", "constant.width"),
+        "no-port.json": changed_text(good, "outputs/bytes", "predictor2.pixels"),
+        "unwired.json": changed_text(good, "steps/predictor2/inputs/width", ...),
+        "unknown-codec.json": changed_text(good, "steps/zlib/codec_id", "zstdd"),
+        "traversal.json": changed_text(good, "steps/zlib/codec_id", "../../etc/passwd"),
+        "two-problems.json": changed_text(json.loads(circle), "outputs/more", "nobody.bytes"),
+        "itself.json": changed_text(good, "steps/zlib/codec_id", good["codec_id"]),
+        "zero-width.json": changed_text(good, "constants/width/value", 0),
+        "odd-samples.json": changed_text(good, "constants/bytes_per_sample/value", 3),
         "sidecar.json": json.dumps({"codecs": [{"name": "zlib", "type": "gpu"}, 7]}),
         "tile.bin": tile.encoded,
         "truncated.wasm": ZLIB.read_bytes()[:-100],
@@ -136,11 +136,6 @@ def case(name: str, arguments: str, *words: str) -> Any:  # noqa: ANN401 - a par
             "malformed.json: malformed JSON",
             "line 1",
         ),
-        case("cut JSON", f"cut.json {IN} {OUT}", "malformed JSON"),
-        case("empty JSON", f"empty.json {IN} {OUT}", "malformed JSON"),
-        case("not UTF-8", f"latin.json {IN} {OUT}", "not UTF-8"),
-        case("not a number", f"nan.json {IN} {OUT}", "`NaN`"),
-        case("duplicate key", f"duplicate.json {IN} {OUT}", "`codec_id` occurs twice"),
         case("no object", f"list.json {IN} {OUT}", "list.json: not a pipeline, expected a JSON"),
         case("deep JSON", f"deep.json {IN} {OUT}", "nested too deeply"),
         case(
@@ -148,12 +143,8 @@ def case(name: str, arguments: str, *words: str) -> Any:  # noqa: ANN401 - a par
             f"no-direction.json {IN} {OUT}",
             "pipeline `geotiff-tile`: bad",
         ),
-        case("misspelt field", f"misspelt.json {IN} {OUT}", "unknown field `step`"),
         case("cycle", f"cycle.json {IN} {OUT}", "cycle", "`predictor2`", "`zlib`"),
-        case("step input", f"step-input.json {IN} {OUT}", "a step may not be named `input`"),
         case("wrong type", f"wrong-type.json {IN} {OUT}", "expected `bytes`", "got `int`"),
-        case("wrong value", f"wrong-value.json {IN} {OUT}", "constant `width`", "type `int`"),
-        case("no such step", f"no-step.json {IN} {OUT}", "no step `zlip`", "`zlib`"),
         case("no such port", f"no-port.json {IN} {OUT}", "no output port `pixels`", "`bytes`"),
         case("unwired port", f"unwired.json {IN} {OUT}", "required port `width` gets no value"),
         case("unknown codec", f"unknown-codec.json {IN} {OUT}", "`zstdd`", "mean `zstd`"),
@@ -179,7 +170,7 @@ def case(name: str, arguments: str, *words: str) -> Any:  # noqa: ANN401 - a par
             "no implementation `zlib-ng`",
             "`zlib-rs@1.0.0 (core)`",
         ),
-        case("bytes as value", f"tile.json --value bytes=7 {OUT} --preference core", ""),
+        case("bytes as value", f"tile.json --value bytes=7 {OUT}", "`bytes` is of type `bytes`"),
     ],
 )
 def test_a_bad_run(error_of: ErrorOf, bench: Path, arguments: str, words: tuple[str, ...]) -> None:
@@ -206,7 +197,8 @@ def test_a_bad_run(error_of: ErrorOf, bench: Path, arguments: str, words: tuple[
         ("gone.wasm", "cannot read gone.wasm"),
         ("folder", "cannot read folder"),
         ("list.json", "list.json"),
-        ("cut.json", "malformed JSON"),
+        ("malformed.json", "path malformed.json: malformed JSON"),
+        ("no-direction.json", "path no-direction.json: pipeline `geotiff-tile`: bad `direction`"),
     ],
 )
 def test_a_bad_codec_file(error_of: ErrorOf, bench: Path, file: str, words: str) -> None:
@@ -218,20 +210,14 @@ def test_a_bad_codec_file(error_of: ErrorOf, bench: Path, file: str, words: str)
     ("uri", "words"),
     [
         ("http://127.0.0.1:9/zlib.wasm", "http:// is refused"),
-        ("ftp://127.0.0.1/zlib.wasm", "not a scheme"),
         ("zlib.wasm", "not a scheme"),
         ("file://elsewhere/zlib.wasm", "another host"),
-        ("file:zlib.wasm", "not a scheme"),
         ("{bench}/gone.wasm", "cannot read the file"),
-        ("{bench}/folder", "cannot read the file"),
-        ("{bench}/random.wasm", "zlib"),
         ("{bench}/traversal.wasm", "`codec_id`"),
         ("{bench}/other-codec.wasm", "is another codec"),
         ("{bench}/unsigned.wasm#blake3=" + "0" * 64, "wrong digest"),
         ("{bench}/unsigned.wasm#blake3=0", "malformed digest"),
-        ("{bench}/unsigned.wasm#sha256=" + "0" * 64, "malformed pin"),
         ("oci://127.0.0.1:9/Upper Case:1", "malformed OCI reference"),
-        ("oci://127.0.0.1:9/zlib@sha256:0", "malformed OCI reference"),
     ],
 )
 def test_a_bad_source(tmp_path: Path, error_of: ErrorOf, bench: Path, uri: str, words: str) -> None:
@@ -248,38 +234,16 @@ def test_a_bad_source(tmp_path: Path, error_of: ErrorOf, bench: Path, uri: str, 
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ("7x", "JSON"),
+        ("7x", "malformed JSON"),
         ("-1", "`uint`"),
-        ("1.5", "`uint`"),
-        ('"1"', "`uint`"),
-        ("true", "`uint`"),
-        ("null", "`uint`"),
-        ("[1]", "`uint`"),
-        ("NaN", "NaN"),
-        ("9" * 5000, ""),
-        ("18446744073709551616", ""),
+        ("9" * 5000, "too long"),
         ("99", "page-split"),
     ],
 )
 def test_a_bad_value(tmp_path: Path, error_of: ErrorOf, value: str, words: str) -> None:
-    pipeline = {
-        "codec_id": "page",
-        "direction": "decode",
-        "inputs": {"bytes": {"type": "bytes"}, "length": {"type": "uint"}},
-        "constants": {"none": {"type": "uint", "value": 0}},
-        "outputs": {"data": "split.data"},
-        "steps": {
-            "split": {
-                "codec_id": "page-split",
-                "inputs": {
-                    "bytes": "input.bytes",
-                    "rep_levels_length": "input.length",
-                    "def_levels_length": "constant.none",
-                },
-            }
-        },
-    }
-    (tmp_path / "page.json").write_text(json.dumps(pipeline))
+    page = changed(PAGE, "inputs/length", {"type": "uint"})
+    page["steps"]["split"]["inputs"]["rep_levels_length"] = "input.length"
+    (tmp_path / "page.json").write_text(json.dumps(page))
     message = error_of(
         *("run", "page.json", "--preference", "core", "--value", f"length={value}"),
         *("--input", "bytes=-", "--output", "data=out.bin"),
@@ -291,12 +255,8 @@ def test_a_bad_value(tmp_path: Path, error_of: ErrorOf, value: str, words: str) 
 
 BAD_DATA: dict[str, Callable[[bytes], bytes]] = {
     "truncated": lambda data: data[: len(data) // 2],
-    "cut-by-one": lambda data: data[:-1],
-    "flipped-bit": lambda data: data[:-5] + bytes([data[-5] ^ 16]) + data[-4:],
     "flipped-checksum": lambda data: data[:-1] + bytes([data[-1] ^ 1]),
-    "garbage": lambda data: np.random.default_rng(3).bytes(len(data)),
     "empty": lambda _: b"",
-    "one-byte": lambda data: data[:1],
     "not-whole-samples": lambda _: zlib.compress(b"1234567"),
 }
 
@@ -347,23 +307,24 @@ def test_other_commands(error_of: ErrorOf, bench: Path, arguments: str, words: s
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="makes pipes, and devices are POSIX's")
-@pytest.mark.parametrize("special", ["pipe", "zero", "tty"])
 @pytest.mark.parametrize(
-    "arguments",
+    ("special", "arguments"),
     [
-        f"run SPECIAL {IN} {OUT}",
-        f"run tile.json --input bytes=SPECIAL {OUT}",
-        f"run tile.json {IN} {OUT} --codec-path zlib=SPECIAL",
-        f"run tile.json {IN} {OUT} --source zlib=file://FOLDER/SPECIAL",
-        "validate SPECIAL",
-        "inspect SPECIAL",
-        "embed-signature SPECIAL signature.json",
-        "embed-signature unsigned.wasm SPECIAL",
-        "cache import SPECIAL --allow-unauthenticated",
-        "cache info --key",
+        ("pipe", f"run SPECIAL {IN} {OUT}"),
+        ("zero", f"run tile.json --input bytes=SPECIAL {OUT}"),
+        ("tty", f"run tile.json --input bytes=SPECIAL {OUT}"),
+        ("pipe", f"run tile.json --input bytes=SPECIAL {OUT}"),
+        ("pipe", f"run tile.json {IN} {OUT} --codec-path zlib=SPECIAL"),
+        ("pipe", f"run tile.json {IN} {OUT} --source zlib=file://FOLDER/SPECIAL"),
+        ("pipe", "validate SPECIAL"),
+        ("zero", "inspect SPECIAL"),
+        ("pipe", "embed-signature SPECIAL signature.json"),
+        ("pipe", "embed-signature unsigned.wasm SPECIAL"),
+        ("pipe", "cache import SPECIAL --allow-unauthenticated"),
+        ("pipe", "cache info --key"),
     ],
 )
-def test_what_is_no_file_is_not_read(
+def test_only_regular_files_are_read(
     tmp_path: Path, error_of: ErrorOf, bench: Path, special: str, arguments: str
 ) -> None:
     for name in ("tile.json", "tile.bin", "unsigned.wasm"):
@@ -390,7 +351,7 @@ def test_what_is_no_file_is_not_read(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
 @pytest.mark.parametrize("name", ["-", "/dev/stdin", "/dev/fd/0"])
-def test_what_the_shell_opened_is_read(
+def test_streams_of_the_shell_are_read(
     bench: Path, chonkle: Callable[..., CompletedProcess[bytes]], tile: Tile, name: str
 ) -> None:
     command = f"run tile.json --input bytes={name} --output bytes=-".split()
@@ -406,7 +367,7 @@ def test_a_bad_environment(error_of: ErrorOf, bench: Path, variable: str) -> Non
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no broken pipes")
-def test_a_reader_that_leaves_is_no_drama(
+def test_a_reader_that_leaves_ends_the_run_quietly(
     bench: Path, chonkle_process: Callable[..., Popen[bytes]]
 ) -> None:
     command = f"run tile.json {IN} --output bytes=-".split()
@@ -480,29 +441,11 @@ def test_standard_output_has_other_names(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="names standard output as Unix does")
-def test_outputs_that_nobody_wants_may_go_to_one_place(
+def test_several_outputs_may_go_to_the_null_device(
     tmp_path: Path, chonkle: Callable[..., CompletedProcess[bytes]]
 ) -> None:
-    outputs = ["rep_levels", "def_levels", "data"]
-    pipeline = {
-        "codec_id": "page",
-        "direction": "decode",
-        "inputs": {"bytes": {"type": "bytes"}},
-        "constants": {"none": {"type": "uint", "value": 0}},
-        "outputs": {name: f"split.{name}" for name in outputs},
-        "steps": {
-            "split": {
-                "codec_id": "page-split",
-                "inputs": {
-                    "bytes": "input.bytes",
-                    "rep_levels_length": "constant.none",
-                    "def_levels_length": "constant.none",
-                },
-            }
-        },
-    }
-    (tmp_path / "page.json").write_text(json.dumps(pipeline))
-    files = [f"--output={name}=/dev/null" for name in outputs[:2]]
+    (tmp_path / "page.json").write_text(json.dumps(PAGE))
+    files = [f"--output={name}=/dev/null" for name in ("rep_levels", "def_levels")]
     done = chonkle(
         *("run", "page.json", "--input", "bytes=-", *files, "--output", "data=/dev/stdout"),
         stdin=b"data",

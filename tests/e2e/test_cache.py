@@ -50,7 +50,7 @@ def test_processes_that_start_at_once_compile_each_codec_once(
 ) -> None:
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "chonkle.cli", "run", *command, "--explain", "--json"],
+            [sys.executable, "-m", "chonkle", "run", *command, "--explain", "--json"],
             cwd=tmp_path,
             env={**os.environ, **cold},
             stdout=subprocess.PIPE,

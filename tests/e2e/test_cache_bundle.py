@@ -278,7 +278,7 @@ def test_processes_that_import_at_once_agree(
 ) -> None:
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "chonkle.cli", "cache", "import", bundle, ALLOW, "--json"],
+            [sys.executable, "-m", "chonkle", "cache", "import", bundle, ALLOW, "--json"],
             cwd=tmp_path,
             env={**os.environ, "CHONKLE_CACHE_DIR": str(tmp_path / "cold")},
             stdout=subprocess.PIPE,

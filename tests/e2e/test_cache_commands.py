@@ -87,7 +87,7 @@ def test_processes_that_warm_at_once_compile_each_codec_once(
 ) -> None:
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "chonkle.cli", "cache", "warm", "--json"],
+            [sys.executable, "-m", "chonkle", "cache", "warm", "--json"],
             cwd=tmp_path,
             env={**os.environ, **cold},
             stdout=subprocess.PIPE,
@@ -106,7 +106,7 @@ def test_progress_is_shown_on_a_terminal_alone(tmp_path: Path, cold: Mapping[str
     import pty  # noqa: PLC0415 - there is none on Windows
 
     watcher, terminal = pty.openpty()
-    command = [sys.executable, "-m", "chonkle.cli", "cache", "warm", "identity"]
+    command = [sys.executable, "-m", "chonkle", "cache", "warm", "identity"]
     environment = {**os.environ, **cold, "TERM": "xterm"}
     done = subprocess.run(
         command,

@@ -30,7 +30,7 @@ GRAPH: dict[str, Any] = {
     },
     "outputs": {name: f"copy_{name}.bytes" for name in PARTS},
     "steps": {
-        # Behind those that need it: the order of steps in the file says nothing.
+        # After the steps that need it: the order of steps in a file does not matter.
         **{
             f"copy_{name}": {"codec_id": "identity", "inputs": {"bytes": f"split.{name}"}}
             for name in PARTS

@@ -60,7 +60,7 @@ def run_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
         *arguments: object, environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "chonkle.cli", *map(str, arguments)],
+            [sys.executable, "-m", "chonkle", *map(str, arguments)],
             capture_output=True,
             text=True,
             cwd=ROOT,
@@ -78,7 +78,7 @@ def start_build() -> Callable[..., subprocess.Popen[str]]:
     def start(
         *arguments: object, environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "chonkle.cli", "build", *arguments]
+        command = [sys.executable, "-m", "chonkle", "build", *arguments]
         return subprocess.Popen(
             list(map(str, command)),
             stdout=subprocess.PIPE,

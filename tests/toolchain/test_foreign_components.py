@@ -186,7 +186,7 @@ def test_a_process_runs_it_as_the_environment_says(
     # Each cache has what one setting needs and nothing may be compiled: it can only be in force.
     for cache in KINDS:
         done = subprocess.run(
-            [sys.executable, "-m", "chonkle.cli", *command],
+            [sys.executable, "-m", "chonkle", *command],
             cwd=tmp_path,
             env={
                 **os.environ,

@@ -411,7 +411,7 @@ def test_a_bar_is_for_who_watches(target: Target) -> None:
     command = ["publish", str(CORE), target.reference.uri, "--no-verify"]
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-m", "chonkle.cli", *command], stdout=subprocess.PIPE, stderr=theirs
+        [sys.executable, "-m", "chonkle", *command], stdout=subprocess.PIPE, stderr=theirs
     ) as process:
         os.close(theirs)
         stdout, _ = process.communicate(timeout=60)

@@ -42,7 +42,7 @@ def test_an_error_survives_pickling_between_processes(kind: type[ChonkleError]) 
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_context_goes_before_the_words_and_keeps_the_class(kind: type[ChonkleError]) -> None:
+def test_context_goes_before_the_message_and_keeps_the_class(kind: type[ChonkleError]) -> None:
     error = kind("what", hint="do").within("inner").within("outer")
     assert type(error) is kind
     assert str(error) == "outer: inner: what; hint: do"
@@ -74,11 +74,11 @@ def test_an_error_is_also_what_users_expect(kind: type[Exception], base: type[Ex
         ({"expected": "a", "hint": "c"}, "what, expected a; hint: c"),
     ],
 )
-def test_only_the_words_that_are_given_are_said(words: dict[str, str], message: str) -> None:
+def test_a_message_has_the_parts_that_are_given(words: dict[str, str], message: str) -> None:
     assert str(ChonkleError("what", **words)) == message
 
 
-def test_one_problem_stands_on_the_first_line() -> None:
+def test_one_problem_is_on_the_first_line() -> None:
     error = PipelineError.from_problems("p", ["a is wrong"])
     assert str(error) == "pipeline `p`: a is wrong"
     assert error.problems == ("a is wrong",)
@@ -104,7 +104,7 @@ def test_several_problems_are_listed_and_kept() -> None:
         ("caf\u00e9 \u65e5\u672c", "caf\u00e9 \u65e5\u672c"),
     ],
 )
-def test_somebody_elses_words_are_one_printable_line(words: str, shown: str) -> None:
+def test_text_from_elsewhere_becomes_one_printable_line(words: str, shown: str) -> None:
     for error in (
         ChonkleError(words),
         ChonkleError("x", expected=words, got=words, hint=words),
@@ -115,7 +115,7 @@ def test_somebody_elses_words_are_one_printable_line(words: str, shown: str) -> 
         assert "\n" not in str(error)
 
 
-def test_long_words_lose_their_middle_and_long_lists_their_end() -> None:
+def test_a_long_text_loses_its_middle_and_a_long_list_its_end() -> None:
     error = ChonkleError("begin" + "x" * 1_000_000 + "end")
     assert str(error).startswith("begin")
     assert str(error).endswith("end")
@@ -126,7 +126,7 @@ def test_long_words_lose_their_middle_and_long_lists_their_end() -> None:
     assert len(many.problems) == 10_000
 
 
-def test_an_offer_names_a_few() -> None:
+def test_a_list_of_names_is_short() -> None:
     assert offer([]) == "there is none"
     assert offer(["a", "b"]) == "there is `a`, `b`"
     assert offer([str(index) for index in range(1000)]).endswith(" and 988 more")
@@ -151,4 +151,5 @@ def test_a_suggestion_names_what_is_similar(name: str, hint: str) -> None:
 
 def test_an_option_is_similar_by_more_than_its_dashes() -> None:
     assert suggest("--colour", ["--source", "--json"]) == ""
-    assert suggest("--lavel", ["--label", "--level"]) == "did you mean `--level`, `--label`?"
+    assert suggest("--lble", ["--level", "--label"]) == "did you mean `--label`?"
+    assert suggest("zlip", ["zlib", "gzip", "lz4"]) == "did you mean `zlib`, `gzip`?"

@@ -48,12 +48,12 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_name_that_could_leave_its_folder_is_no_codec_name(name: str) -> None:
+def test_a_name_that_is_not_safe_as_a_file_name_is_refused(name: str) -> None:
     assert not is_codec_name(name)
 
 
 @pytest.mark.parametrize("name", [None, 1, b"zlib", ["zlib"], True])
-def test_what_is_no_text_is_no_name(name: object) -> None:
+def test_a_name_is_text(name: object) -> None:
     assert not is_codec_name(name)
     assert not is_wire_name(name)
     assert not is_version(name)
@@ -74,7 +74,7 @@ def test_a_plain_name_is_a_wire_name(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["", "a.b", "9a", "-a", "a b", "a\n", "a/b", "é", "A" * 65, "a\0", "input.x"]
 )
-def test_a_name_that_wiring_could_not_tell_apart_is_no_wire_name(name: str) -> None:
+def test_a_name_that_is_ambiguous_in_wiring_is_refused(name: str) -> None:
     assert not is_wire_name(name)
 
 
@@ -150,7 +150,7 @@ def test_a_semantic_version_is_a_version(version: str) -> None:
         "1.0.0-" + "a" * 59,
     ],
 )
-def test_anything_else_is_no_version(version: str) -> None:
+def test_other_text_is_not_a_version(version: str) -> None:
     assert not is_version(version)
 
 

@@ -170,7 +170,7 @@ def _build_both(first: Path, second: Path, sdk: Path, say: Callable[[str], None]
 def _started(place: Path, changes: Mapping[str, str], *, umask: int) -> subprocess.Popen[str]:
     command: list[str | Path] = [
         # Without `-P` what stands in the current folder would be taken for what is installed.
-        *(sys.executable, "-P", "-m", "chonkle.cli", "build", place / "codec-src"),
+        *(sys.executable, "-P", "-m", "chonkle", "build", place / "codec-src"),
         *("--output", place / "codec", "--build-dir", place / "build"),
     ]
     # Zig's cache would give the second build what the first one compiled.

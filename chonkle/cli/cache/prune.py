@@ -9,7 +9,7 @@ from chonkle.cache.upkeep import Removed
 from chonkle.cache.upkeep import prune as prune_directory
 from chonkle.cli.cache.layers import demand_all_removed, own_layer
 from chonkle.cli.cache.listing import entry_document, entry_table
-from chonkle.cli.options import Age, Size
+from chonkle.cli.options import AGE, SIZE
 from chonkle.cli.output import print_json, print_lines, shown_entries, shown_size
 from chonkle.engine import wasmtime_version
 from chonkle.settings import Settings
@@ -18,13 +18,13 @@ from chonkle.settings import Settings
 @click.command
 @click.option(
     "--max-size",
-    type=Size(),
+    type=SIZE,
     metavar="SIZE",
     help="What all entries may take together, such as 500M.  [default: CHONKLE_CACHE_MAX_SIZE]",
 )
 @click.option(
     "--older-than",
-    type=Age(),
+    type=AGE,
     metavar="AGE",
     help="Remove also what was not used for so long, such as 12h or 30d.",
 )

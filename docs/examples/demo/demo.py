@@ -194,7 +194,7 @@ def run_pipeline(direction: str, data: bytes, environment: Mapping[str, str]) ->
         source, target = Path(temporary, "in"), Path(temporary, "out")
         source.write_bytes(data)
         command = (
-            *(sys.executable, "-m", "chonkle.cli", "run", str(PIPELINE)),
+            *(sys.executable, "-m", "chonkle", "run", str(PIPELINE)),
             *("--preference", BACKEND),
             *("--direction", direction, "--explain", "--json"),
             *("--input", f"bytes={source}", "--output", f"bytes={target}"),

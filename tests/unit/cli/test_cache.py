@@ -912,7 +912,7 @@ class TestPrune:
         ["--older-than 30", "--older-than d", "--older-than -1d", "--max-size lots", "everything"],
     )
     def test_what_is_no_size_and_no_age_is_a_usage_error(self, run: Run, words: str) -> None:
-        assert "Usage: chonkle cache prune" in run("prune", *words.split(), code=2).err
+        assert "see `chonkle cache prune --help`" in run("prune", *words.split(), code=2).err
 
 
 class TestClear:

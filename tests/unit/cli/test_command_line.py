@@ -36,16 +36,6 @@ def test_the_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert imported & HEAVY == set()
 
 
-def test_a_command_of_chonkle_s_own_does_not_look_for_others() -> None:
-    code = (
-        "import sys\n"
-        "from chonkle.cli import chonkle\n"
-        "chonkle(['run', '--help'], standalone_mode=False)\n"
-        "assert 'chonkle.cli.extensions' not in sys.modules\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -23,7 +23,7 @@ def handlers() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def test_ctrl_c_is_the_systems_while_python_cannot_look() -> None:
+def test_ctrl_c_has_the_default_action_where_python_cannot_handle_it() -> None:
     def fail() -> None:
         with interruptible():
             assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
@@ -36,7 +36,7 @@ def test_ctrl_c_is_the_systems_while_python_cannot_look() -> None:
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_who_ignores_a_signal_or_waits_for_it_goes_on_doing_so(handler: signal.Handlers) -> None:
+def test_a_signal_that_is_ignored_or_handled_stays_so(handler: signal.Handlers) -> None:
     for number, context in ((signal.SIGINT, interruptible), (signal.SIGTERM, terminable)):
         signal.signal(number, handler)
         with context():
@@ -45,7 +45,7 @@ def test_who_ignores_a_signal_or_waits_for_it_goes_on_doing_so(handler: signal.H
         assert signal.getsignal(number) is handler
 
 
-def test_sigterm_leaves_as_an_exception_does() -> None:
+def test_sigterm_raises_an_exception() -> None:
     with pytest.raises(SystemExit) as ended, terminable():
         os.kill(os.getpid(), signal.SIGTERM)
     assert ended.value.code == 143

@@ -17,7 +17,7 @@ def rows_of(**fields: Any) -> list[tuple[str, str]]:  # noqa: ANN401 - any JSON
     return described(Signature.from_json(document))
 
 
-def test_what_a_signature_says_stands_in_rows() -> None:
+def test_the_fields_of_a_signature_are_rows() -> None:
     assert rows_of(
         source="https://example.org/echo",
         license="MIT",
@@ -36,13 +36,13 @@ def test_what_a_signature_says_stands_in_rows() -> None:
 
 
 @pytest.mark.parametrize("nothing", [None, "", {}, [], " \n"])
-def test_what_it_does_not_say_has_no_row(nothing: object) -> None:
+def test_an_empty_field_has_no_row(nothing: object) -> None:
     assert rows_of() == []
     fields = ("description", "license", "source", "aliases")
     assert rows_of(**dict.fromkeys(fields, nothing)) == []
 
 
-def test_long_words_take_several_rows() -> None:
+def test_a_long_text_takes_several_rows() -> None:
     rows = rows_of(description="many words " * 40, license="L" * 300)
     assert [name for name, _ in rows] == ["description", *[""] * 5, "license"]
     assert max(len(text) for name, text in rows if name != "license") <= 85
@@ -58,12 +58,12 @@ def test_long_words_take_several_rows() -> None:
         ({"aliases": {"a\nb": {"c": None}}}, [("aliases", 'a b: {"c": null}')]),
     ],
 )
-def test_somebody_elses_words_may_be_anything(
+def test_a_field_may_be_any_json(
     fields: dict[str, object], expected: list[tuple[str, str]]
 ) -> None:
     assert rows_of(**fields) == expected
 
 
-def test_somebody_elses_words_may_be_endless() -> None:
+def test_a_field_may_be_very_long() -> None:
     rows = rows_of(description="x " * 500_000, aliases={"zarr_v3": ["x"] * 500_000})
     assert sum(len(text) for _, text in rows) < 5000

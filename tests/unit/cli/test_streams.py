@@ -43,7 +43,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("nowhere/new", "./nowhere/new"),
     ],
 )
-def test_one_file_has_many_names(folder: Path, one: str, other: str) -> None:
+def test_two_names_of_one_file_are_found(folder: Path, one: str, other: str) -> None:
     files = {"a": "elsewhere", "b": one, "c": other.format(folder=folder)}
     assert written_twice(files) == ("b", "c")
 
@@ -62,7 +62,7 @@ def test_one_file_has_many_names(folder: Path, one: str, other: str) -> None:
     ],
 )
 @pytest.mark.usefixtures("folder")
-def test_other_files_and_nowhere_may_stand_beside_each_other(one: str, other: str) -> None:
+def test_different_files_and_the_null_device_do_not_collide(one: str, other: str) -> None:
     assert written_twice({"a": one, "b": other}) is None
 
 

@@ -58,7 +58,7 @@ def test_optional_sections_may_be_left_out() -> None:
 
 
 @pytest.mark.parametrize("document", [None, [], "x", 1, True])
-def test_what_is_no_object_is_no_pipeline(document: object) -> None:
+def test_a_pipeline_is_an_object(document: object) -> None:
     with pytest.raises(PipelineError, match="not a pipeline, expected a JSON object"):
         Pipeline.from_json(document)
 
@@ -73,7 +73,7 @@ def test_what_is_no_object_is_no_pipeline(document: object) -> None:
         ("direction", [], "bad `direction`"),
         ("step", {}, "unknown field `step`, expected $schema, codec_id, constants,"),
         ("outputs", ..., "bad `outputs`, expected an object"),
-        ("outputs", {}, "no outputs, so nothing would come of it"),
+        ("outputs", {}, "no outputs, expected at least one"),
         ("sources", [], "bad `sources`, expected an object"),
         ("sources/predictor", 1, "bad source of codec `predictor`, expected a URI"),
         ("sources/..", "oci://x", "bad codec id in `sources`"),
@@ -158,7 +158,7 @@ def test_all_problems_are_found_together() -> None:
     ]
 
 
-def test_a_circle_of_steps_is_named() -> None:
+def test_a_cycle_of_steps_is_named() -> None:
     document = changed(DOCUMENT, "steps/zlib/inputs/bytes", "predictor.bytes")
     assert problems_of(document) == (
         "the steps form a cycle: `predictor` -> `zlib` -> `predictor`",
@@ -183,7 +183,7 @@ def test_a_reference_is_written_as_it_was_read(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", ".", "a", "a.", ".a", "a.b.c", "a b.c", "9.a", None, 1, []])
-def test_what_is_no_reference_is_none(text: object) -> None:
+def test_text_that_is_not_a_reference(text: object) -> None:
     assert WiringRef.parse(text) is None
 
 

@@ -223,7 +223,7 @@ def test_an_output_is_a_consumer_too() -> None:
     )
 
 
-def test_every_reason_against_a_direction_is_given_at_once() -> None:
+def test_all_reasons_against_a_direction_are_reported() -> None:
     composite = compose(
         {
             "x": (ONE, {"bytes": "input.bytes"}),
@@ -259,7 +259,7 @@ def test_a_parameter_computed_by_a_step_has_no_value_in_the_inverse() -> None:
     }
 
 
-def test_an_inverse_that_would_be_a_circle_is_refused() -> None:
+def test_an_inverse_that_would_be_a_cycle_is_refused() -> None:
     # Backwards, x needs the dictionary that y gives, and y the data that x gives.
     dictionary = signature({"bytes": BYTES, "dict": {**BYTES, "parameter": True}}, {"bytes": BYTES})
     composite = compose(
@@ -308,7 +308,7 @@ def test_all_problems_of_the_wiring_are_found_together() -> None:
 
 
 @pytest.mark.parametrize("direction", ["encode", "decode"])
-def test_a_missing_required_port_is_said_for_the_direction(direction: Direction) -> None:
+def test_a_missing_required_port_is_reported_for_the_direction(direction: Direction) -> None:
     composite = compose({"x": (WIDTH, {"bytes": "input.bytes"})}, {"bytes": "x.bytes"})
     verb = {"encode": "encoding", "decode": "decoding"}[direction]
     assert problems_of(make_plan, composite, direction) == (
@@ -461,7 +461,7 @@ def test_an_optional_input_left_out_leaves_a_nested_default(direction: Direction
 # Lifetimes
 
 
-def test_an_answer_is_closed_behind_its_last_reader() -> None:
+def test_a_result_is_freed_after_its_last_reader() -> None:
     composite = compose(
         {
             "s": (SPLIT, {"bytes": "input.bytes"}),
@@ -478,7 +478,7 @@ def test_an_answer_is_closed_behind_its_last_reader() -> None:
     assert dict(plan.steps[0].gives).keys() == {"a", "b"}
 
 
-def test_an_answer_that_nobody_reads_is_closed_at_once() -> None:
+def test_a_result_that_no_step_reads_is_freed_after_its_own_step() -> None:
     composite = compose(
         {"x": (ONE, {"bytes": "input.bytes"}), "y": (ONE, {"bytes": "input.bytes"})},
         {"bytes": "y.bytes"},
@@ -487,7 +487,7 @@ def test_an_answer_that_nobody_reads_is_closed_at_once() -> None:
     assert [(step.path, step.closes) for step in plan.steps] == [("x", (0,)), ("y", ())]
 
 
-def test_what_goes_to_outputs_alone_is_handed_out() -> None:
+def test_results_that_only_go_to_outputs_are_final() -> None:
     composite = compose(
         {"x": (ONE, {"bytes": "input.bytes"}), "y": (ONE, {"bytes": "x.bytes"})},
         {"bytes": "y.bytes", "also": "x.bytes"},

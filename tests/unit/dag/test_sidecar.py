@@ -23,7 +23,7 @@ def problems_of(*codecs: object) -> tuple[str, ...]:
     return caught.value.problems
 
 
-def test_the_linear_form_is_told_by_its_one_field() -> None:
+def test_the_linear_form_has_a_field_codecs() -> None:
     assert is_sidecar({"codecs": []})
     assert not is_sidecar({"codecs": [], "steps": {}})
     assert not is_sidecar({"steps": {}})
@@ -91,7 +91,7 @@ def test_configuration_may_be_left_out(configuration: object) -> None:
 
 
 @pytest.mark.parametrize("codecs", [None, {}, [], "zlib", ...])
-def test_what_has_no_codecs_is_refused(codecs: object) -> None:
+def test_a_list_without_codecs_is_refused(codecs: object) -> None:
     with pytest.raises(PipelineError, match="not a sidecar"):
         sidecar_pipeline({} if codecs is ... else {"codecs": codecs})
 

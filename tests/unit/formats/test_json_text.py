@@ -44,7 +44,7 @@ def parse(text: bytes | str) -> object:
         pytest.param('"\udc80"', "half of a surrogate pair", id="surrogate-in-text"),
     ],
 )
-def test_what_is_not_strict_json_is_refused(text: bytes | str, problem: str) -> None:
+def test_text_that_is_not_strict_json_is_refused(text: bytes | str, problem: str) -> None:
     with pytest.raises(PipelineError, match=r"^the document: ") as caught:
         parse(text)
     assert problem in str(caught.value)
@@ -66,7 +66,7 @@ def test_strict_json_is_parsed(text: bytes | str, value: object) -> None:
     assert parse(text) == value
 
 
-def test_the_class_that_was_asked_for_is_raised() -> None:
+def test_the_given_class_is_raised() -> None:
     with pytest.raises(SignatureError):
         parse_json(b"{", what="x", error=SignatureError)
 

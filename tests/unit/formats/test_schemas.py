@@ -282,7 +282,7 @@ def test_the_schemas_are_schemas(name: str) -> None:
     Draft202012Validator.check_schema(schema_of(name))
 
 
-def test_the_schemas_share_their_words() -> None:
+def test_the_schemas_share_their_definitions() -> None:
     pipeline, signature = schema_of("pipeline")["$defs"], schema_of("signature")["$defs"]
     shared = pipeline.keys() & signature.keys()
     assert {"codecName", "wireName", "port", "portType"} <= shared
@@ -346,7 +346,7 @@ JSON_VALUES = st.recursive(
 
 
 @given(st.data())
-def test_one_changed_value_is_judged_alike(data: st.DataObject) -> None:
+def test_schema_and_parser_agree_on_one_changed_value(data: st.DataObject) -> None:
     name, original = data.draw(st.sampled_from([("signature", SIGNATURE), ("pipeline", GRAPH)]))
     path = data.draw(st.sampled_from(list(paths_of(original))))
     document = changed(original, path, data.draw(JSON_VALUES | st.just(...)))
@@ -372,7 +372,7 @@ def test_every_signature_of_ours_is_valid() -> None:
         assert problems == [], path
 
 
-def test_what_chonkle_writes_is_valid() -> None:
+def test_a_signature_that_chonkle_writes_is_valid() -> None:
     written = Signature.from_json(SIGNATURE).to_json()
     VALIDATORS["signature"].validate(written)
     assert Signature.from_json(written) == Signature.from_json(SIGNATURE)

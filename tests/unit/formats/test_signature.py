@@ -82,14 +82,14 @@ DOCUMENT: dict[str, Any] = {
         ("inputs/count", {"type": "int"}, "`count` is both a parameter and an output"),
     ],
 )
-def test_what_is_wrong_is_named(path: str, value: object, words: str) -> None:
+def test_a_wrong_field_is_named(path: str, value: object, words: str) -> None:
     with pytest.raises(SignatureError, match=words) as caught:
         Signature.from_json(changed(DOCUMENT, path, value), what="page.wasm")
     assert str(caught.value).startswith("page.wasm: ")
 
 
 @pytest.mark.parametrize("document", [None, [], "x", 1, True])
-def test_what_is_no_object_is_refused(document: object) -> None:
+def test_a_signature_is_an_object(document: object) -> None:
     with pytest.raises(SignatureError, match="signature: not an object"):
         Signature.from_json(document)
 
@@ -227,6 +227,6 @@ def test_a_signature_inside_a_nested_component_is_not_the_components_own() -> No
         lambda wasm: with_custom_section(wasm, "x", b""),
     ],
 )
-def test_what_is_no_wasm_is_refused(read: Callable[[bytes], object]) -> None:
+def test_other_bytes_than_wasm_are_refused(read: Callable[[bytes], object]) -> None:
     with pytest.raises(WasmFormatError, match="not a WebAssembly binary"):
         read(TEXT)

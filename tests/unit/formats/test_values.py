@@ -58,7 +58,7 @@ def test_other_values_do_not_belong_to_a_type(port_type: str) -> None:
 
 
 @pytest.mark.parametrize("port_type", ["bytes", "", "uint8", "int[]"])
-def test_nothing_is_a_scalar_of_another_type(port_type: str) -> None:
+def test_other_types_have_no_scalar_values(port_type: str) -> None:
     assert not is_value(1, port_type)
     assert not is_value(b"", port_type)
 
@@ -78,7 +78,7 @@ def test_a_scalar_travels_as_compact_ascii_json(value: object, text: bytes) -> N
     assert encode_scalar(value) == text
 
 
-def test_a_value_that_json_cannot_say_is_not_written() -> None:
+def test_a_value_that_json_does_not_have_is_not_written() -> None:
     with pytest.raises(ValueError, match="JSON"):
         encode_scalar(math.nan)
 
@@ -98,7 +98,7 @@ def test_a_value_that_json_cannot_say_is_not_written() -> None:
         (b"1", "bytes", "level: wrong type"),
     ],
 )
-def test_text_that_is_no_value_is_refused(text: bytes, port_type: str, message: str) -> None:
+def test_text_of_another_type_is_refused(text: bytes, port_type: str, message: str) -> None:
     with pytest.raises(PipelineError) as caught:
         check_scalar(text, port_type, what="level")
     assert str(caught.value).startswith(message)
@@ -138,7 +138,7 @@ json_values = st.recursive(
 
 
 @given(json_values, st.sampled_from(SCALAR_TYPES))
-def test_what_belongs_to_a_type_comes_back_from_its_text(value: object, port_type: str) -> None:
+def test_a_value_of_a_type_round_trips(value: object, port_type: str) -> None:
     assert "\n" not in shown(value)
     assert len(shown(value)) <= 62
     if is_value(value, port_type):

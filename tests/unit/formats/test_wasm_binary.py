@@ -132,7 +132,7 @@ def test_a_custom_section_is_replaced_and_not_doubled() -> None:
     assert with_custom_section(written, "x", b"4") == written
 
 
-def test_what_looks_like_a_custom_section_inside_another_is_none() -> None:
+def test_custom_sections_within_other_sections_do_not_count() -> None:
     inner = custom("x", b"1")
     data = COMPONENT + section(1, CORE + inner) + custom("y", inner) + section(4, COMPONENT + inner)
     assert custom_sections(data, "x") == []

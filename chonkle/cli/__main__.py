@@ -1,5 +1,0 @@
-"""`python -m chonkle.cli`: the command line without an installed script."""
-
-from chonkle.cli import main
-
-main()
