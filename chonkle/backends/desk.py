@@ -32,7 +32,7 @@ from chonkle.backends.guest import (
     room_for_one_more,
 )
 from chonkle.cache.aot import AotCache, Binary
-from chonkle.cache.native import ModuleCompiler
+from chonkle.cache.compilers import ModuleCompiler
 from chonkle.digest import Digest
 from chonkle.engine import Engine
 from chonkle.errors import CodecTrap

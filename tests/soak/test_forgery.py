@@ -29,7 +29,7 @@ def test_a_forged_entry_does_not_reach_wasmtime(
         refused = {"answer": RIGHT, "asked wasmtime": 0, "messages": 1, "loaded": 0}
         assert looked["with the key"] == refused, name
     # What is refused above is a perfect forgery: without a key it is believed.
-    believed = report["a plain seal"]["without a key"]
+    believed = report["a plain digest"]["without a key"]
     assert believed == {**genuine, "answer": FORGED}
     assert len(report) == 10
     record_property("measured", f"{len(report)} forgeries, none reached wasmtime")

@@ -265,7 +265,7 @@ def test_parts_of_an_image_that_are_shut_are_doubts(decode: Decoder, shared: Pat
     image = shared / "image"
     decode(environment={"CHONKLE_CACHE_DIR": image})
     open_to_all(image)
-    for shard in (image / "aot-v2").iterdir():
+    for shard in (image / "aot-v3").iterdir():
         if shard.is_dir():
             shard.chmod(0o700)
     layers = {

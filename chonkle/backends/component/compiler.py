@@ -15,7 +15,7 @@ from wasmtime import component as wasm_component
 from chonkle.backends.component.flatten import plan_component
 from chonkle.backends.component.interface import INTERFACE, check_interface
 from chonkle.backends.component.plan import ComponentPlan
-from chonkle.cache.native import ArtifactSource, load_native
+from chonkle.cache.compilers import ArtifactSource, load_native
 from chonkle.engine import EngineConfig, base_settings
 from chonkle.errors import WasmFormatError
 from chonkle.formats.component_binary import Unsupported

@@ -1,4 +1,4 @@
-"""`chonkle cache`: the native code that is kept. One file for each command, as above."""
+"""`chonkle cache`: the cache of native code. One file for each command."""
 
 import click
 
@@ -6,7 +6,7 @@ from chonkle.cli import LazyGroup
 
 _COMMANDS = {
     "info": "chonkle.cli.cache.info:info",
-    "list": "chonkle.cli.cache.listing:listing",
+    "list": "chonkle.cli.cache.list_:list_",
     "warm": "chonkle.cli.cache.warm:warm",
     "verify": "chonkle.cli.cache.verify:verify",
     "prune": "chonkle.cli.cache.prune:prune",
@@ -19,12 +19,12 @@ _COMMANDS = {
 @click.group(
     cls=LazyGroup,
     places=_COMMANDS,
-    short_help="Look after the cache of native code.",
+    short_help="Manage the cache of native code.",
 )
 def cache() -> None:
     """Look at the cache of native code, fill it, check it and empty it.
 
-    A codec is compiled the first time that it is used, and loaded from the cache after that.
+    A codec is compiled at its first use, and loaded from the cache after that.
 
     \b
     Examples:

@@ -26,7 +26,7 @@ from chonkle.resolver import Resolution, Resolver
 from chonkle.session import Session
 from chonkle.settings import Settings
 
-# Any time limit makes code that can be interrupted, and it is the same code for all of them.
+# All time limits share the same interruptible code.
 _LIMITS: dict[EngineName, Limits] = {"default": Limits(), "interruptible": Limits(timeout_s=1.0)}
 
 type Result = Literal["compiled", "present", "native", "failed"]
@@ -52,10 +52,10 @@ def warm(
     as_json: bool,
     **options: Any,  # noqa: ANN401 - click's options
 ) -> None:
-    """Compile codecs into the cache, several at once; without arguments all that are wasm.
+    """Compile codecs into the cache, several at once; without arguments all wasm codecs.
 
     An argument is a pipeline file, a codec, an implementation with or without its version, a wasm
-    file, or a directory laid out like the codec store.
+    file, or a directory with the layout of the codec store.
 
     \b
     Examples:
@@ -82,8 +82,8 @@ def warm(
         _Warmed(codec_id=codec_id, problem=str(bad.failure))
         for codec_id, bad in selection.bad_files
     ]
-    # Shared, so that what is wrong with the cache is said once. To be found here is no use.
-    layers = CacheLayers(settings.cache, is_counting=False)
+    # Shared, so that a problem of the cache is reported once.
+    layers = CacheLayers(settings.cache)
     warmed += work_through(jobs, partial(_warm, settings, layers), label="compiling")
     if as_json:
         print_json([asdict(each) for each in warmed])
@@ -97,11 +97,11 @@ def warm(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Warmed:
-    """What became of one codec.
+    """The result for one codec.
 
     Attributes:
         codec_id: what it does.
-        implementation: who made it, and its version; None for a file that is no codec.
+        implementation: its implementation and version; None for a bad file.
         backend: what runs it.
         engine: which engine the code is for.
         result: `compiled`, `present`, `failed`, or `native`, which needs no compiling.
@@ -129,7 +129,7 @@ def _warm(settings: Settings, layers: CacheLayers, job: tuple[Resolution, Engine
     codec = replace(codec, engine=engine)
     started = time.perf_counter()
     try:
-        # One of its own, for a session compiles under a lock.
+        # A session of its own, because a session compiles under a lock.
         with Session(
             cache=layers,
             prepared_calls=settings.prepared_calls,

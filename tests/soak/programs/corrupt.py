@@ -21,8 +21,8 @@ from heard import Heard
 from subjects import COMPILERS, ask, open_cache, wasm_of
 
 from chonkle.cache.directory import CacheDirectory
-from chonkle.cache.record import Seal
-from chonkle.cache.upkeep import prune
+from chonkle.cache.record import Authenticator
+from chonkle.cache.trimming import prune
 from chonkle.digest import Digest
 from chonkle.engine import Engine, EngineConfig, wasmtime_version
 
@@ -59,7 +59,7 @@ class Trial:
         """Do damage and look; gives what is wrong with what comes of it."""
         self._restore()
         damage(self._target())
-        directory = CacheDirectory(self._root, seal=Seal())
+        directory = CacheDirectory(self._root, authenticator=Authenticator())
         # Whoever looks at the whole cache comes through as well.
         for _ in directory.entries():
             pass
@@ -101,7 +101,9 @@ class Trial:
         return open_cache(self._root, self._engine).key(self._kind, digest)
 
     def _target(self) -> Target:
-        mine, other = (next(self._root.rglob(f"{self._key(each)}.toml")) for each in (MINE, OTHER))
+        mine, other = (
+            next(self._root.rglob(f"{self._key(each)}.record")) for each in (MINE, OTHER)
+        )
         paths = [
             [record.parent / each["name"] for each in read_table(record)["artifacts"]]
             for record in (mine, other)

@@ -25,8 +25,8 @@ from heard import Heard
 from subjects import ask, leftovers, open_cache, wasm_of
 
 from chonkle.cache.directory import CacheDirectory
-from chonkle.cache.record import Seal
-from chonkle.cache.upkeep import prune
+from chonkle.cache.record import Authenticator
+from chonkle.cache.trimming import prune
 from chonkle.digest import Digest
 from chonkle.engine import Engine, wasmtime_version
 
@@ -57,7 +57,7 @@ class Scene:
         self._heard = Heard()
 
     def directory(self, root: Path) -> CacheDirectory:
-        return CacheDirectory(root, seal=Seal())
+        return CacheDirectory(root, authenticator=Authenticator())
 
     def key(self, kind: str, number: int) -> str:
         return open_cache(None, self._engine).key(kind, Digest.blake3(wasm_of(kind, number)))
@@ -74,7 +74,7 @@ class Scene:
     def lose_record(self, kind: str) -> None:
         """Have an entry whose artifacts are there already."""
         self.use(kind)
-        next(self.root.rglob("*.toml")).unlink()
+        next(self.root.rglob("*.record")).unlink()
 
     def damage(self, kind: str) -> None:
         """Have an entry that is written again while its old record is there."""
