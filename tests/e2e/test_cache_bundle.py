@@ -163,11 +163,11 @@ def test_a_key_vouches_for_a_bundle(
     tmp_path: Path, tile: Tile, command: list[str], bundle: Path, chonkle: Callable[..., Any]
 ) -> None:
     keyed = {"CHONKLE_CACHE_DIR": str(tmp_path / "keyed"), "CHONKLE_CACHE_KEY": KEY}
-    # As whoever looked at the bundle decides; from here on the key speaks for it.
+    # Accepted by the user; from here on the key authenticates it.
     chonkle("cache", "import", bundle, ALLOW, environment=keyed)
-    chonkle("cache", "export", "sealed.tar", environment=keyed)
+    chonkle("cache", "export", "keyed.tar", environment=keyed)
     goal = only(tmp_path / "goal", CHONKLE_CACHE_KEY=KEY)
-    chonkle("cache", "import", "sealed.tar", environment={**goal, "CHONKLE_AOT": "auto"})
+    chonkle("cache", "import", "keyed.tar", environment={**goal, "CHONKLE_AOT": "auto"})
     check_run(chonkle, command, tile, goal)
 
 
@@ -187,7 +187,7 @@ def loose(tmp_path: Path) -> Path:
         pytest.param(
             ("import", "codecs.tar"),
             {},
-            f"it is not authenticated, and whoever made it could run code as you; hint: set "
+            f"it is not authenticated, and its author could run code as you; hint: set "
             f"CHONKLE_CACHE_KEY to one key for export and import, or give {ALLOW} if you trust",
             id="not-authenticated",
         ),

@@ -1,4 +1,4 @@
-"""Caches that cannot be written: baked into an image, mounted read-only, or somebody else's.
+"""Caches that cannot be written: in an image, mounted read-only, or of another user.
 
 Tests often run as root, whom modes do not bind. So what is to be read-only is mounted so, in a
 namespace that ends with the process, and what is to be forbidden is tried as another user.

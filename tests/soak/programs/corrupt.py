@@ -2,8 +2,8 @@
 
 corrupt.py KIND ROUNDS SEED FOLDER
 
-It says what it is about to do before it does it, so that whoever started it knows what a crash was
-about. The last line is JSON: how often each way was tried, and a line for each that went wrong.
+It prints each step before doing it, so that a crash can be attributed. The last line is JSON: how
+often each way was tried, and a line for each that went wrong.
 """
 
 import faulthandler
@@ -60,7 +60,7 @@ class Trial:
         self._restore()
         damage(self._target())
         directory = CacheDirectory(self._root, authenticator=Authenticator())
-        # Whoever looks at the whole cache comes through as well.
+        # Listing the whole cache works as well.
         for _ in directory.entries():
             pass
         if self._chance.random() < 0.25:
@@ -115,7 +115,7 @@ def main() -> None:
     kind, rounds, seed, folder = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
     # What reaches the disk is of no interest here, and takes most of the time.
     os.fsync = lambda _: None  # type: ignore[assignment]
-    trial = Trial(kind, folder, random.Random(seed))  # noqa: S311 - nobody is to be kept out
+    trial = Trial(kind, folder, random.Random(seed))  # noqa: S311 - not a secret
     tried: Counter[str] = Counter()
     wrong = []
     for name, expected, damage in [*ways(kind)] * rounds:

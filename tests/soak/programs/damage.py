@@ -359,7 +359,7 @@ def _beside() -> Iterator[Way]:
         return damage
 
     for name, place in PLACES.items():
-        # Who may not open a lock is told that as well.
+        # An unreadable lock gives a second message.
         if name != "not readable":
             yield f"lock: {name}, and an empty artifact", DOUBT, lock(place)
     yield "shard: a link to a copy", DOUBT, shard(lambda path, moved: path.symlink_to(moved))

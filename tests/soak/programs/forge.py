@@ -1,8 +1,8 @@
-"""Forges entries as somebody would who may write to a cache, knows its format and lacks its key.
+"""Forges entries: with write access to a cache, knowing its format, without its key.
 
 forge.py KIND FOLDER
 
-Each forgery is looked at twice: by who has no key, and by who has the owner's. The last line is
+Each forgery is tried twice: without a key, and with the owner's. The last line is
 JSON: for each forgery what both came to, and how often wasmtime was asked to load native code.
 """
 
@@ -123,7 +123,7 @@ def main() -> None:
     for number, (name, _) in enumerate(forgeries(next(root.rglob("*.record")), artifacts)):
         looked = {}
         for who, authenticator in (("without a key", Authenticator()), ("with the key", OWNER)):
-            # Anew for each: whoever does not believe an entry writes one.
+            # Anew for each, because a refused entry is replaced.
             forge = list(forgeries(write_genuine(), artifacts))[number][1]
             forge()
             looked[who] = look(authenticator)

@@ -43,7 +43,7 @@ STEPS = frozenset(
 
 
 class Scene:
-    """A cache, what is done to it by who is killed, and what must be true of it afterwards.
+    """A cache, what a killed process did to it, and what must be true of it afterwards.
 
     Args of the constructor:
         root: the cache.
@@ -205,7 +205,7 @@ def kill_at_steps(scene: Scene, stride: int) -> int:
 def kill_at_moments(scene: Scene, count_: int, chance: random.Random) -> int:
     """Kill at any moment; gives how often."""
     for number in range(count_):
-        own = random.Random(chance.random())  # noqa: S311 - nobody is to be kept from guessing
+        own = random.Random(chance.random())  # noqa: S311 - not a secret
         child = start(partial(scene.do_anything, own))
         time.sleep(chance.uniform(0, MOMENT_S))
         os.kill(child, signal.SIGKILL)
@@ -218,7 +218,7 @@ def kill_at_moments(scene: Scene, count_: int, chance: random.Random) -> int:
 
 def main() -> None:
     how, *numbers, folder = sys.argv[1:]
-    # Only who is killed waits for the disk, which is most of what can be interrupted.
+    # Only the killed process syncs to the disk, which takes most of its time.
     os.fsync = lambda _: None  # type: ignore[assignment]
     scene = Scene(Path(folder) / "cache")
     # What is imported late is imported here, once.
@@ -228,7 +228,7 @@ def main() -> None:
     if how == "steps":
         kills = kill_at_steps(scene, int(numbers[0]))
     else:
-        chance = random.Random(int(numbers[1]))  # noqa: S311 - nobody is to be kept from guessing
+        chance = random.Random(int(numbers[1]))  # noqa: S311 - not a secret
         kills = kill_at_moments(scene, int(numbers[0]), chance)
     json.dump({"kills": kills, "left": scene.left, "wrong": scene.wrong}, sys.stdout)
 

@@ -26,7 +26,7 @@ from chonkle.cache.trimming import prune
 from chonkle.engine import Engine, wasmtime_version
 
 NUMBER = 42
-# Who waits as long as that waits for ever, and is ended by the other.
+# A process that waits this long hangs, and is killed by the other.
 FOR_EVER_S, HANG_S = 86400.0, 60
 SHORT_S = 0.3
 BUDGET_BYTES = 1 << 30

@@ -85,7 +85,7 @@ def test_nothing_is_written_where_others_write(tmp_path: Path) -> None:
 
 
 @posix
-def test_nothing_is_made_in_somebody_elses_home(
+def test_nothing_is_made_in_the_home_of_another_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As root finds it who took over another user's environment.
@@ -280,7 +280,7 @@ def test_only_a_directory_of_the_system_may_be_roots(
 ) -> None:
     record = write_entry()
     owner = os.geteuid()
-    # Not the real one: a program that runs as root for somebody else must not believe them.
+    # The effective user counts, not the real one.
     monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
     own = CacheDirectory(directory.root, authenticator=Authenticator())
     with pytest.raises(UntrustedError, match=f"belongs to user {owner}, not to {owner + 1}"):
@@ -381,7 +381,7 @@ def lengthen_record(directory: CacheDirectory, record: Record) -> None:
         (lengthen_record, "the record is longer than"),
     ],
 )
-def test_a_record_that_others_could_have_put_there_is_a_doubt(
+def test_a_record_that_other_users_could_have_written_is_invalid(
     directory: CacheDirectory,
     write_entry: WriteEntry,
     spoil: Callable[[CacheDirectory, Record], None],
@@ -422,7 +422,7 @@ def loosen_artifact(path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("index", [0, 1])
-def test_an_artifact_that_is_not_what_was_written_is_a_doubt(
+def test_an_artifact_that_is_not_what_was_written_is_invalid(
     directory: CacheDirectory,
     write_entry: WriteEntry,
     spoil: Callable[[Path], None],
@@ -437,7 +437,7 @@ def test_an_artifact_that_is_not_what_was_written_is_a_doubt(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a file that cannot be read")
-def test_a_disk_that_fails_is_a_doubt(
+def test_an_entry_on_a_failing_disk_is_invalid(
     directory: CacheDirectory, write_entry: WriteEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = write_entry(contents=(b"",))
@@ -491,7 +491,7 @@ def test_entries_come_in_the_order_of_their_keys_with_what_they_take(
         assert entry.size_bytes == 11 + record_path(directory, entry.record).stat().st_size
 
 
-def test_an_entry_that_is_not_believed_is_listed_with_the_reason(
+def test_an_invalid_entry_is_listed_with_the_reason(
     directory: CacheDirectory, write_entry: WriteEntry
 ) -> None:
     broken, orphan = write_entry("broken"), write_entry("orphan", (b"12345",))
@@ -541,9 +541,7 @@ def test_entries_behind_a_link_are_not_seen(
     assert (directory.root / "real" / f"{record.key}.record").exists()
 
 
-def test_a_directory_that_somebody_deleted_is_empty(
-    tmp_path: Path, write_entry: WriteEntry
-) -> None:
+def test_a_deleted_directory_is_empty(tmp_path: Path, write_entry: WriteEntry) -> None:
     directory = CacheDirectory(tmp_path / "none", authenticator=Authenticator())
     assert list(directory.entries()) == []
     assert collect(directory, now=NOW) == 0
@@ -651,11 +649,11 @@ def test_what_is_deeper_than_anything_of_ours_stays(
     record = write_entry()
     path = record_path(directory, record)
     path.unlink()
-    (path / "of" / "somebody").mkdir(parents=True)
+    (path / "of" / "another").mkdir(parents=True)
     with pytest.raises(OSError, match="of"):
         directory.remove(record.key)
-    assert (path / "of" / "somebody").is_dir()
-    (path / "of" / "somebody").rmdir()
+    assert (path / "of" / "another").is_dir()
+    (path / "of" / "another").rmdir()
     (path / "of").rmdir()
     (path / "file").write_bytes(b"")
     write_entry()
@@ -710,7 +708,7 @@ def test_where_there_are_no_locks_only_old_leftovers_are_collected(
     assert collect(directory, now=NOW + HOUR_S / 2) == 0
     assert collect(directory, now=NOW + HOUR_S * 2) == 3
     assert not left.exists()
-    # Somebody may be about to write its record.
+    # A writer may be about to write its record.
     assert artifact_path(directory, record).exists()
 
 

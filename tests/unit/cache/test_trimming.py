@@ -136,7 +136,7 @@ def test_code_for_another_wasmtime_has_a_grace(
     assert remaining(directory, names) == {"current"}
 
 
-def test_what_is_not_believed_has_the_same_grace(
+def test_an_invalid_entry_has_the_same_grace(
     directory: CacheDirectory, write_entry: WriteEntry
 ) -> None:
     record = write_entry("broken", written_at=NOW)
@@ -144,8 +144,8 @@ def test_what_is_not_believed_has_the_same_grace(
     path.write_bytes(b"nonsense")
     os.utime(path, (NOW, NOW))
     other = CacheDirectory(directory.root, authenticator=Authenticator(b"k" * 32))
-    write_entry("sealed otherwise", into=other, written_at=NOW)
-    names = ["broken", "sealed otherwise"]
+    write_entry("of another key", into=other, written_at=NOW)
+    names = ["broken", "of another key"]
     assert prune_at(directory, NOW + STALE_GRACE_S).entries == 0
     assert remaining(directory, names) == set(names)
     assert prune_at(directory, NOW + STALE_GRACE_S + 1).entries == 2
@@ -173,7 +173,7 @@ def test_what_dead_writers_left_goes_and_is_counted(
     assert remaining(directory, ["dead", "alive"]) == {"alive"}
 
 
-def test_what_somebody_is_writing_stays_and_is_not_counted(
+def test_an_entry_that_is_being_written_stays_and_is_not_counted(
     directory: CacheDirectory, write_entry: WriteEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_entry("busy", written_at=NOW)
@@ -224,7 +224,7 @@ def test_clearing_removes_everything(directory: CacheDirectory, write_entry: Wri
     assert list(directory.entries()) == []
 
 
-def test_clearing_leaves_what_somebody_is_writing(
+def test_clearing_leaves_entries_that_are_being_written(
     directory: CacheDirectory, write_entry: WriteEntry
 ) -> None:
     write_entry("idle")

@@ -151,7 +151,7 @@ def test_a_directory_below_one_that_others_write_to_is_not_trusted(tmp_path: Pat
     assert f"{parent}, above it, may be written by others" == problem(
         check_ownership, path, owners=ME
     )
-    # Nobody may rename another's entries in a sticky directory.
+    # In a sticky directory, users may rename only their own files.
     parent.chmod(0o1777)
     assert problem(check_ownership, path, owners=ME) is None
 
@@ -279,7 +279,7 @@ def test_what_others_could_have_written_is_not_opened(tmp_path: Path) -> None:
     path, link, pipe = tmp_path / "a", tmp_path / "link", tmp_path / "pipe"
     path.write_bytes(b"")
     link.symlink_to(path)
-    # Nobody writes to it: opening it must not wait.
+    # Without a writer, opening it must not wait.
     os.mkfifo(pipe)
     with pytest.raises(OSError, match="link"):
         open_trusted(link, owners=ME)
