@@ -12,7 +12,8 @@
           .<key>*.tmp                         unfinished; garbage when the writer died
 
 The contents of records and artifacts never change: other processes have them mapped. Reading takes
-no lock. An entry is removed record first, so that no reader begins to load it.
+no lock. An entry is removed record first, so that no reader begins to load it. All methods raise
+OSError as the file system does.
 """
 
 import errno
@@ -89,16 +90,6 @@ class Entry:
         """Its key."""
         return self.files.key
 
-    @property
-    def size_bytes(self) -> int:
-        """The length of its files together."""
-        return self.files.size_bytes
-
-    @property
-    def used_at(self) -> float:
-        """When it was last used, or else written, in seconds since the epoch."""
-        return self.files.used_at
-
 
 class CacheDirectory:
     """One directory of entries: the user's own, or one of the system that is only read.
@@ -112,13 +103,7 @@ class CacheDirectory:
     def __init__(
         self, root: Path, *, authenticator: Authenticator, is_system: bool = False
     ) -> None:
-        """Name a directory; nothing is read or made yet.
-
-        Args:
-            root: the directory.
-            authenticator: how its records are authenticated.
-            is_system: it may also belong to root, and is never written to.
-        """
+        """Name a directory; nothing is read or made yet."""
         self.root = root
         self.authenticator = authenticator
         self.is_system = is_system
@@ -134,11 +119,7 @@ class CacheDirectory:
         self._owners = (*own, 0) if own and is_system else own
 
     def exists(self) -> bool:
-        """Whether there is anything in the format that this version reads.
-
-        Raises:
-            OSError: as the file system says.
-        """
+        """Whether there is anything in the format that this version reads."""
         # Not `is_dir`, which takes a directory that may not be read for a missing one.
         try:
             return stat.S_ISDIR(self._entries.stat().st_mode)
@@ -150,7 +131,6 @@ class CacheDirectory:
 
         Raises:
             UntrustedError: when other users could put native code there; nothing is made then.
-            OSError: as the file system says.
         """
         # Checked first: root makes nothing in the home of the user whose environment it inherited.
         above = next((path for path in self._given.parents if path.exists()), self._given)
@@ -177,7 +157,6 @@ class CacheDirectory:
 
         Raises:
             UntrustedError: when another user could.
-            OSError: as the file system says.
         """
         self._trusted = None
         with suppress(FileNotFoundError):
@@ -227,12 +206,7 @@ class CacheDirectory:
         return [shard / artifact.name for artifact in record.artifacts]
 
     def note_use(self, key: str, *, now: float) -> None:
-        """Note that an entry was used, at most hourly; a failure to note it is ignored.
-
-        Args:
-            key: its key.
-            now: the time, in seconds since the epoch.
-        """
+        """Note that an entry was used now, at most hourly; a failure to note it is ignored."""
         if self.is_system:
             return
         with suppress(OSError, OverflowError):
@@ -245,22 +219,13 @@ class CacheDirectory:
 
         Raises:
             TimeoutError: when another process holds it longer.
-            OSError: as the file system says.
         """
         path = self._make_shard(key) / f"{key}.lock"
         self._replace_untrusted(path, is_right=stat.S_ISREG)
         return locked(path, timeout_s=timeout_s)
 
     def write(self, record: Record, contents: Iterable[bytes]) -> None:
-        """Write an entry, the record last.
-
-        Args:
-            record: what it is.
-            contents: the bytes of its artifacts.
-
-        Raises:
-            OSError: as the file system says.
-        """
+        """Write an entry with the contents of its artifacts, the record last."""
         shard = self._make_shard(record.key)
 
         def write(name: str, content: bytes) -> None:
@@ -278,21 +243,13 @@ class CacheDirectory:
             raise
 
     def files(self) -> Iterator[EntryFiles]:
-        """List the files of every entry, in the order of the keys, without opening any.
-
-        Raises:
-            OSError: as the file system says.
-        """
+        """List the files of every entry, in the order of the keys, without opening any."""
         with suppress(FileNotFoundError):
             self._require_trust()
         return list_entries(self._entries)
 
     def entries(self) -> Iterator[Entry]:
-        """Give every entry, in the order of the keys, valid or not.
-
-        Raises:
-            OSError: as the file system says.
-        """
+        """Give every entry, in the order of the keys, valid or not."""
         for files in self.files():
             if files.is_more_than_a_lock:
                 record, problem = None, None
@@ -311,9 +268,6 @@ class CacheDirectory:
 
         Returns:
             How many bytes that freed; 0 where another process is writing it.
-
-        Raises:
-            OSError: as the file system says.
         """
         with ExitStack() as held:
             try:
@@ -347,9 +301,6 @@ class CacheDirectory:
 
         Returns:
             How many bytes that freed.
-
-        Raises:
-            OSError: as the file system says.
         """
         if files.has_record and not files.unfinished:
             return 0
@@ -374,11 +325,7 @@ class CacheDirectory:
         return None
 
     def note_trimmed(self, *, now: float) -> None:
-        """Note the time of a trimming.
-
-        Raises:
-            OSError: as the file system says.
-        """
+        """Note the time of a trimming."""
         self._require_trust()
         path = self._entries / "trimmed"
         self._replace_untrusted(path, is_right=stat.S_ISREG)
@@ -396,7 +343,6 @@ class CacheDirectory:
         Raises:
             FileNotFoundError: when there is no directory of entries.
             UntrustedError: when other users could have put native code there.
-            OSError: as the file system says.
         """
         status = self._entries.lstat()
         # Always, because inode numbers are reused.

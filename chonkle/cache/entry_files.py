@@ -35,12 +35,7 @@ class EntryFiles:
 
     @classmethod
     def of(cls, key: str, files: Mapping[str, os.stat_result]) -> Self:
-        """Sum up files.
-
-        Args:
-            key: their key.
-            files: name -> status, at least one.
-        """
+        """Sum up the files of a key: name -> status, at least one."""
         dated = files.get(f"{key}{RECORD_SUFFIX}") or next(iter(files.values()))
         return cls(
             key=key,
@@ -74,9 +69,6 @@ def list_entries(entries: Path) -> Iterator[EntryFiles]:
 
     Args:
         entries: the directory of the format, with a directory for each first two digits.
-
-    Raises:
-        OSError: as the file system says.
     """
     for shard in shards(entries):
         with suppress(PermissionError):
@@ -84,27 +76,13 @@ def list_entries(entries: Path) -> Iterator[EntryFiles]:
 
 
 def shards(entries: Path) -> list[Path]:
-    """Give the paths that are named like directories of entries, in order.
-
-    Args:
-        entries: the directory of the format.
-
-    Raises:
-        OSError: as the file system says.
-    """
+    """Give the paths in the directory of the format that are named like shards, in order."""
     names = sorted(found.name for found in _scanned(entries))
     return [entries / name for name in filter(_SHARD.fullmatch, names)]
 
 
 def list_shard(shard: Path) -> list[EntryFiles]:
-    """List the files of each key of one directory, in the order of the keys.
-
-    Args:
-        shard: the directory; a link counts as empty.
-
-    Raises:
-        OSError: as the file system says.
-    """
+    """List the files of each key of one shard, in the order of the keys; a link counts as empty."""
     if shard.is_symlink() or not shard.is_dir():
         return []
     found: dict[str, dict[str, os.stat_result]] = {}

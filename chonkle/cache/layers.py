@@ -46,12 +46,7 @@ class CacheLayers:
     """
 
     def __init__(self, config: CacheConfig, *, clock: Callable[[], float] = time.time) -> None:
-        """Name the directories.
-
-        Args:
-            config: which they are.
-            clock: gives the time in seconds since the epoch.
-        """
+        """Name the directories; nothing is read or made yet."""
         self.config = config
         self.clock = clock
         self._warned = False

@@ -152,9 +152,6 @@ def survey(directory: CacheDirectory, machine: Machine) -> list[EntryStatus]:
     Args:
         directory: a directory that exists and is trusted.
         machine: what entries must be compiled for.
-
-    Raises:
-        OSError: as the file system says.
     """
     return sorted((_status(directory, entry, machine) for entry in directory.entries()), key=_rank)
 
@@ -222,5 +219,5 @@ class Totals:
             entries=len(every) - statuses.count("unfinished"),
             stale=statuses.count("stale"),
             invalid=statuses.count("invalid"),
-            size_bytes=sum(each.entry.size_bytes for each in every),
+            size_bytes=sum(each.entry.files.size_bytes for each in every),
         )

@@ -1,7 +1,7 @@
 """Trimming the user's own cache directory: garbage, stale entries, and the size.
 
 A process that compiled something trims, at most once a day, so that reading a warm cache costs
-nothing more.
+nothing more. All functions raise OSError as the file system does.
 """
 
 from dataclasses import dataclass
@@ -43,9 +43,6 @@ def trim_if_due(
 
     Returns:
         What was removed; None where it was not due.
-
-    Raises:
-        OSError: as the file system says.
     """
     last = directory.last_trimmed()
     if last is not None and 0 <= now - last < DAY_S:
@@ -74,9 +71,6 @@ def prune(
         wasmtime: the version in use; unused entries of others are removed after a while.
         now: the time, in seconds since the epoch.
         unused_s: remove also every entry that was not used for this many seconds.
-
-    Raises:
-        OSError: as the file system says.
     """
     directory.restore_rights()
     remover = _Remover(directory)
@@ -159,9 +153,6 @@ def clear(directory: CacheDirectory) -> Cleared:
 
     Args:
         directory: the user's own.
-
-    Raises:
-        OSError: as the file system says, where the directory cannot be read.
     """
     directory.restore_rights()
     remover = _Remover(directory)

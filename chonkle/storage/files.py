@@ -1,4 +1,7 @@
-"""Atomic writes, locks between processes, and checks of who could have written a file."""
+"""Atomic writes, locks between processes, and checks of who could have written a file.
+
+All functions raise OSError as the file system does. A write that fails leaves nothing behind.
+"""
 
 import contextlib
 import errno
@@ -33,47 +36,19 @@ def write_atomic(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> None:
         path: where the file goes; its directory must exist.
         data: its bytes.
         mode: permissions to create it with, less the process's mask.
-
-    Raises:
-        OSError: as the file system says; nothing is left behind.
     """
     _write_parts(path, (data,), mode=mode)
 
 
-def write_temporary(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> Path:
-    """Write a temporary file beside the file that it will become, and sync it to the disk.
-
-    Args:
-        path: where the file will be; its directory must exist.
-        data: its bytes.
-        mode: permissions to create it with, less the process's mask.
-
-    Returns:
-        The temporary file, for `put_in_place`, or to be removed.
-
-    Raises:
-        OSError: as the file system says; nothing is left behind.
-    """
-    return _write_temporary(path, (data,), mode=mode)
-
-
 def put_in_place(temporary: Path, path: Path) -> None:
-    """Rename a temporary file to its final path, and sync the directory.
-
-    Args:
-        temporary: what `write_temporary` gave.
-        path: the file.
-
-    Raises:
-        OSError: as the file system says.
-    """
+    """Rename a temporary file to its final path, and sync the directory."""
     temporary.replace(path)
     _sync_directory(path.parent)
 
 
 def _write_parts(path: Path, parts: Iterable[bytes], *, mode: int) -> None:
     # A file that was there is replaced, never rewritten: other processes may have it mapped.
-    temporary = _write_temporary(path, parts, mode=mode)
+    temporary = write_temporary(path, parts, mode=mode)
     try:
         put_in_place(temporary, path)
     except BaseException:
@@ -82,7 +57,17 @@ def _write_parts(path: Path, parts: Iterable[bytes], *, mode: int) -> None:
         raise
 
 
-def _write_temporary(path: Path, parts: Iterable[bytes], *, mode: int) -> Path:
+def write_temporary(path: Path, parts: Iterable[bytes], *, mode: int = PRIVATE_FILE) -> Path:
+    """Write a temporary file beside the file that it will become, and sync it to the disk.
+
+    Args:
+        path: where the file will be; its directory must exist.
+        parts: its bytes.
+        mode: permissions to create it with, less the process's mask.
+
+    Returns:
+        The temporary file, for `put_in_place`, or to be removed.
+    """
     # `tempfile` takes longer to import than this module, and cannot set the permissions.
     temporary = path.with_name(f"{_temporary_prefix(path)}{os.urandom(8).hex()}{TEMPORARY_SUFFIX}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode)
@@ -104,14 +89,7 @@ def _temporary_prefix(path: Path) -> str:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove the temporary files that killed writers of a file left.
-
-    Args:
-        path: the file; no process may be writing it now.
-
-    Raises:
-        OSError: as the file system says.
-    """
+    """Remove the temporary files of killed writers of a file; no process may be writing it now."""
     prefix = _temporary_prefix(path)
     for other in path.parent.iterdir():
         if other.name.startswith(prefix) and other.name.endswith(TEMPORARY_SUFFIX):
@@ -119,15 +97,7 @@ def remove_leftovers(path: Path) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write a user's file atomically; an existing file keeps its permissions, a link its target.
-
-    Args:
-        path: the file.
-        data: its bytes.
-
-    Raises:
-        OSError: as the file system says; nothing is left behind.
-    """
+    """Write a user's file atomically; an existing file keeps its permissions, a link its target."""
     replace_file_in_parts(path, (data,))
 
 
@@ -137,9 +107,6 @@ def replace_file_in_parts(path: Path, parts: Iterable[bytes]) -> None:
     Args:
         path: the file.
         parts: its bytes, produced while they are written. If that fails, nothing is left behind.
-
-    Raises:
-        OSError: as the file system says; nothing is left behind.
     """
     real = Path(os.path.realpath(path))
     mode = PUBLIC_FILE

@@ -15,8 +15,8 @@ from wasmtime import component as wasm_component
 from chonkle.backends.base import Limits
 from chonkle.backends.component.compiler import ComponentCompiler
 from chonkle.backends.guest import limited_store, trap_error
-from chonkle.cache.compiling import compile_codec
 from chonkle.cache.compilers import ModuleCompiler
+from chonkle.cache.compiling import compile_codec
 from chonkle.digest import Digest
 from chonkle.engine import Engine, EngineConfig
 from chonkle.errors import CodecError, CodecTrap, PortMapError, WasmFormatError

@@ -77,9 +77,9 @@ def entry_document(each: EntryStatus, *, now: float) -> dict[str, object]:
         "wasmtime": metadata.wasmtime if metadata else None,
         "target": metadata.target if metadata else None,
         "wasm": metadata.wasm if metadata else None,
-        "size_bytes": entry.size_bytes,
+        "size_bytes": entry.files.size_bytes,
         "created": metadata.created if metadata else None,
-        "used": min(entry.used_at, now),
+        "used": min(entry.files.used_at, now),
         "compile_s": metadata.compile_seconds if metadata else None,
     }
 
@@ -92,8 +92,8 @@ def _row(each: EntryStatus, *, now: float) -> tuple[str, ...]:
         metadata = entry.record.metadata
         what = (metadata.codec_id or _UNKNOWN, metadata.label, metadata.kind, metadata.wasmtime)
         age = shown_age(now - metadata.created)
-    used = shown_age(now - entry.used_at)
-    return (*what, shown_size(entry.size_bytes), age, used, _note(each))
+    used = shown_age(now - entry.files.used_at)
+    return (*what, shown_size(entry.files.size_bytes), age, used, _note(each))
 
 
 def _note(each: EntryStatus) -> str:

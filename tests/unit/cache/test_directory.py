@@ -463,7 +463,7 @@ def test_a_use_is_noted_at_most_hourly(directory: CacheDirectory, write_entry: W
     ):
         directory.note_use(record.key, now=now)
         (entry,) = directory.entries()
-        assert entry.used_at == noted
+        assert entry.files.used_at == noted
         assert directory.read(record.key) == record
 
 
@@ -476,7 +476,7 @@ def test_a_use_that_cannot_be_noted_does_not_matter(
     system = CacheDirectory(directory.root, authenticator=Authenticator(), is_system=True)
     system.note_use(record.key, now=NOW + 1e6)
     (entry,) = directory.entries()
-    assert entry.used_at == NOW
+    assert entry.files.used_at == NOW
 
 
 def test_entries_come_in_the_order_of_their_keys_with_what_they_take(
@@ -488,7 +488,7 @@ def test_entries_come_in_the_order_of_their_keys_with_what_they_take(
     for entry in entries:
         assert entry.record is not None
         assert entry.problem is None
-        assert entry.size_bytes == 11 + record_path(directory, entry.record).stat().st_size
+        assert entry.files.size_bytes == 11 + record_path(directory, entry.record).stat().st_size
 
 
 def test_an_invalid_entry_is_listed_with_the_reason(
@@ -501,7 +501,7 @@ def test_an_invalid_entry_is_listed_with_the_reason(
     assert found[broken.key].record is None
     assert found[broken.key].problem == "the record does not match its authenticator"
     assert (found[orphan.key].record, found[orphan.key].problem) == (None, None)
-    assert found[orphan.key].size_bytes == 5
+    assert found[orphan.key].files.size_bytes == 5
 
 
 def test_what_is_not_an_entrys_is_left_alone(
@@ -555,7 +555,7 @@ def test_an_entry_is_removed_with_all_of_it(
 ) -> None:
     kept, record = write_entry("kept"), write_entry(contents=(b"1", b"2"))
     (entry,) = (entry for entry in directory.entries() if entry.key == record.key)
-    assert directory.remove(record.key) == entry.size_bytes > 0
+    assert directory.remove(record.key) == entry.files.size_bytes > 0
     assert not any(record.key in name for name in files_in(directory))
     assert directory.read(record.key) is None
     assert directory.read(kept.key) == kept

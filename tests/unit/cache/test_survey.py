@@ -127,7 +127,7 @@ def test_totals_add_up(directory: CacheDirectory, write_entry: WriteEntry) -> No
     }
     (shards[invalid.key] / f"{invalid.key}.record").write_bytes(b"")
     (shards[unfinished.key] / f"{unfinished.key}.record").unlink()
-    size_bytes = sum(entry.size_bytes for entry in directory.entries())
+    size_bytes = sum(entry.files.size_bytes for entry in directory.entries())
     assert Totals.of(survey(directory, HERE)) == Totals(
         entries=3, stale=1, invalid=1, size_bytes=size_bytes
     )

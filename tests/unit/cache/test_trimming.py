@@ -33,7 +33,7 @@ def remaining(directory: CacheDirectory, names: Iterable[str]) -> set[str]:
 
 
 def size_of(directory: CacheDirectory, name: str) -> int:
-    (size,) = (entry.size_bytes for entry in directory.entries() if entry.key == key_of(name))
+    (size,) = (entry.files.size_bytes for entry in directory.entries() if entry.key == key_of(name))
     return size
 
 
@@ -202,12 +202,12 @@ def test_what_stays_fits_and_is_never_older_than_what_went_unless_smaller(
     removed = prune_at(directory, NOW, size_max_bytes=budget)
     after = {entry.key: entry for entry in directory.entries()}
     gone = [entry for key, entry in before.items() if key not in after]
-    assert removed == Removed(len(gone), sum(entry.size_bytes for entry in gone))
-    assert sum(entry.size_bytes for entry in after.values()) <= budget
+    assert removed == Removed(len(gone), sum(entry.files.size_bytes for entry in gone))
+    assert sum(entry.files.size_bytes for entry in after.values()) <= budget
     for entry in gone:
         # With all that is newer, or as old, it would not have fitted.
-        newer = [other for other in after.values() if other.used_at >= entry.used_at]
-        assert sum(other.size_bytes for other in newer) + entry.size_bytes > budget
+        newer = [other for other in after.values() if other.files.used_at >= entry.files.used_at]
+        assert sum(other.files.size_bytes for other in newer) + entry.files.size_bytes > budget
 
 
 def test_clearing_removes_everything(directory: CacheDirectory, write_entry: WriteEntry) -> None:
@@ -217,7 +217,7 @@ def test_clearing_removes_everything(directory: CacheDirectory, write_entry: Wri
     invalid = write_entry("invalid")
     path = directory.root / "aot-v3" / invalid.key[:2] / f"{invalid.key}.record"
     path.write_bytes(path.read_bytes()[1:])
-    total = sum(entry.size_bytes for entry in directory.entries())
+    total = sum(entry.files.size_bytes for entry in directory.entries())
     cleared = clear(directory)
     assert cleared.removed == Removed(3, total)
     assert (cleared.busy, cleared.removed.failures) == (0, ())

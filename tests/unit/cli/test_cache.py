@@ -375,9 +375,9 @@ class TestList:
             "wasmtime": wasmtime_version(),
             "target": target(),
             "wasm": str(Digest.blake3(wasm)),
-            "size_bytes": entry.size_bytes,
+            "size_bytes": entry.files.size_bytes,
             "created": entry.record.metadata.created,
-            "used": entry.used_at,
+            "used": entry.files.used_at,
             "compile_s": entry.record.metadata.compile_seconds,
         }
         assert document[2]["codec_id"] is None
@@ -725,8 +725,8 @@ class TestPrune:
     def test_what_was_not_used_for_long_goes(self, run: Run, own: CacheDirectory) -> None:
         old, new = write(own, label="old"), write(own, label="new")
         os.utime(shard(own, old.key) / f"{old.key}.record", (1_000_000_000, 1_000_000_000))
-        size = entries(own)["old"].size_bytes
-        left = entries(own)["new"].size_bytes
+        size = entries(own)["old"].files.size_bytes
+        left = entries(own)["new"].files.size_bytes
         listed = {each["implementation"]: each for each in run("list", "--json").document}
         document = run("prune", "--older-than", "30d", "--json").document
         assert document == {
@@ -793,7 +793,7 @@ class TestClear:
         write(own, label="one")
         orphan = write(own, label="two")
         (shard(own, orphan.key) / f"{orphan.key}.record").unlink()
-        size = sum(entry.size_bytes for entry in own.entries())
+        size = sum(entry.files.size_bytes for entry in own.entries())
         assert run("clear", "--json").document == {"removed": 2, "freed_bytes": size, "left": 0}
         assert list(own.entries()) == []
         write(own)
