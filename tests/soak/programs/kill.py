@@ -103,7 +103,7 @@ class Scene:
             deed(chance.choice(KINDS), chance.choice(NUMBERS))
 
     def look(self, when: str, *kinds: str, doubts: int = 0) -> None:
-        """Demand that upkeep leaves whole entries alone and nothing else, and all is well read.
+        """Demand that trimming keeps whole entries and nothing else, and that all are read.
 
         Args:
             when: what was killed.
@@ -118,7 +118,7 @@ class Scene:
             self.prune(tidied)
             left = sorted(leftovers(tidied))
             if left:
-                self.wrong.append(f"{when}: left after upkeep: {left}")
+                self.wrong.append(f"{when}: left after trimming: {left}")
         for root in (tidied, self.root):
             for kind in kinds:
                 for number in NUMBERS:

@@ -663,7 +663,7 @@ def test_who_compiles_tidies_up_once_a_day(
     assert records(tmp_path) == []
 
 
-def test_upkeep_that_fails_is_said_and_costs_nothing_else(
+def test_trimming_that_fails_is_logged_and_costs_nothing_else(
     open_cache: Callable[..., AotCache],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -712,7 +712,7 @@ def test_where_there_are_no_locks_only_old_leftovers_are_collected(
     assert artifact_path(directory, record).exists()
 
 
-def test_the_time_of_upkeep_is_noted(directory: CacheDirectory) -> None:
+def test_the_time_of_trimming_is_noted(directory: CacheDirectory) -> None:
     assert directory.last_trimmed() is None
     for now in (NOW, NOW + 1, NOW - 1):
         directory.note_trimmed(now=now)

@@ -1,4 +1,4 @@
-"""Upkeep: daily at most, garbage and stale entries first, then the least recently used."""
+"""Trimming: daily at most, garbage and stale entries first, then the least recently used."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -52,23 +52,23 @@ def prune_at(
 def test_a_directory_is_tidied_once_a_day(
     directory: CacheDirectory, write_entry: WriteEntry
 ) -> None:
-    def keep_up_at(now: float) -> Removed | None:
+    def trim_at(now: float) -> Removed | None:
         return trim_if_due(directory, size_max_bytes=0, wasmtime=WASMTIME, now=now)
 
     write_entry("first", written_at=NOW)
-    removed = keep_up_at(NOW)
+    removed = trim_at(NOW)
     assert removed is not None
     assert removed.entries == 1
     assert directory.last_trimmed() == NOW
     write_entry("second", written_at=NOW)
-    assert keep_up_at(NOW) is None
-    assert keep_up_at(NOW + DAY_S - 1) is None
+    assert trim_at(NOW) is None
+    assert trim_at(NOW + DAY_S - 1) is None
     assert remaining(directory, ["second"]) == {"second"}
-    assert keep_up_at(NOW + DAY_S) is not None
+    assert trim_at(NOW + DAY_S) is not None
     assert remaining(directory, ["second"]) == set()
     assert directory.last_trimmed() == NOW + DAY_S
     # A clock that was ahead when it was noted would otherwise keep everybody from it for ever.
-    assert keep_up_at(NOW) is not None
+    assert trim_at(NOW) is not None
     assert directory.last_trimmed() == NOW
 
 
