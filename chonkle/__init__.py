@@ -14,7 +14,7 @@ from chonkle.version import __version__
 if TYPE_CHECKING:
     from chonkle.backends.base import Limits
     from chonkle.cache.layers import CacheConfig
-    from chonkle.cache.record import Seal
+    from chonkle.cache.record import Authenticator
     from chonkle.errors import ChonkleError
     from chonkle.executor import run
     from chonkle.formats.signature import Signature
@@ -34,12 +34,13 @@ _PUBLIC = {
     "CompileLimits": "chonkle.limits",
     "Runtime": "chonkle.runtime",
     "CacheConfig": "chonkle.cache.layers",
-    "Seal": "chonkle.cache.record",
+    "Authenticator": "chonkle.cache.record",
     "Signature": "chonkle.formats.signature",
     "ChonkleError": "chonkle.errors",
 }
 
 __all__ = [
+    "Authenticator",
     "CacheConfig",
     "ChonkleError",
     "CompileLimits",
@@ -47,7 +48,6 @@ __all__ = [
     "PreparedPipeline",
     "Resolver",
     "Runtime",
-    "Seal",
     "Signature",
     "__version__",
     "prepare",

@@ -1,20 +1,20 @@
-"""A lock between threads that a fork leaves free."""
+"""A lock between threads that is free after a fork."""
 
 import os
 from threading import Lock
 
 
 class ForkableLock:
-    """A lock of its own in every process, held as a context manager.
+    """A context manager with one lock for each process.
 
-    A plain lock that another thread holds while the process forks stays held in the child, where
-    that thread does not exist: whoever wants it there waits for ever.
+    A plain lock that another thread holds during a fork stays held in the child for ever, because
+    that thread does not exist there.
     """
 
     __slots__ = ("_locks",)
 
     def __init__(self) -> None:
-        # By process. One step makes it and finds it, so that threads of a child agree on one.
+        # By process id. `setdefault` is atomic, so that all threads of a child get the same lock.
         self._locks: dict[int, Lock] = {}
 
     def __enter__(self) -> None:
@@ -22,5 +22,5 @@ class ForkableLock:
         self._locks.setdefault(os.getpid(), Lock()).acquire()
 
     def __exit__(self, *_: object) -> None:
-        """Let go of it."""
+        """Release it."""
         self._locks[os.getpid()].release()

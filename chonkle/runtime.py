@@ -129,12 +129,12 @@ class Runtime(Closing):
             ChonkleError: when a variable of the environment has a value that it cannot have.
         """
         self.settings = Settings.from_environment(**given)
-        self._opener = _CodecOpener(self.settings, CacheLayers(self.settings.cache))
+        # Shared, so that a problem of the cache is logged once.
+        self._layers = CacheLayers(self.settings.cache)
+        self._opener = _CodecOpener(self.settings, self._layers)
         self._codecs: OrderedDict[_CodecKey, Codec] = OrderedDict()
         self._lock = ForkableLock()
         self._opening = tuple(ForkableLock() for _ in range(_OPENING_LOCKS))
-        # Shared, so that what is wrong with the cache is logged once.
-        self._warm_layers = CacheLayers(self.settings.cache, is_counting=False)
         self._closed = False
 
     @property
@@ -208,7 +208,7 @@ class Runtime(Closing):
     def warm(self, resolution: Resolution, limits: Limits) -> CacheCounts:
         """Put everything into the cache that a later run of a codec loads.
 
-        Nothing stays open, and entries that are there do not count as used.
+        Nothing stays open.
 
         Args:
             resolution: what the resolver picked.
@@ -222,7 +222,7 @@ class Runtime(Closing):
             LimitExceeded: when compiling it takes more than it may.
             CacheError: in mode `only`, when its native code is not in the cache.
         """
-        opener = _CodecOpener(self.settings, self._warm_layers)
+        opener = _CodecOpener(self.settings, self._layers)
         opener.open(resolution, limits).close()
         opener.open_trampolines()
         return opener.counts

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
 
 from chonkle.cache.layers import SIZE_MAX_BYTES, CacheConfig, Mode
-from chonkle.cache.record import Seal
+from chonkle.cache.record import Authenticator
 from chonkle.errors import CacheError, ChonkleError, FetchError, LimitError
 from chonkle.formats.values import shown
 from chonkle.limits import CompileLimits
@@ -172,7 +172,7 @@ def _cache(variables: Mapping[str, str]) -> CacheConfig:
         Path(root) if root else _cache_home(variables) / "chonkle",
         system=Path(system) if system else None,
         mode=cast("Mode", _choice(variables, "CHONKLE_AOT", ("auto", "only", "off"))),
-        seal=_seal(variables),
+        authenticator=_seal(variables),
         size_max_bytes=parse_size(size, what="CHONKLE_CACHE_MAX_SIZE") if size else SIZE_MAX_BYTES,
     )
 
@@ -204,12 +204,12 @@ def read_compile_limits(variables: Mapping[str, str] = os.environ) -> CompileLim
     return limits
 
 
-def _seal(variables: Mapping[str, str]) -> Seal:
+def _seal(variables: Mapping[str, str]) -> Authenticator:
     key, path = variables.get("CHONKLE_CACHE_KEY"), variables.get("CHONKLE_CACHE_KEY_FILE")
     if key:
-        return Seal.from_hex(key, what="CHONKLE_CACHE_KEY")
+        return Authenticator.from_hex(key, what="CHONKLE_CACHE_KEY")
     if not path:
-        return Seal()
+        return Authenticator()
     try:
         text = read_secret(Path(path), size_max=_KEY_FILE_MAX_BYTES)
     except OSError as failure:
@@ -218,7 +218,7 @@ def _seal(variables: Mapping[str, str]) -> Seal:
             expected="a file of your own, not a link, that only you can read (mode 0600)",
             got=f"`{path}`",
         ) from failure
-    return Seal.from_hex(text.decode(errors="replace"), what="CHONKLE_CACHE_KEY_FILE")
+    return Authenticator.from_hex(text.decode(errors="replace"), what="CHONKLE_CACHE_KEY_FILE")
 
 
 def parse_size(text: str, *, what: str) -> int:

@@ -1,12 +1,12 @@
-"""The AOT cache: native code of codecs, compiled once for a machine.
+"""The AOT cache: native code of codecs, compiled once on a machine.
 
-The *key* of an entry is the BLAKE3 hash of everything that the native code depends on: the version
-of the format, the kind of binary, the digest of the wasm, and the engine's fingerprint. An entry is
-looked for in a directory of the system, which is only read, then in the user's own; what neither
-has is compiled, by one process at a time, and kept in the user's own.
+The *key* of an entry is the BLAKE3 hash of everything that the native code depends on: the format
+version, the kind of binary, the digest of the wasm, and the engine's fingerprint. Entries are read
+from the system's directory first, then from the user's own. What neither has is compiled by one
+process at a time, and written to the user's own.
 
-wasmtime does not notice a flipped bit, so that every byte is checked before it sees one. Every
-doubt is a logged miss, and whatever goes wrong with the files, work goes on without them.
+wasmtime does not notice a flipped bit, so every byte is checked before wasmtime gets it. An entry
+that fails any check counts as a miss and is logged; codecs run whatever happens to the files.
 """
 
 import time
@@ -17,36 +17,35 @@ from dataclasses import dataclass, field
 import wasmtime
 from blake3 import blake3
 
+from chonkle.cache.compilers import Compiler
 from chonkle.cache.compiling import compile_codec
 from chonkle.cache.directory import FORMAT_VERSION, NO_LOCKS, CacheDirectory
 from chonkle.cache.layers import CacheLayers, warn
-from chonkle.cache.native import Compiler
-from chonkle.cache.record import About, Artifact, Doubt, Record
+from chonkle.cache.record import Artifact, EntryMetadata, InvalidEntry, Record
 from chonkle.digest import Digest
 from chonkle.engine import Engine, innermost_cause, target, wasmtime_version
 from chonkle.errors import CacheError, explained
 from chonkle.limits import CompileLimits
 
 # Compiling takes milliseconds for a small codec and seconds for a large one, on a machine that may
-# be busy. Who waits longer compiles for itself.
+# be busy. A process that has waited longer compiles for itself.
 WAIT_S = 30.0
-# How many entries of a directory are read to say why something is missing: each takes most of a
-# millisecond, and the message is no worse for the rest.
-EXPLAIN_MAX = 1000
 _WAIT_S_PER_BYTE = 5e-6
-# How often a file has to be missing from an entry before it is not about to come back.
-_LOOKS_MAX = 10
+# How many entries of a directory are read to explain a missing one.
+EXPLAIN_MAX = 1000
+# How often an entry is read again while its files are being replaced.
+_READS_MAX = 10
 _WITHOUT_LOCKS = "no locks, so that several processes may compile the same"
 _NOT_KEPT = "codecs are compiled in memory and not kept"
 
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """One binary that shall run.
+    """A binary to run.
 
     Attributes:
-        wasm: it.
-        digest: its BLAKE3 digest.
+        wasm: its bytes.
+        digest: their BLAKE3 digest.
         codec_id: what the codec does, for the record.
         label: its implementation and version, for messages and the record.
     """
@@ -62,10 +61,10 @@ class CacheCounts:
     """What a cache did since it was opened.
 
     Attributes:
-        loaded: entries that were taken from it.
+        loaded: entries that were loaded.
         compiled: binaries that were compiled.
-        kept: those of them that were written to it.
-        rejected: entries that were there and not believed.
+        kept: those of them that were written to the cache.
+        rejected: entries that failed a check.
     """
 
     loaded: int = 0
@@ -79,13 +78,13 @@ class AotCache:
     """Native code by wasm digest and engine.
 
     Attributes:
-        engine: the engine that compiles, and that loads what was compiled.
-        layers: where it is kept.
+        engine: the engine that compiles and loads.
+        layers: the directories.
         counts: what happened so far.
-        wait_s: how long to wait for another process that compiles the same, besides what its size
-            may take.
-        compile_limits: what compiling a codec may take that is not shipped with chonkle; None
-            compiles in this process, without limits.
+        wait_s: how long to wait for another process that compiles the same, besides an allowance
+            for the size of the binary.
+        compile_limits: limits on compiling a codec that is not shipped with chonkle; None compiles
+            in this process, without limits.
     """
 
     engine: Engine
@@ -99,15 +98,15 @@ class AotCache:
         return entry_key(kind, digest, self.engine.fingerprint)
 
     def get_or_compile[T](self, binary: Binary, compiler: Compiler[T]) -> T:
-        """Give what runs of a binary, compiling it only where the cache does not have it.
+        """Load the native code of a binary, or compile it where the cache does not have it.
 
         Args:
-            binary: what is to run.
-            compiler: what compiles and loads this kind of binary.
+            binary: the binary.
+            compiler: compiles and loads this kind of binary.
 
         Raises:
             WasmFormatError: when the binary is not valid.
-            LimitExceeded: when compiling it takes more than it may.
+            LimitExceeded: when compiling it exceeds the limits.
             CacheError: in mode `only`, when the cache does not have it; or when the process that
                 compiles breaks.
         """
@@ -117,21 +116,21 @@ class AotCache:
         return found
 
     def find_or_compile[T](self, binary: Binary, compiler: Compiler[T]) -> T | None:
-        """Give what `get_or_compile` gives, or None in mode `only` when the cache lacks it."""
+        """Do as `get_or_compile`, but give None in mode `only` when the cache lacks it."""
         layers = self.layers
         is_compiled = layers.config.mode != "only"
         if not layers.readable:
             return self._compile(binary, compiler)[0] if is_compiled else None
         key = self.key(compiler.kind, binary.digest)
         own = layers.own
-        doubt = None
+        problem = None
         for directory in layers.readable:
             try:
                 found = self._load(binary, compiler, directory, key)
-            except Doubt as reason:
+            except InvalidEntry as reason:
                 if directory is own:
-                    # Another process may be mending it just now.
-                    doubt = reason
+                    # Another process may be replacing it just now: checked again under the lock.
+                    problem = reason
                 else:
                     self._reject(binary, reason)
                 continue
@@ -141,7 +140,7 @@ class AotCache:
             return None
         if own is None:
             return self._compile(binary, compiler)[0]
-        return self._compile_once(binary, compiler, own, key, doubt)
+        return self._compile_once(binary, compiler, own, key, problem)
 
     def _compile_once[T](
         self,
@@ -149,20 +148,19 @@ class AotCache:
         compiler: Compiler[T],
         own: CacheDirectory,
         key: str,
-        doubt: Doubt | None,
+        problem: InvalidEntry | None,
     ) -> T:
-        """Compile, in one process at a time, and keep what that gave."""
+        """Compile under the entry's lock, and write the entry."""
         with ExitStack() as held:
             is_kept = True
+            timeout_s = self.wait_s + len(binary.wasm) * _WAIT_S_PER_BYTE
             try:
-                held.enter_context(
-                    own.lock(key, timeout_s=self.wait_s + len(binary.wasm) * _WAIT_S_PER_BYTE)
-                )
+                held.enter_context(own.lock(key, timeout_s=timeout_s))
             except TimeoutError:
-                # Somebody else will write it.
+                # The process that holds the lock will write the entry.
                 is_kept = False
             except OSError as failure:
-                # Where there are no locks, several may compile it, and write the same.
+                # Without locks, several processes may compile and write the same.
                 is_kept = failure.errno in NO_LOCKS
                 self.layers.warn_once(
                     f"AOT cache: {_WITHOUT_LOCKS if is_kept else _NOT_KEPT}: {explained(failure)}"
@@ -170,19 +168,19 @@ class AotCache:
             # Another process may have compiled it while this one waited.
             try:
                 found = self._load(binary, compiler, own, key)
-            except Doubt as reason:
-                found, doubt = None, reason
+            except InvalidEntry as reason:
+                found, problem = None, reason
             if found is not None:
                 return found
-            if doubt is not None:
-                self._reject(binary, doubt)
+            if problem is not None:
+                self._reject(binary, problem)
             started = time.perf_counter()
             compiled, contents = self._compile(binary, compiler)
             seconds = time.perf_counter() - started
             if is_kept:
                 self._keep(binary, compiler.kind, own, contents, seconds=seconds)
         if is_kept:
-            self._keep_up(own)
+            self._trim_if_due(own)
         return compiled
 
     def _keep(
@@ -197,30 +195,30 @@ class AotCache:
         key = self.key(kind, binary.digest)
         artifacts = tuple(Artifact.of(key, content) for content in contents)
         try:
-            about = About(
+            metadata = EntryMetadata(
                 kind=kind,
                 codec_id=binary.codec_id,
                 label=binary.label,
                 wasm=str(binary.digest),
                 wasm_size=len(binary.wasm),
                 engine=self.engine.fingerprint.hex,
-                # Looks for files, too.
+                # It reads files, so it may raise too.
                 wasmtime=wasmtime_version(),
                 target=target(),
                 created=round(self.layers.clock()),
                 compile_seconds=round(seconds, 4),
             )
-            own.write(Record(key, artifacts, about), contents)
+            own.write(Record(key, artifacts, metadata), contents)
         except OSError as failure:
             self.layers.warn_once(f"AOT cache: {_NOT_KEPT}: {explained(failure)}")
         else:
             self.counts.kept += 1
 
-    def _keep_up(self, own: CacheDirectory) -> None:
-        from chonkle.cache.upkeep import keep_up  # noqa: PLC0415 - only who compiled pays for it
+    def _trim_if_due(self, own: CacheDirectory) -> None:
+        from chonkle.cache.trimming import trim_if_due  # noqa: PLC0415 - only after compiling
 
         try:
-            keep_up(
+            trim_if_due(
                 own,
                 size_max_bytes=self.layers.config.size_max_bytes,
                 wasmtime=wasmtime_version(),
@@ -230,12 +228,12 @@ class AotCache:
             self.layers.warn_once(f"AOT cache: not trimmed: {explained(failure)}")
 
     def _missing(self, binary: Binary) -> CacheError:
-        """Say that there is no native code, and whether there is some for another engine."""
+        """Make the error for missing native code; it names code for other engines."""
         own = f"wasmtime {wasmtime_version()} on {target()}"
         others: set[str] = set()
         is_cut = False
         for directory in self.layers.readable:
-            # Where nobody may look, there is nothing to tell of.
+            # An unreadable directory explains nothing.
             with suppress(OSError):
                 for number, entry in enumerate(directory.entries()):
                     if number == EXPLAIN_MAX:
@@ -243,11 +241,11 @@ class AotCache:
                         break
                     if (
                         entry.record is not None
-                        and (about := entry.record.about).wasm == str(binary.digest)
-                        # What is for this engine was just doubted, and the log says why.
-                        and about.engine != self.engine.fingerprint.hex
+                        and (metadata := entry.record.metadata).wasm == str(binary.digest)
+                        # An entry for this engine was just rejected; the log says why.
+                        and metadata.engine != self.engine.fingerprint.hex
                     ):
-                        others.add(f"wasmtime {about.wasmtime} on {about.target}")
+                        others.add(f"wasmtime {metadata.wasmtime} on {metadata.target}")
         found = [f"{each} with other settings" if each == own else each for each in sorted(others)]
         option = "--interruptible " * self.engine.config.interruptible
         places = (self.layers.config.system, self.layers.config.root)
@@ -261,56 +259,53 @@ class AotCache:
             hint=f"`CHONKLE_AOT=auto chonkle cache warm {option}{binary.label}` makes it",
         )
 
-    def _reject(self, binary: Binary, doubt: Doubt) -> None:
+    def _reject(self, binary: Binary, problem: InvalidEntry) -> None:
         self.counts.rejected += 1
-        warn(f"AOT cache entry of codec {binary.label} not used: {doubt}")
+        warn(f"AOT cache entry of codec {binary.label} not used: {problem}")
 
     def _load[T](
         self, binary: Binary, compiler: Compiler[T], directory: CacheDirectory, key: str
     ) -> T | None:
-        looks = 0
+        reads = 0
         while (record := directory.read(key)) is not None:
-            looks += 1
+            reads += 1
             try:
                 loaded = self._loaded(binary, compiler, directory, record)
-            except Doubt as doubt:
-                # Somebody may have removed it meanwhile, which leaves nothing to doubt, or written
-                # it again: another one, or the same, of which a file was just not there.
-                has_gone = isinstance(doubt.__cause__, FileNotFoundError)
-                if directory.read(key) == record and (not has_gone or looks >= _LOOKS_MAX):
+            except InvalidEntry as problem:
+                # Another process may have removed the entry, which makes it a plain miss, or have
+                # replaced it, perhaps with an equal one while a file was missing.
+                is_missing = isinstance(problem.__cause__, FileNotFoundError)
+                if directory.read(key) == record and (not is_missing or reads >= _READS_MAX):
                     raise
                 continue
             self.counts.loaded += 1
-            if self.layers.is_counting:
-                directory.count_use(key, now=self.layers.clock())
+            directory.note_use(key, now=self.layers.clock())
             return loaded
         return None
 
     def _loaded[T](
         self, binary: Binary, compiler: Compiler[T], directory: CacheDirectory, record: Record
     ) -> T:
-        """Load what a record speaks for, as it stands there now."""
-        self._check(binary, compiler.kind, record)
+        """Check the artifacts of a record and load them."""
+        self._check(binary, compiler.kind, record.metadata)
         try:
             paths = directory.checked_artifacts(record)
             return compiler.load(self.engine.wasmtime, paths)
         except OSError as failure:
-            raise Doubt(explained(failure)) from failure
+            raise InvalidEntry(explained(failure)) from failure
         except ValueError as failure:
-            raise Doubt(str(failure)) from failure
+            raise InvalidEntry(str(failure)) from failure
         except wasmtime.WasmtimeError as failure:
-            raise Doubt(f"wasmtime refuses it: {innermost_cause(failure)}") from failure
+            raise InvalidEntry(f"wasmtime refuses it: {innermost_cause(failure)}") from failure
 
-    def _check(self, binary: Binary, kind: str, record: Record) -> None:
-        """Demand that an entry is of what is asked for, as its key says."""
-        about = record.about
+    def _check(self, binary: Binary, kind: str, metadata: EntryMetadata) -> None:
         for name, found, wanted in (
-            ("kind", about.kind, kind),
-            ("binary", about.wasm, str(binary.digest)),
-            ("engine", about.engine, self.engine.fingerprint.hex),
+            ("kind", metadata.kind, kind),
+            ("binary", metadata.wasm, str(binary.digest)),
+            ("engine", metadata.engine, self.engine.fingerprint.hex),
         ):
             if found != wanted:
-                raise Doubt(f"the record is of another {name}")
+                raise InvalidEntry(f"the record is of another {name}")
 
     def _compile[T](self, binary: Binary, compiler: Compiler[T]) -> tuple[T, list[bytes]]:
         contents = compile_codec(

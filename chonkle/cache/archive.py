@@ -1,33 +1,22 @@
-"""The one form of tar archive that bundles of cache entries have.
+"""Tar archives of plain files in the ustar format (IEEE Std 1003.1-2024, `pax`), read strictly.
 
     member       header (512 bytes), content, zeros up to a multiple of 512
     ...
-    end          two blocks of zeros, and nothing after them
+    end          two blocks of zeros
 
-A header is that of the ustar interchange format (IEEE Std 1003.1-2024, `pax`). Only name, size and
-the checksum over both vary: files alone, private to their owner, of user 0 and time 0. So that the
-same files give the same archive, and a reader need not know what else tar can say: it writes the
-header that it expects and compares.
+`tarfile.TarInfo` reads and writes the headers. `tarfile.TarFile` does not read the archive: it
+takes a damaged header for the end, and reads extended headers of any length into memory.
 """
 
 import os
-import re
-import struct
+import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from chonkle.cache.record import Doubt
+from chonkle.cache.record import InvalidEntry
 
-_BLOCK_BYTES = 512
-_NAME_MAX_BYTES = 100
-# name, mode, user, group, size, time, checksum, kind, link, magic and version, user, group, device,
-# prefix
-_HEADER = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s155s12x")
-_SIZE = re.compile(rb"[0-7]{11}")
-_NUMBER = b"0000000"
-
-END = bytes(2 * _BLOCK_BYTES)
+END = bytes(2 * tarfile.BLOCKSIZE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +26,7 @@ class Member:
     Attributes:
         name: its path in the archive.
         offset: where its content begins.
-        size: how long that is, in bytes.
+        size: the length of the content, in bytes.
     """
 
     name: str
@@ -45,84 +34,50 @@ class Member:
     size: int
 
 
-def member_header(name: str, size: int) -> bytes:
-    """Write the header of a member.
-
-    Args:
-        name: its path, at most 100 characters of Latin 1.
-        size: the length of its content in bytes, below 8 GiB.
-    """
-
-    def packed(checksum: bytes) -> bytes:
-        return _HEADER.pack(
-            name.encode("latin-1"),
-            b"0000600",
-            _NUMBER,
-            _NUMBER,
-            b"%011o" % size,
-            b"0" * 11,
-            checksum,
-            b"0",
-            b"",
-            b"ustar\x0000",
-            b"",
-            b"",
-            _NUMBER,
-            _NUMBER,
-            b"",
-        )
-
-    # The checksum is that of the header with blanks in the place of the checksum.
-    return packed(b"%06o\0 " % sum(packed(b" " * 8)))
-
-
-def member_padding(size: int) -> bytes:
-    """Give the zeros behind a content."""
-    return bytes(-size % _BLOCK_BYTES)
+def member_parts(name: str, content: bytes) -> tuple[bytes, bytes, bytes]:
+    """Give the bytes of a member; the same file always gives the same bytes."""
+    header = tarfile.TarInfo(name)
+    header.size, header.mode = len(content), 0o600
+    return header.tobuf(tarfile.USTAR_FORMAT), content, bytes(_padding(len(content)))
 
 
 def archive_size(sizes: Iterable[int]) -> int:
-    """Say how long an archive is whose members have contents of these lengths."""
-    return sum(_BLOCK_BYTES + size + len(member_padding(size)) for size in sizes) + len(END)
+    """Give the length of an archive from the lengths of its contents."""
+    return sum(tarfile.BLOCKSIZE + size + _padding(size) for size in sizes) + len(END)
 
 
 def read_members(file: BinaryIO) -> Iterator[Member]:
-    """Give the members of an archive, with the file at the content of the one that was given.
+    """Give the members of an archive, with the file at the content of each.
 
     Args:
-        file: an archive; its end counts, and nothing else that it says about lengths is believed.
+        file: the archive, which may be hostile.
 
     Raises:
-        Doubt: when it is not an archive in this form.
+        InvalidEntry: when it is not an archive of plain files.
     """
     length = file.seek(0, os.SEEK_END)
     start = 0
     while True:
         file.seek(start)
-        header = file.read(_BLOCK_BYTES)
-        if header == END[:_BLOCK_BYTES]:
+        header = file.read(tarfile.BLOCKSIZE)
+        if header == END[: tarfile.BLOCKSIZE]:
             break
-        member = _member(header, offset=start + _BLOCK_BYTES)
-        padding = member_padding(member.size)
-        start = member.offset + member.size + len(padding)
+        if len(header) < tarfile.BLOCKSIZE:
+            raise InvalidEntry("it is truncated")
+        try:
+            found = tarfile.TarInfo.frombuf(header, "ascii", "strict")
+        except (tarfile.HeaderError, ValueError) as failure:
+            raise InvalidEntry("it is not a plain tar archive") from failure
+        if found.type != tarfile.REGTYPE or found.size < 0:
+            raise InvalidEntry(f"the member `{found.name}` is not a plain file")
+        member = Member(found.name, start + tarfile.BLOCKSIZE, found.size)
+        start = member.offset + member.size + _padding(member.size)
         if start + len(END) > length:
-            raise Doubt("it is truncated")
+            raise InvalidEntry("it is truncated")
         yield member
-        file.seek(start - len(padding))
-        if file.read(len(padding)) != padding:
-            raise Doubt(f"there is something behind the member `{member.name}`")
-    if file.read(_BLOCK_BYTES + 1) != END[_BLOCK_BYTES:]:
-        raise Doubt("it does not end where its members end")
+    if file.read(tarfile.BLOCKSIZE + 1) != END[tarfile.BLOCKSIZE :]:
+        raise InvalidEntry("it does not end where its members end")
 
 
-def _member(header: bytes, *, offset: int) -> Member:
-    if len(header) < _BLOCK_BYTES:
-        raise Doubt("it is truncated")
-    name = header[:_NAME_MAX_BYTES].partition(b"\0")[0].decode("latin-1")
-    digits = _HEADER.unpack(header)[4][:-1]
-    if _SIZE.fullmatch(digits) is None:
-        raise Doubt("it is not a plain tar archive")
-    size = int(digits, 8)
-    if header != member_header(name, size):
-        raise Doubt(f"the member `{name}` is not a plain file as chonkle writes them")
-    return Member(name, offset, size)
+def _padding(size: int) -> int:
+    return -size % tarfile.BLOCKSIZE

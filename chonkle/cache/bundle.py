@@ -1,14 +1,15 @@
 """A bundle: cache entries in one file, for the image of a container or the cache of a CI service.
 
-    bundle.toml                 manifest: what the native code runs on
+    bundle.json                 manifest: what the native code was compiled for
     <kk>/<key>-<digest>.cwasm   artifacts of an entry, then
-    <kk>/<key>.toml             its record; entries in the order of their keys
+    <kk>/<key>.record           its record; entries in the order of their keys
 
-Members have the names and the contents that files have in a cache directory, so that a bundle may
-also be unpacked there. A bundle comes from elsewhere, and is hostile until all of it was checked:
-only then is anything written, and what is written is checked again.
+Members are named like the files of a cache directory, so that a bundle may also be unpacked there.
+A bundle may be hostile: nothing is written before all of it was checked, and every entry is checked
+again when it is written.
 """
 
+import json
 import os
 import re
 from collections import Counter
@@ -19,26 +20,21 @@ from typing import BinaryIO
 
 from blake3 import blake3
 
-from chonkle.cache.archive import (
-    END,
-    Member,
-    archive_size,
-    member_header,
-    member_padding,
-    read_members,
-)
+from chonkle.cache.archive import END, Member, archive_size, member_parts, read_members
 from chonkle.cache.directory import CacheDirectory
+from chonkle.cache.integrity import check_key
 from chonkle.cache.layers import CacheConfig
 from chonkle.cache.record import (
     RECORD_MAX_BYTES,
-    About,
+    RECORD_SUFFIX,
     Artifact,
-    Doubt,
+    Authenticator,
+    EntryMetadata,
+    InvalidEntry,
     Record,
-    Seal,
+    authenticated_body,
     parse_record,
     parse_table,
-    unseal,
     write_record,
 )
 from chonkle.cache.survey import (
@@ -50,14 +46,12 @@ from chonkle.cache.survey import (
     survey,
     write_error,
 )
-from chonkle.cache.verify import check_key
 from chonkle.errors import CacheError
 from chonkle.storage.files import open_regular
 
-_FORMAT_VERSION = 1
-_MANIFEST = "bundle.toml"
-_MEMBER = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{62})(\.toml|-[0-9a-f]{16}\.cwasm)")
-_RECORD_SUFFIX = ".toml"
+_FORMAT_VERSION = 2
+_MANIFEST = "bundle.json"
+_MEMBER = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{62})(\.record|-[0-9a-f]{16}\.cwasm)")
 _MEMBERS_MAX = 1 << 18
 _MANIFEST_MAX_BYTES = 4096
 _CHUNK_BYTES = 1 << 20
@@ -65,26 +59,26 @@ _LOCK_WAIT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """What is to be exported.
+class Export:
+    """The entries to export.
 
     Attributes:
-        machine: what it runs on.
-        seal: how the records are sealed.
+        machine: what they were compiled for.
+        authenticator: how the records are authenticated.
         entries: records in the order of their keys, with the paths of their artifacts.
-        stale: how many entries were left out because another engine made them.
-        doubtful: how many were left out because they are not believed.
+        stale: how many entries of other engines were left out.
+        invalid: how many invalid entries were left out.
     """
 
     machine: Machine
-    seal: Seal
+    authenticator: Authenticator
     entries: Sequence[tuple[Record, Sequence[Path]]]
     stale: int
-    doubtful: int
+    invalid: int
 
     @property
     def size_bytes(self) -> int:
-        """How long the artifacts are together."""
+        """The length of the artifacts together."""
         return sum(record.size_bytes for record, _ in self.entries)
 
 
@@ -94,9 +88,9 @@ class Imported:
 
     Attributes:
         entries: how many entries were written.
-        size_bytes: how long their artifacts are together.
+        size_bytes: the length of their artifacts together.
         kept: how many were there already.
-        busy: how many were left to who is writing them.
+        busy: how many were skipped because another process is writing them.
     """
 
     entries: int
@@ -107,18 +101,17 @@ class Imported:
 
 def select_entries(
     config: CacheConfig, *, machine: Machine, codecs: Collection[str] = ()
-) -> Selection:
+) -> Export:
     """Choose the entries to export: those of the user's own cache, then those of the system's.
 
     Args:
-        config: where they are.
-        machine: what they must be for.
-        codecs: codec ids, or implementations with or without a version; all entries if there are
-            none.
+        config: the cache.
+        machine: what the entries must be compiled for.
+        codecs: codec ids, or implementations with or without a version; empty for all entries.
 
     Raises:
-        CacheError: when a cache is not trusted, there is nothing of a codec that is asked for, or
-            the bundle would be one that no import takes.
+        CacheError: when a cache is not trusted, a codec has no entry, or no import would accept the
+            bundle.
     """
     if config.mode == "off":
         raise CacheError(
@@ -132,35 +125,35 @@ def select_entries(
             record = found.entry.record
             if record is None or found.status != "usable":
                 left_out[found.status] += 1
-            elif record.key not in chosen and _is_asked_for(record.about, codecs):
+            elif record.key not in chosen and _is_asked_for(record.metadata, codecs):
                 try:
                     check_key(record)
                     chosen[record.key] = record, directory.checked_artifacts(record)
-                except Doubt:
-                    # What somebody removed meanwhile is only gone.
-                    left_out["doubtful"] += not _is_gone(directory, record.key)
+                except InvalidEntry:
+                    # It may have been removed meanwhile, which does not make it invalid.
+                    left_out["invalid"] += not _is_gone(directory, record.key)
     entries = [chosen[key] for key in sorted(chosen)]
-    stale, doubtful = left_out["stale"], left_out["doubtful"]
-    selection = Selection(machine, config.seal, entries, stale=stale, doubtful=doubtful)
-    _demand_codecs(selection, codecs)
-    _demand_importable(selection, size_max=config.size_max_bytes)
-    return selection
+    stale, invalid = left_out["stale"], left_out["invalid"]
+    export = Export(machine, config.authenticator, entries, stale=stale, invalid=invalid)
+    _demand_codecs(export, codecs)
+    _demand_importable(export, size_max=config.size_max_bytes)
+    return export
 
 
-def bundle_parts(selection: Selection) -> Iterator[bytes]:
+def bundle_parts(export: Export) -> Iterator[bytes]:
     """Give the bytes of a bundle, an artifact at a time.
 
     Raises:
         CacheError: when an entry changes meanwhile; the parts so far are not a bundle.
     """
-    yield from _member_parts(_MANIFEST, _write_manifest(selection.machine))
-    for record, paths in selection.entries:
+    yield from member_parts(_MANIFEST, _write_manifest(export.machine))
+    for record, paths in export.entries:
         shard = record.key[:2]
         # Two modules of a component may have the same code, which is one file.
         for path, artifact in sorted(dict(zip(paths, record.artifacts, strict=True)).items()):
-            yield from _member_parts(f"{shard}/{artifact.name}", _read(path, artifact))
-        text = write_record(record, selection.seal)
-        yield from _member_parts(f"{shard}/{record.key}{_RECORD_SUFFIX}", text)
+            yield from member_parts(f"{shard}/{artifact.name}", _read(path, artifact))
+        text = write_record(record, export.authenticator)
+        yield from member_parts(f"{shard}/{record.key}{RECORD_SUFFIX}", text)
     yield END
 
 
@@ -171,15 +164,15 @@ def import_bundle(
 
     Args:
         path: the bundle.
-        config: where the cache is, and the seal that records must have.
-        machine: what the entries must be for.
-        allow_unauthenticated: accept records that anybody can have written; they are sealed anew.
+        config: where the cache is, and how records must be authenticated.
+        machine: what the entries must be compiled for.
+        allow_unauthenticated: accept records with a plain digest, and authenticate them anew.
 
     Raises:
-        CacheError: when the bundle is not believed, in which case nothing was written, or when the
+        CacheError: when the bundle fails a check, in which case nothing was written, or when the
             cache cannot be written to.
     """
-    check = _Check(config.seal, machine, allow_unauthenticated=allow_unauthenticated)
+    check = _Check(config.authenticator, machine, allow_unauthenticated=allow_unauthenticated)
     try:
         with _open_bundle(path, size_max=config.size_max_bytes) as file:
             for _ in check.entries(file):
@@ -189,26 +182,26 @@ def import_bundle(
             return _write_entries(own, check, file)
     except CacheError as failure:
         raise failure.within(f"cannot import {path}") from failure
-    except Doubt as doubt:
-        raise CacheError(f"cannot import {path}: {doubt}") from doubt
+    except InvalidEntry as reason:
+        raise CacheError(f"cannot import {path}: {reason}") from reason
     except OSError as failure:
         raise CacheError(f"cannot import {path}: {failure.strerror or failure}") from failure
 
 
 @dataclass(frozen=True, slots=True)
 class _Check:
-    """What every entry of a bundle must be."""
+    """The checks of a bundle."""
 
-    seal: Seal
+    authenticator: Authenticator
     machine: Machine
     allow_unauthenticated: bool
 
     def entries(self, file: BinaryIO) -> Iterator[tuple[Record, Mapping[Artifact, Member]]]:
-        """Give each entry that was found to be true: its record, and where its artifacts are.
+        """Give each checked entry: its record, and where its artifacts are.
 
         Raises:
-            Doubt: when one is not.
-            CacheError: when it is refused for a reason that somebody can do something about.
+            InvalidEntry: when one fails a check.
+            CacheError: when one is refused for a reason that the user can change.
         """
         members = read_members(file)
         self._manifest(next(members, None), file)
@@ -216,36 +209,36 @@ class _Check:
         artifacts: dict[Artifact, Member] = {}
         for count, member in enumerate(members):
             if count == _MEMBERS_MAX:
-                raise Doubt(f"it has more than {_MEMBERS_MAX} members")
+                raise InvalidEntry(f"it has more than {_MEMBERS_MAX} members")
             match = _MEMBER.fullmatch(member.name)
             if match is None:
-                raise Doubt(f"the member `{member.name}` has no place in it")
+                raise InvalidEntry(f"the member `{member.name}` has no place in it")
             if member.name <= previous:
-                raise Doubt(f"the member `{member.name}` is not in its order")
+                raise InvalidEntry(f"the member `{member.name}` is not in its order")
             previous = member.name
             _, key, suffix = match.groups()
-            if suffix == _RECORD_SUFFIX:
+            if suffix == RECORD_SUFFIX:
                 text = _read_text(member, file, size_max=RECORD_MAX_BYTES)
                 try:
                     record = self._record(text, key, artifacts)
-                except Doubt as doubt:
-                    raise Doubt(f"entry {key}: {doubt}") from doubt
+                except InvalidEntry as reason:
+                    raise InvalidEntry(f"entry {key}: {reason}") from reason
                 yield record, artifacts
                 artifacts = {}
             else:
                 name = member.name.rpartition("/")[2]
                 artifacts[Artifact(name, member.size, _hash(member, file))] = member
         if artifacts:
-            raise Doubt("it has artifacts without a record")
+            raise InvalidEntry("it has artifacts without a record")
 
     def _manifest(self, member: Member | None, file: BinaryIO) -> None:
         if member is None or member.name != _MANIFEST:
-            raise Doubt("it does not begin with its manifest")
+            raise InvalidEntry("it does not begin with its manifest")
         text = _read_text(member, file, size_max=_MANIFEST_MAX_BYTES)
-        found = parse_table(text, what="its manifest", size_max=_MANIFEST_MAX_BYTES)
+        found = parse_table(text, what="its manifest")
         wanted = _manifest(self.machine)
         if found.get("format") != _FORMAT_VERSION:
-            raise Doubt(f"it is not of format {_FORMAT_VERSION}, the only one that is read here")
+            raise InvalidEntry(f"it is not of format {_FORMAT_VERSION}, the only one supported")
         if any(found.get(name) != value for name, value in wanted.items()):
             raise CacheError(
                 "its native code is for another engine",
@@ -256,23 +249,24 @@ class _Check:
             )
 
     def _record(self, text: bytes, key: str, artifacts: Collection[Artifact]) -> Record:
-        record = self._sealed_record(text, key)
-        if record.about.engine not in self.machine.engines:
-            raise Doubt("it is for an engine that the manifest does not name")
+        record = self._authenticated_record(text, key)
+        if record.metadata.engine not in self.machine.engines:
+            raise InvalidEntry("it is for an engine that the manifest does not name")
         check_key(record)
         if set(record.artifacts) != set(artifacts):
-            raise Doubt("the artifacts are not those of its record")
+            raise InvalidEntry("the artifacts are not those of its record")
         return record
 
-    def _sealed_record(self, text: bytes, key: str) -> Record:
+    def _authenticated_record(self, text: bytes, key: str) -> Record:
+        plain = Authenticator()
         try:
-            unseal(text, Seal())
-        except Doubt:
-            return parse_record(text, key, self.seal)
+            authenticated_body(text, plain)
+        except InvalidEntry:
+            return parse_record(text, key, self.authenticator)
         if self.allow_unauthenticated:
-            return parse_record(text, key, Seal())
+            return parse_record(text, key, plain)
         raise CacheError(
-            "it is not authenticated, and whoever made it could run code as you",
+            "it is not authenticated, and its author could run code as you",
             hint="set CHONKLE_CACHE_KEY to one key for export and import, or give "
             "--allow-unauthenticated if you trust where it comes from",
         )
@@ -291,7 +285,7 @@ def _write_entries(own: CacheDirectory, check: _Check, file: BinaryIO) -> Import
                     written += 1
                     size_bytes += record.size_bytes
         except TimeoutError:
-            # Whoever holds it writes the same. Once is enough to wait for such a one.
+            # The process that holds the lock writes the same. Waiting for one is enough.
             busy += 1
             wait_s = 0.0
         except OSError as failure:
@@ -302,64 +296,64 @@ def _write_entries(own: CacheDirectory, check: _Check, file: BinaryIO) -> Import
 def _contents(
     record: Record, artifacts: Mapping[Artifact, Member], file: BinaryIO
 ) -> Iterator[bytes]:
-    """Give the contents of artifacts; they were checked, but the file may have changed since."""
     for artifact in record.artifacts:
         member = artifacts[artifact]
         file.seek(member.offset)
         content = file.read(member.size)
+        # The file may have changed since it was checked.
         if blake3(content).hexdigest() != artifact.blake3:
-            raise Doubt("it changed while it was read")
+            raise InvalidEntry("it changed while it was read")
         yield content
 
 
 def _is_there(directory: CacheDirectory, key: str) -> bool:
-    """Whether there is an entry to keep; one that would not be believed is written anew."""
+    """Whether there is a valid entry; an invalid one is written anew."""
     try:
         record = directory.read(key)
         if record is not None:
             directory.checked_artifacts(record)
-    except Doubt:
+    except InvalidEntry:
         return False
     return record is not None
 
 
-def _is_asked_for(about: About, codecs: Collection[str]) -> bool:
-    # What chonkle compiles for itself has no codec, and every codec may need it.
-    return not codecs or not about.codec_id or not _names_of(about).isdisjoint(codecs)
+def _is_asked_for(metadata: EntryMetadata, codecs: Collection[str]) -> bool:
+    # Entries without a codec id are chonkle's own, and every codec may need them.
+    return not codecs or not metadata.codec_id or not _names_of(metadata).isdisjoint(codecs)
 
 
-def _names_of(about: About) -> set[str]:
-    return {about.codec_id, about.label, about.label.partition("@")[0]}
+def _names_of(metadata: EntryMetadata) -> set[str]:
+    return {metadata.codec_id, metadata.label, metadata.label.partition("@")[0]}
 
 
 def _is_gone(directory: CacheDirectory, key: str) -> bool:
     try:
         return directory.read(key) is None
-    except Doubt:
+    except InvalidEntry:
         return False
 
 
-def _demand_codecs(selection: Selection, codecs: Iterable[str]) -> None:
-    """Demand that there is an entry of each codec that is asked for."""
-    abouts = [record.about for record, _ in selection.entries if record.about.codec_id]
-    names = {name for about in abouts for name in _names_of(about)}
+def _demand_codecs(export: Export, codecs: Iterable[str]) -> None:
+    """Require an entry of each codec that is asked for."""
+    every = [record.metadata for record, _ in export.entries if record.metadata.codec_id]
+    names = {name for metadata in every for name in _names_of(metadata)}
     missing = [codec for codec in codecs if codec not in names]
     if not missing:
         return
-    left_out = f"{selection.stale} stale and {selection.doubtful} doubtful entries"
+    left_out = f"{export.stale} stale and {export.invalid} invalid entries"
     raise CacheError(
         f"nothing to export of codec `{missing[0]}`",
-        got=left_out if selection.stale or selection.doubtful else "",
+        got=left_out if export.stale or export.invalid else "",
         hint="`chonkle cache warm` compiles codecs into the cache",
     )
 
 
-def _demand_importable(selection: Selection, *, size_max: int) -> None:
-    """Demand what an import demands, before anything is written that none would take."""
-    sizes = [len(_write_manifest(selection.machine))]
-    for record, _ in selection.entries:
+def _demand_importable(export: Export, *, size_max: int) -> None:
+    """Require what an import requires, before anything is written."""
+    sizes = [len(_write_manifest(export.machine))]
+    for record, _ in export.entries:
         sizes += [artifact.size for artifact in set(record.artifacts)]
-        sizes.append(len(write_record(record, selection.seal)))
+        sizes.append(len(write_record(record, export.authenticator)))
     size = archive_size(sizes)
     if size > size_max:
         raise CacheError(
@@ -389,14 +383,8 @@ def _read(path: Path, artifact: Artifact) -> bytes:
     return content
 
 
-def _member_parts(name: str, content: bytes) -> tuple[bytes, ...]:
-    return member_header(name, len(content)), content, member_padding(len(content))
-
-
 def _write_manifest(machine: Machine) -> bytes:
-    import tomli_w  # noqa: PLC0415 - only who exports needs it
-
-    return tomli_w.dumps(_manifest(machine)).encode()
+    return json.dumps(_manifest(machine), indent=2).encode() + b"\n"
 
 
 def _manifest(machine: Machine) -> dict[str, object]:
@@ -404,7 +392,7 @@ def _manifest(machine: Machine) -> dict[str, object]:
 
 
 def _words(manifest: Mapping[str, object]) -> str:
-    """Name the machine of a manifest, which may hold anything."""
+    """Name the machine of a manifest, whose fields may have any type."""
     listed = manifest.get("engines")
     engines = ", ".join(each[:8] for each in listed) if isinstance(listed, dict) else listed
     return f"wasmtime {manifest.get('wasmtime')} on {manifest.get('target')} (engines {engines})"
@@ -426,7 +414,7 @@ def _open_bundle(path: Path, *, size_max: int) -> BinaryIO:
 
 def _read_text(member: Member, file: BinaryIO, *, size_max: int) -> bytes:
     if member.size > size_max:
-        raise Doubt(f"the member `{member.name}` is longer than {size_max} bytes")
+        raise InvalidEntry(f"the member `{member.name}` is longer than {size_max} bytes")
     return file.read(member.size)
 
 

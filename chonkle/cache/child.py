@@ -1,4 +1,4 @@
-"""The process that compiles one binary: what it is told, and what it answers.
+"""The child process that compiles one binary, and its messages.
 
     standard input    request: the job, and the binary
     standard output   reply: "compiled" and the artifacts, "invalid" and the reason, or "memory"
@@ -6,8 +6,8 @@
 Both are messages: 8 bytes of magic, the number of parts as a u32, then each part: its length as a
 u64 and its bytes. All numbers are little-endian.
 
-The job is pickled, because the process that started this one is trusted. The reply is not: this
-process reads binaries from strangers. Standard input stays open as long as the reply is wanted.
+The job is pickled, because the parent is trusted. The reply is not, because the child handles
+untrusted binaries. The parent keeps standard input open as long as it wants the reply.
 """
 
 import math
@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
-from chonkle.cache.native import Compiler, compile_artifacts
+from chonkle.cache.compilers import Compiler, compile_artifacts
 from chonkle.engine import Engine, EngineConfig
 from chonkle.errors import WasmFormatError
 from chonkle.limits import CompileLimits
@@ -39,10 +39,10 @@ class Job:
     """How to compile a binary.
 
     Attributes:
-        compiler: what compiles this kind of binary.
+        compiler: compiles this kind of binary.
         engine: the configuration of the engine that will run it.
         what: the codec, for messages.
-        limits: what compiling may take.
+        limits: limits on compiling.
     """
 
     compiler: Compiler[Any]
@@ -50,8 +50,8 @@ class Job:
     what: str
     limits: CompileLimits
 
-    def answer(self, wasm: bytes) -> list[bytes]:
-        """Compile a binary, and give the parts of the reply."""
+    def reply(self, wasm: bytes) -> list[bytes]:
+        """Compile a binary to the parts of a reply."""
         try:
             engine = Engine(self.engine).wasmtime
             return [b"compiled", *compile_artifacts(self.compiler, engine, wasm, what=self.what)]
@@ -63,22 +63,22 @@ class Job:
 
 
 class MalformedMessageError(Exception):
-    """A message that is cut off, too long, or none.
+    """A message is truncated, too long, or something else.
 
     Attributes:
-        said: its first bytes.
+        head: its first bytes.
     """
 
-    def __init__(self, said: bytes) -> None:
+    def __init__(self, head: bytes) -> None:
         super().__init__("malformed message")
-        self.said = said
+        self.head = head
 
 
 def write_message(stream: IO[bytes], parts: Sequence[bytes]) -> None:
     """Write a message."""
     head = _MAGIC + _COUNT.pack(len(parts))
     for data in (head, *(each for part in parts for each in (_LENGTH.pack(len(part)), part))):
-        # A stream without a buffer may take less at once.
+        # A stream without a buffer may write only a part.
         left = memoryview(data)
         while left:
             left = left[stream.write(left) :]
@@ -90,10 +90,10 @@ def read_message(stream: IO[bytes], *, size_max: int) -> list[bytes]:
 
     Args:
         stream: where it comes from.
-        size_max: how long its parts may be together.
+        size_max: maximum length of its parts together.
 
     Raises:
-        MalformedMessageError: when there is none.
+        MalformedMessageError: when it is malformed.
     """
     head = stream.read(len(_MAGIC) + _COUNT.size)
     if head[: len(_MAGIC)] != _MAGIC or len(head) != len(_MAGIC) + _COUNT.size:
@@ -116,39 +116,39 @@ def read_message(stream: IO[bytes], *, size_max: int) -> list[bytes]:
 
 
 def main() -> None:
-    """Answer the request on standard input, and end."""
-    request, reply = sys.stdin.buffer, sys.stdout.buffer
+    """Reply to the request on standard input, and end."""
+    request = sys.stdin.buffer
     pickled, wasm = read_message(request, size_max=_REQUEST_BYTES_MAX)
     job: Job = pickle.loads(pickled)  # noqa: S301 - see above
     threading.stack_size(_WATCH_STACK_BYTES)
     threading.Thread(target=_end_with_parent, args=(request.fileno(),), daemon=True).start()
     _limit(job.limits)
-    write_message(reply, job.answer(wasm))
-    # Nothing is left to do, and freeing what was compiled would take time.
+    write_message(sys.stdout.buffer, job.reply(wasm))
+    # Freeing the compiled code would take time.
     os._exit(0)
 
 
 def _end_with_parent(request: int) -> None:
-    """End this process as soon as nobody waits for its reply."""
+    """End this process as soon as its parent stops waiting."""
     os.read(request, 1)
     os._exit(1)
 
 
 def _limit(limits: CompileLimits) -> None:
-    """Have the system limit what this process takes from now on."""
+    """Set the resource limits of this process."""
     if sys.platform == "win32":
         return
     import resource  # noqa: PLC0415 - Windows has none
 
     def limit(which: int, soft: int, hard: int) -> None:
         _, most = resource.getrlimit(which)
-        # Nobody can raise what was set before.
+        # A limit that is set cannot be raised.
         bound = max(soft, hard) if most == resource.RLIM_INFINITY else most
         resource.setrlimit(which, (min(soft, bound), min(hard, bound)))
 
-    # Private memory. Addresses that are only reserved do not count, as they do for RLIMIT_AS.
+    # Private memory; unlike RLIMIT_AS, without reserved addresses.
     limit(resource.RLIMIT_DATA, limits.memory_bytes, limits.memory_bytes)
-    # The process that started this one has a clock. This is for when it dies.
+    # The parent has a timer. This is for when the parent dies.
     seconds = math.ceil(limits.timeout_s) + 1
     limit(resource.RLIMIT_CPU, seconds, seconds + 1)
     limit(resource.RLIMIT_CORE, 0, 0)

@@ -1,7 +1,7 @@
-"""Starting the child process that compiles a binary, and waiting for what it returns.
+"""Starting the child process that compiles a binary, and waiting for its reply.
 
 The child gets the binary and returns artifacts through a pipe. It knows neither the directory nor
-the key of the cache: this process writes and seals the entry.
+the key of the cache: this process writes and authenticates the entry.
 """
 
 import os
@@ -22,7 +22,7 @@ from chonkle.errors import CacheError, LimitExceeded, WasmFormatError, explained
 _PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from chonkle.cache.child import main; main()"
 # Isolated from the user's settings, and with no start-up files.
 _FLAGS = ("-I", "-S")
-# What the system needs to load Python itself.
+# The variables that the system needs to load Python itself.
 _PASSED_ON = (
     "LD_LIBRARY_PATH",
     "DYLD_LIBRARY_PATH",
@@ -33,13 +33,13 @@ _PASSED_ON = (
 # data of each memory.
 _REPLY_BYTES_MAX = 96 << 20
 _REPLY_BYTES_PER_BYTE = 32
-_LAST_WORDS_BYTES_MAX = 64 << 10
-# What Rust, Python and the C library say when there is no memory left.
+_OUTPUT_BYTES_MAX = 64 << 10
+# Messages of Rust, Python and the C library when memory runs out.
 _OUT_OF_MEMORY = (b"memory allocation of", b"MemoryError", b"out of memory", b"Cannot allocate")
 
 
 def compile_in_child(job: Job, wasm: bytes) -> list[bytes]:
-    """Compile a binary in a child process, within the limits of the job.
+    """Compile a binary in a child process, with the limits of the job.
 
     Args:
         job: how to compile it.
@@ -50,7 +50,7 @@ def compile_in_child(job: Job, wasm: bytes) -> list[bytes]:
 
     Raises:
         WasmFormatError: when the binary is not valid.
-        LimitExceeded: when compiling takes more than it may.
+        LimitExceeded: when compiling exceeds the limits.
         CacheError: when the process cannot be started, or breaks.
     """
     is_late = threading.Event()
@@ -60,18 +60,18 @@ def compile_in_child(job: Job, wasm: bytes) -> list[bytes]:
         process.kill()
 
     with _start(job.what) as process:
-        # Not with a time for each read and write, which not every system has.
+        # A timer, because not every system has timeouts for reads and writes of pipes.
         clock = threading.Timer(job.limits.timeout_s, end)
         clock.daemon = True
         try:
             clock.start()
             reply = _exchange(process, job, wasm)
         except RuntimeError as failure:
-            # A system that has no more threads to give.
+            # The system has no more threads.
             raise _unstarted(job.what, str(failure)) from failure
         finally:
             clock.cancel()
-            # However this ends, Ctrl-C included, it is of no use any more.
+            # Also after Ctrl-C.
             process.kill()
     if isinstance(reply, list):
         match reply:
@@ -82,7 +82,7 @@ def compile_in_child(job: Job, wasm: bytes) -> list[bytes]:
             case [b"memory"]:
                 raise _too_much_memory(job)
         reply = b"an unknown reply"
-    if is_late.is_set() or process.returncode == _number_of("SIGXCPU"):
+    if is_late.is_set() or process.returncode == _return_code("SIGXCPU"):
         raise LimitExceeded(
             f"{job.what}: compiling it took too long",
             expected=f"at most {job.limits.timeout_s:g} s",
@@ -95,24 +95,24 @@ def compile_in_child(job: Job, wasm: bytes) -> list[bytes]:
 
 def _start(what: str) -> subprocess.Popen[bytes]:
     if not sys.executable:
-        raise _unstarted(what, "this process does not know its Python")
-    # Bytecode is where this process has it, and is written only if this one may.
+        raise _unstarted(what, "sys.executable is not set")
+    # The child uses bytecode as this process does.
     flags = [*_FLAGS, *["-B"] * sys.dont_write_bytecode]
     if sys.pycache_prefix:
         flags += ["-X", f"pycache_prefix={sys.pycache_prefix}"]
-    # Where this process imports from. The last is for a chonkle that was found in another way.
+    # The last is for a chonkle that was not found through sys.path.
     paths = [*map(os.path.abspath, sys.path), str(Path(__file__).parents[2])]
     try:
         return subprocess.Popen(  # noqa: S603 - Python itself, with arguments of our own
             [sys.executable, *flags, "-c", _PROGRAM, *paths],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            # What it says when it breaks comes in place of a reply.
+            # Messages of a crash come instead of a reply.
             stderr=subprocess.STDOUT,
-            # Writing to a process that ended leaves nothing that closing would write again.
+            # Unbuffered, so that closing does not write again to a process that ended.
             bufsize=0,
             env=_environment(os.environ),
-            # Ctrl-C is for the process that waits for it.
+            # Ctrl-C goes to the parent only.
             start_new_session=True,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
@@ -125,19 +125,19 @@ def _environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _exchange(process: subprocess.Popen[bytes], job: Job, wasm: bytes) -> list[bytes] | bytes:
-    """Send a job and give the parts of the reply, or what the process said instead of one."""
+    """Send a job and give the parts of the reply, or the other output of the process."""
     assert process.stdin is not None  # noqa: S101 - they are pipes
     assert process.stdout is not None  # noqa: S101
-    with BufferedReader(cast("Any", process.stdout)) as answer:
+    with BufferedReader(cast("Any", process.stdout)) as output:
         try:
-            # It may end before it has read everything.
+            # The child may end before it has read everything.
             with suppress(OSError):
                 write_message(process.stdin, [pickle.dumps(job), wasm])
             return read_message(
-                answer, size_max=_REPLY_BYTES_MAX + _REPLY_BYTES_PER_BYTE * len(wasm)
+                output, size_max=_REPLY_BYTES_MAX + _REPLY_BYTES_PER_BYTE * len(wasm)
             )
         except MalformedMessageError as failure:
-            return failure.said + answer.read(_LAST_WORDS_BYTES_MAX)
+            return failure.head + output.read(_OUTPUT_BYTES_MAX)
 
 
 def _too_much_memory(job: Job) -> LimitExceeded:
@@ -155,9 +155,9 @@ def _unstarted(what: str, reason: str) -> CacheError:
     )
 
 
-def _broken(job: Job, code: int, said: bytes) -> CacheError:
-    """Say that the process ended without a reply."""
-    words = said.decode(errors="replace").strip().rpartition("\n")[2]
+def _broken(job: Job, code: int, output: bytes) -> CacheError:
+    """Make the error for a process that ended without a reply."""
+    words = output.decode(errors="replace").strip().rpartition("\n")[2]
     return CacheError(
         f"{job.what}: the process that compiles it broke",
         got=f"{_ending(code)}{': ' * bool(words)}{words}",
@@ -171,7 +171,7 @@ def _ending(code: int) -> str:
         return f"exit code {code}"
 
 
-def _number_of(name: str) -> int | None:
-    """Give the return code of a process that a signal ended; None where there is no such signal."""
+def _return_code(name: str) -> int | None:
+    """Give the return code after a signal; None on systems without that signal."""
     number = getattr(signal, name, None)
     return None if number is None else -number

@@ -1,19 +1,17 @@
-"""The record of a cache entry: a small sealed TOML file.
+"""The record of a cache entry: a small authenticated file.
 
-seal = "blake3:<hex>"          digest of everything below this line; `blake3-keyed:` with a key
-key = "<64 hex digits>"        the entry that it belongs to
-kind, codec_id, label, ...     what was compiled, by what, when: for people and upkeep
-[[artifacts]]
-name = "<key>-<digest>.cwasm"
-size = 37640
-blake3 = "<hex>"
+    blake3:<hex>                         tag of the second line; with a key `blake3-keyed:<hex>`
+    {"key": "<64 hex digits>",           the entry that it belongs to
+     "artifacts": [{"name": "<key>-<digest>.cwasm", "size": 37640, "blake3": "<hex>"}],
+     "kind": ..., "codec_id": ...}       what was compiled, by what, when
 
-A plain seal finds accidents. A keyed one, a BLAKE3 MAC, also says that who wrote the record had the
-key; since the record holds the digests of the artifacts, it speaks for the whole entry.
+The second line is JSON, and is parsed only after the authenticator was checked. A plain digest
+finds accidents. A keyed one, a BLAKE3 MAC, also shows that the writer had the key. The record holds
+the digests of the artifacts, so it authenticates the whole entry.
 """
 
+import json
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from hmac import compare_digest
@@ -22,59 +20,58 @@ from blake3 import blake3
 
 from chonkle.digest import Digest
 from chonkle.errors import CacheError
+from chonkle.formats.json_text import parse_json
 
-_SEAL = "seal = "
+# The file name of a record is its key and this.
+RECORD_SUFFIX = ".record"
+# 256 artifacts need about 50 kB.
+RECORD_MAX_BYTES = 64 * 1024
 _ARTIFACTS_MAX = 256
 _ALGORITHM, _KEYED_ALGORITHM = "blake3", "blake3-keyed"
 _KEY_BYTES = 32
 _KEY_DIGITS = 2 * _KEY_BYTES
-# Beyond any size, time and date, and still exact as a float.
+# Larger than any size, time and date, and exact as a float.
 _NUMBER_MAX = 1 << 53
-# What 256 artifacts need, which is 55 kB, with room for the rest.
-RECORD_MAX_BYTES = 64 * 1024
-_LINE_MAX_BYTES = 1024
-# What chonkle writes of TOML: tables, and bare keys without dots whose values are text or numbers.
-_LINE = re.compile(
-    rb"""\[[\w-]+\]|\[\[[\w-]+\]\]|[\w-]+ = (?:"(?:[^"\\]|\\.)*+"|[\w.:+-]{1,32})|"""
-)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-class Doubt(Exception):  # noqa: N818 - not a failure of anybody's: a reason for a miss
-    """A reason not to believe a cache entry."""
+class InvalidEntry(Exception):  # noqa: N818 - not a failure: a reason for a miss
+    """A cache entry fails a check; the text says which."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seal:
-    """How records are sealed: with a plain digest, or with a key.
+class Authenticator:
+    """How records are authenticated: with a plain digest, or with a key.
 
     Attributes:
-        key: 32 bytes that only those have who may write entries; None for a plain digest.
+        key: 32 bytes, known only to those who may write entries; None for a plain digest.
     """
 
     key: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse what is no key.
+        """Check the length of the key.
 
         Raises:
-            CacheError: saying how long it is.
+            CacheError: when it has another length.
         """
         if self.key is not None and len(self.key) != _KEY_BYTES:
             raise CacheError(
-                "bad key of a seal", expected=f"{_KEY_BYTES} bytes", got=str(len(self.key))
+                "bad key of an authenticator",
+                expected=f"{_KEY_BYTES} bytes",
+                got=str(len(self.key)),
             )
 
     @classmethod
-    def from_hex(cls, text: str, *, what: str) -> "Seal":
-        """Make a keyed seal.
+    def from_hex(cls, text: str, *, what: str) -> "Authenticator":
+        """Make a keyed authenticator.
 
         Args:
             text: the key, as 64 hexadecimal digits.
-            what: where it stood, for the message.
+            what: the name of the setting, for the message.
 
         Raises:
-            CacheError: when it is not one.
+            CacheError: when the text is not a key.
         """
         digits = text.strip()
         try:
@@ -82,7 +79,7 @@ class Seal:
         except ValueError:
             key = b""
         if len(digits) != _KEY_DIGITS or len(key) != _KEY_BYTES:
-            # The key itself is never shown.
+            # The message never shows the key itself.
             raise CacheError(
                 f"bad {what}",
                 expected=f"{_KEY_DIGITS} hexadecimal digits",
@@ -93,29 +90,30 @@ class Seal:
 
     @property
     def is_keyed(self) -> bool:
-        """Whether only who has the key can make this seal."""
+        """Whether making a tag takes the key."""
         return self.key is not None
 
-    def of(self, body: bytes) -> str:
-        """Seal the body of a record."""
+    def tag(self, body: bytes) -> str:
+        """Compute the tag of the body of a record."""
         if self.key is None:
             return f"{_ALGORITHM}:{blake3(body).hexdigest()}"
         return f"{_KEYED_ALGORITHM}:{blake3(body, key=self.key).hexdigest()}"
 
     def check(self, body: bytes, found: str) -> None:
-        """Demand that a body has this seal.
+        """Check the tag of a body.
 
         Raises:
-            Doubt: when it has another one.
+            InvalidEntry: when it is another one.
         """
-        if compare_digest(found.encode(), self.of(body).encode()):
+        if compare_digest(found.encode(), self.tag(body).encode()):
             return
         algorithm = found.partition(":")[0]
         if self.is_keyed and algorithm == _ALGORITHM:
-            raise Doubt("it is not authenticated, and a cache key is set")
+            raise InvalidEntry("it is not authenticated, and a cache key is set")
         if not self.is_keyed and algorithm == _KEYED_ALGORITHM:
-            raise Doubt("it is sealed with a cache key, and none is set here")
-        raise Doubt(f"the record's seal is broken{' or made with another key' * self.is_keyed}")
+            raise InvalidEntry("it is authenticated with a cache key, and none is set here")
+        other_key = " or was made with another key" * self.is_keyed
+        raise InvalidEntry(f"the record does not match its authenticator{other_key}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +121,7 @@ class Artifact:
     """One file of an entry.
 
     Attributes:
-        name: its file name, which holds the first digits of its digest.
+        name: its file name, which contains the first digits of its digest.
         size: its length in bytes.
         blake3: its BLAKE3 digest, as hexadecimal digits.
     """
@@ -134,18 +132,18 @@ class Artifact:
 
     @classmethod
     def of(cls, key: str, data: bytes) -> "Artifact":
-        """Describe the bytes of an artifact of an entry."""
+        """Describe the bytes of an artifact of the entry with this key."""
         digest = Digest.blake3(data).hex
         return cls(artifact_name(key, digest), len(data), digest)
 
 
 def artifact_name(key: str, digest: str) -> str:
-    """Give the file name of an artifact: of its entry, and of its content."""
+    """Give the file name of an artifact, from the key of its entry and its digest."""
     return f"{key}-{digest[:16]}.cwasm"
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class EntryMetadata:
     """What a record says of its entry besides its files.
 
     Attributes:
@@ -157,7 +155,7 @@ class About:
         engine: fingerprint of the engine that compiled it, as hexadecimal digits.
         wasmtime: version of wasmtime.
         target: operating system and processor.
-        created: when, in seconds since the epoch.
+        created: when it was compiled, in seconds since the epoch.
         compile_seconds: how long that took.
     """
 
@@ -173,126 +171,111 @@ class About:
     compile_seconds: float
 
 
+# Evaluated once: a record is parsed on every load.
+_METADATA_TYPES = tuple((each.name, each.type) for each in fields(EntryMetadata))
+_METADATA_NUMBERS = ("wasm_size", "created", "compile_seconds")
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record that was read and believed.
+    """A record that passed its checks.
 
     Attributes:
         key: the entry's key.
         artifacts: its files, in the order in which they are loaded.
-        about: what else it says.
+        metadata: the rest.
     """
 
     key: str
     artifacts: tuple[Artifact, ...]
-    about: About
+    metadata: EntryMetadata
 
     @property
     def size_bytes(self) -> int:
-        """How long the artifacts are together."""
+        """The length of all artifacts together."""
         return sum(artifact.size for artifact in self.artifacts)
 
 
-def write_record(record: Record, seal: Seal) -> bytes:
+def write_record(record: Record, authenticator: Authenticator) -> bytes:
     """Write a record as a file."""
-    import tomli_w  # noqa: PLC0415 - only who writes an entry needs it
-
-    body = tomli_w.dumps(
-        {
-            "key": record.key,
-            **asdict(record.about),
-            "artifacts": [asdict(artifact) for artifact in record.artifacts],
-        }
-    ).encode()
-    return f'{_SEAL}"{seal.of(body)}"\n'.encode() + body
+    table = {
+        "key": record.key,
+        **asdict(record.metadata),
+        "artifacts": [asdict(artifact) for artifact in record.artifacts],
+    }
+    body = json.dumps(table).encode() + b"\n"
+    return f"{authenticator.tag(body)}\n".encode() + body
 
 
-def parse_record(text: bytes, key: str, seal: Seal) -> Record:
+def parse_record(text: bytes, key: str, authenticator: Authenticator) -> Record:
     """Read a record.
 
     Args:
         text: the file.
         key: the entry that it was found as.
-        seal: the seal that it must have.
+        authenticator: what must have authenticated it.
 
     Raises:
-        Doubt: when it is not the record that chonkle wrote for this entry.
+        InvalidEntry: when it is not a valid record of this entry.
     """
-    body = unseal(text, seal)
-    table = parse_table(body, what="the record", size_max=RECORD_MAX_BYTES)
+    table = parse_table(authenticated_body(text, authenticator), what="the record")
     if table.get("key") != key:
-        raise Doubt("the record belongs to another entry")
+        raise InvalidEntry("the record belongs to another entry")
     listed = table.get("artifacts")
     if not isinstance(listed, list) or not 0 < len(listed) <= _ARTIFACTS_MAX:
-        raise Doubt("the record names no artifacts")
-    return Record(key, tuple(_artifact(each, key) for each in listed), _about(table))
+        raise InvalidEntry("the record names no artifacts")
+    return Record(key, tuple(_artifact(each, key) for each in listed), _metadata(table))
 
 
-def unseal(text: bytes, seal: Seal) -> bytes:
-    """Give what the seal of a record covers, unread.
-
-    Args:
-        text: the file.
-        seal: the seal that it must have.
+def authenticated_body(text: bytes, authenticator: Authenticator) -> bytes:
+    """Give the part of a record that is authenticated, unparsed.
 
     Raises:
-        Doubt: when it has another one, or none.
+        InvalidEntry: when it is too long, or was not authenticated like this.
     """
-    first, _, body = text.partition(b"\n")
-    line = first.decode(errors="replace")
-    if not line.startswith(f'{_SEAL}"') or not line.endswith('"'):
-        raise Doubt("the record's seal is broken")
-    seal.check(body, line.removeprefix(f'{_SEAL}"').removesuffix('"'))
+    if len(text) > RECORD_MAX_BYTES:
+        raise InvalidEntry(f"the record is longer than {RECORD_MAX_BYTES} bytes")
+    tag, _, body = text.partition(b"\n")
+    authenticator.check(body, tag.decode(errors="replace"))
     return body
 
 
-def parse_table(text: bytes, *, what: str, size_max: int) -> dict[str, object]:
-    """Read the little of TOML that chonkle writes, in time and memory that grow with the text.
-
-    Anybody can have written it, and all of TOML costs more: a key of n dotted parts costs n * n.
-
-    Args:
-        text: what to read.
-        what: what it is, for the doubt.
-        size_max: how long it may be.
+def parse_table(text: bytes, *, what: str) -> Mapping[str, object]:
+    """Read a JSON object that anybody can have written; the caller has limited its length.
 
     Raises:
-        Doubt: when it is longer, or something else.
+        InvalidEntry: when it is something else.
     """
-    if len(text) > size_max:
-        raise Doubt(f"{what} is longer than {size_max} bytes")
-    for number, line in enumerate(text.split(b"\n"), 1):
-        if len(line) > _LINE_MAX_BYTES or _LINE.fullmatch(line) is None:
-            raise Doubt(f"{what} is not TOML: chonkle writes no such line as its line {number}")
     try:
-        return tomllib.loads(text.decode())
-    except ValueError as failure:
-        raise Doubt(f"{what} is not TOML: {failure}") from failure
+        table = parse_json(text, what=what, error=CacheError)
+    except CacheError as failure:
+        raise InvalidEntry(str(failure)) from failure
+    if not isinstance(table, dict):
+        raise InvalidEntry(f"{what}: not a JSON object")
+    return table
 
 
 def _artifact(listed: object, key: str) -> Artifact:
     table = listed if isinstance(listed, dict) else {}
     name, size, digest = (table.get(field) for field in ("name", "size", "blake3"))
     if not (isinstance(name, str) and type(size) is int and isinstance(digest, str)):
-        raise Doubt("the record lacks a field")
+        raise InvalidEntry("the record lacks a field")
     if not 0 <= size <= _NUMBER_MAX:
-        raise Doubt("the record's field `size` is out of range")
-    # So that no record leads out of its directory.
+        raise InvalidEntry("the record's field `size` is out of range")
+    # So that no record names a file outside its directory.
     if _DIGEST.fullmatch(digest) is None or name != artifact_name(key, digest):
-        raise Doubt("the record names a file that is not its own")
+        raise InvalidEntry("the record names a file of another entry")
     return Artifact(name, size, digest)
 
 
-def _about(table: Mapping[str, object]) -> About:
-    found = {each.name: table.get(each.name) for each in fields(About)}
-    for each in fields(About):
-        assert isinstance(each.type, type)  # noqa: S101 - the class above says so
-        if type(found[each.name]) is not each.type:
-            raise Doubt(f"the record's field `{each.name}` is missing or of another type")
-    for name in ("wasm_size", "created", "compile_seconds"):
+def _metadata(table: Mapping[str, object]) -> EntryMetadata:
+    found = {}
+    for name, expected in _METADATA_TYPES:
+        value = found[name] = table.get(name)
+        if type(value) is not expected:
+            raise InvalidEntry(f"the record's field `{name}` is missing or of another type")
+    for name in _METADATA_NUMBERS:
         number = found[name]
-        assert isinstance(number, int | float)  # noqa: S101 - just checked
-        # Written so that a NaN, which compares with nothing, is refused.
-        if not 0 <= number <= _NUMBER_MAX:
-            raise Doubt(f"the record's field `{name}` is out of range")
-    return About(**found)  # type: ignore[arg-type]  # checked just now
+        if not 0 <= number <= _NUMBER_MAX:  # type: ignore[operator]  # checked just now
+            raise InvalidEntry(f"the record's field `{name}` is out of range")
+    return EntryMetadata(**found)  # type: ignore[arg-type]  # checked just now

@@ -1,4 +1,4 @@
-"""What a cache holds, as its owner sees it: looking makes nothing and changes nothing."""
+"""What a cache contains, for its user; looking changes nothing."""
 
 import errno
 import os
@@ -11,74 +11,73 @@ from chonkle.cache.layers import CacheConfig
 from chonkle.engine import ENGINE_CONFIGS, Engine, EngineConfig, target, wasmtime_version
 from chonkle.errors import CacheError, explained
 from chonkle.names import version_key
+from chonkle.storage.files import UntrustedError
 
 Layer = Literal["own", "system"]
 EngineName = Literal["default", "interruptible"]
-Status = Literal["usable", "stale", "doubtful", "unfinished"]
+Status = Literal["usable", "stale", "invalid", "unfinished"]
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NOT_OURS = (PermissionError, FileExistsError, NotADirectoryError)
 
 
 def engine_name(config: EngineConfig) -> EngineName:
-    """Name a configuration by what tells those that chonkle uses apart."""
+    """Name one of the engine configurations that chonkle uses."""
     return "interruptible" if config.interruptible else "default"
 
 
 def layer_name(directory: CacheDirectory) -> Layer:
-    """Name the layer that a directory is."""
+    """Name the layer of a directory."""
     return "system" if directory.is_system else "own"
 
 
-def directories(config: CacheConfig) -> list[CacheDirectory]:
-    """Name the directories of a configuration, in the order in which they are read.
+def cache_words(directory: CacheDirectory) -> str:
+    """Name the layer of a directory within a sentence."""
+    return "the system's cache" if directory.is_system else "your own cache"
 
-    They need not exist.
-    """
+
+def directories(config: CacheConfig) -> list[CacheDirectory]:
+    """Give the directories of a configuration in the order of reading; they need not exist."""
     roots = ((config.system, True), (config.root, False))
     return [
-        CacheDirectory(root, seal=config.seal, is_system=is_system)
+        CacheDirectory(root, authenticator=config.authenticator, is_system=is_system)
         for root, is_system in roots
         if root is not None
     ]
 
 
-def cache_words(directory: CacheDirectory) -> str:
-    """Name the layer that a directory is, in a sentence for its user."""
-    return "the system's cache" if directory.is_system else "your own cache"
-
-
-def distrust_of(directory: CacheDirectory) -> str | None:
-    """Say who else could have put native code into a directory, which need not exist.
+def check_directory(directory: CacheDirectory) -> None:
+    """Check that no other user could have put native code into a directory; it need not exist.
 
     Raises:
-        OSError: when that cannot be told, or something else is in its place.
+        UntrustedError: when another user could.
+        OSError: when it cannot be checked, or something else is in its place.
     """
     for path in (directory.root, directory.root / f"aot-v{FORMAT_VERSION}"):
         if os.path.lexists(path) and not path.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
-    return directory.distrust()
+    directory.check_trust()
 
 
 def demand_trust(directory: CacheDirectory) -> None:
-    """Demand that nobody else could have put native code into a directory, which need not exist.
+    """Require that no other user could have put native code into a directory; it need not exist.
 
     Raises:
-        CacheError: saying who could, or why that cannot be told.
+        CacheError: when another user could, or when that cannot be checked.
     """
     try:
-        reason = distrust_of(directory)
-    except OSError as failure:
-        raise CacheError(f"cannot read {cache_words(directory)}: {explained(failure)}") from failure
-    if reason is not None:
+        check_directory(directory)
+    except UntrustedError as reason:
         raise CacheError(
             f"{cache_words(directory)} is not used: {reason}",
             hint="nobody but its owner may be able to write to it",
-        )
+        ) from reason
+    except OSError as failure:
+        raise CacheError(f"cannot read {cache_words(directory)}: {explained(failure)}") from failure
 
 
 def demand_writable(config: CacheConfig) -> None:
-    """Demand that what is compiled is kept, making the user's own directory where it is missing.
+    """Require that compiled code can be kept; the user's own directory is made if it is missing.
 
     Raises:
         CacheError: when nothing would be kept.
@@ -87,7 +86,7 @@ def demand_writable(config: CacheConfig) -> None:
         raise CacheError(
             f"CHONKLE_AOT={config.mode}: nothing is written to the cache", hint="unset CHONKLE_AOT"
         )
-    own = CacheDirectory(config.root, seal=config.seal)
+    own = CacheDirectory(config.root, authenticator=config.authenticator)
     demand_trust(own)
     try:
         own.create()
@@ -96,7 +95,7 @@ def demand_writable(config: CacheConfig) -> None:
 
 
 def write_error(directory: CacheDirectory, failure: OSError) -> CacheError:
-    """Say that a directory cannot be written to, with advice where that is of use."""
+    """Make the error for a directory that cannot be written to, with a hint where one helps."""
     hint = ""
     if failure.errno in _NO_ROOM:
         hint = "make room, or set CHONKLE_CACHE_DIR to a directory that has some"
@@ -108,7 +107,7 @@ def write_error(directory: CacheDirectory, failure: OSError) -> CacheError:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What native code must be for to be of use here.
+    """What native code must be compiled for to be usable here.
 
     Attributes:
         wasmtime: the version of wasmtime.
@@ -128,15 +127,15 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class Surveyed:
-    """An entry, and what it is worth here.
+class EntryStatus:
+    """An entry, and whether it is usable here.
 
     Attributes:
         directory: where it is.
         entry: the entry.
-        engine: which of our engines made it; None where none did.
-        status: `usable`; `stale`, made by what is not in use here; `doubtful`, not believed; or
-            `unfinished`, without a record: being written, or left by a writer that died.
+        engine: which of our engines compiled it; None for another one.
+        status: `usable`; `stale`, compiled by another engine; `invalid`, its record failed a check;
+            or `unfinished`, without a record: being written, or left by a dead writer.
         reason: why it is not usable.
     """
 
@@ -146,96 +145,79 @@ class Surveyed:
     status: Status
     reason: str | None
 
-    @property
-    def saved_s(self) -> float:
-        """The time for compiling that its uses saved, in seconds."""
-        record = self.entry.record
-        return self.entry.uses * record.about.compile_seconds if record else 0.0
 
-
-def survey(directory: CacheDirectory, machine: Machine) -> list[Surveyed]:
-    """Look at every entry of a directory, codecs first, by codec, implementation and version.
+def survey(directory: CacheDirectory, machine: Machine) -> list[EntryStatus]:
+    """Give the status of every entry, codecs first, by codec, implementation and version.
 
     Args:
         directory: a directory that exists and is trusted.
-        machine: what entries must be for to be of use.
-
-    Raises:
-        OSError: as the file system says.
+        machine: what entries must be compiled for.
     """
-    return sorted(
-        (_surveyed(directory, entry, machine) for entry in directory.entries()), key=_rank
-    )
+    return sorted((_status(directory, entry, machine) for entry in directory.entries()), key=_rank)
 
 
-def _surveyed(directory: CacheDirectory, entry: Entry, machine: Machine) -> Surveyed:
+def _status(directory: CacheDirectory, entry: Entry, machine: Machine) -> EntryStatus:
     if entry.record is None:
-        status: Status = "doubtful" if entry.doubt else "unfinished"
-        reason = entry.doubt or "no record: being written, or left by a writer that died"
-        return Surveyed(directory, entry, None, status, reason)
-    about = entry.record.about
-    engine = machine.engines.get(about.engine)
+        status: Status = "invalid" if entry.problem else "unfinished"
+        reason = entry.problem or "no record: being written, or left by a writer that died"
+        return EntryStatus(directory, entry, None, status, reason)
+    metadata = entry.record.metadata
+    engine = machine.engines.get(metadata.engine)
     if engine is not None:
-        return Surveyed(directory, entry, engine, "usable", None)
+        return EntryStatus(directory, entry, engine, "usable", None)
     made_by = "another engine"
-    if about.wasmtime != machine.wasmtime:
-        made_by = f"wasmtime {about.wasmtime}"
-    elif about.target != machine.target:
-        made_by = f"wasmtime on {about.target}"
-    return Surveyed(directory, entry, None, "stale", f"made by {made_by}")
+    if metadata.wasmtime != machine.wasmtime:
+        made_by = f"wasmtime {metadata.wasmtime}"
+    elif metadata.target != machine.target:
+        made_by = f"wasmtime on {metadata.target}"
+    return EntryStatus(directory, entry, None, "stale", f"made by {made_by}")
 
 
-def _rank(surveyed: Surveyed) -> tuple[object, ...]:
-    record, key = surveyed.entry.record, surveyed.entry.key
+def _rank(each: EntryStatus) -> tuple[object, ...]:
+    record, key = each.entry.record, each.entry.key
     if record is None:
-        return (True, surveyed.status, key)
-    about = record.about
-    implementation, _, version = about.label.partition("@")
-    # What is of no codec comes after those that are.
+        return (True, each.status, key)
+    metadata = record.metadata
+    implementation, _, version = metadata.label.partition("@")
+    # Entries of chonkle itself have no codec id, and come last.
     return (
         False,
-        not about.codec_id,
-        about.codec_id,
+        not metadata.codec_id,
+        metadata.codec_id,
         implementation,
         version_key(version),
-        about.kind != "core",
-        about.kind,
-        surveyed.status != "usable",
-        surveyed.engine or "",
+        metadata.kind != "core",
+        metadata.kind,
+        each.status != "usable",
+        each.engine or "",
         key,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What a directory holds altogether.
+    """The contents of a directory in numbers.
 
     Attributes:
-        entries: how many entries, usable or not.
+        entries: how many entries have a record.
         stale: how many of them are stale.
-        doubtful: how many are not believed.
-        size_bytes: how long all files are together.
-        uses: how often one was loaded since it was made.
-        saved_s: the time for compiling that this saved, in seconds.
+        invalid: how many of them are invalid.
+        size_bytes: the length of all files together.
     """
 
     entries: int
     stale: int
-    doubtful: int
+    invalid: int
     size_bytes: int
-    uses: int
-    saved_s: float
 
     @classmethod
-    def of(cls, found: Iterable[Surveyed]) -> Self:
+    def of(cls, found: Iterable[EntryStatus]) -> Self:
         """Add up entries."""
         every = list(found)
         statuses = [each.status for each in every]
         return cls(
             entries=len(every) - statuses.count("unfinished"),
             stale=statuses.count("stale"),
-            doubtful=statuses.count("doubtful"),
-            size_bytes=sum(each.entry.size_bytes for each in every),
-            uses=sum(each.entry.uses for each in every),
-            saved_s=sum(each.saved_s for each in every),
+            invalid=statuses.count("invalid"),
+            size_bytes=sum(each.entry.files.size_bytes for each in every),
         )

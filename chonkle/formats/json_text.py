@@ -58,9 +58,7 @@ class _NotStrictError(ValueError):
 
 def _parse(text: bytes | str) -> object:
     decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text
-    value: object = json.loads(
-        decoded, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float
-    )
+    value: object = _DECODER.decode(decoded)
     if isinstance(text, str) or _SURROGATE.search(decoded):
         json.dumps(value, ensure_ascii=False).encode()
     return value
@@ -86,3 +84,7 @@ def _float(digits: str) -> float:
     if math.isinf(number):
         raise _NotStrictError(f"the number `{digits[:60]}` is too large for 64 bits")
     return number
+
+
+# Made once: making one takes as long as parsing a short document.
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)

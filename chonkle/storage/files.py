@@ -1,4 +1,7 @@
-"""Files that others see whole or not at all, locks between processes, and trust in a directory."""
+"""Atomic writes, locks between processes, and checks of who could have written a file.
+
+All functions raise OSError as the file system does. A write that fails leaves nothing behind.
+"""
 
 import contextlib
 import errno
@@ -12,7 +15,7 @@ from pathlib import Path
 PRIVATE_DIRECTORY = 0o700
 PRIVATE_FILE = 0o600
 PUBLIC_FILE = 0o666
-# A file with this ending has no reader yet, and after a crash it never will.
+# Marks a file that is being written, or that a writer left when it died.
 TEMPORARY_SUFFIX = ".tmp"
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
 # Opening a pipe waits for a writer, and a terminal may become the process's own.
@@ -22,6 +25,10 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _LINKS_MAX = 40  # as in Linux
 
 
+class UntrustedError(PermissionError):
+    """Another user could have written a file, or could replace it."""
+
+
 def write_atomic(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> None:
     """Write a file so that no reader ever sees a part of it.
 
@@ -29,52 +36,19 @@ def write_atomic(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> None:
         path: where the file goes; its directory must exist.
         data: its bytes.
         mode: permissions to create it with, less the process's mask.
-
-    Raises:
-        OSError: as the file system says; nothing is left behind.
     """
     _write_parts(path, (data,), mode=mode)
 
 
-def write_temporary(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> Path:
-    """Write what is to become a file, beside it.
-
-    Args:
-        path: where the file will be; its directory must exist.
-        data: its bytes, which reach the disk.
-        mode: permissions to create it with, less the process's mask.
-
-    Returns:
-        The temporary file, for `put_in_place`, or to be removed.
-
-    Raises:
-        OSError: as the file system says; nothing is left behind.
-    """
-    return _write_temporary(path, (data,), mode=mode)
-
-
 def put_in_place(temporary: Path, path: Path) -> None:
-    """Let a temporary file become the file, and reach the disk as that.
-
-    Args:
-        temporary: what `write_temporary` gave.
-        path: the file.
-
-    Raises:
-        OSError: as the file system says.
-    """
+    """Rename a temporary file to its final path, and sync the directory."""
     temporary.replace(path)
     _sync_directory(path.parent)
 
 
 def _write_parts(path: Path, parts: Iterable[bytes], *, mode: int) -> None:
-    """Write a file so that no reader ever sees less than all of it.
-
-    The bytes go to a temporary file in the same directory, reach the disk, and then take the name:
-    a file that was there before is replaced, never rewritten, because other processes may have it
-    mapped.
-    """
-    temporary = _write_temporary(path, parts, mode=mode)
+    # A file that was there is replaced, never rewritten: other processes may have it mapped.
+    temporary = write_temporary(path, parts, mode=mode)
     try:
         put_in_place(temporary, path)
     except BaseException:
@@ -83,9 +57,18 @@ def _write_parts(path: Path, parts: Iterable[bytes], *, mode: int) -> None:
         raise
 
 
-def _write_temporary(path: Path, parts: Iterable[bytes], *, mode: int) -> Path:
-    # Made like this rather than by `tempfile`, which takes longer to import than all of this file,
-    # and which cannot be told the permissions.
+def write_temporary(path: Path, parts: Iterable[bytes], *, mode: int = PRIVATE_FILE) -> Path:
+    """Write a temporary file beside the file that it will become, and sync it to the disk.
+
+    Args:
+        path: where the file will be; its directory must exist.
+        parts: its bytes.
+        mode: permissions to create it with, less the process's mask.
+
+    Returns:
+        The temporary file, for `put_in_place`, or to be removed.
+    """
+    # `tempfile` takes longer to import than this module, and cannot set the permissions.
     temporary = path.with_name(f"{_temporary_prefix(path)}{os.urandom(8).hex()}{TEMPORARY_SUFFIX}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode)
     try:
@@ -106,14 +89,7 @@ def _temporary_prefix(path: Path) -> str:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what is left of writing a file where the writer was killed.
-
-    Args:
-        path: the file, which nobody may be writing now.
-
-    Raises:
-        OSError: as the file system says.
-    """
+    """Remove the temporary files of killed writers of a file; no process may be writing it now."""
     prefix = _temporary_prefix(path)
     for other in path.parent.iterdir():
         if other.name.startswith(prefix) and other.name.endswith(TEMPORARY_SUFFIX):
@@ -121,29 +97,16 @@ def remove_leftovers(path: Path) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write a user's file so that it is seen whole or not at all, and stays what it was.
-
-    A file that is there keeps its permissions, and a link keeps pointing at what it points at.
-
-    Args:
-        path: the file.
-        data: its bytes.
-
-    Raises:
-        OSError: as the file system says; nothing is left behind.
-    """
+    """Write a user's file atomically; an existing file keeps its permissions, a link its target."""
     replace_file_in_parts(path, (data,))
 
 
 def replace_file_in_parts(path: Path, parts: Iterable[bytes]) -> None:
-    """Write a user's file that is too large to be held, as `replace_file` does.
+    """Write a user's file that does not fit into memory, as `replace_file` does.
 
     Args:
         path: the file.
-        parts: its bytes, made while they are written. Where that fails, nothing is left behind.
-
-    Raises:
-        OSError: as the file system says; nothing is left behind.
+        parts: its bytes, produced while they are written. If that fails, nothing is left behind.
     """
     real = Path(os.path.realpath(path))
     mode = PUBLIC_FILE
@@ -153,21 +116,21 @@ def replace_file_in_parts(path: Path, parts: Iterable[bytes]) -> None:
 
 
 def read_file(path: Path, *, size_max: int) -> bytes:
-    """Read a regular file that may be larger than the caller accepts.
+    """Read a regular file, up to a maximum size.
 
     Args:
         path: the file.
         size_max: bytes to accept at most.
 
     Raises:
-        OSError: when it cannot be read, is no regular file, or is longer.
+        OSError: when it cannot be read, is not a regular file, or is longer.
     """
     with open_regular(path) as file:
         return _read_up_to(size_max, file, path)
 
 
 def _read_up_to(size_max: int, file: BufferedReader, path: Path) -> bytes:
-    # Where the system tells a size, it spares reading. It tells none of a file in /proc.
+    # A known size spares reading. For a file in /proc the system reports none.
     is_long = os.fstat(file.fileno()).st_size > size_max
     data: bytes | None = b"" if is_long else file.read(size_max + 1)
     if data is None:
@@ -178,14 +141,14 @@ def _read_up_to(size_max: int, file: BufferedReader, path: Path) -> bytes:
 
 
 def read_secret(path: Path, *, size_max: int) -> bytes:
-    """Read a file that only its owner, who is this user, may read.
+    """Read a file that belongs to this user and that no other user may read.
 
     Args:
         path: the file.
         size_max: bytes to accept at most.
 
     Raises:
-        OSError: when it cannot be read, is longer, or others may read it.
+        OSError: when it cannot be read, is longer, or other users may read it.
     """
     owners = () if sys.platform == "win32" else (os.geteuid(),)
     with open_trusted(path, owners=owners) as file:
@@ -208,21 +171,21 @@ def _sync_directory(directory: Path) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, *, timeout_s: float) -> Iterator[None]:
-    """Hold a lock that other processes respect, and that dies with its holder.
+    """Hold a lock between processes; it is released when its holder dies.
 
     Args:
         path: the lock file; it stays behind, empty.
         timeout_s: how long to wait for another holder.
 
     Raises:
-        TimeoutError: when the holder keeps it longer.
+        TimeoutError: when another process holds it longer.
         OSError: when the file system has no locks.
     """
-    # Only somebody who compiles or installs needs it, and it costs as much as starting Python.
+    # Importing it takes as long as starting Python, and only compiling and installing need it.
     from filelock import FileLock, Timeout  # noqa: PLC0415
 
-    # A lock that only exists, as a file system without real ones would get, outlives its holder.
-    # Whoever may read one may hold it, and keep everybody waiting.
+    # No soft lock, which would outlive its holder. Private, because a user who may read a lock
+    # could hold it and block all others.
     lock = FileLock(path, timeout=timeout_s, mode=PRIVATE_FILE, fallback_to_soft=False)
     try:
         lock.acquire()
@@ -237,18 +200,18 @@ def locked(path: Path, *, timeout_s: float) -> Iterator[None]:
 
 
 def make_private_directory(path: Path) -> None:
-    """Make a directory that only its owner may enter; parents that are missing too."""
-    # Not `parents=True`: it makes them as the process's mask says, which may be for a whole group.
+    """Make a directory with mode 0700, and its missing parents likewise."""
+    # `parents=True` would make them with the process's mask, which may allow a group to write.
     for directory in (*reversed(path.parents), path):
         directory.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
 
 
 def remove_whatever(path: Path) -> None:
-    """Remove what has a path: a file, a link, or a directory with the files in it; or nothing.
+    """Remove a file, a link, or a directory with the files in it; a missing path is fine.
 
     Raises:
-        OSError: as the file system says, also where there are directories in the directory: nothing
-            of ours is so deep, so it is somebody's who should decide about it.
+        OSError: as the file system says, also when the directory has subdirectories: chonkle makes
+            none that deep, so the user must decide.
     """
     try:
         path.unlink(missing_ok=True)
@@ -261,63 +224,87 @@ def remove_whatever(path: Path) -> None:
         path.rmdir()
 
 
-def distrust(directory: Path, *, owners: Sequence[int]) -> str | None:
-    """Say why files in a directory may be somebody else's, or None where they cannot be.
+def check_ownership(directory: Path, *, owners: Sequence[int]) -> None:
+    """Check that no other user could have written files in a directory, or could replace it.
 
-    The directory must belong to an owner and nobody else may write to it. Everything that is passed
-    on the way to it, each directory and each link, must belong to an owner or to root, and the
-    directories must be closed to other writers or sticky: whoever may rename a parent, or owns a
-    link, may replace everything behind it.
+    It must belong to an owner, and other users may not write to it. Each directory above it and
+    each link on the way must belong to an owner or to root, and these directories must be closed to
+    other writers or sticky: a user who may rename a parent, or owns a link, can replace everything
+    below.
 
     Args:
         directory: an existing directory.
         owners: ids of the users who may own it.
 
     Raises:
-        OSError: as the file system says, also for links that lead round in a circle.
+        UntrustedError: when the check fails.
+        OSError: as the file system says, also for links that form a circle.
     """
     if sys.platform == "win32":
         # Profile directories are closed to other users by their inherited access list.
-        return None
+        return
     passed = list(_passed(directory))
     real, status = passed.pop()
     if not stat.S_ISDIR(status.st_mode):
-        return f"{real} is not a directory"
-    return distrust_status(status, real, owners=owners) or _distrust_passed(passed, owners)
+        raise UntrustedError(f"{real} is not a directory")
+    check_status(status, real, owners=owners)
+    _check_passed(passed, owners)
 
 
-def distrust_way(directory: Path, *, owners: Sequence[int]) -> str | None:
-    """Say why what an owner makes in a directory may come to be somebody else's, or None.
+def check_parents(directory: Path, *, owners: Sequence[int]) -> None:
+    """Check that no other user could replace what an owner makes in a directory.
 
-    Unlike for `distrust`, the directory may be root's and open to all if it is sticky, as those for
-    temporary files are.
+    Unlike for `check_ownership`, the directory may be root's and open to all if it is sticky, as
+    directories for temporary files are.
 
     Args:
         directory: an existing directory.
         owners: ids of the users who may own what is made there.
 
     Raises:
-        OSError: as the file system says, also for links that lead round in a circle.
+        UntrustedError: when the check fails.
+        OSError: as the file system says, also for links that form a circle.
     """
-    return None if sys.platform == "win32" else _distrust_passed(_passed(directory), owners)
+    if sys.platform != "win32":
+        _check_passed(_passed(directory), owners)
 
 
-def _distrust_passed(
-    passed: Iterable[tuple[Path, os.stat_result]], owners: Sequence[int]
-) -> str | None:
+def check_status(status: os.stat_result, path: Path, *, owners: Sequence[int]) -> None:
+    """Check the owner and the mode of one file or directory.
+
+    Args:
+        status: its status.
+        path: its path, for the message.
+        owners: ids of the users who may own it.
+
+    Raises:
+        UntrustedError: when another user owns it or may write to it, or when it is a link.
+    """
+    if sys.platform == "win32":
+        return
+    if status.st_uid not in owners:
+        wanted = " or ".join(map(str, dict.fromkeys(owners)))
+        raise UntrustedError(f"{path} belongs to user {status.st_uid}, not to {wanted}")
+    if stat.S_ISLNK(status.st_mode):
+        raise UntrustedError(f"{path} is a link")
+    if status.st_mode & _OTHERS_WRITE:
+        mode = stat.S_IMODE(status.st_mode)
+        raise UntrustedError(f"{path} may be written by others (mode {mode:04o})")
+
+
+def _check_passed(passed: Iterable[tuple[Path, os.stat_result]], owners: Sequence[int]) -> None:
     for path, status in passed:
         is_link = stat.S_ISLNK(status.st_mode)
         where = f"{path}, {'a link on the way to' if is_link else 'above'} it,"
         if status.st_uid not in (*owners, 0):
-            return f"{where} belongs to user {status.st_uid}"
+            raise UntrustedError(f"{where} belongs to user {status.st_uid}")
         # The mode of a link says nothing.
         if not is_link and status.st_mode & _OTHERS_WRITE and not status.st_mode & stat.S_ISVTX:
-            return f"{where} may be written by others"
-    return None
+            raise UntrustedError(f"{where} may be written by others")
 
 
 def _passed(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Give what is passed when a path is resolved, links included; where it leads comes last."""
+    """Give each directory and link that resolving a path passes; its target comes last."""
     todo = list(reversed(path.absolute().parts))
     here, links = Path(todo.pop()), 0
     while todo:
@@ -338,30 +325,10 @@ def _passed(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
     yield here, here.stat()
 
 
-def distrust_status(status: os.stat_result, path: Path, *, owners: Sequence[int]) -> str | None:
-    """Say why one file or directory may be somebody else's, or None where it cannot be.
-
-    Args:
-        status: its status.
-        path: its path, for the message.
-        owners: ids of the users who may own it.
-    """
-    if sys.platform == "win32":
-        return None
-    if status.st_uid not in owners:
-        wanted = " or ".join(map(str, dict.fromkeys(owners)))
-        return f"{path} belongs to user {status.st_uid}, not to {wanted}"
-    if stat.S_ISLNK(status.st_mode):
-        return f"{path} is a link"
-    if status.st_mode & _OTHERS_WRITE:
-        return f"{path} may be written by others (mode {stat.S_IMODE(status.st_mode):04o})"
-    return None
-
-
 def open_regular(path: Path, *, follow_links: bool = True) -> BufferedReader:
-    """Open a regular file to read it; what is no file is refused, and nothing is waited for.
+    """Open a regular file to read it; anything else is refused without waiting for it.
 
-    A pipe without a writer would block for ever, and a device may have no end. The kind is read
+    A pipe without a writer would block for ever, and a device may have no end. The kind is taken
     from the open file, so that another process cannot exchange the file after the check.
 
     Args:
@@ -369,13 +336,13 @@ def open_regular(path: Path, *, follow_links: bool = True) -> BufferedReader:
         follow_links: whether the path may be a link.
 
     Raises:
-        OSError: when it cannot be opened, or is no regular file.
+        OSError: when it cannot be opened, or is not a regular file.
     """
     flags = os.O_RDONLY | _BINARY | _NOT_WAITING
     try:
         handle = os.open(path, flags if follow_links else flags | _NOT_FOLLOWING)
     except ValueError as failure:
-        # No path of this platform: it holds a null character, or cannot be encoded.
+        # Not a path of this platform: it holds a null character, or cannot be encoded.
         raise OSError(errno.EINVAL, str(failure), str(path)) from failure
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
@@ -384,18 +351,20 @@ def open_regular(path: Path, *, follow_links: bool = True) -> BufferedReader:
 
 
 def open_trusted(path: Path, *, owners: Sequence[int]) -> BufferedReader:
-    """Open a regular file that nobody but its owner could have written, to read it.
+    """Open a regular file to read it, checking that no other user could have written it.
 
     Args:
         path: the file; a link is refused.
         owners: ids of the users who may own it.
 
     Raises:
-        OSError: when it cannot be opened, is no regular file, or cannot be trusted.
+        UntrustedError: when another user could have written it.
+        OSError: when it cannot be opened, or is not a regular file.
     """
     file = open_regular(path, follow_links=False)
-    reason = distrust_status(os.fstat(file.fileno()), path, owners=owners)
-    if reason is None:
-        return file
-    file.close()
-    raise PermissionError(reason)
+    try:
+        check_status(os.fstat(file.fileno()), path, owners=owners)
+    except UntrustedError:
+        file.close()
+        raise
+    return file

@@ -1,12 +1,12 @@
-"""Copies of what was fetched, by their digests.
+"""Copies of fetched files, by their digests.
 
     <root>/<blake3|sha256>/<hex>   bytes with that digest: files, manifests and layers of artifacts
     <root>/origins/<hex>           pinned sources of the file with that BLAKE3 digest, one a line,
                                    the last one that gave it first
 
-A copy is found by its digest alone and is no candidate for anything else: otherwise the pipeline of
-a stranger could change what other pipelines run. It is checked at each use, since others may have
-written the file.
+A copy is found by its digest alone and is no candidate for resolution: otherwise an untrusted
+pipeline could change what other pipelines run. It is checked at each use, since other programs may
+have written the file.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class KeptFiles:
     root: Path
 
     def find(self, digest: Digest, *, size_max: int) -> bytes | None:
-        """Give bytes that have a digest, or None where no such copy is kept.
+        """Give the copy with a digest, or None where there is none.
 
         Args:
             digest: the digest, which is checked.
@@ -57,10 +57,9 @@ class KeptFiles:
         self._write(self._path(digest), data)
 
     def origin(self, digest: Digest) -> str:
-        """Give the pinned source that a file came from, or nothing where it is not known.
+        """Give the last pinned source that a file came from, or an empty text.
 
-        It is a note and no proof: others may have written it. What it leads to must be checked
-        against the digest of the file.
+        It is not authenticated. A file fetched from it must be checked against the digest.
 
         Args:
             digest: the BLAKE3 digest of the file.
@@ -80,7 +79,7 @@ class KeptFiles:
         return tuple(line.strip() for line in text.split("\n") if line.strip())
 
     def keep_origin(self, digest: Digest, *sources: str) -> None:
-        """Keep the pinned sources that a file came from, before those of earlier times.
+        """Keep the pinned sources that a file came from, before the earlier ones.
 
         The oldest ones are dropped when there are too many.
 

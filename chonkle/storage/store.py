@@ -3,9 +3,9 @@
     <root>/<codec_id>/<implementation>@<version>.<core|component>.wasm
     <root>/.sources/                      copies of what was fetched (`chonkle.storage.kept`)
 
-The folder and the file name are for people and for finding candidates; what a file *is* comes from
-the signature embedded in it, and where the two disagree the file is refused. The same layout serves
-the user's store and the codecs that are shipped with chonkle.
+Folder and file name are for finding candidates. What a file *is* comes from its embedded signature,
+and a file whose place disagrees with it is refused. The user's store and the codecs shipped with
+chonkle have the same layout.
 """
 
 from collections import defaultdict
@@ -31,7 +31,7 @@ class WasmCodec:
     Attributes:
         origin: the path or URI that it comes from.
         kind: core module or component.
-        signature: what it says of itself.
+        signature: its embedded signature.
         wasm: the binary.
         digest: its BLAKE3 digest.
     """
@@ -44,15 +44,15 @@ class WasmCodec:
 
     @classmethod
     def from_bytes(cls, wasm: bytes, origin: str) -> "WasmCodec":
-        """Read what a binary says of itself.
+        """Read the kind and the signature of a binary.
 
         Args:
             wasm: the binary.
             origin: the path or URI that it comes from.
 
         Raises:
-            WasmFormatError: when it is no wasm binary.
-            SignatureError: when it carries no valid signature.
+            WasmFormatError: when it is not a wasm binary.
+            SignatureError: when it has no valid signature.
         """
         try:
             kind = binary_kind(wasm)
@@ -67,8 +67,8 @@ class WasmCodec:
 
         Raises:
             StoreError: when it cannot be read.
-            WasmFormatError: when it is no wasm binary.
-            SignatureError: when it carries no valid signature.
+            WasmFormatError: when it is not a wasm binary.
+            SignatureError: when it has no valid signature.
         """
         try:
             wasm = read_file(path, size_max=SIZE_MAX_BYTES)
@@ -78,7 +78,7 @@ class WasmCodec:
 
     @property
     def file_name(self) -> str:
-        """The name that the codec has in a store."""
+        """The file name of the codec in a store."""
         return f"{self.signature.label}.{self.kind}.wasm"
 
 
@@ -87,10 +87,9 @@ class BadFile:
     """A file in a codec store that cannot be used.
 
     Attributes:
-        path: the file, or the folder where that cannot be read.
-        failure: what is wrong with it.
-        label: the implementation and version that it stands for, as far as its signature or its
-            name tells.
+        path: the file, or the folder if that cannot be read.
+        failure: why it cannot be used.
+        label: its implementation and version, from its signature or its name.
     """
 
     path: Path
@@ -98,7 +97,7 @@ class BadFile:
     label: str
 
     def is_named(self, implementation: str) -> bool:
-        """Tell whether an override, with or without a version, asks for this file."""
+        """Tell whether an override, with or without a version, names this file."""
         return implementation in (self.label, self.label.partition("@")[0])
 
 
@@ -119,9 +118,9 @@ class CodecStore:
             codec_id: a validated codec id.
 
         Raises:
-            StoreError: when a file is not what its place says.
-            WasmFormatError: when a file is no wasm binary.
-            SignatureError: when a file carries no valid signature.
+            StoreError: when a file is in the wrong place.
+            WasmFormatError: when a file is not a wasm binary.
+            SignatureError: when a file has no valid signature.
         """
         found, bad_files = self.survey(codec_id)
         if bad_files:
@@ -142,7 +141,7 @@ class CodecStore:
             paths = self._wasm_files(directory)
         except StoreError as failure:
             if not self.root.is_dir():
-                raise  # a bad store, and not a bad file in one
+                raise  # the store itself is bad
             return [], [BadFile(directory, failure, "")]
         found, bad_files = [], []
         for path in paths:
@@ -157,10 +156,10 @@ class CodecStore:
 
         Args:
             digest: their BLAKE3 digest.
-            size: how many they are; no other file is read.
+            size: their number; files of another size are not read.
         """
         for directory in self._entries(self.root):
-            # A file that cannot be read is none of them.
+            # An unreadable file cannot match.
             with suppress(OSError, StoreError):
                 for path in self._wasm_files(directory):
                     if path.stat().st_size == size and Digest.blake3(path.read_bytes()) == digest:
@@ -168,7 +167,7 @@ class CodecStore:
         return False
 
     def codec_ids(self) -> list[str]:
-        """Give the ids of all codecs that have a file here, or a folder that cannot be read.
+        """Give the ids of all codecs with a file here, or with an unreadable folder.
 
         Raises:
             StoreError: when the store cannot be read.
@@ -181,11 +180,11 @@ class CodecStore:
             yield from self.find(codec_id)
 
     def install(self, codec: WasmCodec, *, source: str = "") -> WasmCodec:
-        """Install a codec, or give the one that is there already with the same bytes.
+        """Install a codec, or give the installed one with the same bytes.
 
         Args:
-            codec: what to install; its signature alone says where it goes.
-            source: the pinned source that it came from, which is remembered.
+            codec: the codec; its signature determines the path.
+            source: the pinned source that it came from, to be noted.
 
         Raises:
             StoreError: when other bytes are installed under the same implementation and version,
@@ -210,7 +209,7 @@ class CodecStore:
 
     @property
     def kept(self) -> KeptFiles:
-        """Copies of what was fetched from sources, which are no candidates."""
+        """Copies of fetched files, which are not candidates."""
         return KeptFiles(self.root / ".sources")
 
     def _may_hold_files(self, directory: Path) -> bool:
@@ -223,13 +222,13 @@ class CodecStore:
         return [path for path in self._entries(directory) if path.suffix == ".wasm"]
 
     def _entries(self, directory: Path) -> list[Path]:
-        # Not `Path.glob`, which imports as much as all of chonkle's formats.
+        # `Path.glob` would import as much as all of chonkle's formats.
         try:
             return sorted(directory.iterdir())
         except FileNotFoundError:
             return []
         except NotADirectoryError as failure:
-            # Other files may lie in a store, but none in its place.
+            # A store may contain other files, but must not be one.
             if self.root.is_dir():
                 return []
             raise StoreError(f"codec store {self.root}: not a directory") from failure
@@ -238,18 +237,18 @@ class CodecStore:
 
 
 def bundled_store() -> CodecStore:
-    """Give the store of the codecs that are shipped with chonkle."""
+    """Give the store of the codecs shipped with chonkle."""
     package = Path(__file__).parent.parent
-    # In a wheel they lie inside the package; in a checkout beside it, where they are built.
+    # In a wheel it is inside the package, in a checkout beside it.
     inside = package / "codec"
     return CodecStore(inside if inside.is_dir() else package.parent / "codec")
 
 
 def without_conflicts(codecs: list[WasmCodec]) -> tuple[list[WasmCodec], list[BadFile]]:
-    """Drop files that occur twice, and those that claim the same name with different bytes.
+    """Drop duplicates, and files that claim the same name with different bytes.
 
     Returns:
-        One file for each name that is not in dispute, and one bad file for each conflict.
+        One file for each name without a conflict, and one bad file for each conflict.
     """
     by_name: dict[str, list[WasmCodec]] = defaultdict(list)
     for codec in codecs:
@@ -266,7 +265,7 @@ def without_conflicts(codecs: list[WasmCodec]) -> tuple[list[WasmCodec], list[Ba
 
 
 def _label(path: Path) -> str:
-    """Give the label that a file's name claims: `<label>.<core|component>.wasm`."""
+    """Give the label in a file name: `<label>.<core|component>.wasm`."""
     return path.stem.removesuffix(".core").removesuffix(".component")
 
 

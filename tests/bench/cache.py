@@ -21,10 +21,10 @@ from blake3 import blake3
 import chonkle
 from chonkle.backends.wasm.component_compiler import FlatteningCompiler
 from chonkle.cache.aot import AotCache, Binary
+from chonkle.cache.compilers import ModuleCompiler
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.layers import CacheConfig, CacheLayers
-from chonkle.cache.native import ModuleCompiler
-from chonkle.cache.record import Seal
+from chonkle.cache.record import Authenticator
 from chonkle.engine import Engine, target, wasmtime_version
 from chonkle.resolver import Resolution
 from chonkle.storage.files import open_trusted
@@ -109,7 +109,7 @@ def measure(codec: WasmCodec, folder: Path, *, repeats: int) -> Row:
     colds = [
         get(codec, folder / str(index), wanted="compiled") for index in range(max(5, repeats // 20))
     ]
-    directory = CacheDirectory(folder / "0", seal=Seal())
+    directory = CacheDirectory(folder / "0", authenticator=Authenticator())
     (entry,) = directory.entries()
     assert entry.record is not None
     paths = directory.checked_artifacts(entry.record)
@@ -178,17 +178,17 @@ def check_costs(directory: CacheDirectory, *, repeats: int) -> dict[str, float]:
     assert record is not None
     (path, *_) = directory.checked_artifacts(record)
     owners = [path.stat().st_uid]
-    body = path.with_name(f"{entry.key}.toml").read_bytes()
+    body = path.with_name(f"{entry.key}.record").read_bytes()
 
     def open_and_close() -> None:
         open_trusted(path, owners=owners).close()
 
     checks: dict[str, Callable[[], object]] = {
-        "trust in the directory, with all above it": directory.distrust,
+        "trust in the directory, with all above it": directory.check_trust,
         "status of a file, with opening and closing it": open_and_close,
-        "seal, plain": partial(Seal().of, body),
-        "seal, keyed": partial(Seal(bytes(32)).of, body),
-        "record: status, seal and TOML": partial(directory.read, entry.key),
+        "authenticator, plain": partial(Authenticator().tag, body),
+        "authenticator, keyed": partial(Authenticator(bytes(32)).tag, body),
+        "record: status, authenticator and JSON": partial(directory.read, entry.key),
         "artifacts: status, size and digest": partial(directory.checked_artifacts, record),
     }
     return {name: median_us(check, repeats=repeats) for name, check in checks.items()}

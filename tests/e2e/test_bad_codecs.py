@@ -201,7 +201,7 @@ def test_a_compiler_that_is_kept_busy_can_be_ended(
             assert process.wait(timeout=20) == -number
         finally:
             process.kill()
-    assert not any((tmp_path / "cache").rglob("*.toml"))
+    assert not any((tmp_path / "cache").rglob("*.record"))
     assert chonkle("cache", "verify", environment=cache).stdout == b""
 
 

@@ -81,7 +81,7 @@ def test_what_one_machine_compiled_another_runs(
     )
     assert (tmp_path / "again.tar").read_bytes() == bundle.read_bytes()
     # Two codecs, for two engines.
-    assert (exported["entries"], exported["stale"], exported["doubtful"]) == (4, 0, 0)
+    assert (exported["entries"], exported["stale"], exported["invalid"]) == (4, 0, 0)
     assert json.loads(done.stdout) == {
         "file": "codecs.tar",
         "entries": 4,
@@ -144,7 +144,7 @@ def test_json_and_a_bundle_do_not_mix(
 def test_an_unpacked_bundle_is_a_cache_of_the_system(
     tmp_path: Path, tile: Tile, command: list[str], bundle: Path, chonkle: Callable[..., Any]
 ) -> None:
-    entries = tmp_path / "system" / "aot-v2"
+    entries = tmp_path / "system" / "aot-v3"
     entries.mkdir(parents=True)
     old = os.umask(0o022)
     try:
@@ -163,11 +163,11 @@ def test_a_key_vouches_for_a_bundle(
     tmp_path: Path, tile: Tile, command: list[str], bundle: Path, chonkle: Callable[..., Any]
 ) -> None:
     keyed = {"CHONKLE_CACHE_DIR": str(tmp_path / "keyed"), "CHONKLE_CACHE_KEY": KEY}
-    # As whoever looked at the bundle decides; from here on the key speaks for it.
+    # Accepted by the user; from here on the key authenticates it.
     chonkle("cache", "import", bundle, ALLOW, environment=keyed)
-    chonkle("cache", "export", "sealed.tar", environment=keyed)
+    chonkle("cache", "export", "keyed.tar", environment=keyed)
     goal = only(tmp_path / "goal", CHONKLE_CACHE_KEY=KEY)
-    chonkle("cache", "import", "sealed.tar", environment={**goal, "CHONKLE_AOT": "auto"})
+    chonkle("cache", "import", "keyed.tar", environment={**goal, "CHONKLE_AOT": "auto"})
     check_run(chonkle, command, tile, goal)
 
 
@@ -187,7 +187,7 @@ def loose(tmp_path: Path) -> Path:
         pytest.param(
             ("import", "codecs.tar"),
             {},
-            f"it is not authenticated, and whoever made it could run code as you; hint: set "
+            f"it is not authenticated, and its author could run code as you; hint: set "
             f"CHONKLE_CACHE_KEY to one key for export and import, or give {ALLOW} if you trust",
             id="not-authenticated",
         ),
@@ -257,7 +257,7 @@ def test_a_bundle_of_another_wasmtime_is_refused_by_name(
     tmp_path: Path, bundle: Path, error_of: Callable[..., str]
 ) -> None:
     with tarfile.open(bundle, "r:") as archive:
-        manifest = archive.extractfile("bundle.toml")
+        manifest = archive.extractfile("bundle.json")
         assert manifest is not None
         text = manifest.read()
     name, value = next(line.split(b" = ") for line in text.splitlines() if b"wasmtime" in line)
@@ -301,7 +301,7 @@ def test_an_import_that_is_killed_leaves_whole_entries_and_can_be_done_again(
     with chonkle_process(
         *("cache", "import", "codecs.tar", ALLOW), cwd=tmp_path, environment=cold
     ) as process:
-        while process.poll() is None and not any((tmp_path / "cold").rglob("*.toml")):
+        while process.poll() is None and not any((tmp_path / "cold").rglob("*.record")):
             pass
         process.kill()
     there = json.loads(chonkle("cache", "list", "--json", environment=cold).stdout)

@@ -1,4 +1,4 @@
-"""With a cache key set, wasmtime is never handed native code that somebody without it wrote."""
+"""With a cache key set, wasmtime never gets native code that was written without it."""
 
 import sys
 from collections.abc import Callable
@@ -28,8 +28,8 @@ def test_a_forged_entry_does_not_reach_wasmtime(
     for name, looked in report.items():
         refused = {"answer": RIGHT, "asked wasmtime": 0, "messages": 1, "loaded": 0}
         assert looked["with the key"] == refused, name
-    # What is refused above is a perfect forgery: without a key it is believed.
-    believed = report["a plain seal"]["without a key"]
-    assert believed == {**genuine, "answer": FORGED}
+    # What is refused above is a perfect forgery: without a key it is loaded.
+    loaded = report["a plain digest"]["without a key"]
+    assert loaded == {**genuine, "answer": FORGED}
     assert len(report) == 10
     record_property("measured", f"{len(report)} forgeries, none reached wasmtime")

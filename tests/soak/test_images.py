@@ -1,4 +1,4 @@
-"""Caches that cannot be written: baked into an image, mounted read-only, or somebody else's.
+"""Caches that cannot be written: in an image, mounted read-only, or of another user.
 
 Tests often run as root, whom modes do not bind. So what is to be read-only is mounted so, in a
 namespace that ends with the process, and what is to be forbidden is tried as another user.
@@ -265,7 +265,7 @@ def test_parts_of_an_image_that_are_shut_are_doubts(decode: Decoder, shared: Pat
     image = shared / "image"
     decode(environment={"CHONKLE_CACHE_DIR": image})
     open_to_all(image)
-    for shard in (image / "aot-v2").iterdir():
+    for shard in (image / "aot-v3").iterdir():
         if shard.is_dir():
             shard.chmod(0o700)
     layers = {

@@ -1,4 +1,4 @@
-"""Who is killed in the middle of it leaves nothing that is used wrongly, and nothing for ever."""
+"""A killed process leaves nothing that is used wrongly, and nothing for ever."""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A lock saves work and never stops any: whoever has it, and whether there is one at all."""
+"""A lock saves work and never stops any, also a lost or a missing one."""
 
 import os
 from collections.abc import Callable
@@ -10,7 +10,7 @@ pytestmark = [
     pytest.mark.soak,
     pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked to be stopped"),
 ]
-# What the program waits for somebody who is stopped.
+# How long the program waits for a stopped process.
 WAITED_S = 0.3
 KILLED = 9
 
@@ -65,7 +65,7 @@ def test_who_waits_takes_what_the_other_compiled(report: Any) -> None:  # noqa: 
     demand(found["looked"], came(1, 0, 0))
 
 
-def test_the_lock_of_the_dead_holds_nobody(report: Any) -> None:  # noqa: ANN401
+def test_the_lock_of_a_dead_process_is_free(report: Any) -> None:  # noqa: ANN401
     # The program would have waited for it for a day.
     found = report["after_a_death"]
     assert found["status"] == KILLED

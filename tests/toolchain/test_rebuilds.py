@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -371,10 +371,10 @@ def test_a_lock_that_verification_refuses_is_stale_and_mended(
 def test_a_disk_that_fills_leaves_what_was_there_and_no_more(
     full_at: str, world: World, monkeypatch: pytest.MonkeyPatch, run_quietly: Callable[..., str]
 ) -> None:
-    def write(path: Path, data: bytes, *, mode: int) -> Path:
+    def write(path: Path, parts: Iterable[bytes], *, mode: int) -> Path:
         if path.name.startswith(full_at):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return write_temporary(path, data, mode=mode)
+        return write_temporary(path, parts, mode=mode)
 
     before = {path: path.read_bytes() for path in world.output.rglob("*") if path.is_file()}
     signature = world.codecs / "left-c" / "signature.json"

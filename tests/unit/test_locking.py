@@ -19,7 +19,7 @@ import os, signal, sys, threading
 from pathlib import Path
 from chonkle.backends.base import Limits
 from chonkle.backends.wasm.trampoline_texts import CORE_TRAMPOLINE
-from chonkle.cache.native import ModuleCompiler
+from chonkle.cache.compilers import ModuleCompiler
 from chonkle.resolver import Resolution
 from chonkle.runtime import Runtime
 from chonkle.formats.wasm_binary import without_custom_sections

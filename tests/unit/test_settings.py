@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from chonkle.cache.layers import CacheConfig
-from chonkle.cache.record import Seal
+from chonkle.cache.record import Authenticator
 from chonkle.errors import CacheError, ChonkleError, PolicyError
 from chonkle.limits import CompileLimits
 from chonkle.settings import Settings, parse_size
@@ -80,7 +80,7 @@ def test_everything_else_has_a_default() -> None:
     assert settings.cache == CacheConfig(settings.cache.root)
     assert settings.cache.mode == "auto"
     assert settings.cache.system is None
-    assert not settings.cache.seal.is_keyed
+    assert not settings.cache.authenticator.is_keyed
     assert settings.cache.size_max_bytes == 2 << 30
     assert settings.prepared_calls
     assert settings.compile_limits == CompileLimits(timeout_s=120.0, memory_bytes=3 << 30)
@@ -254,16 +254,22 @@ def key_file(folder: Path, text: str, mode: int = 0o600) -> dict[str, str]:
 def test_a_key_is_given_itself_or_in_a_file(tmp_path: Path) -> None:
     by_itself = Settings.from_environment({"CHONKLE_CACHE_KEY": KEY})
     in_a_file = Settings.from_environment(key_file(tmp_path, f"{KEY}\n"))
-    assert by_itself.cache.seal == in_a_file.cache.seal == Seal(bytes.fromhex(KEY))
+    assert (
+        by_itself.cache.authenticator
+        == in_a_file.cache.authenticator
+        == Authenticator(bytes.fromhex(KEY))
+    )
     assert KEY not in repr(by_itself)
     assert repr(bytes.fromhex(KEY)) not in repr(by_itself)
 
 
 def test_the_key_itself_counts_before_the_file(tmp_path: Path) -> None:
     variables = {"CHONKLE_CACHE_KEY": KEY, "CHONKLE_CACHE_KEY_FILE": str(tmp_path / "none")}
-    assert Settings.from_environment(variables).cache.seal == Seal(bytes.fromhex(KEY))
+    assert Settings.from_environment(variables).cache.authenticator == Authenticator(
+        bytes.fromhex(KEY)
+    )
     variables = {"CHONKLE_CACHE_KEY": "", **key_file(tmp_path, "ab" * 32)}
-    assert Settings.from_environment(variables).cache.seal == Seal(b"\xab" * 32)
+    assert Settings.from_environment(variables).cache.authenticator == Authenticator(b"\xab" * 32)
 
 
 @pytest.mark.parametrize("text", ["", "ab", KEY + KEY, "secret " * 9, "\xff" * 64])

@@ -101,7 +101,7 @@ def write_together(files: Mapping[Path, bytes]) -> None:
                 remove_leftovers(path)
         for path, data in files.items():
             with writing(path):
-                temporaries[path] = write_temporary(path, data, mode=_FILE_MODE)
+                temporaries[path] = write_temporary(path, (data,), mode=_FILE_MODE)
                 undo.callback(temporaries[path].unlink, missing_ok=True)
                 # Whatever the process's mask is.
                 temporaries[path].chmod(_FILE_MODE)

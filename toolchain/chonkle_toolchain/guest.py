@@ -16,8 +16,8 @@ from chonkle.backends.base import Limits
 from chonkle.backends.wasm.component_compiler import ComponentCompiler
 from chonkle.backends.wasm.guest_errors import trap_error
 from chonkle.backends.wasm.guest_store import limited_store
+from chonkle.cache.compilers import ModuleCompiler
 from chonkle.cache.compiling import compile_codec
-from chonkle.cache.native import ModuleCompiler
 from chonkle.digest import Digest
 from chonkle.engine import Engine, EngineConfig
 from chonkle.errors import CodecError, CodecTrap, PortMapError, WasmFormatError

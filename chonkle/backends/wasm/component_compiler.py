@@ -15,7 +15,7 @@ from wasmtime import component as wasm_component
 from chonkle.backends.wasm.component_interface import INTERFACE, check_interface
 from chonkle.backends.wasm.component_plan import ComponentPlan
 from chonkle.backends.wasm.component_planner import plan_component
-from chonkle.cache.native import ArtifactSource, load_native
+from chonkle.cache.compilers import ArtifactSource, load_native
 from chonkle.engine import EngineConfig, base_settings
 from chonkle.errors import WasmFormatError
 from chonkle.formats.component_binary import Unsupported

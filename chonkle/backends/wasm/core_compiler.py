@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import wasmtime
 
 from chonkle.backends.wasm.core_interface import check_interface
-from chonkle.cache.native import ModuleCompiler
+from chonkle.cache.compilers import ModuleCompiler
 from chonkle.formats.wasm_binary import read_core_interface
 
 

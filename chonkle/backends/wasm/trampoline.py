@@ -26,7 +26,7 @@ from chonkle.backends.wasm.guest_store import GuestFunctions, room_for_one_more
 from chonkle.backends.wasm.instance_pool import LIGHT_MEMORY_BYTES
 from chonkle.backends.wasm.unchecked_calls import Calls, instantiate
 from chonkle.cache.aot import AotCache, Binary
-from chonkle.cache.native import ModuleCompiler
+from chonkle.cache.compilers import ModuleCompiler
 from chonkle.digest import Digest
 from chonkle.errors import CodecTrap
 from chonkle.formats.portmap import Buffer

@@ -1,15 +1,15 @@
-"""`chonkle cache`: the native code that is kept. One file for each command, as above."""
+"""`chonkle cache`: the cache of native code. One file for each command."""
 
 import click
 
 from chonkle.cli import LazyGroup
 
 _COMMANDS = {
-    "info": ("chonkle.cli.cache.info:info", "Show where the cache is and what it is worth."),
-    "list": ("chonkle.cli.cache.listing:listing", "List what is in the cache."),
-    "warm": ("chonkle.cli.cache.warm:warm", "Compile codecs before they are needed."),
+    "info": ("chonkle.cli.cache.info:info", "Show where the cache is and what it contains."),
+    "list": ("chonkle.cli.cache.list_:list_", "List what is in the cache."),
+    "warm": ("chonkle.cli.cache.warm:warm", "Compile codecs in advance."),
     "verify": ("chonkle.cli.cache.verify:verify", "Check what is in the cache."),
-    "prune": ("chonkle.cli.cache.prune:prune", "Remove what is stale, old or too much."),
+    "prune": ("chonkle.cli.cache.prune:prune", "Remove stale and old entries, and trim to a size."),
     "clear": ("chonkle.cli.cache.clear:clear", "Remove everything."),
     "export": ("chonkle.cli.cache.export:export", "Write cache entries into a file."),
     "import": ("chonkle.cli.cache.import_:import_", "Read cache entries from a file."),
@@ -20,7 +20,7 @@ _COMMANDS = {
 def cache() -> None:
     """Look at the cache of native code, fill it, check it and empty it.
 
-    A codec is compiled the first time that it is used, and loaded from the cache after that.
+    A codec is compiled at its first use, and loaded from the cache after that.
 
     \b
     Examples:

@@ -2,9 +2,9 @@
 
 import click
 
-from chonkle.cache.upkeep import Cleared, Removed
-from chonkle.cache.upkeep import clear as clear_directory
-from chonkle.cli.cache.layers import demand_all_removed, own_layer
+from chonkle.cache.trimming import Cleared, Removed
+from chonkle.cache.trimming import clear as clear_directory
+from chonkle.cli.cache.existing import demand_all_removed, own_layer
 from chonkle.cli.output import print_json, print_lines, shown_entries, shown_size
 from chonkle.settings import Settings
 
@@ -32,5 +32,5 @@ def clear(*, as_json: bool) -> None:
     elif own is not None:
         print_lines(f"removed {shown_entries(removed.entries)}, {shown_size(removed.freed_bytes)}")
     if cleared.busy:
-        print_lines(f"left {shown_entries(cleared.busy)} that somebody is writing", err=True)
+        print_lines(f"left {shown_entries(cleared.busy)} that another process is writing", err=True)
     demand_all_removed(removed)

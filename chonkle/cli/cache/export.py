@@ -1,8 +1,8 @@
-"""`chonkle cache export`: native code to take along."""
+"""`chonkle cache export`: write cache entries into a bundle."""
 
 import click
 
-from chonkle.cache.bundle import Selection, bundle_parts, select_entries
+from chonkle.cache.bundle import Export, bundle_parts, select_entries
 from chonkle.cache.survey import Machine
 from chonkle.cli.output import print_json, print_lines, shown_entries, shown_size
 from chonkle.cli.streams import is_standard_output, write_parts
@@ -18,11 +18,11 @@ _EMPTY = "an empty bundle, for there is nothing to export: `chonkle cache warm` 
 @click.argument("codecs", nargs=-1, metavar="[CODEC]...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def export(file: str, codecs: tuple[str, ...], *, as_json: bool) -> None:
-    """Write the entries that are of use on this machine into FILE, a tar archive.
+    """Write the entries that are usable on this machine into FILE, a tar archive.
 
-    Those of the system's cache are among them. With CODEC, an id such as `zlib` or an
-    implementation such as `zlib-rs@1.0.0`, the entries of these codecs alone; each of them must
-    have one. FILE may be `-` for standard output.
+    This includes those of the system's cache. With CODEC, an id such as `zlib` or an
+    implementation such as `zlib-rs@1.0.0`, only the entries of these codecs; each must have one.
+    FILE may be `-` for standard output.
 
     \b
     Examples:
@@ -32,9 +32,9 @@ def export(file: str, codecs: tuple[str, ...], *, as_json: bool) -> None:
     if as_json and is_standard_output(file):
         raise WrongUsage("--json and the bundle cannot both go to standard output")
     config = Settings.from_environment().cache
-    selection = select_entries(config, machine=Machine.here(), codecs=codecs)
+    exported = select_entries(config, machine=Machine.here(), codecs=codecs)
     try:
-        write_parts(file, bundle_parts(selection))
+        write_parts(file, bundle_parts(exported))
     except BrokenPipeError:
         raise
     except OSError as failure:
@@ -43,19 +43,19 @@ def export(file: str, codecs: tuple[str, ...], *, as_json: bool) -> None:
         print_json(
             {
                 "file": file,
-                "entries": len(selection.entries),
-                "size_bytes": selection.size_bytes,
-                "stale": selection.stale,
-                "doubtful": selection.doubtful,
+                "entries": len(exported.entries),
+                "size_bytes": exported.size_bytes,
+                "stale": exported.stale,
+                "invalid": exported.invalid,
             }
         )
     else:
-        print_lines(_summary(file, selection), err=True)
+        print_lines(_summary(file, exported), err=True)
 
 
-def _summary(file: str, selection: Selection) -> str:
-    counted = ((selection.stale, "stale"), (selection.doubtful, "doubtful"))
+def _summary(file: str, exported: Export) -> str:
+    counted = ((exported.stale, "stale"), (exported.invalid, "invalid"))
     skipped = ", ".join(f"{count} {word}" for count, word in counted if count)
-    entries = shown_entries(len(selection.entries))
-    what = f"{entries}, {shown_size(selection.size_bytes)}" if selection.entries else _EMPTY
+    entries = shown_entries(len(exported.entries))
+    what = f"{entries}, {shown_size(exported.size_bytes)}" if exported.entries else _EMPTY
     return f"{file}: {what}" + f"; skipped {skipped}" * bool(skipped)

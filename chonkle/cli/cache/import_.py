@@ -1,4 +1,4 @@
-"""`chonkle cache import`: native code that was taken along."""
+"""`chonkle cache import`: read cache entries from a bundle."""
 
 from pathlib import Path
 
@@ -15,14 +15,14 @@ from chonkle.settings import Settings
 @click.option(
     "--allow-unauthenticated",
     is_flag=True,
-    help="Accept entries that no cache key vouches for: whoever made them can run code as you.",
+    help="Accept entries without a cache key: their author can run code as you.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def import_(file: Path, *, allow_unauthenticated: bool, as_json: bool) -> None:
     """Write the entries of FILE, made by `chonkle cache export`, into the user's own cache.
 
-    All of them are checked before the first is written; entries that are there already stay. Where
-    CHONKLE_CACHE_KEY is set, they must be sealed with that key.
+    All of them are checked before the first is written; existing entries stay. If
+    CHONKLE_CACHE_KEY is set, they must be authenticated with that key.
 
     \b
     Examples:
@@ -49,7 +49,7 @@ def import_(file: Path, *, allow_unauthenticated: bool, as_json: bool) -> None:
     there = "1 was" if imported.kept == 1 else f"{imported.kept} were"
     kept = f"; {there} there already" if imported.kept else ""
     if imported.busy:
-        kept += f"; left {shown_entries(imported.busy)} that somebody is writing"
+        kept += f"; left {shown_entries(imported.busy)} that another process is writing"
     size = shown_size(imported.size_bytes)
     entries = shown_entries(imported.entries)
     print_lines(f"{file}: imported {entries}, {size}{kept}", err=True)

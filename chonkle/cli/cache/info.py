@@ -1,4 +1,4 @@
-"""`chonkle cache info`: where the cache is, whether it is used, and what it is worth."""
+"""`chonkle cache info`: where the cache is, whether it is used, and what it contains."""
 
 import time
 from collections.abc import Iterator
@@ -8,16 +8,17 @@ from typing import Literal
 import click
 
 from chonkle.cache.directory import CacheDirectory
-from chonkle.cache.survey import Machine, Totals, directories, distrust_of, layer_name, survey
-from chonkle.cli.output import print_json, print_lines, shown_age, shown_size, shown_time, table
+from chonkle.cache.survey import Machine, Totals, check_directory, directories, layer_name, survey
+from chonkle.cli.output import print_json, print_lines, shown_age, shown_size, table
 from chonkle.errors import explained
 from chonkle.settings import Settings
+from chonkle.storage.files import UntrustedError
 
 
 @click.command
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(*, as_json: bool) -> None:
-    """Show where the cache is, whether it is trusted, what it holds and what that saved.
+    """Show where the cache is, whether it is trusted, and what it contains.
 
     \b
     Examples:
@@ -32,7 +33,7 @@ def info(*, as_json: bool) -> None:
         print_json(
             {
                 "mode": config.mode,
-                "key_configured": config.seal.is_keyed,
+                "key_configured": config.authenticator.is_keyed,
                 "size_max_bytes": config.size_max_bytes,
                 "wasmtime": machine.wasmtime,
                 "target": machine.target,
@@ -43,7 +44,7 @@ def info(*, as_json: bool) -> None:
         return
     rows = [
         ("mode", config.mode),
-        ("key", "configured" if config.seal.is_keyed else "none"),
+        ("key", "configured" if config.authenticator.is_keyed else "none"),
         ("wasmtime", f"{machine.wasmtime} on {machine.target}"),
         *((f"{name} engine", fingerprint) for name, fingerprint in engines.items()),
     ]
@@ -54,13 +55,13 @@ def info(*, as_json: bool) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """A directory at a glance.
+    """A directory and its contents in numbers.
 
     Attributes:
         directory: the directory.
         state: whether it can be used.
-        reason: why not, where it is there.
-        totals: what it holds, where it can be used.
+        reason: why not, where it exists.
+        totals: its contents, where it can be used.
     """
 
     directory: CacheDirectory
@@ -71,12 +72,12 @@ class _Layer:
 
 def _look(directory: CacheDirectory, machine: Machine) -> _Layer:
     try:
-        distrust = distrust_of(directory)
-        if distrust is not None:
-            return _Layer(directory, "untrusted", distrust)
+        check_directory(directory)
         if not directory.exists():
             return _Layer(directory, "absent")
         return _Layer(directory, "trusted", totals=Totals.of(survey(directory, machine)))
+    except UntrustedError as reason:
+        return _Layer(directory, "untrusted", str(reason))
     except OSError as failure:
         return _Layer(directory, "unreadable", explained(failure))
 
@@ -89,7 +90,7 @@ def _document(layer: _Layer) -> dict[str, object]:
         "state": layer.state,
         "reason": layer.reason,
         **(nothing if layer.totals is None else asdict(layer.totals)),
-        "upkeep": None if layer.totals is None else layer.directory.last_trimmed(),
+        "trimmed": None if layer.totals is None else layer.directory.last_trimmed(),
     }
 
 
@@ -104,14 +105,12 @@ def _rows(layer: _Layer, *, size_max_bytes: int) -> Iterator[tuple[str, str]]:
         )
         return
     yield "  state", "trusted"
-    kinds = (("stale", totals.stale), ("doubtful", totals.doubtful))
+    kinds = (("stale", totals.stale), ("invalid", totals.invalid))
     others = ", ".join(f"{count} {kind}" for kind, count in kinds if count)
     yield "  entries", f"{totals.entries}{f' ({others})' * bool(others)}"
     size = shown_size(totals.size_bytes)
     yield "  size", size if directory.is_system else f"{size} of {shown_size(size_max_bytes)}"
-    saved = f", which saved {shown_time(totals.saved_s)} of compiling" * bool(totals.uses)
-    yield "  uses", f"{totals.uses}{saved}"
     if not directory.is_system:
         trimmed = directory.last_trimmed()
         ago = "never" if trimmed is None else f"{shown_age(time.time() - trimmed)} ago"
-        yield "  upkeep", ago
+        yield "  trimmed", ago

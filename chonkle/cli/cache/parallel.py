@@ -1,4 +1,4 @@
-"""Work on many things at once, with a bar that grows where somebody watches."""
+"""Work on many items in parallel, with a progress bar on a terminal."""
 
 import os
 import sys
@@ -10,29 +10,29 @@ import click
 
 from chonkle.cli.signals import interruptible
 
-# What a process begins with nearly everywhere. Some systems give further threads a hundredth of it,
-# and a compiler that meets deep code there ends the process.
+# The usual stack of a main thread. Some systems give other threads a hundredth of it, where deep
+# code would crash the compiler.
 _STACK_BYTES = 8 << 20
 
 
-def work_through[T, R](things: Sequence[T], work: Callable[[T], R], *, label: str) -> list[R]:
-    """Do some work on each of several things, on as many threads as there are processors.
+def work_through[T, R](items: Sequence[T], work: Callable[[T], R], *, label: str) -> list[R]:
+    """Process items on as many threads as there are processors.
 
     Compiling and hashing release the interpreter's lock. Ctrl-C ends the process at once.
 
     Args:
-        things: the things.
-        work: what to do.
-        label: what is done, for the bar on a terminal.
+        items: the items.
+        work: processes one.
+        label: for the progress bar.
 
     Returns:
-        What each gave, in the order of the things.
+        The results, in the order of the items.
     """
     is_watched = sys.stderr is not None and sys.stderr.isatty()
     executor = ThreadPoolExecutor(os.process_cpu_count() or 1)
     stack_bytes = threading.stack_size(_STACK_BYTES)
     try:
-        futures = [executor.submit(work, thing) for thing in things]
+        futures = [executor.submit(work, item) for item in items]
         with (
             interruptible(),
             click.progressbar(
@@ -43,6 +43,6 @@ def work_through[T, R](things: Sequence[T], work: Callable[[T], R], *, label: st
                 bar.update(1)
         return [future.result() for future in futures]
     finally:
-        # What has begun cannot be stopped; what has not, nobody waits for after a failure.
+        # After a failure, items that were not started are skipped.
         executor.shutdown(cancel_futures=True)
         threading.stack_size(stack_bytes)

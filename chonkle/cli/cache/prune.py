@@ -1,14 +1,14 @@
-"""`chonkle cache prune`: remove what is stale, old or too much."""
+"""`chonkle cache prune`: remove stale and old entries, and trim to a size."""
 
 import time
 
 import click
 
 from chonkle.cache.survey import Machine, survey
-from chonkle.cache.upkeep import Removed
-from chonkle.cache.upkeep import prune as prune_directory
-from chonkle.cli.cache.layers import demand_all_removed, own_layer
-from chonkle.cli.cache.listing import entry_document, entry_table
+from chonkle.cache.trimming import Removed
+from chonkle.cache.trimming import prune as prune_directory
+from chonkle.cli.cache.existing import demand_all_removed, own_layer
+from chonkle.cli.cache.list_ import entry_document, entry_table
 from chonkle.cli.options import AGE, SIZE
 from chonkle.cli.output import print_json, print_lines, shown_entries, shown_size
 from chonkle.engine import wasmtime_version
@@ -20,20 +20,20 @@ from chonkle.settings import Settings
     "--max-size",
     type=SIZE,
     metavar="SIZE",
-    help="What all entries may take together, such as 500M.  [default: CHONKLE_CACHE_MAX_SIZE]",
+    help="Maximum size of all entries together, such as 500M.  [default: CHONKLE_CACHE_MAX_SIZE]",
 )
 @click.option(
     "--older-than",
     type=AGE,
     metavar="AGE",
-    help="Remove also what was not used for so long, such as 12h or 30d.",
+    help="Also remove what was not used for this long, such as 12h or 30d.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="List what is removed.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def prune(*, max_size: int | None, older_than: float | None, verbose: bool, as_json: bool) -> None:
-    """Remove what died writers left, stale entries, and the least recently used beyond a size.
+    """Remove leftovers of dead writers, stale entries, and the least recently used beyond a size.
 
-    Stale is code for another version of wasmtime that nobody used for 30 days.
+    Code for another version of wasmtime is stale when it was not used for 30 days.
 
     \b
     Examples:
@@ -52,8 +52,8 @@ def prune(*, max_size: int | None, older_than: float | None, verbose: bool, as_j
             now=now,
             unused_s=older_than,
         )
-    listing = own.listing() if own is not None else ()
-    left = {listed.key: listed.size_bytes for listed in listing if listed.is_more_than_a_lock}
+    listed = own.files() if own is not None else ()
+    left = {files.key: files.size_bytes for files in listed if files.is_more_than_a_lock}
     gone = [each for each in before if each.entry.key not in left and each.status != "unfinished"]
     size_bytes = sum(left.values())
     if as_json:

@@ -1,4 +1,4 @@
-"""Which codecs a command line names: by name, by file, or all that there are."""
+"""The codecs that a command line names: by name, by file, or all of them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from chonkle.storage.store import BadFile, CodecStore, WasmCodec
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What was named.
+    """The codecs that were named.
 
     Attributes:
         codecs: each codec once.
-        bad_files: files of a codec store that are none, each with the codec that it stands for.
+        bad_files: unusable files of a codec store, each with its codec id.
     """
 
     codecs: Sequence[Resolution]
@@ -25,7 +25,7 @@ class Selection:
 
     @classmethod
     def union(cls, parts: Iterable["Selection"]) -> "Selection":
-        """Put selections together."""
+        """Join selections."""
         codecs: dict[str, Resolution] = {}
         bad_files: dict[Path, tuple[str, BadFile]] = {}
         for part in parts:
@@ -36,7 +36,7 @@ class Selection:
         return cls(list(codecs.values()), list(bad_files.values()))
 
     def named(self, name: str) -> "Selection":
-        """Give what a codec id, an implementation, or an implementation@version names in it."""
+        """Give the part that a codec id, an implementation, or an implementation@version names."""
         return Selection(
             [each for each in self.codecs if name in _names_of(each)],
             [(codec_id, bad) for codec_id, bad in self.bad_files if name == codec_id],
@@ -70,7 +70,7 @@ def select_codecs(names: Sequence[str], *, resolver: Resolver, runtime: Runtime)
 
     Raises:
         ResolveError: when a name names nothing.
-        ChonkleError: when a file is not what it should be.
+        ChonkleError: when a file is not valid.
     """
     installed = installed_codecs(runtime.settings.codec_store)
     if not names:
@@ -90,7 +90,7 @@ def select_codecs(names: Sequence[str], *, resolver: Resolver, runtime: Runtime)
 
 
 def _is_path(name: str) -> bool:
-    """Whether a word can only be a path; any other is one where there is no such codec."""
+    """Whether a word can only be a path; others are tried as a codec first."""
     return "/" in name or "\\" in name or name.endswith((".json", ".wasm"))
 
 

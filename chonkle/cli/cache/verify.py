@@ -9,12 +9,12 @@ import click
 
 from chonkle.backends.wasm.component_compiler import FlatteningCompiler, HostComponentCompiler
 from chonkle.backends.wasm.trampoline_texts import COMPONENT_TRAMPOLINE, CORE_TRAMPOLINE
+from chonkle.cache.compilers import ModuleCompiler
 from chonkle.cache.directory import CacheDirectory, Entry
-from chonkle.cache.native import ModuleCompiler
-from chonkle.cache.record import Doubt
+from chonkle.cache.integrity import IncomparableError, Recompiler, check_entry
+from chonkle.cache.record import InvalidEntry
 from chonkle.cache.survey import layer_name
-from chonkle.cache.verify import IncomparableError, Recompiler, check_entry
-from chonkle.cli.cache.layers import layers
+from chonkle.cli.cache.existing import layers
 from chonkle.cli.cache.parallel import work_through
 from chonkle.cli.cache.selection import installed_codecs
 from chonkle.cli.options import compile_limits_of, compile_options
@@ -39,9 +39,9 @@ def verify(
     as_json: bool,
     **options: Any,  # noqa: ANN401 - click's options
 ) -> None:
-    """Read every entry of the cache and check its digests; nothing of it is run.
+    """Read every entry of the cache and check its digests, without running any.
 
-    Fails where an entry is bad, also where it was removed.
+    Fails when an entry is bad, also when it was removed.
 
     \b
     Examples:
@@ -56,7 +56,7 @@ def verify(
         (directory, entry)
         for directory in directories
         for entry in directory.entries()
-        if entry.record or entry.doubt
+        if entry.record or entry.problem
     ]
     recompiler = _recompiler(settings) if recompile else None
     checked = work_through(found, partial(_check, recompiler), label="checking")
@@ -74,13 +74,13 @@ def verify(
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """What became of one entry.
+    """The result for one entry.
 
     Attributes:
         directory: where it is.
         entry: the entry.
-        problem: what is wrong with it.
-        not_compared: why compiling it again was not tried.
+        problem: the check that it failed.
+        not_compared: why it was not compiled again.
     """
 
     directory: CacheDirectory
@@ -106,21 +106,21 @@ def _check(recompiler: Recompiler | None, found: tuple[CacheDirectory, Entry]) -
         check_entry(directory, entry)
         if recompiler is not None and entry.record is not None:
             recompiler.compare(entry.record)
-    except Doubt as doubt:
-        return _Checked(directory, entry, problem=str(doubt))
+    except InvalidEntry as reason:
+        return _Checked(directory, entry, problem=str(reason))
     except IncomparableError as reason:
         return _Checked(directory, entry, not_compared=str(reason))
     return _Checked(directory, entry)
 
 
 def _remove(bad: _Checked) -> bool:
-    """Remove an entry, and say whether it went."""
+    """Remove an entry, and tell whether it is gone."""
     if bad.directory.is_system:
         return False
     try:
         bad.directory.remove(bad.entry.key)
         return bad.directory.read(bad.entry.key) is None
-    except (OSError, Doubt):
+    except (OSError, InvalidEntry):
         return False
 
 
@@ -147,7 +147,11 @@ def _place(checked: _Checked) -> tuple[str, str, str]:
     layer = layer_name(checked.directory)
     if record is None:
         return layer, "-", key
-    return layer, record.about.codec_id or "-", f"{record.about.label} ({record.about.kind})"
+    return (
+        layer,
+        record.metadata.codec_id or "-",
+        f"{record.metadata.label} ({record.metadata.kind})",
+    )
 
 
 def _document(checked: _Checked, *, is_removed: bool) -> dict[str, object]:
@@ -155,9 +159,9 @@ def _document(checked: _Checked, *, is_removed: bool) -> dict[str, object]:
     return {
         "layer": layer_name(checked.directory),
         "key": checked.entry.key,
-        "codec_id": record.about.codec_id or None if record else None,
-        "implementation": record.about.label if record else None,
-        "kind": record.about.kind if record else None,
+        "codec_id": record.metadata.codec_id or None if record else None,
+        "implementation": record.metadata.label if record else None,
+        "kind": record.metadata.kind if record else None,
         "problem": checked.problem,
         "not_compared": checked.not_compared,
         "removed": is_removed,
@@ -177,5 +181,5 @@ def _failure(
     if own and not is_removing:
         return CacheError(what, hint="`--remove` removes those of your own cache")
     if left and not own:
-        return CacheError(what, hint="whoever owns the system's cache can remove them")
+        return CacheError(what, hint="the owner of the system's cache can remove them")
     return CacheError(what)

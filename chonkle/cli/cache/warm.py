@@ -22,7 +22,7 @@ from chonkle.errors import CacheError, ChonkleError
 from chonkle.resolver import Resolution, Resolver
 from chonkle.runtime import Runtime
 
-# Any time limit makes code that can be interrupted, and it is the same code for all of them.
+# All time limits share the same interruptible code.
 _LIMITS: dict[EngineName, Limits] = {"default": Limits(), "interruptible": Limits(timeout_s=1.0)}
 
 type Result = Literal["compiled", "present", "native", "failed"]
@@ -47,10 +47,10 @@ def warm(
     as_json: bool,
     **options: Any,  # noqa: ANN401 - click's options
 ) -> None:
-    """Compile codecs into the cache, several at once; without arguments all that are wasm.
+    """Compile codecs into the cache, several at once; without arguments all wasm codecs.
 
     An argument is a pipeline file, a codec, an implementation with or without its version, a wasm
-    file, or a directory laid out like the codec store.
+    file, or a directory with the layout of the codec store.
 
     \b
     Examples:
@@ -85,11 +85,11 @@ def warm(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Warmed:
-    """What became of one codec.
+    """The result for one codec.
 
     Attributes:
         codec_id: what it does.
-        implementation: who made it, and its version; None for a file that is no codec.
+        implementation: its implementation and version; None for a bad file.
         backend: what runs it.
         engine: which engine the code is for.
         result: `compiled`, `present`, `failed`, or `native`, which needs no compiling.

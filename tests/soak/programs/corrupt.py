@@ -2,8 +2,8 @@
 
 corrupt.py KIND ROUNDS SEED FOLDER
 
-It says what it is about to do before it does it, so that whoever started it knows what a crash was
-about. The last line is JSON: how often each way was tried, and a line for each that went wrong.
+It prints each step before doing it, so that a crash can be attributed. The last line is JSON: how
+often each way was tried, and a line for each that went wrong.
 """
 
 import faulthandler
@@ -21,8 +21,8 @@ from heard import Heard
 from subjects import COMPILERS, ask, open_cache, wasm_of
 
 from chonkle.cache.directory import CacheDirectory
-from chonkle.cache.record import Seal
-from chonkle.cache.upkeep import prune
+from chonkle.cache.record import Authenticator
+from chonkle.cache.trimming import prune
 from chonkle.digest import Digest
 from chonkle.engine import Engine, EngineConfig, wasmtime_version
 
@@ -59,8 +59,8 @@ class Trial:
         """Do damage and look; gives what is wrong with what comes of it."""
         self._restore()
         damage(self._target())
-        directory = CacheDirectory(self._root, seal=Seal())
-        # Whoever looks at the whole cache comes through as well.
+        directory = CacheDirectory(self._root, authenticator=Authenticator())
+        # Listing the whole cache works as well.
         for _ in directory.entries():
             pass
         if self._chance.random() < 0.25:
@@ -101,7 +101,9 @@ class Trial:
         return open_cache(self._root, self._engine).key(self._kind, digest)
 
     def _target(self) -> Target:
-        mine, other = (next(self._root.rglob(f"{self._key(each)}.toml")) for each in (MINE, OTHER))
+        mine, other = (
+            next(self._root.rglob(f"{self._key(each)}.record")) for each in (MINE, OTHER)
+        )
         paths = [
             [record.parent / each["name"] for each in read_table(record)["artifacts"]]
             for record in (mine, other)
@@ -113,7 +115,7 @@ def main() -> None:
     kind, rounds, seed, folder = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
     # What reaches the disk is of no interest here, and takes most of the time.
     os.fsync = lambda _: None  # type: ignore[assignment]
-    trial = Trial(kind, folder, random.Random(seed))  # noqa: S311 - nobody is to be kept out
+    trial = Trial(kind, folder, random.Random(seed))  # noqa: S311 - not a secret
     tried: Counter[str] = Counter()
     wrong = []
     for name, expected, damage in [*ways(kind)] * rounds:

@@ -18,8 +18,8 @@ from heard import Heard
 from subjects import ask, open_cache
 
 from chonkle.cache.directory import CacheDirectory
-from chonkle.cache.record import Seal
-from chonkle.cache.upkeep import prune
+from chonkle.cache.record import Authenticator
+from chonkle.cache.trimming import prune
 from chonkle.engine import Engine, wasmtime_version
 from chonkle.errors import CacheError
 
@@ -55,7 +55,7 @@ def use(rounds: int, seed: int, root: Path) -> dict[str, object]:
 def empty(root: Path) -> dict[str, object]:
     """Clear and prune again and again."""
     heard, removed, rounds = Heard(), 0, 0
-    directory = CacheDirectory(root, seal=Seal())
+    directory = CacheDirectory(root, authenticator=Authenticator())
     while not select.select([sys.stdin], [], [], 0)[0]:
         removed += sum(directory.remove(entry.key) > 0 for entry in directory.entries())
         prune(

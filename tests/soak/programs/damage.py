@@ -1,17 +1,15 @@
 """Every way in which an entry of a cache can be damaged, and what must come of each."""
 
+import json
 import os
 import random
 import shutil
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import tomli_w
-
-from chonkle.cache.record import Artifact, Seal
+from chonkle.cache.record import Artifact, Authenticator
 from chonkle.engine import elf_section, wasmtime_version
 
 # What a look at an entry comes to: messages, and what was loaded, compiled and rejected.
@@ -61,15 +59,15 @@ class Target:
         path.touch(mode=0o600)
         return path
 
-    def seal(self, body: bytes) -> None:
-        """Write a record whose seal is right."""
-        put(self.record, f'seal = "{Seal().of(body)}"\n'.encode() + body)
+    def write(self, body: bytes) -> None:
+        """Write a record with a right tag."""
+        put(self.record, f"{Authenticator().tag(body)}\n".encode() + body)
 
     def change(self, change: Callable[[Table], object]) -> None:
-        """Change what the record says, and seal it again."""
+        """Change fields of the record, and authenticate it again."""
         table = read_table(self.record)
         change(table)
-        self.seal(tomli_w.dumps(table).encode())
+        self.write(json.dumps(table).encode())
 
     def substitute(self, index: int, content: bytes) -> None:
         """Write another artifact, and a record that is true of it."""
@@ -96,15 +94,16 @@ def ways(kind: str) -> Iterator[Way]:
     for name, say in SAYS.items():
         yield f"record says: {name}", DOUBT, saying(say)
     for name, body in BODIES.items():
-        yield f"record is: {name}", DOUBT, sealing(body)
+        yield f"record is: {name}", DOUBT, writing_record(body)
     yield from _swaps()
     yield from _substitutes(kind)
     yield from _beside()
 
 
 def read_table(record: Path) -> Table:
-    """Read a record without its seal."""
-    return tomllib.loads(record.read_text("utf-8").partition("\n")[2])
+    """Read a record without its tag."""
+    table: Table = json.loads(record.read_bytes().partition(b"\n")[2])
+    return table
 
 
 def put(path: Path, data: bytes) -> None:
@@ -204,7 +203,7 @@ if os.geteuid() == 0:
 else:
     PLACES["not readable"] = lambda path, _: path.chmod(0)
 
-# A record with a right seal that is wrong otherwise.
+# A record with a right tag that is wrong otherwise.
 
 
 def record_says(**fields: object) -> Say:
@@ -237,8 +236,8 @@ def saying(say: Say) -> Damage:
     return lambda target: target.change(lambda table: say(table, target))
 
 
-def sealing(body: bytes) -> Damage:
-    return lambda target: target.seal(body)
+def writing_record(body: bytes) -> Damage:
+    return lambda target: target.write(body)
 
 
 SAYS: dict[str, Say] = {
@@ -272,12 +271,13 @@ SAYS: dict[str, Say] = {
 }
 BODIES: dict[str, bytes] = {
     "nothing": b"",
-    "no TOML": b"key = [",
-    "no text": b"key = '\xff'",
-    "NUL": b"key = '\0'",
-    "a deep nest": b"key = " + b"[" * 100_000,
-    "a long number": b"key = " + b"9" * 10_000,
-    "a long text": b"key = '" + b"x" * 1_000_000 + b"'",
+    "no JSON": b'{"key": [',
+    "no object": b"[]",
+    "no text": b'{"key": "\xff"}',
+    "NUL": b'{"key": "\0"}',
+    "a deep nest": b"[" * 50_000,
+    "a long number": b'{"key": ' + b"9" * 10_000 + b"}",
+    "a long text": b'{"key": "' + b"x" * 1_000_000 + b'"}',
 }
 
 # Files of two entries exchanged, or gone.
@@ -344,9 +344,6 @@ def _substitutes(kind: str) -> Iterator[Way]:
 
 
 def _beside() -> Iterator[Way]:
-    def uses(place: Place) -> Damage:
-        return lambda target: place(target.beside(".uses"), target)
-
     def lock(place: Place) -> Damage:
         def damage(target: Target) -> None:
             place(target.beside(".lock"), target)
@@ -362,8 +359,7 @@ def _beside() -> Iterator[Way]:
         return damage
 
     for name, place in PLACES.items():
-        yield f"uses: {name}", HIT, uses(place)
-        # Who may not open a lock is told that as well.
+        # An unreadable lock gives a second message.
         if name != "not readable":
             yield f"lock: {name}, and an empty artifact", DOUBT, lock(place)
     yield "shard: a link to a copy", DOUBT, shard(lambda path, moved: path.symlink_to(moved))

@@ -45,7 +45,7 @@ def fill(kind: str, root: Path, engine: Engine, heard: Heard) -> tuple[str, list
             if answer != number:
                 wrong.append(f"answered {answer}")
             kept = cache.counts.kept if cache.counts.compiled else 1
-            # One message where something was not done, be it only to note the time of upkeep.
+            # One message where something was not done, be it only to note the time of trimming.
             if len(messages) > 1 or (not kept and not messages) or cache.counts.rejected:
                 wrong.append(f"kept {kept}, rejected {cache.counts.rejected}: {messages}")
             left = leftovers(root) if root.exists() else set()

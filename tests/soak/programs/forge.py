@@ -1,8 +1,8 @@
-"""Forges entries as somebody would who may write to a cache, knows its format and lacks its key.
+"""Forges entries: with write access to a cache, knowing its format, without its key.
 
 forge.py KIND FOLDER
 
-Each forgery is looked at twice: by who has no key, and by who has the owner's. The last line is
+Each forgery is tried twice: without a key, and with the owner's. The last line is
 JSON: for each forgery what both came to, and how often wasmtime was asked to load native code.
 """
 
@@ -13,20 +13,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-import tomli_w
 import wasmtime
 from damage import put, read_table
 from heard import Heard
 from subjects import COMPILERS, ask, open_cache, wasm_of
 from wasmtime import component as wasm_component
 
-from chonkle.cache.record import Artifact, Seal
+from chonkle.cache.record import Artifact, Authenticator
 from chonkle.engine import Engine
 
 RIGHT, FORGED = 1234567, 666
 OWNER, STRANGER = (
-    Seal(b"owner's key, thirty-two bytes..."),
-    Seal(b"stranger's key, 32 bytes long..."),
+    Authenticator(b"owner's key, thirty-two bytes..."),
+    Authenticator(b"stranger's key, 32 bytes long..."),
 )
 
 
@@ -55,7 +54,7 @@ def forgeries(record: Path, artifacts: list[bytes]) -> Iterator[tuple[str, Calla
     """Give ways to make an entry answer something else.
 
     Args:
-        record: a record that its owner sealed.
+        record: a record that its owner authenticated.
         artifacts: what is to be run instead of its artifacts.
     """
     key, first = record.stem, record.read_bytes().partition(b"\n")[0]
@@ -65,9 +64,8 @@ def forgeries(record: Path, artifacts: list[bytes]) -> Iterator[tuple[str, Calla
         described = [Artifact.of(key, content) for content in artifacts]
         for artifact, content in zip(described, artifacts, strict=True):
             put(record.parent / artifact.name, content)
-        return tomli_w.dumps(
-            {**read_table(record), "artifacts": [asdict(each) for each in described]}
-        ).encode()
+        table = {**read_table(record), "artifacts": [asdict(each) for each in described]}
+        return json.dumps(table).encode()
 
     def planted(line: Callable[[bytes], bytes]) -> Callable[[], None]:
         def forge() -> None:
@@ -81,22 +79,22 @@ def forgeries(record: Path, artifacts: list[bytes]) -> Iterator[tuple[str, Calla
         for listed, content in zip(read_table(record)["artifacts"], artifacts, strict=True):
             put(record.parent / listed["name"], content)
 
-    def sealed(seal: Seal, body: bytes, algorithm: str = "") -> bytes:
-        own, _, digest = seal.of(body).partition(":")
-        return f'seal = "{algorithm or own}:{digest}"'.encode()
+    def tag(authenticator: Authenticator, body: bytes, algorithm: str = "") -> bytes:
+        own, _, digest = authenticator.tag(body).partition(":")
+        return f"{algorithm or own}:{digest}".encode()
 
-    yield "a plain seal", planted(lambda body: sealed(Seal(), body))
-    yield "a seal with another key", planted(lambda body: sealed(STRANGER, body))
-    yield "a seal with a key of zeros", planted(lambda body: sealed(Seal(bytes(32)), body))
+    yield "a plain digest", planted(lambda body: tag(Authenticator(), body))
+    yield "a tag with another key", planted(lambda body: tag(STRANGER, body))
+    yield "a tag with a key of zeros", planted(lambda body: tag(Authenticator(bytes(32)), body))
     yield (
-        "a plain seal that says it is keyed",
-        planted(lambda body: sealed(Seal(), body, "blake3-keyed")),
+        "a plain digest that says it is keyed",
+        planted(lambda body: tag(Authenticator(), body, "blake3-keyed")),
     )
-    yield "the owner's seal on another record", planted(lambda _: first)
-    yield "an empty seal", planted(lambda _: b'seal = ""')
-    yield "a seal cut short", planted(lambda _: first[:-20] + b'"')
-    yield "a keyed seal without a digest", planted(lambda _: b'seal = "blake3-keyed:"')
-    yield "no seal", planted(lambda _: b"")
+    yield "the owner's tag on another record", planted(lambda _: first)
+    yield "a tag of one word", planted(lambda _: b"blake3-keyed")
+    yield "a tag cut short", planted(lambda _: first[:-20])
+    yield "a keyed tag without a digest", planted(lambda _: b"blake3-keyed:")
+    yield "no tag", planted(lambda _: b"")
     yield "another artifact under the owner's record", swap
 
 
@@ -104,8 +102,8 @@ def main() -> None:
     kind, root = sys.argv[1], Path(sys.argv[2]) / "cache"
     engine, heard, loads = Engine(), Heard(), Loads()
 
-    def look(seal: Seal) -> dict[str, object]:
-        cache = open_cache(root, engine, seal=seal)
+    def look(authenticator: Authenticator) -> dict[str, object]:
+        cache = open_cache(root, engine, authenticator=authenticator)
         answer = ask(cache, kind, RIGHT)
         return {
             "answer": answer,
@@ -117,18 +115,18 @@ def main() -> None:
     def write_genuine() -> Path:
         shutil.rmtree(root, ignore_errors=True)
         look(OWNER)
-        return next(root.rglob("*.toml"))
+        return next(root.rglob("*.record"))
 
     artifacts = COMPILERS[kind].compile(engine.wasmtime, wasm_of(kind, FORGED))
     write_genuine()
     report: dict[str, object] = {"genuine": look(OWNER)}
-    for number, (name, _) in enumerate(forgeries(next(root.rglob("*.toml")), artifacts)):
+    for number, (name, _) in enumerate(forgeries(next(root.rglob("*.record")), artifacts)):
         looked = {}
-        for who, seal in (("without a key", Seal()), ("with the key", OWNER)):
-            # Anew for each: whoever does not believe an entry writes one.
+        for who, authenticator in (("without a key", Authenticator()), ("with the key", OWNER)):
+            # Anew for each, because a refused entry is replaced.
             forge = list(forgeries(write_genuine(), artifacts))[number][1]
             forge()
-            looked[who] = look(seal)
+            looked[who] = look(authenticator)
         report[name] = looked
     json.dump(report, sys.stdout)
 

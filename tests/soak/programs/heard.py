@@ -1,4 +1,4 @@
-"""What chonkle logs, as somebody hears it who runs it."""
+"""Collects what chonkle logs."""
 
 import logging
 

@@ -25,8 +25,8 @@ from heard import Heard
 from subjects import ask, leftovers, open_cache, wasm_of
 
 from chonkle.cache.directory import CacheDirectory
-from chonkle.cache.record import Seal
-from chonkle.cache.upkeep import prune
+from chonkle.cache.record import Authenticator
+from chonkle.cache.trimming import prune
 from chonkle.digest import Digest
 from chonkle.engine import Engine, wasmtime_version
 
@@ -43,7 +43,7 @@ STEPS = frozenset(
 
 
 class Scene:
-    """A cache, what is done to it by who is killed, and what must be true of it afterwards.
+    """A cache, what a killed process did to it, and what must be true of it afterwards.
 
     Args of the constructor:
         root: the cache.
@@ -57,7 +57,7 @@ class Scene:
         self._heard = Heard()
 
     def directory(self, root: Path) -> CacheDirectory:
-        return CacheDirectory(root, seal=Seal())
+        return CacheDirectory(root, authenticator=Authenticator())
 
     def key(self, kind: str, number: int) -> str:
         return open_cache(None, self._engine).key(kind, Digest.blake3(wasm_of(kind, number)))
@@ -74,7 +74,7 @@ class Scene:
     def lose_record(self, kind: str) -> None:
         """Have an entry whose artifacts are there already."""
         self.use(kind)
-        next(self.root.rglob("*.toml")).unlink()
+        next(self.root.rglob("*.record")).unlink()
 
     def damage(self, kind: str) -> None:
         """Have an entry that is written again while its old record is there."""
@@ -103,7 +103,7 @@ class Scene:
             deed(chance.choice(KINDS), chance.choice(NUMBERS))
 
     def look(self, when: str, *kinds: str, doubts: int = 0) -> None:
-        """Demand that upkeep leaves whole entries alone and nothing else, and all is well read.
+        """Demand that trimming keeps whole entries and nothing else, and that all are read.
 
         Args:
             when: what was killed.
@@ -118,7 +118,7 @@ class Scene:
             self.prune(tidied)
             left = sorted(leftovers(tidied))
             if left:
-                self.wrong.append(f"{when}: left after upkeep: {left}")
+                self.wrong.append(f"{when}: left after trimming: {left}")
         for root in (tidied, self.root):
             for kind in kinds:
                 for number in NUMBERS:
@@ -205,7 +205,7 @@ def kill_at_steps(scene: Scene, stride: int) -> int:
 def kill_at_moments(scene: Scene, count_: int, chance: random.Random) -> int:
     """Kill at any moment; gives how often."""
     for number in range(count_):
-        own = random.Random(chance.random())  # noqa: S311 - nobody is to be kept from guessing
+        own = random.Random(chance.random())  # noqa: S311 - not a secret
         child = start(partial(scene.do_anything, own))
         time.sleep(chance.uniform(0, MOMENT_S))
         os.kill(child, signal.SIGKILL)
@@ -218,7 +218,7 @@ def kill_at_moments(scene: Scene, count_: int, chance: random.Random) -> int:
 
 def main() -> None:
     how, *numbers, folder = sys.argv[1:]
-    # Only who is killed waits for the disk, which is most of what can be interrupted.
+    # Only the killed process syncs to the disk, which takes most of its time.
     os.fsync = lambda _: None  # type: ignore[assignment]
     scene = Scene(Path(folder) / "cache")
     # What is imported late is imported here, once.
@@ -228,7 +228,7 @@ def main() -> None:
     if how == "steps":
         kills = kill_at_steps(scene, int(numbers[0]))
     else:
-        chance = random.Random(int(numbers[1]))  # noqa: S311 - nobody is to be kept from guessing
+        chance = random.Random(int(numbers[1]))  # noqa: S311 - not a secret
         kills = kill_at_moments(scene, int(numbers[0]), chance)
     json.dump({"kills": kills, "left": scene.left, "wrong": scene.wrong}, sys.stdout)
 

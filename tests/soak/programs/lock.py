@@ -21,12 +21,12 @@ from heard import Heard
 from subjects import COMPILERS, ask, open_cache
 
 from chonkle.cache.directory import CacheDirectory
-from chonkle.cache.record import Seal
-from chonkle.cache.upkeep import prune
+from chonkle.cache.record import Authenticator
+from chonkle.cache.trimming import prune
 from chonkle.engine import Engine, wasmtime_version
 
 NUMBER = 42
-# Who waits as long as that waits for ever, and is ended by the other.
+# A process that waits this long hangs, and is killed by the other.
 FOR_EVER_S, HANG_S = 86400.0, 60
 SHORT_S = 0.3
 BUDGET_BYTES = 1 << 30
@@ -50,7 +50,7 @@ class Case:
 
     @property
     def directory(self) -> CacheDirectory:
-        return CacheDirectory(self._root, seal=Seal())
+        return CacheDirectory(self._root, authenticator=Authenticator())
 
     def look(self, *, wait_s: float = FOR_EVER_S) -> dict[str, object]:
         cache = open_cache(self._root, self._engine)

@@ -18,10 +18,10 @@ from chonkle.backends.wasm.host_component import HostComponentCodec
 from chonkle.backends.wasm.instance_pool import IdleInstances
 from chonkle.backends.wasm.unchecked_calls import open_calls
 from chonkle.cache.aot import AotCache, Binary
+from chonkle.cache.compilers import Compiler, ModuleCompiler
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.layers import CacheConfig, CacheLayers
-from chonkle.cache.native import Compiler, ModuleCompiler
-from chonkle.cache.record import Seal
+from chonkle.cache.record import Authenticator
 from chonkle.digest import Digest
 from chonkle.engine import Engine
 from chonkle.formats.signature import Signature
@@ -127,8 +127,8 @@ def _answer(runs: object, engine: Engine) -> int:
 def leftovers(root: Path) -> set[str]:
     """Give the names of all files of a cache that are no part of a whole entry."""
     owned = {"CACHEDIR.TAG", "trimmed"}
-    for entry in CacheDirectory(root, seal=Seal()).entries():
+    for entry in CacheDirectory(root, authenticator=Authenticator()).entries():
         if entry.record is not None:
             owned |= {artifact.name for artifact in entry.record.artifacts}
-            owned |= {f"{entry.key}{ending}" for ending in (".toml", ".uses", ".lock")}
+            owned |= {f"{entry.key}{ending}" for ending in (".record", ".lock")}
     return {path.name for path in root.rglob("*") if path.is_file()} - owned

@@ -53,7 +53,7 @@ def pretend(version: str) -> None:
 
 
 def become(user: int, preference: str, tile: bytes) -> None:
-    """Go on as another user, who may not be able to read what Python has yet to import."""
+    """Go on as another user, with all modules imported that it could not read."""
     with tempfile.TemporaryDirectory() as folder:
         assert "error" not in decode(preference, tile, Runtime(cache=folder))
     os.setgroups([])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chonkle.cache.directory import CacheDirectory
-from chonkle.cache.record import About, Artifact, Record, Seal
+from chonkle.cache.record import Artifact, Authenticator, EntryMetadata, Record
 from chonkle.digest import Digest
 
 type WriteEntry = Callable[..., Record]
@@ -17,7 +17,7 @@ type WriteEntry = Callable[..., Record]
 @pytest.fixture
 def directory(tmp_path: Path) -> CacheDirectory:
     """Give a directory that is made, with nothing in it."""
-    made = CacheDirectory(tmp_path / "cache", seal=Seal())
+    made = CacheDirectory(tmp_path / "cache", authenticator=Authenticator())
     made.create()
     return made
 
@@ -32,7 +32,7 @@ def write_entry(directory: CacheDirectory) -> WriteEntry:
         *,
         into: CacheDirectory = directory,
         written_at: float | None = None,
-        **about: Any,  # noqa: ANN401 - the fields of About
+        **metadata: Any,  # noqa: ANN401 - the fields of EntryMetadata
     ) -> Record:
         key = Digest.blake3(name.encode()).hex
         usual = {
@@ -48,7 +48,7 @@ def write_entry(directory: CacheDirectory) -> WriteEntry:
             "compile_seconds": 0.25,
         }
         artifacts = tuple(Artifact.of(key, content) for content in contents)
-        record = Record(key, artifacts, About(**{**usual, **about}))
+        record = Record(key, artifacts, EntryMetadata(**{**usual, **metadata}))
         into.write(record, contents)
         if written_at is not None:
             for path in into.root.rglob(f"{key}*"):

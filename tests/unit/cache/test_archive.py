@@ -1,24 +1,18 @@
-"""One form of tar: every tar reads what is written, and nothing else is read."""
+"""Archives of bundles: every tar reads them, and only plain files are read."""
 
 import io
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chonkle.cache.archive import (
-    END,
-    archive_size,
-    member_header,
-    member_padding,
-    read_members,
-)
-from chonkle.cache.record import Doubt
+from chonkle.cache.archive import END, archive_size, member_parts, read_members
+from chonkle.cache.record import InvalidEntry
 
 type Files = Sequence[tuple[str, bytes]]
 
@@ -26,11 +20,7 @@ FILES = [("a.toml", b"text"), ("b/empty", b""), ("b/block", bytes(512)), ("c" * 
 
 
 def pack(files: Files) -> bytes:
-    parts = [
-        member_header(name, len(content)) + content + member_padding(len(content))
-        for name, content in files
-    ]
-    return b"".join([*parts, END])
+    return b"".join(part for file in files for part in member_parts(*file)) + END
 
 
 def unpack(archive: bytes) -> list[tuple[str, bytes]]:
@@ -43,19 +33,16 @@ def unpack(archive: bytes) -> list[tuple[str, bytes]]:
     return found
 
 
-NAMES = st.text(st.characters(codec="latin-1", exclude_characters="\0"), min_size=1, max_size=100)
+NAMES = st.text("abc/._-0", min_size=1, max_size=100)
 
 
 @given(st.lists(st.tuples(NAMES, st.binary(max_size=1100)), max_size=5))
-def test_what_is_packed_is_unpacked(files: Files) -> None:
+def test_packed_files_are_unpacked(files: Files) -> None:
     assert unpack(pack(files)) == list(files)
     assert archive_size(len(content) for _, content in files) == len(pack(files))
-
-
-def test_contents_need_not_be_read() -> None:
-    assert [member.name for member in read_members(io.BytesIO(pack(FILES)))] == [
-        name for name, _ in FILES
-    ]
+    # Contents need not be read.
+    members = read_members(io.BytesIO(pack(files)))
+    assert [member.name for member in members] == [name for name, _ in files]
 
 
 def test_python_reads_it(tmp_path: Path) -> None:
@@ -63,7 +50,6 @@ def test_python_reads_it(tmp_path: Path) -> None:
         for member, (name, content) in zip(archive, FILES, strict=True):
             assert (member.name, member.size, member.type) == (name, len(content), b"0")
             assert (member.mode, member.uid, member.gid, member.mtime) == (0o600, 0, 0, 0)
-            assert (member.uname, member.gname, member.linkname) == ("", "", "")
         archive.extractall(tmp_path, filter="data")
     assert all((tmp_path / name).read_bytes() == content for name, content in FILES)
 
@@ -82,134 +68,85 @@ def test_tar_reads_it(tmp_path: Path) -> None:
     assert all((tmp_path / name).read_bytes() == content for name, content in FILES)
 
 
-def test_a_header_of_another_maker_is_the_same() -> None:
-    # GNU tar 1.34: tar --format=ustar --mode=0600 --owner=0 --group=0 --numeric-owner --mtime=@0,
-    # of a file `a/b` with 1234 bytes.
-    wanted = {
-        0: b"a/b",
-        100: b"0000600\0" + b"0000000\0" * 2 + b"00000002322\0" + b"00000000000\0" + b"007560\0 0",
-        257: b"ustar\x0000",
-        329: b"0000000\0" * 2,
-    }
-    header = bytearray(512)
-    for offset, field in wanted.items():
-        header[offset : offset + len(field)] = field
-    assert member_header("a/b", 1234) == header
-
-
 @pytest.mark.parametrize("bit", range(8))
-def test_a_flipped_bit_of_a_header_or_of_padding_is_found(bit: int) -> None:
-    archive = pack([("a.toml", b"text")])
-    for at in (*range(512), *range(516, len(archive))):
-        damaged = bytearray(archive)
+def test_a_changed_bit_of_a_header_is_found_or_changes_nothing(bit: int) -> None:
+    files = [("a.toml", b"text")]
+    for at in range(512):
+        damaged = bytearray(pack(files))
         damaged[at] ^= 1 << bit
-        with pytest.raises(Doubt):
-            unpack(bytes(damaged))
+        try:
+            assert unpack(bytes(damaged)) == files
+            # In the checksum itself: a blank for its leading zero, and what follows its digits.
+            assert at in (148, 154, 155)
+        except InvalidEntry:
+            pass
 
 
-def test_an_archive_that_is_cut_anywhere_is_truncated() -> None:
+def test_a_truncated_archive_is_refused() -> None:
     archive = pack(FILES)
     for length in range(len(archive)):
-        with pytest.raises(Doubt, match=r"it is truncated|it does not end"):
+        with pytest.raises(InvalidEntry, match=r"it is truncated|it does not end"):
             unpack(archive[:length])
 
 
 @pytest.mark.parametrize("more", [b"\0", bytes(512), bytes(8 * 1024), b"PK\x03\x04"])
 def test_nothing_follows_the_end(more: bytes) -> None:
-    with pytest.raises(Doubt, match="it does not end where its members end"):
+    with pytest.raises(InvalidEntry, match="it does not end where its members end"):
         unpack(pack(FILES) + more)
-
-
-def with_checksum(header: bytearray) -> bytes:
-    header[148:156] = b" " * 8
-    header[148:156] = b"%06o\0 " % sum(header)
-    return bytes(header)
 
 
 @pytest.mark.parametrize(
     "size",
-    [
-        pytest.param(b"77777777777\0", id="8-gib"),
-        pytest.param(b"00000001005\0", id="one-more-than-there-is"),
-        pytest.param(b"-0000000001\0", id="negative"),
-        pytest.param(b"\x80" + b"\0" * 10 + b"\x04", id="base-256"),
-        pytest.param(b"\xff" * 12, id="base-256-negative"),
-        pytest.param(b"4\0" + b"\0" * 10, id="short"),
-        pytest.param(b"          4\0", id="blanks"),
-        pytest.param(b"00000000004 ", id="blank-at-the-end"),
-        pytest.param(b"000000000008", id="no-octal"),
-        pytest.param(b"\0" * 12, id="nothing"),
-    ],
+    [b"77777777777\0", b"00000001005\0", b"-0000000001\0", b"\xff" * 12, b"000000000008"],
+    ids=["8-gib", "one-more-than-there-is", "negative", "base-256-negative", "no-octal"],
 )
-def test_a_size_that_is_none_is_refused(size: bytes) -> None:
-    header = bytearray(member_header("a.toml", 4))
-    header[124:136] = size
-    with pytest.raises(Doubt):
-        unpack(with_checksum(header) + b"text" + bytes(508) + END)
+def test_a_size_out_of_range_is_refused(size: bytes) -> None:
+    archive = bytearray(pack([("a.toml", bytes(4))]))
+    archive[124:136] = size
+    archive[148:156] = b" " * 8
+    archive[148:156] = b"%06o\0 " % sum(archive[:512])
+    with pytest.raises(InvalidEntry):
+        unpack(bytes(archive))
 
 
-def made_by_python(change: Callable[[tarfile.TarInfo], object], kind: int) -> bytes:
+def made_by_python(member: tarfile.TarInfo, kind: int) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=kind) as archive:
-        member = tarfile.TarInfo("a.toml")
-        member.mode, member.size = 0o600, 4
-        change(member)
-        archive.addfile(member, io.BytesIO(b"text"))
+        archive.addfile(member, io.BytesIO(bytes(member.size)))
     return buffer.getvalue()
 
 
-def of_type(kind: bytes) -> Callable[[tarfile.TarInfo], None]:
-    def change(member: tarfile.TarInfo) -> None:
-        member.type, member.linkname = kind, "/etc/passwd"
-        if kind != tarfile.REGTYPE:
-            member.size = 0
-
-    return change
-
-
 @pytest.mark.parametrize(
-    ("change", "kind"),
+    "kind",
     [
-        pytest.param(of_type(kind), tarfile.USTAR_FORMAT, id=repr(kind))
-        for kind in (
-            tarfile.LNKTYPE,
-            tarfile.SYMTYPE,
-            tarfile.CHRTYPE,
-            tarfile.BLKTYPE,
-            tarfile.DIRTYPE,
-            tarfile.FIFOTYPE,
-            tarfile.CONTTYPE,
-            tarfile.AREGTYPE,
-            tarfile.GNUTYPE_SPARSE,
-            tarfile.GNUTYPE_LONGNAME,
-        )
-    ]
-    + [
-        pytest.param(lambda member: setattr(member, "mode", 0o4755), 0, id="mode"),
-        pytest.param(lambda member: setattr(member, "uid", 1000), 0, id="user"),
-        pytest.param(lambda member: setattr(member, "mtime", 1), 0, id="time"),
-        pytest.param(lambda member: setattr(member, "uname", "root"), 0, id="user-name"),
-        pytest.param(lambda member: setattr(member, "name", "p/" * 80), 0, id="prefix"),
-        pytest.param(
-            lambda member: setattr(member, "name", "p" * 200), tarfile.GNU_FORMAT, id="gnu"
-        ),
-        pytest.param(
-            lambda member: setattr(member, "pax_headers", {"size": "1"}),
-            tarfile.PAX_FORMAT,
-            id="pax",
-        ),
+        tarfile.LNKTYPE,
+        tarfile.SYMTYPE,
+        tarfile.CHRTYPE,
+        tarfile.BLKTYPE,
+        tarfile.DIRTYPE,
+        tarfile.FIFOTYPE,
+        tarfile.CONTTYPE,
+        tarfile.AREGTYPE,
+        tarfile.GNUTYPE_SPARSE,
+        tarfile.GNUTYPE_LONGNAME,
     ],
 )
-def test_what_else_tar_can_say_is_refused(
-    change: Callable[[tarfile.TarInfo], object], kind: int
-) -> None:
-    with pytest.raises(Doubt, match="is not a plain file as chonkle writes them"):
-        unpack(made_by_python(change, kind))
+def test_only_plain_files_are_read(kind: bytes) -> None:
+    member = tarfile.TarInfo("a.toml")
+    member.type, member.linkname = kind, "/etc/passwd"
+    with pytest.raises(InvalidEntry, match=r"the member `a\.toml` is not a plain file"):
+        unpack(made_by_python(member, tarfile.USTAR_FORMAT))
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_extended_headers_are_refused(kind: int) -> None:
+    with pytest.raises(InvalidEntry, match="is not a plain file"):
+        unpack(made_by_python(tarfile.TarInfo("p" * 300), kind))
 
 
 @pytest.mark.parametrize(
     "other", [b"", b"x", b"x" * 2048, bytes(512), b"\x1f\x8b\x08" + bytes(2048)]
 )
-def test_what_is_no_archive_is_refused(other: bytes) -> None:
-    with pytest.raises(Doubt):
+def test_other_bytes_are_refused(other: bytes) -> None:
+    with pytest.raises(InvalidEntry):
         unpack(other)

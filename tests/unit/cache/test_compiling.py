@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from chonkle.cache import compiling
 from chonkle.cache.aot import AotCache, Binary
 from chonkle.cache.child import MalformedMessageError, read_message, write_message
+from chonkle.cache.compilers import Compiler, ModuleCompiler
 from chonkle.cache.layers import CacheConfig, CacheLayers, Mode
-from chonkle.cache.native import Compiler, ModuleCompiler
 from chonkle.digest import Digest
 from chonkle.engine import Engine
 from chonkle.errors import CacheError, LimitExceeded, WasmFormatError
@@ -135,7 +135,7 @@ PROGRAM = """
 import json, resource, sys, time
 from chonkle.cache.aot import AotCache, Binary
 from chonkle.cache.layers import CacheConfig, CacheLayers, Mode
-from chonkle.cache.native import ModuleCompiler
+from chonkle.cache.compilers import ModuleCompiler
 from chonkle.digest import Digest
 from chonkle.engine import Engine, EngineConfig
 from chonkle.errors import LimitExceeded
@@ -230,7 +230,7 @@ def test_a_bomb_ends_within_the_limits_that_are_usual(
 
 STRANGE = """
 import ctypes, json, os, resource, sys
-from chonkle.cache.native import ModuleCompiler
+from chonkle.cache.compilers import ModuleCompiler
 
 
 class Telling(ModuleCompiler):
@@ -422,7 +422,7 @@ import sys
 from pathlib import Path
 from chonkle.cache.aot import AotCache, Binary
 from chonkle.cache.layers import CacheConfig, CacheLayers, Mode
-from chonkle.cache.native import ModuleCompiler
+from chonkle.cache.compilers import ModuleCompiler
 from chonkle.digest import Digest
 from chonkle.engine import Engine, EngineConfig
 from chonkle.limits import CompileLimits
@@ -486,7 +486,7 @@ def test_who_ends_takes_the_process_that_compiles_with_it(
     assert said == (b"interrupted\n" if number == signal.SIGINT else b"")
     assert parent.returncode == (0 if number == signal.SIGINT else -number)
     wait_for(lambda: state_of(child) in {"", "Z"})
-    assert {path.suffix for path in tmp_path.rglob("*")} & {".toml", ".tmp", ".cwasm"} == set()
+    assert {path.suffix for path in tmp_path.rglob("*")} & {".record", ".tmp", ".cwasm"} == set()
     assert run(open_cache(tmp_path)) == 7
 
 

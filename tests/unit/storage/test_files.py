@@ -1,7 +1,7 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -9,8 +9,9 @@ import pytest
 
 from chonkle.storage.files import (
     PUBLIC_FILE,
-    distrust,
-    distrust_status,
+    UntrustedError,
+    check_ownership,
+    check_status,
     locked,
     make_private_directory,
     open_trusted,
@@ -23,6 +24,15 @@ from chonkle.storage.files import (
 
 posix = pytest.mark.skipif(os.name == "nt", reason="file modes and links are POSIX")
 ME = [] if os.name == "nt" else [os.getuid()]
+
+
+def problem(check: Callable[..., None], *arguments: object, owners: Sequence[int]) -> str | None:
+    """Give why a check fails, or None where it passes."""
+    try:
+        check(*arguments, owners=owners)
+    except UntrustedError as reason:
+        return str(reason)
+    return None
 
 
 def mode_of(path: Path) -> int:
@@ -101,7 +111,7 @@ def test_a_private_directory_is_the_owners_alone(tmp_path: Path) -> None:
     make_private_directory(path)
     make_private_directory(path)
     assert mode_of(path) == 0o700
-    assert distrust(path, owners=ME) is None
+    assert problem(check_ownership, path, owners=ME) is None
 
 
 @posix
@@ -113,7 +123,7 @@ def test_parents_that_are_missing_are_made_private_too(tmp_path: Path) -> None:
     finally:
         os.umask(old)
     assert {mode_of(tmp_path / each) for each in ("a", "a/b", "a/b/c")} == {0o700}
-    assert distrust(tmp_path / "a" / "b" / "c", owners=ME) is None
+    assert problem(check_ownership, tmp_path / "a" / "b" / "c", owners=ME) is None
 
 
 def test_a_private_directory_cannot_be_made_of_a_file(tmp_path: Path) -> None:
@@ -128,7 +138,9 @@ def test_a_directory_that_others_write_to_is_not_trusted(tmp_path: Path, mode: i
     path = tmp_path / "a"
     path.mkdir()
     path.chmod(mode)
-    assert f"may be written by others (mode {mode:04o})" in str(distrust(path, owners=ME))
+    assert f"may be written by others (mode {mode:04o})" in str(
+        problem(check_ownership, path, owners=ME)
+    )
 
 
 def test_a_directory_below_one_that_others_write_to_is_not_trusted(tmp_path: Path) -> None:
@@ -136,10 +148,12 @@ def test_a_directory_below_one_that_others_write_to_is_not_trusted(tmp_path: Pat
     path = parent / "b"
     path.mkdir(parents=True)
     parent.chmod(0o777)
-    assert f"{parent}, above it, may be written by others" == distrust(path, owners=ME)
-    # Nobody may rename another's entries in a sticky directory.
+    assert f"{parent}, above it, may be written by others" == problem(
+        check_ownership, path, owners=ME
+    )
+    # In a sticky directory, users may rename only their own files.
     parent.chmod(0o1777)
-    assert distrust(path, owners=ME) is None
+    assert problem(check_ownership, path, owners=ME) is None
 
 
 @posix
@@ -156,18 +170,18 @@ def test_a_directory_below_another_users_is_not_trusted_unless_that_is_root(
         return os.stat_result((*found[:4], owner, *found[5:])) if of == parent else found
 
     monkeypatch.setattr(Path, "stat", stat_with_owner)
-    assert distrust(path, owners=ME) == f"{parent}, above it, belongs to user 12345"
+    assert problem(check_ownership, path, owners=ME) == f"{parent}, above it, belongs to user 12345"
     owner = 0
-    assert distrust(path, owners=ME) is None
+    assert problem(check_ownership, path, owners=ME) is None
 
 
 def test_a_link_is_judged_by_where_it_leads(tmp_path: Path) -> None:
     real, link = tmp_path / "real", tmp_path / "link"
     real.mkdir()
     link.symlink_to(real)
-    assert distrust(link, owners=ME) is None
+    assert problem(check_ownership, link, owners=ME) is None
     real.chmod(0o777)
-    assert str(real) in str(distrust(link, owners=ME))
+    assert str(real) in str(problem(check_ownership, link, owners=ME))
 
 
 @posix
@@ -182,12 +196,15 @@ def test_every_link_on_the_way_must_be_an_owners_and_in_a_closed_directory(
     link.symlink_to(target.format(tmp_path))
     (shared / "other").symlink_to("./link")
     given = [link, link / "below", shared / "other", shared / "other" / ".." / "real"]
-    assert [distrust(path, owners=ME) for path in given] == [None] * 4
+    assert [problem(check_ownership, path, owners=ME) for path in given] == [None] * 4
     shared.chmod(0o777)
     for path in given:
-        assert distrust(path, owners=ME) == f"{shared}, above it, may be written by others"
+        assert (
+            problem(check_ownership, path, owners=ME)
+            == f"{shared}, above it, may be written by others"
+        )
     shared.chmod(0o1777)
-    assert [distrust(path, owners=ME) for path in given] == [None] * 4
+    assert [problem(check_ownership, path, owners=ME) for path in given] == [None] * 4
     stat_of = Path.lstat
 
     def stat_with_owner(of: Path) -> os.stat_result:
@@ -197,7 +214,7 @@ def test_every_link_on_the_way_must_be_an_owners_and_in_a_closed_directory(
     # In a sticky directory, anybody may make a link that leads to what the victim trusts.
     monkeypatch.setattr(Path, "lstat", stat_with_owner)
     for path in given:
-        assert distrust(path, owners=ME) == (
+        assert problem(check_ownership, path, owners=ME) == (
             f"{link}, a link on the way to it, belongs to user 12345"
         )
 
@@ -209,22 +226,22 @@ def test_links_may_lead_to_the_top_or_nowhere_but_not_round(
     real, link, ring = tmp_path / "real", tmp_path / "link", tmp_path / "ring"
     real.mkdir()
     (real / "here").symlink_to(".")
-    assert distrust(real / "here" / "here", owners=ME) is None
+    assert problem(check_ownership, real / "here" / "here", owners=ME) is None
     link.symlink_to("/")
-    assert distrust(link, owners=[*ME, 0]) is None
+    assert problem(check_ownership, link, owners=[*ME, 0]) is None
     monkeypatch.chdir(real)
-    assert distrust(Path(), owners=ME) is None
+    assert problem(check_ownership, Path(), owners=ME) is None
     ring.symlink_to(ring)
     with pytest.raises(OSError, match="symbolic links"):
-        distrust(ring, owners=ME)
+        problem(check_ownership, ring, owners=ME)
 
 
 def test_a_file_is_no_directory_and_another_users_is_not_trusted(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    assert "is not a directory" in str(distrust(tmp_path / "file", owners=ME))
+    assert "is not a directory" in str(problem(check_ownership, tmp_path / "file", owners=ME))
     (user,) = ME
     assert f"belongs to user {user}, not to {user + 1}" in str(
-        distrust(tmp_path, owners=[user + 1])
+        problem(check_ownership, tmp_path, owners=[user + 1])
     )
 
 
@@ -241,9 +258,9 @@ def test_a_files_status_is_judged_by_owner_kind_and_mode(tmp_path: Path) -> None
         (0o602, f"{path} may be written by others (mode 0602)"),
     ):
         path.chmod(mode)
-        assert distrust_status(path.lstat(), path, owners=ME) == reason
-    assert distrust_status(link.lstat(), link, owners=ME) == f"{link} is a link"
-    assert distrust_status(tmp_path.lstat(), tmp_path, owners=[user + 1, user + 2]) == (
+        assert problem(check_status, path.lstat(), path, owners=ME) == reason
+    assert problem(check_status, link.lstat(), link, owners=ME) == f"{link} is a link"
+    assert problem(check_status, tmp_path.lstat(), tmp_path, owners=[user + 1, user + 2]) == (
         f"{tmp_path} belongs to user {user}, not to {user + 1} or {user + 2}"
     )
 
@@ -262,7 +279,7 @@ def test_what_others_could_have_written_is_not_opened(tmp_path: Path) -> None:
     path, link, pipe = tmp_path / "a", tmp_path / "link", tmp_path / "pipe"
     path.write_bytes(b"")
     link.symlink_to(path)
-    # Nobody writes to it: opening it must not wait.
+    # Without a writer, opening it must not wait.
     os.mkfifo(pipe)
     with pytest.raises(OSError, match="link"):
         open_trusted(link, owners=ME)

@@ -1,4 +1,4 @@
-"""Native code of a binary: what makes it, and what makes something to run of it."""
+"""Compilers: from a binary to native code, and from native code to what runs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,39 +10,39 @@ from chonkle.engine import innermost_cause
 from chonkle.errors import WasmFormatError
 from chonkle.formats.wasm_binary import without_custom_sections
 
-# The bytes of an artifact, or a file that has them.
+# The bytes of an artifact, or a file with them.
 type ArtifactSource = bytes | Path
 
 
 class Compiler[T](Protocol):
-    """What turns one kind of binary into native code, and native code into something to run."""
+    """Compiles one kind of binary to native code, and loads that."""
 
     @property
     def kind(self) -> str:
-        """Name the kind; it is part of the key."""
+        """The kind of binary, which is part of the key."""
 
     def compile(self, engine: wasmtime.Engine, wasm: bytes) -> list[bytes]:
-        """Validate and compile a binary; give the artifacts that `load` takes.
+        """Validate and compile a binary to the artifacts that `load` takes.
 
-        It may run in another process, which imports the compiler's class by its name.
+        It may run in a child process, which imports the compiler's class by its name.
 
         Raises:
             wasmtime.WasmtimeError: when the binary is not valid.
-            WasmFormatError: when it is not what this compiler takes.
+            WasmFormatError: when this compiler does not accept it.
         """
 
     def load(self, engine: wasmtime.Engine, artifacts: Sequence[ArtifactSource]) -> T:
-        """Make what runs of artifacts, whose digests were checked.
+        """Load artifacts whose digests were checked.
 
         Raises:
             OSError: when a file cannot be read.
-            wasmtime.WasmtimeError: when wasmtime does not want them.
-            ValueError: when they are not what `compile` gives.
+            wasmtime.WasmtimeError: when wasmtime refuses them.
+            ValueError: when they do not come from `compile`.
         """
 
 
 class Native[T](Protocol):
-    """A type of wasmtime's that can be had of native code."""
+    """A type of wasmtime that is loaded from native code."""
 
     def deserialize_file(self, engine: wasmtime.Engine, path: str, /) -> T:
         """Map a file of native code."""
@@ -52,23 +52,23 @@ class Native[T](Protocol):
 
 
 def load_native[T](native: Native[T], engine: wasmtime.Engine, artifact: ArtifactSource) -> T:
-    """Map a file of native code; copy it where it cannot be mapped, or is not in a file.
+    """Map a file of native code, or copy native code that cannot be mapped.
 
     Args:
-        native: what it is to become.
+        native: the type to load.
         engine: the engine that it is for.
         artifact: the native code, whose digest was checked.
 
     Raises:
         OSError: as the file system says.
-        wasmtime.WasmtimeError: when wasmtime does not want it.
+        wasmtime.WasmtimeError: when wasmtime refuses it.
     """
     if isinstance(artifact, Path):
         try:
             return native.deserialize_file(engine, str(artifact))
         except (UnicodeEncodeError, wasmtime.WasmtimeError):
-            # wasmtime takes no path that is not UTF-8, and some file systems are mounted so that
-            # nothing on them may be executed. What is wrong with the code itself is said again.
+            # The path is not UTF-8, or the file system is mounted with noexec. An error of the code
+            # itself is raised again below.
             artifact = artifact.read_bytes()
     return native.deserialize(engine, artifact)
 
@@ -79,7 +79,7 @@ class ModuleCompiler:
     kind = "core"
 
     def compile(self, engine: wasmtime.Engine, wasm: bytes) -> list[bytes]:
-        """Compile a core module; its one artifact is wasmtime's."""
+        """Compile a core module to one artifact."""
         return [bytes(wasmtime.Module(engine, wasm).serialize())]
 
     def load(self, engine: wasmtime.Engine, artifacts: Sequence[ArtifactSource]) -> wasmtime.Module:
@@ -94,10 +94,10 @@ def compile_artifacts(
     """Compile a binary in this process.
 
     Args:
-        compiler: what compiles this kind of binary.
+        compiler: compiles this kind of binary.
         engine: the engine that will run it.
         wasm: the binary.
-        what: the codec, for the message.
+        what: the codec, for messages.
 
     Returns:
         The artifacts.

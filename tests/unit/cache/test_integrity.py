@@ -8,11 +8,11 @@ import pytest
 import wasmtime
 
 from chonkle.cache.aot import AotCache, Binary
+from chonkle.cache.compilers import ModuleCompiler
 from chonkle.cache.directory import CacheDirectory, Entry
+from chonkle.cache.integrity import IncomparableError, Recompiler, check_entry
 from chonkle.cache.layers import CacheConfig, CacheLayers
-from chonkle.cache.native import ModuleCompiler
-from chonkle.cache.record import Artifact, Doubt, Record, Seal
-from chonkle.cache.verify import IncomparableError, Recompiler, check_entry
+from chonkle.cache.record import Artifact, InvalidEntry, Record
 from chonkle.digest import Digest
 from chonkle.engine import ENGINE_CONFIGS, Engine, EngineConfig
 
@@ -48,7 +48,7 @@ def entry_of(directory: CacheDirectory, key: str) -> Entry:
 
 
 def file_of(directory: CacheDirectory, entry: Entry, suffix: str) -> Path:
-    (path,) = (directory.root / "aot-v2" / entry.key[:2]).glob(f"{entry.key}*{suffix}")
+    (path,) = (directory.root / "aot-v3" / entry.key[:2]).glob(f"{entry.key}*{suffix}")
     return path
 
 
@@ -60,14 +60,14 @@ def flip(path: Path) -> None:
     path.chmod(0o600)
 
 
-def rewritten(directory: CacheDirectory, entry: Entry, **about: object) -> Entry:
-    """Write the record of an entry anew, with a seal that is right, as whoever has the key can."""
+def rewritten(directory: CacheDirectory, entry: Entry, **metadata: object) -> Entry:
+    """Write the record of an entry anew, with a right tag."""
     assert entry.record is not None
     record = dataclasses.replace(
         entry.record,
-        about=dataclasses.replace(entry.record.about, **about),  # type: ignore[arg-type]
+        metadata=dataclasses.replace(entry.record.metadata, **metadata),  # type: ignore[arg-type]
     )
-    shard = directory.root / "aot-v2" / entry.key[:2]
+    shard = directory.root / "aot-v3" / entry.key[:2]
     contents = [(shard / artifact.name).read_bytes() for artifact in record.artifacts]
     directory.write(record, contents)
     return entry_of(directory, entry.key)
@@ -84,21 +84,24 @@ def test_what_was_written_is_fine(
 
 
 @pytest.mark.parametrize(
-    ("suffix", "reason"), [(".toml", "seal is broken"), (".cwasm", "does not have the digest")]
+    ("suffix", "reason"),
+    [(".record", "does not match its authenticator"), (".cwasm", "does not have the digest")],
 )
 def test_a_changed_file_is_found(
     directory: CacheDirectory, compiled: Callable[..., Entry], suffix: str, reason: str
 ) -> None:
     before = compiled()
     flip(file_of(directory, before, suffix))
-    with pytest.raises(Doubt, match=reason):
+    with pytest.raises(InvalidEntry, match=reason):
         check_entry(directory, entry_of(directory, before.key))
 
 
-def test_an_entry_that_goes_away_meanwhile_is_fine(
+def test_an_entry_without_a_record_or_removed_meanwhile_is_fine(
     directory: CacheDirectory, compiled: Callable[..., Entry]
 ) -> None:
     entry = compiled()
+    file_of(directory, entry, ".record").unlink()
+    check_entry(directory, entry_of(directory, entry.key))
     directory.remove(entry.key)
     check_entry(directory, entry)
 
@@ -108,20 +111,12 @@ def test_an_artifact_that_went_away_alone_is_not(
 ) -> None:
     entry = compiled()
     file_of(directory, entry, ".cwasm").unlink()
-    with pytest.raises(Doubt, match="No such file"):
+    with pytest.raises(InvalidEntry, match="No such file"):
         check_entry(directory, entry)
 
 
-def test_an_entry_without_a_record_is_nobodys(
-    directory: CacheDirectory, compiled: Callable[..., Entry]
-) -> None:
-    entry = compiled()
-    file_of(directory, entry, ".toml").unlink()
-    check_entry(directory, entry_of(directory, entry.key))
-
-
 @pytest.mark.parametrize(
-    ("about", "reason"),
+    ("metadata", "reason"),
     [
         ({"wasm": str(Digest.blake3(TWO))}, "it has the key of another entry"),
         ({"kind": "component"}, "it has the key of another entry"),
@@ -133,12 +128,12 @@ def test_an_entry_without_a_record_is_nobodys(
 def test_a_record_of_something_else_is_found(
     directory: CacheDirectory,
     compiled: Callable[..., Entry],
-    about: dict[str, object],
+    metadata: dict[str, object],
     reason: str,
 ) -> None:
-    entry = rewritten(directory, compiled(), **about)
-    assert entry.doubt is None
-    with pytest.raises(Doubt, match=reason):
+    entry = rewritten(directory, compiled(), **metadata)
+    assert entry.problem is None
+    with pytest.raises(InvalidEntry, match=reason):
         check_entry(directory, entry)
 
 
@@ -153,7 +148,7 @@ def test_other_native_code_with_the_right_digests_is_found_by_compiling_again(
     directory.write(planted, [content])
     entry = entry_of(directory, entry.key)
     check_entry(directory, entry)
-    with pytest.raises(Doubt, match="compiling its binary again gives other bytes"):
+    with pytest.raises(InvalidEntry, match="compiling its binary again gives other bytes"):
         recompiler.compare(planted)
 
 
@@ -165,11 +160,13 @@ def test_what_cannot_be_compared_says_why(
         recompiler.compare(foreign)
     other = compiled(TWO).record
     assert other is not None
-    with pytest.raises(IncomparableError, match=f"its binary is not installed: {other.about.wasm}"):
+    with pytest.raises(
+        IncomparableError, match=f"its binary is not installed: {other.metadata.wasm}"
+    ):
         recompiler.compare(other)
-    kind = dataclasses.replace(compiled().record.about, kind="x")  # type: ignore[union-attr]
+    kind = dataclasses.replace(compiled().record.metadata, kind="x")  # type: ignore[union-attr]
     with pytest.raises(IncomparableError, match="nothing here makes entries of kind `x`"):
-        recompiler.compare(dataclasses.replace(other, about=kind))
+        recompiler.compare(dataclasses.replace(other, metadata=kind))
 
 
 def test_a_binary_that_cannot_be_compiled_has_no_entry(
@@ -179,14 +176,5 @@ def test_a_binary_that_cannot_be_compiled_has_no_entry(
     record = write_entry(
         wasm=str(Digest.blake3(broken)), engine=Engine().fingerprint.hex, into=directory
     )
-    with pytest.raises(Doubt, match="its binary cannot be compiled"):
+    with pytest.raises(InvalidEntry, match="its binary cannot be compiled"):
         Recompiler(compilers=[ModuleCompiler()], binaries=[broken], limits=None).compare(record)
-
-
-def test_a_seal_is_checked_with_the_key_of_the_directory(
-    directory: CacheDirectory, compiled: Callable[..., Entry]
-) -> None:
-    entry = compiled()
-    keyed = CacheDirectory(directory.root, seal=Seal(b"k" * 32))
-    with pytest.raises(Doubt, match="it is not authenticated"):
-        check_entry(keyed, entry_of(keyed, entry.key))

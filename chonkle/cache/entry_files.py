@@ -1,4 +1,4 @@
-"""What files a cache directory has of each entry: names and times, with none of them opened."""
+"""The files of each entry in a cache directory: names, sizes and times, without opening any."""
 
 import os
 import re
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from chonkle.cache.record import RECORD_SUFFIX
 from chonkle.storage.files import TEMPORARY_SUFFIX
 
 KEY_DIGITS = 64
@@ -16,70 +17,58 @@ _SHARD = re.compile(r"[0-9a-f]{2}")
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class EntryFiles:
     """The files of one key, as they were when they were listed.
 
     Attributes:
         key: the key.
-        sizes: name -> bytes; of what counts uses none, since it is long and takes no room.
-        unfinished: name of what a writer had not finished -> when it was last written, in seconds
+        sizes: name -> bytes.
+        unfinished: name of each temporary file of a writer -> when it was last written, in seconds
             since the epoch.
         used_at: when the entry was last used, or else written, in seconds since the epoch.
-        uses: how often it was loaded.
     """
 
     key: str
     sizes: Mapping[str, int]
     unfinished: Mapping[str, float]
     used_at: float
-    uses: int
 
     @classmethod
     def of(cls, key: str, files: Mapping[str, os.stat_result]) -> Self:
-        """Sum up files.
-
-        Args:
-            key: their key.
-            files: name -> status, at least one.
-        """
-        uses, record = files.get(f"{key}.uses"), files.get(f"{key}.toml")
-        dated = uses or record or next(iter(files.values()))
+        """Sum up the files of a key: name -> status, at least one."""
+        dated = files.get(f"{key}{RECORD_SUFFIX}") or next(iter(files.values()))
         return cls(
             key=key,
-            sizes={name: 0 if files[name] is uses else files[name].st_size for name in files},
+            sizes={name: files[name].st_size for name in files},
             unfinished={
                 name: files[name].st_mtime for name in files if name.endswith(TEMPORARY_SUFFIX)
             },
             used_at=dated.st_mtime,
-            uses=uses.st_size if uses else 0,
         )
 
     @property
     def is_more_than_a_lock(self) -> bool:
-        """Whether there is anything besides the lock, which outlives what it was taken for."""
+        """Whether there is anything besides the lock file, which stays behind."""
         return self.sizes.keys() != {f"{self.key}.lock"}
 
     @property
     def has_record(self) -> bool:
         """Whether its record is among them."""
-        return f"{self.key}.toml" in self.sizes
+        return f"{self.key}{RECORD_SUFFIX}" in self.sizes
 
     @property
     def size_bytes(self) -> int:
-        """How long they are together."""
+        """The length of all files together."""
         return sum(self.sizes.values())
 
 
-def list_entries(entries: Path) -> Iterator[Listed]:
-    """List the files of each key that has any, in the order of the keys.
+def list_entries(entries: Path) -> Iterator[EntryFiles]:
+    """List the files of each key, in the order of the keys.
 
-    What is not an entry's is left out, and so is what may not be read.
+    Files that belong to no entry and unreadable directories are left out.
 
     Args:
         entries: the directory of the format, with a directory for each first two digits.
-
-    Raises:
-        OSError: as the file system says.
     """
     for shard in shards(entries):
         with suppress(PermissionError):
@@ -87,27 +76,13 @@ def list_entries(entries: Path) -> Iterator[Listed]:
 
 
 def shards(entries: Path) -> list[Path]:
-    """Name what may be directories of entries, in order.
-
-    Args:
-        entries: the directory of the format.
-
-    Raises:
-        OSError: as the file system says.
-    """
+    """Give the paths in the directory of the format that are named like shards, in order."""
     names = sorted(found.name for found in _scanned(entries))
     return [entries / name for name in filter(_SHARD.fullmatch, names)]
 
 
-def list_shard(shard: Path) -> list[Listed]:
-    """List the files of each key of one directory, in the order of the keys.
-
-    Args:
-        shard: the directory; where it is a link, there is nothing in it.
-
-    Raises:
-        OSError: as the file system says.
-    """
+def list_shard(shard: Path) -> list[EntryFiles]:
+    """List the files of each key of one shard, in the order of the keys; a link counts as empty."""
     if shard.is_symlink() or not shard.is_dir():
         return []
     found: dict[str, dict[str, os.stat_result]] = {}
@@ -116,11 +91,11 @@ def list_shard(shard: Path) -> list[Listed]:
         if _KEY.fullmatch(key) is not None and key.startswith(shard.name):
             with suppress(FileNotFoundError):
                 found.setdefault(key, {})[file.name] = file.stat(follow_symlinks=False)
-    return [Listed.of(key, files) for key, files in sorted(found.items()) if files]
+    return [EntryFiles.of(key, files) for key, files in sorted(found.items()) if files]
 
 
 def _scanned(directory: Path) -> list[os.DirEntry[str]]:
-    # Anybody may delete a cache at any time.
+    # A cache may be deleted at any time.
     with suppress(FileNotFoundError), os.scandir(directory) as found:
         return list(found)
     return []

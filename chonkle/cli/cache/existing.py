@@ -1,39 +1,39 @@
-"""The directories that a command works on, where there are any."""
+"""The existing directories of the cache, for a command to work on."""
 
 from collections.abc import Iterable, Iterator
 
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.layers import CacheConfig
 from chonkle.cache.survey import cache_words, demand_trust, directories
-from chonkle.cache.upkeep import Removed
+from chonkle.cache.trimming import Removed
 from chonkle.cli.output import print_lines, shown_entries
 from chonkle.errors import CacheError, explained
 
 
 def layers(config: CacheConfig) -> list[CacheDirectory]:
-    """Give the directories that exist, and say which of those that are named do not.
+    """Give the directories that exist, and report the configured ones that do not.
 
     Raises:
-        CacheError: when others could have put native code into one.
+        CacheError: when other users could have put native code into one.
     """
     return list(_existing(directories(config)))
 
 
 def own_layer(config: CacheConfig) -> CacheDirectory | None:
-    """Give the user's own directory, or say that there is none.
+    """Give the user's own directory, or report that there is none.
 
     Raises:
-        CacheError: when others could have put native code there.
+        CacheError: when other users could have put native code there.
     """
     found = _existing(each for each in directories(config) if not each.is_system)
     return next(found, None)
 
 
 def demand_all_removed(removed: Removed) -> None:
-    """Demand that everything went that was to go.
+    """Require that everything was removed that should be.
 
     Raises:
-        CacheError: saying how much did not, and why the first of it did not.
+        CacheError: with the number of entries left, and the first reason.
     """
     if removed.failures:
         count = shown_entries(len(removed.failures))

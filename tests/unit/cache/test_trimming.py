@@ -1,4 +1,4 @@
-"""Upkeep: daily at most, garbage and stale entries first, then the least recently used."""
+"""Trimming: daily at most, garbage and stale entries first, then the least recently used."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chonkle.cache.directory import CacheDirectory
-from chonkle.cache.listing import Listed
-from chonkle.cache.record import Record, Seal
-from chonkle.cache.upkeep import DAY_S, STALE_GRACE_S, Removed, clear, keep_up, prune
+from chonkle.cache.entry_files import EntryFiles
+from chonkle.cache.record import Authenticator, Record
+from chonkle.cache.trimming import DAY_S, STALE_GRACE_S, Removed, clear, prune, trim_if_due
 from chonkle.digest import Digest
 
 type WriteEntry = Callable[..., Record]
@@ -18,6 +18,7 @@ type WriteEntry = Callable[..., Record]
 NOW = 1_800_000_000.0
 WASMTIME = "48.0.0"
 PLENTY = 1 << 40
+HOUR_S = 3600.0
 
 
 def key_of(name: str) -> str:
@@ -32,7 +33,7 @@ def remaining(directory: CacheDirectory, names: Iterable[str]) -> set[str]:
 
 
 def size_of(directory: CacheDirectory, name: str) -> int:
-    (size,) = (entry.size_bytes for entry in directory.entries() if entry.key == key_of(name))
+    (size,) = (entry.files.size_bytes for entry in directory.entries() if entry.key == key_of(name))
     return size
 
 
@@ -51,23 +52,23 @@ def prune_at(
 def test_a_directory_is_tidied_once_a_day(
     directory: CacheDirectory, write_entry: WriteEntry
 ) -> None:
-    def keep_up_at(now: float) -> Removed | None:
-        return keep_up(directory, size_max_bytes=0, wasmtime=WASMTIME, now=now)
+    def trim_at(now: float) -> Removed | None:
+        return trim_if_due(directory, size_max_bytes=0, wasmtime=WASMTIME, now=now)
 
     write_entry("first", written_at=NOW)
-    removed = keep_up_at(NOW)
+    removed = trim_at(NOW)
     assert removed is not None
     assert removed.entries == 1
     assert directory.last_trimmed() == NOW
     write_entry("second", written_at=NOW)
-    assert keep_up_at(NOW) is None
-    assert keep_up_at(NOW + DAY_S - 1) is None
+    assert trim_at(NOW) is None
+    assert trim_at(NOW + DAY_S - 1) is None
     assert remaining(directory, ["second"]) == {"second"}
-    assert keep_up_at(NOW + DAY_S) is not None
+    assert trim_at(NOW + DAY_S) is not None
     assert remaining(directory, ["second"]) == set()
     assert directory.last_trimmed() == NOW + DAY_S
     # A clock that was ahead when it was noted would otherwise keep everybody from it for ever.
-    assert keep_up_at(NOW) is not None
+    assert trim_at(NOW) is not None
     assert directory.last_trimmed() == NOW
 
 
@@ -80,10 +81,10 @@ def test_it_is_noted_before_it_is_done(
     def killed(*_: object, **__: object) -> int:
         raise KilledError
 
-    monkeypatch.setattr(CacheDirectory, "mend_rights", killed)
+    monkeypatch.setattr(CacheDirectory, "restore_rights", killed)
     with pytest.raises(KilledError):
-        keep_up(directory, size_max_bytes=0, wasmtime=WASMTIME, now=NOW)
-    assert keep_up(directory, size_max_bytes=0, wasmtime=WASMTIME, now=NOW + 1) is None
+        trim_if_due(directory, size_max_bytes=0, wasmtime=WASMTIME, now=NOW)
+    assert trim_if_due(directory, size_max_bytes=0, wasmtime=WASMTIME, now=NOW + 1) is None
 
 
 def test_within_the_budget_nothing_goes(directory: CacheDirectory, write_entry: WriteEntry) -> None:
@@ -100,12 +101,12 @@ def test_the_least_recently_used_go_first(
     names = ["a", "b", "c", "d"]
     for name in names:
         write_entry(name, (b"1" * 10_000,), written_at=NOW - 10)
-    for seconds, name in enumerate(["a", "c", "b", "a"]):
-        directory.count_use(key_of(name), now=NOW + seconds)
+    for hours, name in enumerate(["a", "c", "b", "a"], 1):
+        directory.note_use(key_of(name), now=NOW + hours * HOUR_S)
     # Now `d` was never used, then come `c`, `b`, `a`.
     for count, kept in ((3, {"a", "b", "c"}), (2, {"a", "b"}), (1, {"a"}), (0, set())):
         budget = sum(size_of(directory, name) for name in kept)
-        removed = prune_at(directory, NOW + 10, size_max_bytes=budget)
+        removed = prune_at(directory, NOW + 5 * HOUR_S, size_max_bytes=budget)
         assert removed.entries == 1
         assert remaining(directory, names) == kept
         assert len(kept) == count
@@ -127,7 +128,7 @@ def test_code_for_another_wasmtime_has_a_grace(
     write_entry("current", written_at=NOW)
     for name in names[1:]:
         write_entry(name, wasmtime="47.0.0", written_at=NOW)
-    directory.count_use(key_of("stale, used"), now=NOW + DAY_S)
+    directory.note_use(key_of("stale, used"), now=NOW + DAY_S)
     assert prune_at(directory, NOW + STALE_GRACE_S).entries == 0
     assert prune_at(directory, NOW + STALE_GRACE_S + 1).entries == 1
     assert remaining(directory, names) == {"current", "stale, used"}
@@ -135,16 +136,16 @@ def test_code_for_another_wasmtime_has_a_grace(
     assert remaining(directory, names) == {"current"}
 
 
-def test_what_is_not_believed_has_the_same_grace(
+def test_an_invalid_entry_has_the_same_grace(
     directory: CacheDirectory, write_entry: WriteEntry
 ) -> None:
     record = write_entry("broken", written_at=NOW)
-    path = directory.root / "aot-v2" / record.key[:2] / f"{record.key}.toml"
+    path = directory.root / "aot-v3" / record.key[:2] / f"{record.key}.record"
     path.write_bytes(b"nonsense")
     os.utime(path, (NOW, NOW))
-    other = CacheDirectory(directory.root, seal=Seal(b"k" * 32))
-    write_entry("sealed otherwise", into=other, written_at=NOW)
-    names = ["broken", "sealed otherwise"]
+    other = CacheDirectory(directory.root, authenticator=Authenticator(b"k" * 32))
+    write_entry("of another key", into=other, written_at=NOW)
+    names = ["broken", "of another key"]
     assert prune_at(directory, NOW + STALE_GRACE_S).entries == 0
     assert remaining(directory, names) == set(names)
     assert prune_at(directory, NOW + STALE_GRACE_S + 1).entries == 2
@@ -156,9 +157,9 @@ def test_entries_that_were_not_used_for_a_time_go_when_asked(
 ) -> None:
     write_entry("old", written_at=NOW)
     write_entry("used", written_at=NOW)
-    directory.count_use(key_of("used"), now=NOW + 100)
-    assert prune_at(directory, NOW + 100, unused_s=100).entries == 0
-    assert prune_at(directory, NOW + 101, unused_s=100).entries == 1
+    directory.note_use(key_of("used"), now=NOW + HOUR_S)
+    assert prune_at(directory, NOW + HOUR_S, unused_s=HOUR_S).entries == 0
+    assert prune_at(directory, NOW + HOUR_S + 1, unused_s=HOUR_S).entries == 1
     assert remaining(directory, ["old", "used"]) == {"used"}
 
 
@@ -166,13 +167,13 @@ def test_what_dead_writers_left_goes_and_is_counted(
     directory: CacheDirectory, write_entry: WriteEntry
 ) -> None:
     record = write_entry("dead", (b"12345",), written_at=NOW)
-    (directory.root / "aot-v2" / record.key[:2] / f"{record.key}.toml").unlink()
+    (directory.root / "aot-v3" / record.key[:2] / f"{record.key}.record").unlink()
     write_entry("alive", written_at=NOW)
     assert prune_at(directory, NOW) == Removed(0, 5)
     assert remaining(directory, ["dead", "alive"]) == {"alive"}
 
 
-def test_what_somebody_is_writing_stays_and_is_not_counted(
+def test_an_entry_that_is_being_written_stays_and_is_not_counted(
     directory: CacheDirectory, write_entry: WriteEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_entry("busy", written_at=NOW)
@@ -191,7 +192,9 @@ def test_what_stays_fits_and_is_never_older_than_what_went_unless_smaller(
     entries: list[tuple[int, int]],
     budget: int,
 ) -> None:
-    directory = CacheDirectory(tmp_path_factory.mktemp("c") / "cache", seal=Seal())
+    directory = CacheDirectory(
+        tmp_path_factory.mktemp("c") / "cache", authenticator=Authenticator()
+    )
     directory.create()
     for index, (size, age) in enumerate(entries):
         write_entry(str(index), (b"1" * size,), into=directory, written_at=NOW - age)
@@ -199,29 +202,29 @@ def test_what_stays_fits_and_is_never_older_than_what_went_unless_smaller(
     removed = prune_at(directory, NOW, size_max_bytes=budget)
     after = {entry.key: entry for entry in directory.entries()}
     gone = [entry for key, entry in before.items() if key not in after]
-    assert removed == Removed(len(gone), sum(entry.size_bytes for entry in gone))
-    assert sum(entry.size_bytes for entry in after.values()) <= budget
+    assert removed == Removed(len(gone), sum(entry.files.size_bytes for entry in gone))
+    assert sum(entry.files.size_bytes for entry in after.values()) <= budget
     for entry in gone:
         # With all that is newer, or as old, it would not have fitted.
-        newer = [other for other in after.values() if other.used_at >= entry.used_at]
-        assert sum(other.size_bytes for other in newer) + entry.size_bytes > budget
+        newer = [other for other in after.values() if other.files.used_at >= entry.files.used_at]
+        assert sum(other.files.size_bytes for other in newer) + entry.files.size_bytes > budget
 
 
 def test_clearing_removes_everything(directory: CacheDirectory, write_entry: WriteEntry) -> None:
     write_entry("whole", (b"12345",))
     orphan = write_entry("orphan", (b"123",))
-    (directory.root / "aot-v2" / orphan.key[:2] / f"{orphan.key}.toml").unlink()
-    doubtful = write_entry("doubtful")
-    path = directory.root / "aot-v2" / doubtful.key[:2] / f"{doubtful.key}.toml"
+    (directory.root / "aot-v3" / orphan.key[:2] / f"{orphan.key}.record").unlink()
+    invalid = write_entry("invalid")
+    path = directory.root / "aot-v3" / invalid.key[:2] / f"{invalid.key}.record"
     path.write_bytes(path.read_bytes()[1:])
-    total = sum(entry.size_bytes for entry in directory.entries())
+    total = sum(entry.files.size_bytes for entry in directory.entries())
     cleared = clear(directory)
     assert cleared.removed == Removed(3, total)
     assert (cleared.busy, cleared.removed.failures) == (0, ())
     assert list(directory.entries()) == []
 
 
-def test_clearing_leaves_what_somebody_is_writing(
+def test_clearing_leaves_entries_that_are_being_written(
     directory: CacheDirectory, write_entry: WriteEntry
 ) -> None:
     write_entry("idle")
@@ -233,27 +236,6 @@ def test_clearing_leaves_what_somebody_is_writing(
         assert remaining(directory, ["new", "busy"]) == {"busy"}
     assert clear(directory).busy == 0
     assert list(directory.entries()) == []
-
-
-def test_what_cannot_be_removed_does_not_keep_the_rest(
-    directory: CacheDirectory, write_entry: WriteEntry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    names = ["one", "two", "three"]
-    for name in names:
-        write_entry(name)
-    remove = CacheDirectory.remove
-
-    def denied(own: CacheDirectory, key: str, *, listed: Listed | None = None) -> int:
-        if key == key_of("two"):
-            raise PermissionError(13, "Permission denied", "two.toml")
-        return remove(own, key, listed=listed)
-
-    monkeypatch.setattr(CacheDirectory, "remove", denied)
-    cleared = clear(directory)
-    assert (cleared.removed.entries, cleared.busy) == (2, 0)
-    (failure,) = cleared.removed.failures
-    assert failure.filename == "two.toml"
-    assert remaining(directory, names) == {"two"}
 
 
 def test_a_time_to_come_is_none(directory: CacheDirectory, write_entry: WriteEntry) -> None:
@@ -282,30 +264,39 @@ def test_no_shard_is_listed_once_for_each_of_its_entries(
 
     for number in range(20):
         write_entry(str(number), written_at=NOW - 100 * DAY_S)
-    shards = len([path for path in (directory.root / "aot-v2").iterdir() if path.is_dir()])
+    shards = len([path for path in (directory.root / "aot-v3").iterdir() if path.is_dir()])
     monkeypatch.setattr(os, "scandir", note)
     tidy(directory)
     # Each once, or twice, and the directory that they are in.
     assert shards < len(scanned) <= 2 * shards + 3
 
 
-def test_pruning_goes_on_behind_what_cannot_be_removed(
+def test_an_entry_that_cannot_be_removed_does_not_keep_the_rest(
     directory: CacheDirectory, write_entry: WriteEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = ["one", "two", "three"]
-    for name in names:
-        write_entry(name, written_at=NOW)
+
+    def write_all() -> None:
+        for name in names:
+            write_entry(name, written_at=NOW)
+
+    write_all()
     remove = CacheDirectory.remove
 
-    def denied(own: CacheDirectory, key: str, *, listed: Listed | None = None) -> int:
+    def denied(own: CacheDirectory, key: str, *, files: EntryFiles | None = None) -> int:
         if key == key_of("two"):
-            raise PermissionError(13, "Permission denied", "two.toml")
-        return remove(own, key, listed=listed)
+            raise PermissionError(13, "Permission denied", "two.record")
+        return remove(own, key, files=files)
 
     monkeypatch.setattr(CacheDirectory, "remove", denied)
     removed = prune_at(directory, NOW, size_max_bytes=0)
     assert removed.entries == 2
-    assert [failure.filename for failure in removed.failures] == ["two.toml"]
+    assert [failure.filename for failure in removed.failures] == ["two.record"]
+    assert remaining(directory, names) == {"two"}
+    write_all()
+    cleared = clear(directory)
+    assert (cleared.removed.entries, cleared.busy) == (2, 0)
+    assert len(cleared.removed.failures) == 1
     assert remaining(directory, names) == {"two"}
     with pytest.raises(PermissionError):
-        keep_up(directory, size_max_bytes=0, wasmtime=WASMTIME, now=NOW)
+        trim_if_due(directory, size_max_bytes=0, wasmtime=WASMTIME, now=NOW)
