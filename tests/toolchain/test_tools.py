@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from chonkle_toolchain import install
-from chonkle_toolchain.environment import build_environment, demand_room_for_zig
+from chonkle_toolchain.environment import build_environment, require_zig_folders
 from chonkle_toolchain.process import ToolError, run
 from chonkle_toolchain.rust import RUST_VERSION, TARGET, Rust, find_rust, install_hint
 from chonkle_toolchain.tools import (
@@ -198,12 +198,12 @@ def test_a_cache_that_cannot_be_made_is_told_before_zig_runs(
 ) -> None:
     for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    demand_room_for_zig(tmp_path)
+    require_zig_folders(tmp_path)
     (tmp_path / "file").touch()
     place = f"{tmp_path}/file/within"
     monkeypatch.setenv(variable, place)
     with pytest.raises(BuildError) as caught:
-        demand_room_for_zig(tmp_path)
+        require_zig_folders(tmp_path)
     said = str(caught.value)
     assert said.startswith(f"{place}{cache}: cannot be made for Zig's cache: Not a directory")
     assert said.endswith(f"; hint: {variable} says where it goes")
@@ -211,7 +211,7 @@ def test_a_cache_that_cannot_be_made_is_told_before_zig_runs(
 
 def test_no_c_is_built_where_flags_cannot_name_the_folder(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"a=b: C cannot be built in a folder with `=` in its "):
-        demand_room_for_zig(tmp_path / "a=b")
+        require_zig_folders(tmp_path / "a=b")
 
 
 @posix

@@ -9,12 +9,13 @@ from typing import Literal
 
 from chonkle.errors import BuildError
 from chonkle.storage.files import locked
+from chonkle_toolchain.abi import ABIS, Abi
 from chonkle_toolchain.build_folder import BUILD_LOCK, claim_build_folder
 from chonkle_toolchain.compare import Task, compare
 from chonkle_toolchain.fingerprint import vectors_digest
 from chonkle_toolchain.lock import Artifact, Built, Lock, read_lock, write_lock
-from chonkle_toolchain.make import ABIS, Workshop, make_artifacts
-from chonkle_toolchain.recipe import Abi, demand_cargo_lock, find_recipes
+from chonkle_toolchain.make import BuildContext, make_artifacts
+from chonkle_toolchain.recipe import demand_cargo_lock, find_recipes
 from chonkle_toolchain.sdk import place_sdk
 from chonkle_toolchain.shipped import clash
 from chonkle_toolchain.signature_fields import misspelt
@@ -73,7 +74,7 @@ def build(
     tools: Tools,
     names: Iterable[str] = (),
     check: bool = False,
-    begin: Callable[[str], None] = lambda _: None,
+    step: Callable[[str], None] = lambda _: None,
     report: Callable[[Outcome], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
 ) -> list[Outcome]:
@@ -84,7 +85,7 @@ def build(
         tools: the compilers; needed only when something has to be built.
         names: which codecs; all when empty.
         check: only tell what is stale, and change nothing.
-        begin: told of each codec before compilers run for it.
+        step: told what begins, such as a compiler.
         report: told of each codec as soon as it is done.
         say: told when another build is waited for, what compilers warn of, and that the copy of
             the SDK was not as the SDK.
@@ -112,11 +113,9 @@ def build(
                 check=check,
             )
         )
-        workshop = None if check else _workshop(folders, tasks, tools, warn=say)
+        context = None if check else _context(folders, tasks, tools, warn=say, step=step)
         for task in tasks:
-            if task.reasons and workshop is not None:
-                begin(task.recipe.name)
-            outcome, lock = _bring_up_to_date(task, lock, folders.output, workshop)
+            outcome, lock = _bring_up_to_date(task, lock, folders.output, context)
             report(outcome)
             outcomes.append(outcome)
         gone = set() if chosen else lock.codecs.keys() - recipes.keys()
@@ -160,10 +159,15 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _workshop(
-    folders: Folders, tasks: Iterable[Task], tools: Tools, *, warn: Callable[[str], None]
-) -> Workshop:
-    """Demand every tool and lock of crates that the tasks take, before any of them is begun."""
+def _context(
+    folders: Folders,
+    tasks: Iterable[Task],
+    tools: Tools,
+    *,
+    warn: Callable[[str], None],
+    step: Callable[[str], None],
+) -> BuildContext:
+    """Require every tool and lock of crates that the tasks need, before the first one begins."""
     claim_build_folder(folders.build_dir)
     copy = folders.build_dir / "sdk"
     if wrong := place_sdk(folders.sdk, copy):
@@ -173,23 +177,23 @@ def _workshop(
     for recipe in begun:
         demand_cargo_lock(recipe)
     needed = {name for recipe in begun for name in tools_for(recipe)}
-    workshop = Workshop(tools.need(needed), sdk=folders.sdk, build_dir=folders.build_dir, warn=warn)
-    workshop.tidy()
-    return workshop
+    context = BuildContext(tools.need(needed), folders.sdk, folders.build_dir, warn, step)
+    context.prepare()
+    return context
 
 
 def _bring_up_to_date(
-    task: Task, lock: Lock, output: Path, workshop: Workshop | None
+    task: Task, lock: Lock, output: Path, context: BuildContext | None
 ) -> tuple[Outcome, Lock]:
-    """Do what a task takes; without a workshop only tell."""
+    """Do a task; without a context only tell its state."""
     started = time.monotonic()
     name, before = task.recipe.name, task.before
     artifacts: dict[str, bytes] = {}
     if task.reasons or before is None:
-        if workshop is None:
+        if context is None:
             return Outcome(name, "stale", task.reasons, task.note), lock
         state: State = "rebuilt" if before else "built"
-        artifacts = _make(task, workshop)
+        artifacts = _make(task, context)
         built, reasons = _describe(task, artifacts), task.reasons
     elif task.vectors != before.vectors:
         for abi in ABIS:
@@ -197,12 +201,12 @@ def _bring_up_to_date(
         _demand_vectors(task)
         # Where there are none, nothing was verified; and the lock says which were, so it is stale.
         done: State = "verified" if task.vectors else "up to date"
-        state = "stale" if workshop is None else done
+        state = "stale" if context is None else done
         reasons = (f"golden vectors {'changed' if task.vectors else 'are gone'}",)
         built = replace(before, vectors=task.vectors)
     else:
         state, reasons, built = "up to date", (), before
-    if workshop is not None and built is not before:
+    if context is not None and built is not before:
         lock = Lock({**lock.codecs, name: built})
         write_lock(output, lock, files=artifacts)
         if before is not None:
@@ -222,9 +226,9 @@ def _demand_vectors(task: Task) -> None:
         )
 
 
-def _make(task: Task, workshop: Workshop) -> dict[str, bytes]:
+def _make(task: Task, context: BuildContext) -> dict[str, bytes]:
     """Make a codec's artifacts, by where they go."""
-    made = make_artifacts(task.recipe, workshop, expected=task.fingerprint)
+    made = make_artifacts(task.recipe, context, expected=task.fingerprint)
     _demand_vectors(task)
     return {task.recipe.artifact(abi): data for abi, data in made.items()}
 

@@ -25,9 +25,9 @@ import tomli_w
 from chonkle.digest import Digest
 from chonkle.errors import BuildError
 from chonkle.storage.files import read_file
+from chonkle_toolchain.abi import Abi
 from chonkle_toolchain.documents import read_toml, write_together
 from chonkle_toolchain.fingerprint import Fingerprint
-from chonkle_toolchain.recipe import Abi
 
 LOCK_FILE = "codecs.lock"
 

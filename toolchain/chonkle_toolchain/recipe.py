@@ -9,11 +9,11 @@ from typing import Literal
 from chonkle.errors import BuildError, SignatureError
 from chonkle.formats.signature import DIRECTIONS, Signature, parse_signature
 from chonkle.formats.values import encode_scalar
+from chonkle_toolchain.abi import Abi
 from chonkle_toolchain.documents import read_document, read_toml
 from chonkle_toolchain.signature_fields import demand_known_fields
 
 Language = Literal["c", "rust"]
-Abi = Literal["core", "component"]
 
 RECIPE_FILE = "codec.toml"
 SIGNATURE_FILE = "signature.json"

@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chonkle.errors import BuildError
+from chonkle_toolchain.abi import ABIS, Abi
 from chonkle_toolchain.build import Folders
 from chonkle_toolchain.build_folder import claim_build_folder
 from chonkle_toolchain.difference import first_difference
 from chonkle_toolchain.lock import Built, read_lock
-from chonkle_toolchain.make import ABIS
-from chonkle_toolchain.recipe import RECIPE_FILE, Abi, Recipe, find_recipes
+from chonkle_toolchain.recipe import RECIPE_FILE, Recipe, find_recipes
 from chonkle_toolchain.sdk import SDK_PARTS
 from chonkle_toolchain.staging import stage_codec
 from chonkle_toolchain.tools import Tools, tools_for

@@ -42,7 +42,7 @@ class Rust:
         label: all that tells its output from another's: its number, commit and packager, and
             whether it builds the standard library and links with a linker of this machine.
         sysroot: where rustc's libraries are.
-        linker: a linker to name, where rustc brings none of its own.
+        linker: how to run a linker for WebAssembly: rustc's own, or one of this machine.
         build_std: whether the standard library has to be built along.
         why_not: what is missing, when nothing fitting was found.
         hint: how to get it on this machine.
@@ -53,7 +53,7 @@ class Rust:
     version: str = ""
     label: str = ""
     sysroot: str = ""
-    linker: str = ""
+    linker: tuple[str, ...] = ()
     build_std: bool = False
     why_not: str = ""
     hint: str = ""
@@ -149,9 +149,9 @@ def _look_at(folder: str) -> Rust:
     if not sysroot:
         return Rust(why_not=f"rustc {version} without a sysroot")
     libraries = Path(sysroot) / "lib" / "rustlib"
-    own_linker = any(libraries.glob("*/bin/rust-lld*"))
-    linker = "" if own_linker else next((n for n in _WASM_LINKERS if shutil.which(n)), "")
-    if not own_linker and not linker:
+    own_linker = next(libraries.glob("*/bin/rust-lld*"), None)
+    other_linker = next((name for name in _WASM_LINKERS if shutil.which(name)), "")
+    if not own_linker and not other_linker:
         return Rust(why_not=f"rustc {version} without a linker for wasm")
     has_target = any((libraries / TARGET / "lib").glob("libstd-*.rlib"))
     if not has_target and not (libraries / "src" / "rust" / "library" / "Cargo.lock").exists():
@@ -162,9 +162,14 @@ def _look_at(folder: str) -> Rust:
         cargo=shutil.which("cargo", path=own) or cargo,
         rustc=shutil.which("rustc", path=own) or rustc,
         version=version,
-        label=" ".join([label, *(["-Zbuild-std"] if not has_target else []), linker]).strip(),
+        label=" ".join(
+            filter(
+                None,
+                [label, "" if has_target else "-Zbuild-std", "" if own_linker else other_linker],
+            )
+        ),
         sysroot=sysroot,
-        linker=linker,
+        linker=(str(own_linker), "-flavor", "wasm") if own_linker else (other_linker,),
         build_std=not has_target,
     )
 

@@ -45,13 +45,13 @@ def build(
       chonkle build codecs zlib-rs --output built
       chonkle build --check
     """
-    with options.running_tools():
+    with options.running_tools() as step:
         outcomes = build_codecs(
             folders_of(folder, output=output, build_dir=build_dir),
             tools=Tools(),
             names=names,
             check=check,
-            begin=options.show_begun,
+            step=step,
             report=lambda outcome: None if as_json else print_lines(outcome_line(outcome)),
             say=lambda line: print_lines(*line.splitlines(), err=True),
         )

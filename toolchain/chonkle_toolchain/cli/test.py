@@ -35,11 +35,11 @@ def test(folder: Path, *, as_json: bool) -> None:
         if not as_json:
             print_lines(*report.lines(every=True))
 
-    with options.running_tools():
+    with options.running_tools() as step:
         outcomes = build(
             folders_of(folder),
             tools=Tools(),
-            begin=options.show_begun,
+            step=step,
             report=lambda outcome: None if as_json else print_lines(outcome_line(outcome)),
             say=lambda line: print_lines(*line.splitlines(), err=True),
         )

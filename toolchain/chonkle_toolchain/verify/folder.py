@@ -11,10 +11,11 @@ from chonkle.formats.wasm_binary import SIZE_MAX_BYTES, Kind
 from chonkle.limits import CompileLimits
 from chonkle.storage.files import read_file
 from chonkle.storage.store import WasmCodec
+from chonkle_toolchain.abi import ABIS
 from chonkle_toolchain.fingerprint import vectors_digest
 from chonkle_toolchain.guest import COMPILE_LIMITS, LIMITS
 from chonkle_toolchain.lock import LOCK_FILE, Artifact, Lock, read_lock
-from chonkle_toolchain.recipe import RECIPE_FILE, Abi, Recipe, find_recipes
+from chonkle_toolchain.recipe import RECIPE_FILE, Recipe, find_recipes
 from chonkle_toolchain.vectors import Vector, read_vectors
 from chonkle_toolchain.verify.report import (
     Check,
@@ -27,7 +28,6 @@ from chonkle_toolchain.verify.report import (
 from chonkle_toolchain.verify.wasm import verify_wasm
 
 _OTHER: Mapping[Kind, Kind] = {"core": "component", "component": "core"}
-_ABIS: tuple[Abi, ...] = ("core", "component")
 # Where `chonkle build` puts what it builds of a folder.
 _BUILT = "codec"
 
@@ -239,7 +239,7 @@ def _about_folder(
             raise CheckFailed(
                 f"`{strays[0]}` is no codec, or not where one can be", expected="CODEC_ID/FILE.wasm"
             )
-        wanted = {recipe.artifact(abi) for recipe in recipes.values() for abi in _ABIS}
+        wanted = {recipe.artifact(abi) for recipe in recipes.values() for abi in ABIS}
         missing = sorted(
             file for file in wanted | (listed or {}).keys() if not (store / file).is_file()
         )
@@ -267,7 +267,7 @@ def _read_listed(
     listed = {
         built.artifact(abi).file: built.artifact(abi)
         for built in lock.codecs.values()
-        for abi in _ABIS
+        for abi in ABIS
     }
     return listed, carry_out("lock", lambda: _check_lock(lock, recipes))
 
@@ -280,7 +280,7 @@ def _check_lock(lock: Lock, recipes: Mapping[str, Recipe]) -> str:
                 f"what it says `{name}` was built from is not what its `build` is the digest of",
                 hint="take the lock from where it was published, or `chonkle build`",
             )
-        for abi in _ABIS:
+        for abi in ABIS:
             wanted = f"{built.codec_id}/{name}@{built.version}.{abi}.wasm"
             if built.artifact(abi).file != wanted:
                 raise CheckFailed(
