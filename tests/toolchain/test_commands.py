@@ -26,7 +26,10 @@ NO_PORTS = '{"codec_id": "try", "implementation": "try-c", "inputs": {}, "output
 
 
 def new(folder: Path, language: Language = "c") -> Path:
-    return write_project(Project(f"try-{language}", language, "try"), into=folder, sdk=sdk_folder())
+    # Every character that a shell, make or Cargo could read something into.
+    into = folder / "a $HOME 'folder' $$"
+    into.mkdir(exist_ok=True)
+    return write_project(Project(f"try-{language}", language, "try"), into=into, sdk=sdk_folder())
 
 
 def error_of(done: subprocess.CompletedProcess[str]) -> str:

@@ -215,16 +215,24 @@ def test_no_c_is_built_where_flags_cannot_name_the_folder(tmp_path: Path) -> Non
 
 
 @posix
-def test_the_compiler_for_crates_takes_no_python_from_where_it_runs(
+def test_launchers_for_crates_run_in_any_folder_and_take_no_python_from_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A launcher is a shell script, which must not read anything into a path.
+    folder = tmp_path / "a $HOME `b` \"c\" 'd' \\"
     ran = tmp_path / "ran"
-    (tmp_path / "subprocess.py").write_text(f"open({str(ran)!r}, 'w')")
-    zig = write_program(tmp_path / "zig", 'echo "$@"')
-    compiler = write_launchers(tmp_path, [str(zig)])["CC_wasm32_unknown_unknown"]
+    zig = write_program(folder / "zig", 'for each; do echo "$each"; done')
+    (folder / "subprocess.py").write_text(f"open({str(ran)!r}, 'w')")
+    launchers = write_launchers(folder, [str(zig)])
     monkeypatch.setenv("PYTHONPATH", ".")
-    said = run([compiler, "-c", "a.c"], what="compiling", cwd=tmp_path)
-    assert said.decode().endswith(" -c a.c\n")
+    compiled = [launchers["CC_wasm32_unknown_unknown"], "--target=other", "-c", "a $b.c"]
+    said = run(compiled, what="compiling", cwd=folder).decode().splitlines()
+    mapped = f"-ffile-prefix-map={folder}=."
+    assert said == ["cc", "--target=wasm32-wasi", mapped, "-c", "a $b.c"]
+    archived = [launchers["AR_wasm32_unknown_unknown"], "cq", "a $b.a"]
+    assert run(archived, what="archiving", cwd=folder).decode().split("\n") == [
+        "ar", "cq", "a $b.a", ""
+    ]  # fmt: skip
     assert not ran.exists()
 
 

@@ -30,8 +30,8 @@ from chonkle_toolchain.sdk import SDK_PARTS
 from chonkle_toolchain.staging import stage_codec
 from chonkle_toolchain.tools import Tools, tools_for
 
-# With a space and a letter that is not ASCII, as users' folders have.
-_SECOND = Path("second", "somewhere else", "étage")
+# With a space, a dollar and a letter that is not ASCII, as users' folders may have.
+_SECOND = Path("second", "somewhere $else", "étage")
 _SECOND_UMASK = 0o077
 _SAME_UMASK = -1
 _ELSEWHERE = {
