@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from chonkle_toolchain.build import Folders, Outcome, build
 from chonkle_toolchain.cli.build import folders_of
-from chonkle_toolchain.lock import read_lock
+from chonkle_toolchain.codecs_lock import read_lock
 from chonkle_toolchain.process import ToolError
 from chonkle_toolchain.project import Project, write_project
 from chonkle_toolchain.recipe import find_recipes

@@ -10,8 +10,8 @@ import imagecodecs
 import numpy as np
 import pytest
 from chonkle_toolchain.abi import CORE_FUNCTIONS, Abi
-from chonkle_toolchain.guest import call
-from chonkle_toolchain.lock import read_lock
+from chonkle_toolchain.codecs_lock import read_lock
+from chonkle_toolchain.direct_call import call
 from chonkle_toolchain.recipe import find_recipes
 from chonkle_toolchain.wrap import check_interface
 from hypothesis import given

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import wasmtime
 from chonkle_toolchain.cli.options import JsonList
-from chonkle_toolchain.lock import Lock, read_lock, write_lock
+from chonkle_toolchain.codecs_lock import Lock, read_lock, write_lock
 from chonkle_toolchain.project import Project, write_project
 from chonkle_toolchain.recipe import Language
 from chonkle_toolchain.sdk import sdk_folder

@@ -12,7 +12,7 @@ from chonkle_toolchain import build as build_module
 from chonkle_toolchain import make as make_module
 from chonkle_toolchain.abi import ABIS, Abi
 from chonkle_toolchain.build import Folders, build
-from chonkle_toolchain.lock import LOCK_FILE
+from chonkle_toolchain.codecs_lock import LOCK_FILE
 from chonkle_toolchain.project import Project, write_project
 from chonkle_toolchain.recipe import Recipe, find_recipes
 from chonkle_toolchain.sdk import place_sdk

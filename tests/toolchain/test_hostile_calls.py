@@ -4,7 +4,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from chonkle_toolchain.guest import call_raw
+from chonkle_toolchain.direct_call import call_raw
 from chonkle_toolchain.recipe import find_recipes
 from hypothesis import given
 from hypothesis import strategies as st

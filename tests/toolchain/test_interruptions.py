@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from chonkle_toolchain.lock import LOCK_FILE, read_lock
+from chonkle_toolchain.codecs_lock import LOCK_FILE, read_lock
 from chonkle_toolchain.project import Project, write_project
 from chonkle_toolchain.recipe import Language
 from chonkle_toolchain.sdk import sdk_folder

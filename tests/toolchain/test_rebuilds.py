@@ -19,7 +19,7 @@ from chonkle_toolchain import compile_c, documents, fingerprint
 from chonkle_toolchain.abi import ABIS, Abi
 from chonkle_toolchain.cli import build as build_command
 from chonkle_toolchain.cli import options
-from chonkle_toolchain.lock import LOCK_FILE, read_lock, write_lock
+from chonkle_toolchain.codecs_lock import LOCK_FILE, read_lock, write_lock
 from chonkle_toolchain.make import BuildContext
 from chonkle_toolchain.recipe import Recipe
 from chonkle_toolchain.rust import Rust

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from chonkle_toolchain.abi import ABIS
 from chonkle_toolchain.cli.reproduce import reproduce as command
+from chonkle_toolchain.codecs_lock import LOCK_FILE
 from chonkle_toolchain.difference import first_difference
-from chonkle_toolchain.lock import LOCK_FILE
 from chonkle_toolchain.project import Project, write_project
 from chonkle_toolchain.reproduce import compare_builds
 from chonkle_toolchain.sdk import sdk_folder

@@ -9,8 +9,8 @@ import pytest
 from chonkle_toolchain.abi import Abi
 from chonkle_toolchain.compile_c import compile_c
 from chonkle_toolchain.compile_rust import compile_rust
+from chonkle_toolchain.direct_call import call
 from chonkle_toolchain.functions import named_functions
-from chonkle_toolchain.guest import call
 from chonkle_toolchain.recipe import Language, read_recipe
 from chonkle_toolchain.sdk import sdk_folder
 from chonkle_toolchain.staging import stage_codec

@@ -11,9 +11,9 @@ from chonkle.errors import BuildError
 from chonkle.storage.files import locked
 from chonkle_toolchain.abi import ABIS, Abi
 from chonkle_toolchain.build_folder import BUILD_LOCK, claim_build_folder
+from chonkle_toolchain.codecs_lock import Artifact, Built, Lock, read_lock, write_lock
 from chonkle_toolchain.compare import Task, compare
 from chonkle_toolchain.fingerprint import vectors_digest
-from chonkle_toolchain.lock import Artifact, Built, Lock, read_lock, write_lock
 from chonkle_toolchain.make import BuildContext, make_artifacts
 from chonkle_toolchain.recipe import demand_cargo_lock, find_recipes
 from chonkle_toolchain.sdk import place_sdk

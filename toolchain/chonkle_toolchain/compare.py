@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chonkle_toolchain.abi import ABIS
+from chonkle_toolchain.codecs_lock import LOCK_FILE, Built, Lock
 from chonkle_toolchain.fingerprint import Fingerprint, fingerprint, vectors_digest
-from chonkle_toolchain.lock import LOCK_FILE, Built, Lock
 from chonkle_toolchain.recipe import Recipe
 from chonkle_toolchain.tools import Tools
 

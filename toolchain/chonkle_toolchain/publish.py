@@ -45,7 +45,7 @@ from chonkle_toolchain.attachments import (
     read_vectors_layer,
     vectors_attachment,
 )
-from chonkle_toolchain.lock import LOCK_FILE, Built, read_lock
+from chonkle_toolchain.codecs_lock import LOCK_FILE, Built, read_lock
 from chonkle_toolchain.vectors import Vector
 from chonkle_toolchain.verify import find_store
 

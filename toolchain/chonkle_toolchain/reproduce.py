@@ -23,8 +23,8 @@ from chonkle.errors import BuildError
 from chonkle_toolchain.abi import ABIS, Abi
 from chonkle_toolchain.build import Folders
 from chonkle_toolchain.build_folder import claim_build_folder
+from chonkle_toolchain.codecs_lock import Built, read_lock
 from chonkle_toolchain.difference import first_difference
-from chonkle_toolchain.lock import Built, read_lock
 from chonkle_toolchain.recipe import RECIPE_FILE, Recipe, find_recipes
 from chonkle_toolchain.sdk import SDK_PARTS
 from chonkle_toolchain.staging import stage_codec

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from chonkle.names import version_key
 from chonkle.storage.store import WasmCodec, bundled_store
-from chonkle_toolchain.lock import Built, read_lock
+from chonkle_toolchain.codecs_lock import Built, read_lock
 
 
 def shipped(codec_id: str, implementation: str) -> list[WasmCodec]:

@@ -19,8 +19,8 @@ from chonkle.errors import BuildError, CodecError, CodecTrap, LimitExceeded, off
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.signature import DIRECTIONS, Direction, Signature
 from chonkle.formats.values import encode_scalar, shown
+from chonkle_toolchain.direct_call import call
 from chonkle_toolchain.documents import read_document
-from chonkle_toolchain.guest import call
 from chonkle_toolchain.recipe import Recipe
 
 # The data that it holds may be large.

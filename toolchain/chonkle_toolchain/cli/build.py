@@ -10,7 +10,7 @@ from chonkle.cli.output import print_json, print_lines
 from chonkle_toolchain.build import Folders
 from chonkle_toolchain.build import build as build_codecs
 from chonkle_toolchain.cli import options
-from chonkle_toolchain.report import outcome_line, summary_line
+from chonkle_toolchain.cli.lines import outcome_line, summary_line
 from chonkle_toolchain.sdk import sdk_folder
 from chonkle_toolchain.tools import Tools
 

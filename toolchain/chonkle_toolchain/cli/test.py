@@ -11,7 +11,7 @@ from chonkle.settings import Settings
 from chonkle_toolchain.build import build
 from chonkle_toolchain.cli import options
 from chonkle_toolchain.cli.build import folders_of
-from chonkle_toolchain.report import outcome_line
+from chonkle_toolchain.cli.lines import outcome_line
 from chonkle_toolchain.tools import Tools
 from chonkle_toolchain.verify import Report, verify_folder
 

@@ -12,11 +12,12 @@ from chonkle.limits import CompileLimits
 from chonkle.storage.files import read_file
 from chonkle.storage.store import WasmCodec
 from chonkle_toolchain.abi import ABIS
+from chonkle_toolchain.codecs_lock import LOCK_FILE, Artifact, Lock, read_lock
+from chonkle_toolchain.direct_call import COMPILE_LIMITS, LIMITS
 from chonkle_toolchain.fingerprint import vectors_digest
-from chonkle_toolchain.guest import COMPILE_LIMITS, LIMITS
-from chonkle_toolchain.lock import LOCK_FILE, Artifact, Lock, read_lock
 from chonkle_toolchain.recipe import RECIPE_FILE, Recipe, find_recipes
 from chonkle_toolchain.vectors import Vector, read_vectors
+from chonkle_toolchain.verify.checks import verify_wasm
 from chonkle_toolchain.verify.report import (
     Check,
     CheckFailed,
@@ -25,7 +26,6 @@ from chonkle_toolchain.verify.report import (
     Report,
     carry_out,
 )
-from chonkle_toolchain.verify.wasm import verify_wasm
 
 _OTHER: Mapping[Kind, Kind] = {"core": "component", "component": "core"}
 # Where `chonkle build` puts what it builds of a folder.

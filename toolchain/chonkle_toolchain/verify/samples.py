@@ -76,7 +76,7 @@ def generated(content: Content, size: int, *, seed: str = "") -> bytes:
 
 
 def values(port_type: PortType) -> tuple[bytes, ...]:
-    """Give values that a parameter may want, as they travel."""
+    """Give values that a parameter may want, as they round_trip."""
     if port_type == "bytes":
         return b"", b"chonkle"
     return tuple(map(encode_scalar, _VALUES[port_type]))

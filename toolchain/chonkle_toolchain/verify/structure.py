@@ -13,7 +13,7 @@ from chonkle.formats.component_binary import read_interface
 from chonkle.formats.signature import read_signature
 from chonkle.formats.wasm_binary import read_core_interface
 from chonkle.limits import CompileLimits
-from chonkle_toolchain.guest import compiled, start
+from chonkle_toolchain.direct_call import compiled, start
 from chonkle_toolchain.recipe import demand_data
 from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
 

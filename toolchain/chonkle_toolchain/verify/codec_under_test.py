@@ -10,8 +10,8 @@ from chonkle.formats.signature import DIRECTIONS, Direction, Port, Signature
 from chonkle.formats.wasm_binary import read_core_interface
 from chonkle.storage.store import WasmCodec
 from chonkle_toolchain.vectors import Vector
-from chonkle_toolchain.verify.bench import Bench, OpenCodec, Ports, Refusal, Reply, doing
 from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
+from chonkle_toolchain.verify.runner import OpenCodec, Ports, Refusal, Reply, Runner, doing
 
 _REFUSED = "refusal"
 
@@ -64,12 +64,12 @@ class Tried:
         return self.outcome not in (_REFUSED, None)
 
 
-class Subject:
+class CodecUnderTest:
     """A codec under test.
 
     Attributes:
         file: the codec's file, with its signature.
-        bench: where it is run.
+        runner: where it is run.
         vectors: its golden vectors.
         partner: the codec's other form, if there is one.
         examples: calls that it answers, of both directions; see `find_examples`.
@@ -77,7 +77,7 @@ class Subject:
 
     Args of the constructor:
         file: the codec's file.
-        bench: where it is run.
+        runner: where it is run.
         vectors: its golden vectors.
         partner: the codec's other form.
     """
@@ -86,12 +86,12 @@ class Subject:
         self,
         file: WasmCodec,
         *,
-        bench: Bench,
+        runner: Runner,
         vectors: tuple[Vector, ...] = (),
         partner: bytes | None = None,
     ) -> None:
         self.file = file
-        self.bench = bench
+        self.runner = runner
         self.vectors = vectors
         self.partner = partner
         self.examples: list[Example] = []
@@ -115,7 +115,7 @@ class Subject:
     @cached_property
     def opened(self) -> OpenCodec:
         """The codec, opened when it is first called."""
-        return self.bench.open(self.file)
+        return self.runner.open(self.file)
 
     @cached_property
     def is_slow(self) -> bool:

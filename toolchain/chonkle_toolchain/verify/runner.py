@@ -21,7 +21,7 @@ from chonkle.limits import CompileLimits
 from chonkle.resolver import Resolution
 from chonkle.session import Session
 from chonkle.storage.store import WasmCodec
-from chonkle_toolchain.guest import COMPILE_LIMITS, LIMITS
+from chonkle_toolchain.direct_call import COMPILE_LIMITS, LIMITS
 from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
 
 # For all calls of one file together: a codec may be slow in each of thousands.
@@ -49,7 +49,7 @@ class Refusal:
 type Reply = Ports | Refusal
 
 
-class Bench(Closing):
+class Runner(Closing):
     """Opens codecs, and ends them all when it is closed.
 
     Args of the constructor:
@@ -83,7 +83,7 @@ class Bench(Closing):
         session = Session(cache=self._cache, compile_limits=self.compile_limits)
         self._sessions.append(session)
         resolution = Resolution(codec.kind, codec.signature, "to be verified", codec)
-        return OpenCodec(session.open(resolution, self.limits), file=codec, bench=self)
+        return OpenCodec(session.open(resolution, self.limits), file=codec, runner=self)
 
     @contextmanager
     def on_the_clock(self) -> Iterator[None]:
@@ -121,12 +121,12 @@ class Bench(Closing):
 
 
 class OpenCodec:
-    """A codec on the bench; only its bench makes it."""
+    """A codec on the runner; only its runner makes it."""
 
-    def __init__(self, codec: Codec, *, file: WasmCodec, bench: Bench) -> None:
+    def __init__(self, codec: Codec, *, file: WasmCodec, runner: Runner) -> None:
         self._codec = codec
         self._file = file
-        self._bench = bench
+        self._bench = runner
 
     def call(self, direction: Direction, ports: Ports, *, what: str = "") -> Reply:
         """Call the codec.

@@ -9,16 +9,16 @@ from tempfile import TemporaryDirectory
 from chonkle.backends.base import Limits
 from chonkle.limits import CompileLimits
 from chonkle.storage.store import WasmCodec
-from chonkle_toolchain.guest import COMPILE_LIMITS, LIMITS
+from chonkle_toolchain.direct_call import COMPILE_LIMITS, LIMITS
 from chonkle_toolchain.vectors import Vector
 from chonkle_toolchain.verify import data, endurance, hostile, ports, structure
-from chonkle_toolchain.verify.bench import BUDGET_S, Bench
-from chonkle_toolchain.verify.examples import find_examples
+from chonkle_toolchain.verify.codec_under_test import CodecUnderTest
 from chonkle_toolchain.verify.report import Check, Report, carry_out
-from chonkle_toolchain.verify.subject import Subject
+from chonkle_toolchain.verify.round_trip import find_examples
+from chonkle_toolchain.verify.runner import BUDGET_S, Runner
 
 # What calls the codec. The last ones repeat all that those before them tried.
-_CALLING: tuple[tuple[str, Callable[[Subject], str]], ...] = (
+_CALLING: tuple[tuple[str, Callable[[CodecUnderTest], str]], ...] = (
     ("answers", find_examples),
     ("outputs", ports.check_outputs),
     ("required-ports", ports.check_required),
@@ -76,9 +76,9 @@ def verify_wasm(
     with (
         # A codec that is still mapped cannot be deleted everywhere.
         TemporaryDirectory(prefix="chonkle-verify-", ignore_cleanup_errors=True) as folder,
-        Bench(
+        Runner(
             cache or Path(folder), limits=limits, budget_s=budget_s, compile_limits=compile_limits
-        ) as bench,
+        ) as runner,
     ):
         checks.add("valid", lambda: structure.check_valid(wasm, compile_limits))
         checks.add("imports", lambda: structure.check_imports(wasm, allowed_imports), _IF_VALID)
@@ -91,9 +91,9 @@ def verify_wasm(
         checks.add("signature", lambda: structure.check_signature(wasm), _IF_VALID)
         if checks.all_right(_BEFORE_CALLS):
             codec = WasmCodec.from_bytes(wasm, file)
-            subject = Subject(codec, bench=bench, vectors=tuple(vectors), partner=partner)
+            tested = CodecUnderTest(codec, runner=runner, vectors=tuple(vectors), partner=partner)
             for check_name, check in _CALLING:
-                checks.add(check_name, partial(check, subject))
+                checks.add(check_name, partial(check, tested))
         else:
             for check_name, _ in _CALLING:
                 checks.add(check_name, str, _BEFORE_CALLS)

@@ -12,10 +12,10 @@ from itertools import islice, product
 
 from chonkle.formats.signature import Direction, Port, Signature
 from chonkle.formats.values import check_scalar, encode_scalar, shown
-from chonkle_toolchain.verify.bench import Ports, Refusal, Reply, doing
+from chonkle_toolchain.verify.codec_under_test import CodecUnderTest, Example
 from chonkle_toolchain.verify.report import CheckFailed
+from chonkle_toolchain.verify.runner import Ports, Refusal, Reply, doing
 from chonkle_toolchain.verify.samples import CONTENTS, Content, generated, values
-from chonkle_toolchain.verify.subject import Example, Subject
 
 _SIZE = 4096
 _SIZE_WHEN_SLOW = 256
@@ -40,7 +40,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Trip:
+class RoundTrip:
     """Data that were encoded, and what came out of that decoded again.
 
     Attributes:
@@ -58,7 +58,7 @@ class Trip:
     is_guessed: bool = False
 
 
-def find_examples(subject: Subject) -> str:
+def find_examples(tested: CodecUnderTest) -> str:
     """Find calls that the codec answers, for the other checks to start from.
 
     Returns:
@@ -67,61 +67,61 @@ def find_examples(subject: Subject) -> str:
     Raises:
         CheckFailed: when none is found in a direction that the codec offers.
     """
-    refusals: dict[Direction, list[str]] = {direction: [] for direction in subject.directions}
-    for direction, ports, reply in _first_calls(subject):
+    refusals: dict[Direction, list[str]] = {direction: [] for direction in tested.directions}
+    for direction, ports, reply in _first_calls(tested):
         if isinstance(reply, Refusal):
             refusals[direction].append(reply.words or "(without a word)")
         else:
-            subject.examples.append(Example(direction, ports, reply))
-    for direction in subject.directions:
-        if not subject.examples_of(direction):
+            tested.examples.append(Example(direction, ports, reply))
+    for direction in tested.directions:
+        if not tested.examples_of(direction):
             raise CheckFailed(
                 f"{doing(direction, '')} refuses whatever is tried",
                 got=_said(refusals[direction]),
                 hint="does the signature name every port? A golden vector shows how it is called",
             )
     return ", ".join(
-        f"{len(subject.examples_of(direction))} calls of {direction}"
-        for direction in subject.directions
+        f"{len(tested.examples_of(direction))} calls of {direction}"
+        for direction in tested.directions
     )
 
 
-def _first_calls(subject: Subject) -> Iterator[tuple[Direction, Ports, Reply]]:
+def _first_calls(tested: CodecUnderTest) -> Iterator[tuple[Direction, Ports, Reply]]:
     """Call the codec as its golden vectors say, and with generated data."""
-    small = [vector for vector in subject.vectors if _size(vector.outputs) <= _VECTOR_BYTES_MAX]
-    for direction in subject.directions:
+    small = [vector for vector in tested.vectors if _size(vector.outputs) <= _VECTOR_BYTES_MAX]
+    for direction in tested.directions:
         for vector in small[:_VECTOR_EXAMPLES_MAX]:
-            ports = vector.given(direction, subject.signature)
+            ports = vector.given(direction, tested.signature)
             what = f"the golden vector `{vector.case}`"
-            yield direction, ports, subject.call(direction, ports, what=what)
-    if "encode" in subject.directions:
-        for setting in settings(subject):
+            yield direction, ports, tested.call(direction, ports, what=what)
+    if "encode" in tested.directions:
+        for setting in settings(tested):
             for content in CONTENTS:
-                trip = travel(subject, setting, content=content, size=usual_size(subject))
+                trip = round_trip(tested, setting, content=content, size=usual_size(tested))
                 yield "encode", trip.given, trip.encoded
                 if trip.decoded is not None:
                     yield "decode", trip.taken, trip.decoded
 
 
-def usual_size(subject: Subject) -> int:
+def usual_size(tested: CodecUnderTest) -> int:
     """Give a size of data in which there is something to encode, and which does not take long."""
-    return _SIZE_WHEN_SLOW if subject.is_slow else _SIZE
+    return _SIZE_WHEN_SLOW if tested.is_slow else _SIZE
 
 
-def settings(subject: Subject) -> list[Setting]:
+def settings(tested: CodecUnderTest) -> list[Setting]:
     """Find values with which the codec encodes: those of golden vectors, or those that work.
 
     Args:
-        subject: the codec.
+        tested: the codec.
 
     Returns:
         A few; one that does not work where nothing else was found.
     """
-    signature = subject.signature
+    signature = tested.signature
     data = data_ports(signature)
     required = {name for name, port in signature.takes("encode").items() if port.required}
     found: dict[tuple[tuple[str, bytes], ...], Setting] = {}
-    for vector in subject.vectors:
+    for vector in tested.vectors:
         given = vector.given("encode", signature)
         if required <= given.keys():
             chosen = {name: value for name, value in given.items() if name not in data}
@@ -130,86 +130,88 @@ def settings(subject: Subject) -> list[Setting]:
     if found:
         return list(found.values())[:_SETTINGS_MAX]
     wanted = [name for name in signature.takes("encode") if name in required - data.keys()]
-    accepted = (Setting(each) for each in _combinations(subject, wanted) if _works(subject, each))
-    return list(islice(accepted, _SETTINGS_MAX)) or [Setting(next(_combinations(subject, wanted)))]
+    accepted = (Setting(each) for each in _combinations(tested, wanted) if _works(tested, each))
+    return list(islice(accepted, _SETTINGS_MAX)) or [Setting(next(_combinations(tested, wanted)))]
 
 
-def _works(subject: Subject, combination: Ports) -> bool:
-    for size in (usual_size(subject), 64, 0):
-        ports = {**data_of(subject.signature, "random", size), **combination}
-        if not isinstance(subject.call("encode", ports, what="generated data"), Refusal):
+def _works(tested: CodecUnderTest, combination: Ports) -> bool:
+    for size in (usual_size(tested), 64, 0):
+        ports = {**data_of(tested.signature, "random", size), **combination}
+        if not isinstance(tested.call("encode", ports, what="generated data"), Refusal):
             return True
     return False
 
 
-def travel(subject: Subject, setting: Setting, *, content: Content, size: int) -> Trip:
+def round_trip(
+    tested: CodecUnderTest, setting: Setting, *, content: Content, size: int
+) -> RoundTrip:
     """Encode generated data, and decode what came out.
 
     Where the codec refuses the size, one that goes with the setting is tried as well: it may want
     whole rows.
 
     Args:
-        subject: the codec.
+        tested: the codec.
         setting: its parameters.
         content: the kind of data.
         size: how much of it.
     """
-    signature, units = subject.signature, [unit for unit in setting.units.values() if unit]
+    signature, units = tested.signature, [unit for unit in setting.units.values() if unit]
     sizes = [size, *(max(1, size // unit) * unit for unit in units)]
-    trip = Trip({}, Refusal("nothing was tried"))
+    trip = RoundTrip({}, Refusal("nothing was tried"))
     for data in (
         *(data_of(signature, content, each) for each in sizes),
         # Ports of one length each.
         data_of(signature, content, size, alike=True),
     ):
         given = {**data, **setting.values}
-        encoded = subject.call("encode", given, what=f"{size} bytes of {content} data")
+        encoded = tested.call("encode", given, what=f"{size} bytes of {content} data")
         if not isinstance(encoded, Refusal):
-            return decode_again(subject, given, encoded)
-        trip = Trip(given, encoded)
+            return decode_again(tested, given, encoded)
+        trip = RoundTrip(given, encoded)
     return trip
 
 
 def decode_again(
-    subject: Subject, given: Ports, encoded: Ports, *, known: Ports | None = None
-) -> Trip:
+    tested: CodecUnderTest, given: Ports, encoded: Ports, *, known: Ports | None = None
+) -> RoundTrip:
     """Decode what encoding gave.
 
     Args:
-        subject: the codec.
+        tested: the codec.
         given: what went into encoding.
         encoded: what came out.
         known: values that decoding takes and encoding does not, if they are known.
     """
-    if "decode" not in subject.directions:
-        return Trip(given, encoded)
-    takes = subject.signature.takes("decode")
+    if "decode" not in tested.directions:
+        return RoundTrip(given, encoded)
+    takes = tested.signature.takes("decode")
     shared = {name: given[name] for name, port in takes.items() if port.parameter and name in given}
     taken = {**shared, **(known or {}), **encoded}
     missing = [name for name, port in takes.items() if port.required and name not in taken]
     what = "what encoding gave"
     if not missing:
-        return Trip(given, encoded, taken, subject.call("decode", taken, what=what))
-    best: Trip | None = None
-    data = data_ports(subject.signature).keys() & given.keys()
+        return RoundTrip(given, encoded, taken, tested.call("decode", taken, what=what))
+    best: RoundTrip | None = None
+    data = data_ports(tested.signature).keys() & given.keys()
     lengths = [encode_scalar(len(given[name])) for name in given if name in data]
-    for combination in _combinations(subject, missing, first=lengths):
+    for combination in _combinations(tested, missing, first=lengths):
         ports = {**taken, **combination}
-        trip = Trip(
-            given, encoded, ports, subject.call("decode", ports, what=what), is_guessed=True
+        trip = RoundTrip(
+            given, encoded, ports, tested.call("decode", ports, what=what), is_guessed=True
         )
-        if loss(subject, trip) == "":
+        if loss(tested, trip) == "":
             return trip
         if best is None or isinstance(best.decoded, Refusal):
             best = trip
-    return best or Trip(given, encoded)
+    return best or RoundTrip(given, encoded)
 
 
-def loss(subject: Subject, trip: Trip) -> str:
+def loss(tested: CodecUnderTest, trip: RoundTrip) -> str:
     """Say how what was decoded differs from what was encoded; nothing where it does not."""
     if trip.decoded is None or isinstance(trip.decoded, Refusal):
         return "" if trip.decoded is None else f"it is refused: {trip.decoded.words}"
-    for name, port in subject.signature.gives("decode").items():
+    for name, port in tested.signature.gives("decode").items():
         before, after = trip.given.get(name), trip.decoded.get(name)
         if before is None or before == after:
             continue
@@ -250,26 +252,25 @@ def data_of(
     }
 
 
-def choices(subject: Subject, name: str, port: Port) -> list[bytes]:
+def choices(tested: CodecUnderTest, name: str, port: Port) -> list[bytes]:
     """Give values to try for a port: of golden vectors, its default, and some of its type."""
-    sides = [(vector.inputs, vector.outputs) for vector in subject.vectors]
+    sides = [(vector.inputs, vector.outputs) for vector in tested.vectors]
     known = [side[name] for both in sides for side in both if name in side]
     default = [] if port.default is None else [encode_scalar(port.default)]
     return list(dict.fromkeys((*known[:_SETTINGS_MAX], *default, *values(port.type))))
 
 
 def _combinations(
-    subject: Subject, names: list[str], *, first: list[bytes] | None = None
+    tested: CodecUnderTest, names: list[str], *, first: list[bytes] | None = None
 ) -> Iterator[dict[str, bytes]]:
     """Give values for several ports, `first` being tried before all others.
 
     The first of each come first, then the second of each, and so on: few of them, and they differ
     in every port.
     """
-    ports = {**subject.signature.outputs, **subject.signature.inputs}
+    ports = {**tested.signature.outputs, **tested.signature.inputs}
     tried = [
-        list(dict.fromkeys((*(first or []), *choices(subject, name, ports[name]))))
-        for name in names
+        list(dict.fromkeys((*(first or []), *choices(tested, name, ports[name])))) for name in names
     ]
     rows = dict.fromkeys((*zip(*tried, strict=False), *islice(product(*tried), _TRIES_MAX)))
     for row in rows:

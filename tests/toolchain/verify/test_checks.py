@@ -558,7 +558,7 @@ def test_a_lossy_codec_says_so_and_loses_once(make_core: Make) -> None:
     }
     found = failures_of(make_core({"lossless": False}, **always))
     assert found["round-trip"].startswith(
-        "what is decoded and encoded again is not the same after 8 times; at first, `bytes`"
+        "8 round trips in a row change the data each time; the first: `bytes`"
     )
 
 
