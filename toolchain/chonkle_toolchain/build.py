@@ -1,4 +1,4 @@
-"""Building codecs: those whose inputs changed, and no others."""
+"""Building the codecs that are not up to date."""
 
 import contextlib
 import time
@@ -34,7 +34,7 @@ class Folders:
     Attributes:
         codec_src: a codec's folder, or a folder with one folder for each codec.
         output: where the artifacts and the lock go.
-        build_dir: what compilers leave behind, and nothing else; may be deleted at any time.
+        build_dir: the build root, for what compilers leave behind; may be deleted at any time.
         sdk: the codec SDK.
     """
 
@@ -46,14 +46,14 @@ class Folders:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one codec.
+    """The outcome for one codec.
 
     Attributes:
         name: its implementation.
-        state: what was done. A codec is `verified` when only its golden vectors changed: what was
-            built of it gives what they say.
-        reasons: why it was not up to date, one clause for each thing that changed.
-        note: what else is to be known of it, or empty.
+        state: what was done. A codec is `verified` when only its golden vectors changed, and its
+            files agree with them.
+        reasons: why it was not up to date, one clause for each change.
+        note: another remark, or empty.
         core: the core module; None where there is none.
         component: the component; None where there is none.
         seconds: how long it took.
@@ -82,21 +82,20 @@ def build(
 
     Args:
         folders: where to read and write.
-        tools: the compilers; needed only when something has to be built.
+        tools: the compilers; used only when something has to be built.
         names: which codecs; all when empty.
-        check: only tell what is stale, and change nothing.
+        check: only report what is stale, and change nothing.
         step: told what begins, such as a compiler.
-        report: told of each codec as soon as it is done.
-        say: told when another build is waited for, what compilers warn of, and that the copy of
-            the SDK was not as the SDK.
+        report: told each outcome as soon as it is known.
+        say: told of waiting for another build, of warnings of compilers, and of an edited copy of
+            the SDK.
 
     Returns:
-        What came of each codec, sorted by name.
+        The outcomes, sorted by name.
 
     Raises:
-        BuildError: when a recipe is bad, others have files in the build folder, a tool is missing,
-            or a codec does not build. Codecs
-            that were built before stay built.
+        BuildError: when a recipe is bad, the build root has files of others, a tool is missing, or
+            a codec does not build. Codecs that were built before stay built.
     """
     chosen = tuple(names)
     recipes = find_recipes(folders.codec_src, names=chosen)
@@ -128,9 +127,9 @@ def build(
 
 @contextlib.contextmanager
 def _alone(folders: Folders, *, say: Callable[[str], None]) -> Iterator[None]:
-    """Make the folders, and keep other builds out of them."""
+    """Make the folders, and lock them against other builds."""
     with contextlib.ExitStack() as stack:
-        # In one order for all builds, or two could wait for each other.
+        # In the same order for all builds, or two could deadlock.
         for folder in sorted({folders.output.resolve(), folders.build_dir.resolve()}):
             lock = folder / BUILD_LOCK
             try:
@@ -148,13 +147,13 @@ def _alone(folders: Folders, *, say: Callable[[str], None]) -> Iterator[None]:
                     hint="`chonkle build` takes other folders with --output and --build-dir, and"
                     " writes nothing with --check",
                 ) from failure
-            # While it is held: who waits for it notices, and makes another.
+            # While the lock is held: a build that waits for the file notices and makes another.
             stack.callback(_remove, lock)
         yield
 
 
 def _remove(path: Path) -> None:
-    # Windows removes nothing that is open.
+    # Windows removes no open file.
     with contextlib.suppress(OSError):
         path.unlink()
 
@@ -199,7 +198,7 @@ def _bring_up_to_date(
         for abi in ABIS:
             verify(task.recipe, (output / before.artifact(abi).file).read_bytes())
         _demand_vectors(task)
-        # Where there are none, nothing was verified; and the lock says which were, so it is stale.
+        # The lock records the vectors, so it is stale also where they are gone.
         done: State = "verified" if task.vectors else "up to date"
         state = "stale" if context is None else done
         reasons = (f"golden vectors {'changed' if task.vectors else 'are gone'}",)
@@ -218,7 +217,7 @@ def _bring_up_to_date(
 
 
 def _demand_vectors(task: Task) -> None:
-    """Demand that the golden vectors that were given are those that the lock is to name."""
+    """Require that the golden vectors are still those that the lock is going to record."""
     if vectors_digest(task.recipe) != task.vectors:
         raise BuildError(
             f"the golden vectors of `{task.recipe.name}` were edited while they were tried",
@@ -227,7 +226,7 @@ def _demand_vectors(task: Task) -> None:
 
 
 def _make(task: Task, context: BuildContext) -> dict[str, bytes]:
-    """Make a codec's artifacts, by where they go."""
+    """Make a codec's artifacts, by their paths in the output folder."""
     made = make_artifacts(task.recipe, context, expected=task.fingerprint)
     _demand_vectors(task)
     return {task.recipe.artifact(abi): data for abi, data in made.items()}
@@ -262,11 +261,11 @@ def _drop(name: str, lock: Lock, output: Path, *, check: bool) -> tuple[Outcome,
 
 
 def _delete(before: Built, name: str, output: Path, lock: Lock) -> None:
-    """Delete what was built of a codec before, but for what the lock lists now."""
+    """Delete the files of a codec's earlier build that the lock no longer lists."""
     root = output.resolve()
     listed = {root / built.artifact(abi).file for built in lock.codecs.values() for abi in ABIS}
     for path in {(root / before.artifact(abi).file).resolve() for abi in ABIS} - listed:
-        # The lock is a file like any other: it must not name things elsewhere, or other things.
+        # An edited lock must not delete files elsewhere, or other files.
         if path.is_relative_to(root) and path.match(f"{name}@*.wasm"):
             path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):

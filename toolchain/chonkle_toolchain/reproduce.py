@@ -1,11 +1,11 @@
-"""Building codecs twice from clean, to see that their bytes depend on the fingerprint alone.
+"""Building codecs twice from clean, to check that their bytes depend on the fingerprint alone.
 
-The two builds run at the same time. They share the compilers and what Cargo downloaded:
+The two builds run at the same time. They share the compilers and Cargo's downloads:
 
-    first/          codec-src, build, zig, codec           as this process is
-    second/.../     the same; toolchain with the SDK,      another time zone, locale, mask and
-                    cargo and tmp at other paths           number of jobs, and settings that are
-                                                           meant for other builds
+    first/          codec-src, build, zig, codec           the environment of this process
+    second/.../     the same; toolchain with the SDK,      another time zone, locale, umask and
+                    cargo and tmp at other paths           number of jobs, and variables for
+                                                           other builds
 """
 
 import contextlib
@@ -49,12 +49,12 @@ _ELSEWHERE = {
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """What came of building one codec twice.
+    """The outcome of building one codec twice.
 
     Attributes:
         name: its implementation.
-        differences: what is not equal, and where; one clause for each artifact.
-        note: why it was not compared with what is there, or empty.
+        differences: where bytes differ; one clause for each artifact.
+        note: why it was not compared with the existing files, or empty.
     """
 
     name: str
@@ -69,19 +69,19 @@ def reproduce(
     names: Iterable[str] = (),
     say: Callable[[str], None] = lambda _: None,
 ) -> list[Reproduction]:
-    """Build codecs twice, and compare what comes out of both, and what is there.
+    """Build codecs twice, and compare both outputs with each other and with the existing files.
 
-    What is there is compared if the same tools built it. When anything differs, both builds stay in
-    `reproduce` in the build folder.
+    Existing files are compared if the same tools built them. When anything differs, both builds
+    stay in `reproduce` in the build root.
 
     Args:
-        folders: where the codecs are, and what is there of them. Only the build folder changes.
+        folders: the codecs and their existing files. Only the build root changes.
         tools: the compilers.
         names: which codecs; all when empty.
-        say: told what both builds say.
+        say: told the output of both builds.
 
     Returns:
-        What came of each codec, sorted by name.
+        The outcomes, sorted by name.
 
     Raises:
         BuildError: when a recipe is bad, a tool is missing, or a codec does not build.
@@ -107,13 +107,13 @@ def reproduce(
 
 
 def compare_builds(name: str, first: Path, second: Path, output: Path) -> Reproduction:
-    """Compare what came out of two builds of a codec, and what is there.
+    """Compare two builds of a codec, and the existing files.
 
     Args:
         name: the codec.
-        first: the folder of files that one build made.
+        first: the output folder of one build.
         second: that of the other.
-        output: that of what is there.
+        output: that of the existing files.
 
     Raises:
         BuildError: when a lock cannot be read.
@@ -155,7 +155,7 @@ def _build_both(first: Path, second: Path, sdk: Path, say: Callable[[str], None]
             "second": _started(second, _elsewhere(second, sdk), umask=_SECOND_UMASK),
         }
         for process in running.values():
-            # Ends it too, when this ends before it.
+            # Also when the other build fails first.
             stack.enter_context(process)
             stack.callback(process.terminate)
         said = {
@@ -169,11 +169,11 @@ def _build_both(first: Path, second: Path, sdk: Path, say: Callable[[str], None]
 
 def _started(place: Path, changes: Mapping[str, str], *, umask: int) -> subprocess.Popen[str]:
     command: list[str | Path] = [
-        # Without `-P` what stands in the current folder would be taken for what is installed.
+        # Without `-P`, modules in the current folder would be taken for installed ones.
         *(sys.executable, "-P", "-m", "chonkle.cli", "build", place / "codec-src"),
         *("--output", place / "codec", "--build-dir", place / "build"),
     ]
-    # Zig's cache would give the second build what the first one compiled.
+    # With one cache for both, the second build would get what the first one compiled.
     zig = {f"ZIG_{kind}_CACHE_DIR": str(place / "zig" / kind) for kind in ("GLOBAL", "LOCAL")}
     return subprocess.Popen(
         command,
@@ -187,13 +187,13 @@ def _started(place: Path, changes: Mapping[str, str], *, umask: int) -> subproce
 
 
 def _relay(process: subprocess.Popen[str], which: str, say: Callable[[str], None]) -> None:
-    """Say what a build says, until it ends."""
+    """Pass on the output of a build until it ends."""
     for line in process.stdout or ():
         say(f"{which}: {line.rstrip()}")
 
 
 def _elsewhere(place: Path, sdk: Path) -> dict[str, str]:
-    """Put what a build needs beside it, and give the environment that makes it use that."""
+    """Put what a build needs beside it, and give the environment for it."""
     package = Path(__file__).parent
     toolchain = place / "toolchain"
     ignored = shutil.ignore_patterns("__pycache__", "sdk", "target")
