@@ -24,8 +24,8 @@ from chonkle_toolchain.documents import read_document
 from chonkle_toolchain.recipe import RECIPE_FILE, Recipe, source_files
 from chonkle_toolchain.tools import WASM_TOOLS_VERSION, ZIG_VERSION, tools_for
 
-# Raised when the toolchain itself makes other bytes of the same inputs. `make reproduce` fails where
-# that was forgotten.
+# Raised when the toolchain itself makes other bytes of the same inputs; `make reproduce` fails
+# otherwise.
 TOOLCHAIN_VERSION = "3"
 _SOURCE_MAX_BYTES = 1 << 30
 

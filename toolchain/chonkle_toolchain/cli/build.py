@@ -66,11 +66,11 @@ def build(
 def folders_of(
     folder: Path, *, output: Path | None = None, build_dir: Path | None = None
 ) -> Folders:
-    """Give where the build of a folder reads and writes.
+    """Give the folders of a build.
 
     Args:
         folder: a codec's folder, or a folder of them.
-        output: where the built files go, instead of into it.
-        build_dir: where compilers work, instead of in it.
+        output: where the built files go; `codec` in it by default.
+        build_dir: the build root; `build` in it by default.
     """
     return Folders(folder, output or folder / "codec", build_dir or folder / "build", sdk_folder())

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they stand for."""
+"""Options and output that several commands share."""
 
 import contextlib
 import functools
@@ -39,7 +39,7 @@ class PathOrReference(click.ParamType["Path | str"]):
 
 
 class JsonList:
-    """A JSON list that is printed item by item, for who waits; nothing before there is one."""
+    """A JSON list that is printed item by item as they come; nothing before the first."""
 
     def __init__(self) -> None:
         self._is_begun = False

@@ -1,4 +1,4 @@
-"""Whether a codec gives the right bytes, gives them again, and gives them in both of its forms."""
+"""Checking that a codec gives the right bytes, every time, in both of its forms."""
 
 from collections.abc import Iterable, Mapping
 
@@ -20,7 +20,7 @@ from chonkle_toolchain.verify.round_trip import (
 from chonkle_toolchain.verify.runner import OpenCodec, Ports, Refusal, Reply, doing
 from chonkle_toolchain.verify.samples import CONTENTS
 
-# No byte, and one, are the same in every kind of data.
+# Data of 0 and 1 bytes are tried with one kind of content only.
 _SMALL = (0, 1)
 _ODD = 1021
 _LARGE = 1 << 20
@@ -30,7 +30,7 @@ _ROUND_TRIPS_MAX = 8
 
 
 def check_golden_vectors(tested: CodecUnderTest) -> str:
-    """Demand what the golden vectors say."""
+    """Require that the codec agrees with its golden vectors."""
     if not tested.vectors:
         raise NotApplicable("no golden vectors were given")
 
@@ -49,7 +49,7 @@ def check_golden_vectors(tested: CodecUnderTest) -> str:
 
 
 def check_round_trip(tested: CodecUnderTest) -> str:
-    """Demand that decoding gives back what was encoded."""
+    """Require that decoding gives back what was encoded."""
     if set(tested.directions) != {"encode", "decode"}:
         raise NotApplicable("the signature offers one direction only")
     comes_back = tested.signature.gives("decode").keys()
@@ -80,7 +80,7 @@ def check_round_trip(tested: CodecUnderTest) -> str:
 
 
 def check_determinism(tested: CodecUnderTest) -> str:
-    """Demand the same answers again, from the same instance and from a fresh one."""
+    """Require the same outputs again, from the same instance and from a fresh one."""
     if not tested.tried:
         raise NotApplicable("no call was answered or refused")
     if not tested.is_deterministic:
@@ -95,7 +95,7 @@ def check_determinism(tested: CodecUnderTest) -> str:
                     got=_shown(reply, beside=example.answer),
                 )
     fresh = tested.runner.open(tested.file)
-    # Backwards, so that what was left behind in memory is something else at each call.
+    # Backwards, so that each call finds other remains in memory than the first time.
     for call, reply in _replayed(reversed(tested.tried), fresh):
         raise CheckFailed(
             f"{doing(call.direction, '')} {shown_ports(call.ports)} gives another answer in a fresh"
@@ -106,7 +106,7 @@ def check_determinism(tested: CodecUnderTest) -> str:
 
 
 def check_both_forms(tested: CodecUnderTest) -> str:
-    """Demand that core module and component give the same for everything that was tried."""
+    """Require that core module and component give the same for everything that was tried."""
     if tested.partner is None:
         raise NotApplicable("no other form was given")
     partner = WasmCodec.from_bytes(tested.partner, "the other form")
@@ -128,7 +128,7 @@ def check_both_forms(tested: CodecUnderTest) -> str:
 
 
 def _round_trips(tested: CodecUnderTest) -> Iterable[RoundTrip]:
-    """Encode and decode the golden vectors' data, and generated data of many sizes."""
+    """Encode and decode the data of golden vectors, and generated data of many sizes."""
     signature = tested.signature
     for vector in tested.vectors:
         given = vector.given("encode", signature)
@@ -153,7 +153,7 @@ def _round_trips_of(
 
 
 def _demand_to_settle(tested: CodecUnderTest, trip: RoundTrip, lost: str) -> None:
-    """Demand that a lossy codec, given what it gave, soon loses nothing more."""
+    """Require that a lossy codec loses nothing more after a few round trips."""
     for _ in range(_ROUND_TRIPS_MAX):
         if trip.decoded is None or isinstance(trip.decoded, Refusal):
             break
@@ -173,7 +173,7 @@ def _demand_to_settle(tested: CodecUnderTest, trip: RoundTrip, lost: str) -> Non
 def _replayed(
     calls: Iterable[Tried], codec: OpenCodec
 ) -> Iterable[tuple[Tried, Mapping[str, bytes] | Refusal]]:
-    """Make calls again, and give those whose outcome differs."""
+    """Repeat calls, and give those whose outcome differs."""
     for call in calls:
         reply = codec.call(call.direction, call.ports, what="again")
         outcome = outcome_of(reply)

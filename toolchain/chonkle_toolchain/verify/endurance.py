@@ -1,4 +1,4 @@
-"""Whether a codec goes on as it began: with the same answers, in the same memory."""
+"""Checking that many calls give the same outputs in the same memory."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
 from chonkle_toolchain.verify.runner import OpenCodec, Refusal, Reply, doing
 
 _CALLS = 1000
-# 16 bytes are the least that most heaps give away, and over so many calls more than a page.
+# Most heaps allocate at least 16 bytes, which over so many calls are more than a page.
 _SMALL_CALLS = 4200
 _LARGE_CALLS = 4
 _LARGE_BYTES_MAX = 2 << 20
-# Of each call that is refused, however many they are.
+# For each refused call, however many there are.
 _ROUNDS_MIN = 4
 
 
 def check_memory(tested: CodecUnderTest) -> str:
-    """Demand that calls, answered and refused, give what they gave, and leave memory as it was."""
+    """Require that repeated calls, answered and refused, give the same and do not grow memory."""
     kinds = [kind for direction in tested.directions for kind in _kinds_of_calls(tested, direction)]
     if not kinds:
         raise NotApplicable("no call is known that it answers")
@@ -29,7 +29,7 @@ def check_memory(tested: CodecUnderTest) -> str:
         )
     before, after = _memory_over_calls(tested, kinds)
     if before < after:
-        # Each alone, to say which.
+        # Each kind alone, to name those that leak.
         leaks = [kind for kind in kinds if lt(*_memory_over_calls(tested, [kind]))]
         raise CheckFailed(
             f"it leaks: its memory grows, {', '.join(kind.did for kind in leaks or kinds)}",
@@ -41,11 +41,11 @@ def check_memory(tested: CodecUnderTest) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """Calls to be made one after the other, again and again.
+    """Calls to be repeated.
 
     Attributes:
         direction: their direction.
-        what: what they are, in words behind `encoding` or `decoding`.
+        what: what they are, as words after `encoding` or `decoding`.
         calls: the calls.
         rounds: how often each is made.
     """
@@ -57,25 +57,25 @@ class _Kind:
 
     @property
     def count(self) -> int:
-        """How many calls that is."""
+        """The number of calls."""
         return self.rounds * len(self.calls)
 
     @property
     def warm_up(self) -> int:
-        """How many rounds come before, after which memory should be as large as it gets."""
+        """How many rounds come before, after which memory should grow no more."""
         return max(1, self.rounds // 64)
 
     @property
     def did(self) -> str:
-        """What was done, in words."""
+        """A description of the calls."""
         return f"{doing(self.direction, self.what)} {self.count} times"
 
 
 def _memory_over_calls(tested: CodecUnderTest, kinds: list[_Kind]) -> tuple[int, int]:
-    """Say how large a fresh instance's memory is after a few calls, and after many more.
+    """Give the size of a fresh instance's memory after a few calls, and after many more.
 
     Raises:
-        CheckFailed: when it does not go on to give what it gave.
+        CheckFailed: when a call gives something else than before.
     """
     codec = tested.runner.open(tested.file)
     known = [_first_replies(tested, codec, kind) for kind in kinds]
@@ -86,7 +86,7 @@ def _memory_over_calls(tested: CodecUnderTest, kinds: list[_Kind]) -> tuple[int,
 
 
 def _first_replies(tested: CodecUnderTest, codec: OpenCodec, kind: _Kind) -> list[Reply]:
-    """Warm an instance up, and say what it gives: what the codec gave before."""
+    """Warm an instance up, and give its replies, which must be the codec's earlier ones."""
     first: list[Reply] = []
     for call in kind.calls:
         reply = codec.call(kind.direction, call.ports, what=kind.what)
@@ -123,12 +123,12 @@ def _not_the_same(kind: _Kind, reply: Reply) -> CheckFailed:
 
 
 def _kinds_of_calls(tested: CodecUnderTest, direction: Direction) -> Iterator[_Kind]:
-    """Give calls that are answered, with little data, some, and much; and all that are refused."""
+    """Give calls that succeed with little, some and much data, and all refused ones."""
     tried = [call for call in tested.tried if call.direction == direction]
     answered = sorted((call for call in tried if call.is_answered), key=_size)
     for calls, rounds in (
         ([call for call in answered if _has_data(tested, call)][:1], _SMALL_CALLS),
-        # Neither an empty one, of which nothing can stay behind, nor one that takes long.
+        # Neither an empty one, which can leak nothing, nor a slow one.
         (_middle(tested, direction), _CALLS),
         (_largest(answered), _LARGE_CALLS),
     ):

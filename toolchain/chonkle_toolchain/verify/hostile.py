@@ -1,4 +1,4 @@
-"""Whether a codec stands what it should never get."""
+"""Checking that a codec handles malformed input."""
 
 import struct
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _EXAMPLES_MAX = 3
 
 
 def check_bad_input(tested: CodecUnderTest) -> str:
-    """Demand an answer or words for data that were damaged, and for extreme values."""
+    """Require outputs or a message for damaged data and extreme values."""
     if not tested.examples:
         raise NotApplicable("no call is known that it answers")
     calls = 0
@@ -29,7 +29,7 @@ def check_bad_input(tested: CodecUnderTest) -> str:
 
 
 def check_bad_port_maps(tested: CodecUnderTest) -> str:
-    """Demand that a core module refuses what is no port-map."""
+    """Require that a core module refuses malformed port-maps."""
     if tested.file.kind == "component":
         raise NotApplicable("the port-maps of a component are made by its host")
     calls = 0
@@ -44,7 +44,7 @@ def check_bad_port_maps(tested: CodecUnderTest) -> str:
 
 
 def _bad_calls(tested: CodecUnderTest) -> Iterator[tuple[Direction, Ports, str]]:
-    """Give calls with damaged data and with extreme values, and words for them."""
+    """Give calls with damaged data and with extreme values, and their descriptions."""
     for direction in tested.directions:
         takes = tested.signature.takes(direction)
         for example in _spread(tested.examples_of(direction), _EXAMPLES_MAX):
@@ -99,7 +99,7 @@ def _demand_raw_refusal(
 
 
 def _spread[T](items: list[T], count: int) -> list[T]:
-    """Take some of many, from all over."""
+    """Take some of many, evenly."""
     if len(items) <= count:
         return items
     return [items[index * (len(items) - 1) // (count - 1)] for index in range(count)]

@@ -1,6 +1,6 @@
-"""Whether a signature tells the truth about its ports.
+"""Checking that a codec's ports are those of its signature.
 
-Each check starts from calls that the codec answers, changes one port, and looks at what that does.
+Each check starts from calls that succeed, changes one port, and looks at the effect.
 """
 
 from chonkle.formats.signature import DIRECTIONS, Direction, Port
@@ -21,7 +21,7 @@ _UNKNOWN = "chonkle-verify-unknown"
 
 
 def check_outputs(tested: CodecUnderTest) -> str:
-    """Demand that what comes out is what the signature names, with values of its types."""
+    """Require outputs that the signature names, with values of their types."""
     if not tested.examples:
         raise NotApplicable("no call is known that it answers")
     for example in tested.examples:
@@ -39,7 +39,7 @@ def check_outputs(tested: CodecUnderTest) -> str:
 
 
 def check_required(tested: CodecUnderTest) -> str:
-    """Demand that a call without a required port is refused in words."""
+    """Require that a call without a required port is refused with a message."""
     names = []
     for examples, name, port in tested.ports_taken():
         if port.required:
@@ -54,7 +54,7 @@ def check_required(tested: CodecUnderTest) -> str:
 
 
 def check_optional(tested: CodecUnderTest) -> str:
-    """Demand that an optional port may be left out, and may be given."""
+    """Require that an optional port may be left out, and may be given."""
     names, not_given = [], []
     for examples, name, port in tested.ports_taken():
         if port.required:
@@ -93,7 +93,7 @@ def check_optional(tested: CodecUnderTest) -> str:
 
 
 def check_defaults(tested: CodecUnderTest) -> str:
-    """Demand that leaving a port out is the same as giving its default."""
+    """Require that leaving a port out is the same as giving its default."""
     names: list[str] = []
     refused: list[str] = []
     for examples, name, port in tested.ports_taken():
@@ -119,9 +119,9 @@ def check_defaults(tested: CodecUnderTest) -> str:
 
 
 def check_directions(tested: CodecUnderTest) -> str:
-    """Demand that a port of the other direction makes no difference, or is refused.
+    """Require that a port of the other direction has no effect, or is refused.
 
-    And that a direction that the signature does not offer is refused.
+    A direction that the signature does not have must be refused.
     """
     names = []
     if not tested.examples:
@@ -147,7 +147,7 @@ def check_directions(tested: CodecUnderTest) -> str:
 
 
 def check_types(tested: CodecUnderTest) -> str:
-    """Demand that what is no value of a port's type is refused in words."""
+    """Require that an invalid value of a port's type is refused with a message."""
     names = []
     for examples, name, port in tested.ports_taken():
         for wrong in no_values(port.type):
@@ -162,7 +162,7 @@ def check_types(tested: CodecUnderTest) -> str:
 
 
 def check_unknown_ports(tested: CodecUnderTest) -> str:
-    """Demand that a port that the signature does not name is ignored always, or refused always."""
+    """Require that an unknown port is always ignored, or always refused."""
     if not tested.examples:
         raise NotApplicable("no call is known that it answers")
     ignores: dict[bool, Direction] = {}
@@ -186,7 +186,7 @@ def check_unknown_ports(tested: CodecUnderTest) -> str:
 
 
 def _demand_no_way_back(tested: CodecUnderTest, direction: Direction) -> None:
-    """Demand that what came out in the one direction that is offered goes in, in no other."""
+    """Require that the direction that the signature does not have is refused."""
     parameters = {name for name, port in tested.signature.inputs.items() if port.parameter}
     for example in tested.examples:
         known = {name: data for name, data in example.ports.items() if name in parameters}
@@ -199,7 +199,7 @@ def _demand_no_way_back(tested: CodecUnderTest, direction: Direction) -> None:
 
 
 def _ports_of_the_other(tested: CodecUnderTest, direction: Direction) -> dict[str, Port]:
-    """Give the ports that go in, in the other direction only."""
+    """Give the inputs of the other direction only."""
     ports = tested.signature.wireable(direction)
     return {name: port for name, port in ports.items() if not port.exists(direction)}
 
@@ -207,7 +207,7 @@ def _ports_of_the_other(tested: CodecUnderTest, direction: Direction) -> dict[st
 def _refused_by_all(
     tested: CodecUnderTest, direction: Direction, calls: list[dict[str, bytes]], what: str
 ) -> Refusal | None:
-    """Make calls until one is answered; give the first refusal where none is."""
+    """Make calls until one succeeds; give the first refusal when none does."""
     first = None
     for ports in calls:
         reply = tested.call(direction, ports, what=what)

@@ -1,9 +1,9 @@
-"""Finding calls that a codec answers: out of its golden vectors, its defaults, and by trying.
+"""Finding calls that succeed: from golden vectors, from defaults, and by trying.
 
-Encoding takes data and values. Data can be generated; values, of parameters and of whatever else is
-not bytes, stand in golden vectors, or are found by trying those that most codecs are content with.
-What encoding gives is what decoding takes. Only a value that decoding alone takes, a length say, is
-in neither: it is tried until decoding gives back what went in.
+Encoding takes data and values. Data can be generated; values, of parameters and other ports that
+are not bytes, come from golden vectors or are found by trying those that most codecs accept.
+Decoding takes the outputs of encoding. A value that only decoding takes, such as a length, is
+guessed until decoding gives back the data.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,11 +28,11 @@ _SHOWN_WORDS = 3
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Values for whatever is not data.
+    """Values for all ports that are not data.
 
     Attributes:
         values: parameters, and outputs that are not bytes.
-        units: for each port of data, a size that goes with the values: that of a golden vector.
+        units: for each port of data, a size that fits the values: that of a golden vector.
     """
 
     values: Ports
@@ -41,14 +41,14 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class RoundTrip:
-    """Data that were encoded, and what came out of that decoded again.
+    """Data that were encoded and decoded again.
 
     Attributes:
-        given: what went into encoding.
-        encoded: what came out of it.
-        taken: what went into decoding; empty where encoding refused.
-        decoded: what came out of that.
-        is_guessed: whether decoding takes values that encoding does not give.
+        given: the inputs of encoding.
+        encoded: its outputs.
+        taken: the inputs of decoding; empty when encoding refused.
+        decoded: its outputs.
+        is_guessed: whether decoding took values that encoding does not give.
     """
 
     given: Ports
@@ -59,13 +59,13 @@ class RoundTrip:
 
 
 def find_examples(tested: CodecUnderTest) -> str:
-    """Find calls that the codec answers, for the other checks to start from.
+    """Find calls that succeed, from which the other checks start.
 
     Returns:
-        How many were found, in words.
+        A description of how many were found.
 
     Raises:
-        CheckFailed: when none is found in a direction that the codec offers.
+        CheckFailed: when none is found in a direction that the codec has.
     """
     refusals: dict[Direction, list[str]] = {direction: [] for direction in tested.directions}
     for direction, ports, reply in _first_calls(tested):
@@ -87,7 +87,7 @@ def find_examples(tested: CodecUnderTest) -> str:
 
 
 def _first_calls(tested: CodecUnderTest) -> Iterator[tuple[Direction, Ports, Reply]]:
-    """Call the codec as its golden vectors say, and with generated data."""
+    """Call the codec with the inputs of its golden vectors, and with generated data."""
     small = [vector for vector in tested.vectors if _size(vector.outputs) <= _VECTOR_BYTES_MAX]
     for direction in tested.directions:
         for vector in small[:_VECTOR_EXAMPLES_MAX]:
@@ -104,18 +104,18 @@ def _first_calls(tested: CodecUnderTest) -> Iterator[tuple[Direction, Ports, Rep
 
 
 def usual_size(tested: CodecUnderTest) -> int:
-    """Give a size of data in which there is something to encode, and which does not take long."""
+    """Give a size of data that is worth encoding and does not take long."""
     return _SIZE_WHEN_SLOW if tested.is_slow else _SIZE
 
 
 def settings(tested: CodecUnderTest) -> list[Setting]:
-    """Find values with which the codec encodes: those of golden vectors, or those that work.
+    """Find values with which the codec encodes: those of golden vectors, or others that work.
 
     Args:
         tested: the codec.
 
     Returns:
-        A few; one that does not work where nothing else was found.
+        A few; one that does not work if none was found.
     """
     signature = tested.signature
     data = data_ports(signature)
@@ -145,9 +145,9 @@ def _works(tested: CodecUnderTest, combination: Ports) -> bool:
 def round_trip(
     tested: CodecUnderTest, setting: Setting, *, content: Content, size: int
 ) -> RoundTrip:
-    """Encode generated data, and decode what came out.
+    """Encode generated data, and decode it again.
 
-    Where the codec refuses the size, one that goes with the setting is tried as well: it may want
+    When the codec refuses the size, one that fits the setting is tried as well: the codec may need
     whole rows.
 
     Args:
@@ -161,7 +161,7 @@ def round_trip(
     trip = RoundTrip({}, Refusal("nothing was tried"))
     for data in (
         *(data_of(signature, content, each) for each in sizes),
-        # Ports of one length each.
+        # All ports of one length.
         data_of(signature, content, size, alike=True),
     ):
         given = {**data, **setting.values}
@@ -175,13 +175,13 @@ def round_trip(
 def decode_again(
     tested: CodecUnderTest, given: Ports, encoded: Ports, *, known: Ports | None = None
 ) -> RoundTrip:
-    """Decode what encoding gave.
+    """Decode the outputs of encoding.
 
     Args:
         tested: the codec.
-        given: what went into encoding.
-        encoded: what came out.
-        known: values that decoding takes and encoding does not, if they are known.
+        given: the inputs of encoding.
+        encoded: its outputs.
+        known: values that only decoding takes, if they are known.
     """
     if "decode" not in tested.directions:
         return RoundTrip(given, encoded)
@@ -208,7 +208,7 @@ def decode_again(
 
 
 def loss(tested: CodecUnderTest, trip: RoundTrip) -> str:
-    """Say how what was decoded differs from what was encoded; nothing where it does not."""
+    """Describe how decoded data differ from the original; empty when they do not."""
     if trip.decoded is None or isinstance(trip.decoded, Refusal):
         return "" if trip.decoded is None else f"it is refused: {trip.decoded.words}"
     for name, port in tested.signature.gives("decode").items():
@@ -219,7 +219,7 @@ def loss(tested: CodecUnderTest, trip: RoundTrip) -> str:
             return f"`{name}` does not come back"
         if port.type == "bytes":
             return f"`{name}`, {len(before)} bytes, comes back as {_difference(before, after)}"
-        # One value may be written in several ways.
+        # One value can have several texts.
         values_ = [check_scalar(text, port.type, what=f"`{name}`") for text in (before, after)]
         if values_[0] != values_[1]:
             return f"`{name}`, {shown(values_[0])}, comes back as {shown(values_[1])}"
@@ -241,7 +241,7 @@ def data_of(
     """Generate the decoded form.
 
     Args:
-        signature: whose data ports it is for.
+        signature: the codec's.
         content: the kind of data.
         size: of the first port.
         alike: whether the others have that size too, and not smaller ones.
@@ -253,7 +253,7 @@ def data_of(
 
 
 def choices(tested: CodecUnderTest, name: str, port: Port) -> list[bytes]:
-    """Give values to try for a port: of golden vectors, its default, and some of its type."""
+    """Give values to try for a port: from golden vectors, its default, and some of its type."""
     sides = [(vector.inputs, vector.outputs) for vector in tested.vectors]
     known = [side[name] for both in sides for side in both if name in side]
     default = [] if port.default is None else [encode_scalar(port.default)]
@@ -263,10 +263,10 @@ def choices(tested: CodecUnderTest, name: str, port: Port) -> list[bytes]:
 def _combinations(
     tested: CodecUnderTest, names: list[str], *, first: list[bytes] | None = None
 ) -> Iterator[dict[str, bytes]]:
-    """Give values for several ports, `first` being tried before all others.
+    """Give values for several ports, `first` before all others.
 
-    The first of each come first, then the second of each, and so on: few of them, and they differ
-    in every port.
+    The first value of each port comes first, then the second of each, and so on: few combinations
+    that differ in every port.
     """
     ports = {**tested.signature.outputs, **tested.signature.inputs}
     tried = [
