@@ -171,7 +171,7 @@ def _context(
     copy = folders.build_dir / "sdk"
     if wrong := place_sdk(folders.sdk, copy):
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-        warn(f"{copy}: is as the SDK again, {wrong[0]}{more} was not; builds do not read this copy")
+        warn(f"{copy}: restored {wrong[0]}{more}, which was edited; builds do not read this copy")
     begun = [task.recipe for task in tasks if task.reasons]
     for recipe in begun:
         demand_cargo_lock(recipe)

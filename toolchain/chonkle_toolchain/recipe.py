@@ -209,7 +209,7 @@ def demand_data(signature: Signature, *, what: str) -> None:
             )
     if not any(map(signature.gives, DIRECTIONS)):
         raise SignatureError(
-            f"{what}: nothing ever comes out",
+            f"{what}: no output in either direction",
             expected="an output that exists when decoding, or an input of data when encoding",
         )
 

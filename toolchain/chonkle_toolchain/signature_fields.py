@@ -66,4 +66,4 @@ def misspelt(signature: Signature) -> Iterator[str]:
     """
     for name in sorted(signature.document.keys() - {*_FIELDS}):
         for meant in get_close_matches(name, _FIELDS, n=1, cutoff=_NEAR):
-            yield f"`{name}` in the signature means nothing: `{meant}`?"
+            yield f"unknown field `{name}` in the signature: did you mean `{meant}`?"

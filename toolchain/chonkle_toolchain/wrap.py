@@ -81,7 +81,7 @@ def check_interface(artifact: bytes, *, abi: Abi, what: str, hint: str = "") -> 
         if exports.get(name) != type_:
             raise BuildError(
                 f"{what}: bad export `{name}`",
-                expected=type_ or "to be there",
+                expected=type_ or "an export of that name",
                 got=exports.get(name) or "none",
                 hint=hint,
             )

@@ -112,7 +112,7 @@ class _Checks:
         if wrong is None:
             self.done[name] = carry_out(name, check)
         else:
-            reason = f"not looked at, because `{wrong}` failed"
+            reason = f"not checked, because `{wrong}` failed"
             self.done[name] = Check(name, "not applicable", reason)
 
     def all_right(self, names: Sequence[str]) -> bool:

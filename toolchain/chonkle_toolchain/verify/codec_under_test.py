@@ -142,7 +142,7 @@ class CodecUnderTest:
         """
         reply = self.opened.call(direction, ports, what=what)
         if isinstance(reply, Refusal) and not reply.words and self.has_words:
-            raise CheckFailed(f"{doing(direction, what)}: refused without a word")
+            raise CheckFailed(f"{doing(direction, what)}: refused without a message")
         self.tried.append(Tried(direction, ports, outcome_of(reply)))
         return reply
 
@@ -163,7 +163,7 @@ class CodecUnderTest:
         if not isinstance(self.call(direction, ports, what=what), Refusal):
             raise CheckFailed(
                 f"{doing(direction, what)} gives an answer, although {because}",
-                expected="a refusal in words",
+                expected="a refusal with a message",
             )
 
     def examples_of(self, direction: Direction) -> list[Example]:
@@ -177,7 +177,7 @@ class CodecUnderTest:
             NotApplicable: when no example is known.
         """
         if not self.examples:
-            raise NotApplicable("no call is known that it answers")
+            raise NotApplicable("no successful call is known")
         for direction in self.directions:
             examples = self.examples_of(direction)
             if examples:

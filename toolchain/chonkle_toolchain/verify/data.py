@@ -71,7 +71,9 @@ def check_round_trip(tested: CodecUnderTest) -> str:
                 )
             _demand_to_settle(tested, trip, lost)
     if not found:
-        raise NotApplicable("encoding refuses whatever is tried, or takes nothing that comes back")
+        raise NotApplicable(
+            "encoding refuses every input that was tried, or takes nothing that decoding gives back"
+        )
     if guessed == len(found):
         raise NotApplicable(
             "decoding takes a value that encoding does not give, and none was found"
@@ -82,7 +84,7 @@ def check_round_trip(tested: CodecUnderTest) -> str:
 def check_determinism(tested: CodecUnderTest) -> str:
     """Require the same outputs again, from the same instance and from a fresh one."""
     if not tested.tried:
-        raise NotApplicable("no call was answered or refused")
+        raise NotApplicable("no call was made")
     if not tested.is_deterministic:
         raise NotApplicable("the signature says that it is not deterministic")
     for example in tested.examples:
@@ -111,11 +113,11 @@ def check_both_forms(tested: CodecUnderTest) -> str:
         raise NotApplicable("no other form was given")
     partner = WasmCodec.from_bytes(tested.partner, "the other form")
     if partner.kind == tested.file.kind:
-        raise CheckFailed(f"the other form is no other: it is a {partner.kind} binary too")
+        raise CheckFailed(f"the other form is of the same kind: it is a {partner.kind} binary too")
     if partner.signature.to_json() != tested.signature.to_json():
         raise CheckFailed(f"the signature differs from that of the {partner.kind} form")
     if not tested.tried:
-        raise NotApplicable("no call was answered or refused")
+        raise NotApplicable("no call was made")
     other = tested.runner.open(partner)
     for call, reply in _replayed(tested.tried, other):
         own = tested.opened.call(call.direction, call.ports)

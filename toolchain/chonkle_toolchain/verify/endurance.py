@@ -22,10 +22,10 @@ def check_memory(tested: CodecUnderTest) -> str:
     """Require that repeated calls, answered and refused, give the same and do not grow memory."""
     kinds = [kind for direction in tested.directions for kind in _kinds_of_calls(tested, direction)]
     if not kinds:
-        raise NotApplicable("no call is known that it answers")
+        raise NotApplicable("no successful call is known")
     if tested.is_slow:
         raise NotApplicable(
-            "its memory cannot be seen: it runs through wasmtime's own support for components"
+            "its memory is unknown: it runs through wasmtime's own support for components"
         )
     before, after = _memory_over_calls(tested, kinds)
     if before < after:

@@ -220,7 +220,7 @@ def _check_digest(place: _Place, wasm: bytes) -> str:
 
 def _check_place(place: _Place, codec: WasmCodec | None) -> str:
     if codec is None:
-        raise NotApplicable("it does not say what it is")
+        raise NotApplicable("it has no valid signature")
     wanted = f"{codec.signature.codec_id}/{codec.file_name}"
     if place.file != wanted:
         raise CheckFailed("wrong place in the folder", expected=wanted, got=place.file)

@@ -18,7 +18,7 @@ _EXAMPLES_MAX = 3
 def check_bad_input(tested: CodecUnderTest) -> str:
     """Require outputs or a message for damaged data and extreme values."""
     if not tested.examples:
-        raise NotApplicable("no call is known that it answers")
+        raise NotApplicable("no successful call is known")
     calls = 0
     for direction, ports, what in _bad_calls(tested):
         tested.call(direction, ports, what=what)
@@ -39,7 +39,7 @@ def check_bad_port_maps(tested: CodecUnderTest) -> str:
                 _demand_raw_refusal(tested, direction, request, what=f"a port-map {what}")
                 calls += 1
     if not calls:
-        raise NotApplicable("no call is known that it answers")
+        raise NotApplicable("no successful call is known")
     return f"{calls} port-maps"
 
 
@@ -95,7 +95,7 @@ def _demand_raw_refusal(
     if said is None:
         raise CheckFailed(f"{doing(direction, what)} gives an answer", expected="a refusal")
     if not said and tested.has_words:
-        raise CheckFailed(f"{doing(direction, what)}: refused without a word")
+        raise CheckFailed(f"{doing(direction, what)}: refused without a message")
 
 
 def _spread[T](items: list[T], count: int) -> list[T]:

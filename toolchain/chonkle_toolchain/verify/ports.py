@@ -23,7 +23,7 @@ _UNKNOWN = "chonkle-verify-unknown"
 def check_outputs(tested: CodecUnderTest) -> str:
     """Require outputs that the signature names, with values of their types."""
     if not tested.examples:
-        raise NotApplicable("no call is known that it answers")
+        raise NotApplicable("no successful call is known")
     for example in tested.examples:
         gives = tested.signature.gives(example.direction)
         did = doing(example.direction, "")
@@ -125,7 +125,7 @@ def check_directions(tested: CodecUnderTest) -> str:
     """
     names = []
     if not tested.examples:
-        raise NotApplicable("no call is known that it answers")
+        raise NotApplicable("no successful call is known")
     for direction in DIRECTIONS:
         if direction not in tested.directions:
             _demand_no_way_back(tested, direction)
@@ -164,7 +164,7 @@ def check_types(tested: CodecUnderTest) -> str:
 def check_unknown_ports(tested: CodecUnderTest) -> str:
     """Require that an unknown port is always ignored, or always refused."""
     if not tested.examples:
-        raise NotApplicable("no call is known that it answers")
+        raise NotApplicable("no successful call is known")
     ignores: dict[bool, Direction] = {}
     for direction in tested.directions:
         for example in tested.examples_of(direction)[:1]:

@@ -70,13 +70,13 @@ def find_examples(tested: CodecUnderTest) -> str:
     refusals: dict[Direction, list[str]] = {direction: [] for direction in tested.directions}
     for direction, ports, reply in _first_calls(tested):
         if isinstance(reply, Refusal):
-            refusals[direction].append(reply.words or "(without a word)")
+            refusals[direction].append(reply.words or "(no message)")
         else:
             tested.examples.append(Example(direction, ports, reply))
     for direction in tested.directions:
         if not tested.examples_of(direction):
             raise CheckFailed(
-                f"{doing(direction, '')} refuses whatever is tried",
+                f"{doing(direction, '')} refuses every input that was tried",
                 got=_said(refusals[direction]),
                 hint="does the signature name every port? A golden vector shows how it is called",
             )

@@ -94,10 +94,10 @@ class Runner(Closing):
             CheckFailed: when no time is left.
         """
         if self._ran_too_long:
-            raise NotApplicable("not looked at, because a call ran too long before")
+            raise NotApplicable("not checked, because a call ran too long before")
         if self._left_s <= 0:
             raise CheckFailed(
-                "too slow to be looked at",
+                "too slow to be checked",
                 expected=f"at most {self._budget_s:g} s for all calls together",
             )
         started = time.monotonic()
