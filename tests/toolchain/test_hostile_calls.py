@@ -1,4 +1,4 @@
-"""Whatever stands in a codec's memory, it answers or refuses in words; it never traps."""
+"""Whatever a host writes into a codec's memory, the codec answers or fails with a message."""
 
 import struct
 from pathlib import Path
@@ -43,9 +43,9 @@ def well_behaved(wasm: bytes, direction: Direction, request: bytes) -> None:
         portmap.decode(answer)
 
 
-@pytest.mark.slow
+# The SDK reads port-maps: one codec for each language shows it.
 @pytest.mark.parametrize("direction", DIRECTIONS)
-@pytest.mark.parametrize("name", CORES)
+@pytest.mark.parametrize("name", ["identity-c", "crc32-rs"])
 @pytest.mark.parametrize(
     ("request_bytes", "said"),
     [

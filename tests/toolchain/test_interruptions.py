@@ -155,6 +155,7 @@ def test_compilers_end_with_the_build(
         process.send_signal(number)
         _, said = process.communicate()
         assert process.returncode == 128 + number, said
+        assert said.strip() == ("interrupted" if number == signal.SIGINT else "")
         assert select.select([pipe], [], [], 60)[0]
         assert pipe.read() == ""
     assert not any((folder / "codec").iterdir())
