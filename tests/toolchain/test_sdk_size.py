@@ -15,6 +15,7 @@ from chonkle_toolchain.recipe import Language, read_recipe
 from chonkle_toolchain.sdk import sdk_folder
 from chonkle_toolchain.staging import stage_codec
 from chonkle_toolchain.tools import Tools
+from chonkle_toolchain.wrap import compact
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,7 +66,7 @@ def test_what_the_sdk_adds_to_a_codec(
         modules = compile_rust(
             recipe, folder=folder, sdk=sdk, rust=rust, zig=(), build_dir=build_dir
         )
-    module = modules[abi]
+    module = compact(modules[abi], wasm_tools=tools.need({"wasm-tools"}).wasm_tools)
     total = HEADER_SIZE + sum(
         section.end - section.start for section in sections(module) if section.id != CUSTOM
     )

@@ -44,9 +44,7 @@ def wrap(module: bytes, *, recipe: Recipe, abi: Abi, wit: Path, wasm_tools: Sequ
         return run([*wasm_tools, *arguments], what=what, stdin=stdin)
 
     stripped = tool("strip", "--all", stdin=module)
-    # A linker leaves five bytes for each address and function index. As text and back, each has the
-    # bytes that it needs: a tenth of a small codec less.
-    made = tool("parse", stdin=tool("print", stdin=stripped))
+    made = compact(stripped, wasm_tools=wasm_tools, what=what)
     if abi == "component":
         embedded = tool("component", "embed", wit, "--world", WORLD, stdin=made)
         made = tool("strip", "--all", stdin=tool("component", "new", stdin=embedded))
@@ -54,6 +52,15 @@ def wrap(module: bytes, *, recipe: Recipe, abi: Abi, wit: Path, wasm_tools: Sequ
     tool("validate", *VALIDATE_FLAGS, stdin=artifact)
     check_interface(artifact, abi=abi, what=what, hint=_HINTS[recipe.language])
     return artifact
+
+
+def compact(module: bytes, *, wasm_tools: Sequence[str], what: str = "compacting") -> bytes:
+    """Encode each number of a module in as few bytes as it needs, by way of the text format.
+
+    A linker leaves five bytes for each address and function index: a tenth of a small codec.
+    """
+    text = run([*wasm_tools, "print"], what=what, stdin=module)
+    return run([*wasm_tools, "parse"], what=what, stdin=text)
 
 
 def check_interface(artifact: bytes, *, abi: Abi, what: str, hint: str = "") -> None:
