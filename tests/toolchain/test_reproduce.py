@@ -166,9 +166,9 @@ def test_codecs_that_look_around_are_told_from_those_that_do_not(
     ]
     assert all("(`seen`)" in line for line in nosy["differences"])
     # Both are kept, to be looked at.
-    rooms = tmp_path / "project" / "build" / "reproduce"
+    kept = tmp_path / "project" / "build" / "reproduce"
     first, second = (
-        json.loads(path.read_text("utf-8")) for path in sorted(rooms.rglob("around.json"))
+        json.loads(path.read_text("utf-8")) for path in sorted(kept.rglob("around.json"))
     )
     equal = {name for name in second if first.get(name) == second[name]}
     assert not equal & {

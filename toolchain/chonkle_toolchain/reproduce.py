@@ -89,17 +89,17 @@ def reproduce(
     recipes = find_recipes(folders.codec_src, names=names).values()
     tools.need({name for recipe in recipes for name in tools_for(recipe)})
     claim_build_folder(folders.build_dir)
-    rooms = folders.build_dir / "reproduce"
-    rooms.mkdir(parents=True, exist_ok=True)
-    room = Path(tempfile.mkdtemp(dir=rooms.resolve()))
-    places = room / "first", room / _SECOND
+    kept = folders.build_dir / "reproduce"
+    kept.mkdir(parents=True, exist_ok=True)
+    parent = Path(tempfile.mkdtemp(dir=kept.resolve()))
+    roots = parent / "first", parent / _SECOND
     with contextlib.ExitStack() as cleanup:
-        cleanup.callback(shutil.rmtree, room, ignore_errors=True)
-        for place in places:
+        cleanup.callback(shutil.rmtree, parent, ignore_errors=True)
+        for root in roots:
             for recipe in recipes:
-                _copy_codec(recipe, place / "codec-src" / recipe.name)
-        _build_both(*places, folders.sdk, say)
-        one, other = (place / "codec" for place in places)
+                _copy_codec(recipe, root / "codec-src" / recipe.name)
+        _build_both(*roots, folders.sdk, say)
+        one, other = (root / "codec" for root in roots)
         found = [compare_builds(recipe.name, one, other, folders.output) for recipe in recipes]
         if any(reproduction.differences for reproduction in found):
             cleanup.pop_all()
@@ -167,14 +167,14 @@ def _build_both(first: Path, second: Path, sdk: Path, say: Callable[[str], None]
                 raise BuildError(f"the {which} of the two builds failed")
 
 
-def _started(place: Path, changes: Mapping[str, str], *, umask: int) -> subprocess.Popen[str]:
+def _started(root: Path, changes: Mapping[str, str], *, umask: int) -> subprocess.Popen[str]:
     command: list[str | Path] = [
         # Without `-P`, modules in the current folder would be taken for installed ones.
-        *(sys.executable, "-P", "-m", "chonkle.cli", "build", place / "codec-src"),
-        *("--output", place / "codec", "--build-dir", place / "build"),
+        *(sys.executable, "-P", "-m", "chonkle.cli", "build", root / "codec-src"),
+        *("--output", root / "codec", "--build-dir", root / "build"),
     ]
     # With one cache for both, the second build would get what the first one compiled.
-    zig = {f"ZIG_{kind}_CACHE_DIR": str(place / "zig" / kind) for kind in ("GLOBAL", "LOCAL")}
+    zig = {f"ZIG_{kind}_CACHE_DIR": str(root / "zig" / kind) for kind in ("GLOBAL", "LOCAL")}
     return subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -192,28 +192,28 @@ def _relay(process: subprocess.Popen[str], which: str, say: Callable[[str], None
         say(f"{which}: {line.rstrip()}")
 
 
-def _elsewhere(place: Path, sdk: Path) -> dict[str, str]:
+def _elsewhere(root: Path, sdk: Path) -> dict[str, str]:
     """Put what a build needs beside it, and give the environment for it."""
     package = Path(__file__).parent
-    toolchain = place / "toolchain"
+    toolchain = root / "toolchain"
     ignored = shutil.ignore_patterns("__pycache__", "sdk", "target")
     shutil.copytree(package, toolchain / package.name, ignore=ignored)
     for part in SDK_PARTS:
         shutil.copytree(sdk / part, toolchain / package.name / "sdk" / part, ignore=ignored)
     downloads = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo").absolute()
     downloads.mkdir(parents=True, exist_ok=True)
-    (place / "cargo").symlink_to(downloads, target_is_directory=True)
-    (place / "tmp").mkdir()
-    (place / "include").mkdir()
-    (place / "include" / "stdint.h").write_text("#error a header for other builds\n")
+    (root / "cargo").symlink_to(downloads, target_is_directory=True)
+    (root / "tmp").mkdir()
+    (root / "include").mkdir()
+    (root / "include" / "stdint.h").write_text("#error a header for other builds\n")
     paths = [str(toolchain), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
         **_ELSEWHERE,
-        "CARGO_HOME": str(place / "cargo"),
-        "CARGO_TARGET_DIR": str(place / "target"),
-        "CPATH": str(place / "include"),
+        "CARGO_HOME": str(root / "cargo"),
+        "CARGO_TARGET_DIR": str(root / "target"),
+        "CPATH": str(root / "include"),
         "PYTHONPATH": os.pathsep.join(paths),
-        "TMPDIR": str(place / "tmp"),
+        "TMPDIR": str(root / "tmp"),
     }
 
 
