@@ -1,10 +1,10 @@
-"""Whatever stands in a codec's memory, it answers or refuses in words; it never traps."""
+"""Whatever a host writes into a codec's memory, the codec answers or fails with a message."""
 
 import struct
 from pathlib import Path
 
 import pytest
-from chonkle_toolchain.guest import call_raw
+from chonkle_toolchain.direct_call import call_raw
 from chonkle_toolchain.recipe import find_recipes
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,9 +43,9 @@ def well_behaved(wasm: bytes, direction: Direction, request: bytes) -> None:
         portmap.decode(answer)
 
 
-@pytest.mark.slow
+# The SDK reads port-maps: one codec for each language shows it.
 @pytest.mark.parametrize("direction", DIRECTIONS)
-@pytest.mark.parametrize("name", CORES)
+@pytest.mark.parametrize("name", ["identity-c", "crc32-rs"])
 @pytest.mark.parametrize(
     ("request_bytes", "said"),
     [

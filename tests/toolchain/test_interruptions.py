@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from chonkle_toolchain.lock import LOCK_FILE, read_lock
+from chonkle_toolchain.codecs_lock import LOCK_FILE, read_lock
 from chonkle_toolchain.project import Project, write_project
 from chonkle_toolchain.recipe import Language
 from chonkle_toolchain.sdk import sdk_folder
@@ -155,6 +155,7 @@ def test_compilers_end_with_the_build(
         process.send_signal(number)
         _, said = process.communicate()
         assert process.returncode == 128 + number, said
+        assert said.strip() == ("interrupted" if number == signal.SIGINT else "")
         assert select.select([pipe], [], [], 60)[0]
         assert pipe.read() == ""
     assert not any((folder / "codec").iterdir())

@@ -12,7 +12,7 @@ import pytest
 from chonkle_toolchain import project as new_projects
 from chonkle_toolchain.build import build
 from chonkle_toolchain.cli.build import folders_of
-from chonkle_toolchain.guest import call
+from chonkle_toolchain.direct_call import call
 from chonkle_toolchain.project import Project, default_codec_id, write_project
 from chonkle_toolchain.recipe import Language, read_recipe
 from chonkle_toolchain.sdk import place_sdk, sdk_folder

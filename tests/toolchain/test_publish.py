@@ -18,7 +18,7 @@ from chonkle_toolchain.attachments import (
     read_vectors_layer,
     vectors_attachment,
 )
-from chonkle_toolchain.lock import Lock, read_lock, write_lock
+from chonkle_toolchain.codecs_lock import Lock, read_lock, write_lock
 from chonkle_toolchain.publish import (
     Candidate,
     Plan,

@@ -3,6 +3,7 @@
 Compilers are played here: every codec is the shipped `identity`, with the names of its own.
 """
 
+import contextlib
 import errno
 import json
 import os
@@ -15,11 +16,12 @@ from pathlib import Path
 import pytest
 from chonkle_toolchain import build as build_module
 from chonkle_toolchain import compile_c, documents, fingerprint
+from chonkle_toolchain.abi import ABIS, Abi
 from chonkle_toolchain.cli import build as build_command
 from chonkle_toolchain.cli import options
-from chonkle_toolchain.lock import LOCK_FILE, read_lock, write_lock
-from chonkle_toolchain.make import ABIS
-from chonkle_toolchain.recipe import Abi, Recipe
+from chonkle_toolchain.codecs_lock import LOCK_FILE, read_lock, write_lock
+from chonkle_toolchain.make import BuildContext
+from chonkle_toolchain.recipe import Recipe
 from chonkle_toolchain.rust import Rust
 from chonkle_toolchain.tools import ZIG_VERSION, Tool, Tools
 from click.testing import CliRunner, Result
@@ -470,7 +472,8 @@ def test_a_misspelt_field_is_told_every_time(world: World) -> None:
     signature.write_text(json.dumps({**json.loads(signature.read_text()), "lossles": False}))
     for arguments in ([], ["--check"]):
         assert (
-            "`lossles` in the signature means nothing: `lossless`?" in world.run(*arguments).stdout
+            "unknown field `lossles` in the signature: did you mean `lossless`?"
+            in world.run(*arguments).stdout
         )
 
 
@@ -479,8 +482,8 @@ def test_a_copy_of_a_shipped_codec_is_no_other_whatever_built_it(
 ) -> None:
     shutil.copytree(IDENTITY, world.codecs / "identity-c")
 
-    def make_others(recipe: Recipe, workshop: object, **_: object) -> dict[Abi, bytes]:
-        made = make(recipe, workshop)
+    def make_others(recipe: Recipe, context: object, **_: object) -> dict[Abi, bytes]:
+        made = make(recipe, context)
         return {abi: with_custom_section(data, "more", b"") for abi, data in made.items()}
 
     monkeypatch.setattr(build_module, "make_artifacts", make_others)
@@ -492,27 +495,38 @@ def test_an_edit_of_the_copy_of_the_sdk_is_undone_and_said(world: World) -> None
     header = world.codecs / "build" / "sdk" / "c" / "chonkle_codec.h"
     header.write_text("/* edited */")
     done = world.run()
-    assert "sdk: is as the SDK again, c/chonkle_codec.h was not; builds do not" in done.stderr
+    assert "sdk: restored c/chonkle_codec.h, which was edited; builds do not" in done.stderr
     assert header.read_bytes() == (world.sdk / "c" / "chonkle_codec.h").read_bytes()
-    assert "is as the SDK again" not in world.run().stderr
+    assert "restored" not in world.run().stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="terminals are POSIX's")
-def test_who_watches_is_told_what_is_being_built(
-    world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+def test_a_terminal_is_told_of_a_step_that_takes_long(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    world.append("codec-src/left-c/src/codec.c", "/* more */")
-    began: list[str] = []
-    monkeypatch.setattr(options, "show_begun", began.append)
-    world.run("--check")
-    assert began == []
-    world.run()
-    assert began == ["left-c"]
-    monkeypatch.undo()
-    options.show_begun("left-c")
+    with contextlib.closing(options.Progress(delay_s=0)) as progress:
+        progress.step("compiling")
     assert capfd.readouterr().err == ""
     watched, terminal = os.openpty()
     with os.fdopen(terminal, "w") as standard_error, os.fdopen(watched) as shown:
         monkeypatch.setattr(sys, "stderr", standard_error)
-        options.show_begun("left-c")
-        assert shown.readline() == "building left-c\n"
+        with contextlib.closing(options.Progress(delay_s=3600)) as progress:
+            progress.step("short")
+        with contextlib.closing(options.Progress(delay_s=0)) as progress:
+            progress.step("compiling")
+            assert shown.readline() == "compiling\n"
+
+
+def test_steps_are_told_as_they_begin(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def make_in_steps(recipe: Recipe, context: BuildContext, **_: object) -> dict[Abi, bytes]:
+        context.step(f"compiling `{recipe.name}`")
+        return make(recipe, context)
+
+    monkeypatch.setattr(build_module, "make_artifacts", make_in_steps)
+    steps: list[str] = []
+    monkeypatch.setattr(options.Progress, "step", lambda _, what: steps.append(what))
+    world.append("codec-src/left-c/src/codec.c", "/* more */")
+    world.run("--check")
+    assert steps == []
+    world.run()
+    assert steps == ["compiling `left-c`"]

@@ -238,8 +238,8 @@ def test_a_misspelt_field_is_guessed_and_another_one_kept(tmp_path: Path) -> Non
     signature = read_recipe(write_codec(tmp_path, "double-c", **own)).signature
     assert own.items() <= signature.document.items()
     assert [*misspelt(signature)] == [
-        "`determinstic` in the signature means nothing: `deterministic`?",
-        "`licence` in the signature means nothing: `license`?",
+        "unknown field `determinstic` in the signature: did you mean `deterministic`?",
+        "unknown field `licence` in the signature: did you mean `license`?",
     ]
 
 

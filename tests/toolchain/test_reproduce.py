@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from chonkle_toolchain.abi import ABIS
 from chonkle_toolchain.cli.reproduce import reproduce as command
+from chonkle_toolchain.codecs_lock import LOCK_FILE
 from chonkle_toolchain.difference import first_difference
-from chonkle_toolchain.lock import LOCK_FILE
-from chonkle_toolchain.make import ABIS
 from chonkle_toolchain.project import Project, write_project
 from chonkle_toolchain.reproduce import compare_builds
 from chonkle_toolchain.sdk import sdk_folder
@@ -31,13 +31,12 @@ from chonkle.errors import BuildError
 from chonkle.formats.signature import embed_signature
 from chonkle.formats.wasm_binary import with_custom_section
 from chonkle_toolchain import build
-from chonkle_toolchain.make import ABIS
 
-def make(recipe, workshop, **_):
+def make(recipe, context, **_):
     umask = os.umask(0)
     os.umask(umask)
     around = {{**os.environ, "umask": umask, "toolchain": chonkle_toolchain.__file__}}
-    folder = workshop.build_dir.parent
+    folder = context.build_dir.parent
     (folder / "around.json").write_text(json.dumps(around))
     if recipe.name == "bad-c":
         raise BuildError("nonsense in line 1")
@@ -167,9 +166,9 @@ def test_codecs_that_look_around_are_told_from_those_that_do_not(
     ]
     assert all("(`seen`)" in line for line in nosy["differences"])
     # Both are kept, to be looked at.
-    rooms = tmp_path / "project" / "build" / "reproduce"
+    kept = tmp_path / "project" / "build" / "reproduce"
     first, second = (
-        json.loads(path.read_text("utf-8")) for path in sorted(rooms.rglob("around.json"))
+        json.loads(path.read_text("utf-8")) for path in sorted(kept.rglob("around.json"))
     )
     equal = {name for name in second if first.get(name) == second[name]}
     assert not equal & {

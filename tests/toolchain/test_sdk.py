@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from chonkle_toolchain.guest import call
+from chonkle_toolchain.direct_call import call
 from hypothesis import given
 from hypothesis import strategies as st
 

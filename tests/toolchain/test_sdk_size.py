@@ -6,14 +6,16 @@ from pathlib import Path
 
 import numcodecs
 import pytest
+from chonkle_toolchain.abi import Abi
 from chonkle_toolchain.compile_c import compile_c
 from chonkle_toolchain.compile_rust import compile_rust
+from chonkle_toolchain.direct_call import call
 from chonkle_toolchain.functions import named_functions
-from chonkle_toolchain.guest import call
-from chonkle_toolchain.recipe import Abi, Language, read_recipe
+from chonkle_toolchain.recipe import Language, read_recipe
 from chonkle_toolchain.sdk import sdk_folder
 from chonkle_toolchain.staging import stage_codec
 from chonkle_toolchain.tools import Tools
+from chonkle_toolchain.wrap import compact
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,12 +60,13 @@ def test_what_the_sdk_adds_to_a_codec(
     stage_codec(recipe, folder)
     if language == "c":
         zig = tools.need({"zig"}).zig
-        module = compile_c(recipe, folder=folder, abi=abi, sdk=sdk, zig=zig, build_dir=build_dir)
+        modules = compile_c(recipe, folder=folder, sdk=sdk, zig=zig, build_dir=build_dir)
     else:
         rust = tools.need({"rust"}).rust
-        module = compile_rust(
-            recipe, folder=folder, abi=abi, sdk=sdk, rust=rust, zig=(), build_dir=build_dir
+        modules = compile_rust(
+            recipe, folder=folder, sdk=sdk, rust=rust, zig=(), build_dir=build_dir
         )
+    module = compact(modules[abi], wasm_tools=tools.need({"wasm-tools"}).wasm_tools)
     total = HEADER_SIZE + sum(
         section.end - section.start for section in sections(module) if section.id != CUSTOM
     )

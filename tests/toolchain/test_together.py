@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from chonkle_toolchain.build import Folders, build
-from chonkle_toolchain.lock import read_lock
+from chonkle_toolchain.codecs_lock import read_lock
 from chonkle_toolchain.project import Project, write_project
 from chonkle_toolchain.recipe import Language
 from chonkle_toolchain.sdk import sdk_folder

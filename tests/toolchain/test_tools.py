@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from chonkle_toolchain import install
-from chonkle_toolchain.environment import build_environment, demand_room_for_zig
+from chonkle_toolchain.environment import build_environment, require_zig_folders
 from chonkle_toolchain.process import ToolError, run
 from chonkle_toolchain.rust import RUST_VERSION, TARGET, Rust, find_rust, install_hint
 from chonkle_toolchain.tools import (
@@ -198,12 +198,12 @@ def test_a_cache_that_cannot_be_made_is_told_before_zig_runs(
 ) -> None:
     for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    demand_room_for_zig(tmp_path)
+    require_zig_folders(tmp_path)
     (tmp_path / "file").touch()
     place = f"{tmp_path}/file/within"
     monkeypatch.setenv(variable, place)
     with pytest.raises(BuildError) as caught:
-        demand_room_for_zig(tmp_path)
+        require_zig_folders(tmp_path)
     said = str(caught.value)
     assert said.startswith(f"{place}{cache}: cannot be made for Zig's cache: Not a directory")
     assert said.endswith(f"; hint: {variable} says where it goes")
@@ -211,20 +211,28 @@ def test_a_cache_that_cannot_be_made_is_told_before_zig_runs(
 
 def test_no_c_is_built_where_flags_cannot_name_the_folder(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"a=b: C cannot be built in a folder with `=` in its "):
-        demand_room_for_zig(tmp_path / "a=b")
+        require_zig_folders(tmp_path / "a=b")
 
 
 @posix
-def test_the_compiler_for_crates_takes_no_python_from_where_it_runs(
+def test_launchers_for_crates_run_in_any_folder_and_take_no_python_from_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A launcher is a shell script, which must not read anything into a path.
+    folder = tmp_path / "a $HOME `b` \"c\" 'd' \\"
     ran = tmp_path / "ran"
-    (tmp_path / "subprocess.py").write_text(f"open({str(ran)!r}, 'w')")
-    zig = write_program(tmp_path / "zig", 'echo "$@"')
-    compiler = write_launchers(tmp_path, [str(zig)])["CC_wasm32_unknown_unknown"]
+    zig = write_program(folder / "zig", 'for each; do echo "$each"; done')
+    (folder / "subprocess.py").write_text(f"open({str(ran)!r}, 'w')")
+    launchers = write_launchers(folder, [str(zig)])
     monkeypatch.setenv("PYTHONPATH", ".")
-    said = run([compiler, "-c", "a.c"], what="compiling", cwd=tmp_path)
-    assert said.decode().endswith(" -c a.c\n")
+    compiled = [launchers["CC_wasm32_unknown_unknown"], "--target=other", "-c", "a $b.c"]
+    said = run(compiled, what="compiling", cwd=folder).decode().splitlines()
+    mapped = f"-ffile-prefix-map={folder}=."
+    assert said == ["cc", "--target=wasm32-wasi", mapped, "-c", "a $b.c"]
+    archived = [launchers["AR_wasm32_unknown_unknown"], "cq", "a $b.a"]
+    assert run(archived, what="archiving", cwd=folder).decode().split("\n") == [
+        "ar", "cq", "a $b.a", ""
+    ]  # fmt: skip
     assert not ran.exists()
 
 

@@ -24,7 +24,7 @@ from chonkle.oci.artifact import Artifact, Blob, referrer
 from chonkle.oci.attestation import IN_TOTO_TYPE, STATEMENT_TYPE
 from chonkle.oci.model import Descriptor
 from chonkle.storage.store import WasmCodec
-from chonkle_toolchain.lock import Built
+from chonkle_toolchain.codecs_lock import Built
 from chonkle_toolchain.vectors import Vector, parse_vector, read_vector_texts
 
 VECTORS_TYPE = "application/vnd.chonkle.vectors.v1+jsonl"

@@ -1,4 +1,4 @@
-"""Building codecs: those whose inputs changed, and no others."""
+"""Building the codecs that are not up to date."""
 
 import contextlib
 import time
@@ -9,12 +9,13 @@ from typing import Literal
 
 from chonkle.errors import BuildError
 from chonkle.storage.files import locked
+from chonkle_toolchain.abi import ABIS, Abi
 from chonkle_toolchain.build_folder import BUILD_LOCK, claim_build_folder
+from chonkle_toolchain.codecs_lock import Artifact, Built, Lock, read_lock, write_lock
 from chonkle_toolchain.compare import Task, compare
 from chonkle_toolchain.fingerprint import vectors_digest
-from chonkle_toolchain.lock import Artifact, Built, Lock, read_lock, write_lock
-from chonkle_toolchain.make import ABIS, Workshop, make_artifacts
-from chonkle_toolchain.recipe import Abi, demand_cargo_lock, find_recipes
+from chonkle_toolchain.make import BuildContext, make_artifacts
+from chonkle_toolchain.recipe import demand_cargo_lock, find_recipes
 from chonkle_toolchain.sdk import place_sdk
 from chonkle_toolchain.shipped import clash
 from chonkle_toolchain.signature_fields import misspelt
@@ -33,7 +34,7 @@ class Folders:
     Attributes:
         codec_src: a codec's folder, or a folder with one folder for each codec.
         output: where the artifacts and the lock go.
-        build_dir: what compilers leave behind, and nothing else; may be deleted at any time.
+        build_dir: the build root, for what compilers leave behind; may be deleted at any time.
         sdk: the codec SDK.
     """
 
@@ -45,14 +46,14 @@ class Folders:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one codec.
+    """The outcome for one codec.
 
     Attributes:
         name: its implementation.
-        state: what was done. A codec is `verified` when only its golden vectors changed: what was
-            built of it gives what they say.
-        reasons: why it was not up to date, one clause for each thing that changed.
-        note: what else is to be known of it, or empty.
+        state: what was done. A codec is `verified` when only its golden vectors changed, and its
+            files agree with them.
+        reasons: why it was not up to date, one clause for each change.
+        note: another remark, or empty.
         core: the core module; None where there is none.
         component: the component; None where there is none.
         seconds: how long it took.
@@ -73,7 +74,7 @@ def build(
     tools: Tools,
     names: Iterable[str] = (),
     check: bool = False,
-    begin: Callable[[str], None] = lambda _: None,
+    step: Callable[[str], None] = lambda _: None,
     report: Callable[[Outcome], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
 ) -> list[Outcome]:
@@ -81,21 +82,20 @@ def build(
 
     Args:
         folders: where to read and write.
-        tools: the compilers; needed only when something has to be built.
+        tools: the compilers; used only when something has to be built.
         names: which codecs; all when empty.
-        check: only tell what is stale, and change nothing.
-        begin: told of each codec before compilers run for it.
-        report: told of each codec as soon as it is done.
-        say: told when another build is waited for, what compilers warn of, and that the copy of
-            the SDK was not as the SDK.
+        check: only report what is stale, and change nothing.
+        step: told what begins, such as a compiler.
+        report: told each outcome as soon as it is known.
+        say: told of waiting for another build, of warnings of compilers, and of an edited copy of
+            the SDK.
 
     Returns:
-        What came of each codec, sorted by name.
+        The outcomes, sorted by name.
 
     Raises:
-        BuildError: when a recipe is bad, others have files in the build folder, a tool is missing,
-            or a codec does not build. Codecs
-            that were built before stay built.
+        BuildError: when a recipe is bad, the build root has files of others, a tool is missing, or
+            a codec does not build. Codecs that were built before stay built.
     """
     chosen = tuple(names)
     recipes = find_recipes(folders.codec_src, names=chosen)
@@ -112,11 +112,9 @@ def build(
                 check=check,
             )
         )
-        workshop = None if check else _workshop(folders, tasks, tools, warn=say)
+        context = None if check else _context(folders, tasks, tools, warn=say, step=step)
         for task in tasks:
-            if task.reasons and workshop is not None:
-                begin(task.recipe.name)
-            outcome, lock = _bring_up_to_date(task, lock, folders.output, workshop)
+            outcome, lock = _bring_up_to_date(task, lock, folders.output, context)
             report(outcome)
             outcomes.append(outcome)
         gone = set() if chosen else lock.codecs.keys() - recipes.keys()
@@ -129,9 +127,9 @@ def build(
 
 @contextlib.contextmanager
 def _alone(folders: Folders, *, say: Callable[[str], None]) -> Iterator[None]:
-    """Make the folders, and keep other builds out of them."""
+    """Make the folders, and lock them against other builds."""
     with contextlib.ExitStack() as stack:
-        # In one order for all builds, or two could wait for each other.
+        # In the same order for all builds, or two could deadlock.
         for folder in sorted({folders.output.resolve(), folders.build_dir.resolve()}):
             lock = folder / BUILD_LOCK
             try:
@@ -149,60 +147,65 @@ def _alone(folders: Folders, *, say: Callable[[str], None]) -> Iterator[None]:
                     hint="`chonkle build` takes other folders with --output and --build-dir, and"
                     " writes nothing with --check",
                 ) from failure
-            # While it is held: who waits for it notices, and makes another.
+            # While the lock is held: a build that waits for the file notices and makes another.
             stack.callback(_remove, lock)
         yield
 
 
 def _remove(path: Path) -> None:
-    # Windows removes nothing that is open.
+    # Windows removes no open file.
     with contextlib.suppress(OSError):
         path.unlink()
 
 
-def _workshop(
-    folders: Folders, tasks: Iterable[Task], tools: Tools, *, warn: Callable[[str], None]
-) -> Workshop:
-    """Demand every tool and lock of crates that the tasks take, before any of them is begun."""
+def _context(
+    folders: Folders,
+    tasks: Iterable[Task],
+    tools: Tools,
+    *,
+    warn: Callable[[str], None],
+    step: Callable[[str], None],
+) -> BuildContext:
+    """Require every tool and lock of crates that the tasks need, before the first one begins."""
     claim_build_folder(folders.build_dir)
     copy = folders.build_dir / "sdk"
     if wrong := place_sdk(folders.sdk, copy):
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-        warn(f"{copy}: is as the SDK again, {wrong[0]}{more} was not; builds do not read this copy")
+        warn(f"{copy}: restored {wrong[0]}{more}, which was edited; builds do not read this copy")
     begun = [task.recipe for task in tasks if task.reasons]
     for recipe in begun:
         demand_cargo_lock(recipe)
     needed = {name for recipe in begun for name in tools_for(recipe)}
-    workshop = Workshop(tools.need(needed), sdk=folders.sdk, build_dir=folders.build_dir, warn=warn)
-    workshop.tidy()
-    return workshop
+    context = BuildContext(tools.need(needed), folders.sdk, folders.build_dir, warn, step)
+    context.prepare()
+    return context
 
 
 def _bring_up_to_date(
-    task: Task, lock: Lock, output: Path, workshop: Workshop | None
+    task: Task, lock: Lock, output: Path, context: BuildContext | None
 ) -> tuple[Outcome, Lock]:
-    """Do what a task takes; without a workshop only tell."""
+    """Do a task; without a context only tell its state."""
     started = time.monotonic()
     name, before = task.recipe.name, task.before
     artifacts: dict[str, bytes] = {}
     if task.reasons or before is None:
-        if workshop is None:
+        if context is None:
             return Outcome(name, "stale", task.reasons, task.note), lock
         state: State = "rebuilt" if before else "built"
-        artifacts = _make(task, workshop)
+        artifacts = _make(task, context)
         built, reasons = _describe(task, artifacts), task.reasons
     elif task.vectors != before.vectors:
         for abi in ABIS:
             verify(task.recipe, (output / before.artifact(abi).file).read_bytes())
         _demand_vectors(task)
-        # Where there are none, nothing was verified; and the lock says which were, so it is stale.
+        # The lock records the vectors, so it is stale also where they are gone.
         done: State = "verified" if task.vectors else "up to date"
-        state = "stale" if workshop is None else done
+        state = "stale" if context is None else done
         reasons = (f"golden vectors {'changed' if task.vectors else 'are gone'}",)
         built = replace(before, vectors=task.vectors)
     else:
         state, reasons, built = "up to date", (), before
-    if workshop is not None and built is not before:
+    if context is not None and built is not before:
         lock = Lock({**lock.codecs, name: built})
         write_lock(output, lock, files=artifacts)
         if before is not None:
@@ -214,7 +217,7 @@ def _bring_up_to_date(
 
 
 def _demand_vectors(task: Task) -> None:
-    """Demand that the golden vectors that were given are those that the lock is to name."""
+    """Require that the golden vectors are still those that the lock is going to record."""
     if vectors_digest(task.recipe) != task.vectors:
         raise BuildError(
             f"the golden vectors of `{task.recipe.name}` were edited while they were tried",
@@ -222,9 +225,9 @@ def _demand_vectors(task: Task) -> None:
         )
 
 
-def _make(task: Task, workshop: Workshop) -> dict[str, bytes]:
-    """Make a codec's artifacts, by where they go."""
-    made = make_artifacts(task.recipe, workshop, expected=task.fingerprint)
+def _make(task: Task, context: BuildContext) -> dict[str, bytes]:
+    """Make a codec's artifacts, by their paths in the output folder."""
+    made = make_artifacts(task.recipe, context, expected=task.fingerprint)
     _demand_vectors(task)
     return {task.recipe.artifact(abi): data for abi, data in made.items()}
 
@@ -258,11 +261,11 @@ def _drop(name: str, lock: Lock, output: Path, *, check: bool) -> tuple[Outcome,
 
 
 def _delete(before: Built, name: str, output: Path, lock: Lock) -> None:
-    """Delete what was built of a codec before, but for what the lock lists now."""
+    """Delete the files of a codec's earlier build that the lock no longer lists."""
     root = output.resolve()
     listed = {root / built.artifact(abi).file for built in lock.codecs.values() for abi in ABIS}
     for path in {(root / before.artifact(abi).file).resolve() for abi in ABIS} - listed:
-        # The lock is a file like any other: it must not name things elsewhere, or other things.
+        # An edited lock must not delete files elsewhere, or other files.
         if path.is_relative_to(root) and path.match(f"{name}@*.wasm"):
             path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):

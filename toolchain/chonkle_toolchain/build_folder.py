@@ -1,10 +1,10 @@
-"""The folder that builds work in: marked as theirs, since they delete what they find there.
+"""The build root, in which builds work. It has a mark, since builds delete what they find there.
 
-CACHEDIR.TAG    the mark, which also keeps backups out
+CACHEDIR.TAG    the mark, which also excludes it from backups
 sdk             a copy of the SDK for editors
 stage, work     sources and outputs of the codec that is being built
-cargo           what Cargo made, for the next build
-reproduce       builds that `chonkle reproduce` compares
+cargo           Cargo's output, reused by the next build
+reproduce       the builds that `chonkle reproduce` compares
 """
 
 from pathlib import Path
@@ -25,13 +25,13 @@ _EMPTIED = ("sdk", "stage", "work")
 
 
 def claim_build_folder(folder: Path) -> None:
-    """Make a folder for builds to work in, or find that it is one.
+    """Make a folder a build root, unless it is one.
 
     Args:
         folder: the folder.
 
     Raises:
-        BuildError: when others have something in it, or what builds empty leads elsewhere.
+        BuildError: when it has other files, or a folder that builds empty is a link.
     """
     mark = folder / _MARK
     with writing(folder):

@@ -1,29 +1,28 @@
-"""Comparing codecs with what the lock says was built of them: what has to be built, and why."""
+"""Comparing codecs with the lock: what has to be built, and why."""
 
 import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from chonkle_toolchain.abi import ABIS
+from chonkle_toolchain.codecs_lock import LOCK_FILE, Built, Lock
 from chonkle_toolchain.fingerprint import Fingerprint, fingerprint, vectors_digest
-from chonkle_toolchain.lock import LOCK_FILE, Built, Lock
-from chonkle_toolchain.make import ABIS
 from chonkle_toolchain.recipe import Recipe
 from chonkle_toolchain.tools import Tools
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One codec, compared with what was built of it.
+    """One codec, compared with its last build.
 
     Attributes:
         recipe: the codec.
         fingerprint: what a build of it depends on now.
         vectors: the digest of its golden vectors now.
-        before: what the lock says of its last build; None when there was none.
-        reasons: why it has to be built, one clause for each thing that changed; empty when it does
-            not have to be.
-        note: what else is to be known of it, or empty.
+        before: its entry in the lock; None when it was never built.
+        reasons: why it has to be built, one clause for each change; empty when it is up to date.
+        note: another remark, or empty.
     """
 
     recipe: Recipe
@@ -37,16 +36,16 @@ class Task:
 def compare(
     recipes: Iterable[Recipe], lock: Lock, *, output: Path, sdk: Path, tools: Tools, check: bool
 ) -> Iterator[Task]:
-    """Compare codecs with what was built of them.
+    """Compare codecs with their last builds.
 
-    Zig and wasm-tools are pinned. The Rust compiler is not the same everywhere: a build asks for
-    the one that is here, and where there is none for the one in the lock, so that a clone without
-    compilers is up to date. A check asks for the one in the lock, whichever is here.
+    Zig and wasm-tools are pinned; Rust compilers differ between machines. A build compares with the
+    installed one, or without one with that in the lock, so that a clone without compilers is up to
+    date. A check compares with the one in the lock.
 
     Args:
         recipes: the codecs.
         lock: what was built.
-        output: where that is.
+        output: the folder of the lock.
         sdk: the codec SDK.
         tools: the compilers.
         check: whether nothing is going to be built.
@@ -57,7 +56,7 @@ def compare(
     Raises:
         BuildError: when a file cannot be read.
     """
-    # Asking takes a moment, and there may be no codec in Rust.
+    # The lookup takes a moment, and there may be no codec in Rust.
     rust_here = functools.cache(lambda: tools.rust().label)
     for recipe in recipes:
         before = lock.codecs.get(recipe.name)
@@ -85,7 +84,7 @@ def _reasons(recipe: Recipe, now: Fingerprint, before: Built | None, output: Pat
     for abi in ABIS:
         artifact = before.artifact(abi)
         if artifact.file != recipe.artifact(abi):
-            continue  # its signature changed, or the lock was edited
+            continue  # a reason above: its signature changed, or the lock was edited
         if not (output / artifact.file).exists():
             yield f"its {abi} file is missing"
         elif not artifact.is_intact(output):
@@ -93,7 +92,7 @@ def _reasons(recipe: Recipe, now: Fingerprint, before: Built | None, output: Pat
 
 
 def _names_the_same(before: Built, recipe: Recipe) -> bool:
-    """Tell whether the lock calls a codec and its files as the recipe does."""
+    """Tell whether the lock names a codec and its files like the recipe."""
     named = (before.codec_id, before.version, *(before.artifact(abi).file for abi in ABIS))
     signature = recipe.signature
     return named == (signature.codec_id, signature.version, *map(recipe.artifact, ABIS))

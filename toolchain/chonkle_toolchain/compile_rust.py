@@ -1,23 +1,22 @@
-"""A Rust crate to a linked module, through Cargo."""
+"""A Rust crate to linked modules, through Cargo."""
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from chonkle.errors import BuildError
-from chonkle_toolchain.compact import compact
+from chonkle_toolchain.abi import LINKED_EXPORTS, Abi
 from chonkle_toolchain.documents import read_toml
 from chonkle_toolchain.environment import build_environment
-from chonkle_toolchain.exports import without_exports
 from chonkle_toolchain.inclusions import demand_no_variables, demand_own_crates
 from chonkle_toolchain.process import ToolError, run
-from chonkle_toolchain.recipe import SDK_CRATE, Abi, Recipe
+from chonkle_toolchain.recipe import SDK_CRATE, Recipe
 from chonkle_toolchain.rust import TARGET, Rust
 from chonkle_toolchain.staging import stage_files
 from chonkle_toolchain.zig_cc import write_launchers
 
-# What every Rust codec is compiled with.
+# The flags of every Rust codec.
 RUST_FLAGS = ("-Ctarget-feature=+simd128,+bulk-memory", "-Cpanic=abort")
 RUST_PROFILE = (
     "profile.release.opt-level=3",
@@ -33,56 +32,66 @@ RUST_PROFILE = (
 # For C inside of crates. Debug information and macros with dates would carry this machine's paths.
 C_FLAGS_IN_CRATES = ("-O3", "-g0", "-DNDEBUG", "-msimd128", "-mbulk-memory", "-fvisibility=hidden")
 
-# Where the SDK's crate finds what its calls leave out.
+# Imports are allowed here because `wrap` names them in words of its own.
+LINK_FLAGS = (
+    "--no-entry",
+    "--gc-sections",
+    "--stack-first",
+    "--strip-debug",
+    "--no-demangle",
+    "--allow-undefined",
+)
+
+# The SDK's crate reads the defaults of ports from it.
 _DEFAULTS = "CHONKLE_DEFAULTS"
-# rustc asks the linker for them in every module.
-_LINKER_EXPORTS = frozenset({"__data_end", "__heap_base"})
-# What it asks for is in Cargo's words when a lock does not fit.
+# Cargo's message names this option when the lock does not match.
 _LOCKED = "--locked"
 _BUILD_STD = ("-Zbuild-std=core,alloc,std,panic_abort",)
 
 
 def crate_flags(recipe: Recipe) -> tuple[str, ...]:
-    """Give what a codec's compilers are told, as far as it is the same on every machine."""
+    """Give the flags of a codec's compilers and linker that are the same on every machine."""
     in_crates = C_FLAGS_IN_CRATES if recipe.c_in_crates else ()
-    return (*_rustc_flags(recipe), *RUST_PROFILE, *in_crates)
+    return (*RUST_FLAGS, *RUST_PROFILE, *_link_flags(recipe), *in_crates)
 
 
 def compile_rust(
     recipe: Recipe,
     *,
     folder: Path,
-    abi: Abi,
     sdk: Path,
     rust: Rust,
     zig: Sequence[str],
     build_dir: Path,
     warn: Callable[[str], None] = lambda _: None,
-) -> bytes:
-    """Compile and link one codec for one ABI.
+) -> dict[Abi, bytes]:
+    """Compile a codec once, and link it for each ABI.
 
     Args:
         recipe: the codec, written in Rust.
         folder: the copy of its sources that is compiled, in a folder of the codec's own, which
             becomes a Cargo workspace; it has the codec's name.
-        abi: which of the two ABIs the module exports.
         sdk: the folder of the Rust SDK.
         rust: the compiler.
         zig: how to run Zig, which compiles C in crates.
-        build_dir: where Cargo keeps what it makes; shared by all codecs.
+        build_dir: where Cargo keeps its output; shared by all codecs.
         warn: told the compiler's warnings.
 
     Returns:
-        The linked module.
+        The linked modules, with their `name` sections.
 
     Raises:
-        BuildError: when the compiler finds fault with the crate, or it makes no module.
+        BuildError: when the crate reads a file or variable from elsewhere, or its lock is stale.
+        ToolError: when the compiler rejects the crate.
     """
     workspace = _workspace(recipe, folder.resolve(), sdk)
     target_dir = (build_dir / "cargo").resolve()
     command = [
         rust.cargo,
-        "build",
+        "rustc",
+        "--lib",
+        # An archive that is optimised as a whole, whatever the crate calls itself.
+        "--crate-type=staticlib",
         "--release",
         _LOCKED,
         # Faults and warnings only, and not what is compiled.
@@ -92,11 +101,10 @@ def compile_rust(
         f"--target={TARGET}",
         f"--target-dir={target_dir}",
         f"--manifest-path={workspace / recipe.name / 'Cargo.toml'}",
-        f"--features=chonkle-codec/{abi}-abi",
         *(part for setting in RUST_PROFILE for part in ("--config", setting)),
         *(_BUILD_STD if rust.build_std else ()),
     ]
-    what = f"compiling `{recipe.name}` for the {abi} ABI"
+    what = f"compiling `{recipe.name}`"
     try:
         said = run(
             command,
@@ -114,44 +122,46 @@ def compile_rust(
             f"{recipe.folder}: Cargo.lock is not that of Cargo.toml",
             hint=f"`cargo update --workspace` in {recipe.folder}",
         ) from failure
-    modules = list(_modules(said, workspace / recipe.name))
-    if len(modules) != 1:
-        raise BuildError(
-            f"{recipe.folder}: the crate made {len(modules)} modules",
-            expected="one",
-            hint='`crate-type = ["cdylib"]` in the `[lib]` table of Cargo.toml',
-        )
-    demand_own_crates(
-        modules[0], folders=(workspace, target_dir, Path(rust.sysroot).resolve()), what=what
-    )
-    demand_no_variables(_listings(said, modules[0]), environment=_passed_on(), what=what)
-    return compact(without_exports(modules[0].read_bytes(), _LINKER_EXPORTS))
+    made = list(_made(said))
+    (archive,) = (path for path in made if path.suffix == ".a")
+    folders = (workspace, target_dir, Path(rust.sysroot).resolve())
+    demand_own_crates(archive, folders=folders, what=what)
+    demand_no_variables(_listings(archive, made), environment=_passed_on(), what=what)
+    return {
+        abi: _link(archive, names, recipe=recipe, linker=rust.linker, what=what)
+        for abi, names in LINKED_EXPORTS.items()
+    }
 
 
-def _rustc_flags(recipe: Recipe) -> tuple[str, ...]:
-    return (*RUST_FLAGS, f"-Clink-arg=-zstack-size={recipe.stack_size_bytes}")
+def _link(
+    archive: Path, exports: Sequence[str], *, recipe: Recipe, linker: Sequence[str], what: str
+) -> bytes:
+    output = archive.with_suffix(".wasm")
+    named = [f"--export={name}" for name in exports]
+    run([*linker, *_link_flags(recipe), *named, archive, "-o", output], what=what)
+    return output.read_bytes()
 
 
-def _modules(said: bytes, crate: Path) -> Iterator[Path]:
-    """Read which modules Cargo made of a crate, new or as they were."""
-    for line in said.splitlines():
-        match json.loads(line):
-            case {"reason": "compiler-artifact", "manifest_path": str(path), "filenames": files}:
-                if Path(path).parent == crate:
-                    yield from (Path(file) for file in files if file.endswith(".wasm"))
+def _link_flags(recipe: Recipe) -> tuple[str, ...]:
+    return (*LINK_FLAGS, f"-zstack-size={recipe.stack_size_bytes}")
 
 
-def _listings(said: bytes, module: Path) -> Iterator[Path]:
-    """Give where rustc lists what went into the module and the libraries in it."""
-    yield module.parent / "deps" / f"{module.stem}.d"
+def _made(said: bytes) -> Iterator[Path]:
+    """Read which files Cargo made, new or unchanged."""
     for line in said.splitlines():
         match json.loads(line):
             case {"reason": "compiler-artifact", "filenames": files}:
-                libraries = (Path(file) for file in files if file.endswith(".rlib"))
-                yield from (
-                    library.with_name(f"{library.stem.removeprefix('lib')}.d")
-                    for library in libraries
-                )
+                yield from map(Path, files)
+
+
+def _listings(archive: Path, made: Iterable[Path]) -> Iterator[Path]:
+    """Give rustc's lists of what went into the archive and the libraries in it."""
+    crate = archive.stem.removeprefix("lib")
+    # Earlier builds with other flags left theirs under other hashes.
+    yield max((archive.parent / "deps").glob(f"{crate}-*.d"), key=lambda path: path.stat().st_mtime)
+    for path in made:
+        if path.suffix == ".rlib":
+            yield path.with_name(f"{path.stem.removeprefix('lib')}.d")
 
 
 def _passed_on() -> dict[str, str]:
@@ -208,7 +218,7 @@ def _environment(
     named = {workspace.parent: "codec-src", cargo_home: "cargo", library: "rust"}
     named |= {path.resolve(): name for path, name in named.items()}
     flags = [
-        *_rustc_flags(recipe),
+        *RUST_FLAGS,
         # Panic messages carry file names. The flags are the same for every codec, because Cargo
         # builds everything again, the standard library too, when they change.
         *(f"--remap-path-prefix={path}={name}" for path, name in named.items()),
@@ -220,8 +230,6 @@ def _environment(
     if recipe.c_in_crates:
         environment.update(write_launchers(build_dir, zig))
         environment["CFLAGS_wasm32_unknown_unknown"] = " ".join(C_FLAGS_IN_CRATES)
-    if rust.linker:
-        environment["CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER"] = rust.linker
     if rust.build_std:
         environment["RUSTC_BOOTSTRAP"] = "1"
     return environment

@@ -1,4 +1,4 @@
-"""Where two WebAssembly binaries begin to differ, in words."""
+"""The place where two WebAssembly binaries begin to differ."""
 
 from collections.abc import Iterator
 
@@ -20,15 +20,14 @@ _BINARIES = frozenset({"core module", "component"})
 
 
 def first_difference(one: bytes, other: bytes) -> str:
-    """Say where two binaries begin to differ.
+    """Describe where two binaries begin to differ.
 
     Args:
         one: a core module or component.
-        other: what it is compared with.
+        other: the one to compare with.
 
     Returns:
-        The section, with the sections around it, and the offset in the file; empty when all bytes
-        are equal.
+        The offset in the file, and the section with the sections around it; empty for equal bytes.
     """
     if one == other:
         return ""

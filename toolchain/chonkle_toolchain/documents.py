@@ -1,4 +1,4 @@
-"""Reading files that somebody else wrote, which may be anything, and writing those of our own."""
+"""Reading untrusted files, and writing our own whole or not at all."""
 
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -8,20 +8,20 @@ from pathlib import Path
 from chonkle.errors import BuildError
 from chonkle.storage.files import put_in_place, read_file, remove_leftovers, write_temporary
 
-# Recipes, manifests and locks are some thousand bytes long; what is parsed of more takes seconds.
+# Recipes, manifests and locks have some thousand bytes; larger ones take seconds to parse.
 TEXT_SIZE_MAX_BYTES = 4 << 20
 _FILE_MODE = 0o644
 
 
 def read_document(path: Path, *, size_max: int = TEXT_SIZE_MAX_BYTES) -> bytes:
-    """Read a file, and no pipe or device that may have no end.
+    """Read a file, but no pipe or device, which may never end.
 
     Args:
         path: the file.
         size_max: bytes to accept at most.
 
     Raises:
-        BuildError: when there is none, it is no file, too long, or cannot be read.
+        BuildError: when it is missing, no file, too long, or cannot be read.
     """
     try:
         return read_file(path, size_max=size_max)
@@ -48,13 +48,13 @@ def read_toml(path: Path) -> dict[str, object]:
     except RecursionError as failure:
         raise BuildError(f"{path}: TOML nested too deeply") from failure
     except ValueError as failure:
-        # An integer of more digits than Python converts is one too.
+        # Also an integer with more digits than Python converts.
         raise BuildError(f"{path}: malformed TOML: {failure}") from failure
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Say of a failure to write which file or folder was to be written.
+    """Name the file or folder when writing it fails.
 
     Args:
         path: the file or folder.
@@ -69,10 +69,10 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def write_published(path: Path, data: bytes) -> None:
-    """Write a file that everybody may read, whole or not at all.
+    """Write a file that all users may read, whole or not at all.
 
     Args:
-        path: the file; its folder is made where it is not there.
+        path: the file; its folder is made where it is missing.
         data: its bytes.
 
     Raises:
@@ -82,16 +82,16 @@ def write_published(path: Path, data: bytes) -> None:
 
 
 def write_together(files: Mapping[Path, bytes]) -> None:
-    """Write files that everybody may read, all of them or none.
+    """Write files that all users may read, all of them or none.
 
-    What a build that was killed left of writing them is removed. Nobody else may be writing them.
+    Leftovers of a killed build are removed. The caller holds a lock against other writers.
 
     Args:
-        files: the bytes of each; folders are made where they are not there. They take their places
-            in this order, once there was room for all.
+        files: the bytes of each; missing folders are made. The files are moved into place in this
+            order, after all were written.
 
     Raises:
-        BuildError: when one cannot be written; then none is there that was not before.
+        BuildError: when one cannot be written; then no new file is there.
     """
     temporaries = {}
     with ExitStack() as undo:
@@ -103,7 +103,7 @@ def write_together(files: Mapping[Path, bytes]) -> None:
             with writing(path):
                 temporaries[path] = write_temporary(path, (data,), mode=_FILE_MODE)
                 undo.callback(temporaries[path].unlink, missing_ok=True)
-                # Whatever the process's mask is.
+                # Independent of the process's umask.
                 temporaries[path].chmod(_FILE_MODE)
         for path, temporary in temporaries.items():
             is_new = not path.exists()

@@ -1,7 +1,7 @@
-"""The environment that compilers get: without what would change what they make.
+"""The environment of compilers, without variables that would change their output.
 
-Variables that other builds want, such as `CFLAGS` or `RUSTFLAGS`, would give other bytes of the
-same sources without a trace in the fingerprint.
+Variables for other builds, such as `CFLAGS` or `RUSTFLAGS`, would give other bytes of the same
+sources, and the fingerprint would not show it.
 """
 
 import os
@@ -11,8 +11,8 @@ from pathlib import Path
 
 from chonkle.errors import BuildError
 
-# What Cargo, rustc, its `cc` crate, Zig and clang read and what reaches their output.
-_HEEDED = re.compile(
+# Variables that Cargo, rustc, the `cc` crate, Zig and clang read and that reach their output.
+_READ = re.compile(
     r"CARGO_(BUILD|ENCODED|INCREMENTAL|PROFILE|TARGET|UNSTABLE).*"
     r"|RUSTC.*|.*RUSTFLAGS"
     r"|((HOST|TARGET)_)?(AR|ARFLAGS|CC|CFLAGS|CXX|CXXFLAGS|RANLIB)(_.*)?|CRATE_CC_.*"
@@ -20,24 +20,24 @@ _HEEDED = re.compile(
     r"|ZIG_(LIB_DIR|LIBC)|NIX_(CFLAGS_COMPILE|LDFLAGS).*"
     r"|(C|CPLUS)_INCLUDE_PATH|CPATH|COMPILER_PATH|CCC_.*|SOURCE_DATE_EPOCH"
 )
-# How many compilers run at once changes nothing.
+# The number of parallel compilers changes no output.
 _HARMLESS = frozenset({"CARGO_BUILD_JOBS"})
 
 
 def build_environment() -> dict[str, str]:
-    """Give this process's environment, as far as builds want it."""
+    """Give this process's environment without those variables."""
     return {
         name: value
         for name, value in os.environ.items()
-        if name in _HARMLESS or not _HEEDED.fullmatch(name)
+        if name in _HARMLESS or not _READ.fullmatch(name)
     }
 
 
-def demand_room_for_zig(folder: Path) -> None:
-    """Demand that Zig can work in a folder, and with the caches that it has.
+def require_zig_folders(folder: Path) -> None:
+    """Require that Zig can work in a folder and write its caches.
 
     Args:
-        folder: where its sources are.
+        folder: the folder of its sources.
 
     Raises:
         BuildError: when its flags cannot name the folder, or a cache cannot be made.
@@ -49,7 +49,7 @@ def demand_room_for_zig(folder: Path) -> None:
             hint="name another with `--build-dir`",
         )
     for name, cache in _zig_caches(os.environ).items():
-        # Zig would try to make it for ever.
+        # Zig would try to make it without end.
         try:
             cache.mkdir(parents=True, exist_ok=True)
         except OSError as failure:
@@ -59,8 +59,13 @@ def demand_room_for_zig(folder: Path) -> None:
             ) from failure
 
 
+def is_zig_cache_empty() -> bool:
+    """Tell whether Zig has compiled nothing yet on this machine."""
+    return not any(any(cache.glob("*")) for cache in _zig_caches(os.environ).values())
+
+
 def _zig_caches(environment: Mapping[str, str]) -> dict[str, Path]:
-    """Tell where Zig keeps what it compiled, by the variable that says so."""
+    """Give Zig's caches by the variable that names each."""
     named = {
         name: Path(environment[name])
         for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")

@@ -1,13 +1,13 @@
-"""What a codec's build depends on: all that can change its artifacts' bytes, and nothing else.
+"""What a codec's build depends on: everything that can change its artifacts' bytes, nothing else.
 
     sources    the files of the codec's folder that a build may read, its signature among them
-    parts      recipe    what codec.toml says, but for its flags
-               flags     all that the compilers are told that is the same on every machine
+    parts      recipe    codec.toml without its flags
+               flags     the flags of compilers and linkers that are the same on every machine
                c-sdk or rust-sdk, and wit
     toolset    the version of each tool that the build runs, and of the toolchain's own steps
 
-One digest over all of this names the build. What it is made of is kept beside it, in `codecs.lock`,
-so that a build can say what changed. Golden vectors are no part of it: they change no byte.
+One digest of all this names the build. `codecs.lock` keeps the parts too, so that a build can say
+what changed. Golden vectors are no part of it: they change no byte.
 """
 
 import json
@@ -24,12 +24,12 @@ from chonkle_toolchain.documents import read_document
 from chonkle_toolchain.recipe import RECIPE_FILE, Recipe, source_files
 from chonkle_toolchain.tools import WASM_TOOLS_VERSION, ZIG_VERSION, tools_for
 
-# Raised when the toolchain itself makes other bytes of the same inputs. Where that was forgotten,
-# `make reproduce` finds files that are not what comes out any more.
-TOOLCHAIN_VERSION = "2"
+# Raised when the toolchain itself makes other bytes of the same inputs; `make reproduce` fails
+# otherwise.
+TOOLCHAIN_VERSION = "3"
 _SOURCE_MAX_BYTES = 1 << 30
 
-# How messages call the parts.
+# The names of parts in messages.
 _SHOWN = {
     "recipe": RECIPE_FILE,
     "c-sdk": "the C SDK",
@@ -44,7 +44,7 @@ class Fingerprint:
 
     Attributes:
         sources: the digest of each file of the codec, by its path in the folder.
-        parts: the digest of each other thing that files say.
+        parts: the digest of each other part.
         toolset: the version of each tool.
     """
 
@@ -54,11 +54,11 @@ class Fingerprint:
 
     @property
     def digest(self) -> str:
-        """All of it as one digest: `blake3:` and 64 hexadecimal digits."""
+        """The digest of it all: `blake3:` and 64 hexadecimal digits."""
         return f"blake3:{_digest([_json(asdict(self))])}"
 
     def changes_since(self, before: "Fingerprint") -> tuple[str, ...]:
-        """Say what is different from another build, one clause for each thing."""
+        """Describe the differences to another build, one clause each."""
         sources = _changes(self.sources, before.sources)
         parts = _changes(self.parts, before.parts)
         return (
@@ -68,7 +68,7 @@ class Fingerprint:
         )
 
     def tools_since(self, before: "Fingerprint") -> tuple[str, ...]:
-        """Say which tools are different from another build's."""
+        """Describe the tools that differ from another build's."""
         tools = _changes(self.toolset, before.toolset)
         return tuple(f"{tool} {was or 'none'} -> {now or 'none'}" for tool, was, now in tools)
 
@@ -111,7 +111,7 @@ def vectors_digest(recipe: Recipe) -> str:
         BuildError: when one cannot be read.
     """
     folder = recipe.folder / "vectors"
-    # An empty folder is none: git keeps no such thing.
+    # An empty folder counts as none: git keeps no empty folders.
     return _folder_digest(folder) if folder.is_dir() and any(source_files(folder)) else ""
 
 
@@ -153,7 +153,7 @@ def _content(path: Path) -> bytes:
 def _digest(items: Iterable[bytes]) -> str:
     hasher = blake3()
     for item in items:
-        # The length in front keeps two items from being taken for one.
+        # With its length, or two lists of items could give one digest.
         hasher.update(len(item).to_bytes(8, "little"))
         hasher.update(item)
     return hasher.hexdigest()

@@ -13,7 +13,7 @@ def named_functions(module: bytes) -> list[tuple[str, bytes]]:
         module: a core module.
 
     Returns:
-        The functions, in order; the name is empty where the `name` section has none.
+        The functions, in order; the name is empty where the section `name` has none.
     """
     names = dict(_names(module))
     first = sum(1 for item in read_core_interface(module).imports if item.kind == "func")

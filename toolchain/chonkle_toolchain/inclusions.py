@@ -1,4 +1,4 @@
-"""What sources include: nothing that the fingerprint does not name."""
+"""Requiring that sources include only files that the fingerprint covers."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +8,7 @@ from chonkle.errors import BuildError
 from chonkle_toolchain.environment import build_environment
 from chonkle_toolchain.process import run
 
-# In the list, which is a rule of a makefile, what is read stands behind this.
+# The target of the makefile rule that lists the files.
 _TARGET = "source"
 _NAME = re.compile(r"(?:\\.|[^\\\s])+")
 _VARIABLE = "# env-dep:"
@@ -18,20 +18,20 @@ _ESCAPED = re.compile(r"\\([ #])|\$(\$)")
 def demand_own_inclusions(
     source: Path, *, command: Sequence[str], folders: Sequence[Path], listing: Path, what: str
 ) -> None:
-    """Demand that a C source includes and embeds files of some folders only, and of the compiler's.
+    """Require that a C source includes and embeds only files of some folders, and the compiler's.
 
     Args:
         source: the source.
-        command: how to run the compiler, with all flags but those that name sources and outputs.
+        command: how to run the compiler, with all flags but those for sources and outputs.
         folders: the folders.
-        listing: a file for the compiler to write what it reads to.
+        listing: the file that the compiler lists the read files in.
         what: what is being done, for messages.
 
     Raises:
-        BuildError: naming a file that it reads elsewhere.
-        ToolError: when the compiler finds fault with what it reads.
+        BuildError: naming a file from elsewhere.
+        ToolError: when the preprocessor fails.
     """
-    # Nothing is compiled for this, and `-MM` leaves out the compiler's own headers.
+    # This compiles nothing, and `-MM` leaves out the compiler's own headers.
     asked = ("-E", "-MM", "-MT", _TARGET, "-MF", str(listing), str(source))
     where = source.parent
     run([*command, *asked], what=what, cwd=where, environment=build_environment())
@@ -40,16 +40,16 @@ def demand_own_inclusions(
 
 
 def demand_own_crates(module: Path, *, folders: Sequence[Path], what: str) -> None:
-    """Demand that crates include files of some folders only.
+    """Require that crates include only files of some folders.
 
     Args:
-        module: what Cargo made of them, beside which it lists what they read; but for those that
-            come from registries, which the lock of crates names.
+        module: Cargo's output, beside which it lists the files that the crates read, without crates
+            from registries, which are in the lock of crates.
         folders: the folders.
         what: what is being done, for messages.
 
     Raises:
-        BuildError: naming a file that they read elsewhere.
+        BuildError: naming a file from elsewhere.
     """
     listing = module.with_suffix(".d").read_text("utf-8", errors="surrogateescape")
     _, _, names = listing.partition(": ")
@@ -60,17 +60,17 @@ def demand_own_crates(module: Path, *, folders: Sequence[Path], what: str) -> No
 def demand_no_variables(
     listings: Iterable[Path], *, environment: Mapping[str, str], what: str
 ) -> None:
-    """Demand that no crate takes in a variable that this machine happens to have.
+    """Require that no crate reads a variable of this machine.
 
     Args:
-        listings: what rustc wrote of the crates.
-        environment: the variables, but for those that Cargo sets.
+        listings: rustc's lists of what the crates read.
+        environment: the variables, without those that Cargo sets.
         what: what is being done, for messages.
 
     Raises:
-        BuildError: naming a variable that one takes in.
+        BuildError: naming a variable that a crate reads.
     """
-    # With the value: a build script may have set the variable to something else.
+    # With the value: a build script may have set the variable to another one.
     here = {f"{name}={_as_rustc_writes(value)}": name for name, value in environment.items()}
     for listing in listings:
         crate = listing.stem.partition("-")[0]
@@ -97,10 +97,10 @@ def _demand_own(path: Path, reads: str, folders: Sequence[Path]) -> None:
 
 
 def listed_files(rule: str) -> list[str]:
-    """Read which files a rule for make names, as clang writes it.
+    """Read the files in a makefile rule that clang wrote.
 
     Args:
-        rule: the rule, for the target that is asked for here.
+        rule: the rule, for the target above.
     """
     _, _, names = rule.replace("\\\n", " ").partition(f"{_TARGET}:")
     return [_ESCAPED.sub(r"\1\2", name) for name in _NAME.findall(names)]

@@ -1,4 +1,4 @@
-"""Running other programs: their failure is a `BuildError` with what they said."""
+"""Running other programs; a failure is a `BuildError` with their output."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ class ToolError(BuildError):
     """A tool that failed.
 
     Attributes:
-        said: its own words, as it printed them.
+        said: its own message, as printed.
     """
 
     def __init__(self, what: str, *, said: str, hint: str = "") -> None:
@@ -36,15 +36,15 @@ def run(
     """Run a program to its end.
 
     Args:
-        command: the program and its arguments; no shell is between.
+        command: the program and its arguments, without a shell.
         what: what is being done, for the message.
         stdin: bytes for its standard input.
         cwd: the folder to run in.
         environment: the whole environment; this process's own by default.
-        warn: told what it wrote to its standard error, where that is anything, though it succeeded.
+        warn: told its standard error, unless that is empty, when it succeeds.
 
     Returns:
-        What it wrote to its standard output.
+        Its standard output.
 
     Raises:
         BuildError: when it cannot be started.
@@ -60,7 +60,7 @@ def run(
                 stderr=subprocess.PIPE,
                 cwd=cwd,
                 env=environment,
-                # Compilers start others: all of them end together.
+                # Compilers start others; all of them end together.
                 process_group=0,
             )
         except OSError as failure:
@@ -84,13 +84,13 @@ def run(
 
 @contextlib.contextmanager
 def _signals_held_back() -> Iterator[None]:
-    """Hold back signals that raise exceptions, until what was started can be ended with them.
+    """Hold back signals that raise exceptions until the started program can be ended.
 
-    A program may run, and its starter be told to end, before Python has its number.
+    A signal may come after the program starts and before Python has its number.
     """
     handlers: dict[int, Callable[..., object]] = {}
     came: list[int] = []
-    # Only there may handlers be changed, and only there do they raise.
+    # Only the main thread may change handlers, and only there do they raise.
     if threading.current_thread() is threading.main_thread():
         for each in (signal.SIGINT, signal.SIGTERM):
             handler = signal.getsignal(each)
@@ -107,7 +107,7 @@ def _signals_held_back() -> Iterator[None]:
 
 
 def _ending(code: int) -> str:
-    """Say how a program ended that did not succeed."""
+    """Describe how a failed program ended."""
     if code >= 0:
         return f"exit code {code}"
     try:
@@ -117,11 +117,11 @@ def _ending(code: int) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill a program with all that it started."""
+    """Kill a program and all that it started."""
     if sys.platform == "win32":
         process.kill()
     elif process.poll() is None:
-        # It may just have ended by itself.
+        # It may have ended meanwhile.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
 

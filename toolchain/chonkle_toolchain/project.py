@@ -1,7 +1,7 @@
-"""A new codec: a folder with everything that it takes to build and test one.
+"""A new codec: a folder with everything to build and test it.
 
-What is written stands in `templates`: `common`, and a folder for each language. There,
-`{{implementation}}` and the like stand for what differs from one codec to the next.
+Its files come from `templates`: from `common`, and from the folder of its language, with words such
+as `{{implementation}}` filled in.
 """
 
 import re
@@ -19,7 +19,7 @@ from chonkle_toolchain.documents import writing
 from chonkle_toolchain.recipe import Language
 from chonkle_toolchain.sdk import place_sdk
 
-# How implementations in a language are named, and where their source is.
+# By language: the suffix of implementations, the source, and the name in messages.
 _SUFFIXES: dict[Language, str] = {"c": "-c", "rust": "-rs"}
 _SOURCES: dict[Language, str] = {"c": "src/codec.c", "rust": "src/lib.rs"}
 _LANGUAGES: dict[Language, str] = {"c": "C", "rust": "Rust"}
@@ -28,11 +28,11 @@ _NOT_IN_CRATES = re.compile(r"[^A-Za-z0-9_-]")
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A codec that is to be.
+    """A codec to be written.
 
     Attributes:
         implementation: its name, and its folder's.
-        language: what it is written in.
+        language: the language.
         codec_id: what it does.
     """
 
@@ -47,23 +47,23 @@ class Project:
 
     @property
     def shown_language(self) -> str:
-        """What it is written in, as people write it."""
+        """The language, as people write it."""
         return _LANGUAGES[self.language]
 
     @property
     def source(self) -> str:
-        """Where its transform is, relative to its folder."""
+        """The path of its transform, relative to its folder."""
         return _SOURCES[self.language]
 
     @property
     def words(self) -> dict[str, str]:
-        """What stands for itself in templates, and is replaced."""
+        """The words of templates, and what replaces them."""
         return {
             "implementation": self.implementation,
             "codec_id": self.codec_id,
             "language": self.shown_language,
             "source": self.source,
-            # Cargo's names have fewer characters, do not begin with a digit, and are no keywords.
+            # Cargo allows fewer characters, no digit at the start and no keyword.
             "crate": f"codec-{_NOT_IN_CRATES.sub('-', self.implementation)}",
         }
 
@@ -78,21 +78,21 @@ def write_project(project: Project, *, into: Path, sdk: Path) -> Path:
 
     Args:
         project: the codec.
-        into: the folder that its folder goes into.
-        sdk: the SDK, of which it gets a copy for editors.
+        into: the parent of its folder.
+        sdk: the SDK, copied into it for editors.
 
     Returns:
         The codec's folder.
 
     Raises:
-        BuildError: when something else is there, or it cannot be written.
+        BuildError: when the folder has files already, or cannot be written.
     """
     folder = into / project.implementation
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise BuildError(f"`{folder}` is there already, and no folder")
     if folder.is_dir() and any(folder.iterdir()):
         raise BuildError(f"`{folder}` is there already, with something in it")
-    # The temporary folder is nobody else's: the one inside of it gets the mode that any other has.
+    # A temporary folder is private; the one inside it has the usual mode.
     with (
         writing(folder),
         TemporaryDirectory(dir=into, prefix=f".{project.implementation[:32]}.") as temporary,

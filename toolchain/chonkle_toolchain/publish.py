@@ -36,6 +36,7 @@ from chonkle.oci.model import (
 )
 from chonkle.oci.repository import Progress, Repository
 from chonkle.storage.store import WasmCodec
+from chonkle_toolchain.abi import Abi
 from chonkle_toolchain.attachments import (
     VECTORS_MAX_BYTES,
     VECTORS_TYPE,
@@ -44,8 +45,7 @@ from chonkle_toolchain.attachments import (
     read_vectors_layer,
     vectors_attachment,
 )
-from chonkle_toolchain.lock import LOCK_FILE, Built, read_lock
-from chonkle_toolchain.recipe import Abi
+from chonkle_toolchain.codecs_lock import LOCK_FILE, Built, read_lock
 from chonkle_toolchain.vectors import Vector
 from chonkle_toolchain.verify import find_store
 

@@ -9,11 +9,11 @@ from typing import Literal
 from chonkle.errors import BuildError, SignatureError
 from chonkle.formats.signature import DIRECTIONS, Signature, parse_signature
 from chonkle.formats.values import encode_scalar
+from chonkle_toolchain.abi import Abi
 from chonkle_toolchain.documents import read_document, read_toml
 from chonkle_toolchain.signature_fields import demand_known_fields
 
 Language = Literal["c", "rust"]
-Abi = Literal["core", "component"]
 
 RECIPE_FILE = "codec.toml"
 SIGNATURE_FILE = "signature.json"
@@ -28,30 +28,30 @@ _FIELDS = {
 _STACK_SIZE_BYTES = 256 * 1024
 _STACK_SIZE_MAX_BYTES = 1 << 30
 _STACK_UNIT = 16
-# What may stand beside sources: tests, words, and what builds leave there.
+# Not sources: tests, documents, and what builds leave.
 _NO_SOURCES = frozenset({
     "vectors", "tests", "README.md", "CHANGELOG.md", "LICENSE", "target", "build", "codec",
 })  # fmt: skip
-# At the top of a codec's folder anything may lie, notes or data to try it with.
+# Other files at the top of a codec's folder may be notes or test data.
 _SOURCES_AT_TOP = frozenset({SIGNATURE_FILE, CARGO_FILE, CARGO_LOCK_FILE})
 _SOURCE_ENDINGS = (".c", ".h", ".inc", ".rs")
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How one codec is built, and what it is.
+    """How one codec is built, and its signature.
 
     Attributes:
         folder: the codec's folder.
-        language: what it is written in.
-        signature: what it is.
+        language: the language.
+        signature: the signature.
         sources: C files to compile, relative to the folder; empty for Rust.
         include: C header folders, relative to the folder; those beside it are shared by several
-            codecs. For Rust, its build script names them to the C compiler.
-        crates: for Rust, crates outside of the folder that it depends on, or they do, relative to
-            it, but for the SDK's: they are shared by several codecs.
+            codecs. For Rust, its build script passes them to the C compiler.
+        crates: for Rust, all crates outside the folder that it is built from, relative to it,
+            without the SDK's; they are shared by several codecs.
         flags: further flags for the C compiler.
-        c_in_crates: a crate that the Rust codec depends on compiles C.
+        c_in_crates: whether a dependency of the Rust codec compiles C.
         stack_size_bytes: the guest's stack.
     """
 
@@ -67,12 +67,12 @@ class Recipe:
 
     @property
     def name(self) -> str:
-        """The implementation's name, which is also the folder's."""
+        """The implementation's name, and the folder's."""
         return self.signature.implementation
 
     @property
     def defaults(self) -> str:
-        """What the SDK gives for scalars that a call leaves out: lines of `name text`."""
+        """The defaults of scalar ports for the SDK: lines of `name text`."""
         ports = {**self.signature.outputs, **self.signature.inputs}
         return "".join(
             f"{name} {encode_scalar(port.default).decode()}\n"
@@ -82,15 +82,15 @@ class Recipe:
 
     @property
     def shared(self) -> tuple[str, ...]:
-        """The folders of headers or crates that lie outside of the codec's own."""
+        """The folders of headers and crates outside the codec's own."""
         headers = (name for name in self.include if _lies_outside(self.folder, name))
         return (*headers, *self.crates)
 
     def files(self) -> Iterator[Path]:
-        """Give the files that a build may read, those that are shared included.
+        """Give the files that a build may read, shared ones included.
 
-        In the codec's own folder those are what Cargo and the toolchain look for there, C and Rust,
-        and whatever lies in folders that are there for sources.
+        Of the codec's own folder: what Cargo and the toolchain read at its top, C and Rust files,
+        and everything in folders of sources.
 
         Yields:
             Paths relative to the folder.
@@ -104,16 +104,16 @@ class Recipe:
             yield from (Path(folder, path) for path in source_files(self.folder / folder))
 
     def artifact(self, abi: Abi) -> str:
-        """Where the built file goes, relative to the output folder, with `/` between."""
+        """The path of the built file, relative to the output folder, with `/` between."""
         return f"{self.signature.codec_id}/{self.signature.label}.{abi}.wasm"
 
 
 def find_recipes(codec_src: Path, *, names: Iterable[str] = ()) -> dict[str, Recipe]:
-    """Read a codec's recipe, or those of codecs in a folder.
+    """Read a codec's recipe, or those of the codecs in a folder.
 
     Args:
         codec_src: a codec's folder, or a folder with one folder for each codec.
-        names: which codecs; all when empty. What is wrong with others is no matter then.
+        names: which codecs; all when empty. The recipes of others are not read.
 
     Returns:
         The recipes by name, sorted.
@@ -146,7 +146,7 @@ def _demand_names(wanted: Iterable[str], there: Sequence[str]) -> None:
 
 
 def _read_named(folder: Path) -> Recipe:
-    """Read the recipe of a codec whose folder has to have its name."""
+    """Read the recipe of a codec, and require that its folder has its name."""
     recipe = read_recipe(folder)
     if recipe.name != folder.name:
         raise BuildError(
@@ -164,7 +164,7 @@ def read_recipe(folder: Path) -> Recipe:
         folder: the codec's folder.
 
     Raises:
-        BuildError: when a file is missing, malformed, or says what cannot be built.
+        BuildError: when a file is missing or malformed, or the codec cannot be built.
     """
     path = folder / RECIPE_FILE
     document = read_toml(path)
@@ -193,14 +193,14 @@ def read_recipe(folder: Path) -> Recipe:
 
 
 def demand_data(signature: Signature, *, what: str) -> None:
-    """Demand a signature by which something goes in and comes out: else nothing could be tested.
+    """Require inputs and outputs in a signature, without which a codec cannot be tested.
 
     Args:
         signature: the signature.
-        what: where it came from, for messages.
+        what: its origin, for messages.
 
     Raises:
-        SignatureError: when it has no input, no output, or none of them ever comes out.
+        SignatureError: when it has no input, no output, or no output in either direction.
     """
     for side, form in (("inputs", "encoded"), ("outputs", "decoded")):
         if not getattr(signature, side):
@@ -209,22 +209,21 @@ def demand_data(signature: Signature, *, what: str) -> None:
             )
     if not any(map(signature.gives, DIRECTIONS)):
         raise SignatureError(
-            f"{what}: nothing ever comes out",
+            f"{what}: no output in either direction",
             expected="an output that exists when decoding, or an input of data when encoding",
         )
 
 
 def demand_cargo_lock(recipe: Recipe) -> None:
-    """Demand that a codec in Rust says which crates it is built with.
+    """Require that a codec in Rust has a lock of its crates.
 
-    Cargo writes that down only where it finds the SDK's crate, so this is asked of who builds, who
-    has put a copy of the SDK there.
+    Cargo writes one only where it finds the SDK's crate, so a build first puts a copy there.
 
     Args:
         recipe: the codec.
 
     Raises:
-        BuildError: when it does not.
+        BuildError: when there is none.
     """
     if recipe.language == "rust" and not (recipe.folder / CARGO_LOCK_FILE).is_file():
         raise BuildError(
@@ -236,11 +235,10 @@ def demand_cargo_lock(recipe: Recipe) -> None:
 def source_files(folder: Path) -> Iterator[Path]:
     """Give the files of a folder with sources.
 
-    Hidden files are none, nor is what stands beside the source: golden vectors, other tests, what
-    is written for people, and what builds leave.
+    Hidden files, golden vectors, other tests, documents and what builds leave are no sources.
 
     Args:
-        folder: where they are.
+        folder: the folder.
 
     Yields:
         Paths relative to it, sorted.
@@ -253,13 +251,13 @@ def source_files(folder: Path) -> Iterator[Path]:
 
 
 def read_signature(folder: Path) -> Signature:
-    """Read what a codec is.
+    """Read a codec's signature.
 
     Args:
         folder: the codec's folder.
 
     Raises:
-        BuildError: when the file is missing or malformed, or says no version.
+        BuildError: when the file is missing or malformed, or has no version.
     """
     path = folder / SIGNATURE_FILE
     try:
@@ -289,10 +287,10 @@ def _is_plain(text: object) -> bool:
 
 
 def _crates(folder: Path) -> tuple[str, ...]:
-    """Find the crates outside of the folder that the one in it depends on, and what those do."""
+    """Find all crates outside the folder that the one in it is built from."""
     found = ["."]
     for crate in found:
-        # They are gone through as well.
+        # The loop visits what it adds.
         found += sorted({*_dependencies(folder, crate)} - {*found})
     return tuple(found[1:])
 
@@ -303,7 +301,7 @@ def _dependencies(folder: Path, crate: str) -> Iterator[str]:
         return
     document = read_toml(manifest)
     for table in ("dependencies", "build-dependencies"):
-        # What else may be wrong with them is Cargo's to say.
+        # Cargo reports other errors in them.
         dependencies = document.get(table)
         for name, dependency in dependencies.items() if isinstance(dependencies, dict) else ():
             path = dependency.get("path") if isinstance(dependency, dict) else None

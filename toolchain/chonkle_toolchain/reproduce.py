@@ -1,11 +1,11 @@
-"""Building codecs twice from clean, to see that their bytes depend on the fingerprint alone.
+"""Building codecs twice from clean, to check that their bytes depend on the fingerprint alone.
 
-The two builds run at the same time. They share the compilers and what Cargo downloaded:
+The two builds run at the same time. They share the compilers and Cargo's downloads:
 
-    first/          codec-src, build, zig, codec           as this process is
-    second/.../     the same; toolchain with the SDK,      another time zone, locale, mask and
-                    cargo and tmp at other paths           number of jobs, and settings that are
-                                                           meant for other builds
+    first/          codec-src, build, zig, codec           the environment of this process
+    second/.../     the same; toolchain with the SDK,      another time zone, locale, umask and
+                    cargo and tmp at other paths           number of jobs, and variables for
+                                                           other builds
 """
 
 import contextlib
@@ -20,18 +20,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chonkle.errors import BuildError
+from chonkle_toolchain.abi import ABIS, Abi
 from chonkle_toolchain.build import Folders
 from chonkle_toolchain.build_folder import claim_build_folder
+from chonkle_toolchain.codecs_lock import Built, read_lock
 from chonkle_toolchain.difference import first_difference
-from chonkle_toolchain.lock import Built, read_lock
-from chonkle_toolchain.make import ABIS
-from chonkle_toolchain.recipe import RECIPE_FILE, Abi, Recipe, find_recipes
+from chonkle_toolchain.recipe import RECIPE_FILE, Recipe, find_recipes
 from chonkle_toolchain.sdk import SDK_PARTS
 from chonkle_toolchain.staging import stage_codec
 from chonkle_toolchain.tools import Tools, tools_for
 
-# With a space and a letter that is not ASCII, as users' folders have.
-_SECOND = Path("second", "somewhere else", "étage")
+# With a space, a dollar and a letter that is not ASCII, as users' folders may have.
+_SECOND = Path("second", "somewhere $else", "étage")
 _SECOND_UMASK = 0o077
 _SAME_UMASK = -1
 _ELSEWHERE = {
@@ -49,12 +49,12 @@ _ELSEWHERE = {
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """What came of building one codec twice.
+    """The outcome of building one codec twice.
 
     Attributes:
         name: its implementation.
-        differences: what is not equal, and where; one clause for each artifact.
-        note: why it was not compared with what is there, or empty.
+        differences: where bytes differ; one clause for each artifact.
+        note: why it was not compared with the existing files, or empty.
     """
 
     name: str
@@ -69,19 +69,19 @@ def reproduce(
     names: Iterable[str] = (),
     say: Callable[[str], None] = lambda _: None,
 ) -> list[Reproduction]:
-    """Build codecs twice, and compare what comes out of both, and what is there.
+    """Build codecs twice, and compare both outputs with each other and with the existing files.
 
-    What is there is compared if the same tools built it. When anything differs, both builds stay in
-    `reproduce` in the build folder.
+    Existing files are compared if the same tools built them. When anything differs, both builds
+    stay in `reproduce` in the build root.
 
     Args:
-        folders: where the codecs are, and what is there of them. Only the build folder changes.
+        folders: the codecs and their existing files. Only the build root changes.
         tools: the compilers.
         names: which codecs; all when empty.
-        say: told what both builds say.
+        say: told the output of both builds.
 
     Returns:
-        What came of each codec, sorted by name.
+        The outcomes, sorted by name.
 
     Raises:
         BuildError: when a recipe is bad, a tool is missing, or a codec does not build.
@@ -89,17 +89,17 @@ def reproduce(
     recipes = find_recipes(folders.codec_src, names=names).values()
     tools.need({name for recipe in recipes for name in tools_for(recipe)})
     claim_build_folder(folders.build_dir)
-    rooms = folders.build_dir / "reproduce"
-    rooms.mkdir(parents=True, exist_ok=True)
-    room = Path(tempfile.mkdtemp(dir=rooms.resolve()))
-    places = room / "first", room / _SECOND
+    kept = folders.build_dir / "reproduce"
+    kept.mkdir(parents=True, exist_ok=True)
+    parent = Path(tempfile.mkdtemp(dir=kept.resolve()))
+    roots = parent / "first", parent / _SECOND
     with contextlib.ExitStack() as cleanup:
-        cleanup.callback(shutil.rmtree, room, ignore_errors=True)
-        for place in places:
+        cleanup.callback(shutil.rmtree, parent, ignore_errors=True)
+        for root in roots:
             for recipe in recipes:
-                _copy_codec(recipe, place / "codec-src" / recipe.name)
-        _build_both(*places, folders.sdk, say)
-        one, other = (place / "codec" for place in places)
+                _copy_codec(recipe, root / "codec-src" / recipe.name)
+        _build_both(*roots, folders.sdk, say)
+        one, other = (root / "codec" for root in roots)
         found = [compare_builds(recipe.name, one, other, folders.output) for recipe in recipes]
         if any(reproduction.differences for reproduction in found):
             cleanup.pop_all()
@@ -107,13 +107,13 @@ def reproduce(
 
 
 def compare_builds(name: str, first: Path, second: Path, output: Path) -> Reproduction:
-    """Compare what came out of two builds of a codec, and what is there.
+    """Compare two builds of a codec, and the existing files.
 
     Args:
         name: the codec.
-        first: the folder of files that one build made.
+        first: the output folder of one build.
         second: that of the other.
-        output: that of what is there.
+        output: that of the existing files.
 
     Raises:
         BuildError: when a lock cannot be read.
@@ -155,7 +155,7 @@ def _build_both(first: Path, second: Path, sdk: Path, say: Callable[[str], None]
             "second": _started(second, _elsewhere(second, sdk), umask=_SECOND_UMASK),
         }
         for process in running.values():
-            # Ends it too, when this ends before it.
+            # Also when the other build fails first.
             stack.enter_context(process)
             stack.callback(process.terminate)
         said = {
@@ -167,14 +167,14 @@ def _build_both(first: Path, second: Path, sdk: Path, say: Callable[[str], None]
                 raise BuildError(f"the {which} of the two builds failed")
 
 
-def _started(place: Path, changes: Mapping[str, str], *, umask: int) -> subprocess.Popen[str]:
+def _started(root: Path, changes: Mapping[str, str], *, umask: int) -> subprocess.Popen[str]:
     command: list[str | Path] = [
-        # Without `-P` what stands in the current folder would be taken for what is installed.
-        *(sys.executable, "-P", "-m", "chonkle", "build", place / "codec-src"),
-        *("--output", place / "codec", "--build-dir", place / "build"),
+        # Without `-P`, modules in the current folder would be taken for installed ones.
+        *(sys.executable, "-P", "-m", "chonkle", "build", root / "codec-src"),
+        *("--output", root / "codec", "--build-dir", root / "build"),
     ]
-    # Zig's cache would give the second build what the first one compiled.
-    zig = {f"ZIG_{kind}_CACHE_DIR": str(place / "zig" / kind) for kind in ("GLOBAL", "LOCAL")}
+    # With one cache for both, the second build would get what the first one compiled.
+    zig = {f"ZIG_{kind}_CACHE_DIR": str(root / "zig" / kind) for kind in ("GLOBAL", "LOCAL")}
     return subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -187,33 +187,33 @@ def _started(place: Path, changes: Mapping[str, str], *, umask: int) -> subproce
 
 
 def _relay(process: subprocess.Popen[str], which: str, say: Callable[[str], None]) -> None:
-    """Say what a build says, until it ends."""
+    """Pass on the output of a build until it ends."""
     for line in process.stdout or ():
         say(f"{which}: {line.rstrip()}")
 
 
-def _elsewhere(place: Path, sdk: Path) -> dict[str, str]:
-    """Put what a build needs beside it, and give the environment that makes it use that."""
+def _elsewhere(root: Path, sdk: Path) -> dict[str, str]:
+    """Put what a build needs beside it, and give the environment for it."""
     package = Path(__file__).parent
-    toolchain = place / "toolchain"
+    toolchain = root / "toolchain"
     ignored = shutil.ignore_patterns("__pycache__", "sdk", "target")
     shutil.copytree(package, toolchain / package.name, ignore=ignored)
     for part in SDK_PARTS:
         shutil.copytree(sdk / part, toolchain / package.name / "sdk" / part, ignore=ignored)
     downloads = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo").absolute()
     downloads.mkdir(parents=True, exist_ok=True)
-    (place / "cargo").symlink_to(downloads, target_is_directory=True)
-    (place / "tmp").mkdir()
-    (place / "include").mkdir()
-    (place / "include" / "stdint.h").write_text("#error a header for other builds\n")
+    (root / "cargo").symlink_to(downloads, target_is_directory=True)
+    (root / "tmp").mkdir()
+    (root / "include").mkdir()
+    (root / "include" / "stdint.h").write_text("#error a header for other builds\n")
     paths = [str(toolchain), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
         **_ELSEWHERE,
-        "CARGO_HOME": str(place / "cargo"),
-        "CARGO_TARGET_DIR": str(place / "target"),
-        "CPATH": str(place / "include"),
+        "CARGO_HOME": str(root / "cargo"),
+        "CARGO_TARGET_DIR": str(root / "target"),
+        "CPATH": str(root / "include"),
         "PYTHONPATH": os.pathsep.join(paths),
-        "TMPDIR": str(place / "tmp"),
+        "TMPDIR": str(root / "tmp"),
     }
 
 

@@ -1,10 +1,10 @@
 """Finding a Rust compiler that can build for wasm32-unknown-unknown.
 
-Two kinds of machine occur. Where rustup manages Rust, it has a version that is pinned here, so that
-everybody makes the same bytes, with the target's standard library. A distribution's Rust has one
-version, and no such library; but where it packages the library's source and a linker, the library
-can be built along (`-Zbuild-std`, which asks for RUSTC_BOOTSTRAP=1 on a release compiler). Any
-compiler that is recent enough can build; what it is goes into the build's fingerprint.
+There are two kinds of machines. With rustup, builds use the version pinned here, so that all such
+machines make the same bytes, and the target's standard library comes with it. A distribution's Rust
+has no such library; where the distribution packages its source and a linker, the library is built
+with the codec (`-Zbuild-std`, which needs RUSTC_BOOTSTRAP=1 on a release compiler). Any recent
+compiler will do; its version is part of the fingerprint.
 """
 
 import os
@@ -16,14 +16,14 @@ from pathlib import Path
 from chonkle_toolchain.process import first_line
 
 TARGET = "wasm32-unknown-unknown"
-# The one that is preferred, and that `chonkle tools --install` asks rustup for.
+# The preferred version, which `chonkle tools --install` gets from rustup.
 RUST_VERSION = "1.95.0"
-# What the SDK's crate says in `rust-version`.
+# `rust-version` of the SDK's crate.
 RUST_MINIMUM = (1, 87)
 
 RUSTUP_INSTALL: tuple[str, ...] = (
     "rustup", "toolchain", "install", RUST_VERSION, "--profile", "minimal", "--target", TARGET,
-    # Its own update is nobody's wish here, and fails where somebody else installed it.
+    # rustup's update of itself is not wanted, and fails where a package manager installed it.
     "--no-self-update",
 )  # fmt: skip
 _APT: tuple[str, ...] = ("apt-get", "install", "--yes")
@@ -36,15 +36,15 @@ class Rust:
     """A Rust toolchain, found or missing.
 
     Attributes:
-        cargo: the path of cargo; empty when nothing fitting was found.
+        cargo: the path of cargo; empty when no usable Rust was found.
         rustc: the path of rustc.
-        version: its number.
-        label: all that tells its output from another's: its number, commit and packager, and
-            whether it builds the standard library and links with a linker of this machine.
-        sysroot: where rustc's libraries are.
-        linker: a linker to name, where rustc brings none of its own.
-        build_std: whether the standard library has to be built along.
-        why_not: what is missing, when nothing fitting was found.
+        version: its version number.
+        label: everything that its output depends on: version, commit and packager, and whether it
+            builds the standard library and uses a linker of this machine.
+        sysroot: the folder of rustc's libraries.
+        linker: how to run a linker for WebAssembly: rustc's own, or one of this machine.
+        build_std: whether the standard library has to be built with the codec.
+        why_not: what is missing, when no usable Rust was found.
         hint: how to get it on this machine.
     """
 
@@ -53,7 +53,7 @@ class Rust:
     version: str = ""
     label: str = ""
     sysroot: str = ""
-    linker: str = ""
+    linker: tuple[str, ...] = ()
     build_std: bool = False
     why_not: str = ""
     hint: str = ""
@@ -65,10 +65,10 @@ class Rust:
 
 
 def find_rust() -> Rust:
-    """Look at every rustc of this machine and take the best that can build.
+    """Find the best usable Rust of this machine.
 
-    The pinned version is preferred, then one with the target installed to one that has to build the
-    standard library, then the first of the search path.
+    The pinned version comes first, then one with the target installed, then one that has to build
+    the standard library; of several, the first in the search path.
     """
     looked = [_look_at(folder) for folder in (*_pinned_folders(), *_folders())]
     fitting = [rust for rust in looked if rust.found]
@@ -79,11 +79,7 @@ def find_rust() -> Rust:
 
 
 def install_commands() -> list[list[tuple[str, ...]]]:
-    """Give the ways to install Rust on this machine, best first.
-
-    Returns:
-        Each way is a list of commands; the first way that succeeds is enough.
-    """
+    """Give the ways to install Rust on this machine, best first; each is a list of commands."""
     ways = [[RUSTUP_INSTALL]] if shutil.which("rustup") else []
     if _has_apt() and os.geteuid() == 0:
         update = ("apt-get", "update")
@@ -94,7 +90,7 @@ def install_commands() -> list[list[tuple[str, ...]]]:
 
 
 def install_hint() -> str:
-    """Give the way to get a fitting Rust on this machine, for messages."""
+    """Say how to get a usable Rust on this machine."""
     ways = [f"`{' && '.join(' '.join(command) for command in way)}`" for way in install_commands()]
     if ways:
         return " or ".join(ways)
@@ -114,7 +110,7 @@ def _has_apt() -> bool:
 
 
 def _pinned_folders() -> list[str]:
-    """The folder of the pinned version, where rustup has it."""
+    """Give the folder of the pinned version, if rustup has it."""
     rustup = shutil.which("rustup")
     which = [rustup, "which", "--toolchain", RUST_VERSION, "rustc"] if rustup else None
     rustc = first_line(which) if which else None
@@ -122,10 +118,10 @@ def _pinned_folders() -> list[str]:
 
 
 def _folders() -> list[str]:
-    """Folders of the search path, and the distribution's, that hold both programs."""
+    """Give the folders of the search path and of the distribution that hold both programs."""
     path = os.get_exec_path()
     if sys.platform != "win32":
-        # rustup's folder usually hides the distribution's compiler.
+        # rustup's compiler usually comes first in the search path and hides the distribution's.
         path.append("/usr/bin")
     return [
         folder
@@ -149,22 +145,27 @@ def _look_at(folder: str) -> Rust:
     if not sysroot:
         return Rust(why_not=f"rustc {version} without a sysroot")
     libraries = Path(sysroot) / "lib" / "rustlib"
-    own_linker = any(libraries.glob("*/bin/rust-lld*"))
-    linker = "" if own_linker else next((n for n in _WASM_LINKERS if shutil.which(n)), "")
-    if not own_linker and not linker:
+    own_linker = next(libraries.glob("*/bin/rust-lld*"), None)
+    other_linker = next((name for name in _WASM_LINKERS if shutil.which(name)), "")
+    if not own_linker and not other_linker:
         return Rust(why_not=f"rustc {version} without a linker for wasm")
     has_target = any((libraries / TARGET / "lib").glob("libstd-*.rlib"))
     if not has_target and not (libraries / "src" / "rust" / "library" / "Cargo.lock").exists():
         return Rust(why_not=f"rustc {version} without the target {TARGET}")
-    # rustup's programs choose a compiler anew in each folder: name the one that was looked at.
+    # rustup's programs choose a compiler by the current folder: name the one found here.
     own = str(Path(sysroot) / "bin")
     return Rust(
         cargo=shutil.which("cargo", path=own) or cargo,
         rustc=shutil.which("rustc", path=own) or rustc,
         version=version,
-        label=" ".join([label, *(["-Zbuild-std"] if not has_target else []), linker]).strip(),
+        label=" ".join(
+            filter(
+                None,
+                [label, "" if has_target else "-Zbuild-std", "" if own_linker else other_linker],
+            )
+        ),
         sysroot=sysroot,
-        linker=linker,
+        linker=(str(own_linker), "-flavor", "wasm") if own_linker else (other_linker,),
         build_std=not has_target,
     )
 

@@ -1,4 +1,4 @@
-"""The SDK that codecs are written with: where it is, and a copy of it for editors."""
+"""The SDK for codecs: its folder, and a copy of it for editors."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ SDK_PARTS = ("wit", "c", "rust")
 def sdk_folder() -> Path:
     """Give the folder of the SDK, with `wit`, `c` and `rust` in it.
 
-    It travels inside the package; where the package is used from a clone, it is the clone's.
+    It is in the installed package, or in the clone that the package is used from.
     """
     package = Path(__file__).resolve().parent
     packed = package / "sdk"
@@ -21,14 +21,14 @@ def sdk_folder() -> Path:
 def place_sdk(sdk: Path, folder: Path) -> list[str]:
     """Bring a copy of the SDK up to date, for editors; builds read the SDK itself.
 
-    A file that is as it should be is not written again, so that editors do not read it again.
+    Unchanged files are not written, so that editors do not read them again.
 
     Args:
         sdk: the SDK.
-        folder: where its copy goes.
+        folder: the folder of the copy.
 
     Returns:
-        The files that were there and were not as they should be.
+        The files that existed and differed.
 
     Raises:
         BuildError: when a file cannot be written.
@@ -40,7 +40,7 @@ def place_sdk(sdk: Path, folder: Path) -> list[str]:
     }
     wrong = []
     for path in folder.rglob("*"):
-        # What is behind a link is somebody's, and not to be written either.
+        # The target of a link is not a file of the copy and must not be written.
         if path.is_symlink() or (path.is_file() and path.relative_to(folder) not in wanted):
             wrong.append(path.relative_to(folder))
             path.unlink()

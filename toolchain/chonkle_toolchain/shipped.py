@@ -1,14 +1,14 @@
-"""What chonkle ships itself, beside which a codec of the same name is not found, or not alone."""
+"""The codecs that chonkle ships, and codecs of the same name."""
 
 from collections.abc import Iterator
 
 from chonkle.names import version_key
 from chonkle.storage.store import WasmCodec, bundled_store
-from chonkle_toolchain.lock import Built, read_lock
+from chonkle_toolchain.codecs_lock import Built, read_lock
 
 
 def shipped(codec_id: str, implementation: str) -> list[WasmCodec]:
-    """Give the files that chonkle ships of an implementation; none for most names.
+    """Give the files that chonkle ships of an implementation, if any.
 
     Args:
         codec_id: what it does.
@@ -19,15 +19,14 @@ def shipped(codec_id: str, implementation: str) -> list[WasmCodec]:
 
 
 def clash(name: str, built: Built) -> str:
-    """Say what becomes of a built codec that has the name of one that is shipped.
+    """Describe how a built codec with the name of a shipped one is resolved.
 
     Args:
         name: its implementation.
-        built: what was built of it.
+        built: its entry in the lock.
 
     Returns:
-        A clause; empty where it is picked as any other, or is the one that is shipped, whatever
-        tools built it.
+        A clause; empty when it is resolved like any other, or has the sources of the shipped one.
     """
     if _has_the_shipped_sources(name, built):
         return ""

@@ -1,7 +1,7 @@
-"""Fields of an author's signature that no reader would understand: misspelt ones, and bad values.
+"""Misspelt fields and bad values in an author's signature.
 
-Readers take a signature with fields that they do not know, so that there can be more of them one
-day. Whoever writes one means the fields that there are.
+Readers ignore unknown fields, so that later versions can add some. An author means the fields that
+exist.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,16 +21,16 @@ _FIELDS = (
 )  # fmt: skip
 _FLAGS = ("deterministic", "lossless")
 _SIZE_KINDS = ("fixed", "bounded", "unbounded")
-# Of 1 for the same; `licence` and `determinstic` are nearer.
+# 1 for equal names; `licence` and `determinstic` are nearer.
 _NEAR = 0.8
 
 
 def demand_known_fields(signature: Signature, *, what: str) -> None:
-    """Demand ports without a field that means nothing, and values that mean something.
+    """Require known fields in ports, and valid values.
 
     Args:
         signature: the signature.
-        what: where it came from, for messages.
+        what: its origin, for messages.
 
     Raises:
         SignatureError: naming the field.
@@ -59,11 +59,11 @@ def demand_known_fields(signature: Signature, *, what: str) -> None:
 
 
 def misspelt(signature: Signature) -> Iterator[str]:
-    """Find fields that are written almost as one that there is.
+    """Find fields with almost the name of a known one.
 
     Yields:
-        What each may have been meant to be.
+        A suggestion for each.
     """
     for name in sorted(signature.document.keys() - {*_FIELDS}):
         for meant in get_close_matches(name, _FIELDS, n=1, cutoff=_NEAR):
-            yield f"`{name}` in the signature means nothing: `{meant}`?"
+            yield f"unknown field `{name}` in the signature: did you mean `{meant}`?"

@@ -1,4 +1,4 @@
-"""Copies of sources for builds, which then can read nothing that the fingerprint does not name."""
+"""Copies of sources for builds, which so read only files that the fingerprint covers."""
 
 import os
 import shutil
@@ -8,11 +8,11 @@ from chonkle_toolchain.recipe import Recipe, source_files
 
 
 def stage_codec(recipe: Recipe, target: Path) -> None:
-    """Copy a codec's sources, and what it shares to where it names that.
+    """Copy a codec's sources, shared ones included.
 
     Args:
         recipe: the codec.
-        target: where its folder goes; what is shared goes beside it.
+        target: the copy of its folder; shared folders go beside it.
     """
     for path in recipe.files():
         _copy(recipe.folder / path, Path(os.path.normpath(target / path)))

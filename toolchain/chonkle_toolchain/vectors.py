@@ -2,8 +2,8 @@
 
 A vector is a JSON file in the codec's folder, `vectors/<case>.json`:
 
-    made_by      what computed the expected side, with versions
-    directions   which directions must give exactly the other side
+    made_by      the program that computed the expected side, with versions
+    directions   the directions that must give exactly the other side
     inputs       ports of the encoded form and parameters: {"base64": ...} or {"json": ...}
     outputs      ports of the decoded form, in the same way
 """
@@ -19,14 +19,14 @@ from chonkle.errors import BuildError, CodecError, CodecTrap, LimitExceeded, off
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.signature import DIRECTIONS, Direction, Signature
 from chonkle.formats.values import encode_scalar, shown
+from chonkle_toolchain.direct_call import call
 from chonkle_toolchain.documents import read_document
-from chonkle_toolchain.guest import call
 from chonkle_toolchain.recipe import Recipe
 
-# The data that it holds may be large.
+# A vector may hold large data.
 _SIZE_MAX_BYTES = 64 << 20
 _SUFFIX = ".json"
-# Of 1 for the same; `.jsn` is nearer.
+# 1 for equal suffixes; `.jsn` is nearer.
 _NEAR = 0.8
 _FIELDS = ("made_by", "directions", "inputs", "outputs")
 _SHOWN_BYTES = 8
@@ -40,11 +40,11 @@ class Vector:
     """One golden vector.
 
     Attributes:
-        case: what it shows, the file's name.
-        made_by: what computed it.
+        case: its case, the file's name.
+        made_by: the program that computed it.
         directions: the directions that must give exactly the other side.
-        inputs: the encoded form and the parameters, as they travel.
-        outputs: the decoded form, as it travels.
+        inputs: the encoded form and the parameters, as bytes of ports.
+        outputs: the decoded form, as bytes of ports.
     """
 
     case: str
@@ -54,8 +54,8 @@ class Vector:
     outputs: Mapping[str, bytes]
 
     def given(self, direction: Direction, signature: Signature) -> dict[str, bytes]:
-        """Give what goes in, in a direction."""
-        # A name that stands on both sides, such as `bytes`, means the side that goes in.
+        """Give the inputs of a direction."""
+        # A name of both sides, such as `bytes`, means the side that goes in.
         known = (
             {**self.outputs, **self.inputs}
             if direction == "decode"
@@ -64,20 +64,20 @@ class Vector:
         return {name: known[name] for name in signature.takes(direction) if name in known}
 
     def expected(self, direction: Direction, signature: Signature) -> dict[str, bytes]:
-        """Give what must come out, in a direction."""
+        """Give the expected outputs of a direction."""
         known = self.outputs if direction == "decode" else self.inputs
         return {name: known[name] for name in signature.gives(direction) if name in known}
 
     def check(self, direction: Direction, signature: Signature, call: Call) -> None:
-        """Demand what the vector says of a codec.
+        """Require that a codec agrees with the vector.
 
         Args:
-            direction: in which of its directions.
+            direction: the direction.
             signature: the codec's.
             call: runs the codec.
 
         Raises:
-            BuildError: when it gives something else, or fails.
+            BuildError: when it fails, or its outputs differ.
         """
         for side, ports, known in (
             ("input", self.inputs, signature.inputs),
@@ -124,13 +124,13 @@ def read_vector_files(folder: Path) -> list[Vector]:
     """Read the golden vectors in a folder.
 
     Args:
-        folder: where they are; it need not exist.
+        folder: the folder; it need not exist.
 
     Returns:
         The vectors, sorted by case.
 
     Raises:
-        BuildError: when one is malformed, or lies where none is looked for.
+        BuildError: when one is malformed, or misplaced.
     """
     return [
         parse_vector(
@@ -143,20 +143,20 @@ def read_vector_files(folder: Path) -> list[Vector]:
 
 
 def read_vector_texts(folder: Path) -> list[tuple[str, bytes]]:
-    """Read the files of the golden vectors in a folder, whatever is in them.
+    """Read the files of the golden vectors in a folder, without parsing them.
 
     Args:
-        folder: where they are; it need not exist.
+        folder: the folder; it need not exist.
 
     Returns:
         Case and text of each, sorted by case.
 
     Raises:
-        BuildError: when one cannot be read, or lies where none is looked for.
+        BuildError: when one cannot be read, or is misplaced.
     """
     for path in sorted(folder.rglob("*")):
         is_meant = get_close_matches(path.suffix.lower(), [_SUFFIX], cutoff=_NEAR)
-        # A vector that nobody reads would be taken for one that is kept.
+        # A misplaced vector would silently not be checked.
         if is_meant and (path.parent != folder or path.suffix != _SUFFIX):
             raise BuildError(
                 f"{path}: no golden vector", expected=str(folder / path.with_suffix(_SUFFIX).name)
@@ -172,14 +172,14 @@ def _path(folder: Path, case: str) -> str:
 
 
 def verify(recipe: Recipe, wasm: bytes) -> int:
-    """Demand that a codec gives what its golden vectors say.
+    """Require that a codec agrees with its golden vectors.
 
     Args:
         recipe: the codec.
         wasm: the core module or component.
 
     Returns:
-        How many answers were compared.
+        The number of calls that were compared.
 
     Raises:
         BuildError: naming the first vector that it fails.
@@ -193,12 +193,12 @@ def verify(recipe: Recipe, wasm: bytes) -> int:
 
 
 def shown_ports(ports: Mapping[str, bytes], *, beside: Mapping[str, bytes] | None = None) -> str:
-    """Write ports for a message: names, sizes and some bytes.
+    """Format ports for a message: names, sizes and some bytes.
 
     Args:
-        ports: what is written.
-        beside: what it differs from; of a port that does, the bytes are those around the first
-            byte that is another, which stands in brackets.
+        ports: the ports.
+        beside: the ports to compare with; where a port differs, the bytes around the first
+            different one are shown, with that one in brackets.
     """
     others = beside or {}
     shown = (
@@ -224,8 +224,8 @@ def parse_vector(document: object, *, case: str, what: str) -> Vector:
 
     Args:
         document: the parsed JSON.
-        case: what it shows.
-        what: where it is from, for messages.
+        case: its case.
+        what: its origin, for messages.
 
     Raises:
         BuildError: when it is malformed.

@@ -6,22 +6,15 @@ from pathlib import Path
 from chonkle.errors import BuildError
 from chonkle.formats.component_binary import read_interface
 from chonkle.formats.signature import embed_signature
+from chonkle_toolchain.abi import CORE_FUNCTIONS, INTERFACE, Abi
 from chonkle_toolchain.process import run
-from chonkle_toolchain.recipe import Abi, Language, Recipe
+from chonkle_toolchain.recipe import Language, Recipe
 
 WORLD = "codec"
-# WebAssembly 2.0, which has SIMD: what every runtime of today takes, and nothing newer.
+# WebAssembly 2.0, which has SIMD: every current runtime takes it.
 VALIDATE_FLAGS = ("--features=-all,wasm2,component-model",)
 
-CORE_EXPORTS = {
-    "memory": "",
-    "alloc": "(i32) -> i32",
-    "dealloc": "(i32, i32) -> ()",
-    "encode": "(i32, i32) -> i64",
-    "decode": "(i32, i32) -> i64",
-    "last_error": "() -> i64",
-}
-COMPONENT_EXPORTS = {"chonkle:codec/transform@0.1.0": ""}
+_EXPORTS = {"core": {"memory": "", **CORE_FUNCTIONS}, "component": {INTERFACE: ""}}
 _OPTIONAL_EXPORTS = {"_initialize"}
 _HINTS: dict[Language, str] = {
     "c": "define `chonkle_encode` and `chonkle_decode`, and export nothing",
@@ -35,7 +28,7 @@ def wrap(module: bytes, *, recipe: Recipe, abi: Abi, wit: Path, wasm_tools: Sequ
     Args:
         module: the linked core module, with the exports of its ABI.
         recipe: the codec.
-        abi: what to make of it.
+        abi: the ABI.
         wit: the folder of the WIT package.
         wasm_tools: how to run wasm-tools.
 
@@ -46,29 +39,41 @@ def wrap(module: bytes, *, recipe: Recipe, abi: Abi, wit: Path, wasm_tools: Sequ
         BuildError: when it imports anything, or exports something else than its ABI.
     """
     what = f"making the {abi} of `{recipe.name}`"
+
+    def tool(*arguments: str | Path, stdin: bytes) -> bytes:
+        return run([*wasm_tools, *arguments], what=what, stdin=stdin)
+
+    stripped = tool("strip", "--all", stdin=module)
+    made = compact(stripped, wasm_tools=wasm_tools, what=what)
     if abi == "component":
-        embedded = run(
-            [*wasm_tools, "component", "embed", wit, "--world", WORLD], what=what, stdin=module
-        )
-        module = run([*wasm_tools, "component", "new"], what=what, stdin=embedded)
-    stripped = run([*wasm_tools, "strip", "--all"], what=what, stdin=module)
-    artifact = embed_signature(stripped, recipe.signature)
-    run([*wasm_tools, "validate", *VALIDATE_FLAGS], what=what, stdin=artifact)
+        embedded = tool("component", "embed", wit, "--world", WORLD, stdin=made)
+        made = tool("strip", "--all", stdin=tool("component", "new", stdin=embedded))
+    artifact = embed_signature(made, recipe.signature)
+    tool("validate", *VALIDATE_FLAGS, stdin=artifact)
     check_interface(artifact, abi=abi, what=what, hint=_HINTS[recipe.language])
     return artifact
 
 
+def compact(module: bytes, *, wasm_tools: Sequence[str], what: str = "compacting") -> bytes:
+    """Encode each number of a module in as few bytes as it needs, by way of the text format.
+
+    A linker leaves five bytes for each address and function index: a tenth of a small codec.
+    """
+    text = run([*wasm_tools, "print"], what=what, stdin=module)
+    return run([*wasm_tools, "parse"], what=what, stdin=text)
+
+
 def check_interface(artifact: bytes, *, abi: Abi, what: str, hint: str = "") -> None:
-    """Demand that a codec imports nothing and exports its ABI, no more.
+    """Require that a codec imports nothing and exports its ABI and nothing else.
 
     Args:
         artifact: a core module or component.
-        abi: which of the two it should be.
+        abi: its ABI.
         what: what is being done, for the message.
-        hint: how exports come to be there.
+        hint: how to get the exports right.
 
     Raises:
-        BuildError: naming the import, or the export that is missing, wrong or too much.
+        BuildError: naming the import, or an export that is missing, wrong or unexpected.
     """
     interface = read_interface(artifact)
     if interface.imports:
@@ -77,13 +82,13 @@ def check_interface(artifact: bytes, *, abi: Abi, what: str, hint: str = "") -> 
             expected="no import at all: a codec gets memory and time, and no more",
             hint="avoid files, clocks, environment, printing and threads in the source",
         )
-    wanted = CORE_EXPORTS if abi == "core" else COMPONENT_EXPORTS
+    wanted = _EXPORTS[abi]
     exports = {item.name: item.type for item in interface.exports}
     for name, type_ in wanted.items():
         if exports.get(name) != type_:
             raise BuildError(
                 f"{what}: bad export `{name}`",
-                expected=type_ or "to be there",
+                expected=type_ or "an export of that name",
                 got=exports.get(name) or "none",
                 hint=hint,
             )

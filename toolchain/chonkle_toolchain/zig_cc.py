@@ -1,12 +1,13 @@
 """A C compiler and archiver for C inside of crates: Zig's, as Cargo's `cc` crate can run them.
 
 `cc` runs one program with arguments of its own choice; one of them names the target
-`wasm32-unknown-unknown`, which Zig does not know. So a small launcher is put beside the build, and
-this file, run by it, translates the arguments. It imports nothing of the package.
+`wasm32-unknown-unknown`, which Zig does not know. So a launcher beside the build runs this file,
+which translates the arguments. It imports nothing of the package.
 
     zig-cc = PYTHON -I zig_cc.py ZIG... -- cc ARGUMENT...
 """
 
+import shlex
 import stat
 import subprocess
 import sys
@@ -27,15 +28,16 @@ def write_launchers(folder: Path, zig: Sequence[str]) -> dict[str, str]:
         The environment variables that make the `cc` crate use them.
     """
     paths = {}
-    # Without `-I` what stands in a crate's folder could be taken for Python's own modules.
-    command = " ".join(f'"{part}"' for part in (sys.executable, "-I", __file__, *zig))
+    # Without `-I`, modules in a crate's folder could be taken for Python's own.
+    command = (sys.executable, "-I", __file__, *zig, "--")
     for tool in ("cc", "ar"):
         if sys.platform == "win32":
             path = folder / f"zig-{tool}.cmd"
-            text = f"@{command} -- {tool} %*\r\n"
+            quoted = " ".join(f'"{part}"' for part in command).replace("%", "%%")
+            text = f"@{quoted} {tool} %*\r\n"
         else:
             path = folder / f"zig-{tool}"
-            text = f'#!/bin/sh\nexec {command} -- {tool} "$@"\n'
+            text = f'#!/bin/sh\nexec {shlex.join(command)} {tool} "$@"\n'
         path.write_text(text, encoding="utf-8")
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
         paths[tool] = str(path.resolve())
@@ -46,12 +48,12 @@ def write_launchers(folder: Path, zig: Sequence[str]) -> dict[str, str]:
 
 
 def translate(arguments: list[str]) -> list[str]:
-    """Give the arguments of the `cc` crate as Zig wants them."""
+    """Translate the arguments of the `cc` crate for Zig."""
     tool, *rest = arguments
     if tool != "cc":
         return arguments
     kept = [argument for argument in rest if not argument.startswith("--target=")]
-    # Run in the crate's folder, which is somewhere else on every machine.
+    # It runs in the crate's folder, whose path differs between machines.
     return [tool, _TARGET, f"-ffile-prefix-map={Path.cwd()}=.", *kept]
 
 

@@ -30,8 +30,7 @@ static void release(void *data, size_t size) {
     if (size) free(data); /* an empty string or list is not allocated */
 }
 
-__attribute__((export_name("cabi_realloc"))) void *cabi_realloc(void *old, size_t old_size,
-                                                               size_t align, size_t new_size) {
+void *cabi_realloc(void *old, size_t old_size, size_t align, size_t new_size) {
     if (!new_size) return (void *)align;
     void *data = malloc(new_size);
     /* The canonical ABI has no failure here: the host would write to address 0. */
@@ -68,7 +67,7 @@ static bool make_rows(chonkle_call *call, const row *given) {
     return true;
 }
 
-static result *run(row *rows, size_t count, bool is_encoding) {
+static result *component_run(row *rows, size_t count, bool is_encoding) {
     chonkle_call call;
     chonkle_begin(&call);
     current = (result){0};
@@ -90,26 +89,20 @@ static result *run(row *rows, size_t count, bool is_encoding) {
     return &current;
 }
 
-static void finish(result *done) {
+result *component_encode(row *rows, size_t count) __asm__(INTERFACE "encode");
+result *component_decode(row *rows, size_t count) __asm__(INTERFACE "decode");
+void component_encode_done(result *done) __asm__("cabi_post_" INTERFACE "encode");
+void component_decode_done(result *done) __asm__("cabi_post_" INTERFACE "decode");
+
+result *component_encode(row *rows, size_t count) { return component_run(rows, count, true); }
+
+result *component_decode(row *rows, size_t count) { return component_run(rows, count, false); }
+
+void component_encode_done(result *done) {
     free(done->rows);
     free(done->kept);
     chonkle_block_free(done->output);
     *done = (result){0};
 }
 
-__attribute__((export_name(INTERFACE "encode"))) result *component_encode(row *rows, size_t count) {
-    return run(rows, count, true);
-}
-
-__attribute__((export_name(INTERFACE "decode"))) result *component_decode(row *rows, size_t count) {
-    return run(rows, count, false);
-}
-
-__attribute__((export_name("cabi_post_" INTERFACE "encode"))) void post_encode(result *done) {
-    finish(done);
-}
-
-__attribute__((export_name("cabi_post_" INTERFACE "decode"))) void post_decode(result *done) {
-    finish(done);
-}
-
+void component_decode_done(result *done) { component_encode_done(done); }

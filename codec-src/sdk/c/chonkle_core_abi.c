@@ -9,14 +9,12 @@
  */
 #include "chonkle_internal.h"
 
-#define EXPORT(name) __attribute__((export_name(#name))) name
-
 /* Blocks from `alloc` with a result in place, which begins where the input's data was. */
 static chonkle_block *results_inside;
 
-uint32_t EXPORT(alloc)(uint32_t size) { return (uintptr_t)chonkle_block_allocate(size); }
+uint32_t alloc(uint32_t size) { return (uintptr_t)chonkle_block_allocate(size); }
 
-void EXPORT(dealloc)(uint32_t address, uint32_t size) {
+void dealloc(uint32_t address, uint32_t size) {
     (void)size;
     void *data = (void *)(uintptr_t)address;
     for (chonkle_block **link = &results_inside; *link; link = &(*link)->next) {
@@ -32,7 +30,7 @@ static uint64_t packed(const void *data, size_t size) {
     return (uint64_t)(uintptr_t)data << 32 | (uint32_t)size;
 }
 
-uint64_t EXPORT(last_error)(void) { return packed(chonkle_error_text, chonkle_error_size); }
+uint64_t last_error(void) { return packed(chonkle_error_text, chonkle_error_size); }
 
 /* Read `u32 count, { u32 name_len, name, u32 data_len, data }*`. */
 static bool read_inputs(chonkle_call *call, uint8_t *start, size_t size) {
@@ -90,7 +88,7 @@ static uint64_t result_in_place(chonkle_call *call, uint8_t *input) {
     return packed(result, header + size);
 }
 
-static uint64_t run(uint8_t *input, size_t size, bool is_encoding) {
+static uint64_t core_run(uint8_t *input, size_t size, bool is_encoding) {
     chonkle_call call;
     chonkle_begin(&call);
     const chonkle_block *block = chonkle_block_of(input);
@@ -104,6 +102,6 @@ static uint64_t run(uint8_t *input, size_t size, bool is_encoding) {
     return result;
 }
 
-uint64_t EXPORT(encode)(uint8_t *input, size_t size) { return run(input, size, true); }
+uint64_t encode(uint8_t *input, size_t size) { return core_run(input, size, true); }
 
-uint64_t EXPORT(decode)(uint8_t *input, size_t size) { return run(input, size, false); }
+uint64_t decode(uint8_t *input, size_t size) { return core_run(input, size, false); }

@@ -1,4 +1,4 @@
-/* The whole SDK, for one ABI, as one translation unit.
+/* The whole SDK as one translation unit, with both ABIs: a link exports one and drops the other.
  *
  * It runs a few hundred instructions per call, however large the data. So it is compiled for size,
  * unlike the codec, and as one unit, which lets the compiler inline what is used once. */
@@ -20,12 +20,7 @@
 #include "chonkle_text.c"
 #include "chonkle_dtype.c"
 
-#if defined CHONKLE_CORE_ABI
 #include "chonkle_core_abi.c"
-#elif defined CHONKLE_COMPONENT_ABI
 #include "chonkle_component_abi.c"
-#else
-#error "the toolchain defines one of CHONKLE_CORE_ABI and CHONKLE_COMPONENT_ABI"
-#endif
 
 #pragma clang attribute pop

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from chonkle_toolchain.recipe import Abi, find_recipes
+from chonkle_toolchain.abi import Abi
+from chonkle_toolchain.recipe import find_recipes
 from chonkle_toolchain.vectors import read_vectors, verify
 
 ROOT = Path(__file__).parents[3]

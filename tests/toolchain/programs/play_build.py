@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 from chonkle_toolchain import build as build_module
+from chonkle_toolchain.abi import ABIS, Abi
 from chonkle_toolchain.build import Folders, build
-from chonkle_toolchain.make import ABIS
-from chonkle_toolchain.recipe import Abi, Recipe
+from chonkle_toolchain.recipe import Recipe
 from chonkle_toolchain.sdk import sdk_folder
 from chonkle_toolchain.tools import Tool, Tools
 

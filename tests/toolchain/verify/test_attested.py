@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from chonkle_toolchain.attachments import PROVENANCE_TYPE, provenance_attachment
-from chonkle_toolchain.lock import read_lock
+from chonkle_toolchain.codecs_lock import read_lock
 from chonkle_toolchain.verify.attested import Demands, check_file, check_published
 from chonkle_toolchain.verify.report import Check
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from chonkle_toolchain.abi import Abi
 from chonkle_toolchain.build import Folders, build
-from chonkle_toolchain.recipe import Abi
 from chonkle_toolchain.sdk import sdk_folder
 from chonkle_toolchain.tools import Tools
 from chonkle_toolchain.verify import verify_wasm

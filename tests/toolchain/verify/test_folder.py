@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from chonkle_toolchain.codecs_lock import Artifact, Built, Lock, read_lock, write_lock
 from chonkle_toolchain.fingerprint import Fingerprint, vectors_digest
-from chonkle_toolchain.lock import Artifact, Built, Lock, read_lock, write_lock
 from chonkle_toolchain.recipe import read_recipe
 from chonkle_toolchain.verify import Report, verify_file, verify_folder
 

@@ -10,7 +10,7 @@ from chonkle.cli.output import print_json, print_lines
 from chonkle_toolchain.build import Folders
 from chonkle_toolchain.build import build as build_codecs
 from chonkle_toolchain.cli import options
-from chonkle_toolchain.report import outcome_line, summary_line
+from chonkle_toolchain.cli.lines import outcome_line, summary_line
 from chonkle_toolchain.sdk import sdk_folder
 from chonkle_toolchain.tools import Tools
 
@@ -45,13 +45,13 @@ def build(
       chonkle build codecs zlib-rs --output built
       chonkle build --check
     """
-    with options.running_tools():
+    with options.running_tools() as step:
         outcomes = build_codecs(
             folders_of(folder, output=output, build_dir=build_dir),
             tools=Tools(),
             names=names,
             check=check,
-            begin=options.show_begun,
+            step=step,
             report=lambda outcome: None if as_json else print_lines(outcome_line(outcome)),
             say=lambda line: print_lines(*line.splitlines(), err=True),
         )
@@ -66,11 +66,11 @@ def build(
 def folders_of(
     folder: Path, *, output: Path | None = None, build_dir: Path | None = None
 ) -> Folders:
-    """Give where the build of a folder reads and writes.
+    """Give the folders of a build.
 
     Args:
         folder: a codec's folder, or a folder of them.
-        output: where the built files go, instead of into it.
-        build_dir: where compilers work, instead of in it.
+        output: where the built files go; `codec` in it by default.
+        build_dir: the build root; `build` in it by default.
     """
     return Folders(folder, output or folder / "codec", build_dir or folder / "build", sdk_folder())

@@ -1,9 +1,11 @@
-"""Options that several commands share, and what they stand for."""
+"""Options and output that several commands share."""
 
 import contextlib
+import functools
 import os
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import indent
 
@@ -37,7 +39,7 @@ class PathOrReference(click.ParamType["Path | str"]):
 
 
 class JsonList:
-    """A JSON list that is printed item by item, for who waits; nothing before there is one."""
+    """A JSON list that is printed item by item as they come; nothing before the first."""
 
     def __init__(self) -> None:
         self._is_begun = False
@@ -53,18 +55,43 @@ class JsonList:
         click.echo("\n]")
 
 
-def show_begun(name: str) -> None:
-    """Tell who watches what takes so long; the first build in C takes half a minute."""
-    if sys.stderr is not None and sys.stderr.isatty():
-        print_lines(f"building {name}", err=True)
+class Progress:
+    """Says on a terminal what a command is doing, where that takes more than a second.
+
+    Args of the constructor:
+        delay_s: how long a step may take before it is named.
+    """
+
+    def __init__(self, delay_s: float = 1.0) -> None:
+        self._delay_s = delay_s
+        self._timer: threading.Timer | None = None
+
+    def step(self, what: str) -> None:
+        """Begin a step; the one before it is over."""
+        self.close()
+        if sys.stderr is not None and sys.stderr.isatty():
+            say = functools.partial(print_lines, what, err=True)
+            self._timer = threading.Timer(self._delay_s, say)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def close(self) -> None:
+        """End the last step. Idempotent."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 @contextlib.contextmanager
-def running_tools() -> Iterator[None]:
-    """Let a tool that fails speak for itself, and end tools with the command that runs them."""
-    with terminable():
+def running_tools() -> Iterator[Callable[[str], None]]:
+    """Show progress and the messages of a tool that fails, and end tools with the command.
+
+    Yields:
+        A function to call with each step that begins.
+    """
+    with terminable(), contextlib.closing(Progress()) as progress:
         try:
-            yield
+            yield progress.step
         except ToolError as failure:
             print_lines(*failure.said.splitlines(), err=True)
             raise

@@ -9,7 +9,7 @@ import click
 from chonkle.cli.output import print_json, print_lines
 from chonkle_toolchain.cli import options
 from chonkle_toolchain.cli.build import folders_of
-from chonkle_toolchain.report import reproduction_lines
+from chonkle_toolchain.cli.lines import reproduction_lines
 from chonkle_toolchain.reproduce import reproduce as reproduce_codecs
 from chonkle_toolchain.tools import Tools
 

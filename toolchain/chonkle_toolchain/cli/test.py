@@ -11,7 +11,7 @@ from chonkle.settings import read_compile_limits
 from chonkle_toolchain.build import build
 from chonkle_toolchain.cli import options
 from chonkle_toolchain.cli.build import folders_of
-from chonkle_toolchain.report import outcome_line
+from chonkle_toolchain.cli.lines import outcome_line
 from chonkle_toolchain.tools import Tools
 from chonkle_toolchain.verify import Report, verify_folder
 
@@ -35,11 +35,11 @@ def test(folder: Path, *, as_json: bool) -> None:
         if not as_json:
             print_lines(*report.lines(every=True))
 
-    with options.running_tools():
+    with options.running_tools() as step:
         outcomes = build(
             folders_of(folder),
             tools=Tools(),
-            begin=options.show_begun,
+            step=step,
             report=lambda outcome: None if as_json else print_lines(outcome_line(outcome)),
             say=lambda line: print_lines(*line.splitlines(), err=True),
         )

@@ -7,8 +7,8 @@ import click
 
 from chonkle.cli.output import print_json, print_lines
 from chonkle_toolchain.cli import options
+from chonkle_toolchain.cli.lines import tool_lines
 from chonkle_toolchain.install import install_missing
-from chonkle_toolchain.report import tool_lines
 from chonkle_toolchain.tools import Tools
 
 

@@ -20,8 +20,8 @@ from chonkle.oci.model import ArtifactReference, Descriptor, parse_manifest
 from chonkle.oci.repository import Repository
 from chonkle.policy import Candidate, Origin, Policy
 from chonkle_toolchain.attachments import BUILD_TYPE, PREDICATE_TYPE, PROVENANCE_TYPE
+from chonkle_toolchain.codecs_lock import Built
 from chonkle_toolchain.documents import read_document
-from chonkle_toolchain.lock import Built
 from chonkle_toolchain.verify.report import Check, CheckFailed, NotApplicable, carry_out
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Whether a codec gives the right bytes, gives them again, and gives them in both of its forms."""
+"""Checking that a codec gives the right bytes, every time, in both of its forms."""
 
 from collections.abc import Iterable, Mapping
 
@@ -6,72 +6,74 @@ from chonkle.errors import CodecError
 from chonkle.formats.signature import Direction
 from chonkle.storage.store import WasmCodec
 from chonkle_toolchain.vectors import shown_ports
-from chonkle_toolchain.verify.bench import OpenCodec, Ports, Refusal, Reply, doing
-from chonkle_toolchain.verify.examples import (
+from chonkle_toolchain.verify.codec_under_test import CodecUnderTest, Tried, outcome_of
+from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
+from chonkle_toolchain.verify.round_trip import (
+    RoundTrip,
     Setting,
-    Trip,
     decode_again,
     loss,
+    round_trip,
     settings,
-    travel,
     usual_size,
 )
-from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
+from chonkle_toolchain.verify.runner import OpenCodec, Ports, Refusal, Reply, doing
 from chonkle_toolchain.verify.samples import CONTENTS
-from chonkle_toolchain.verify.subject import Subject, Tried, outcome_of
 
-# No byte, and one, are the same in every kind of data.
+# Data of 0 and 1 bytes are tried with one kind of content only.
 _SMALL = (0, 1)
 _ODD = 1021
 _LARGE = 1 << 20
 _LARGE_WHEN_SLOW = 1 << 14
 # A lossy codec may change data once, and not for ever.
-_TRIPS_MAX = 8
+_ROUND_TRIPS_MAX = 8
 
 
-def check_golden_vectors(subject: Subject) -> str:
-    """Demand what the golden vectors say."""
-    if not subject.vectors:
+def check_golden_vectors(tested: CodecUnderTest) -> str:
+    """Require that the codec agrees with its golden vectors."""
+    if not tested.vectors:
         raise NotApplicable("no golden vectors were given")
 
     def call(direction: Direction, ports: Ports) -> Ports:
-        reply = subject.call(direction, ports)
+        reply = tested.call(direction, ports)
         if isinstance(reply, Refusal):
             raise CodecError(reply.words)
         return reply
 
     compared = 0
-    for vector in subject.vectors:
+    for vector in tested.vectors:
         for direction in vector.directions:
-            vector.check(direction, subject.signature, call)
+            vector.check(direction, tested.signature, call)
             compared += 1
-    return f"{compared} answers to {len(subject.vectors)} vectors"
+    return f"{compared} answers to {len(tested.vectors)} vectors"
 
 
-def check_round_trip(subject: Subject) -> str:
-    """Demand that decoding gives back what was encoded."""
-    if set(subject.directions) != {"encode", "decode"}:
+def check_round_trip(tested: CodecUnderTest) -> str:
+    """Require that decoding gives back what was encoded."""
+    if set(tested.directions) != {"encode", "decode"}:
         raise NotApplicable("the signature offers one direction only")
-    comes_back = subject.signature.gives("decode").keys()
+    comes_back = tested.signature.gives("decode").keys()
     found = [
         trip
-        for trip in _trips(subject)
+        for trip in _round_trips(tested)
         if not isinstance(trip.encoded, Refusal) and comes_back & trip.given.keys()
     ]
     guessed = 0
     for trip in found:
-        lost = loss(subject, trip)
+        lost = loss(tested, trip)
         if lost and trip.is_guessed:
             guessed += 1
         elif lost:
-            if subject.signature.document.get("lossless", True) is not False:
+            if tested.signature.document.get("lossless", True) is not False:
                 raise CheckFailed(
                     f"decoding what encoding {shown_ports(trip.given)} gave: {lost}",
                     hint="if the codec is to lose something, its signature says `lossless: false`",
                 )
-            _demand_to_settle(subject, trip, lost)
+            _demand_to_settle(tested, trip, lost)
     if not found:
-        raise NotApplicable("encoding refuses whatever is tried, or takes nothing that comes back")
+        raise NotApplicable(
+            "encoding refuses every input that was tried, or takes nothing that decoding gives back"
+        )
     if guessed == len(found):
         raise NotApplicable(
             "decoding takes a value that encoding does not give, and none was found"
@@ -79,92 +81,93 @@ def check_round_trip(subject: Subject) -> str:
     return f"{len(found) - guessed} times"
 
 
-def check_determinism(subject: Subject) -> str:
-    """Demand the same answers again, from the same instance and from a fresh one."""
-    if not subject.tried:
-        raise NotApplicable("no call was answered or refused")
-    if not subject.is_deterministic:
+def check_determinism(tested: CodecUnderTest) -> str:
+    """Require the same outputs again, from the same instance and from a fresh one."""
+    if not tested.tried:
+        raise NotApplicable("no call was made")
+    if not tested.is_deterministic:
         raise NotApplicable("the signature says that it is not deterministic")
-    for example in subject.examples:
+    for example in tested.examples:
         for _ in range(2):
-            reply = subject.opened.call(example.direction, example.ports, what="again")
+            reply = tested.opened.call(example.direction, example.ports, what="again")
             if reply != example.answer:
                 raise CheckFailed(
                     f"{doing(example.direction, '')} the same again gives another answer",
                     expected=_shown(example.answer, beside=reply),
                     got=_shown(reply, beside=example.answer),
                 )
-    fresh = subject.bench.open(subject.file)
-    # Backwards, so that what was left behind in memory is something else at each call.
-    for call, reply in _replayed(reversed(subject.tried), fresh):
+    fresh = tested.runner.open(tested.file)
+    # Backwards, so that each call finds other remains in memory than the first time.
+    for call, reply in _replayed(reversed(tested.tried), fresh):
         raise CheckFailed(
             f"{doing(call.direction, '')} {shown_ports(call.ports)} gives another answer in a fresh"
             " instance",
             got=_shown(reply),
         )
-    return f"{len(subject.tried)} calls"
+    return f"{len(tested.tried)} calls"
 
 
-def check_both_forms(subject: Subject) -> str:
-    """Demand that core module and component give the same for everything that was tried."""
-    if subject.partner is None:
+def check_both_forms(tested: CodecUnderTest) -> str:
+    """Require that core module and component give the same for everything that was tried."""
+    if tested.partner is None:
         raise NotApplicable("no other form was given")
-    partner = WasmCodec.from_bytes(subject.partner, "the other form")
-    if partner.kind == subject.file.kind:
-        raise CheckFailed(f"the other form is no other: it is a {partner.kind} binary too")
-    if partner.signature.to_json() != subject.signature.to_json():
+    partner = WasmCodec.from_bytes(tested.partner, "the other form")
+    if partner.kind == tested.file.kind:
+        raise CheckFailed(f"the other form is of the same kind: it is a {partner.kind} binary too")
+    if partner.signature.to_json() != tested.signature.to_json():
         raise CheckFailed(f"the signature differs from that of the {partner.kind} form")
-    if not subject.tried:
-        raise NotApplicable("no call was answered or refused")
-    other = subject.bench.open(partner)
-    for call, reply in _replayed(subject.tried, other):
-        own = subject.opened.call(call.direction, call.ports)
+    if not tested.tried:
+        raise NotApplicable("no call was made")
+    other = tested.runner.open(partner)
+    for call, reply in _replayed(tested.tried, other):
+        own = tested.opened.call(call.direction, call.ports)
         raise CheckFailed(
             f"the two forms differ, {doing(call.direction, '')} {shown_ports(call.ports)}",
-            expected=f"{_shown(own, beside=reply)}, as from the {subject.file.kind} form",
+            expected=f"{_shown(own, beside=reply)}, as from the {tested.file.kind} form",
             got=f"{_shown(reply, beside=own)}, from the {partner.kind} form",
         )
-    return f"{len(subject.tried)} calls"
+    return f"{len(tested.tried)} calls"
 
 
-def _trips(subject: Subject) -> Iterable[Trip]:
-    """Encode and decode the golden vectors' data, and generated data of many sizes."""
-    signature = subject.signature
-    for vector in subject.vectors:
+def _round_trips(tested: CodecUnderTest) -> Iterable[RoundTrip]:
+    """Encode and decode the data of golden vectors, and generated data of many sizes."""
+    signature = tested.signature
+    for vector in tested.vectors:
         given = vector.given("encode", signature)
-        encoded = subject.call("encode", given, what=f"the golden vector `{vector.case}`")
+        encoded = tested.call("encode", given, what=f"the golden vector `{vector.case}`")
         if isinstance(encoded, Refusal):
             continue
         known = vector.given("decode", signature)
-        yield decode_again(subject, given, encoded, known=known)
-    for index, setting in enumerate(settings(subject)):
-        yield from _trips_of(subject, setting, is_first=index == 0)
+        yield decode_again(tested, given, encoded, known=known)
+    for index, setting in enumerate(settings(tested)):
+        yield from _round_trips_of(tested, setting, is_first=index == 0)
 
 
-def _trips_of(subject: Subject, setting: Setting, *, is_first: bool) -> Iterable[Trip]:
+def _round_trips_of(
+    tested: CodecUnderTest, setting: Setting, *, is_first: bool
+) -> Iterable[RoundTrip]:
     for size in _SMALL:
-        yield travel(subject, setting, content="random", size=size)
-    large = _LARGE_WHEN_SLOW if subject.is_slow else _LARGE
+        yield round_trip(tested, setting, content="random", size=size)
+    large = _LARGE_WHEN_SLOW if tested.is_slow else _LARGE
     for content in CONTENTS:
-        for size in (_ODD, usual_size(subject), *([large] if is_first else [])):
-            yield travel(subject, setting, content=content, size=size)
+        for size in (_ODD, usual_size(tested), *([large] if is_first else [])):
+            yield round_trip(tested, setting, content=content, size=size)
 
 
-def _demand_to_settle(subject: Subject, trip: Trip, lost: str) -> None:
-    """Demand that a lossy codec, given what it gave, soon loses nothing more."""
-    for _ in range(_TRIPS_MAX):
+def _demand_to_settle(tested: CodecUnderTest, trip: RoundTrip, lost: str) -> None:
+    """Require that a lossy codec loses nothing more after a few round trips."""
+    for _ in range(_ROUND_TRIPS_MAX):
         if trip.decoded is None or isinstance(trip.decoded, Refusal):
             break
         given = {**trip.given, **trip.decoded}
-        encoded = subject.call("encode", given, what="what decoding gave")
+        encoded = tested.call("encode", given, what="what decoding gave")
         if isinstance(encoded, Refusal):
             break
-        trip = decode_again(subject, given, encoded)
-        if not loss(subject, trip):
+        trip = decode_again(tested, given, encoded)
+        if not loss(tested, trip):
             return
     raise CheckFailed(
-        f"what is decoded and encoded again is not the same after {_TRIPS_MAX} times; at first,"
-        f" {lost}",
+        f"{_ROUND_TRIPS_MAX} round trips in a row change the data each time; the first: {lost}",
         expected="a lossy codec to lose something once",
     )
 
@@ -172,7 +175,7 @@ def _demand_to_settle(subject: Subject, trip: Trip, lost: str) -> None:
 def _replayed(
     calls: Iterable[Tried], codec: OpenCodec
 ) -> Iterable[tuple[Tried, Mapping[str, bytes] | Refusal]]:
-    """Make calls again, and give those whose outcome differs."""
+    """Repeat calls, and give those whose outcome differs."""
     for call in calls:
         reply = codec.call(call.direction, call.ports, what="again")
         outcome = outcome_of(reply)

@@ -1,38 +1,36 @@
-"""Whether a codec goes on as it began: with the same answers, in the same memory."""
+"""Checking that many calls give the same outputs in the same memory."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import lt
 
 from chonkle.formats.signature import Direction
-from chonkle_toolchain.verify.bench import OpenCodec, Refusal, Reply, doing
+from chonkle_toolchain.verify.codec_under_test import CodecUnderTest, Example, Tried, outcome_of
 from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
-from chonkle_toolchain.verify.subject import Example, Subject, Tried, outcome_of
+from chonkle_toolchain.verify.runner import OpenCodec, Refusal, Reply, doing
 
 _CALLS = 1000
-# 16 bytes are the least that most heaps give away, and over so many calls more than a page.
+# Most heaps allocate at least 16 bytes, which over so many calls are more than a page.
 _SMALL_CALLS = 4200
 _LARGE_CALLS = 4
 _LARGE_BYTES_MAX = 2 << 20
-# Of each call that is refused, however many they are.
+# For each refused call, however many there are.
 _ROUNDS_MIN = 4
 
 
-def check_memory(subject: Subject) -> str:
-    """Demand that calls, answered and refused, give what they gave, and leave memory as it was."""
-    kinds = [
-        kind for direction in subject.directions for kind in _kinds_of_calls(subject, direction)
-    ]
+def check_memory(tested: CodecUnderTest) -> str:
+    """Require that repeated calls, answered and refused, give the same and do not grow memory."""
+    kinds = [kind for direction in tested.directions for kind in _kinds_of_calls(tested, direction)]
     if not kinds:
-        raise NotApplicable("no call is known that it answers")
-    if subject.is_slow:
+        raise NotApplicable("no successful call is known")
+    if tested.is_slow:
         raise NotApplicable(
-            "its memory cannot be seen: it runs through wasmtime's own support for components"
+            "its memory is unknown: it runs through wasmtime's own support for components"
         )
-    before, after = _memory_over_calls(subject, kinds)
+    before, after = _memory_over_calls(tested, kinds)
     if before < after:
-        # Each alone, to say which.
-        leaks = [kind for kind in kinds if lt(*_memory_over_calls(subject, [kind]))]
+        # Each kind alone, to name those that leak.
+        leaks = [kind for kind in kinds if lt(*_memory_over_calls(tested, [kind]))]
         raise CheckFailed(
             f"it leaks: its memory grows, {', '.join(kind.did for kind in leaks or kinds)}",
             expected=f"{before} bytes, as after the first calls",
@@ -43,11 +41,11 @@ def check_memory(subject: Subject) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """Calls to be made one after the other, again and again.
+    """Calls to be repeated.
 
     Attributes:
         direction: their direction.
-        what: what they are, in words behind `encoding` or `decoding`.
+        what: what they are, as words after `encoding` or `decoding`.
         calls: the calls.
         rounds: how often each is made.
     """
@@ -59,48 +57,48 @@ class _Kind:
 
     @property
     def count(self) -> int:
-        """How many calls that is."""
+        """The number of calls."""
         return self.rounds * len(self.calls)
 
     @property
     def warm_up(self) -> int:
-        """How many rounds come before, after which memory should be as large as it gets."""
+        """How many rounds come before, after which memory should grow no more."""
         return max(1, self.rounds // 64)
 
     @property
     def did(self) -> str:
-        """What was done, in words."""
+        """A description of the calls."""
         return f"{doing(self.direction, self.what)} {self.count} times"
 
 
-def _memory_over_calls(subject: Subject, kinds: list[_Kind]) -> tuple[int, int]:
-    """Say how large a fresh instance's memory is after a few calls, and after many more.
+def _memory_over_calls(tested: CodecUnderTest, kinds: list[_Kind]) -> tuple[int, int]:
+    """Give the size of a fresh instance's memory after a few calls, and after many more.
 
     Raises:
-        CheckFailed: when it does not go on to give what it gave.
+        CheckFailed: when a call gives something else than before.
     """
-    codec = subject.bench.open(subject.file)
-    known = [_first_replies(subject, codec, kind) for kind in kinds]
+    codec = tested.runner.open(tested.file)
+    known = [_first_replies(tested, codec, kind) for kind in kinds]
     before = codec.memory_bytes() or 0
     for kind, first in zip(kinds, known, strict=True):
-        _repeat(subject, codec, kind, first, rounds=kind.rounds)
+        _repeat(tested, codec, kind, first, rounds=kind.rounds)
     return before, codec.memory_bytes() or 0
 
 
-def _first_replies(subject: Subject, codec: OpenCodec, kind: _Kind) -> list[Reply]:
-    """Warm an instance up, and say what it gives: what the codec gave before."""
+def _first_replies(tested: CodecUnderTest, codec: OpenCodec, kind: _Kind) -> list[Reply]:
+    """Warm an instance up, and give its replies, which must be the codec's earlier ones."""
     first: list[Reply] = []
     for call in kind.calls:
         reply = codec.call(kind.direction, call.ports, what=kind.what)
-        if subject.is_deterministic and outcome_of(reply) != call.outcome:
+        if tested.is_deterministic and outcome_of(reply) != call.outcome:
             raise _not_the_same(kind, reply)
         first.append(reply)
-    _repeat(subject, codec, kind, first, rounds=kind.warm_up)
+    _repeat(tested, codec, kind, first, rounds=kind.warm_up)
     return first
 
 
 def _repeat(
-    subject: Subject, codec: OpenCodec, kind: _Kind, first: Sequence[Reply], *, rounds: int
+    tested: CodecUnderTest, codec: OpenCodec, kind: _Kind, first: Sequence[Reply], *, rounds: int
 ) -> None:
     for _ in range(rounds):
         for call, wanted in zip(kind.calls, first, strict=True):
@@ -108,7 +106,7 @@ def _repeat(
             if isinstance(reply, Refusal) or isinstance(wanted, Refusal):
                 same = isinstance(reply, Refusal) and isinstance(wanted, Refusal)
             else:
-                same = reply == wanted or not subject.is_deterministic
+                same = reply == wanted or not tested.is_deterministic
             if not same:
                 raise _not_the_same(kind, reply)
 
@@ -124,14 +122,14 @@ def _not_the_same(kind: _Kind, reply: Reply) -> CheckFailed:
     )
 
 
-def _kinds_of_calls(subject: Subject, direction: Direction) -> Iterator[_Kind]:
-    """Give calls that are answered, with little data, some, and much; and all that are refused."""
-    tried = [call for call in subject.tried if call.direction == direction]
+def _kinds_of_calls(tested: CodecUnderTest, direction: Direction) -> Iterator[_Kind]:
+    """Give calls that succeed with little, some and much data, and all refused ones."""
+    tried = [call for call in tested.tried if call.direction == direction]
     answered = sorted((call for call in tried if call.is_answered), key=_size)
     for calls, rounds in (
-        ([call for call in answered if _has_data(subject, call)][:1], _SMALL_CALLS),
-        # Neither an empty one, of which nothing can stay behind, nor one that takes long.
-        (_middle(subject, direction), _CALLS),
+        ([call for call in answered if _has_data(tested, call)][:1], _SMALL_CALLS),
+        # Neither an empty one, which can leak nothing, nor a slow one.
+        (_middle(tested, direction), _CALLS),
         (_largest(answered), _LARGE_CALLS),
     ):
         if calls:
@@ -142,8 +140,8 @@ def _kinds_of_calls(subject: Subject, direction: Direction) -> Iterator[_Kind]:
         yield _Kind(direction, "what it refuses", refused, rounds)
 
 
-def _middle(subject: Subject, direction: Direction) -> list[Tried]:
-    examples = sorted(subject.examples_of(direction), key=_size)
+def _middle(tested: CodecUnderTest, direction: Direction) -> list[Tried]:
+    examples = sorted(tested.examples_of(direction), key=_size)
     middle = examples[len(examples) // 2 :][:1]
     return [Tried(direction, each.ports, outcome_of(each.answer)) for each in middle]
 
@@ -153,8 +151,8 @@ def _largest(answered: list[Tried]) -> list[Tried]:
     return [max(large, key=_size)] if large else []
 
 
-def _has_data(subject: Subject, call: Tried) -> bool:
-    takes = subject.signature.takes(call.direction)
+def _has_data(tested: CodecUnderTest, call: Tried) -> bool:
+    takes = tested.signature.takes(call.direction)
     return any(
         data for name, data in call.ports.items() if name in takes and takes[name].type == "bytes"
     )

@@ -1,4 +1,4 @@
-"""Verifying files: one, those of a codec store, or those of the folder that an author works in."""
+"""Verifying files: one, those of a codec store, or those of an author's folder."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,11 +11,13 @@ from chonkle.formats.wasm_binary import SIZE_MAX_BYTES, Kind
 from chonkle.limits import CompileLimits
 from chonkle.storage.files import read_file
 from chonkle.storage.store import WasmCodec
+from chonkle_toolchain.abi import ABIS
+from chonkle_toolchain.codecs_lock import LOCK_FILE, Artifact, Lock, read_lock
+from chonkle_toolchain.direct_call import COMPILE_LIMITS, LIMITS
 from chonkle_toolchain.fingerprint import vectors_digest
-from chonkle_toolchain.guest import COMPILE_LIMITS, LIMITS
-from chonkle_toolchain.lock import LOCK_FILE, Artifact, Lock, read_lock
-from chonkle_toolchain.recipe import RECIPE_FILE, Abi, Recipe, find_recipes
+from chonkle_toolchain.recipe import RECIPE_FILE, Recipe, find_recipes
 from chonkle_toolchain.vectors import Vector, read_vectors
+from chonkle_toolchain.verify.checks import verify_wasm
 from chonkle_toolchain.verify.report import (
     Check,
     CheckFailed,
@@ -24,11 +26,9 @@ from chonkle_toolchain.verify.report import (
     Report,
     carry_out,
 )
-from chonkle_toolchain.verify.wasm import verify_wasm
 
 _OTHER: Mapping[Kind, Kind] = {"core": "component", "component": "core"}
-_ABIS: tuple[Abi, ...] = ("core", "component")
-# Where `chonkle build` puts what it builds of a folder.
+# The default output folder of `chonkle build`.
 _BUILT = "codec"
 
 
@@ -40,14 +40,14 @@ def verify_file(
     limits: Limits = LIMITS,
     compile_limits: CompileLimits = COMPILE_LIMITS,
 ) -> Report:
-    """Verify one file, and compare it with its other form where that lies beside it.
+    """Verify one file, and compare it with its other form if that is beside it.
 
     Args:
         path: the file; the other form of `NAME.core.wasm` is `NAME.component.wasm`.
         vectors: the codec's golden vectors.
         allowed_imports: what it may import; names, or patterns with `*`.
-        limits: what one call may take.
-        compile_limits: what compiling a codec may take.
+        limits: the limits of one call.
+        compile_limits: the limits of compiling a codec.
 
     Raises:
         BuildError: when it cannot be read.
@@ -75,12 +75,12 @@ def verify_folder(
     """Verify every codec in a folder.
 
     Args:
-        folder: a codec store; or a codec's folder, or a folder with several of those, of which
-            what `chonkle build` has put into `codec` is verified.
-        codec_src: for a codec store, where the codecs' folders are, with the golden vectors.
+        folder: a codec store; or a codec's folder, or a folder with several of those, whose folder
+            `codec` is verified.
+        codec_src: for a codec store, the folder of the codecs' folders, with the golden vectors.
         allowed_imports: what they may import; names, or patterns with `*`.
-        limits: what one call may take.
-        compile_limits: what compiling a codec may take.
+        limits: the limits of one call.
+        compile_limits: the limits of compiling a codec.
         report: told of each file as soon as it is done.
 
     Returns:
@@ -91,7 +91,7 @@ def verify_folder(
             cannot be read.
     """
     store, recipes = find_store(folder, codec_src)
-    # As the runtime finds them: it follows links to folders.
+    # Like the runtime, this follows links to folders.
     paths = [path for path in _visible(store, "*/*") if path.suffix == ".wasm"]
     if not paths:
         hint = f"`chonkle build {folder}` builds them" if store != folder else ""
@@ -102,7 +102,7 @@ def verify_folder(
             expected="files such as `zlib/zlib-rs@1.0.0.core.wasm`",
             hint=hint,
         )
-    # Before any report, which some print at once.
+    # Before the first report, which the caller may print at once.
     vectors = {name: read_vectors(recipe) for name, recipe in recipes.items()}
     listed, about_lock = _read_listed(store, recipes)
     patterns = tuple(allowed_imports)
@@ -112,11 +112,11 @@ def verify_folder(
         report(each)
         reports.append(each)
 
-    # Where there is a lock, whatever lies among codecs should be listed in it.
+    # A lock lists every file in the folders of codecs.
     others = _visible(store, "**/*.wasm") if listed is None else _visible(store, "**/*.wasm", "*/*")
     strays = [path.relative_to(store).as_posix() for path in others if path not in paths]
     done(_about_folder(store, about_lock, listed, recipes, strays))
-    # Shared, so that what is compiled of a file is there when its other form is compared with it.
+    # Shared, so that the other form of a codec finds it compiled.
     with TemporaryDirectory(prefix="chonkle-verify-", ignore_cleanup_errors=True) as cache:
         for path in paths:
             place = _Place(store, path.relative_to(store).as_posix(), listed)
@@ -134,11 +134,11 @@ def verify_folder(
 
 
 def find_store(folder: Path, codec_src: Path | None = None) -> tuple[Path, dict[str, Recipe]]:
-    """Find the codec store that is meant by a folder, and the codecs' own folders.
+    """Find the codec store of a folder, and the codecs' own folders.
 
     Args:
         folder: a codec store, a codec's folder, or a folder with several of those.
-        codec_src: for a codec store, where the codecs' folders are.
+        codec_src: for a codec store, the folder of the codecs' folders.
 
     Returns:
         The store, and the recipes by implementation.
@@ -158,7 +158,7 @@ class _Place:
     Attributes:
         store: the folder.
         file: the file, relative to it, with `/` between.
-        listed: what the lock lists, by file; None where there is none.
+        listed: the files in the lock; None without a lock.
     """
 
     store: Path
@@ -220,7 +220,7 @@ def _check_digest(place: _Place, wasm: bytes) -> str:
 
 def _check_place(place: _Place, codec: WasmCodec | None) -> str:
     if codec is None:
-        raise NotApplicable("it does not say what it is")
+        raise NotApplicable("it has no valid signature")
     wanted = f"{codec.signature.codec_id}/{codec.file_name}"
     if place.file != wanted:
         raise CheckFailed("wrong place in the folder", expected=wanted, got=place.file)
@@ -239,7 +239,7 @@ def _about_folder(
             raise CheckFailed(
                 f"`{strays[0]}` is no codec, or not where one can be", expected="CODEC_ID/FILE.wasm"
             )
-        wanted = {recipe.artifact(abi) for recipe in recipes.values() for abi in _ABIS}
+        wanted = {recipe.artifact(abi) for recipe in recipes.values() for abi in ABIS}
         missing = sorted(
             file for file in wanted | (listed or {}).keys() if not (store / file).is_file()
         )
@@ -255,32 +255,32 @@ def _about_folder(
 def _read_listed(
     store: Path, recipes: Mapping[str, Recipe]
 ) -> tuple[Mapping[str, Artifact] | None, Check]:
-    """Read what the lock lists, by file; and what is to be said of the lock itself."""
+    """Read the files in the lock, and check the lock itself."""
     if not (store / LOCK_FILE).exists():
         outcome: Outcome = "failed" if recipes else "not applicable"
         return None, Check("lock", outcome, f"there is no {LOCK_FILE}")
     try:
         lock = read_lock(store)
     except BuildError as failure:
-        # Nothing is listed in it, so that no file is taken for one that is.
+        # No file counts as listed.
         return {}, Check("lock", "failed", str(failure))
     listed = {
         built.artifact(abi).file: built.artifact(abi)
         for built in lock.codecs.values()
-        for abi in _ABIS
+        for abi in ABIS
     }
     return listed, carry_out("lock", lambda: _check_lock(lock, recipes))
 
 
 def _check_lock(lock: Lock, recipes: Mapping[str, Recipe]) -> str:
-    """Demand a lock that agrees with itself, and whose golden vectors are those that are there."""
+    """Require a consistent lock with the digests of the current golden vectors."""
     for name, built in lock.codecs.items():
         if built.build != built.fingerprint.digest:
             raise CheckFailed(
                 f"what it says `{name}` was built from is not what its `build` is the digest of",
                 hint="take the lock from where it was published, or `chonkle build`",
             )
-        for abi in _ABIS:
+        for abi in ABIS:
             wanted = f"{built.codec_id}/{name}@{built.version}.{abi}.wasm"
             if built.artifact(abi).file != wanted:
                 raise CheckFailed(
@@ -301,7 +301,7 @@ def _check_lock(lock: Lock, recipes: Mapping[str, Recipe]) -> str:
 
 
 def _visible(store: Path, *patterns: str) -> list[Path]:
-    """Give what matches one of the patterns and is not hidden, sorted."""
+    """Give the paths that match one of the patterns and are not hidden, sorted."""
     found = {path for pattern in patterns for path in store.glob(pattern)}
     return sorted(path for path in found if not _is_hidden(path.relative_to(store)))
 

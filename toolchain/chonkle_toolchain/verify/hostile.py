@@ -1,4 +1,4 @@
-"""Whether a codec stands what it should never get."""
+"""Checking that a codec handles malformed input."""
 
 import struct
 from collections.abc import Iterator
@@ -6,53 +6,53 @@ from collections.abc import Iterator
 from chonkle.errors import CodecError, CodecTrap, LimitExceeded
 from chonkle.formats import portmap
 from chonkle.formats.signature import Direction
-from chonkle_toolchain.guest import call_raw
-from chonkle_toolchain.verify.bench import Ports, doing
+from chonkle_toolchain.direct_call import call_raw
+from chonkle_toolchain.verify.codec_under_test import CodecUnderTest, Example
 from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
+from chonkle_toolchain.verify.runner import Ports, doing
 from chonkle_toolchain.verify.samples import damaged, extremes
-from chonkle_toolchain.verify.subject import Example, Subject
 
 _EXAMPLES_MAX = 3
 
 
-def check_bad_input(subject: Subject) -> str:
-    """Demand an answer or words for data that were damaged, and for extreme values."""
-    if not subject.examples:
-        raise NotApplicable("no call is known that it answers")
+def check_bad_input(tested: CodecUnderTest) -> str:
+    """Require outputs or a message for damaged data and extreme values."""
+    if not tested.examples:
+        raise NotApplicable("no successful call is known")
     calls = 0
-    for direction, ports, what in _bad_calls(subject):
-        subject.call(direction, ports, what=what)
+    for direction, ports, what in _bad_calls(tested):
+        tested.call(direction, ports, what=what)
         calls += 1
     if not calls:
         raise NotApplicable("nothing goes in that could be bad")
     return f"{calls} calls"
 
 
-def check_bad_port_maps(subject: Subject) -> str:
-    """Demand that a core module refuses what is no port-map."""
-    if subject.file.kind == "component":
+def check_bad_port_maps(tested: CodecUnderTest) -> str:
+    """Require that a core module refuses malformed port-maps."""
+    if tested.file.kind == "component":
         raise NotApplicable("the port-maps of a component are made by its host")
     calls = 0
-    for direction in subject.directions:
-        for example in subject.examples_of(direction)[:1]:
+    for direction in tested.directions:
+        for example in tested.examples_of(direction)[:1]:
             for what, request in _bad_port_maps(example):
-                _demand_raw_refusal(subject, direction, request, what=f"a port-map {what}")
+                _demand_raw_refusal(tested, direction, request, what=f"a port-map {what}")
                 calls += 1
     if not calls:
-        raise NotApplicable("no call is known that it answers")
+        raise NotApplicable("no successful call is known")
     return f"{calls} port-maps"
 
 
-def _bad_calls(subject: Subject) -> Iterator[tuple[Direction, Ports, str]]:
-    """Give calls with damaged data and with extreme values, and words for them."""
-    for direction in subject.directions:
-        takes = subject.signature.takes(direction)
-        for example in _spread(subject.examples_of(direction), _EXAMPLES_MAX):
+def _bad_calls(tested: CodecUnderTest) -> Iterator[tuple[Direction, Ports, str]]:
+    """Give calls with damaged data and with extreme values, and their descriptions."""
+    for direction in tested.directions:
+        takes = tested.signature.takes(direction)
+        for example in _spread(tested.examples_of(direction), _EXAMPLES_MAX):
             for name, data in example.ports.items():
                 if name in takes and takes[name].type == "bytes":
                     for what, wrong in damaged(data):
                         yield direction, example.with_port(name, wrong), f"with `{name}` {what}"
-        for example in subject.examples_of(direction)[:1]:
+        for example in tested.examples_of(direction)[:1]:
             for name, port in takes.items():
                 for wrong in extremes(port.type):
                     shown = wrong[:40].decode(errors="replace")
@@ -76,17 +76,17 @@ def _bad_port_maps(example: Example) -> Iterator[tuple[str, bytes]]:
 
 
 def _demand_raw_refusal(
-    subject: Subject, direction: Direction, request: bytes, *, what: str
+    tested: CodecUnderTest, direction: Direction, request: bytes, *, what: str
 ) -> None:
     said = None
     try:
-        with subject.bench.on_the_clock():
+        with tested.runner.on_the_clock():
             call_raw(
-                subject.file.wasm,
+                tested.file.wasm,
                 direction,
                 request,
-                limits=subject.bench.limits,
-                compile_limits=subject.bench.compile_limits,
+                limits=tested.runner.limits,
+                compile_limits=tested.runner.compile_limits,
             )
     except CodecError as failure:
         said = str(failure)
@@ -94,12 +94,12 @@ def _demand_raw_refusal(
         raise CheckFailed(f"{doing(direction, what)}: {failure}") from failure
     if said is None:
         raise CheckFailed(f"{doing(direction, what)} gives an answer", expected="a refusal")
-    if not said and subject.has_words:
-        raise CheckFailed(f"{doing(direction, what)}: refused without a word")
+    if not said and tested.has_words:
+        raise CheckFailed(f"{doing(direction, what)}: refused without a message")
 
 
 def _spread[T](items: list[T], count: int) -> list[T]:
-    """Take some of many, from all over."""
+    """Take some of many, evenly."""
     if len(items) <= count:
         return items
     return [items[index * (len(items) - 1) // (count - 1)] for index in range(count)]

@@ -1,26 +1,31 @@
-"""Whether a signature tells the truth about its ports.
+"""Checking that a codec's ports are those of its signature.
 
-Each check starts from calls that the codec answers, changes one port, and looks at what that does.
+Each check starts from calls that succeed, changes one port, and looks at the effect.
 """
 
 from chonkle.formats.signature import DIRECTIONS, Direction, Port
 from chonkle.formats.values import check_scalar, encode_scalar, shown
-from chonkle_toolchain.verify.bench import Refusal, Reply, doing
-from chonkle_toolchain.verify.examples import choices
+from chonkle_toolchain.verify.codec_under_test import (
+    CodecUnderTest,
+    Example,
+    identified,
+    outcome_of,
+)
 from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
+from chonkle_toolchain.verify.round_trip import choices
+from chonkle_toolchain.verify.runner import Refusal, Reply, doing
 from chonkle_toolchain.verify.samples import no_values
-from chonkle_toolchain.verify.subject import Example, Subject, identified, outcome_of
 
 # A name that no codec has, and that a port may have.
 _UNKNOWN = "chonkle-verify-unknown"
 
 
-def check_outputs(subject: Subject) -> str:
-    """Demand that what comes out is what the signature names, with values of its types."""
-    if not subject.examples:
-        raise NotApplicable("no call is known that it answers")
-    for example in subject.examples:
-        gives = subject.signature.gives(example.direction)
+def check_outputs(tested: CodecUnderTest) -> str:
+    """Require outputs that the signature names, with values of their types."""
+    if not tested.examples:
+        raise NotApplicable("no successful call is known")
+    for example in tested.examples:
+        gives = tested.signature.gives(example.direction)
         did = doing(example.direction, "")
         for name in example.answer.keys() - gives.keys():
             raise CheckFailed(f"{did} gives a port `{name}` that the signature does not name")
@@ -30,16 +35,16 @@ def check_outputs(subject: Subject) -> str:
                     raise CheckFailed(f"{did} does not give `{name}`, which the signature names")
             elif port.type != "bytes":
                 check_scalar(example.answer[name], port.type, what=f"{did} gives `{name}`")
-    return f"in {len(subject.examples)} answers"
+    return f"in {len(tested.examples)} answers"
 
 
-def check_required(subject: Subject) -> str:
-    """Demand that a call without a required port is refused in words."""
+def check_required(tested: CodecUnderTest) -> str:
+    """Require that a call without a required port is refused with a message."""
     names = []
-    for examples, name, port in subject.ports_taken():
+    for examples, name, port in tested.ports_taken():
         if port.required:
             names.append(name)
-            subject.demand_refusal(
+            tested.demand_refusal(
                 examples[0].direction,
                 examples[0].without(name),
                 what=f"without `{name}`",
@@ -48,16 +53,16 @@ def check_required(subject: Subject) -> str:
     return _listed(names, none="no port is required")
 
 
-def check_optional(subject: Subject) -> str:
-    """Demand that an optional port may be left out, and may be given."""
+def check_optional(tested: CodecUnderTest) -> str:
+    """Require that an optional port may be left out, and may be given."""
     names, not_given = [], []
-    for examples, name, port in subject.ports_taken():
+    for examples, name, port in tested.ports_taken():
         if port.required:
             continue
         names.append(name)
         direction = examples[0].direction
         refusal = _refused_by_all(
-            subject, direction, [example.without(name) for example in examples], f"without `{name}`"
+            tested, direction, [example.without(name) for example in examples], f"without `{name}`"
         )
         if refusal is not None:
             raise CheckFailed(
@@ -66,12 +71,12 @@ def check_optional(subject: Subject) -> str:
                 got=refusal.words,
             )
         refusal = _refused_by_all(
-            subject,
+            tested,
             direction,
             [
                 example.with_port(name, value)
                 for example in examples
-                for value in _given_first(example, name, choices(subject, name, port))
+                for value in _given_first(example, name, choices(tested, name, port))
             ],
             f"with `{name}`",
         )
@@ -87,18 +92,18 @@ def check_optional(subject: Subject) -> str:
     return _listed(names, none="no port is optional")
 
 
-def check_defaults(subject: Subject) -> str:
-    """Demand that leaving a port out is the same as giving its default."""
+def check_defaults(tested: CodecUnderTest) -> str:
+    """Require that leaving a port out is the same as giving its default."""
     names: list[str] = []
     refused: list[str] = []
-    for examples, name, port in subject.ports_taken():
+    for examples, name, port in tested.ports_taken():
         if port.required or port.default is None:
             continue
         direction, default = examples[0].direction, encode_scalar(port.default)
         compared = 0
         for example in examples:
-            left_out = subject.call(direction, example.without(name), what=f"without `{name}`")
-            given = subject.call(
+            left_out = tested.call(direction, example.without(name), what=f"without `{name}`")
+            given = tested.call(
                 direction, example.with_port(name, default), what=f"with `{name}` at its default"
             )
             if outcome_of(left_out) != outcome_of(given):
@@ -113,41 +118,41 @@ def check_defaults(subject: Subject) -> str:
     return _listed(names, none="no port has a default")
 
 
-def check_directions(subject: Subject) -> str:
-    """Demand that a port of the other direction makes no difference, or is refused.
+def check_directions(tested: CodecUnderTest) -> str:
+    """Require that a port of the other direction has no effect, or is refused.
 
-    And that a direction that the signature does not offer is refused.
+    A direction that the signature does not have must be refused.
     """
     names = []
-    if not subject.examples:
-        raise NotApplicable("no call is known that it answers")
+    if not tested.examples:
+        raise NotApplicable("no successful call is known")
     for direction in DIRECTIONS:
-        if direction not in subject.directions:
-            _demand_no_way_back(subject, direction)
-    for direction in subject.directions:
-        for name, port in _ports_of_the_other(subject, direction).items():
-            for example in subject.examples_of(direction):
+        if direction not in tested.directions:
+            _demand_no_way_back(tested, direction)
+    for direction in tested.directions:
+        for name, port in _ports_of_the_other(tested, direction).items():
+            for example in tested.examples_of(direction):
                 names.append(name)
-                for value in choices(subject, name, port):
+                for value in choices(tested, name, port):
                     what = f"with `{name}`"
-                    reply = subject.call(direction, example.with_port(name, value), what=what)
+                    reply = tested.call(direction, example.with_port(name, value), what=what)
                     if not _same_or_refused(example, reply):
                         raise CheckFailed(
                             f"{doing(direction, what)} at {_value(value)} changes the answer,"
                             " although the signature says that the port does not exist then"
                         )
-    if len(subject.directions) == 1:
-        return f"{subject.directions[0]} only"
+    if len(tested.directions) == 1:
+        return f"{tested.directions[0]} only"
     return _listed(names, none="every port exists in both directions")
 
 
-def check_types(subject: Subject) -> str:
-    """Demand that what is no value of a port's type is refused in words."""
+def check_types(tested: CodecUnderTest) -> str:
+    """Require that an invalid value of a port's type is refused with a message."""
     names = []
-    for examples, name, port in subject.ports_taken():
+    for examples, name, port in tested.ports_taken():
         for wrong in no_values(port.type):
             names.append(name)
-            subject.demand_refusal(
+            tested.demand_refusal(
                 examples[0].direction,
                 examples[0].with_port(name, wrong),
                 what=f"with `{name}` at {_value(wrong)}",
@@ -156,15 +161,15 @@ def check_types(subject: Subject) -> str:
     return _listed(names, none="every port is bytes")
 
 
-def check_unknown_ports(subject: Subject) -> str:
-    """Demand that a port that the signature does not name is ignored always, or refused always."""
-    if not subject.examples:
-        raise NotApplicable("no call is known that it answers")
+def check_unknown_ports(tested: CodecUnderTest) -> str:
+    """Require that an unknown port is always ignored, or always refused."""
+    if not tested.examples:
+        raise NotApplicable("no successful call is known")
     ignores: dict[bool, Direction] = {}
-    for direction in subject.directions:
-        for example in subject.examples_of(direction)[:1]:
+    for direction in tested.directions:
+        for example in tested.examples_of(direction)[:1]:
             ports = example.with_port(_UNKNOWN, b"1")
-            reply = subject.call(direction, ports, what="with an unknown port")
+            reply = tested.call(direction, ports, what="with an unknown port")
             if not _same_or_refused(example, reply):
                 raise CheckFailed(
                     f"{doing(direction, 'with an unknown port')} gives another answer",
@@ -180,12 +185,12 @@ def check_unknown_ports(subject: Subject) -> str:
     return "ignored" if True in ignores else "refused"
 
 
-def _demand_no_way_back(subject: Subject, direction: Direction) -> None:
-    """Demand that what came out in the one direction that is offered goes in, in no other."""
-    parameters = {name for name, port in subject.signature.inputs.items() if port.parameter}
-    for example in subject.examples:
+def _demand_no_way_back(tested: CodecUnderTest, direction: Direction) -> None:
+    """Require that the direction that the signature does not have is refused."""
+    parameters = {name for name, port in tested.signature.inputs.items() if port.parameter}
+    for example in tested.examples:
         known = {name: data for name, data in example.ports.items() if name in parameters}
-        subject.demand_refusal(
+        tested.demand_refusal(
             direction,
             {**known, **example.answer},
             what=f"what {doing(example.direction, '')} gave",
@@ -193,19 +198,19 @@ def _demand_no_way_back(subject: Subject, direction: Direction) -> None:
         )
 
 
-def _ports_of_the_other(subject: Subject, direction: Direction) -> dict[str, Port]:
-    """Give the ports that go in, in the other direction only."""
-    ports = subject.signature.wireable(direction)
+def _ports_of_the_other(tested: CodecUnderTest, direction: Direction) -> dict[str, Port]:
+    """Give the inputs of the other direction only."""
+    ports = tested.signature.wireable(direction)
     return {name: port for name, port in ports.items() if not port.exists(direction)}
 
 
 def _refused_by_all(
-    subject: Subject, direction: Direction, calls: list[dict[str, bytes]], what: str
+    tested: CodecUnderTest, direction: Direction, calls: list[dict[str, bytes]], what: str
 ) -> Refusal | None:
-    """Make calls until one is answered; give the first refusal where none is."""
+    """Make calls until one succeeds; give the first refusal when none does."""
     first = None
     for ports in calls:
-        reply = subject.call(direction, ports, what=what)
+        reply = tested.call(direction, ports, what=what)
         if not isinstance(reply, Refusal):
             return None
         first = first or reply

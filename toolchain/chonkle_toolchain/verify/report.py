@@ -1,4 +1,4 @@
-"""What was found of one file: named checks, each passed, failed, or not applicable."""
+"""The report on one file: named checks, each passed, failed, or not applicable."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -12,11 +12,11 @@ _OUTCOME_WIDTH = len("not applicable")
 
 
 class CheckFailed(ChonkleError):  # noqa: N818 - what was found, and not a failure of ours
-    """A codec does not keep what a check demands."""
+    """A codec does not meet the requirement of a check."""
 
 
 class NotApplicable(ChonkleError):  # noqa: N818 - the same
-    """There is nothing here that a check could look at."""
+    """A check has nothing to look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,9 @@ class Check:
     """One check of one file.
 
     Attributes:
-        name: what was looked at, the same in every report.
-        outcome: how it ended.
-        reason: why, where it did not pass; otherwise what was looked at, in words.
+        name: its name, the same in every report.
+        outcome: the outcome.
+        reason: why it did not pass; otherwise what was looked at.
     """
 
     name: str
@@ -35,11 +35,11 @@ class Check:
 
 
 def carry_out(name: str, check: Callable[[], str]) -> Check:
-    """Carry out a check; whatever is found wrong is its outcome.
+    """Carry out a check; an error is its outcome.
 
     Args:
         name: the check's name.
-        check: does the work, and gives words for what it looked at.
+        check: does the work, and describes what it looked at.
     """
     try:
         return Check(name, "passed", check())
@@ -55,7 +55,7 @@ class Report:
 
     Attributes:
         file: its name.
-        codec: what it says it is, `zlib-rs@1.0.0 (core)`; empty where it does not say.
+        codec: the codec of its signature, `zlib-rs@1.0.0 (core)`; empty without one.
         checks: in the order in which they were carried out.
         seconds: how long they took.
     """
@@ -76,14 +76,14 @@ class Report:
         return tuple(check for check in self.checks if check.outcome == "failed")
 
     def with_checks(self, checks: tuple[Check, ...]) -> "Report":
-        """Give the report with more checks behind the others."""
+        """Give the report with more checks after the others."""
         return replace(self, checks=(*self.checks, *checks))
 
     def lines(self, *, every: bool = False) -> Iterator[str]:
-        """Write the report for people.
+        """Format the report as text.
 
         Args:
-            every: write a line about every check, and not only about those that failed.
+            every: include the checks that did not fail.
 
         Yields:
             A line about the file, and one about each check.
@@ -94,7 +94,7 @@ class Report:
             yield line.rstrip()
 
     def to_json(self) -> dict[str, object]:
-        """Write the report for programs, as a JSON object."""
+        """Format the report as a JSON object."""
         return {
             "file": self.file,
             "codec": self.codec,

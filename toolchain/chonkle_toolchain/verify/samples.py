@@ -1,6 +1,6 @@
-"""What codecs are tried with: generated data, values by type, and what is no value at all.
+"""Inputs for codecs under test: generated data, values by type, and invalid ones.
 
-Everything here is the same in every run.
+They are the same in every run.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ CONTENTS: tuple[Content, ...] = get_args(Content.__value__)
 _WORDS = b"the codec gives back what it was given or says in words why it cannot".split()
 _SMALL_INTEGERS = (1, 2, 4, 8, 0, 16)
 
-# By type, what a parameter may want; first what most are content with.
+# By type, values for parameters; first those that most codecs accept.
 _VALUES: Mapping[PortType, tuple[object, ...]] = {
     "int": (*_SMALL_INTEGERS, -1),
     "uint": _SMALL_INTEGERS,
@@ -26,7 +26,7 @@ _VALUES: Mapping[PortType, tuple[object, ...]] = {
     "uint[]": ([], [1], [4096], [64, 64]),
     "dtype_desc": ("|u1", "<u2", "<f4", "<f8", "|b1", "|S4"),
 }
-# By type, what no codec may take for a value of it.
+# By type, what no codec may accept.
 _NO_VALUES: Mapping[PortType, tuple[object, ...]] = {
     "int": ("1", 1.5, [1]),
     "uint": ("1", 1.5, -1),
@@ -37,7 +37,7 @@ _NO_VALUES: Mapping[PortType, tuple[object, ...]] = {
     "dtype_desc": (1, True),
 }
 _NO_JSON = (b"", b"nothing", b"\xff")
-# By type, values and texts at the edge of what can be written, and beyond.
+# By type, values and texts at the limits of the type, and beyond.
 _INTEGER_TEXTS = tuple(
     str(value).encode()
     for value in (0, -1, 2**31 - 1, 2**31, 2**32, 2**63 - 1, -(2**63), 2**64 - 1, 10**30)
@@ -58,10 +58,10 @@ _EXTREMES: Mapping[PortType, tuple[bytes, ...]] = {
 
 @lru_cache(maxsize=64)
 def generated(content: Content, size: int, *, seed: str = "") -> bytes:
-    """Give data of a kind and size.
+    """Generate data.
 
     Args:
-        content: the kind.
+        content: the kind of data.
         size: in bytes.
         seed: random data of different seeds differ.
     """
@@ -76,32 +76,32 @@ def generated(content: Content, size: int, *, seed: str = "") -> bytes:
 
 
 def values(port_type: PortType) -> tuple[bytes, ...]:
-    """Give values that a parameter may want, as they travel."""
+    """Give values that a parameter may want, as they round_trip."""
     if port_type == "bytes":
         return b"", b"chonkle"
     return tuple(map(encode_scalar, _VALUES[port_type]))
 
 
 def no_values(port_type: PortType) -> tuple[bytes, ...]:
-    """Give what may not be taken for a value; nothing for bytes, which may be anything."""
+    """Give invalid values of a type; none for bytes, which may be anything."""
     if port_type == "bytes":
         return ()
     return (*map(encode_scalar, _NO_VALUES[port_type]), *_NO_JSON)
 
 
 def extremes(port_type: PortType) -> tuple[bytes, ...]:
-    """Give values at the edges of a type, and some that are none; nothing for bytes."""
+    """Give values at the limits of a type, and some invalid ones; none for bytes."""
     return _EXTREMES.get(port_type, ())
 
 
 def damaged(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """Give wrong versions of an encoded form.
+    """Damage an encoded form in many ways.
 
     Args:
-        data: the right one.
+        data: the encoded form.
 
     Yields:
-        What was done, in words behind the port's name, and the data.
+        What was done, as words after the port's name, and the data.
     """
     size = len(data)
     random = Random(size)  # noqa: S311 - as above

@@ -1,4 +1,4 @@
-"""What can be said of a wasm file before it is called."""
+"""The checks of a wasm file that come before its first call."""
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
@@ -12,7 +12,7 @@ from chonkle.formats.component_binary import read_interface
 from chonkle.formats.signature import read_signature
 from chonkle.formats.wasm_binary import read_core_interface
 from chonkle.limits import CompileLimits
-from chonkle_toolchain.guest import compiled, start
+from chonkle_toolchain.direct_call import compiled, start
 from chonkle_toolchain.recipe import demand_data
 from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
 
@@ -20,14 +20,14 @@ _SHOWN_IMPORTS = 3
 
 
 def check_valid(wasm: bytes, limits: CompileLimits) -> str:
-    """Demand a file that wasmtime takes for valid WebAssembly."""
+    """Require valid WebAssembly, as wasmtime sees it."""
     _, code = compiled(wasm, limits)
     kind = "component" if isinstance(code, wasm_component.Component) else "core module"
     return f"a {kind} of {len(wasm)} bytes"
 
 
 def check_imports(wasm: bytes, allowed: Iterable[str]) -> str:
-    """Demand that nothing is imported but what is allowed.
+    """Require that only allowed names are imported.
 
     Args:
         wasm: a valid core module or component.
@@ -52,7 +52,7 @@ def check_imports(wasm: bytes, allowed: Iterable[str]) -> str:
 
 
 def check_exports(wasm: bytes, limits: CompileLimits) -> str:
-    """Demand the exports of one of the two ABIs, with exactly their types."""
+    """Require the exports of one of the two ABIs, with exactly their types."""
     engine, code = compiled(wasm, limits)
     if isinstance(code, wasm_component.Component):
         component_interface.check_interface(code, engine.wasmtime)
@@ -65,19 +65,16 @@ def check_exports(wasm: bytes, limits: CompileLimits) -> str:
 
 
 def check_start(wasm: bytes, limits: Limits, compile_limits: CompileLimits) -> str:
-    """Demand that what runs by itself, before the first call, comes to an end."""
+    """Require that the start functions come to an end."""
     if read_interface(wasm).imports:
-        # Some of WASI is answered, but by the runtime.
+        # The runtime implements some of WASI; this check does not.
         raise NotApplicable("what it imports is there when it is called, and not before")
     start(wasm, limits=limits, compile_limits=compile_limits)
     return "an instance starts"
 
 
 def check_signature(wasm: bytes) -> str:
-    """Demand a signature that the format allows, and that names what goes in and comes out.
-
-    Whether it is true, other checks say.
-    """
+    """Require a valid signature with inputs and outputs; other checks compare it with the codec."""
     try:
         signature = read_signature(wasm, what="signature")
         demand_data(signature, what="signature")

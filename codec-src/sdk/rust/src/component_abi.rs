@@ -67,7 +67,7 @@ pub unsafe fn cabi_realloc(old: *mut u8, old_size: usize, align: usize, size: us
     let data = layout.map_or(ptr::null_mut(), |layout| unsafe { alloc(layout) });
     if data.is_null() {
         // The canonical ABI has no failure here: the host would write to address 0.
-        unreachable();
+        core::arch::wasm32::unreachable();
     }
     // SAFETY: both have that many bytes, and the old ones are not used again.
     unsafe {
@@ -75,16 +75,6 @@ pub unsafe fn cabi_realloc(old: *mut u8, old_size: usize, align: usize, size: us
         release(old, old_size);
     }
     data
-}
-
-#[cfg(target_arch = "wasm32")]
-fn unreachable() -> ! {
-    core::arch::wasm32::unreachable()
-}
-
-#[cfg(not(target_arch = "wasm32"))]
-fn unreachable() -> ! {
-    std::process::abort()
 }
 
 /// Frees memory from `cabi_realloc`; an empty string or list is not allocated.
@@ -203,7 +193,6 @@ pub unsafe fn finish() {
     *answer = Answer::empty();
 }
 
-#[cfg(feature = "component-abi")]
 #[macro_export]
 #[doc(hidden)]
 macro_rules! export_component_abi {

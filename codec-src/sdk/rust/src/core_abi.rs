@@ -195,7 +195,6 @@ unsafe fn result_in_place(input: *mut u8, kept: Kept) -> Result<Done> {
     }
 }
 
-#[cfg(feature = "core-abi")]
 #[macro_export]
 #[doc(hidden)]
 macro_rules! export_core_abi {

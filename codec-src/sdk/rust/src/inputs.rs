@@ -13,9 +13,9 @@ use crate::{Result, json};
 const PORTS_MAX: usize = 64;
 
 /// The defaults in the signature: lines of `name text`.
-#[cfg(any(feature = "core-abi", feature = "component-abi"))]
+#[cfg(target_family = "wasm")]
 const DEFAULTS: &str = env!("CHONKLE_DEFAULTS", "the toolchain sets it, from signature.json");
-#[cfg(not(any(feature = "core-abi", feature = "component-abi")))]
+#[cfg(not(target_family = "wasm"))]
 const DEFAULTS: &str = "";
 
 /// A port: its name and its bytes, in memory that outlives the call. `data` is null once taken.

@@ -34,12 +34,11 @@
 //! An instance runs one call at a time. State kept between calls, in a `static`, must not change
 //! results.
 //!
-//! The feature `core-abi` or `component-abi` selects what [`export!`] exports; the toolchain
-//! enables one at a time.
+//! [`export!`] defines the functions of both ABIs, on WebAssembly alone. The toolchain links the
+//! compiled crate once for each ABI and exports what belongs to it.
 
-// Without an ABI nothing calls these modules, and the core ABI needs less than the component's;
-// this way the public part still type-checks in editors.
-#![cfg_attr(not(feature = "component-abi"), allow(dead_code))]
+// Elsewhere, no ABI calls these modules; the public part still type-checks and can be tested.
+#![cfg_attr(not(target_family = "wasm"), allow(dead_code))]
 
 mod block;
 mod buffer;
@@ -50,10 +49,10 @@ mod inputs;
 mod json;
 mod outputs;
 
-#[cfg(feature = "component-abi")]
+#[cfg(target_family = "wasm")]
 #[doc(hidden)]
 pub mod component_abi;
-#[cfg(feature = "core-abi")]
+#[cfg(target_family = "wasm")]
 #[doc(hidden)]
 pub mod core_abi;
 
@@ -84,28 +83,16 @@ type Run = fn(&mut Inputs, &mut Outputs) -> Result;
 #[macro_export]
 macro_rules! export {
     ($codec:ty) => {
-        // Editors enable no ABI and would report the codec as unused.
+        // Elsewhere than on WebAssembly, the codec would be reported as unused.
         const _: () = {
             let _ = <$codec as $crate::Transform>::encode;
             let _ = <$codec as $crate::Transform>::decode;
         };
+        #[cfg(target_family = "wasm")]
         $crate::export_core_abi!($codec);
+        #[cfg(target_family = "wasm")]
         $crate::export_component_abi!($codec);
     };
-}
-
-#[cfg(not(feature = "core-abi"))]
-#[doc(hidden)]
-#[macro_export]
-macro_rules! export_core_abi {
-    ($codec:ty) => {};
-}
-
-#[cfg(not(feature = "component-abi"))]
-#[doc(hidden)]
-#[macro_export]
-macro_rules! export_component_abi {
-    ($codec:ty) => {};
 }
 
 /// A global value; an instance runs one call at a time.

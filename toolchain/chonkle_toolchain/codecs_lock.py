@@ -3,9 +3,9 @@
     # generated banner
     version = 2
     [codecs.NAME]
-    codec_id, version           what it is
+    codec_id, version           of its signature
     build                       the digest of everything that the build depends on
-    vectors                     the digest of the golden vectors that the artifacts gave, or empty
+    vectors                     the digest of the golden vectors that the artifacts passed, or empty
     [codecs.NAME.sources]       file = digest
     [codecs.NAME.parts]         what else it depends on = digest
     [codecs.NAME.toolset]       tool = version
@@ -25,9 +25,9 @@ import tomli_w
 from chonkle.digest import Digest
 from chonkle.errors import BuildError
 from chonkle.storage.files import read_file
+from chonkle_toolchain.abi import Abi
 from chonkle_toolchain.documents import read_toml, write_together
 from chonkle_toolchain.fingerprint import Fingerprint
-from chonkle_toolchain.recipe import Abi
 
 LOCK_FILE = "codecs.lock"
 
@@ -44,10 +44,10 @@ class Artifact:
     """One built file.
 
     Attributes:
-        file: where it is, relative to the lock file, with `/` between.
+        file: its path, relative to the lock file, with `/` between.
         size_bytes: its size.
-        blake3: its digest, as chonkle's caches use it.
-        sha256: its digest, as OCI registries use it.
+        blake3: its digest for chonkle's caches.
+        sha256: its digest for OCI registries.
     """
 
     file: str
@@ -61,7 +61,7 @@ class Artifact:
         return cls(file, len(data), Digest.blake3(data).hex, Digest.sha256(data).hex)
 
     def is_intact(self, folder: Path) -> bool:
-        """Tell whether the file is there with the same bytes."""
+        """Tell whether the file exists with the same bytes."""
         try:
             data = read_file(folder / self.file, size_max=self.size_bytes)
         except OSError:
@@ -71,14 +71,14 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What the lock says of one codec.
+    """The entry of one codec in the lock.
 
     Attributes:
         codec_id: what the codec does.
         version: its semantic version.
         build: the digest of everything that the build depends on.
-        fingerprint: what that is.
-        vectors: the digest of the golden vectors that the artifacts gave.
+        fingerprint: everything that the build depends on.
+        vectors: the digest of the golden vectors that the artifacts passed.
         core: the core module.
         component: the component.
     """
@@ -195,10 +195,10 @@ def write_lock(folder: Path, lock: Lock, *, files: Mapping[str, bytes] | None = 
     Args:
         folder: the output folder.
         lock: its lock.
-        files: the bytes of files that changed, by where they are in it.
+        files: the bytes of files that changed, by their paths in it.
 
     Raises:
-        BuildError: when there is no room for one of them, or it cannot be written.
+        BuildError: when one of them cannot be written.
     """
     changed = {folder / file: data for file, data in (files or {}).items()}
     write_together({**changed, folder / LOCK_FILE: lock.to_toml().encode()})

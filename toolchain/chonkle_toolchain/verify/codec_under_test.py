@@ -1,4 +1,4 @@
-"""The codec under test: its calls, what is known to work with it, and all that was tried."""
+"""The codec under test: its calls, and their outcomes."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,20 +10,20 @@ from chonkle.formats.signature import DIRECTIONS, Direction, Port, Signature
 from chonkle.formats.wasm_binary import read_core_interface
 from chonkle.storage.store import WasmCodec
 from chonkle_toolchain.vectors import Vector
-from chonkle_toolchain.verify.bench import Bench, OpenCodec, Ports, Refusal, Reply, doing
 from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
+from chonkle_toolchain.verify.runner import OpenCodec, Ports, Refusal, Reply, Runner, doing
 
 _REFUSED = "refusal"
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A call that the codec answers.
+    """A call that succeeds.
 
     Attributes:
-        direction: which of its functions.
-        ports: what goes in.
-        answer: what comes out.
+        direction: which of the codec's functions.
+        ports: the inputs.
+        answer: the outputs.
     """
 
     direction: Direction
@@ -31,22 +31,22 @@ class Example:
     answer: Ports
 
     def without(self, name: str) -> dict[str, bytes]:
-        """Give what goes in, less one port."""
+        """Give the inputs without one port."""
         return {port: data for port, data in self.ports.items() if port != name}
 
     def with_port(self, name: str, data: bytes) -> dict[str, bytes]:
-        """Give what goes in, with other data for one port."""
+        """Give the inputs with other data for one port."""
         return {**self.ports, name: data}
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A call that was made, and what came of it.
+    """A call that was made, and its outcome.
 
     Attributes:
         direction: which of the codec's functions.
-        ports: what went in.
-        outcome: identifies what came out; None for what hangs on how much memory there is.
+        ports: the inputs.
+        outcome: identifies the outputs; None when it depends on the memory limit.
     """
 
     direction: Direction
@@ -55,29 +55,29 @@ class Tried:
 
     @property
     def is_refused(self) -> bool:
-        """Whether the codec refused it, for what stood in it."""
+        """Whether the codec refused it because of its inputs."""
         return self.outcome == _REFUSED
 
     @property
     def is_answered(self) -> bool:
-        """Whether the codec answered it."""
+        """Whether the call succeeded."""
         return self.outcome not in (_REFUSED, None)
 
 
-class Subject:
+class CodecUnderTest:
     """A codec under test.
 
     Attributes:
         file: the codec's file, with its signature.
-        bench: where it is run.
+        runner: runs it.
         vectors: its golden vectors.
         partner: the codec's other form, if there is one.
-        examples: calls that it answers, of both directions; see `find_examples`.
+        examples: calls that succeed, of both directions; see `find_examples`.
         tried: every call that it answered or refused.
 
     Args of the constructor:
         file: the codec's file.
-        bench: where it is run.
+        runner: runs it.
         vectors: its golden vectors.
         partner: the codec's other form.
     """
@@ -86,12 +86,12 @@ class Subject:
         self,
         file: WasmCodec,
         *,
-        bench: Bench,
+        runner: Runner,
         vectors: tuple[Vector, ...] = (),
         partner: bytes | None = None,
     ) -> None:
         self.file = file
-        self.bench = bench
+        self.runner = runner
         self.vectors = vectors
         self.partner = partner
         self.examples: list[Example] = []
@@ -99,85 +99,85 @@ class Subject:
 
     @property
     def signature(self) -> Signature:
-        """What the codec says of itself."""
+        """The codec's signature."""
         return self.file.signature
 
     @property
     def directions(self) -> tuple[Direction, ...]:
-        """The directions that something comes out of; there is no other way to lack one."""
+        """The directions with an output; a codec without one direction has no output there."""
         return tuple(each for each in DIRECTIONS if self.signature.gives(each))
 
     @property
     def is_deterministic(self) -> bool:
-        """Whether its signature says that it gives the same for the same, as most do."""
+        """Whether equal inputs give equal outputs, as its signature says."""
         return self.signature.document.get("deterministic") is not False
 
     @cached_property
     def opened(self) -> OpenCodec:
         """The codec, opened when it is first called."""
-        return self.bench.open(self.file)
+        return self.runner.open(self.file)
 
     @cached_property
     def is_slow(self) -> bool:
-        """Whether it takes a second for each megabyte, through wasmtime's own component support."""
+        """Whether it runs through wasmtime's component support: a second for each megabyte."""
         return self.opened.memory_bytes() is None
 
     @cached_property
     def has_words(self) -> bool:
-        """Whether the codec's ABI lets it say why it refuses."""
+        """Whether the codec's ABI has messages for failures."""
         return self.file.kind == "component" or any(
             export.name == "last_error" for export in read_core_interface(self.file.wasm).exports
         )
 
     def call(self, direction: Direction, ports: Ports, *, what: str = "") -> Reply:
-        """Call the codec, and note the call.
+        """Call the codec, and record the call.
 
         Args:
             direction: which of its functions.
-            ports: what goes in.
-            what: what is special about it, in words behind `encoding` or `decoding`.
+            ports: the inputs.
+            what: what is special about it, as words after `encoding` or `decoding`.
 
         Raises:
-            CheckFailed: when it breaks, or refuses without a word.
+            CheckFailed: when it breaks, or fails without a message.
         """
         reply = self.opened.call(direction, ports, what=what)
         if isinstance(reply, Refusal) and not reply.words and self.has_words:
-            raise CheckFailed(f"{doing(direction, what)}: refused without a word")
+            raise CheckFailed(f"{doing(direction, what)}: refused without a message")
         self.tried.append(Tried(direction, ports, outcome_of(reply)))
         return reply
 
     def demand_refusal(
         self, direction: Direction, ports: Ports, *, what: str, because: str
     ) -> None:
-        """Demand that the codec refuses a call.
+        """Require that the codec refuses a call.
 
         Args:
             direction: which of its functions.
-            ports: what goes in.
+            ports: the inputs.
             what: what is special about it.
             because: why it should refuse.
 
         Raises:
-            CheckFailed: when it answers, or breaks.
+            CheckFailed: when it succeeds, or breaks.
         """
         if not isinstance(self.call(direction, ports, what=what), Refusal):
             raise CheckFailed(
                 f"{doing(direction, what)} gives an answer, although {because}",
-                expected="a refusal in words",
+                expected="a refusal with a message",
             )
 
     def examples_of(self, direction: Direction) -> list[Example]:
-        """Give the calls of one direction that it answers."""
+        """Give the examples of one direction."""
         return [example for example in self.examples if example.direction == direction]
 
     def ports_taken(self) -> Iterator[tuple[list[Example], str, Port]]:
         """Give each port of each direction, with examples of that direction.
 
         Raises:
-            NotApplicable: when no call is known that the codec answers.
+            NotApplicable: when no example is known.
         """
         if not self.examples:
-            raise NotApplicable("no call is known that it answers")
+            raise NotApplicable("no successful call is known")
         for direction in self.directions:
             examples = self.examples_of(direction)
             if examples:
@@ -186,12 +186,12 @@ class Subject:
 
 
 def outcome_of(reply: Reply) -> str | None:
-    """Identify what a call gave, so that two of them can be compared; see `Tried`."""
+    """Identify the outcome of a call, to compare it with another; see `Tried`."""
     if isinstance(reply, Refusal):
         return None if reply.for_memory else _REFUSED
     return identified(reply)
 
 
 def identified(ports: Mapping[str, bytes]) -> str:
-    """Identify what came out, whatever the order of the ports."""
+    """Identify outputs independently of the order of the ports."""
     return str(Digest.blake3(portmap.encode(dict(sorted(ports.items())))))

@@ -6,7 +6,7 @@ from types import FrameType
 
 import pytest
 import wasmtime
-from chonkle_toolchain.guest import call, call_raw, compiled, start
+from chonkle_toolchain.direct_call import call, call_raw, compiled, start
 
 from chonkle.backends.base import Limits
 from chonkle.errors import CodecError, CodecTrap, LimitExceeded, WasmFormatError

@@ -1,7 +1,6 @@
-"""Running a codec in the plainest way that wasmtime has, to see that it works.
+"""Calling a codec directly through wasmtime, with a new instance for each call.
 
-This is no runtime: an instance lives for one call, and nothing of it is fast. That is the point of
-it: a codec that fails here is broken, whatever the runtime does.
+It shares no code with the runtime's calls and is slow: a codec that fails here is broken itself.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,9 +32,9 @@ LIMITS = Limits(memory_bytes=256 << 20, output_bytes=256 << 20, timeout_s=10.0)
 COMPILE_LIMITS = CompileLimits()
 
 _INTERFACE = "chonkle:codec/transform@0.1.0"
-# wasmtime copies what goes into a component one byte at a time, in Python: no fault of the codec's.
+# wasmtime copies the input of a component byte by byte in Python; the codec is not charged for it.
 _COPYING_S = 20e-6
-# Not every system wakes a thread that waits when a signal comes.
+# Not every system wakes a waiting thread when a signal comes.
 _HEARING_S = 0.1
 _U32 = 0xFFFF_FFFF
 _U64 = 0xFFFF_FFFF_FFFF_FFFF
@@ -52,15 +51,15 @@ def call(
         wasm: a core module or component.
         direction: which of its two functions.
         ports: the inputs.
-        limits: what it may take.
+        limits: the limits of the call.
 
     Returns:
         The outputs.
 
     Raises:
-        CodecError: when it fails, with its words.
-        CodecTrap: when it traps, or answers with what is no port-map.
-        LimitExceeded: when it asks for more than it may.
+        CodecError: when it fails, with its message.
+        CodecTrap: when it traps, or its output is no port-map.
+        LimitExceeded: when it exceeds a limit.
         WasmFormatError: when it lacks an export of its ABI.
     """
     if binary_kind(wasm) == "component":
@@ -80,22 +79,22 @@ def call_raw(
     limits: Limits = LIMITS,
     compile_limits: CompileLimits = COMPILE_LIMITS,
 ) -> bytes:
-    """Run a core module once on bytes that may be no port-map.
+    """Run a core module once on bytes that need not be a port-map.
 
     Args:
         wasm: a core module.
         direction: which of its two functions.
-        request: what is written into its memory.
-        limits: what it may take.
-        compile_limits: what compiling it may take.
+        request: the bytes written into its memory.
+        limits: the limits of the call.
+        compile_limits: the limits of compiling it.
 
     Returns:
         The encoded outputs.
 
     Raises:
-        CodecError: when it fails, with its words if it has any.
-        CodecTrap: when it traps, or points outside of its memory.
-        LimitExceeded: when it asks for more than it may.
+        CodecError: when it fails, with its message if it has one.
+        CodecTrap: when it traps, or points outside its memory.
+        LimitExceeded: when it exceeds a limit.
         WasmFormatError: when it lacks an export of the core ABI.
     """
     started = start(wasm, limits=limits, compile_limits=compile_limits)
@@ -130,13 +129,13 @@ def call_raw(
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """An instance of a codec that has called nothing yet, but what it calls by itself.
+    """An instance of a codec whose start functions have run.
 
     Attributes:
         engine: its engine.
-        limits: what each of its calls may take.
+        limits: the limits of each call.
         wasm_store: its store.
-        exports: what it exports, if it is a core module.
+        exports: its exports, if it is a core module.
         component: the instance, if it is a component.
     """
 
@@ -147,31 +146,31 @@ class Started:
     component: wasm_component.Instance | None = None
 
     def exported[T](self, name: str, kind: type[T]) -> T:
-        """Give an export of a core module, or fail where it is not of a kind."""
+        """Give an export of a core module, which must be of a kind."""
         found = self.exports.get(name)
         if not isinstance(found, kind):
             raise WasmFormatError(f"no export `{name}` of the right kind")
         return found
 
     def run[T](self, guest: Callable[[], T]) -> T:
-        """Run something of the guest within its time, and say in chonkle's words what broke."""
+        """Run guest code within its time limit, and translate wasmtime's errors."""
         return _run(guest, self.engine, self.wasm_store, self.limits)
 
 
 def start(
     wasm: bytes, *, limits: Limits = LIMITS, compile_limits: CompileLimits = COMPILE_LIMITS
 ) -> Started:
-    """Instantiate a codec, and run what it wants to run before all else.
+    """Instantiate a codec, and run its start functions.
 
     Args:
-        wasm: a core module or component; what it imports traps when it is called.
-        limits: what it may take, now and in each call.
-        compile_limits: what compiling it may take.
+        wasm: a core module or component; its imports trap when called.
+        limits: the limits of the start and of each call.
+        compile_limits: the limits of compiling it.
 
     Raises:
         WasmFormatError: when it is not valid.
         CodecTrap: when it traps while it starts.
-        LimitExceeded: when it asks for more than it may.
+        LimitExceeded: when it exceeds a limit.
     """
     engine, code = compiled(wasm, compile_limits)
     store = limited_store(engine, limits)
@@ -198,14 +197,14 @@ def compiled(wasm: bytes, limits: CompileLimits = COMPILE_LIMITS) -> tuple[Engin
 
     Args:
         wasm: a core module or component.
-        limits: what compiling it may take.
+        limits: the limits of compiling it.
 
     Returns:
-        The code, and the engine that it runs in; its calls can be stopped.
+        The code, and its engine, in which calls can be interrupted.
 
     Raises:
         WasmFormatError: when it is not valid.
-        LimitExceeded: when compiling it takes more than it may.
+        LimitExceeded: when compiling exceeds a limit.
     """
     engine = Engine(EngineConfig(interruptible=True))
     compiler = ComponentCompiler() if binary_kind(wasm) == "component" else ModuleCompiler()
@@ -217,14 +216,14 @@ def compiled(wasm: bytes, limits: CompileLimits = COMPILE_LIMITS) -> tuple[Engin
 
 def _run[T](guest: Callable[[], T], engine: Engine, store: wasmtime.Store, limits: Limits) -> T:
     try:
-        # On another thread, so that this one hears signals while the guest runs.
+        # On another thread, so that this one handles signals while the guest runs.
         with engine.deadline(store, limits.timeout_s), ThreadPoolExecutor(1) as thread:
             answer = thread.submit(guest)
             try:
                 while not wait([answer], timeout=_HEARING_S).done:
                     pass
             except BaseException:
-                # The process is to end, and the guest with it: its time is over now.
+                # The process is ending: interrupt the guest now.
                 while not answer.done():
                     engine.wasmtime.increment_epoch()
                 raise
@@ -253,9 +252,9 @@ def _call_component(
         return result
 
     result = started.run(transform)
-    # With time of its own: what came out was copied in between.
+    # With a time limit of its own, as the output was copied in between.
     started.run(lambda: function.post_return(store))
-    # wasmtime gives the payload of `ok` and `err` without saying which; here the types differ.
+    # wasmtime returns the payload of `ok` or `err` without saying which; here the types differ.
     if isinstance(result, str):
         raise CodecError(result)
     return dict(result)

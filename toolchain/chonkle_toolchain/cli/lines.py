@@ -1,4 +1,4 @@
-"""What the command line says of builds and tools."""
+"""The lines that commands print about builds and tools."""
 
 from collections.abc import Iterable, Iterator
 
@@ -7,12 +7,12 @@ from chonkle_toolchain.reproduce import Reproduction
 from chonkle_toolchain.tools import Tool
 
 _KIB = 1024
-# What is shown of a change of everything.
+# More reasons are only counted.
 _REASONS_MAX = 4
 
 
 def outcome_line(outcome: Outcome) -> str:
-    """Write one line about one codec."""
+    """Format an outcome as one line."""
     what = f"{outcome.state} {outcome.name}"
     if outcome.reasons:
         hidden = len(outcome.reasons) - _REASONS_MAX
@@ -31,7 +31,7 @@ def outcome_line(outcome: Outcome) -> str:
 
 
 def summary_line(outcomes: Iterable[Outcome]) -> str:
-    """Write one line about all of them."""
+    """Format the number of outcomes of each state as one line."""
     counts: dict[str, int] = {}
     for outcome in outcomes:
         counts[outcome.state] = counts.get(outcome.state, 0) + 1
@@ -39,7 +39,7 @@ def summary_line(outcomes: Iterable[Outcome]) -> str:
 
 
 def tool_lines(tools: Iterable[Tool]) -> Iterator[str]:
-    """Write a line about each tool, and the way to get what is missing."""
+    """Format a line for each tool, and how to get a missing one."""
     for tool in tools:
         state = "found" if tool.found else "missing"
         version = tool.version or "-"
@@ -49,7 +49,7 @@ def tool_lines(tools: Iterable[Tool]) -> Iterator[str]:
 
 
 def reproduction_lines(found: Reproduction) -> Iterator[str]:
-    """Write what came of building one codec twice."""
+    """Format the outcome of building one codec twice."""
     if found.differences:
         yield f"different {found.name}"
         yield from (f"  {difference}" for difference in found.differences)

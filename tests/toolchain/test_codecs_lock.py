@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
+from chonkle_toolchain.codecs_lock import LOCK_FILE, Artifact, Built, Lock, read_lock, write_lock
 from chonkle_toolchain.fingerprint import Fingerprint
-from chonkle_toolchain.lock import LOCK_FILE, Artifact, Built, Lock, read_lock, write_lock
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,4 +1,4 @@
-"""Verifying one wasm file: every check, in an order in which each may rest on those before it."""
+"""Verifying one wasm file: every check, in an order in which each may depend on earlier ones."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -9,16 +9,16 @@ from tempfile import TemporaryDirectory
 from chonkle.backends.base import Limits
 from chonkle.limits import CompileLimits
 from chonkle.storage.store import WasmCodec
-from chonkle_toolchain.guest import COMPILE_LIMITS, LIMITS
+from chonkle_toolchain.direct_call import COMPILE_LIMITS, LIMITS
 from chonkle_toolchain.vectors import Vector
 from chonkle_toolchain.verify import data, endurance, hostile, ports, structure
-from chonkle_toolchain.verify.bench import BUDGET_S, Bench
-from chonkle_toolchain.verify.examples import find_examples
+from chonkle_toolchain.verify.codec_under_test import CodecUnderTest
 from chonkle_toolchain.verify.report import Check, Report, carry_out
-from chonkle_toolchain.verify.subject import Subject
+from chonkle_toolchain.verify.round_trip import find_examples
+from chonkle_toolchain.verify.runner import BUDGET_S, Runner
 
-# What calls the codec. The last ones repeat all that those before them tried.
-_CALLING: tuple[tuple[str, Callable[[Subject], str]], ...] = (
+# The checks that call the codec. The last ones repeat the calls of those before them.
+_CALLING: tuple[tuple[str, Callable[[CodecUnderTest], str]], ...] = (
     ("answers", find_examples),
     ("outputs", ports.check_outputs),
     ("required-ports", ports.check_required),
@@ -37,7 +37,7 @@ _CALLING: tuple[tuple[str, Callable[[Subject], str]], ...] = (
 )
 
 _IF_VALID = ("valid",)
-# An import that is not allowed traps when it is called, and hides nothing before.
+# A forbidden import is not among them: it traps when called, and hides nothing before.
 _BEFORE_CALLS = ("valid", "exports", "start", "signature")
 
 
@@ -53,32 +53,32 @@ def verify_wasm(
     cache: Path | None = None,
     compile_limits: CompileLimits = COMPILE_LIMITS,
 ) -> Report:
-    """Verify one codec. Nothing that is in the file makes this fail: it is all in the report.
+    """Verify one codec. Whatever is wrong with the file is in the report.
 
     Args:
-        wasm: a core module or component, or what should be one.
-        file: what to call it in the report.
+        wasm: any bytes.
+        file: its name in the report.
         vectors: its golden vectors.
         allowed_imports: what it may import; names, or patterns with `*`.
         partner: its other form: the component of a core module, or the core module of a component.
-        limits: what one call may take.
+        limits: the limits of one call.
         budget_s: how long all calls together may take.
-        cache: where its native code goes, so that verifying its partner compiles nothing; a folder
-            of nobody else's. Thrown away when left out.
-        compile_limits: what compiling it may take.
+        cache: a private folder for its native code, so that verifying its partner compiles
+            nothing; a temporary one by default.
+        compile_limits: the limits of compiling it.
 
     Returns:
-        The checks; those that need what an earlier one found wrong are not applicable.
+        The checks; those that depend on a failed one are not applicable.
     """
     started = time.monotonic()
     checks = _Checks()
     codec = None
     with (
-        # A codec that is still mapped cannot be deleted everywhere.
+        # Not every system can delete a codec that is still mapped.
         TemporaryDirectory(prefix="chonkle-verify-", ignore_cleanup_errors=True) as folder,
-        Bench(
+        Runner(
             cache or Path(folder), limits=limits, budget_s=budget_s, compile_limits=compile_limits
-        ) as bench,
+        ) as runner,
     ):
         checks.add("valid", lambda: structure.check_valid(wasm, compile_limits))
         checks.add("imports", lambda: structure.check_imports(wasm, allowed_imports), _IF_VALID)
@@ -91,9 +91,9 @@ def verify_wasm(
         checks.add("signature", lambda: structure.check_signature(wasm), _IF_VALID)
         if checks.all_right(_BEFORE_CALLS):
             codec = WasmCodec.from_bytes(wasm, file)
-            subject = Subject(codec, bench=bench, vectors=tuple(vectors), partner=partner)
+            tested = CodecUnderTest(codec, runner=runner, vectors=tuple(vectors), partner=partner)
             for check_name, check in _CALLING:
-                checks.add(check_name, partial(check, subject))
+                checks.add(check_name, partial(check, tested))
         else:
             for check_name, _ in _CALLING:
                 checks.add(check_name, str, _BEFORE_CALLS)
@@ -102,7 +102,7 @@ def verify_wasm(
 
 
 class _Checks:
-    """Checks as they are carried out; those that rest on one that failed are not applicable."""
+    """Checks as they are carried out; those that depend on a failed one are not applicable."""
 
     def __init__(self) -> None:
         self.done: dict[str, Check] = {}
@@ -112,7 +112,7 @@ class _Checks:
         if wrong is None:
             self.done[name] = carry_out(name, check)
         else:
-            reason = f"not looked at, because `{wrong}` failed"
+            reason = f"not checked, because `{wrong}` failed"
             self.done[name] = Check(name, "not applicable", reason)
 
     def all_right(self, names: Sequence[str]) -> bool:

@@ -1,7 +1,7 @@
-"""Where codecs under test are run: as the runtime runs them, under limits, and on a clock.
+"""Running codecs under test: through the runtime, under limits, and within a time budget.
 
-Each codec that is opened here has instances of its own. Their native code lies in a cache that is
-thrown away, so that opening one again compiles nothing, and nobody else finds what may be hostile.
+Each codec that is opened here has instances of its own. Their native code is in a temporary cache:
+opening a codec again compiles nothing, and hostile code never reaches the user's cache.
 """
 
 import time
@@ -21,10 +21,10 @@ from chonkle.limits import CompileLimits
 from chonkle.resolver import Resolution
 from chonkle.runtime import Runtime
 from chonkle.storage.store import WasmCodec
-from chonkle_toolchain.guest import COMPILE_LIMITS, LIMITS
+from chonkle_toolchain.direct_call import COMPILE_LIMITS, LIMITS
 from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
 
-# For all calls of one file together: a codec may be slow in each of thousands.
+# For all calls of one file together, which may be thousands.
 BUDGET_S = 300.0
 
 _DOING: Mapping[Direction, str] = {"encode": "encoding", "decode": "decoding"}
@@ -34,29 +34,29 @@ type Ports = Mapping[str, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What a codec said when it said no.
+    """A failure that the codec reported.
 
     Attributes:
-        words: its words; empty where it had none.
-        for_memory: whether the reason is how much memory it may have, and not the input.
+        words: its message; empty when it gave none.
+        for_memory: whether the reason is the memory limit and not the input.
     """
 
     words: str
     for_memory: bool = False
 
 
-# What a codec does with a call if it does not break: it answers, or it refuses.
+# The outcome of a call that does not break the codec: outputs, or a failure that it reports.
 type Reply = Ports | Refusal
 
 
-class Bench(Closing):
-    """Opens codecs, and ends them all when it is closed.
+class Runner(Closing):
+    """Opens codecs, and closes them all when it is closed.
 
     Args of the constructor:
-        cache: where native code goes; a folder of nobody else.
-        limits: what one call may take.
+        cache: a private folder for native code.
+        limits: the limits of one call.
         budget_s: how long all calls together may take.
-        compile_limits: what compiling one of them may take.
+        compile_limits: the limits of compiling one of them.
     """
 
     def __init__(
@@ -83,21 +83,21 @@ class Bench(Closing):
         runtime = Runtime(cache=self._cache, compile_limits=self.compile_limits)
         self._runtimes.append(runtime)
         resolution = Resolution(codec.kind, codec.signature, "to be verified", codec)
-        return OpenCodec(runtime.open(resolution, self.limits), file=codec, bench=self)
+        return OpenCodec(runtime.open(resolution, self.limits), file=codec, runner=self)
 
     @contextmanager
     def on_the_clock(self) -> Iterator[None]:
-        """Let a guest run, if there is time left for it.
+        """Let a guest run, if there is time left.
 
         Raises:
-            NotApplicable: when a call ran too long before: the next would do the same.
+            NotApplicable: when an earlier call ran too long: the next would do the same.
             CheckFailed: when no time is left.
         """
         if self._ran_too_long:
-            raise NotApplicable("not looked at, because a call ran too long before")
+            raise NotApplicable("not checked, because a call ran too long before")
         if self._left_s <= 0:
             raise CheckFailed(
-                "too slow to be looked at",
+                "too slow to be checked",
                 expected=f"at most {self._budget_s:g} s for all calls together",
             )
         started = time.monotonic()
@@ -121,12 +121,12 @@ class Bench(Closing):
 
 
 class OpenCodec:
-    """A codec on the bench; only its bench makes it."""
+    """An open codec; only its runner makes it."""
 
-    def __init__(self, codec: Codec, *, file: WasmCodec, bench: Bench) -> None:
+    def __init__(self, codec: Codec, *, file: WasmCodec, runner: Runner) -> None:
         self._codec = codec
         self._file = file
-        self._bench = bench
+        self._bench = runner
 
     def call(self, direction: Direction, ports: Ports, *, what: str = "") -> Reply:
         """Call the codec.
@@ -134,10 +134,10 @@ class OpenCodec:
         Args:
             direction: which of its two functions.
             ports: the inputs.
-            what: what is special about them, in words behind `encoding` or `decoding`.
+            what: what is special about them, as words after `encoding` or `decoding`.
 
         Returns:
-            The outputs, or what it said when it refused.
+            The outputs, or the failure that it reports.
 
         Raises:
             CheckFailed: when it trapped, ran too long, or broke in any other way.
@@ -156,17 +156,17 @@ class OpenCodec:
             raise CheckFailed(f"{doing(direction, what)}: {words}") from failure
 
     def memory_bytes(self) -> int | None:
-        """Say how much memory its idle instance has; None where that cannot be seen."""
+        """Give the memory of its idle instance; None where that is unknown."""
         return self._codec.memory_bytes()
 
 
 def doing(direction: Direction, what: str) -> str:
-    """Say what a call does: `encoding`, and what is special about it."""
+    """Describe a call: `encoding` or `decoding`, and what is special about it."""
     return f"{_DOING[direction]} {what}".rstrip()
 
 
 def _is_its_own_word(failure: ChonkleError) -> bool:
-    """Tell whether a codec said itself that it is short of memory, and was not stopped."""
+    """Tell whether a codec itself reported that memory is short, and was not interrupted."""
     return isinstance(failure, LimitExceeded) and not isinstance(
         failure.__cause__, (wasmtime.Trap, wasmtime.WasmtimeError)
     )
