@@ -22,11 +22,11 @@ from chonkle.evidence import (
     find_beside,
     find_evidence,
     kept_links,
-    open_artifact,
     pin_of,
     place_of,
 )
 from chonkle.oci.access import RegistryAccess
+from chonkle.oci.places import open_repository
 from chonkle.policy import Allowed, Candidate, Origin, Policy
 from chonkle.storage.store import CodecStore
 
@@ -45,7 +45,7 @@ class Admission:
     policy: Policy
     codec_store: Path | None
     access: RegistryAccess
-    open_repository: OpenRepository = open_artifact
+    open_repository: OpenRepository = open_repository
 
     def require(
         self,
@@ -80,7 +80,7 @@ class Admission:
         except PolicyError as refusal:
             if origin != "source" or not name:
                 raise
-            found = self._found(name, data, refusal)
+            found = self._found(name, data, links, refusal)
         allowed = self.policy.require(replace(candidate, evidence=(found, *known)))
         if kept is not None and found.attestations:
             kept.keep(data, found)
@@ -128,10 +128,16 @@ class Admission:
             return ()
         return kept_links(CodecStore(self.codec_store).kept, pin, Digest.sha256(data))
 
-    def _found(self, uri: str, data: bytes, refusal: PolicyError) -> Evidence:
+    def _found(
+        self, uri: str, data: bytes, links: tuple[bytes, ...], refusal: PolicyError
+    ) -> Evidence:
         try:
             return find_evidence(
-                uri, data, access=self.access, open_repository=self.open_repository
+                uri,
+                data,
+                access=self.access,
+                links=links,
+                open_repository=self.open_repository,
             )
         except FetchError as failure:
             raise PolicyError(

@@ -14,8 +14,7 @@ network to be checked again, and a file that another program wrote there allows 
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -40,15 +39,13 @@ from chonkle.oci.model import (
     parse_reference,
 )
 from chonkle.oci.pem import from_base64, to_base64
-from chonkle.oci.places import opened
+from chonkle.oci.places import open_repository
 from chonkle.oci.repository import Repository
 from chonkle.storage.files import PUBLIC_FILE, read_file, write_atomic
 from chonkle.storage.kept import KeptFiles
 
-# Opens where an artifact is, and gives what its URI asks for there.
-type OpenRepository = Callable[
-    [str, RegistryAccess], AbstractContextManager[tuple[Repository, str | Digest]]
-]
+# `chonkle.oci.places.open_repository`, or what stands in for it.
+type OpenRepository = Callable[..., Repository]
 
 _VERSION = 1
 _KEPT_MAX_BYTES = 64 << 20
@@ -108,31 +105,13 @@ class Evidence:
         }
 
 
-@contextmanager
-def open_artifact(uri: str, access: RegistryAccess) -> Iterator[tuple[Repository, str | Digest]]:
-    """Open the registry's repository or the image layout that an artifact is in.
-
-    Args:
-        uri: the artifact.
-        access: how a registry may be asked.
-
-    Yields:
-        The repository, and the digest or the tag that the URI asks for.
-
-    Raises:
-        FetchError: when it cannot be opened.
-    """
-    reference = parse_reference(uri)
-    with opened([reference], access=access) as (repository,):
-        yield repository, reference.digest or reference.tag
-
-
 def find_evidence(
     uri: str,
     data: bytes,
     *,
     access: RegistryAccess,
-    open_repository: OpenRepository = open_artifact,
+    links: tuple[bytes, ...] = (),
+    open_repository: OpenRepository = open_repository,
 ) -> Evidence:
     """Look for attestations where a codec comes from.
 
@@ -140,6 +119,7 @@ def find_evidence(
         uri: its source.
         data: the codec.
         access: how servers may be asked.
+        links: the index and the manifest that were read to find it; read again when left out.
         open_repository: opens where artifacts are.
 
     Raises:
@@ -150,25 +130,31 @@ def find_evidence(
         return find_beside(Path.from_uri(uri.partition("#")[0]), repository=place)
     if place.startswith("https://"):
         return _find_on_server(uri.partition("#")[0], place, access)
-    with open_repository(uri, access) as (repository, wanted):
-        return evidence_in(repository, wanted, data, place=place)
+    reference = parse_reference(uri)
+    with open_repository(reference, access=access) as repository:
+        if not links:
+            wanted = reference.digest or reference.tag
+            top = repository.manifest(wanted).data
+            links = _links(top, lambda each: repository.manifest(each).data, Digest.sha256(data))
+            if not links:
+                raise FetchError(
+                    f"{repository.name}: `{wanted}` does not lead to the codec that was fetched",
+                    hint="it was changed meanwhile; try again",
+                )
+        return evidence_in(repository, links, place=place)
 
 
-def evidence_in(
-    repository: Repository, wanted: str | Digest, data: bytes, *, place: str
-) -> Evidence:
-    """Look for attestations in the repository that a codec is in.
+def evidence_in(repository: Repository, links: tuple[bytes, ...], *, place: str) -> Evidence:
+    """Read the attestations of the index and the manifest that lead to a codec.
 
     Args:
-        repository: the repository.
-        wanted: tag or digest of an index or a manifest that leads to the codec.
-        data: the codec.
+        repository: the repository that they are in.
+        links: their bytes, outermost first.
         place: what a policy calls the repository.
 
     Raises:
-        FetchError: when the repository cannot be asked, or holds another codec by now.
+        FetchError: when the repository cannot be asked.
     """
-    links = _links(repository, wanted, Digest.sha256(data))
     found = [read_attestations(repository, Digest.sha256(link)) for link in links]
     return Evidence(
         place,
@@ -267,13 +253,23 @@ def kept_links(kept: KeptFiles, pin: Digest, codec: Digest) -> tuple[bytes, ...]
         pin: digest of an index or a manifest.
         codec: SHA-256 digest of the codec.
     """
-    top = kept.find(pin, size_max=MANIFEST_MAX_BYTES)
+
+    def read(digest: Digest) -> bytes | None:
+        return kept.find(digest, size_max=MANIFEST_MAX_BYTES)
+
+    return _links(read(pin), read, codec)
+
+
+def _links(
+    top: bytes | None, read: Callable[[Digest], bytes | None], codec: Digest
+) -> tuple[bytes, ...]:
+    """Give the index and the manifest, or the manifest alone, that lead to a codec."""
     if top is None:
         return ()
     if codec in _named_in(top):
         return (top,)
     for descriptor in _descriptors(top, "manifests")[:_MANIFESTS_MAX]:
-        manifest = kept.find(descriptor.digest, size_max=MANIFEST_MAX_BYTES)
+        manifest = read(descriptor.digest)
         if manifest is not None and codec in _named_in(manifest):
             return (top, manifest)
     return ()
@@ -311,21 +307,6 @@ def _find_on_server(url: str, place: str, access: RegistryAccess) -> Evidence:
     except FetchError as failure:
         return Evidence(place, problems=(str(failure),))
     return Evidence(place, attestations=(Attestation("bundle", bundle),))
-
-
-def _links(repository: Repository, wanted: str | Digest, codec: Digest) -> tuple[bytes, ...]:
-    """Give the manifests that lead to a codec."""
-    top = repository.manifest(wanted).data
-    if codec in _named_in(top):
-        return (top,)
-    for descriptor in _descriptors(top, "manifests")[:_MANIFESTS_MAX]:
-        manifest = repository.manifest(descriptor.digest).data
-        if codec in _named_in(manifest):
-            return (top, manifest)
-    raise FetchError(
-        f"{repository.name}: `{wanted}` does not lead to the codec that was fetched from it",
-        hint="it was changed meanwhile; try again",
-    )
 
 
 def _named_in(manifest: bytes) -> frozenset[Digest]:

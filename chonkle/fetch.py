@@ -22,6 +22,7 @@ from chonkle.storage.kept import KeptFiles
 
 if TYPE_CHECKING:
     from chonkle.oci.model import ArtifactReference
+    from chonkle.oci.pull import ArtifactReader
 
 _PIN = "blake3="
 _ARTIFACTS = ("oci", "oci-layout")
@@ -43,8 +44,7 @@ class Fetched:
         is_kept: whether all of it was kept from before.
         manifest: digest of the manifest of an artifact; None for other sources.
         links: the index and the manifest that lead to an artifact, outermost first.
-        origins: pinned sources that gave these bytes: `pinned`, and for an index its own pin too.
-            Nothing where all was kept, since the source was not asked.
+        origins: `pinned`, and for an index the source with the pin of the index too.
     """
 
     data: bytes
@@ -63,7 +63,7 @@ class Fetched:
         """
         for digest, data in self.fetched:
             kept.keep(digest, data)
-        if self.fetched and self.origins:
+        if self.fetched:
             kept.keep_origin(Digest.blake3(self.data), *self.origins)
 
 
@@ -177,13 +177,13 @@ class Source:
         *,
         fetch_anew: bool,
     ) -> Fetched:
-        reference = self.reference
-        if reference is not None:
-            return _pull(reference, access, kinds, kept, fetch_anew=fetch_anew)
+        if self.scheme in _ARTIFACTS:
+            return self._pull(access, kinds, kept, fetch_anew=fetch_anew)
         if self.pin is not None and kept is not None and not fetch_anew:
             data = kept.find(self.pin, size_max=SIZE_MAX_BYTES)
             if data is not None:
-                return Fetched(data, self._pinned(self.pin), (), is_kept=True)
+                pinned = self._pinned(self.pin)
+                return Fetched(data, pinned, (), is_kept=True, origins=(pinned,))
         data = self._read(access)
         if self.pin is not None:
             self.pin.check(data, what=self.uri)
@@ -192,6 +192,70 @@ class Source:
         fetched = () if self.pin is None else ((digest, data),)
         pinned = self._pinned(digest)
         return Fetched(data, pinned, fetched, is_kept=False, origins=(pinned,))
+
+    def codec_digest(
+        self, *, access: RegistryAccess, kinds: Sequence[Kind], kept: KeptFiles | None
+    ) -> Digest | None:
+        """Read in the manifest of an artifact which bytes its codec has, without fetching these.
+
+        Args:
+            access: how servers may be asked.
+            kinds: what to take where there is a choice, best first.
+            kept: copies of what was fetched before; manifests that are fetched are added.
+
+        Returns:
+            The SHA-256 digest of the codec; None where the source is no artifact.
+
+        Raises:
+            FetchError: when a manifest cannot be read.
+            DigestMismatchError: when it is another one than the pin promises.
+            StoreError: when a copy cannot be written.
+        """
+        if self.scheme not in _ARTIFACTS:
+            return None
+        with self._reader(access, kinds, kept) as reader:
+            _, layer = reader.links()
+        if kept is not None:
+            for digest, data in reader.fetched:
+                kept.keep(digest, data)
+        return layer.digest
+
+    def _pull(
+        self,
+        access: RegistryAccess,
+        kinds: Sequence[Kind],
+        kept: KeptFiles | None,
+        *,
+        fetch_anew: bool,
+    ) -> Fetched:
+        with self._reader(access, kinds, None if fetch_anew else kept) as reader:
+            pulled = reader.pull(size_max=SIZE_MAX_BYTES)
+        # The manifest, and not the index: which manifest an index gives depends on `kinds`.
+        pinned, top = (
+            reader.reference.pinned(digest).uri for digest in (pulled.manifest, pulled.top)
+        )
+        return Fetched(
+            pulled.wasm,
+            pinned,
+            pulled.fetched,
+            is_kept=not pulled.fetched,
+            manifest=pulled.manifest,
+            links=pulled.links,
+            origins=tuple(dict.fromkeys((pinned, top))),
+        )
+
+    def _reader(
+        self, access: RegistryAccess, kinds: Sequence[Kind], kept: KeptFiles | None
+    ) -> "ArtifactReader":
+        # Late: only artifacts need these.
+        from chonkle.oci.model import parse_reference  # noqa: PLC0415
+        from chonkle.oci.places import open_repository  # noqa: PLC0415
+        from chonkle.oci.pull import ArtifactReader  # noqa: PLC0415
+
+        reference = parse_reference(self.uri)
+        return ArtifactReader(
+            reference, lambda: open_repository(reference, access=access), kinds=kinds, kept=kept
+        )
 
     def _pinned(self, digest: Digest) -> str:
         return f"{self.uri}#{_PIN}{digest.hex}"
@@ -234,38 +298,3 @@ def _read_file(uri: str) -> bytes:
     except (OSError, ValueError) as failure:
         reason = failure.strerror if isinstance(failure, OSError) else str(failure)
         raise FetchError(f"source `{uri}`: cannot read the file: {reason}") from failure
-
-
-def _pull(
-    reference: "ArtifactReference",
-    access: RegistryAccess,
-    kinds: Sequence[Kind],
-    kept: KeptFiles | None,
-    *,
-    fetch_anew: bool,
-) -> Fetched:
-    # What reads manifests is of use only for artifacts.
-    from chonkle.oci.places import open_reader  # noqa: PLC0415
-    from chonkle.oci.pull import pull_wasm  # noqa: PLC0415
-
-    pulled = pull_wasm(
-        reference,
-        lambda: open_reader(reference, access=access),
-        kinds=kinds,
-        size_max=SIZE_MAX_BYTES,
-        kept=kept,
-        fetch_anew=fetch_anew,
-    )
-    # The manifest, and not the index that led to it: what was taken no longer depends on what is
-    # preferred.
-    pinned = reference.pinned(pulled.manifest).uri
-    origins = dict.fromkeys((pinned, reference.pinned(pulled.top).uri))
-    return Fetched(
-        pulled.wasm,
-        pinned,
-        pulled.fetched,
-        is_kept=not pulled.fetched,
-        manifest=pulled.manifest,
-        links=pulled.links,
-        origins=tuple(origins) if pulled.fetched else (),
-    )

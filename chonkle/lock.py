@@ -165,25 +165,24 @@ class Locked:
             raise LockError(f"codec `{self.key.codec_id}`: {failure}") from failure
 
     def _require_pin(self) -> None:
-        """Require that the source is pinned, and with the pin that the pipeline asks for."""
+        """Require that the source is pinned, to this file and as the pipeline asks for it."""
+        what = f"codec `{self.key.codec_id}`"
         pin = _pin(self.source) if self.source else None
         if self.source and pin is None:
+            raise LockError(f"{what}: a source without a pin", got=shown(self.source))
+        if pin is not None and pin.algorithm == "blake3" and pin != self.digest:
             raise LockError(
-                f"codec `{self.key.codec_id}`: a source without a pin", got=shown(self.source)
+                f"{what}: a source of another file", expected=f"`{self.digest}`", got=f"`{pin}`"
             )
         # A step that only the native backend may run does not use a source.
         if not self.key.requested or self.key.backends == ("native",):
             return
         wanted = _pin(self.key.requested)
-        if wanted is None:
-            return
-        is_file = wanted.algorithm == "blake3"
-        if pin != wanted or (is_file and self.digest != wanted):
-            got = f"`{self.digest}`" if pin == wanted else f"source {shown(self.source)}"
+        if wanted is not None and pin != wanted:
             raise LockError(
-                f"codec `{self.key.codec_id}`: not what its pipeline pins",
+                f"{what}: not what its pipeline pins",
                 expected=f"`{wanted}`",
-                got=got,
+                got=f"source {shown(self.source)}",
                 hint="the pin in `sources` of the pipeline says which codec to lock",
             )
 

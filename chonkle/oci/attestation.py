@@ -318,7 +318,7 @@ def _read_classic(repository: Repository, subject: Digest, layer: object) -> Att
     descriptor = _parsed_descriptor(layer, what)
     if descriptor.media_type != _PAYLOAD_TYPE:
         return None
-    _require_small(descriptor, what)
+    descriptor.require_size(DOCUMENT_MAX_BYTES, what=what)
     signature = from_base64(
         descriptor.annotations.get(_SIGNATURE_ANNOTATION),
         what=f"{what}: annotation `{_SIGNATURE_ANNOTATION}`",
@@ -506,6 +506,7 @@ def only_layer(manifest: Mapping[str, object], subject: Digest, *, what: str) ->
 
     Raises:
         AttestationError: when it refers to something else, or has no such layer.
+        FetchError: when the layer is too large.
     """
     named = _parsed_descriptor(manifest.get("subject"), what).digest
     if named != subject:
@@ -516,17 +517,8 @@ def only_layer(manifest: Mapping[str, object], subject: Digest, *, what: str) ->
     if not isinstance(layers, list) or len(layers) != 1:
         raise AttestationError(f"{what}: expected one layer")
     layer = _parsed_descriptor(layers[0], what)
-    _require_small(layer, what)
+    layer.require_size(DOCUMENT_MAX_BYTES, what=what)
     return layer
-
-
-def _require_small(layer: Descriptor, what: str) -> None:
-    if layer.size > DOCUMENT_MAX_BYTES:
-        raise AttestationError(
-            f"{what}: too large",
-            expected=f"at most {DOCUMENT_MAX_BYTES} bytes",
-            got=str(layer.size),
-        )
 
 
 def _parsed_descriptor(document: object, what: str) -> Descriptor:

@@ -95,12 +95,7 @@ class LayoutRepository(Repository):
             if found is None:
                 names = ", ".join(f"`{tag}`" for tag in self.tags()) or "none"
                 raise FetchError(f"no manifest `{wanted}`", got=f"the tags {names}")
-            if found.size > MANIFEST_MAX_BYTES:
-                raise FetchError(
-                    "a manifest is too large",
-                    expected=f"at most {MANIFEST_MAX_BYTES} bytes",
-                    got=str(found.size),
-                )
+            found.require_size(MANIFEST_MAX_BYTES, what="manifest")
             return StoredManifest(found, self._read(found))
 
     def tags(self) -> list[str]:

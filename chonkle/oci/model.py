@@ -219,6 +219,17 @@ class Descriptor:
             )
         self.digest.check(data, what=what)
 
+    def require_size(self, size_max: int, *, what: str) -> None:
+        """Refuse a blob that is larger than the caller accepts.
+
+        Raises:
+            FetchError: when it is.
+        """
+        if self.size > size_max:
+            raise FetchError(
+                f"{what}: too large", expected=f"at most {size_max} bytes", got=str(self.size)
+            )
+
 
 def parse_manifest(data: bytes, what: str) -> Mapping[str, object]:
     """Parse a manifest or an index, which a tool could not take for the other.
@@ -273,12 +284,7 @@ def wasm_layer(manifest: Mapping[str, object], what: str) -> Descriptor:
     if not isinstance(layers, list):
         raise FetchError(f"{what}: not an image manifest", expected=f"`{MANIFEST_TYPE}`")
     config = parse_descriptor(manifest.get("config"), what)
-    if config.size > CONFIG_MAX_BYTES:
-        raise FetchError(
-            f"{what}: its configuration is too large",
-            expected=f"at most {CONFIG_MAX_BYTES} bytes",
-            got=str(config.size),
-        )
+    config.require_size(CONFIG_MAX_BYTES, what=f"{what}: configuration")
     descriptors = [parse_descriptor(layer, what) for layer in layers]
     types = [each.media_type for each in descriptors]
     if len(types) != 1 or types[0] not in _WASM_LAYER_TYPES:

@@ -65,7 +65,6 @@ class RegistryRepository(Repository):
     Args:
         transport: makes the requests; repositories of one registry may share it.
         path: of the repository in the registry.
-        name: for messages, where it is not the repository's URI.
         owns: whether the transport is closed with the repository.
         chunk_bytes: of a blob to send in one request; a registry may ask for more.
     """
@@ -75,11 +74,10 @@ class RegistryRepository(Repository):
         transport: RegistryTransport,
         path: str,
         *,
-        name: str = "",
         owns: bool = False,
         chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
-        self.name = name or f"oci://{transport.base.host}/{path}"
+        self.name = f"oci://{transport.base.host}/{path}"
         self._transport = transport
         self._path = path
         self._owns = owns
@@ -106,7 +104,7 @@ class RegistryRepository(Repository):
         found = Descriptor(media_type, self._parsed(digest), int(size[0]))
         if isinstance(wanted, Digest) and found.digest != wanted:
             raise DigestMismatchError(
-                f"{self.name}: manifest: wrong digest",
+                f"{self.name}: manifest {wanted}: wrong digest",
                 expected=f"`{wanted}`",
                 got=f"`{found.digest}`",
             )
@@ -143,8 +141,9 @@ class RegistryRepository(Repository):
     def blob(self, blob: Descriptor, *, progress: Progress | None = None) -> bytes:
         """Read a blob."""
         response = self._request("GET", f"blobs/{blob.digest}", size_max=blob.size)
-        data = self._accepted(response, "").content
-        blob.check(data, what=self.name)
+        what = f"blob {blob.digest}"
+        data = self._accepted(response, what).content
+        blob.check(data, what=f"{self.name}: {what}")
         if progress is not None:
             progress(len(data), len(data))
         return data
@@ -212,8 +211,8 @@ class RegistryRepository(Repository):
         response = self._request("GET", f"manifests/{wanted}", headers=_accept())
         if response.status_code == HTTPStatus.NOT_FOUND:
             return None
-        what = f"{self.name}: manifest"
-        data = self._accepted(response, "").content
+        data = self._accepted(response, f"manifest {wanted}").content
+        what = f"{self.name}: manifest {wanted}"
         promised = {wanted} if isinstance(wanted, Digest) else set()
         header = response.headers.get("Docker-Content-Digest")
         if header is not None:

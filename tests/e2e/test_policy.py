@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chonkle.oci.layout import LayoutRepository
+from chonkle.oci.model import INDEX_TYPE
 from tests.e2e import registries
 from tests.e2e.registries import Registry
 
@@ -143,6 +146,55 @@ def test_an_image_layout_is_signed_and_checked(
     assert "no such artifact" in error_of(
         "sign", "oci-layout://layout:2", "--key", "release.key", environment=SIGNER
     )
+
+
+def test_an_index_is_signed_for_all_that_it_leads_to(
+    tmp_path: Path, chonkle: Run, error_of: Run, pipeline_of: Callable[..., dict[str, Any]]
+) -> None:
+    folder = Path(__file__).parents[2] / "codec/packbits"
+    layout = LayoutRepository(tmp_path / "layout")
+    entries = []
+    for form, system in (("core", "wasip1"), ("component", "wasip2")):
+        codec = folder / f"packbits-c@1.0.0.{form}.wasm"
+        chonkle("publish", codec, f"oci-layout://layout:{form}", "--no-verify")
+        entry = layout.manifest(form).descriptor
+        entries.append(replace(entry, platform_os=system).to_json())
+    document = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries}
+    layout.write_manifest(json.dumps(document).encode(), INDEX_TYPE, tag="both")
+    uri = f"oci-layout://{tmp_path}/layout:both"
+    chonkle("keygen", "--output-prefix", "release", environment=SIGNER)
+    chonkle("sign", uri, "--key", "release.key", environment=SIGNER)
+    reports = json.loads(chonkle("verify", uri, "--key", "release.pub", "--json").stdout)
+    assert [each["codec"] for each in reports] == [
+        "packbits-c@1.0.0 (component)",
+        "packbits-c@1.0.0 (core)",
+    ]
+    assert [each["file"].rpartition("@")[2] for each in reports] == [
+        entries[1]["digest"],
+        entries[0]["digest"],
+    ]
+    (tmp_path / "policy.toml").write_text(
+        'version = 1\ndefault = "deny"\nkeys.release = "release.pub"\n'
+        '[[rules]]\nsigned-by = ["release"]\n'
+    )
+    for store in ("store", "other"):
+        (tmp_path / store).mkdir()
+    # A manifest of the index has no attestation of its own.
+    strict = {"CHONKLE_POLICY": "policy.toml"}
+    pinned = f"oci-layout://{tmp_path}/layout@{entries[0]['digest']}"
+    assert "it is not signed" in error_of("pull", pinned, *STORE, environment=strict)
+    pipeline = pipeline_of("packbits", sources={"packbits": uri})
+    (tmp_path / "pipeline.json").write_text(json.dumps(pipeline))
+    more = ("--preference", "component", "--source", f"packbits={uri}")
+    chonkle("lock", "pipeline.json", *STORE, *more, environment=strict)
+    # The lock pins the index, so that another store finds the attestation too.
+    digest = layout.manifest("both").descriptor.digest
+    assert f'source = "{uri}@{digest}"' in (tmp_path / "pipeline.json.lock").read_text()
+    (tmp_path / "input").write_bytes(b"\x00a")
+    for store in ("store", "other"):
+        chonkle(*RUN[:-1], store, "--locked", environment=strict)
+    found = json.loads(chonkle("pull", uri, *STORE, "--json", environment=strict).stdout)
+    assert found["policy"] == "rule 1: signed by `release` (classic)"
 
 
 @pytest.mark.usefixtures("uri")

@@ -273,11 +273,12 @@ def test_progress_is_the_bytes_of_one_blob_after_the_other() -> None:
 def test_golden_vectors_come_back_as_they_were(target: Target) -> None:
     candidate = file_candidate(CORE, target, vectors=VECTORS)
     published(candidate)
-    wasm, vectors = read_published(candidate.reference, repository_of(candidate), size_max=1 << 20)
-    assert wasm == CORE.read_bytes()
-    assert vectors == read_vector_files(VECTORS)
+    repository = repository_of(candidate)
+    [found] = read_published(candidate.reference, repository, size_max=1 << 20)
+    assert found.wasm == CORE.read_bytes()
+    assert found.vectors == read_vector_files(VECTORS)
     with pytest.raises(FetchError, match=r"too large, expected at most 9 bytes, got \d+"):
-        read_published(candidate.reference, repository_of(candidate), size_max=9)
+        list(read_published(candidate.reference, repository, size_max=9))
 
 
 @pytest.mark.parametrize(

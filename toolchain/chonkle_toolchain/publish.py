@@ -29,12 +29,14 @@ from chonkle.oci.model import (
     Descriptor,
     LayoutReference,
     Reference,
+    is_index,
     parse_descriptor,
     parse_manifest,
     parse_reference,
     wasm_layer,
 )
-from chonkle.oci.repository import Progress, Repository
+from chonkle.oci.pull import codec_entries
+from chonkle.oci.repository import Progress, Repository, StoredManifest
 from chonkle.storage.store import WasmCodec
 from chonkle_toolchain.attachments import (
     VECTORS_MAX_BYTES,
@@ -300,33 +302,69 @@ def plan(
     return plans
 
 
+@dataclass(frozen=True, slots=True)
+class ReadCodec:
+    """A published codec that was read.
+
+    Attributes:
+        reference: where it is, pinned to its manifest.
+        links: the index that led to it, if one did, and its manifest.
+        wasm: the codec.
+        vectors: all golden vectors that are attached to it.
+    """
+
+    reference: ArtifactReference
+    links: tuple[bytes, ...]
+    wasm: bytes
+    vectors: list[Vector]
+
+
 def read_published(
     reference: ArtifactReference, repository: Repository, *, size_max: int
-) -> tuple[bytes, list[Vector]]:
-    """Read a published codec with all golden vectors that are attached to it.
+) -> Iterator[ReadCodec]:
+    """Read a published codec, or every codec that an index lists.
 
     Args:
-        reference: the codec.
+        reference: the codec or the index.
         repository: where it is.
-        size_max: bytes of the codec to accept at most.
+        size_max: bytes of a codec to accept at most.
 
     Raises:
-        FetchError: when it cannot be read, or is too large.
+        FetchError: when something cannot be read, or is too large.
         BuildError: when a golden vector is malformed.
     """
     what = reference.uri
-    stored = repository.manifest(reference.digest or reference.tag)
-    layer = wasm_layer(parse_manifest(stored.data, what), what)
-    _demand_size(layer, size_max, what)
+    top = repository.manifest(reference.digest or reference.tag)
+    fields = parse_manifest(top.data, what)
+    if not is_index(fields):
+        yield _read_codec(reference, repository, (top,), size_max=size_max)
+        return
+    for entry in dict.fromkeys(codec_entries(fields, _ABIS, what)):
+        manifest = repository.manifest(entry.digest)
+        yield _read_codec(reference, repository, (top, manifest), size_max=size_max)
+
+
+def _read_codec(
+    reference: ArtifactReference,
+    repository: Repository,
+    links: tuple[StoredManifest, ...],
+    *,
+    size_max: int,
+) -> ReadCodec:
+    manifest = links[-1]
+    reference = reference.pinned(manifest.descriptor.digest)
+    what = reference.uri
+    layer = wasm_layer(parse_manifest(manifest.data, what), what)
+    layer.require_size(size_max, what=what)
     wasm = repository.blob(layer)
     vectors = []
-    for found in repository.referrers(stored.descriptor.digest, artifact_type=VECTORS_TYPE):
+    for found in repository.referrers(manifest.descriptor.digest, artifact_type=VECTORS_TYPE):
         referrer = repository.manifest(found.digest)
         for each in _layers(referrer.data, what):
             if each.media_type == VECTORS_TYPE:
-                _demand_size(each, VECTORS_MAX_BYTES, what)
+                each.require_size(VECTORS_MAX_BYTES, what=what)
                 vectors += read_vectors_layer(repository.blob(each), what=what)
-    return wasm, vectors
+    return ReadCodec(reference, tuple(each.data for each in links), wasm, vectors)
 
 
 class _ConflictError(ChonkleError):
@@ -393,13 +431,6 @@ def _layers(manifest: bytes, what: str) -> Iterator[Descriptor]:
     layers = parse_manifest(manifest, what).get("layers")
     for layer in layers if isinstance(layers, list) else []:
         yield parse_descriptor(layer, what)
-
-
-def _demand_size(blob: Descriptor, size_max: int, what: str) -> None:
-    if blob.size > size_max:
-        raise FetchError(
-            f"{what}: too large", expected=f"at most {size_max} bytes", got=str(blob.size)
-        )
 
 
 def _tag(codec: WasmCodec) -> str:

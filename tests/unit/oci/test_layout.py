@@ -246,7 +246,7 @@ def test_a_manifest_is_found_by_its_digest_although_it_is_not_listed(write: Writ
                     {**described(b"x"), "size": 5 << 20, "annotations": {REF_NAME: "1"}}
                 )
             },
-            "a manifest is too large",
+            "manifest: too large",
         ),
         ({blob(manifest_of()): manifest_of()[:-1] + b" "}, "wrong digest"),
         ({blob(manifest_of()): manifest_of()[:-1]}, "wrong size"),

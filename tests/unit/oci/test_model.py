@@ -192,7 +192,7 @@ def test_a_malformed_reference_to_a_layout_is_refused(text: str) -> None:
         ({"manifests": [LAYER]}, "not an image manifest"),
         ({"layers": LAYER}, "not an image manifest"),
         ({**MANIFEST, "manifests": []}, "a manifest and an index in one document"),
-        ({**MANIFEST, "config": {**LAYER, "size": (4 << 20) + 1}}, "configuration is too large"),
+        ({**MANIFEST, "config": {**LAYER, "size": (4 << 20) + 1}}, "configuration: too large"),
         ({**MANIFEST, "layers": []}, "not a wasm artifact, .* got no layers"),
         ({**MANIFEST, "layers": [LAYER, LAYER]}, "not a wasm artifact"),
         (

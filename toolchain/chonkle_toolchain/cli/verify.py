@@ -1,7 +1,7 @@
 """`chonkle verify`: the checks of CI, on built files."""
 
 import sys
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def verify(
     """Check what is built: FILE, the codec in the folder DIR, or all in a codec store DIR.
 
     A REFERENCE is a published codec, oci://HOST/REPOSITORY[:TAG] or oci-layout://PATH[:TAG]. It is
-    fetched with the golden vectors that are attached to it.
+    fetched with the golden vectors that are attached to it. Of an index, every codec is checked.
 
     Nothing is built, and no compiler is needed. Each file must be a codec that does what its
     signature says, whatever it is given, and does the same as its other form; and it must be the
@@ -93,8 +93,10 @@ def verify(
             print_lines(*report.lines())
 
     if isinstance(place, str):
-        reports = [_verify_published(place, access_to, allowed_imports, demands, compile_limits)]
-        show(reports[0])
+        reports = []
+        for report in _verify_published(place, access_to, allowed_imports, demands, compile_limits):
+            reports.append(report)
+            show(report)
     elif place.is_file():
         cases = read_vector_files(vectors) if vectors is not None else []
         found = verify_file(
@@ -125,7 +127,7 @@ def _verify_published(
     allowed_imports: tuple[str, ...],
     demands: Demands,
     compile_limits: CompileLimits,
-) -> Report:
+) -> Iterator[Report]:
     # What speaks to registries takes a quarter of a second to import, which files do not need.
     from chonkle.oci.model import parse_reference  # noqa: PLC0415
     from chonkle.oci.places import opened  # noqa: PLC0415
@@ -133,19 +135,18 @@ def _verify_published(
 
     reference = parse_reference(uri)
     with opened([reference], access=access_to(reference)) as (repository,):
-        # A tag may move between reading the codec and reading what is attested of it.
-        stored = repository.manifest(reference.digest or reference.tag)
-        reference = replace(reference, digest=stored.descriptor.digest)
-        wasm, cases = read_published(reference, repository, size_max=SIZE_MAX_BYTES)
-        attested = check_published(reference, repository, wasm, demands)
-    found = verify_wasm(
-        wasm,
-        file=uri,
-        vectors=cases,
-        allowed_imports=allowed_imports,
-        compile_limits=compile_limits,
-    )
-    return found.with_checks(attested)
+        for codec in read_published(reference, repository, size_max=SIZE_MAX_BYTES):
+            attested = check_published(
+                codec.reference, repository, codec.links, codec.wasm, demands
+            )
+            found = verify_wasm(
+                codec.wasm,
+                file=uri if len(codec.links) == 1 else codec.reference.uri,
+                vectors=codec.vectors,
+                allowed_imports=allowed_imports,
+                compile_limits=compile_limits,
+            )
+            yield found.with_checks(attested)
 
 
 def _check_usage(

@@ -76,21 +76,25 @@ def check_file(path: Path, demands: Demands) -> tuple[Check, ...]:
 
 
 def check_published(
-    reference: ArtifactReference, repository: Repository, data: bytes, demands: Demands
+    reference: ArtifactReference,
+    repository: Repository,
+    links: tuple[bytes, ...],
+    data: bytes,
+    demands: Demands,
 ) -> tuple[Check, ...]:
     """Check what is attested of a published codec.
 
     Args:
         reference: the codec.
         repository: where it is.
+        links: the index that led to it, if one did, and its manifest.
         data: its bytes.
         demands: what is demanded.
 
     Raises:
         FetchError: when the repository cannot be asked.
     """
-    wanted = reference.digest or reference.tag
-    evidence = evidence_in(repository, wanted, data, place=place_of(reference.uri))
+    evidence = evidence_in(repository, links, place=place_of(reference.uri))
     provenance = partial(_check_provenance, repository, evidence, data)
     return (
         *_checks(evidence, data, demands, origin="source", name=reference.uri),
