@@ -154,6 +154,27 @@ def test_an_update_says_what_changes(
     assert locked(tmp_path).codecs[0].digest == Digest.blake3(wasm)
 
 
+def test_an_update_replaces_a_lock_that_cannot_be_read(
+    *,
+    tmp_path: Path,
+    chonkle: Chonkle,
+    error_of: ErrorOf,
+    write: Callable[..., None],
+    wasm: bytes,
+) -> None:
+    (tmp_path / "guest.wasm").write_bytes(wasm)
+    write((tmp_path / "guest.wasm").as_uri())
+    path = tmp_path / "pipeline.json.lock"
+    path.write_text("version = 2\n")
+    for command in (LOCK, ("run", *RUN, "--explain")):
+        assert "hint: `chonkle lock --update` replaces it" in error_of(*command)
+    done = chonkle(*LOCK, "--update")
+    assert done.stdout.startswith(b"+ guest from file://")
+    words = "warning: the lock is replaced: pipeline.json.lock: a lock of another version"
+    assert done.stderr.decode().startswith(words)
+    assert [each.digest for each in locked(tmp_path).codecs] == [Digest.blake3(wasm)]
+
+
 def test_a_pipeline_that_asks_for_something_else_is_refused(
     *,
     tmp_path: Path,

@@ -142,7 +142,8 @@ def changed(old: str, new: str) -> str:
     ],
 )
 def test_a_malformed_lock_is_refused(text: str, problem: str) -> None:
-    with pytest.raises(LockError, match=rf"^tile.json.lock: .*{problem}"):
+    hint = "; hint: `chonkle lock --update` replaces it$"
+    with pytest.raises(LockError, match=rf"^tile.json.lock: .*{problem}.*{hint}"):
         Lock.parse(text.encode(), what="tile.json.lock")
 
 
