@@ -4,10 +4,17 @@ Nothing here knows about layers above; an exception carries its own exit code, s
 line only prints it.
 """
 
+import re
 from collections.abc import Collection, Iterable
 from itertools import islice
 from typing import Self
 
+# Scheme, host with path, and query of a URL, up to a punctuation mark that belongs to the text.
+_URL = re.compile(
+    r"(\b(?:https?|oci)://)(?:[^\s/?#@]*@)?([^\s?#\"'`]*)"
+    r"(\?[^\s#\"'`]*?(?=[,;:.)]*(?:[\s#\"'`]|$)))?",
+    re.IGNORECASE,
+)
 _PART_MAX = 2000
 _NOTE_MAX = 60
 _NAMES_MAX = 12
@@ -36,6 +43,13 @@ def _escaped(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def without_secrets(text: str) -> str:
+    """Remove user information and queries from the URLs in a text: either may hold a token."""
+    if "://" not in text:
+        return text
+    return _URL.sub(lambda url: f"{url[1]}{url[2]}{'?...' if url[3] else ''}", text)
+
+
 def explained(failure: OSError) -> str:
     """Say what the system said, without its number: `<path>: <reason>`."""
     if failure.strerror is None:
@@ -48,6 +62,10 @@ def offer(names: Collection[str]) -> str:
     shown = ", ".join(f"`{name}`" for name in islice(names, _NAMES_MAX))
     more = f" and {len(names) - _NAMES_MAX} more" if len(names) > _NAMES_MAX else ""
     return f"there is {shown}{more}" if names else "there is none"
+
+
+def _safe(text: str) -> str:
+    return without_secrets(printable(text))
 
 
 class ChonkleError(Exception):
@@ -63,15 +81,15 @@ class ChonkleError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, expected: str = "", got: str = "", hint: str = "") -> None:
-        parts = [printable(what)]
+        parts = [_safe(what)]
         if expected:
-            parts.append(f"expected {printable(expected)}")
+            parts.append(f"expected {_safe(expected)}")
         if got:
-            parts.append(f"got {printable(got)}")
+            parts.append(f"got {_safe(got)}")
         message = ", ".join(parts)
         # Everything is folded into the one positional argument, which is all that a plain exception
         # carries between processes.
-        super().__init__(f"{message}; hint: {printable(hint)}" if hint else message)
+        super().__init__(f"{message}; hint: {_safe(hint)}" if hint else message)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle the message as it is: `__init__` would take its line breaks for a guest's."""
@@ -79,7 +97,7 @@ class ChonkleError(Exception):
 
     def within(self, context: str) -> Self:
         """Give the same failure with words for where it happened before its own."""
-        return _restored(type(self), (f"{printable(context)}: {self}",), self.__dict__)
+        return _restored(type(self), (f"{_safe(context)}: {self}",), self.__dict__)
 
 
 def _restored[E: ChonkleError](

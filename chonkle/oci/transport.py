@@ -30,7 +30,7 @@ import requests
 import urllib3.exceptions
 
 from chonkle.digest import read_verified
-from chonkle.errors import FetchError, printable
+from chonkle.errors import FetchError, printable, without_secrets
 from chonkle.oci.address import Address
 from chonkle.version import __version__
 
@@ -261,7 +261,7 @@ class Transport:
             return False
         self._on_retry(
             printable(
-                f"{self.what}: {reason}; trying again in {pause_s:.1f} s"
+                f"{without_secrets(self.what)}: {reason}; trying again in {pause_s:.1f} s"
                 f" ({number + 1} of {self._bounds.tries})"
             )
         )
