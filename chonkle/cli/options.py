@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from chonkle.cli.access import access_of, server_options
 from chonkle.dag.plan import Composite
 from chonkle.errors import ChonkleError, ResolveError, StoreError
 from chonkle.limits import CompileLimits
@@ -191,6 +192,7 @@ def compile_limits_of(options: Mapping[str, Any], settings: Settings) -> Compile
 
 def resolver_options[F: Callable[..., Any]](command: F) -> F:
     """Add the options that say how codecs are picked; `resolver_of` reads them."""
+    command = server_options(command)
     for option in reversed(_RESOLVER_OPTIONS):
         command = option(command)
     return command
@@ -232,6 +234,7 @@ def resolver_of(options: dict[str, Any]) -> Resolver:
         force_sources=to_mapping(options["force_sources"], "--source"),
         paths=to_mapping(options["paths"], "--codec-path"),
         policy=read_policy(options["policy"]),
+        access=access_of(options),
     )
 
 

@@ -18,10 +18,11 @@ class RegistryAccess:
     Attributes:
         docker_config: docker's directory, which has credentials; None for none.
         registry: the one registry that `username`, `password` and `insecure` are for, as
-            `host[:port]`.
+            `host[:port]`; empty for none.
         username: of the user there; empty to leave credentials to docker's.
         password: that user's password or token.
-        insecure: whether that registry is spoken to without TLS.
+        insecure: whether that registry is spoken to without TLS. Where none is named, all are, and
+            get no credentials, except on the loopback interface.
         ca_file: certificates of the authorities to trust, in PEM; None for those of the
             environment. With it a registry on the loopback interface is asked over TLS too.
         offline: whether to fail instead of asking any server.
@@ -48,8 +49,10 @@ class RegistryAccess:
             from chonkle.oci.address import Host  # noqa: PLC0415
 
             Host.parse(self.registry)
-        elif self.username or self.password or self.insecure:
-            raise FetchError("access to a registry without its name", expected="`host[:port]`")
+        elif self.username or self.password:
+            raise FetchError(
+                "credentials for a registry without its name", expected="`host[:port]`"
+            )
         if bool(self.username) != bool(self.password):
             raise FetchError("a user name and a password for a registry come together")
 

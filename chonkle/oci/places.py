@@ -94,15 +94,17 @@ def open_transport(reference: Reference, *, access: RegistryAccess) -> "Registry
     access.require_online(reference.uri)
     from chonkle.oci.authorization import RegistryTransport  # noqa: PLC0415 - brings requests
 
-    given = access.is_for(reference.registry)
+    registry = reference.registry
+    named = access.is_for(registry)
     plain = None
-    if given and access.insecure:
+    if access.insecure and (named or not access.registry):
         plain = True
     elif access.ca_file is not None:
         plain = False
+    exposed = plain is True and not named and not registry.is_loopback
     return RegistryTransport(
-        reference.registry,
-        login=_login(access, reference.registry if given and access.username else None),
+        registry,
+        login=None if exposed else _login(access, registry if named else None),
         plain=plain,
         what=reference.uri,
         bounds=access.bounds,
@@ -114,7 +116,7 @@ def _login(access: RegistryAccess, registry: Host | None) -> "Login | None":
     from chonkle.oci.credentials import Credentials, DockerLogin, GivenLogin  # noqa: PLC0415
 
     docker = None if access.docker_config is None else DockerLogin(access.docker_config)
-    if registry is None:
+    if registry is None or not access.username:
         return docker
     # The host as it is asked, whose usual port depends on the scheme.
     plain = access.insecure or (registry.is_loopback and access.ca_file is None)
