@@ -235,16 +235,15 @@ def sign(
         AttestationError: when there is something else under the tag of the classic layout.
     """
     written: list[Layout] = []
-    known = read_attestations(repository, subject.digest).attestations
-    for layout in layouts:
-        wanted = Verified("key", subject.digest, layout, identity)
-        if any(_made_by(key, each, subject.digest) == wanted for each in known):
-            continue
-        if layout == "classic":
-            _write_classic(repository, subject, key, identity)
-        else:
-            _write_bundle(repository, subject, key, identity)
-        written.append(layout)
+    with repository.exclusive():
+        known = read_attestations(repository, subject.digest).attestations
+        for layout in layouts:
+            wanted = Verified("key", subject.digest, layout, identity)
+            if any(_made_by(key, each, subject.digest) == wanted for each in known):
+                continue
+            write = _write_classic if layout == "classic" else _write_bundle
+            write(repository, subject, key, identity)
+            written.append(layout)
     return written
 
 
@@ -344,8 +343,8 @@ def _write_classic(
     payload = _payload(subject.digest, identity)
     blob = repository.write_blob(payload, _PAYLOAD_TYPE).to_json()
     layer = {**blob, "annotations": {_SIGNATURE_ANNOTATION: to_base64(key.sign(payload))}}
-    # What others wrote stays as they wrote it. There is no way to tell a registry that a tag shall
-    # only move from the manifest that was read: of two that sign at once, one may be lost.
+    # The layers of others stay as they are. A registry cannot be told to move a tag only from the
+    # manifest that was read: of two signatures at the same moment, it may lose one.
     layers = [*_classic_layers(repository, subject.digest), layer]
     tag = _classic_tag(subject.digest)
     config = {

@@ -69,6 +69,7 @@ class LayoutRepository(Repository):
         self.name = f"{LAYOUT_SCHEME}://{path}"
         is_tar = path.is_file() or (path.suffix == TAR_SUFFIX and not path.exists())
         self._files: _Files = _Tar(path) if is_tar else _Directory(path)
+        self._is_exclusive = False
 
     def resolve(self, wanted: str | Digest) -> Descriptor | None:
         """Look a manifest up without reading it, unless only its blob is there."""
@@ -146,7 +147,7 @@ class LayoutRepository(Repository):
         with self._explained():
             self._begin()
             self._files.write(_blob(written.digest), data)
-            with self._files.changing():
+            with self.exclusive():
                 kept = [
                     entry
                     for entry in self._entries(may_be_new=True)
@@ -178,6 +179,19 @@ class LayoutRepository(Repository):
             for each in found.values()
             if not artifact_type or each.artifact_type == artifact_type
         ]
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Keep other writers out, between a read and the write that depends on it."""
+        if self._is_exclusive:
+            yield
+            return
+        with self._explained(), self._files.changing():
+            self._is_exclusive = True
+            try:
+                yield
+            finally:
+                self._is_exclusive = False
 
     def close(self) -> None:
         """Close the tar file. Idempotent."""
@@ -398,7 +412,8 @@ class _Tar(_Files):
         with locked(self._path.with_name(f".{self._path.name}.lock"), timeout_s=_LOCK_TIMEOUT_S):
             self.close()  # another process may have replaced the file
             yield
-            replace_file_in_parts(self._path, self._parts())
+            if self._pending:
+                replace_file_in_parts(self._path, self._parts())
             self.close()
             self._pending.clear()
 

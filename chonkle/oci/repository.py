@@ -10,7 +10,8 @@ Sources: OCI Distribution Specification 1.1, OCI Image Specification 1.1 (image 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -128,6 +129,17 @@ class Repository(ABC):
         Raises:
             FetchError: when the repository cannot be asked.
         """
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Keep other writers out, between a read and the write that depends on it.
+
+        A registry has no means for that: there, the last of two writers wins. Reentrant.
+
+        Raises:
+            FetchError: when another writer does not end.
+        """
+        yield
 
     def close(self) -> None:
         """Free what the repository holds. Idempotent."""
