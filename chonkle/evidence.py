@@ -35,6 +35,7 @@ from chonkle.oci.model import (
     MANIFEST_MAX_BYTES,
     Descriptor,
     Reference,
+    artifact_scheme,
     parse_descriptor,
     parse_reference,
 )
@@ -177,7 +178,7 @@ def place_of(uri: str) -> str:
     Raises:
         FetchError: when it is malformed.
     """
-    if not uri.startswith(("oci://", "oci-layout://")):
+    if not artifact_scheme(uri):
         return canonical_place(uri.partition("#")[0])
     reference = parse_reference(uri)
     if isinstance(reference, Reference):
@@ -240,7 +241,7 @@ def pin_of(uri: str) -> Digest | None:
     Raises:
         FetchError: when it is malformed.
     """
-    if not uri.startswith(("oci://", "oci-layout://")):
+    if not artifact_scheme(uri):
         return None
     return parse_reference(uri).digest
 

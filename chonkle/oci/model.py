@@ -36,12 +36,16 @@ CONFIG_MAX_BYTES = 4 << 20
 KIND_BY_OS: Mapping[str, Kind] = {"wasip1": "core", "wasip2": "component"}
 
 LAYOUT_SCHEME = "oci-layout"
+_SCHEME = re.compile(r"(oci|oci-layout)://.*", re.IGNORECASE | re.DOTALL)
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 _DIGEST = r"sha256:[0-9a-f]{64}"
-_LAYOUT = re.compile(rf"(?P<path>.+?)(?::(?P<tag>{_TAG}))?(?:@(?P<digest>{_DIGEST}))?", re.DOTALL)
+_LAYOUT = re.compile(
+    rf"(?i:{LAYOUT_SCHEME}://)?+(?P<path>.+?)(?::(?P<tag>{_TAG}))?(?:@(?P<digest>{_DIGEST}))?",
+    re.DOTALL,
+)
 _NAME = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REFERENCE = re.compile(
-    r"(?P<registry>[^/]+)/"
+    r"(?i:oci://)?+(?P<registry>[^/]+)/"
     rf"(?P<repository>{_NAME}(?:/{_NAME})*)"
     rf"(?::(?P<tag>{_TAG}))?(?:@(?P<digest>{_DIGEST}))?"
 )
@@ -70,7 +74,7 @@ class Reference:
         Raises:
             FetchError: when it is not one.
         """
-        match = _REFERENCE.fullmatch(text.removeprefix("oci://"))
+        match = _REFERENCE.fullmatch(text)
         if match is None:
             raise FetchError(
                 "malformed OCI reference",
@@ -125,7 +129,7 @@ class LayoutReference:
         Raises:
             FetchError: when it is not one.
         """
-        match = _LAYOUT.fullmatch(text.removeprefix(f"{LAYOUT_SCHEME}://"))
+        match = _LAYOUT.fullmatch(text)
         if match is None or "\0" in match["path"]:
             raise FetchError(
                 "malformed reference to an image layout",
@@ -157,15 +161,20 @@ class LayoutReference:
 type ArtifactReference = Reference | LayoutReference
 
 
+def artifact_scheme(text: str) -> str:
+    """Give the scheme of an artifact's URI, in lower case; empty for any other text."""
+    match = _SCHEME.fullmatch(text)
+    return "" if match is None else match[1].lower()
+
+
 def parse_reference(uri: str) -> ArtifactReference:
     """Read a reference to an artifact, `oci://` or `oci-layout://`.
 
     Raises:
         FetchError: when it is not one.
     """
-    if uri.startswith(f"{LAYOUT_SCHEME}://"):
-        return LayoutReference.parse(uri)
-    return Reference.parse(uri)
+    is_layout = artifact_scheme(uri) == LAYOUT_SCHEME
+    return LayoutReference.parse(uri) if is_layout else Reference.parse(uri)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Signing and policies, as a user meets them: on the command line, with a registry and files."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -135,10 +136,11 @@ def test_an_image_layout_is_signed_and_checked(
     codec = Path(__file__).parents[2] / "codec/packbits/packbits-c@1.0.0.core.wasm"
     layout = "oci-layout://layout:1"
     chonkle("publish", codec, layout, "--no-verify")
-    chonkle("sign", layout, "--key", "release.key", environment=SIGNER)
+    upper = layout.replace("oci-layout", "OCI-Layout")
+    chonkle("sign", upper, "--key", "release.key", environment=SIGNER)
     again = chonkle("sign", layout, "--key", "release.key", environment=SIGNER).stdout
     assert again.startswith(b"signed already  oci-layout://layout:1@sha256:")
-    chonkle("verify", layout, "--key", "release.pub")
+    chonkle("verify", upper, "--key", "release.pub")
     chonkle("keygen", "--output-prefix", "other", environment=SIGNER)
     done = chonkle_done("verify", layout, "--key", "other.pub", cwd=tmp_path)
     assert done.returncode == 1
@@ -226,6 +228,28 @@ def test_a_file_is_signed_and_checked(
     done = chonkle_done("verify", codec, "--key", "release.pub", cwd=tmp_path)
     assert done.returncode == 1
     assert b"it attests another artifact" in done.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file modes and links are POSIX")
+def test_the_files_of_a_new_key_are_closed_to_other_writers_and_replace_nothing(
+    tmp_path: Path, chonkle: Run, error_of: Run
+) -> None:
+    old = os.umask(0)
+    try:
+        chonkle("keygen", environment=SIGNER)
+    finally:
+        os.umask(old)
+    modes = {
+        name: (tmp_path / name).stat().st_mode & 0o777 for name in ("chonkle.key", "chonkle.pub")
+    }
+    assert modes == {"chonkle.key": 0o600, "chonkle.pub": 0o644}
+    for ending in ("key", "pub"):
+        link = tmp_path / f"linked.{ending}"
+        link.symlink_to("nowhere")
+        words = error_of("keygen", "--output-prefix", "linked", environment=SIGNER)
+        assert f"linked.{ending} is there already" in words
+        assert link.is_symlink()
+        link.unlink()
 
 
 @pytest.mark.parametrize("name", ["CHONKLE_KEY_PASSWORD", "COSIGN_PASSWORD"])

@@ -93,7 +93,8 @@ def another(path: Path, into: Path, **fields: object) -> Path:
     ("text", "tag"),
     [
         ("oci://host:80/a", ""),
-        ("oci://host:80/a:1.0", "1.0"),
+        ("OCI://host:80/a:1.0", "1.0"),
+        ("Oci-Layout://a/b:latest", "latest"),
         ("oci-layout://a/b", ""),
         ("oci-layout://a:b/c", ""),
         ("oci-layout://a/b:latest", "latest"),
@@ -130,6 +131,20 @@ def test_a_version_is_written_as_a_tag_may_be(target: Target, tmp_path: Path) ->
         file_candidate(nameless, target)
     tagged = Target.parse(f"oci-layout://{tmp_path / 'layout'}:today")
     assert file_candidate(nameless, tagged).reference.tag == "today"
+
+
+@pytest.mark.parametrize("tag", ["1.0.0", "v1.0.0", "1.0.0-core", "1.0", "2026", "stable"])
+def test_another_tag_than_a_version_may_be_any(tmp_path: Path, tag: str) -> None:
+    target = Target.parse(f"oci-layout://{tmp_path}/layout:{tag}")
+    assert file_candidate(CORE, target).reference.tag == tag
+
+
+@pytest.mark.parametrize("tag", ["9.9.9", "v1.0.1", "1.0.0-rc.1", "1.0.0.1", "9.9.9-core"])
+def test_the_version_of_another_codec_is_refused(tmp_path: Path, tag: str) -> None:
+    target = Target.parse(f"oci-layout://{tmp_path}/layout:{tag}")
+    words = f"the tag is another version .* expected `1.0.0`, as its signature says, got `{tag}`"
+    with pytest.raises(BuildError, match=words):
+        file_candidate(CORE, target)
 
 
 def test_a_folder_is_what_its_lock_lists(store: Path, target: Target) -> None:

@@ -29,6 +29,7 @@ from chonkle.oci.model import (
     Descriptor,
     LayoutReference,
     Reference,
+    artifact_scheme,
     is_index,
     parse_descriptor,
     parse_manifest,
@@ -53,10 +54,9 @@ from chonkle_toolchain.verify import find_store
 
 type State = Literal["published", "replaced", "unchanged"]
 
-SCHEMES = ("oci://", "oci-layout://")
-
 _ABIS: tuple[Abi, ...] = ("component", "core")
 _TAGGED = re.compile(r".*:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}(?:@.*)?", re.DOTALL)
+_VERSION = re.compile(r"v?[0-9]+\.[0-9]+\.[0-9]+([-_.].*)?", re.DOTALL)
 _CONFLICTS_MAX = 10
 
 
@@ -79,7 +79,7 @@ class Target:
         Raises:
             FetchError: when it is none, or says a digest, which follows from what is published.
         """
-        if not text.startswith(SCHEMES):
+        if not artifact_scheme(text):
             raise FetchError(
                 f"`{text}`: no place to publish to",
                 expected="`oci://HOST/REPOSITORY[:TAG]` or `oci-layout://PATH[:TAG]`",
@@ -214,10 +214,11 @@ def file_candidate(
         created: the time to write; the beginning of 1970 when left out.
 
     Raises:
-        ChonkleError: when the file or the lock cannot be read, or there is no version to publish
-            it under.
+        ChonkleError: when the file or the lock cannot be read, the tag is another version than the
+            codec's, or there is no version to publish it under.
     """
     codec = WasmCodec.from_file(path)
+    _require_own_version(codec, target)
     store = path.absolute().parent.parent
     built = read_lock(store).codecs.get(codec.signature.implementation)
     is_listed = built is not None and built.artifact(codec.kind).sha256 == _sha256(codec)
@@ -431,6 +432,21 @@ def _layers(manifest: bytes, what: str) -> Iterator[Descriptor]:
     layers = parse_manifest(manifest, what).get("layers")
     for layer in layers if isinstance(layers, list) else []:
         yield parse_descriptor(layer, what)
+
+
+def _require_own_version(codec: WasmCodec, target: Target) -> None:
+    """Refuse a tag that is a version, and not the codec's: readers would take it for one."""
+    version = codec.signature.version
+    if not version or _VERSION.fullmatch(target.tag) is None:
+        return
+    said = target.tag.removeprefix("v").removesuffix("-core")
+    if said != version.replace("+", "_"):
+        raise BuildError(
+            f"{target.reference.uri}: the tag is another version than that of {codec.origin}",
+            expected=f"`{version}`, as its signature says",
+            got=f"`{target.tag}`",
+            hint="leave the tag out, or name one that is no version",
+        )
 
 
 def _tag(codec: WasmCodec) -> str:

@@ -48,6 +48,7 @@ def reference(registry: str, repository: str, *more: Any) -> Reference:  # noqa:
         ("127.0.0.1:1/a", reference("127.0.0.1:1", "a")),
         ("[::1]:5000/a", reference("[::1]:5000", "a")),
         ("HOST:5000/a", reference("host:5000", "a")),
+        ("OCI://host/a", reference("host", "a")),
         ("host/a:" + "t" * 128, reference("host", "a", "t" * 128)),
     ],
 )

@@ -427,7 +427,7 @@ def test_another_manifest_than_promised_is_refused(
     headers = {"Content-Type": MANIFEST_TYPE, "Docker-Content-Digest": OTHER}
     registry.fault = on(method, "manifests", {"body": plain(), "headers": headers})
     read = repository.resolve if method == "HEAD" else repository.manifest
-    with pytest.raises(DigestMismatchError, match="manifest .*: wrong digest"):
+    with pytest.raises(DigestMismatchError, match=r"manifest .*: wrong digest"):
         read(Digest.sha256(plain()))
 
 

@@ -39,7 +39,9 @@ class PathOrReference(click.ParamType["Path | str"]):
         ctx: click.Context | None,
     ) -> Path | str:
         """Tell the two apart by the scheme."""
-        if isinstance(value, str) and value.startswith(("oci://", "oci-layout://")):
+        from chonkle.oci.model import artifact_scheme  # noqa: PLC0415 - most commands need it not
+
+        if isinstance(value, str) and artifact_scheme(value):
             return value
         path = click.Path(exists=True, path_type=Path).convert(str(value), param, ctx)
         return Path(os.fsdecode(path))
