@@ -1,4 +1,7 @@
-"""Codecs from OCI registries: a real one, and one that lies."""
+"""Codecs from OCI registries: a real one, and one that lies.
+
+`tests/unit/oci` has more lies of a registry.
+"""
 
 import json
 import time
@@ -96,7 +99,8 @@ def test_what_a_real_registry_does_not_have(
     source = f"guest=oci://{registry.address}/{NAME}:{reference}"
     message = error_of("run", "pipeline.json", *STORE, "--explain", "--source", source)
     assert "the server answered 404" in message
-    assert source.removeprefix("guest=") in message
+    name, _, wanted = source.removeprefix("guest=").rpartition(":" if "@" not in source else "@")
+    assert f"{name.removesuffix(':1.0.0')}: manifest {wanted}: " in message
 
 
 def test_nobody_listens(error_of: ErrorOf) -> None:
@@ -197,28 +201,16 @@ def as_json(document: object) -> bytes:
 
 def lie(kind: str, wasm: bytes) -> Answers:
     """Make what a registry answers that is honest but for one thing."""
-    layer = descriptor(WASM_TYPE, wasm)
-    honest = as_json(manifest_of(layer))
+    honest = as_json(manifest_of(descriptor(WASM_TYPE, wasm)))
     flipped = wasm[:-1] + bytes([wasm[-1] ^ 1])
     return {
         "honest": Answers(honest, wasm),
         "corrupt-blob": Answers(honest, flipped),
-        "short-blob": Answers(honest, wasm[:-1]),
-        "long-blob": Answers(honest, wasm + b"\0"),
         "cut-blob": Answers(honest, wasm[:-9], claimed=len(wasm)),
         "endless-blob": Answers(honest, wasm, endless=True),
-        "small-size": Answers(as_json(manifest_of({**layer, "size": len(wasm) - 1})), wasm),
-        "large-size": Answers(as_json(manifest_of({**layer, "size": len(wasm) + 1})), wasm),
-        "huge-size": Answers(as_json(manifest_of({**layer, "size": 1 << 50})), wasm),
-        "negative-size": Answers(as_json(manifest_of({**layer, "size": -1})), wasm),
-        "no-blob": Answers(honest, b"", status=(200, 404)),
         "no-manifest": Answers(honest, wasm, status=(404, 200)),
         "broken-server": Answers(honest, wasm, status=(500, 200)),
-        "two-layers": Answers(as_json(manifest_of(layer, layer)), wasm),
-        "no-layers": Answers(as_json(manifest_of()), wasm),
-        "another-layer": Answers(as_json(manifest_of({**layer, "mediaType": "text/html"})), wasm),
-        "an-index": Answers(as_json({"schemaVersion": 2, "manifests": [layer]}), wasm),
-        # In whose place the same index comes again.
+        # The manifest that it names is answered with the same index.
         "an-index-of-another-manifest": Answers(
             as_json(
                 {
@@ -230,17 +222,8 @@ def lie(kind: str, wasm: bytes) -> Answers:
             wasm,
             kind=INDEX_TYPE,
         ),
-        "not-JSON": Answers(b"<html>", wasm),
-        "not-a-digest": Answers(as_json(manifest_of({**layer, "digest": "md5:1"})), wasm),
-        "a-path-as-digest": Answers(
-            as_json(manifest_of({**layer, "digest": "../../../etc/passwd"})), wasm
-        ),
-        "endless-manifest": Answers(b" " * (5 << 20), wasm),
         "redirect-without-TLS": Answers(
             honest, b"", status=(200, 307), location="http://registry.invalid/blob"
-        ),
-        "redirect-to-a-file": Answers(
-            honest, b"", status=(200, 307), location="file:///etc/passwd"
         ),
         "redirect-to-itself": Answers(honest, b"", status=(200, 307), location="blob"),
     }[kind]
@@ -260,26 +243,10 @@ def test_the_lying_registry_can_be_honest(
     ("kind", "words"),
     [
         ("corrupt-blob", "wrong digest"),
-        ("short-blob", "wrong size"),
-        ("long-blob", "longer than allowed"),
         ("endless-blob", "longer than allowed"),
-        ("small-size", "longer than allowed"),
-        ("large-size", "wrong size"),
-        ("huge-size", "too large"),
-        ("negative-size", "malformed descriptor"),
-        ("no-blob", "the server answered 404"),
         ("no-manifest", "the server answered 404"),
-        ("two-layers", "expected one layer"),
-        ("no-layers", "got no layers"),
-        ("another-layer", "`text/html`"),
-        ("an-index", "neither an image manifest nor an index"),
         ("an-index-of-another-manifest", ": wrong digest"),
-        ("not-JSON", "malformed JSON"),
-        ("not-a-digest", "malformed digest"),
-        ("a-path-as-digest", "malformed digest"),
-        ("endless-manifest", "longer than allowed"),
         ("redirect-without-TLS", "led to `http://registry.invalid`, an address without TLS"),
-        ("redirect-to-a-file", "not an address of a web server"),
         ("redirect-to-itself", "redirected more than 5 times"),
     ],
 )
@@ -303,10 +270,14 @@ def test_a_lie_is_one_clear_line_and_installs_nothing(
 
 
 @pytest.mark.parametrize(
-    ("kind", "reason"),
+    ("kind", "reason", "place"),
     [
-        ("cut-blob", "the connection broke"),
-        ("broken-server", "the server answered 500 Internal Server Error"),
+        ("cut-blob", "the connection broke", f"{NAME}:1"),
+        (
+            "broken-server",
+            "the server answered 500 Internal Server Error",
+            f"{NAME}: manifest 1",
+        ),
     ],
 )
 def test_what_may_pass_is_tried_again_and_told(
@@ -317,6 +288,7 @@ def test_what_may_pass_is_tried_again_and_told(
     wasm: bytes,
     kind: str,
     reason: str,
+    place: str,
 ) -> None:
     lying_registry.answers = lie(kind, wasm)
     uri = f"oci://127.0.0.1:{lying_registry.server_port}/{NAME}:1"
@@ -328,16 +300,6 @@ def test_what_may_pass_is_tried_again_and_told(
         f"{uri}: {reason}; trying again in 0.5 s (2 of 3)",
         f"{uri}: {reason}; trying again in 1.0 s (3 of 3)",
     ]
-    assert error.startswith(f"error: step `only`: {uri}: {reason}")
+    assert error.startswith(f"error: step `only`: {uri.removesuffix(f'{NAME}:1')}{place}: {reason}")
     assert (done.returncode, done.stdout) == (1, b"")
     assert not any((tmp_path / "store").iterdir())
-
-
-def test_a_pinned_manifest_may_not_be_another(
-    error_of: ErrorOf, lying_registry: LyingServer, wasm: bytes
-) -> None:
-    lying_registry.answers = lie("honest", wasm)
-    pin = sha256(b"what was promised")
-    source = f"guest=oci://127.0.0.1:{lying_registry.server_port}/{NAME}:1@{pin}"
-    message = error_of("run", "pipeline.json", *STORE, "--explain", "--source", source)
-    assert ": wrong digest" in message

@@ -1,4 +1,4 @@
-"""Registries on the loopback interface that want to know who asks, and that lie.
+"""Registries on the loopback interface that ask for credentials, and that lie.
 
 Those with names ending in `.test` have TLS, and are other hosts for the client. Most of these tests
 are about what each of them sees of a user's credentials.
@@ -15,14 +15,17 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from chonkle.errors import DigestMismatchError, FetchError
+from chonkle.fetch import Source
+from chonkle.installing import install
 from chonkle.oci.access import RegistryAccess
 from chonkle.oci.address import Address, Host
 from chonkle.oci.authorization import RegistryTransport
-from chonkle.oci.credentials import DockerLogin
+from chonkle.oci.credentials import Login
 from chonkle.oci.model import MANIFEST_TYPE, WASM_CONFIG_TYPE, WASM_LAYER_TYPE, Reference
 from chonkle.oci.places import open_repository
 from chonkle.oci.pull import ArtifactReader, Pulled
 from chonkle.oci.transport import Bounds
+from chonkle.storage.store import CodecStore
 
 pytestmark = pytest.mark.network
 
@@ -432,7 +435,7 @@ def test_a_bad_configuration_is_said_only_when_it_is_needed(serve: Serve, tmp_pa
     assert pull(serve(content), docker_config=tmp_path) == WASM
     with pytest.raises(FetchError, match=r"guest:1: .*config\.json: malformed JSON"):
         pull(serve(wanting(BASIC, "Basic")), docker_config=tmp_path)
-    assert DockerLogin(tmp_path / "none").credentials(Host("a")) is None
+    assert Login(tmp_path / "none").credentials(Host("a")) is None
 
 
 # What a registry sends
@@ -446,6 +449,12 @@ def test_a_bad_configuration_is_said_only_when_it_is_needed(serve: Serve, tmp_pa
         (manifest_of(size=1 << 40), WASM, "too large"),
         (MANIFEST, WASM[:-1] + b"x", "wrong digest"),
         (MANIFEST, WASM[:-1], "wrong size"),
+        (MANIFEST, WASM + b"\0", "longer than allowed"),
+        (manifest_of(size=-1), WASM, "malformed descriptor"),
+        (manifest_of(digest="../../../etc/passwd"), WASM, "malformed digest"),
+        (b"<html>", WASM, "malformed JSON"),
+        (MANIFEST, {"status": 404}, "the server answered 404"),
+        ({"status": 404}, WASM, "the server answered 404"),
         (MANIFEST, {"body": WASM[:-1], "claimed": len(WASM)}, "the connection broke"),
         (MANIFEST, {"body": WASM, "endless": True}, "longer than allowed"),
         (b" " * (5 << 20), WASM, "longer than allowed"),
@@ -453,13 +462,16 @@ def test_a_bad_configuration_is_said_only_when_it_is_needed(serve: Serve, tmp_pa
     ],
 )
 def test_other_bytes_than_promised_are_refused(
-    serve: Serve, manifest: Told, blob: Told, words: str
+    serve: Serve, tmp_path: Path, manifest: Told, blob: Told, words: str
 ) -> None:
     registry = serve(lambda seen: manifest if "/manifests/" in seen.path else blob)
+    uri = f"oci://{registry.host}/codecs/guest"
+    store, access = CodecStore(tmp_path / "store"), RegistryAccess(bounds=QUICK)
     with pytest.raises(FetchError) as caught:
-        pull(registry)
-    assert str(caught.value).startswith(f"oci://{registry.host}/codecs/guest:")
+        install(Source.parse(f"{uri}:1"), store, access=access, kinds=("core",))
+    assert str(caught.value).startswith(f"{uri}:")
     assert words in str(caught.value)
+    assert not store.root.exists()
 
 
 def test_a_pinned_manifest_may_not_be_another(serve: Serve) -> None:
