@@ -74,7 +74,7 @@ def planned(candidate: Candidate, *, force: bool = False) -> Plan:
 def published(candidate: Candidate, *, force: bool = False) -> tuple[str, tuple[str, ...]]:
     found = planned(candidate, force=force)
     found.carry_out()
-    return found.state, found.published.attached
+    return found.state, tuple(each.name for each in found.missing)
 
 
 def another(path: Path, into: Path, **fields: object) -> Path:
@@ -203,7 +203,7 @@ def test_the_same_file_is_no_change_whatever_its_manifest_says(target: Target) -
     assert later.artifact.descriptor != candidate.artifact.descriptor
     found = planned(later)
     assert found.state == "unchanged"
-    assert found.published.reference.digest == candidate.artifact.descriptor.digest
+    assert found.reference.digest == candidate.artifact.descriptor.digest
     assert published(later, force=True)[0] == "replaced"
 
 

@@ -1,15 +1,15 @@
-"""Publishing codecs: into a registry or an image layout, with what is said of them.
+"""Publishing codecs into a registry or an image layout, with golden vectors and provenance.
 
     a file      <target>:<version> for a component, <target>:<version>-core for a core module, or
                 the tag that the target names
     a folder    every file that codecs.lock lists, as <target>/<implementation> with these tags
 
-All of it is looked at before anything is written. Of each codec the blobs are written first, then
-its referrers, then the manifest with its tag: what breaks off leaves no tag behind, and the next
-time goes on from there.
+All targets are looked up before anything is written. Of each codec the blobs are written first,
+then its referrers, then the manifest with its tag: an interruption leaves no new tag, and
+publishing again continues from there.
 
-A version is published once. The same file again is no change, also where the manifest says other
-words about it; another file under the same version is refused.
+A version is published once. The same file again changes nothing, even if its manifest differs;
+another file under the same version is refused.
 """
 
 import re
@@ -77,7 +77,7 @@ class Target:
         """Read a target.
 
         Raises:
-            FetchError: when it is none, or says a digest, which follows from what is published.
+            FetchError: when it is malformed or has a digest.
         """
         if not artifact_scheme(text):
             raise FetchError(
@@ -91,7 +91,7 @@ class Target:
         return cls(reference, reference.tag if is_tagged else "")
 
     def within(self, name: str) -> ArtifactReference:
-        """Give a repository below the target.
+        """Return a repository below the target.
 
         Raises:
             FetchError: when there can be none of that name.
@@ -112,9 +112,9 @@ class Candidate:
 
     Attributes:
         codec: the file.
-        reference: where it goes, with its tag.
-        artifact: what it is there.
-        attachments: what is said of it.
+        reference: its destination, with its tag.
+        artifact: its artifact.
+        attachments: its golden vectors and provenance.
     """
 
     codec: WasmCodec
@@ -124,48 +124,21 @@ class Candidate:
 
     @property
     def size_bytes(self) -> int:
-        """How much there is to send at most."""
+        """The most bytes that there may be to send."""
         layers = sum(len(each.layer.data) for each in self.attachments)
         return self.artifact.size_bytes + layers
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
-    """What became of a candidate.
-
-    Attributes:
-        file: the file.
-        reference: where it is, pinned by the digest of its manifest.
-        state: whether it is new there.
-        attached: names of what was attached to it, or is to be.
-    """
-
-    file: str
-    reference: ArtifactReference
-    state: State
-    attached: tuple[str, ...]
-
-    def to_json(self) -> dict[str, object]:
-        """Give it as a JSON object."""
-        return {
-            "file": self.file,
-            "reference": self.reference.uri,
-            "digest": str(self.reference.digest),
-            "state": self.state,
-            "attached": list(self.attached),
-        }
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
-    """A candidate, and what there is to do about it.
+    """What is to be written for a candidate.
 
     Attributes:
         candidate: the codec.
-        repository: where it goes.
-        state: what becomes of it.
-        subject: the manifest that is or will be there.
-        missing: what has to be attached to it.
+        repository: its destination.
+        state: `published` where it is new.
+        subject: its manifest there.
+        missing: the attachments to write.
     """
 
     candidate: Candidate
@@ -175,7 +148,7 @@ class Plan:
     missing: tuple[Attachment, ...]
 
     def carry_out(self, *, progress: Progress | None = None) -> None:
-        """Write what has to be written, the tag last.
+        """Write what is missing, the tag last.
 
         Raises:
             FetchError: when the repository refuses it.
@@ -192,14 +165,19 @@ class Plan:
             )
 
     @property
-    def published(self) -> Published:
-        """What became of the candidate."""
-        return Published(
-            self.candidate.codec.origin,
-            self.candidate.reference.pinned(self.subject.digest),
-            self.state,
-            tuple(each.name for each in self.missing),
-        )
+    def reference(self) -> ArtifactReference:
+        """Where the codec is or will be, pinned."""
+        return self.candidate.reference.pinned(self.subject.digest)
+
+    def to_json(self) -> dict[str, object]:
+        """Write the plan as a JSON object."""
+        return {
+            "file": self.candidate.codec.origin,
+            "reference": self.reference.uri,
+            "digest": str(self.subject.digest),
+            "state": self.state,
+            "attached": [each.name for each in self.missing],
+        }
 
 
 def file_candidate(
@@ -233,7 +211,7 @@ def folder_candidates(
     codec_src: Path | None = None,
     created: datetime | None = None,
 ) -> list[Candidate]:
-    """Make candidates of all that a codecs.lock lists.
+    """Make candidates of all files that a codecs.lock lists.
 
     Args:
         folder: a codec store, a codec's folder, or a folder with several of those.
@@ -277,15 +255,15 @@ def folder_candidates(
 def plan(
     candidates: Sequence[Candidate], repositories: Sequence[Repository], *, force: bool
 ) -> list[Plan]:
-    """Look what is there of all candidates, before anything is written.
+    """Compare all candidates with what is published, before anything is written.
 
     Args:
-        candidates: what is to be published.
-        repositories: where each goes.
-        force: whether what is there under the same version may be replaced.
+        candidates: the codecs.
+        repositories: the destination of each.
+        force: whether to replace other files of the same version.
 
     Raises:
-        FetchError: when a repository cannot be asked, or has another file under the same version.
+        FetchError: when a repository cannot be asked, or has another file of the same version.
     """
     plans, conflicts = [], []
     for candidate, repository in zip(candidates, repositories, strict=True):
@@ -369,7 +347,7 @@ def _read_codec(
 
 
 class _ConflictError(ChonkleError):
-    """Another file has the same version."""
+    """Another file is published under the same version."""
 
 
 def _candidate(
@@ -415,12 +393,12 @@ def _plan(candidate: Candidate, repository: Repository, *, force: bool) -> Plan:
 
 
 def _is_new(reference: ArtifactReference) -> bool:
-    """Tell whether there is no layout yet, which the first artifact makes."""
+    """Tell whether the layout does not exist yet; the first artifact makes it."""
     return isinstance(reference, LayoutReference) and not reference.path.exists()
 
 
 def _wasm_layer_there(repository: Repository, digest: Digest) -> Descriptor | None:
-    """Give the layer of a published codec; None where that is none."""
+    """Return the layer of a published codec; None where something else is published."""
     stored = repository.manifest(digest)
     try:
         return wasm_layer(parse_manifest(stored.data, repository.name), repository.name)
@@ -466,12 +444,12 @@ def _sha256(codec: WasmCodec) -> str:
 
 
 def blob_progress(sent: Callable[[int], None]) -> Progress:
-    """Turn the progress of one blob after the other into bytes that were dealt with."""
+    """Turn the progress of one blob after the other into numbers of bytes that are done."""
     last = 0
 
     def progress(done: int, total: int) -> None:
         nonlocal last
-        # An upload that begins anew goes back.
+        # An upload that restarts goes back.
         sent(max(done - last, 0))
         last = 0 if done == total else max(done, last)
 

@@ -11,7 +11,7 @@ from chonkle.storage.files import write_atomic
 from chonkle_toolchain.cli import options
 from chonkle_toolchain.cli.passwords import key_password, key_password_stdin
 
-# Not writable for others, whatever the process's mask: they could put their own key in its place.
+# Not writable for others, whatever the process's mask: they could replace the key.
 _PUBLIC_MODE = 0o644
 _ALGORITHMS = ("ecdsa-p256", "ed25519")
 
@@ -45,7 +45,7 @@ def keygen(output_prefix: Path, algorithm: str, *, key_password_stdin: bool, as_
       chonkle keygen
       chonkle keygen --output-prefix release --algorithm ed25519
     """
-    # Late: the extra may be missing, which concerns no other command.
+    # Late: the extra may be missing.
     from chonkle.oci.private_keys import PrivateKey  # noqa: PLC0415
 
     secret, public = (

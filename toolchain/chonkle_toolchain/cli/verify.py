@@ -23,17 +23,7 @@ from chonkle_toolchain.verify.attested import Demands, check_file, check_publish
 @click.argument(
     "place", type=options.PathOrReference(), default=".", metavar="[FILE|DIR|REFERENCE]"
 )
-@click.option("--vectors", type=options.FOLDER, help="Golden vectors for FILE.")
-@click.option(
-    "--codec-src", type=options.FOLDER, help="For DIR: codecs' folders, with golden vectors."
-)
-@click.option(
-    "--allow-import",
-    "allowed_imports",
-    multiple=True,
-    metavar="NAME",
-    help="Let codecs import this; NAME may have `*` in it. Repeatable.",
-)
+@options.place_options
 @compile_options
 @click.option(
     "--key",
@@ -81,7 +71,9 @@ def verify(
       chonkle verify codec --codec-src codec-src --json
       chonkle verify oci://registry.example/codecs/zlib-rs:1.0.0 --key release.pub
     """
-    _check_usage(place, vectors, codec_src, with_demands=bool(keys) or policy is not None)
+    options.check_place(place, vectors, codec_src)
+    if (keys or policy is not None) and isinstance(place, Path) and not place.is_file():
+        raise click.UsageError("--key and --policy are for a file, or what is published")
     demands = Demands.read(keys, policy)
     listed = options.JsonList()
     compile_limits = compile_limits_of(compiling, Settings.from_environment())
@@ -128,7 +120,7 @@ def _verify_published(
     demands: Demands,
     compile_limits: CompileLimits,
 ) -> Iterator[Report]:
-    # What speaks to registries takes a quarter of a second to import, which files do not need.
+    # Late: a registry client takes a quarter of a second to import.
     from chonkle.oci.model import parse_reference  # noqa: PLC0415
     from chonkle.oci.places import opened  # noqa: PLC0415
     from chonkle_toolchain.publish import read_published  # noqa: PLC0415
@@ -147,18 +139,3 @@ def _verify_published(
                 compile_limits=compile_limits,
             )
             yield found.with_checks(attested)
-
-
-def _check_usage(
-    place: Path | str, vectors: Path | None, codec_src: Path | None, *, with_demands: bool
-) -> None:
-    """Refuse options that would do nothing."""
-    is_folder = isinstance(place, Path) and not place.is_file()
-    if isinstance(place, str) and (vectors is not None or codec_src is not None):
-        raise click.UsageError("a published codec has golden vectors attached to it")
-    if codec_src is not None and not is_folder:
-        raise click.UsageError("--codec-src is for a folder; a file has --vectors")
-    if vectors is not None and is_folder:
-        raise click.UsageError("--vectors is for a file; a folder has --codec-src")
-    if with_demands and is_folder:
-        raise click.UsageError("--key and --policy are for a file, or what is published")

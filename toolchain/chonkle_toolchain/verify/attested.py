@@ -1,7 +1,6 @@
-"""Checks of who made a codec, and of what it was made: attestations, a policy, provenance.
+"""Checks of a codec's origin: attestations, a policy, provenance.
 
-They stand beside the checks of what a codec does. Everything but a file's own attestation is read
-from the repository that the codec is in.
+All but the attestation beside a file is read from the repository that the codec is in.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,11 +31,11 @@ _REFERRERS_MAX = 64
 
 @dataclass(frozen=True, slots=True)
 class Demands:
-    """What is demanded of those who made a codec.
+    """What a codec's origin must be.
 
     Attributes:
-        keys: public keys, of which one must have signed it, by the names of their files.
-        policy: must allow it.
+        keys: public keys by the names of their files; one of them must have signed the codec.
+        policy: must allow the codec.
     """
 
     keys: Mapping[str, "PublicKey"] = field(default_factory=dict)
@@ -143,7 +142,7 @@ def _check_attestation(evidence: Evidence, data: bytes, demands: Demands) -> str
 
 
 def _check_provenance(repository: Repository, evidence: Evidence, data: bytes) -> str:
-    """Demand that statements of provenance are about this file, and agree with it."""
+    """Require that statements of provenance are about this file, and agree with it."""
     builds = []
     for link in evidence.links:
         subject = Digest.sha256(link)
@@ -194,7 +193,7 @@ def _builds_in(
 def _check_build(
     entries: dict[str, object], dependencies: list[object], data: bytes, what: str
 ) -> None:
-    """Demand that the entry of a lock agrees with itself, with its sources and with the file."""
+    """Require that the entry of codecs.lock agrees with its sources and with the file."""
     signature = read_signature(data, what=what)
     name = signature.implementation
     try:
