@@ -1,4 +1,4 @@
-"""Evidence: what is known of who made a codec, found where that comes from, and kept beside it.
+"""Evidence: the attestations of a codec, read where the codec comes from, and kept in the store.
 
     <codec store>/.attestations/<BLAKE3 of the codec>.json
 
@@ -8,8 +8,8 @@
                                             the codec; none where that is a file
           "attestations": [{"layout": "classic", "document": base64, "signature": base64}, ...]}]}
 
-Evidence is not believed: it is verified with public keys at each use, so that a kept codec needs no
-network to be checked again, and a file that another program wrote there allows nothing.
+Kept evidence is verified with public keys at each use: a kept codec needs no network to be checked
+again, and a file that another program wrote there allows nothing.
 """
 
 import json
@@ -45,17 +45,17 @@ from chonkle.oci.repository import Repository
 from chonkle.storage.files import PUBLIC_FILE, read_file, write_atomic
 from chonkle.storage.kept import KeptFiles
 
-# `chonkle.oci.places.open_repository`, or what stands in for it.
+# `chonkle.oci.places.open_repository`, or a substitute.
 type OpenRepository = Callable[..., Repository]
 
 _VERSION = 1
 _KEPT_MAX_BYTES = 64 << 20
 _EVIDENCE_MAX = 16
-# Of an index, those that may lead to a codec.
+# Of an index: how many of its manifests are read.
 _MANIFESTS_MAX = 64
 _SIGNATURE_MAX_BYTES = 1024
 _HTTPS_PORT = 443
-# Docker Hub, as users write it and as its registry is called.
+# Docker Hub as users write it, and the host of its registry.
 _HUB, _HUB_ASKED = "docker.io", "registry-1.docker.io"
 _SLASHES = re.compile(r"/+")
 _ENCODED = re.compile(r"%([0-9A-Fa-f]{2})")
@@ -64,12 +64,12 @@ _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Attestations of a codec, and how they are about it.
+    """Attestations of a codec, and the manifests that connect them to it.
 
     Attributes:
-        repository: where they were found: `host/path`, or the URI of what is no registry.
+        repository: where they were found: `host/path`, or a URI for other places than registries.
         links: the index and the manifest that lead to the codec, outermost first.
-        attestations: of any of them, or of the codec itself.
+        attestations: of any of these, or of the codec itself.
         problems: why others could not be read.
     """
 
@@ -79,10 +79,10 @@ class Evidence:
     problems: tuple[str, ...] = ()
 
     def subjects(self, data: bytes) -> tuple[Digest, ...]:
-        """Give the digests that an attestation of a codec may be of, outermost first.
+        """List the digests that an attestation of a codec may be of, outermost first.
 
         Args:
-            data: the codec; the links must lead to it, or else only its own digest counts.
+            data: the codec. If the links do not lead to it, only its own digest counts.
         """
         digests = [*map(Digest.sha256, self.links), Digest.sha256(data)]
         for link, following in zip(self.links, digests[1:], strict=True):
@@ -91,7 +91,7 @@ class Evidence:
         return tuple(digests)
 
     def to_json(self) -> dict[str, object]:
-        """Give the evidence as a JSON object."""
+        """Write the evidence as a JSON object."""
         return {
             "repository": self.repository,
             "links": [to_base64(link) for link in self.links],
@@ -166,14 +166,14 @@ def evidence_in(repository: Repository, links: tuple[bytes, ...], *, place: str)
 
 
 def place_of(uri: str) -> str:
-    """Give what a policy calls the place that a source is in.
+    """Return the name of a source's place, as policies use it.
 
     Args:
         uri: the source.
 
     Returns:
-        `host/path` for a registry's repository; otherwise the URI. Neither has a tag or a pin, and
-        all that is one place by the rules of URIs and of registries is written in one way.
+        `host/path` for a registry's repository; otherwise the URI. It has no tag or pin, and is
+        normalized by the rules of URIs and of registries.
 
     Raises:
         FetchError: when it is malformed.
@@ -187,10 +187,10 @@ def place_of(uri: str) -> str:
 
 
 def canonical_place(text: str) -> str:
-    """Write a place, or a pattern of places, in the one way in which they are compared.
+    """Normalize a place, or a pattern of places, for comparison.
 
     The host is in lower case and without its usual port, Docker Hub is `docker.io`, `localhost` is
-    left out of `file://`, and what needs no percent-encoding has none.
+    left out of `file://`, and needless percent-encoding is removed.
 
     Args:
         text: `host/path`, or a URI; each may have `*` in it.
@@ -205,7 +205,7 @@ def canonical_place(text: str) -> str:
             return f"https://{_canonical_host(host, scheme)}{slash}{_decoded(path)}"
         case "file":
             host = "" if host.lower() == "localhost" else host.lower()
-            # What reads the file decodes all of it, and a slash twice is a slash.
+            # Opening the file decodes all of it, and two slashes are one.
             return f"file://{host}{slash}{_SLASHES.sub('/', unquote(path)).lstrip('/')}"
         case "oci-layout":
             return f"oci-layout://{_SLASHES.sub('/', rest)}"
@@ -236,7 +236,7 @@ def _decoded(path: str) -> str:
 
 
 def pin_of(uri: str) -> Digest | None:
-    """Give the digest of the manifest or the index that a source names, if it names one.
+    """Return the digest of the manifest or the index that a source names; None for none.
 
     Raises:
         FetchError: when it is malformed.
@@ -247,7 +247,7 @@ def pin_of(uri: str) -> Digest | None:
 
 
 def kept_links(kept: KeptFiles, pin: Digest, codec: Digest) -> tuple[bytes, ...]:
-    """Give the kept manifests that lead to a codec, outermost first; nothing where none do.
+    """Return the kept manifests that lead to a codec, outermost first; nothing where none do.
 
     Args:
         kept: copies of what was fetched.
@@ -277,11 +277,11 @@ def _links(
 
 
 def find_beside(path: Path, *, repository: str = "") -> Evidence:
-    """Look for the attestation of a file, which is beside it.
+    """Read the attestation beside a file.
 
     Args:
         path: the file.
-        repository: what to call where it was found; the URI of the file when left out.
+        repository: the name of its place; the URI of the file when left out.
     """
     place = repository or place_of(path.absolute().as_uri())
     try:
@@ -311,7 +311,7 @@ def _find_on_server(url: str, place: str, access: RegistryAccess) -> Evidence:
 
 
 def _named_in(manifest: bytes) -> frozenset[Digest]:
-    """Give the digests that an index or a manifest leads to; none where it is neither."""
+    """Return the digests that an index or a manifest names; none where it is neither."""
     return frozenset(
         each.digest for name in ("manifests", "layers") for each in _descriptors(manifest, name)
     )
@@ -338,7 +338,7 @@ class KeptEvidence:
     root: Path
 
     def find(self, data: bytes) -> tuple[Evidence, ...]:
-        """Give what is kept for a codec; nothing where that cannot be read."""
+        """Return what is kept for a codec; nothing where it cannot be read."""
         path = self._path(data)
         try:
             text = read_file(path, size_max=_KEPT_MAX_BYTES)
@@ -351,7 +351,7 @@ class KeptEvidence:
             return ()
 
     def keep(self, data: bytes, evidence: Evidence) -> None:
-        """Keep evidence for a codec, in place of what was found in the same repository.
+        """Keep evidence for a codec, in place of older evidence of the same repository.
 
         Raises:
             StoreError: when it cannot be written.

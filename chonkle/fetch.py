@@ -29,19 +29,19 @@ _ARTIFACTS = ("oci", "oci-layout")
 _SCHEMES = ("file", "https", *_ARTIFACTS)
 # A tag follows a path without a separator between them: `oci-layout:///a/..:1.0.0`.
 _SEPARATORS = re.compile(r"[/\\?]|(?<=\.)[:@]")
-# A server may decode a path twice; nothing is encoded more often for a good reason.
+# How often a path may be percent-encoded: servers may decode it several times.
 _DECODED_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What a source gave.
+    """The bytes of a source.
 
     Attributes:
         data: the bytes.
-        pinned: the source with a pin that leads to these bytes for ever.
-        fetched: what was fetched and is worth keeping, each with its digest.
-        is_kept: whether all of it was kept from before.
+        pinned: the source with a pin that always leads to these bytes.
+        fetched: everything that was fetched and may be kept, each with its digest.
+        is_kept: whether all of it came from kept copies.
         manifest: digest of the manifest of an artifact; None for other sources.
         links: the index and the manifest that lead to an artifact, outermost first.
         origins: `pinned`, and for an index the source with the pin of the index too.
@@ -56,7 +56,7 @@ class Fetched:
     origins: tuple[str, ...] = ()
 
     def keep(self, kept: KeptFiles) -> None:
-        """Keep what was fetched, once it turned out to be what it should be.
+        """Keep what was fetched. The caller has checked that it may be used.
 
         Raises:
             StoreError: when it cannot be written.
@@ -72,10 +72,10 @@ class Source:
     """A parsed source URI.
 
     Attributes:
-        uri: as written, without its pin.
+        uri: as written, without a `#blake3=` pin.
         scheme: `file`, `https`, `oci` or `oci-layout`.
-        pin: the BLAKE3 digest that the bytes must have, if the URI says one.
-        is_pinned: whether the URI says what it leads to, in either form.
+        pin: the BLAKE3 digest that the bytes must have; None where the URI has none.
+        is_pinned: whether the URI has a pin of either form.
     """
 
     uri: str
@@ -96,11 +96,11 @@ class Source:
             raise FetchError(
                 f"source {shown(text)}: not a scheme that chonkle fetches from",
                 expected="file://, https://, oci:// or oci-layout://",
-                hint="http:// is refused: anybody on the way could replace the codec"
+                hint="http:// is refused: anyone on the network could replace the codec"
                 if scheme == "http"
                 else "",
             )
-        # A scheme has no case (RFC 3986, section 3.1); what reads the URI need not know that.
+        # A scheme has no case (RFC 3986, section 3.1).
         uri = scheme + uri[len(scheme) :]
         has_host = scheme != "oci-layout"
         if has_host and "@" in uri.partition("://")[2].partition("/")[0]:
@@ -112,8 +112,7 @@ class Source:
         if _has_dots(uri):
             raise FetchError(
                 f"source {shown(text)}: `.` or `..` as a part of its path",
-                hint="write the path without it: what reads the URI and what checks it must see "
-                "one place",
+                hint="write the path without it: a server and a policy could read it differently",
             )
         pin = None
         if has_fragment:
@@ -131,7 +130,7 @@ class Source:
 
     @property
     def reference(self) -> "ArtifactReference | None":
-        """The artifact that the source is; None where it is a file.
+        """The reference to the artifact; None where the source is a file.
 
         Raises:
             FetchError: when it is malformed.
@@ -151,18 +150,18 @@ class Source:
         fetch_anew: bool = False,
         is_from: Callable[[str, bytes], bool] | None = None,
     ) -> Fetched:
-        """Fetch the bytes and check them against the pin, or take them from the copies.
+        """Fetch the bytes and check them against the pin, or take them from kept copies.
 
         Args:
             access: how servers may be asked.
-            kinds: what to take where there is a choice, best first.
+            kinds: what to take from an index, best first.
             kept: copies of what was fetched before; nothing is added to them.
             fetch_anew: fetch also what is kept.
-            is_from: tells whether a source's place gave a kept copy; otherwise it is fetched again.
+            is_from: tells whether a kept copy came from the place of a source; others are fetched.
 
         Raises:
             FetchError: when they cannot be fetched.
-            DigestMismatchError: when they are others than the pin promised.
+            DigestMismatchError: when they do not have the digest of the pin.
         """
         fetched = self._fetch(access, kinds, kept, fetch_anew=fetch_anew)
         if not fetched.is_kept or is_from is None or is_from(self.uri, fetched.data):
@@ -188,7 +187,7 @@ class Source:
         if self.pin is not None:
             self.pin.check(data, what=self.uri)
         digest = Digest.blake3(data)
-        # Without a pin it is never looked for.
+        # Without a pin, a copy would never be found.
         fetched = () if self.pin is None else ((digest, data),)
         pinned = self._pinned(digest)
         return Fetched(data, pinned, fetched, is_kept=False, origins=(pinned,))
@@ -196,19 +195,19 @@ class Source:
     def codec_digest(
         self, *, access: RegistryAccess, kinds: Sequence[Kind], kept: KeptFiles | None
     ) -> Digest | None:
-        """Read in the manifest of an artifact which bytes its codec has, without fetching these.
+        """Read the digest of the codec in an artifact's manifest, without fetching the codec.
 
         Args:
             access: how servers may be asked.
-            kinds: what to take where there is a choice, best first.
-            kept: copies of what was fetched before; manifests that are fetched are added.
+            kinds: what to take from an index, best first.
+            kept: copies of what was fetched before; fetched manifests are added.
 
         Returns:
             The SHA-256 digest of the codec; None where the source is no artifact.
 
         Raises:
             FetchError: when a manifest cannot be read.
-            DigestMismatchError: when it is another one than the pin promises.
+            DigestMismatchError: when it does not have the digest of the pin.
             StoreError: when a copy cannot be written.
         """
         if self.scheme not in _ARTIFACTS:
@@ -264,7 +263,7 @@ class Source:
         if self.scheme == "file":
             return _read_file(self.uri)
         access.require_online(self.uri if self.pin is None else self._pinned(self.pin))
-        # What speaks HTTP takes a quarter of a second to import; only a download waits for it.
+        # Late: requests takes a quarter of a second to import.
         from chonkle.oci.transport import download  # noqa: PLC0415
 
         return download(

@@ -6,16 +6,16 @@ store: it is imported when a registry is asked.
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chonkle.oci.access import RegistryAccess
-from chonkle.oci.address import Address, Host
+from chonkle.oci.address import Address
 from chonkle.oci.model import ArtifactReference, LayoutReference, Reference
 from chonkle.oci.repository import Repository
 
 if TYPE_CHECKING:
     from chonkle.oci.authorization import RegistryTransport
-    from chonkle.oci.credentials import Login
 
 
 def open_repository(
@@ -92,7 +92,9 @@ def open_transport(reference: Reference, *, access: RegistryAccess) -> "Registry
         FetchError: when no server may be asked.
     """
     access.require_online(reference.uri)
-    from chonkle.oci.authorization import RegistryTransport  # noqa: PLC0415 - brings requests
+    # Late: these bring requests.
+    from chonkle.oci.authorization import RegistryTransport  # noqa: PLC0415
+    from chonkle.oci.credentials import Credentials, Login  # noqa: PLC0415
 
     registry = reference.registry
     named = access.is_for(registry)
@@ -101,24 +103,17 @@ def open_transport(reference: Reference, *, access: RegistryAccess) -> "Registry
         plain = True
     elif access.ca_file is not None:
         plain = False
-    exposed = plain is True and not named and not registry.is_loopback
+    login = Login(access.docker_config)
+    if named and access.username:
+        host = Address.of_registry(registry, plain=plain).host
+        login = replace(login, given={host: Credentials(access.username, access.password)})
+    elif plain and not named and not registry.is_loopback:
+        login = Login()  # `insecure` without a name is no leave to send credentials
     return RegistryTransport(
         registry,
-        login=None if exposed else _login(access, registry if named else None),
+        login=login,
         plain=plain,
         what=reference.uri,
         bounds=access.bounds,
         ca_file=access.ca_file,
     )
-
-
-def _login(access: RegistryAccess, registry: Host | None) -> "Login | None":
-    from chonkle.oci.credentials import Credentials, DockerLogin, GivenLogin  # noqa: PLC0415
-
-    docker = None if access.docker_config is None else DockerLogin(access.docker_config)
-    if registry is None or not access.username:
-        return docker
-    # The host as it is asked, whose usual port depends on the scheme.
-    plain = access.insecure or (registry.is_loopback and access.ca_file is None)
-    host = Address.of_registry(registry, plain=plain).host
-    return GivenLogin(host, Credentials(access.username, access.password), docker)

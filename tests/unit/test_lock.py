@@ -138,7 +138,7 @@ def changed(old: str, new: str) -> str:
         (changed('backend = "core"', 'backend = "native"'), "a digest for all but native codecs"),
         (changed("blake3:", "blake2:"), "malformed digest"),
         (changed("blake3:", "sha256:"), "one of BLAKE3"),
-        (TEXT + TEXT[TEXT.index("\n[[codec]]") :], "two answers to one question"),
+        (TEXT + TEXT[TEXT.index("\n[[codec]]") :], "two entries with one key"),
     ],
 )
 def test_a_malformed_lock_is_refused(text: str, problem: str) -> None:
