@@ -14,7 +14,7 @@ again, and a file that another program wrote there allows nothing.
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -27,7 +27,6 @@ from chonkle.oci.address import Address, Host
 from chonkle.oci.attestation import (
     BUNDLE_SUFFIX,
     DOCUMENT_MAX_BYTES,
-    LAYOUTS,
     Attestation,
     read_attestations,
 )
@@ -370,44 +369,30 @@ class KeptEvidence:
         return self.root / ".attestations" / f"{Digest.blake3(data).hex}.json"
 
 
+_WHAT = "kept evidence"
+
+
 def _parse(text: bytes) -> tuple[Evidence, ...]:
-    what = "kept evidence"
-    document = parse_json(text, what=what, error=AttestationError)
-    if not isinstance(document, dict) or document.get("version") != _VERSION:
-        raise AttestationError(f"{what}: another version")
-    return tuple(_evidence(each, what) for each in _list(document, "evidence", what))
+    match parse_json(text, what=_WHAT, error=AttestationError):
+        case {"version": int(version), "evidence": list(listed)} if version == _VERSION:
+            return tuple(map(_evidence, listed))
+    raise AttestationError(f"{_WHAT}: malformed, or another version")
 
 
-def _evidence(document: object, what: str) -> Evidence:
-    fields = document if isinstance(document, dict) else {}
-    repository = fields.get("repository")
-    if not isinstance(repository, str):
-        raise AttestationError(f"{what}: malformed")
-    return Evidence(
-        repository,
-        tuple(
-            from_base64(each, what=what, size_max=MANIFEST_MAX_BYTES)
-            for each in _list(fields, "links", what)
-        ),
-        tuple(_attestation(each, what) for each in _list(fields, "attestations", what)),
-    )
+def _evidence(document: object) -> Evidence:
+    match document:
+        case {"repository": str(repository), "links": list(links), "attestations": list(listed)}:
+            data = (from_base64(link, what=_WHAT, size_max=MANIFEST_MAX_BYTES) for link in links)
+            return Evidence(repository, tuple(data), tuple(map(_attestation, listed)))
+    raise AttestationError(f"{_WHAT}: malformed")
 
 
-def _attestation(document: object, what: str) -> Attestation:
-    fields = document if isinstance(document, dict) else {}
-    layout = fields.get("layout")
-    for known in LAYOUTS:
-        if layout == known:
+def _attestation(document: object) -> Attestation:
+    match document:
+        case {"layout": "classic" | "bundle" as layout, "document": text, "signature": signature}:
             return Attestation(
-                known,
-                from_base64(fields.get("document"), what=what, size_max=DOCUMENT_MAX_BYTES),
-                from_base64(fields.get("signature"), what=what, size_max=_SIGNATURE_MAX_BYTES),
+                layout,
+                from_base64(text, what=_WHAT, size_max=DOCUMENT_MAX_BYTES),
+                from_base64(signature, what=_WHAT, size_max=_SIGNATURE_MAX_BYTES),
             )
-    raise AttestationError(f"{what}: unknown layout")
-
-
-def _list(fields: Mapping[str, object], name: str, what: str) -> list[object]:
-    value = fields.get(name)
-    if not isinstance(value, list):
-        raise AttestationError(f"{what}: malformed")
-    return value
+    raise AttestationError(f"{_WHAT}: malformed attestation")

@@ -39,21 +39,23 @@ class Fetched:
 
     Attributes:
         data: the bytes.
-        pinned: the source with a pin that always leads to these bytes.
+        origins: the source with a pin that always leads to these bytes; for an index then also with
+            the pin of the index.
         fetched: everything that was fetched and may be kept, each with its digest.
         is_kept: whether all of it came from kept copies.
-        manifest: digest of the manifest of an artifact; None for other sources.
         links: the index and the manifest that lead to an artifact, outermost first.
-        origins: `pinned`, and for an index the source with the pin of the index too.
     """
 
     data: bytes
-    pinned: str
+    origins: tuple[str, ...]
     fetched: tuple[tuple[Digest, bytes], ...]
     is_kept: bool
-    manifest: Digest | None = None
     links: tuple[bytes, ...] = ()
-    origins: tuple[str, ...] = ()
+
+    @property
+    def pinned(self) -> str:
+        """The source with a pin that always leads to these bytes."""
+        return self.origins[0]
 
     def keep(self, kept: KeptFiles) -> None:
         """Keep what was fetched. The caller has checked that it may be used.
@@ -181,16 +183,14 @@ class Source:
         if self.pin is not None and kept is not None and not fetch_anew:
             data = kept.find(self.pin, size_max=SIZE_MAX_BYTES)
             if data is not None:
-                pinned = self._pinned(self.pin)
-                return Fetched(data, pinned, (), is_kept=True, origins=(pinned,))
+                return Fetched(data, (self._pinned(self.pin),), (), is_kept=True)
         data = self._read(access)
         if self.pin is not None:
             self.pin.check(data, what=self.uri)
         digest = Digest.blake3(data)
         # Without a pin, a copy would never be found.
         fetched = () if self.pin is None else ((digest, data),)
-        pinned = self._pinned(digest)
-        return Fetched(data, pinned, fetched, is_kept=False, origins=(pinned,))
+        return Fetched(data, (self._pinned(digest),), fetched, is_kept=False)
 
     def codec_digest(
         self, *, access: RegistryAccess, kinds: Sequence[Kind], kept: KeptFiles | None
@@ -229,18 +229,14 @@ class Source:
     ) -> Fetched:
         with self._reader(access, kinds, None if fetch_anew else kept) as reader:
             pulled = reader.pull(size_max=SIZE_MAX_BYTES)
-        # The manifest, and not the index: which manifest an index gives depends on `kinds`.
-        pinned, top = (
-            reader.reference.pinned(digest).uri for digest in (pulled.manifest, pulled.top)
-        )
+        # The manifest first: which manifest an index gives depends on `kinds`.
+        pins = dict.fromkeys((pulled.manifest, pulled.top))
         return Fetched(
             pulled.wasm,
-            pinned,
+            tuple(reader.reference.pinned(digest).uri for digest in pins),
             pulled.fetched,
             is_kept=not pulled.fetched,
-            manifest=pulled.manifest,
             links=pulled.links,
-            origins=tuple(dict.fromkeys((pinned, top))),
         )
 
     def _reader(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from chonkle.digest import Digest
 from chonkle.errors import FetchError
 from chonkle.fetch import Source
 from chonkle.formats.wasm_binary import Kind
@@ -94,7 +95,7 @@ def install(
     # A source that was not asked is not recorded as where the bytes came from.
     installed = store.install(codec, source="" if fetched.is_kept else fetched.pinned)
     fetched.keep(kept)
-    manifest = "" if fetched.manifest is None else str(fetched.manifest)
+    manifest = str(Digest.sha256(fetched.links[-1])) if fetched.links else ""
     return Installed(installed, fetched.pinned, manifest, was_there, allowed)
 
 

@@ -77,27 +77,15 @@ def with_access(command: Callable[..., None]) -> Callable[..., None]:
             )
             if not isinstance(reference, Reference):
                 return access
-            if insecure and access.is_for(reference.registry):
-                access = replace(access, insecure=True)
-            elif insecure:
-                access = replace(
-                    access,
-                    registry=str(reference.registry),
-                    username="",
-                    password="",
-                    insecure=True,
-                )
+            registry = str(reference.registry)
+            if insecure and not access.is_for(reference.registry):
+                access = replace(access, registry=registry, username="", password="")
             if username is not None:
                 password = sys.stdin.readline().rstrip("\r\n")
                 if not password:
                     raise FetchError("no password on standard input", expected="one line")
-                access = replace(
-                    access,
-                    registry=str(reference.registry),
-                    username=username,
-                    password=password,
-                )
-            return access
+                access = replace(access, registry=registry, username=username, password=password)
+            return replace(access, insecure=insecure)
 
         command(*args, access_to=access_to, **options)
 

@@ -148,7 +148,10 @@ def verify(
     """
     if len(attestation.document) > DOCUMENT_MAX_BYTES:
         raise AttestationError(f"more than {DOCUMENT_MAX_BYTES} bytes")
-    statement = (_classic if attestation.layout == "classic" else _bundle)(attestation, file)
+    if attestation.layout == "classic":
+        statement = _classic(attestation)
+    else:
+        statement = _bundle(attestation, file)
     attested = [digest for digest in statement.subjects if digest in subjects]
     if not attested:
         raise AttestationError(
@@ -256,7 +259,7 @@ def _made_by(key: "PrivateKey", attestation: Attestation, subject: Digest) -> Ve
 # The classic layout
 
 
-def _classic(attestation: Attestation, file: bytes | None) -> _Statement:  # noqa: ARG001 - not for files
+def _classic(attestation: Attestation) -> _Statement:
     what = "payload"
     document = _object(_parse(attestation.document, what=what), what)
     critical = _object(document, what, "critical")

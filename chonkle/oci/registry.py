@@ -58,6 +58,10 @@ _WORDS_MAX = 200
 _BINARY = {"Content-Type": "application/octet-stream"}
 
 
+class _UploadLostError(FetchError):
+    """An upload failed, and another one may succeed."""
+
+
 class RegistryRepository(Repository):
     """A repository of a registry.
 
@@ -152,17 +156,16 @@ class RegistryRepository(Repository):
     ) -> Descriptor:
         """Write a blob, unless it is there."""
         blob = Descriptor(media_type, Digest.sha256(data), len(data))
-        lost: FetchError | None = None
-        for _ in range(_UPLOADS_MAX):
+        for number in range(1, _UPLOADS_MAX + 1):
             # A broken upload may nevertheless have arrived in full.
             if self.has_blob(blob):
-                lost = None
                 break
-            lost = self._upload(blob, data, progress)
-            if lost is None:
+            try:
+                self._upload(blob, data, progress)
                 break
-        if lost is not None:
-            raise lost
+            except _UploadLostError:
+                if number == _UPLOADS_MAX:
+                    raise
         if progress is not None:
             progress(blob.size, blob.size)
         return blob
@@ -276,10 +279,7 @@ class RegistryRepository(Repository):
 
     # Uploads
 
-    def _upload(
-        self, blob: Descriptor, data: bytes, progress: Progress | None
-    ) -> FetchError | None:
-        """Send a blob. Return why the upload was lost, if it was and another may succeed."""
+    def _upload(self, blob: Descriptor, data: bytes, progress: Progress | None) -> None:
         response = self._request("POST", "blobs/uploads/", repeatable=True)
         what = f"blob {blob.digest}"
         self._accepted(response, what)
@@ -288,15 +288,12 @@ class RegistryRepository(Repository):
         chunk_bytes = max(self._chunk_bytes, 0 if shortest is None else int(shortest[0]))
         rest = data
         if len(data) > chunk_bytes:
-            sent = self._send_chunks(location, data, chunk_bytes, what, progress)
-            if isinstance(sent, FetchError):
-                return sent
-            location, rest = sent, b""
+            location = self._send_chunks(location, data, chunk_bytes, what, progress)
+            rest = b""
         ended = self._request(
             "PUT", location.with_query({"digest": str(blob.digest)}), headers=_BINARY, body=rest
         )
-        if not _is_success(ended):
-            return self._lost(ended, what)
+        self._require_kept(ended, what)
         stored = ended.headers.get("Docker-Content-Digest")
         if stored is not None and stored != str(blob.digest):
             raise DigestMismatchError(
@@ -304,7 +301,6 @@ class RegistryRepository(Repository):
                 expected=f"`{blob.digest}`",
                 got=shown(stored),
             )
-        return None
 
     def _send_chunks(
         self,
@@ -313,8 +309,8 @@ class RegistryRepository(Repository):
         chunk_bytes: int,
         what: str,
         progress: Progress | None,
-    ) -> Address | FetchError:
-        """Send a blob in chunks. Return where its upload ends, or why it was lost."""
+    ) -> Address:
+        """Send a blob in chunks, and return where its upload ends."""
         start, resumes = 0, 0
         failure: FetchError | None = None
         while start < len(data):
@@ -329,8 +325,9 @@ class RegistryRepository(Repository):
                 failure = broken
             if response is None or response.status_code == HTTPStatus.RANGE_NOT_SATISFIABLE:
                 response, usual = self._request("GET", location), 0
-            if not _is_success(response):
-                return failure or self._lost(response, what)
+            if failure is not None and not _is_success(response):
+                raise _UploadLostError(str(failure)) from failure
+            self._require_kept(response, what)
             location = self._location(response, what, usual=location)
             arrived = _arrived(response, usual)
             resumes += arrived != end
@@ -343,15 +340,14 @@ class RegistryRepository(Repository):
             start = arrived
         return location
 
-    def _lost(self, response: requests.Response, what: str) -> FetchError:
-        """Return why an upload was lost; raise what would make the next one fail too."""
+    def _require_kept(self, response: requests.Response, what: str) -> None:
+        """Refuse an error, and mark one that another upload may not meet."""
         try:
             self._accepted(response, what)
         except FetchError as failure:
             if response.status_code in _LOST:
-                return failure
+                raise _UploadLostError(str(failure)) from failure
             raise
-        raise AssertionError  # it was refused
 
     def _location(
         self, response: requests.Response, what: str, *, usual: Address | None = None
