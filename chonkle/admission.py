@@ -59,7 +59,7 @@ class Admission:
         """Require that the policy allows a codec.
 
         Args:
-            codec_id: what it is.
+            codec_id: its codec id.
             origin: where it is from, in one word.
             name: its path or source URI; empty where a lock does not know the source.
             data: its bytes; empty for a native codec.

@@ -64,7 +64,7 @@ def lock(pipeline: Path, *, update: bool, check: bool, as_json: bool, **options:
 
 
 def _read(path: Path, *, update: bool) -> Lock | None:
-    """Read the lock that there is; an update replaces one that cannot be used."""
+    """Read the lock; an update ignores one that is malformed."""
     if not path.exists():
         return None
     try:

@@ -59,7 +59,7 @@ class PublicKey:
 
         Args:
             text: one PEM block.
-            what: what it is, for messages.
+            what: the key, for messages.
 
         Raises:
             AttestationError: when it is no key of a known algorithm.
@@ -98,7 +98,7 @@ class PublicKey:
 
         Args:
             key: the key.
-            what: what it is, for messages.
+            what: the key, for messages.
 
         Raises:
             AttestationError: when it is of another algorithm.
@@ -153,7 +153,7 @@ def unknown_algorithm(key: object, *, what: str) -> AttestationError:
 
     Args:
         key: the key.
-        what: what it is, for messages.
+        what: the key, for messages.
     """
     return AttestationError(
         f"{what}: a key of an algorithm that is not accepted",

@@ -87,7 +87,7 @@ class PrivateKey:
 
         Args:
             text: one PEM block.
-            what: what it is, for messages.
+            what: the key, for messages.
             password: called where the key has one.
 
         Raises:
