@@ -165,22 +165,17 @@ class Source:
             FetchError: when they cannot be fetched.
             DigestMismatchError: when they do not have the digest of the pin.
         """
-        fetched = self._fetch(access, kinds, kept, fetch_anew=fetch_anew)
+        fetched = self._fetch(access, kinds, None if fetch_anew else kept)
         if not fetched.is_kept or is_from is None or is_from(self.uri, fetched.data):
             return fetched
-        return self._fetch(access, kinds, kept, fetch_anew=True)
+        return self._fetch(access, kinds, None)
 
     def _fetch(
-        self,
-        access: RegistryAccess,
-        kinds: Sequence[Kind],
-        kept: KeptFiles | None,
-        *,
-        fetch_anew: bool,
+        self, access: RegistryAccess, kinds: Sequence[Kind], kept: KeptFiles | None
     ) -> Fetched:
         if self.scheme in _ARTIFACTS:
-            return self._pull(access, kinds, kept, fetch_anew=fetch_anew)
-        if self.pin is not None and kept is not None and not fetch_anew:
+            return self._pull(access, kinds, kept)
+        if self.pin is not None and kept is not None:
             data = kept.find(self.pin, size_max=SIZE_MAX_BYTES)
             if data is not None:
                 return Fetched(data, (self._pinned(self.pin),), (), is_kept=True)
@@ -220,14 +215,9 @@ class Source:
         return layer.digest
 
     def _pull(
-        self,
-        access: RegistryAccess,
-        kinds: Sequence[Kind],
-        kept: KeptFiles | None,
-        *,
-        fetch_anew: bool,
+        self, access: RegistryAccess, kinds: Sequence[Kind], kept: KeptFiles | None
     ) -> Fetched:
-        with self._reader(access, kinds, None if fetch_anew else kept) as reader:
+        with self._reader(access, kinds, kept) as reader:
             pulled = reader.pull(size_max=SIZE_MAX_BYTES)
         # The manifest first: which manifest an index gives depends on `kinds`.
         pins = dict.fromkeys((pulled.manifest, pulled.top))

@@ -11,8 +11,8 @@ Source: OCI Image Specification 1.1 (image index), CNCF TAG Runtime, "Wasm OCI A
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
 
+from chonkle.closing import Closing
 from chonkle.digest import Digest
 from chonkle.errors import FetchError
 from chonkle.formats.wasm_binary import Kind
@@ -57,7 +57,7 @@ class Pulled:
         return Digest.sha256(self.links[-1])
 
 
-class ArtifactReader:
+class ArtifactReader(Closing):
     """Reads one wasm artifact, from kept copies or from where it is. A context manager.
 
     Args:
@@ -87,10 +87,8 @@ class ArtifactReader:
         self._kept = kept
         self.fetched: list[tuple[Digest, bytes]] = []
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close the repository, if it was opened. Idempotent."""
         if self._repository is not None:
             self._repository.close()
 
