@@ -1,13 +1,13 @@
-"""What stands between a codec that was found and its use, where a policy is set.
+"""Admission: a policy is applied to each codec before its use.
 
 candidate ──▶ evidence without a network ──▶ policy ──▶ allowed
-                        │ not enough, and it comes from a source
+                        │ refused, and the codec comes from a source
                         ▼
               evidence at the source ──▶ policy ──▶ allowed, and the evidence is kept
 
 Evidence without a network: the attestation beside a file, kept attestations, the manifests that led
-to the bytes, and the recorded sources of these bytes. All of it is collected before the policy is
-asked, so that a rule with `deny` sees it whatever else would allow the codec.
+to the bytes, and the recorded sources of the bytes. All of it is collected before the policy is
+asked, so that a rule with `deny` sees it even if another rule would allow the codec.
 """
 
 from dataclasses import dataclass, replace
@@ -22,11 +22,11 @@ from chonkle.evidence import (
     find_beside,
     find_evidence,
     kept_links,
-    open_artifact,
     pin_of,
     place_of,
 )
 from chonkle.oci.access import RegistryAccess
+from chonkle.oci.places import open_repository
 from chonkle.policy import Allowed, Candidate, Origin, Policy
 from chonkle.storage.store import CodecStore
 
@@ -45,7 +45,7 @@ class Admission:
     policy: Policy
     codec_store: Path | None
     access: RegistryAccess
-    open_repository: OpenRepository = open_artifact
+    open_repository: OpenRepository = open_repository
 
     def require(
         self,
@@ -59,14 +59,14 @@ class Admission:
         """Require that the policy allows a codec.
 
         Args:
-            codec_id: what it is.
+            codec_id: its codec id.
             origin: where it is from, in one word.
             name: its path or source URI; empty where a lock does not know the source.
             data: its bytes; empty for a native codec.
             links: the index and the manifest that were read to find it, outermost first.
 
         Raises:
-            PolicyError: when the policy does not, with the reason.
+            PolicyError: when the policy refuses it, with the reason.
         """
         kept = KeptEvidence(self.codec_store) if self.codec_store is not None and data else None
         known = self._known(origin, name, data, links)
@@ -80,7 +80,7 @@ class Admission:
         except PolicyError as refusal:
             if origin != "source" or not name:
                 raise
-            found = self._found(name, data, refusal)
+            found = self._found(name, data, links, refusal)
         allowed = self.policy.require(replace(candidate, evidence=(found, *known)))
         if kept is not None and found.attestations:
             kept.keep(data, found)
@@ -89,7 +89,7 @@ class Admission:
     def is_from(self, uri: str, data: bytes) -> bool:
         """Tell whether a kept copy is recorded as fetched from the place of a source.
 
-        A source that only names the digest of a copy says nothing of where that came from.
+        That a source names the digest of a copy does not show that the copy came from there.
         """
         origins = self._origins("source", data)
         return place_of(uri) in map(place_of, origins)
@@ -97,7 +97,7 @@ class Admission:
     def _known(
         self, origin: Origin, name: str, data: bytes, links: tuple[bytes, ...]
     ) -> tuple[Evidence, ...]:
-        """Give the evidence that needs no network."""
+        """Collect the evidence that needs no network."""
         known: list[Evidence] = []
         if origin in ("installed", "path"):
             known.append(find_beside(Path(name)))
@@ -110,7 +110,7 @@ class Admission:
         return tuple(known)
 
     def _origins(self, origin: Origin, data: bytes) -> tuple[str, ...]:
-        """Give the recorded sources of these bytes; they are not the source of a shipped codec."""
+        """Return the recorded sources of these bytes; a shipped codec has none."""
         if self.codec_store is None or not data or origin == "shipped":
             return ()
         readable = []
@@ -128,10 +128,16 @@ class Admission:
             return ()
         return kept_links(CodecStore(self.codec_store).kept, pin, Digest.sha256(data))
 
-    def _found(self, uri: str, data: bytes, refusal: PolicyError) -> Evidence:
+    def _found(
+        self, uri: str, data: bytes, links: tuple[bytes, ...], refusal: PolicyError
+    ) -> Evidence:
         try:
             return find_evidence(
-                uri, data, access=self.access, open_repository=self.open_repository
+                uri,
+                data,
+                access=self.access,
+                links=links,
+                open_repository=self.open_repository,
             )
         except FetchError as failure:
             raise PolicyError(

@@ -3,10 +3,17 @@
 An exception carries its own exit code, so that the command line only prints it.
 """
 
+import re
 from collections.abc import Collection, Iterable
 from itertools import islice
 from typing import Self
 
+# Scheme, host with path, and query of a URL, up to a punctuation mark that belongs to the text.
+_URL = re.compile(
+    r"(\b(?:https?|oci)://)(?:[^\s/?#@]*@)?([^\s?#\"'`]*)"
+    r"(\?[^\s#\"'`]*?(?=[,;:.)]*(?:[\s#\"'`]|$)))?",
+    re.IGNORECASE,
+)
 _PART_MAX = 2000
 _NOTE_MAX = 60
 _NAMES_MAX = 12
@@ -35,6 +42,13 @@ def _escaped(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def without_secrets(text: str) -> str:
+    """Remove user information and queries from the URLs in a text: either may hold a token."""
+    if "://" not in text:
+        return text
+    return _URL.sub(lambda url: f"{url[1]}{url[2]}{'?...' if url[3] else ''}", text)
 
 
 def explained(failure: OSError) -> str:
@@ -72,6 +86,10 @@ def suggest(name: str, names: Iterable[str], *, otherwise: str = "") -> str:
     return f"did you mean {', '.join(f'`{by_core[each]}`' for each in similar)}?"
 
 
+def _safe(text: str) -> str:
+    return without_secrets(printable(text))
+
+
 class ChonkleError(Exception):
     """A failure: what happened and where, what was expected, what was found, and a hint.
 
@@ -85,14 +103,14 @@ class ChonkleError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, expected: str = "", got: str = "", hint: str = "") -> None:
-        parts = [printable(what)]
+        parts = [_safe(what)]
         if expected:
-            parts.append(f"expected {printable(expected)}")
+            parts.append(f"expected {_safe(expected)}")
         if got:
-            parts.append(f"got {printable(got)}")
+            parts.append(f"got {_safe(got)}")
         message = ", ".join(parts)
         # One positional argument is all that an exception carries between processes.
-        super().__init__(f"{message}; hint: {printable(hint)}" if hint else message)
+        super().__init__(f"{message}; hint: {_safe(hint)}" if hint else message)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle the message as it is: `__init__` would escape its line breaks."""
@@ -100,7 +118,7 @@ class ChonkleError(Exception):
 
     def within(self, context: str) -> Self:
         """Return the same failure with the place where it happened before its message."""
-        return _restored(type(self), (f"{printable(context)}: {self}",), self.__dict__)
+        return _restored(type(self), (f"{_safe(context)}: {self}",), self.__dict__)
 
 
 def _restored[E: ChonkleError](

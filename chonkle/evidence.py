@@ -1,4 +1,4 @@
-"""Evidence: what is known of who made a codec, found where that comes from, and kept beside it.
+"""Evidence: the attestations of a codec, read where the codec comes from, and kept in the store.
 
     <codec store>/.attestations/<BLAKE3 of the codec>.json
 
@@ -8,14 +8,13 @@
                                             the codec; none where that is a file
           "attestations": [{"layout": "classic", "document": base64, "signature": base64}, ...]}]}
 
-Evidence is not believed: it is verified with public keys at each use, so that a kept codec needs no
-network to be checked again, and a file that another program wrote there allows nothing.
+Kept evidence is verified with public keys at each use: a kept codec needs no network to be checked
+again, and a file that another program wrote there allows nothing.
 """
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -28,7 +27,6 @@ from chonkle.oci.address import Address, Host
 from chonkle.oci.attestation import (
     BUNDLE_SUFFIX,
     DOCUMENT_MAX_BYTES,
-    LAYOUTS,
     Attestation,
     read_attestations,
 )
@@ -36,28 +34,27 @@ from chonkle.oci.model import (
     MANIFEST_MAX_BYTES,
     Descriptor,
     Reference,
+    artifact_scheme,
     parse_descriptor,
     parse_reference,
 )
 from chonkle.oci.pem import from_base64, to_base64
-from chonkle.oci.places import opened
+from chonkle.oci.places import open_repository
 from chonkle.oci.repository import Repository
 from chonkle.storage.files import PUBLIC_FILE, read_file, write_atomic
 from chonkle.storage.kept import KeptFiles
 
-# Opens where an artifact is, and gives what its URI asks for there.
-type OpenRepository = Callable[
-    [str, RegistryAccess], AbstractContextManager[tuple[Repository, str | Digest]]
-]
+# `chonkle.oci.places.open_repository`, or a substitute.
+type OpenRepository = Callable[..., Repository]
 
 _VERSION = 1
 _KEPT_MAX_BYTES = 64 << 20
 _EVIDENCE_MAX = 16
-# Of an index, those that may lead to a codec.
+# Of an index: how many of its manifests are read.
 _MANIFESTS_MAX = 64
 _SIGNATURE_MAX_BYTES = 1024
 _HTTPS_PORT = 443
-# Docker Hub, as users write it and as its registry is called.
+# Docker Hub as users write it, and the host of its registry.
 _HUB, _HUB_ASKED = "docker.io", "registry-1.docker.io"
 _SLASHES = re.compile(r"/+")
 _ENCODED = re.compile(r"%([0-9A-Fa-f]{2})")
@@ -66,12 +63,12 @@ _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Attestations of a codec, and how they are about it.
+    """Attestations of a codec, and the manifests that connect them to it.
 
     Attributes:
-        repository: where they were found: `host/path`, or the URI of what is no registry.
+        repository: where they were found: `host/path`, or a URI for other places than registries.
         links: the index and the manifest that lead to the codec, outermost first.
-        attestations: of any of them, or of the codec itself.
+        attestations: of any of these, or of the codec itself.
         problems: why others could not be read.
     """
 
@@ -81,10 +78,10 @@ class Evidence:
     problems: tuple[str, ...] = ()
 
     def subjects(self, data: bytes) -> tuple[Digest, ...]:
-        """Give the digests that an attestation of a codec may be of, outermost first.
+        """List the digests that an attestation of a codec may be of, outermost first.
 
         Args:
-            data: the codec; the links must lead to it, or else only its own digest counts.
+            data: the codec. If the links do not lead to it, only its own digest counts.
         """
         digests = [*map(Digest.sha256, self.links), Digest.sha256(data)]
         for link, following in zip(self.links, digests[1:], strict=True):
@@ -93,7 +90,7 @@ class Evidence:
         return tuple(digests)
 
     def to_json(self) -> dict[str, object]:
-        """Give the evidence as a JSON object."""
+        """Write the evidence as a JSON object."""
         return {
             "repository": self.repository,
             "links": [to_base64(link) for link in self.links],
@@ -108,31 +105,13 @@ class Evidence:
         }
 
 
-@contextmanager
-def open_artifact(uri: str, access: RegistryAccess) -> Iterator[tuple[Repository, str | Digest]]:
-    """Open the registry's repository or the image layout that an artifact is in.
-
-    Args:
-        uri: the artifact.
-        access: how a registry may be asked.
-
-    Yields:
-        The repository, and the digest or the tag that the URI asks for.
-
-    Raises:
-        FetchError: when it cannot be opened.
-    """
-    reference = parse_reference(uri)
-    with opened([reference], access=access) as (repository,):
-        yield repository, reference.digest or reference.tag
-
-
 def find_evidence(
     uri: str,
     data: bytes,
     *,
     access: RegistryAccess,
-    open_repository: OpenRepository = open_artifact,
+    links: tuple[bytes, ...] = (),
+    open_repository: OpenRepository = open_repository,
 ) -> Evidence:
     """Look for attestations where a codec comes from.
 
@@ -140,6 +119,7 @@ def find_evidence(
         uri: its source.
         data: the codec.
         access: how servers may be asked.
+        links: the index and the manifest that were read to find it; read again when left out.
         open_repository: opens where artifacts are.
 
     Raises:
@@ -150,25 +130,31 @@ def find_evidence(
         return find_beside(Path.from_uri(uri.partition("#")[0]), repository=place)
     if place.startswith("https://"):
         return _find_on_server(uri.partition("#")[0], place, access)
-    with open_repository(uri, access) as (repository, wanted):
-        return evidence_in(repository, wanted, data, place=place)
+    reference = parse_reference(uri)
+    with open_repository(reference, access=access) as repository:
+        if not links:
+            wanted = reference.digest or reference.tag
+            top = repository.manifest(wanted).data
+            links = _links(top, lambda each: repository.manifest(each).data, Digest.sha256(data))
+            if not links:
+                raise FetchError(
+                    f"{repository.name}: `{wanted}` does not lead to the codec that was fetched",
+                    hint="it was changed meanwhile; try again",
+                )
+        return evidence_in(repository, links, place=place)
 
 
-def evidence_in(
-    repository: Repository, wanted: str | Digest, data: bytes, *, place: str
-) -> Evidence:
-    """Look for attestations in the repository that a codec is in.
+def evidence_in(repository: Repository, links: tuple[bytes, ...], *, place: str) -> Evidence:
+    """Read the attestations of the index and the manifest that lead to a codec.
 
     Args:
-        repository: the repository.
-        wanted: tag or digest of an index or a manifest that leads to the codec.
-        data: the codec.
+        repository: the repository that they are in.
+        links: their bytes, outermost first.
         place: what a policy calls the repository.
 
     Raises:
-        FetchError: when the repository cannot be asked, or holds another codec by now.
+        FetchError: when the repository cannot be asked.
     """
-    links = _links(repository, wanted, Digest.sha256(data))
     found = [read_attestations(repository, Digest.sha256(link)) for link in links]
     return Evidence(
         place,
@@ -179,19 +165,19 @@ def evidence_in(
 
 
 def place_of(uri: str) -> str:
-    """Give what a policy calls the place that a source is in.
+    """Return the name of a source's place, as policies use it.
 
     Args:
         uri: the source.
 
     Returns:
-        `host/path` for a registry's repository; otherwise the URI. Neither has a tag or a pin, and
-        all that is one place by the rules of URIs and of registries is written in one way.
+        `host/path` for a registry's repository; otherwise the URI. It has no tag or pin, and is
+        normalized by the rules of URIs and of registries.
 
     Raises:
         FetchError: when it is malformed.
     """
-    if not uri.startswith(("oci://", "oci-layout://")):
+    if not artifact_scheme(uri):
         return canonical_place(uri.partition("#")[0])
     reference = parse_reference(uri)
     if isinstance(reference, Reference):
@@ -200,10 +186,10 @@ def place_of(uri: str) -> str:
 
 
 def canonical_place(text: str) -> str:
-    """Write a place, or a pattern of places, in the one way in which they are compared.
+    """Normalize a place, or a pattern of places, for comparison.
 
     The host is in lower case and without its usual port, Docker Hub is `docker.io`, `localhost` is
-    left out of `file://`, and what needs no percent-encoding has none.
+    left out of `file://`, and needless percent-encoding is removed.
 
     Args:
         text: `host/path`, or a URI; each may have `*` in it.
@@ -218,7 +204,7 @@ def canonical_place(text: str) -> str:
             return f"https://{_canonical_host(host, scheme)}{slash}{_decoded(path)}"
         case "file":
             host = "" if host.lower() == "localhost" else host.lower()
-            # What reads the file decodes all of it, and a slash twice is a slash.
+            # Opening the file decodes all of it, and two slashes are one.
             return f"file://{host}{slash}{_SLASHES.sub('/', unquote(path)).lstrip('/')}"
         case "oci-layout":
             return f"oci-layout://{_SLASHES.sub('/', rest)}"
@@ -249,42 +235,52 @@ def _decoded(path: str) -> str:
 
 
 def pin_of(uri: str) -> Digest | None:
-    """Give the digest of the manifest or the index that a source names, if it names one.
+    """Return the digest of the manifest or the index that a source names; None for none.
 
     Raises:
         FetchError: when it is malformed.
     """
-    if not uri.startswith(("oci://", "oci-layout://")):
+    if not artifact_scheme(uri):
         return None
     return parse_reference(uri).digest
 
 
 def kept_links(kept: KeptFiles, pin: Digest, codec: Digest) -> tuple[bytes, ...]:
-    """Give the kept manifests that lead to a codec, outermost first; nothing where none do.
+    """Return the kept manifests that lead to a codec, outermost first; nothing where none do.
 
     Args:
         kept: copies of what was fetched.
         pin: digest of an index or a manifest.
         codec: SHA-256 digest of the codec.
     """
-    top = kept.find(pin, size_max=MANIFEST_MAX_BYTES)
+
+    def read(digest: Digest) -> bytes | None:
+        return kept.find(digest, size_max=MANIFEST_MAX_BYTES)
+
+    return _links(read(pin), read, codec)
+
+
+def _links(
+    top: bytes | None, read: Callable[[Digest], bytes | None], codec: Digest
+) -> tuple[bytes, ...]:
+    """Give the index and the manifest, or the manifest alone, that lead to a codec."""
     if top is None:
         return ()
     if codec in _named_in(top):
         return (top,)
     for descriptor in _descriptors(top, "manifests")[:_MANIFESTS_MAX]:
-        manifest = kept.find(descriptor.digest, size_max=MANIFEST_MAX_BYTES)
+        manifest = read(descriptor.digest)
         if manifest is not None and codec in _named_in(manifest):
             return (top, manifest)
     return ()
 
 
 def find_beside(path: Path, *, repository: str = "") -> Evidence:
-    """Look for the attestation of a file, which is beside it.
+    """Read the attestation beside a file.
 
     Args:
         path: the file.
-        repository: what to call where it was found; the URI of the file when left out.
+        repository: the name of its place; the URI of the file when left out.
     """
     place = repository or place_of(path.absolute().as_uri())
     try:
@@ -313,23 +309,8 @@ def _find_on_server(url: str, place: str, access: RegistryAccess) -> Evidence:
     return Evidence(place, attestations=(Attestation("bundle", bundle),))
 
 
-def _links(repository: Repository, wanted: str | Digest, codec: Digest) -> tuple[bytes, ...]:
-    """Give the manifests that lead to a codec."""
-    top = repository.manifest(wanted).data
-    if codec in _named_in(top):
-        return (top,)
-    for descriptor in _descriptors(top, "manifests")[:_MANIFESTS_MAX]:
-        manifest = repository.manifest(descriptor.digest).data
-        if codec in _named_in(manifest):
-            return (top, manifest)
-    raise FetchError(
-        f"{repository.name}: `{wanted}` does not lead to the codec that was fetched from it",
-        hint="it was changed meanwhile; try again",
-    )
-
-
 def _named_in(manifest: bytes) -> frozenset[Digest]:
-    """Give the digests that an index or a manifest leads to; none where it is neither."""
+    """Return the digests that an index or a manifest names; none where it is neither."""
     return frozenset(
         each.digest for name in ("manifests", "layers") for each in _descriptors(manifest, name)
     )
@@ -356,7 +337,7 @@ class KeptEvidence:
     root: Path
 
     def find(self, data: bytes) -> tuple[Evidence, ...]:
-        """Give what is kept for a codec; nothing where that cannot be read."""
+        """Return what is kept for a codec; nothing where it cannot be read."""
         path = self._path(data)
         try:
             text = read_file(path, size_max=_KEPT_MAX_BYTES)
@@ -369,7 +350,7 @@ class KeptEvidence:
             return ()
 
     def keep(self, data: bytes, evidence: Evidence) -> None:
-        """Keep evidence for a codec, in place of what was found in the same repository.
+        """Keep evidence for a codec, in place of older evidence of the same repository.
 
         Raises:
             StoreError: when it cannot be written.
@@ -388,44 +369,30 @@ class KeptEvidence:
         return self.root / ".attestations" / f"{Digest.blake3(data).hex}.json"
 
 
+_WHAT = "kept evidence"
+
+
 def _parse(text: bytes) -> tuple[Evidence, ...]:
-    what = "kept evidence"
-    document = parse_json(text, what=what, error=AttestationError)
-    if not isinstance(document, dict) or document.get("version") != _VERSION:
-        raise AttestationError(f"{what}: another version")
-    return tuple(_evidence(each, what) for each in _list(document, "evidence", what))
+    match parse_json(text, what=_WHAT, error=AttestationError):
+        case {"version": int(version), "evidence": list(listed)} if version == _VERSION:
+            return tuple(map(_evidence, listed))
+    raise AttestationError(f"{_WHAT}: malformed, or another version")
 
 
-def _evidence(document: object, what: str) -> Evidence:
-    fields = document if isinstance(document, dict) else {}
-    repository = fields.get("repository")
-    if not isinstance(repository, str):
-        raise AttestationError(f"{what}: malformed")
-    return Evidence(
-        repository,
-        tuple(
-            from_base64(each, what=what, size_max=MANIFEST_MAX_BYTES)
-            for each in _list(fields, "links", what)
-        ),
-        tuple(_attestation(each, what) for each in _list(fields, "attestations", what)),
-    )
+def _evidence(document: object) -> Evidence:
+    match document:
+        case {"repository": str(repository), "links": list(links), "attestations": list(listed)}:
+            data = (from_base64(link, what=_WHAT, size_max=MANIFEST_MAX_BYTES) for link in links)
+            return Evidence(repository, tuple(data), tuple(map(_attestation, listed)))
+    raise AttestationError(f"{_WHAT}: malformed")
 
 
-def _attestation(document: object, what: str) -> Attestation:
-    fields = document if isinstance(document, dict) else {}
-    layout = fields.get("layout")
-    for known in LAYOUTS:
-        if layout == known:
+def _attestation(document: object) -> Attestation:
+    match document:
+        case {"layout": "classic" | "bundle" as layout, "document": text, "signature": signature}:
             return Attestation(
-                known,
-                from_base64(fields.get("document"), what=what, size_max=DOCUMENT_MAX_BYTES),
-                from_base64(fields.get("signature"), what=what, size_max=_SIGNATURE_MAX_BYTES),
+                layout,
+                from_base64(text, what=_WHAT, size_max=DOCUMENT_MAX_BYTES),
+                from_base64(signature, what=_WHAT, size_max=_SIGNATURE_MAX_BYTES),
             )
-    raise AttestationError(f"{what}: unknown layout")
-
-
-def _list(fields: Mapping[str, object], name: str, what: str) -> list[object]:
-    value = fields.get(name)
-    if not isinstance(value, list):
-        raise AttestationError(f"{what}: malformed")
-    return value
+    raise AttestationError(f"{_WHAT}: malformed attestation")

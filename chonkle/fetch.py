@@ -21,48 +21,50 @@ from chonkle.storage.kept import KeptFiles
 
 if TYPE_CHECKING:
     from chonkle.oci.model import ArtifactReference
+    from chonkle.oci.pull import ArtifactReader
 
 _PIN = "blake3="
 _ARTIFACTS = ("oci", "oci-layout")
 _SCHEMES = ("file", "https", *_ARTIFACTS)
 # A tag follows a path without a separator between them: `oci-layout:///a/..:1.0.0`.
 _SEPARATORS = re.compile(r"[/\\?]|(?<=\.)[:@]")
-# A server may decode a path twice; nothing is encoded more often for a good reason.
+# How often a path may be percent-encoded: servers may decode it several times.
 _DECODED_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What a source gave.
+    """The bytes of a source.
 
     Attributes:
         data: the bytes.
-        pinned: the source with a pin that leads to these bytes for ever.
-        fetched: what was fetched and is worth keeping, each with its digest.
-        is_kept: whether all of it was kept from before.
-        manifest: digest of the manifest of an artifact; None for other sources.
+        origins: the source with a pin that always leads to these bytes; for an index then also with
+            the pin of the index.
+        fetched: everything that was fetched and may be kept, each with its digest.
+        is_kept: whether all of it came from kept copies.
         links: the index and the manifest that lead to an artifact, outermost first.
-        origins: pinned sources that gave these bytes: `pinned`, and for an index its own pin too.
-            Nothing where all was kept, since the source was not asked.
     """
 
     data: bytes
-    pinned: str
+    origins: tuple[str, ...]
     fetched: tuple[tuple[Digest, bytes], ...]
     is_kept: bool
-    manifest: Digest | None = None
     links: tuple[bytes, ...] = ()
-    origins: tuple[str, ...] = ()
+
+    @property
+    def pinned(self) -> str:
+        """The source with a pin that always leads to these bytes."""
+        return self.origins[0]
 
     def keep(self, kept: KeptFiles) -> None:
-        """Keep what was fetched, once it turned out to be what it should be.
+        """Keep what was fetched. The caller has checked that it may be used.
 
         Raises:
             StoreError: when it cannot be written.
         """
         for digest, data in self.fetched:
             kept.keep(digest, data)
-        if self.fetched and self.origins:
+        if self.fetched:
             kept.keep_origin(Digest.blake3(self.data), *self.origins)
 
 
@@ -71,10 +73,10 @@ class Source:
     """A parsed source URI.
 
     Attributes:
-        uri: as written, without its pin.
+        uri: as written, without a `#blake3=` pin.
         scheme: `file`, `https`, `oci` or `oci-layout`.
-        pin: the BLAKE3 digest that the bytes must have, if the URI says one.
-        is_pinned: whether the URI says what it leads to, in either form.
+        pin: the BLAKE3 digest that the bytes must have; None where the URI has none.
+        is_pinned: whether the URI has a pin of either form.
     """
 
     uri: str
@@ -95,11 +97,11 @@ class Source:
             raise FetchError(
                 f"source {shown(text)}: not a scheme that chonkle fetches from",
                 expected="file://, https://, oci:// or oci-layout://",
-                hint="http:// is refused: anybody on the way could replace the codec"
+                hint="http:// is refused: anyone on the network could replace the codec"
                 if scheme == "http"
                 else "",
             )
-        # A scheme has no case (RFC 3986, section 3.1); what reads the URI need not know that.
+        # A scheme has no case (RFC 3986, section 3.1).
         uri = scheme + uri[len(scheme) :]
         has_host = scheme != "oci-layout"
         if has_host and "@" in uri.partition("://")[2].partition("/")[0]:
@@ -111,8 +113,7 @@ class Source:
         if _has_dots(uri):
             raise FetchError(
                 f"source {shown(text)}: `.` or `..` as a part of its path",
-                hint="write the path without it: what reads the URI and what checks it must see "
-                "one place",
+                hint="write the path without it: a server and a policy could read it differently",
             )
         pin = None
         if has_fragment:
@@ -130,7 +131,7 @@ class Source:
 
     @property
     def reference(self) -> "ArtifactReference | None":
-        """The artifact that the source is; None where it is a file.
+        """The reference to the artifact; None where the source is a file.
 
         Raises:
             FetchError: when it is malformed.
@@ -150,47 +151,95 @@ class Source:
         fetch_anew: bool = False,
         is_from: Callable[[str, bytes], bool] | None = None,
     ) -> Fetched:
-        """Fetch the bytes and check them against the pin, or take them from the copies.
+        """Fetch the bytes and check them against the pin, or take them from kept copies.
 
         Args:
             access: how servers may be asked.
-            kinds: what to take where there is a choice, best first.
+            kinds: what to take from an index, best first.
             kept: copies of what was fetched before; nothing is added to them.
             fetch_anew: fetch also what is kept.
-            is_from: tells whether a source's place gave a kept copy; otherwise it is fetched again.
+            is_from: tells whether a kept copy came from the place of a source; others are fetched.
 
         Raises:
             FetchError: when they cannot be fetched.
-            DigestMismatchError: when they are others than the pin promised.
+            DigestMismatchError: when they do not have the digest of the pin.
         """
-        fetched = self._fetch(access, kinds, kept, fetch_anew=fetch_anew)
+        fetched = self._fetch(access, kinds, None if fetch_anew else kept)
         if not fetched.is_kept or is_from is None or is_from(self.uri, fetched.data):
             return fetched
-        return self._fetch(access, kinds, kept, fetch_anew=True)
+        return self._fetch(access, kinds, None)
 
     def _fetch(
-        self,
-        access: RegistryAccess,
-        kinds: Sequence[Kind],
-        kept: KeptFiles | None,
-        *,
-        fetch_anew: bool,
+        self, access: RegistryAccess, kinds: Sequence[Kind], kept: KeptFiles | None
     ) -> Fetched:
-        reference = self.reference
-        if reference is not None:
-            return _pull(reference, access, kinds, kept, fetch_anew=fetch_anew)
-        if self.pin is not None and kept is not None and not fetch_anew:
+        if self.scheme in _ARTIFACTS:
+            return self._pull(access, kinds, kept)
+        if self.pin is not None and kept is not None:
             data = kept.find(self.pin, size_max=SIZE_MAX_BYTES)
             if data is not None:
-                return Fetched(data, self._pinned(self.pin), (), is_kept=True)
+                return Fetched(data, (self._pinned(self.pin),), (), is_kept=True)
         data = self._read(access)
         if self.pin is not None:
             self.pin.check(data, what=self.uri)
         digest = Digest.blake3(data)
-        # Without a pin it is never looked for.
+        # Without a pin, a copy would never be found.
         fetched = () if self.pin is None else ((digest, data),)
-        pinned = self._pinned(digest)
-        return Fetched(data, pinned, fetched, is_kept=False, origins=(pinned,))
+        return Fetched(data, (self._pinned(digest),), fetched, is_kept=False)
+
+    def codec_digest(
+        self, *, access: RegistryAccess, kinds: Sequence[Kind], kept: KeptFiles | None
+    ) -> Digest | None:
+        """Read the digest of the codec in an artifact's manifest, without fetching the codec.
+
+        Args:
+            access: how servers may be asked.
+            kinds: what to take from an index, best first.
+            kept: copies of what was fetched before; fetched manifests are added.
+
+        Returns:
+            The SHA-256 digest of the codec; None where the source is no artifact.
+
+        Raises:
+            FetchError: when a manifest cannot be read.
+            DigestMismatchError: when it does not have the digest of the pin.
+            StoreError: when a copy cannot be written.
+        """
+        if self.scheme not in _ARTIFACTS:
+            return None
+        with self._reader(access, kinds, kept) as reader:
+            _, layer = reader.links()
+        if kept is not None:
+            for digest, data in reader.fetched:
+                kept.keep(digest, data)
+        return layer.digest
+
+    def _pull(
+        self, access: RegistryAccess, kinds: Sequence[Kind], kept: KeptFiles | None
+    ) -> Fetched:
+        with self._reader(access, kinds, kept) as reader:
+            pulled = reader.pull(size_max=SIZE_MAX_BYTES)
+        # The manifest first: which manifest an index gives depends on `kinds`.
+        pins = dict.fromkeys((pulled.manifest, pulled.top))
+        return Fetched(
+            pulled.wasm,
+            tuple(reader.reference.pinned(digest).uri for digest in pins),
+            pulled.fetched,
+            is_kept=not pulled.fetched,
+            links=pulled.links,
+        )
+
+    def _reader(
+        self, access: RegistryAccess, kinds: Sequence[Kind], kept: KeptFiles | None
+    ) -> "ArtifactReader":
+        # Late: only artifacts need these.
+        from chonkle.oci.model import parse_reference  # noqa: PLC0415
+        from chonkle.oci.places import open_repository  # noqa: PLC0415
+        from chonkle.oci.pull import ArtifactReader  # noqa: PLC0415
+
+        reference = parse_reference(self.uri)
+        return ArtifactReader(
+            reference, lambda: open_repository(reference, access=access), kinds=kinds, kept=kept
+        )
 
     def _pinned(self, digest: Digest) -> str:
         return f"{self.uri}#{_PIN}{digest.hex}"
@@ -199,7 +248,7 @@ class Source:
         if self.scheme == "file":
             return _read_file(self.uri)
         access.require_online(self.uri if self.pin is None else self._pinned(self.pin))
-        # What speaks HTTP takes a quarter of a second to import; only a download waits for it.
+        # Late: requests takes a quarter of a second to import.
         from chonkle.oci.transport import download  # noqa: PLC0415
 
         return download(
@@ -236,38 +285,3 @@ def _read_file(uri: str) -> bytes:
     except (OSError, ValueError) as failure:
         reason = failure.strerror if isinstance(failure, OSError) else str(failure)
         raise FetchError(f"source `{uri}`: cannot read the file: {reason}") from failure
-
-
-def _pull(
-    reference: "ArtifactReference",
-    access: RegistryAccess,
-    kinds: Sequence[Kind],
-    kept: KeptFiles | None,
-    *,
-    fetch_anew: bool,
-) -> Fetched:
-    # What reads manifests is of use only for artifacts.
-    from chonkle.oci.places import open_reader  # noqa: PLC0415
-    from chonkle.oci.pull import pull_wasm  # noqa: PLC0415
-
-    pulled = pull_wasm(
-        reference,
-        lambda: open_reader(reference, access=access),
-        kinds=kinds,
-        size_max=SIZE_MAX_BYTES,
-        kept=kept,
-        fetch_anew=fetch_anew,
-    )
-    # The manifest, and not the index that led to it: what was taken no longer depends on what is
-    # preferred.
-    pinned = reference.pinned(pulled.manifest).uri
-    origins = dict.fromkeys((pinned, reference.pinned(pulled.top).uri))
-    return Fetched(
-        pulled.wasm,
-        pinned,
-        pulled.fetched,
-        is_kept=not pulled.fetched,
-        manifest=pulled.manifest,
-        links=pulled.links,
-        origins=tuple(origins) if pulled.fetched else (),
-    )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from chonkle.digest import Digest
 from chonkle.errors import FetchError
 from chonkle.fetch import Source
 from chonkle.formats.wasm_binary import Kind
@@ -19,11 +20,11 @@ class Installed:
     """A codec that was pulled.
 
     Attributes:
-        codec: the codec, as it lies in the store.
-        source: the pinned source that leads to it.
-        manifest: digest of its manifest, where it is an artifact; otherwise empty.
+        codec: the codec in the store.
+        source: its pinned source.
+        manifest: digest of its manifest; empty where it is no artifact.
         was_there: whether the same bytes were installed already.
-        allowed: why the policy allows it; None where there is none.
+        allowed: why the policy allows it; None without a policy.
     """
 
     codec: WasmCodec
@@ -44,30 +45,30 @@ def install(
 ) -> Installed:
     """Fetch a codec and install it.
 
-    What is kept of the source is not fetched again: an artifact that is pinned needs no network the
-    second time, and one under a tag costs one request while that stays where it is.
+    Kept copies are not fetched again: a pinned artifact needs no network the second time, and one
+    under a tag costs one request while the tag does not move.
 
     Args:
-        source: where it comes from; over `https://` it must be pinned.
+        source: where it comes from; `https://` must be pinned.
         store: where it goes.
         access: how servers may be asked.
-        kinds: what to take where there is a choice, best first.
+        kinds: what to take from an index, best first.
         fetch_anew: fetch also what is kept.
-        policy: who may sign what; None where all may be installed.
+        policy: must allow it; None for no policy.
 
     Raises:
         FetchError: when it cannot be fetched, or is not pinned where it must be.
-        DigestMismatchError: when it gives other bytes than it promised.
+        DigestMismatchError: when something does not have its digest.
         WasmFormatError: when it is no wasm binary.
-        SignatureError: when it carries no valid signature.
-        PolicyError: when the policy does not allow it.
+        SignatureError: when it has no valid signature.
+        PolicyError: when the policy refuses it.
         StoreError: when other bytes are installed under its name, or it cannot be written.
     """
     if source.scheme == "https" and not source.is_pinned:
         raise FetchError(
             f"{source.uri}: not pinned",
             expected="`#blake3=<hex>` behind it",
-            hint="a web server promises nothing about the file",
+            hint="a web server gives no digest of the file",
         )
     kept = store.kept
     admission = None
@@ -91,10 +92,10 @@ def install(
             codec_id, "source", fetched.pinned, fetched.data, links=fetched.links
         )
     was_there = any(found.digest == codec.digest for found in _named(store, codec))
-    # Where all was kept, the source was not asked; what is recorded says where it came from.
+    # A source that was not asked is not recorded as where the bytes came from.
     installed = store.install(codec, source="" if fetched.is_kept else fetched.pinned)
     fetched.keep(kept)
-    manifest = "" if fetched.manifest is None else str(fetched.manifest)
+    manifest = str(Digest.sha256(fetched.links[-1])) if fetched.links else ""
     return Installed(installed, fetched.pinned, manifest, was_there, allowed)
 
 

@@ -1,4 +1,4 @@
-"""Policies: which keys may sign what, and what may be used without.
+"""Policies: which keys may sign which codecs, and which codecs need no attestation.
 
     version = 1
     default = "deny"                        or "allow": where no rule applies
@@ -61,7 +61,7 @@ _REASONS_MAX = 12
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """What a name may look like.
+    """A pattern of names.
 
     Attributes:
         text: as written.
@@ -70,11 +70,11 @@ class Pattern:
     text: str
 
     def matches(self, name: str) -> bool:
-        """Tell whether a name looks like this."""
+        """Tell whether a name matches."""
         return self._matches(self.text, name)
 
     def matches_place(self, place: str) -> bool:
-        """Tell whether a place looks like this, however both are written."""
+        """Tell whether a place matches, after both are normalized."""
         return self._matches(canonical_place(self.text), canonical_place(place))
 
     @staticmethod
@@ -89,19 +89,19 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule; see the module for its meaning.
+    """One rule; the module says what its fields mean.
 
     Attributes:
         number: its place in the policy, from 1.
-        codecs: None where it is about all.
-        repositories: None where it is about all.
-        digests: None where it is about all.
-        start: the first moment when it holds; None where it always did.
-        end: the first moment when it does not any more; None where it always will.
+        codecs: None for all.
+        repositories: None for all.
+        digests: None for all.
+        start: the first moment of its validity; None for no limit.
+        end: the first moment after its validity; None for no limit.
         signed_by: names of keys; empty for the other two kinds.
-        identities: None where the signer need not name one of them.
+        identities: None where the signer need not name one.
         unsigned: whether no attestation is needed.
-        deny: why what it applies to is refused; empty for the other two kinds.
+        deny: the reason of the refusal; empty for the other two kinds.
     """
 
     number: int
@@ -120,7 +120,7 @@ class Rule:
         return f"rule {self.number}"
 
     def when(self, now: datetime) -> str:
-        """Say why the rule does not hold now; nothing where it does."""
+        """Say why the rule is not valid now; empty where it is."""
         if self.start is not None and now < self.start:
             return f"it holds from {_moment(self.start)} on, and it is {_moment(now)}"
         if self.end is not None and now >= self.end:
@@ -130,15 +130,15 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A codec that may be used if the policy allows it.
+    """A codec, to be judged by a policy.
 
     Attributes:
-        codec_id: what it is.
+        codec_id: its codec id.
         origin: where it is from, in one word.
         name: where it is from, for messages.
         data: its bytes; empty for a native codec.
-        evidence: what is known of who made it.
-        pins: digests that its sources name; unverified, so that they count for `deny` alone.
+        evidence: its attestations.
+        pins: digests that its sources name; they are unverified, and count for `deny` only.
     """
 
     codec_id: str
@@ -155,8 +155,8 @@ class Allowed:
 
     Attributes:
         reason: in words.
-        signed: the attestation that was demanded; None where none was.
-        key: the key that made it, with its algorithm and digest; empty where none was demanded.
+        signed: the attestation that was required; None where none was.
+        key: the algorithm and digest of the key that made it; empty where none was required.
     """
 
     reason: str
@@ -170,15 +170,15 @@ def _now() -> datetime:
 
 @dataclass(frozen=True)
 class Policy:
-    """A policy that was read and checked.
+    """A parsed policy.
 
     Attributes:
         name: its file, for messages.
-        default: what happens where no rule applies.
+        default: the decision where no rule applies.
         trusted: origins that need no attestation.
-        keys: by their names.
+        keys: public keys by name.
         rules: in the order of the file.
-        now: tells the time.
+        now: the clock.
     """
 
     name: str
@@ -194,10 +194,10 @@ class Policy:
 
         Args:
             path: the file.
-            now: tells the time.
+            now: the clock.
 
         Raises:
-            PolicyError: when it cannot be read, or anything in it is not known.
+            PolicyError: when it cannot be read, or has an unknown or malformed field.
             AttestationError: when the extra `attest` is missing.
         """
         try:
@@ -208,19 +208,18 @@ class Policy:
         except UnicodeDecodeError as failure:
             raise PolicyError(f"policy {path}: not UTF-8 text") from failure
         except (ValueError, RecursionError) as failure:
-            # A number of too many digits is a ValueError and no TOMLDecodeError.
-            reason = f"{failure}"
-            raise PolicyError(f"policy {path}: malformed TOML: {reason}") from failure
+            # Not only TOMLDecodeError: a number of too many digits is a plain ValueError.
+            raise PolicyError(f"policy {path}: malformed TOML: {failure}") from failure
         return _Reader(path).policy(document, now)
 
     def require(self, candidate: Candidate) -> Allowed:
         """Require that a codec may be used.
 
         Args:
-            candidate: the codec, with what is known of it.
+            candidate: the codec.
 
         Raises:
-            PolicyError: when it may not, with the reason.
+            PolicyError: when it may not be used, with the reason.
         """
         judged = _Judged(candidate)
         applying = [rule for rule in self.rules if judged.is_under(rule)]
@@ -287,7 +286,7 @@ class Policy:
 
 
 class _Judged:
-    """A candidate under judgement, with what is computed of it only once."""
+    """A candidate with its digests, each computed once."""
 
     def __init__(self, candidate: Candidate) -> None:
         self.candidate = candidate
@@ -302,7 +301,7 @@ class _Judged:
         return {id(each): each.subjects(self.candidate.data) for each in self.candidate.evidence}
 
     def subjects(self, evidence: Evidence) -> tuple[Digest, ...]:
-        """Give the digests that stand for the candidate, from the index to the file."""
+        """Return the digests that evidence may attest, from the index to the file."""
         return self._chains[id(evidence)]
 
     @cached_property
@@ -317,7 +316,7 @@ class _Judged:
     def is_under(self, rule: Rule) -> bool:
         """Tell whether a rule applies."""
         places = [each.repository for each in self.candidate.evidence]
-        # A digest that nothing verifies may refuse a codec, and never allow one.
+        # An unverified digest can refuse a codec, and never allow one.
         digests = self._claimed if rule.deny else self._verified
         return (
             (rule.codecs is None or _any(rule.codecs, self.candidate.codec_id))
@@ -339,7 +338,7 @@ def _moment(moment: datetime) -> str:
 
 
 class _Reader:
-    """Reads the parsed TOML of a policy; what is not known is refused."""
+    """Reads the parsed TOML of a policy, and refuses unknown fields."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -366,7 +365,7 @@ class _Reader:
             raise self._wrong("keys", "a table", listed)
         if not listed:
             return {}
-        # It brings what only a policy with keys needs.
+        # Late: it needs the extra `attest`.
         from chonkle.oci.keys import PublicKey  # noqa: PLC0415
 
         keys = {}
@@ -456,7 +455,7 @@ class _Reader:
                 try:
                     return value.astimezone(UTC)
                 except OverflowError:
-                    pass  # in UTC it is before the year 1 or after 9999
+                    pass  # before the year 1 or after 9999 in UTC
         elif isinstance(value, date):
             return datetime(value.year, value.month, value.day, tzinfo=UTC)
         wanted = "a date as 2026-01-31, which begins in UTC, or 2026-01-31T12:00:00Z"

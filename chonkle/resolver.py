@@ -346,7 +346,8 @@ class Resolver:
         if not (source and self.force_download):
             candidates, bad_files = self.survey(codec_id)
             for each in candidates:
-                if _digest(each) == digest:
+                if each.wasm is not None and each.wasm.digest == digest:
+                    self._require_layer(locked, each.wasm.wasm)
                     return replace(each, reason=f"locked, {each.reason}", source=source)
             for bad in bad_files:
                 if isinstance(bad.failure, PolicyError) and bad.is_named(locked.implementation):
@@ -357,6 +358,7 @@ class Resolver:
             if kept is not None and (
                 admission is None or not source or admission.is_from(source, kept)
             ):
+                self._require_layer(locked, kept)
                 found = self._identified(codec_id, kept, f"locked {digest}, kept", source)
                 return self._admitted(codec_id, found, "source", source, kept)
         if not source:
@@ -365,9 +367,7 @@ class Resolver:
                 hint="install the file, or `chonkle lock --update` takes another one",
             )
         try:
-            # The source may be an index, in which the lock's backend decides.
-            allowed = (locked.backend,) if locked.backend in get_args(Kind) else BACKENDS
-            found = self._from_source(codec_id, source, "locked source", allowed)
+            found = self._from_source(codec_id, source, "locked source", _locked_backends(locked))
         except FetchError as failure:
             raise failure.within(what) from failure
         if _digest(found) != digest:
@@ -377,6 +377,33 @@ class Resolver:
                 got=f"`{_digest(found)}`",
             )
         return found
+
+    def _require_layer(self, locked: Locked, data: bytes) -> None:
+        """Require that bytes are the codec in the artifact that the lock's source pins.
+
+        The lock has their BLAKE3 digest and the digest of a manifest, and may have been edited:
+        the manifest says which bytes it is about.
+        """
+        if not locked.source:
+            return
+        what = f"codec `{locked.key.codec_id}`, locked as `{locked.digest}`"
+        store = self._store()
+        try:
+            promised = Source.parse(locked.source).codec_digest(
+                access=self.access or RegistryAccess(),
+                kinds=self.kinds(_locked_backends(locked)),
+                kept=None if store is None else store.kept,
+            )
+        except FetchError as failure:
+            raise failure.within(what) from failure
+        found = Digest.sha256(data)
+        if promised is not None and promised != found:
+            raise LockError(
+                f"{what}: not the codec in {locked.source}",
+                expected=f"`{promised}`",
+                got=f"`{found}`",
+                hint="`chonkle lock --update` writes the lock anew",
+            )
 
     def _overridden(self, codec_id: str, override: str, allowed: Sequence[str]) -> Resolution:
         candidates, bad_files = self.survey(codec_id, backends=allowed)
@@ -445,6 +472,11 @@ class Resolver:
         found = self._admitted(
             codec_id, found, "source", fetched.pinned, fetched.data, links=fetched.links
         )
+        signed = None if found.allowed is None else found.allowed.signed
+        for origin in fetched.origins if signed else ():
+            # Only this source leads through the index whose attestation was demanded.
+            if signed is not None and origin.endswith(f"@{signed.subject}"):
+                found = replace(found, source=origin)
         if store is None:
             return found
         fetched.keep(store.kept)
@@ -576,6 +608,11 @@ def answer_of(key: LockKey, found: Resolution | PipelineResolution, *, source: s
         source=source,
         signed_by=signed_by,
     )
+
+
+def _locked_backends(locked: Locked) -> Sequence[str]:
+    """Give the backends that a locked source is read for: of an index, the lock decides."""
+    return (locked.backend,) if locked.backend in get_args(Kind) else BACKENDS
 
 
 def _digest(found: Resolution | PipelineResolution) -> Digest | None:

@@ -1,7 +1,7 @@
-"""Options of commands that reach a registry: who asks, and which servers are to be trusted."""
+"""Options of commands that reach a registry: credentials, and which servers to trust."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 # For a whole command, which may send hundreds of files.
 _TOTAL_S = 3600.0
 
-_OPTIONS: tuple[Callable[[Callable[..., None]], Callable[..., None]], ...] = (
-    click.option("--username", metavar="NAME", help="Log in as NAME, and not as docker would."),
-    click.option("--password-stdin", is_flag=True, help="Read NAME's password from stdin."),
+_SERVER_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--ca-file",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -30,9 +28,26 @@ _OPTIONS: tuple[Callable[[Callable[..., None]], Callable[..., None]], ...] = (
     ),
     click.option("--insecure", is_flag=True, help="Speak to the registry without TLS."),
 )
+_LOGIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.option("--username", metavar="NAME", help="Log in as NAME, and not as docker would."),
+    click.option("--password-stdin", is_flag=True, help="Read NAME's password from stdin."),
+)
 
-# Gives how the registry of an artifact may be asked; None stands for what is in no registry.
+# Gives how the registry of an artifact may be asked; None stands for a file.
 type AccessTo = Callable[["ArtifactReference | None"], RegistryAccess]
+
+
+def server_options[F: Callable[..., Any]](command: F) -> F:
+    """Add the options about servers to a command that reads sources; `access_of` reads them."""
+    for option in _SERVER_OPTIONS[::-1]:
+        command = option(command)
+    return command
+
+
+def access_of(options: Mapping[str, Any]) -> RegistryAccess:
+    """Give how servers may be asked; the environment decides what the options leave out."""
+    access = Settings.from_environment().access
+    return replace(access, ca_file=options["ca_file"], insecure=options["insecure"])
 
 
 def with_access(command: Callable[..., None]) -> Callable[..., None]:
@@ -61,31 +76,19 @@ def with_access(command: Callable[..., None]) -> Callable[..., None]:
             )
             if not isinstance(reference, Reference):
                 return access
-            if insecure and access.is_for(reference.registry):
-                access = replace(access, insecure=True)
-            elif insecure:
-                access = replace(
-                    access,
-                    registry=str(reference.registry),
-                    username="",
-                    password="",
-                    insecure=True,
-                )
+            registry = str(reference.registry)
+            if insecure and not access.is_for(reference.registry):
+                access = replace(access, registry=registry, username="", password="")
             if username is not None:
                 password = sys.stdin.readline().rstrip("\r\n")
                 if not password:
                     raise FetchError("no password on standard input", expected="one line")
-                access = replace(
-                    access,
-                    registry=str(reference.registry),
-                    username=username,
-                    password=password,
-                )
-            return access
+                access = replace(access, registry=registry, username=username, password=password)
+            return replace(access, insecure=insecure)
 
         command(*args, access_to=access_to, **options)
 
-    decorated: Callable[..., None] = with_one
-    for option in _OPTIONS[::-1]:
+    decorated: Callable[..., None] = server_options(with_one)
+    for option in _LOGIN_OPTIONS[::-1]:
         decorated = option(decorated)
     return decorated

@@ -36,7 +36,7 @@ def lock(pipeline: Path, *, update: bool, check: bool, as_json: bool, **options:
     parsed = load(pipeline)
     path = lock_path(pipeline)
     resolver, runtime = resolver_of(options), runtime_of(options)
-    old = Lock.read(path) if path.exists() else None
+    old = _read(path, update=update)
     named = (*resolver.overrides, *resolver.force_sources, *resolver.paths)
     known = None if old is None or update else old.without(named)
     with interruptible():
@@ -53,8 +53,24 @@ def lock(pipeline: Path, *, update: bool, check: bool, as_json: bool, **options:
         wrong = "is not what would be written" if old else "is missing"
         raise LockError(f"the lock {path} {wrong}", hint=f"`chonkle lock {pipeline}` writes it")
     if not is_current:
-        replace_file(path, new.to_text().encode())
+        try:
+            replace_file(path, new.to_text().encode())
+        except OSError as failure:
+            raise LockError(f"cannot write {path}: {failure.strerror}") from failure
     if not as_json:
         words = "up to date" if is_current else "written"
         count = len(new.codecs)
         print_lines(f"{path}: {words}, {count} codec{'' if count == 1 else 's'}", err=True)
+
+
+def _read(path: Path, *, update: bool) -> Lock | None:
+    """Read the lock; an update ignores one that is malformed."""
+    if not path.exists():
+        return None
+    try:
+        return Lock.read(path)
+    except LockError as failure:
+        if not update:
+            raise
+        print_lines(f"warning: the lock is replaced: {failure}", err=True)
+        return None

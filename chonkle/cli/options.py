@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chonkle.backends.base import BACKENDS
+from chonkle.cli.access import access_of, server_options
 from chonkle.cli.usage import WrongUsage, checked_limits
 from chonkle.dag.plan import Composite
 from chonkle.errors import ChonkleError, ResolveError, StoreError, suggest
@@ -192,6 +193,7 @@ resolver_options = together(
     assignments(
         "--codec-path", "paths", form="ID=FILE", text="Use this wasm or pipeline file for a codec."
     ),
+    server_options,
 )
 
 
@@ -229,14 +231,16 @@ def runtime_of(options: Mapping[str, Any]) -> Runtime:
     """Make a runtime; the environment decides what a command's options leave out.
 
     Args:
-        options: those of the command, of which `codec_store`, `policy` and what `compile_options`
-            added count.
+        options: those of the command; `codec_store`, `policy`, `server_options` and
+            `compile_options` count.
     """
     given = Given()
     if options.get("codec_store") is not None:
         given["codec_store"] = options["codec_store"]
     if options.get("policy") is not None:
         given["policy"] = options["policy"]
+    if options.get("ca_file") is not None or options.get("insecure"):
+        given["access"] = access_of(options)
     if "compile_timeout" in options:
         given["compile_limits"] = compile_limits_of(options)
     return Runtime(**given)

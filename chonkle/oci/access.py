@@ -1,4 +1,4 @@
-"""What the user allows for exchanges with registries and other servers."""
+"""Access: what the user allows for requests to registries and other servers."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,19 +13,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryAccess:
-    """How registries, and other servers, may be asked.
+    """How registries and other servers may be asked.
 
     Attributes:
-        docker_config: docker's directory, which has credentials; None for none.
+        docker_config: docker's directory, for credentials; None for none.
         registry: the one registry that `username`, `password` and `insecure` are for, as
-            `host[:port]`.
-        username: of the user there; empty to leave credentials to docker's.
-        password: that user's password or token.
-        insecure: whether that registry is spoken to without TLS.
+            `host[:port]`; empty for none.
+        username: the user name there; empty for docker's credentials.
+        password: the password or token.
+        insecure: whether that registry is spoken to without TLS. Where none is named, all are, and
+            get no credentials, except on the loopback interface.
         ca_file: certificates of the authorities to trust, in PEM; None for those of the
             environment. With it a registry on the loopback interface is asked over TLS too.
         offline: whether to fail instead of asking any server.
-        bounds: limits of time; the usual ones when left out.
+        bounds: limits of time; None for the usual ones.
     """
 
     docker_config: Path | None = None
@@ -38,29 +39,31 @@ class RegistryAccess:
     bounds: "Bounds | None" = None
 
     def __post_init__(self) -> None:
-        """Refuse credentials that every registry could ask for.
+        """Refuse credentials that are incomplete, or not for one registry.
 
         Raises:
-            FetchError: saying what is missing.
+            FetchError: naming what is missing.
         """
         if self.registry:
-            # Late: most runs name no registry, and need nothing that reads hosts.
+            # Late: most runs name no registry.
             from chonkle.oci.address import Host  # noqa: PLC0415
 
             Host.parse(self.registry)
-        elif self.username or self.password or self.insecure:
-            raise FetchError("access to a registry without its name", expected="`host[:port]`")
+        elif self.username or self.password:
+            raise FetchError(
+                "credentials for a registry without its name", expected="`host[:port]`"
+            )
         if bool(self.username) != bool(self.password):
             raise FetchError("a user name and a password for a registry come together")
 
     def require_online(self, uri: str) -> None:
-        """Refuse to ask a server where that is not allowed.
+        """Refuse to ask a server if the user is offline.
 
         Args:
             uri: what would be fetched.
 
         Raises:
-            FetchError: naming it, and the command that fetches it.
+            FetchError: naming the URI, and the command that fetches it.
         """
         if self.offline:
             raise FetchError(
@@ -69,7 +72,7 @@ class RegistryAccess:
             )
 
     def is_for(self, host: "Host") -> bool:
-        """Tell whether this is the registry that credentials were given for."""
+        """Tell whether a registry is the one that is named."""
         from chonkle.oci.address import Address, Host  # noqa: PLC0415
 
         if not self.registry:

@@ -1,13 +1,13 @@
 """Addresses of HTTP servers, parsed once and strictly.
 
-Every host and every URL that a user, a registry, a redirect or docker's configuration names is read
-here and nowhere else. A request is sent to what was written again from the parsed parts, so that no
-library can read another host out of the same text.
+Every host and URL of a user, a registry, a redirect or docker's configuration is read here.
+Requests use the text that is written again from the parsed parts, so that no library can read
+another host.
 
-What is refused: user information before the host, names that are not ASCII (an internationalized
-name is written as punycode, `xn--...`), a dot behind the name, addresses in short or octal form
-(`127.1`), zones of IPv6 addresses. Upper case is written in lower case, and the usual port of a
-scheme is left out.
+Refused are: user information before the host, names that are not ASCII (an internationalized name
+is written as punycode, `xn--...`), a dot behind the name, addresses in short or octal form
+(`127.1`), and zones of IPv6 addresses. Upper case becomes lower case, and a scheme's usual port is
+left out.
 """
 
 import ipaddress
@@ -23,7 +23,7 @@ _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _HOST = re.compile(r"(?P<name>[^:\[\]]+|\[[^\[\]]+\])(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
 _URL = re.compile(r"(https?)://([^/?#]*)([^#]*)(?:#.*)?", re.IGNORECASE)
-# What an address whose last part looks like this means depends on who reads it.
+# A host whose last part is a number is an IPv4 address for some readers.
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _NAME_MAX = 253
 _PORT_MAX = 65535
@@ -36,7 +36,7 @@ _HUB_NAMES = ("docker.io", "index.docker.io")
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A host with its port, which is a part of it: another port is another host.
+    """A host with its port: another port is another host.
 
     Attributes:
         name: ASCII, in lower case; an IPv6 address without brackets.
@@ -54,7 +54,7 @@ class Host:
             FetchError: when it is not exactly that.
         """
         if "@" in text:
-            # Not shown: it may hold a password.
+            # The text is not shown: it may have a password.
             raise FetchError("a host with user information before it", expected="`host[:port]`")
         match = _HOST.fullmatch(text)
         name = None if match is None else _name(match["name"].lower())
@@ -120,11 +120,11 @@ class Address:
 
     @classmethod
     def of_registry(cls, host: Host, *, plain: bool | None = None) -> "Address":
-        """Give where a registry answers.
+        """Return the base address of a registry.
 
         Args:
             host: the registry.
-            plain: without TLS; None for the loopback interface alone.
+            plain: whether to ask without TLS; None for the loopback interface alone.
         """
         if host.name in _HUB_NAMES:
             host = Host(_HUB)
@@ -142,14 +142,14 @@ class Address:
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port: what credentials are for."""
+        """Scheme, host and port; credentials are for one origin."""
         return f"{self.scheme}://{self.host}"
 
     def joined(self, location: str) -> "Address":
-        """Give where a `Location` in this address's answer leads.
+        """Resolve a `Location` in an answer from this address.
 
         Raises:
-            FetchError: when it leads to no address.
+            FetchError: when it is malformed.
         """
         try:
             return Address.parse(urljoin(str(self), location) if location.isprintable() else "")
@@ -157,7 +157,7 @@ class Address:
             raise FetchError("malformed redirect", got=shown(location)) from failure
 
     def with_query(self, pairs: dict[str, str]) -> "Address":
-        """Give the address with more in its query."""
+        """Return the address with a longer query."""
         if not pairs:
             return self
         both = "&" if "?" in self.target else "?"
@@ -165,7 +165,7 @@ class Address:
 
 
 def _name(text: str) -> str | None:
-    """Give the one way to write a host's name; None where it is none."""
+    """Normalize a host's name; None where it is malformed."""
     try:
         if text.startswith("["):
             address = ipaddress.IPv6Address(text[1:-1])

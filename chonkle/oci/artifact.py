@@ -1,4 +1,4 @@
-"""Artifacts as they are written: a codec, and what is said of one.
+"""Artifacts as they are written: a codec, and a referrer of one.
 
     codec       application/vnd.oci.image.manifest.v1+json
       config      application/vnd.wasm.config.v0+json      os: wasip2 for a component, else wasip1
@@ -6,12 +6,11 @@
       annotations org.opencontainers.image.*, and the signature as `dev.chonkle.signature`
 
     referrer    application/vnd.oci.image.manifest.v1+json
-      artifactType, subject                                what it is, and of which manifest
+      artifactType, subject                                its type, and what it is about
       config      application/vnd.oci.empty.v1+json
-      layers      what is said
+      layers      its content
 
-The same input gives the same bytes: keys are sorted, and there is no clock but the one that is
-handed in. A digest of a manifest is therefore a digest of what it was made of.
+The same input gives the same bytes: keys are sorted, and the time is an argument.
 
 Sources: CNCF TAG Runtime, "Wasm OCI Artifact layout"; OCI Image Specification 1.1 (manifest,
 annotations, "Guidelines for Artifact Usage").
@@ -50,12 +49,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """Bytes that a manifest names.
+    """A config or a layer.
 
     Attributes:
-        media_type: their type.
-        data: the bytes.
-        title: the name of a file for them; empty for none.
+        media_type: its type.
+        data: its bytes.
+        title: the name of a file for it; empty for none.
     """
 
     media_type: str
@@ -64,7 +63,7 @@ class Blob:
 
     @property
     def descriptor(self) -> Descriptor:
-        """What a manifest says of them."""
+        """The descriptor for a manifest."""
         annotations = {_TITLE: self.title} if self.title else {}
         return Descriptor(
             self.media_type, Digest.sha256(self.data), len(self.data), annotations=annotations
@@ -73,7 +72,7 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A manifest with all that it names.
+    """A manifest with its blobs.
 
     Attributes:
         manifest: its bytes.
@@ -85,23 +84,23 @@ class Artifact:
 
     @property
     def descriptor(self) -> Descriptor:
-        """What names the manifest."""
+        """The descriptor of the manifest."""
         return Descriptor(MANIFEST_TYPE, Digest.sha256(self.manifest), len(self.manifest))
 
     @property
     def size_bytes(self) -> int:
-        """How much all of it is."""
+        """The size of the manifest and all blobs."""
         return len(self.manifest) + sum(len(blob.data) for blob in self.blobs)
 
     def write(
         self, repository: Repository, *, tag: str | None = None, progress: Progress | None = None
     ) -> Descriptor:
-        """Write the artifact, its manifest last, so that there is never a part of one.
+        """Write the artifact, its manifest last.
 
         Args:
-            repository: where to.
-            tag: what to call it; its digest alone when left out.
-            progress: is told of each blob.
+            repository: the destination.
+            tag: its tag; none when left out.
+            progress: called for each blob.
 
         Raises:
             FetchError: when the repository refuses it.
@@ -116,8 +115,7 @@ def codec_artifact(codec: WasmCodec, *, created: datetime = _EPOCH) -> Artifact:
 
     Args:
         codec: a core module or component.
-        created: what to give as its time. It is a part of the digest, so that the time of
-            publishing would make another artifact of the same file.
+        created: its time, which changes its digest.
 
     Raises:
         WasmFormatError: when its imports and exports cannot be read.
@@ -144,13 +142,13 @@ def referrer(
     layers: Sequence[Blob],
     annotations: Mapping[str, str] | None = None,
 ) -> Artifact:
-    """Make an artifact that says something of another one.
+    """Make an artifact about another one.
 
     Args:
         subject: the manifest that it is about.
-        artifact_type: what it is.
-        layers: what it says, at least one.
-        annotations: what can be read of it without its layers.
+        artifact_type: its type.
+        layers: its content, at least one.
+        annotations: of its manifest.
     """
     fields: dict[str, object] = {
         "artifactType": artifact_type,

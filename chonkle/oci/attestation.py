@@ -1,4 +1,4 @@
-"""Attestations: who says that an artifact is theirs. Two layouts of cosign, and files.
+"""Attestations: signatures of artifacts in the two layouts of cosign, and of files.
 
     classic   tag `sha256-<hex of the subject>.sig` ──▶ manifest, one layer for each signature
                 layer       application/vnd.dev.cosign.simplesigning.v1+json: the payload
@@ -11,8 +11,8 @@
 
     file      NAME.bundle.json: a bundle with a signature over the bytes of the file NAME
 
-A subject is the manifest (or index) with a digest; the name of a tag is never signed. Nothing here
-needs a network once it was read, a transparency log, or a certificate: a public key decides.
+A subject is a digest of a manifest or an index; a tag is never signed. A public key is enough to
+verify: no network, transparency log or certificate is needed.
 
 Sources: cosign, `specs/SIGNATURE_SPEC.md` and `specs/BUNDLE_SPEC.md`; containers/image, "Simple
 Signing"; Sigstore bundle 0.3; in-toto Statement v1; DSSE 1.0.
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 Layout = Literal["classic", "bundle"]
 
 LAYOUTS: tuple[Layout, ...] = ("classic", "bundle")
-# What is behind the name of a file that has an attestation of its own.
+# The ending of the attestation beside a file.
 BUNDLE_SUFFIX = ".bundle.json"
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 IN_TOTO_TYPE = "application/vnd.in-toto+json"
@@ -66,7 +66,7 @@ _BUNDLE_ANNOTATIONS = {
 _BUNDLE_FIELDS = ("mediaType", "verificationMaterial", "dsseEnvelope", "messageSignature")
 _MATERIAL_FIELDS = ("publicKey", "tlogEntries", "timestampVerificationData")
 _STATEMENT_FIELDS = ("_type", "subject", "predicateType", "predicate")
-# A registry that never ends to list attestations keeps no reader busy for long.
+# A registry may list attestations without end.
 ATTESTATIONS_MAX = 64
 _SUBJECTS_MAX = 64
 _NO_DATE = "0001-01-01T00:00:00Z"
@@ -74,19 +74,19 @@ _NO_DATE = "0001-01-01T00:00:00Z"
 
 def _parse(text: bytes, *, what: str) -> object:
     if text.startswith(BOM_UTF8):
-        # RFC 8259, section 8.1: none may be written. cosign refuses it.
+        # Not allowed (RFC 8259, section 8.1); cosign refuses it too.
         raise AttestationError(f"{what}: begins with a byte order mark", expected="a JSON document")
     return parse_json(text, what=what, error=AttestationError)
 
 
 @dataclass(frozen=True, slots=True)
 class Attestation:
-    """One attestation as it is stored; nothing of it was checked.
+    """An attestation as it is stored, unverified.
 
     Attributes:
         layout: how it is stored.
         document: the payload of the classic layout, or the bundle.
-        signature: over the payload, in the classic layout; otherwise in the bundle.
+        signature: over the payload; empty for a bundle, which has its own.
     """
 
     layout: Layout
@@ -96,14 +96,13 @@ class Attestation:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """An attestation that a key made.
+    """A verified attestation.
 
     Attributes:
-        key: the name of the key among those that were accepted.
-        subject: what it attests.
+        key: the name of the accepted key that made it.
+        subject: the digest that it attests.
         layout: how it is stored.
-        identity: the repository that the signer says it is in, `host/path`; empty where it is not
-            said.
+        identity: the repository that the signer names, `host/path`; empty for none.
     """
 
     key: str
@@ -114,13 +113,7 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class _Statement:
-    """What a signed document says, and the exact bytes that are signed.
-
-    Attributes:
-        subjects: digests, each with the repository named beside it.
-        message: what is signed.
-        signature: over that.
-    """
+    """The subjects of a signed document, with their identities, and the exact bytes signed."""
 
     subjects: Mapping[Digest, str]
     message: bytes
@@ -129,12 +122,7 @@ class _Statement:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The attestations of an artifact.
-
-    Attributes:
-        attestations: those that could be read.
-        problems: why others could not.
-    """
+    """The attestations of an artifact that could be read, and why others could not."""
 
     attestations: tuple[Attestation, ...] = ()
     problems: tuple[str, ...] = ()
@@ -147,20 +135,23 @@ def verify(
     keys: Mapping[str, "PublicKey"],
     file: bytes | None = None,
 ) -> Verified:
-    """Check that one of some keys made an attestation of an artifact.
+    """Verify an attestation of an artifact.
 
     Args:
-        attestation: as it was stored.
-        subjects: digests that stand for the artifact; one of them must be attested.
-        keys: the keys that are accepted, by name.
+        attestation: the attestation.
+        subjects: digests of the artifact; one of them must be attested.
+        keys: the accepted keys, by name.
         file: the artifact's bytes, where it is a file.
 
     Raises:
-        AttestationError: when it is malformed, attests something else, or no key made it.
+        AttestationError: when it is malformed, attests something else, or no accepted key made it.
     """
     if len(attestation.document) > DOCUMENT_MAX_BYTES:
         raise AttestationError(f"more than {DOCUMENT_MAX_BYTES} bytes")
-    statement = (_classic if attestation.layout == "classic" else _bundle)(attestation, file)
+    if attestation.layout == "classic":
+        statement = _classic(attestation)
+    else:
+        statement = _bundle(attestation, file)
     attested = [digest for digest in statement.subjects if digest in subjects]
     if not attested:
         raise AttestationError(
@@ -217,47 +208,37 @@ def sign(
     layouts: Sequence[Layout],
     identity: str = "",
 ) -> list[Layout]:
-    """Attest an artifact, beside what others attest.
+    """Attest an artifact, beside the attestations of others.
 
     Args:
         repository: where the artifact is.
         subject: its manifest or index.
         key: the key.
-        layouts: how to store it.
-        identity: the repository that readers shall find it in, `host/path`.
+        layouts: how to store the attestation.
+        identity: the repository that readers shall find the artifact in, `host/path`.
 
     Returns:
-        The layouts that were written; where this key's attestation is there already, there is
-        nothing to write.
+        The layouts that were written: those without an attestation of this key before.
 
     Raises:
         FetchError: when the repository cannot be asked, or refuses.
-        AttestationError: when there is something else under the tag of the classic layout.
+        AttestationError: when the tag of the classic layout holds something else.
     """
     written: list[Layout] = []
-    known = read_attestations(repository, subject.digest).attestations
-    for layout in layouts:
-        wanted = Verified("key", subject.digest, layout, identity)
-        if any(_made_by(key, each, subject.digest) == wanted for each in known):
-            continue
-        if layout == "classic":
-            _write_classic(repository, subject, key, identity)
-        else:
-            _write_bundle(repository, subject, key, identity)
-        written.append(layout)
+    with repository.exclusive():
+        known = read_attestations(repository, subject.digest).attestations
+        for layout in layouts:
+            wanted = Verified("key", subject.digest, layout, identity)
+            if any(_made_by(key, each, subject.digest) == wanted for each in known):
+                continue
+            write = _write_classic if layout == "classic" else _write_bundle
+            write(repository, subject, key, identity)
+            written.append(layout)
     return written
 
 
 def sign_file(data: bytes, key: "PrivateKey") -> bytes:
-    """Attest a file.
-
-    Args:
-        data: its bytes.
-        key: the key.
-
-    Returns:
-        The bundle that goes beside it, which `cosign verify-blob` reads too.
-    """
+    """Attest a file: make the bundle that goes beside it, which `cosign verify-blob` reads too."""
     digest = bytes.fromhex(Digest.sha256(data).hex)
     content = {
         "messageSignature": {
@@ -278,15 +259,15 @@ def _made_by(key: "PrivateKey", attestation: Attestation, subject: Digest) -> Ve
 # The classic layout
 
 
-def _classic(attestation: Attestation, file: bytes | None) -> _Statement:  # noqa: ARG001 - of files there is none
+def _classic(attestation: Attestation) -> _Statement:
     what = "payload"
     document = _object(_parse(attestation.document, what=what), what)
     critical = _object(document, what, "critical")
     image = _object(critical, what, "image")
     named = _object(critical, what, "identity")
     identity = _text(named, what, "docker-reference")
-    # A reader that does not know what is critical may not pass over it. A file with more fields is
-    # of another format: the signature of that file is no signature of an image.
+    # A reader may not ignore a critical field that it does not know. A document with more fields is
+    # of another format, and its signature is not that of an image.
     _require_known(document, what, "critical", "optional")
     _require_known(critical, f"{what}: `critical`", "identity", "image", "type")
     _require_known(named, f"{what}: `identity`", "docker-reference")
@@ -318,7 +299,7 @@ def _read_classic(repository: Repository, subject: Digest, layer: object) -> Att
     descriptor = _parsed_descriptor(layer, what)
     if descriptor.media_type != _PAYLOAD_TYPE:
         return None
-    _require_small(descriptor, what)
+    descriptor.require_size(DOCUMENT_MAX_BYTES, what=what)
     signature = from_base64(
         descriptor.annotations.get(_SIGNATURE_ANNOTATION),
         what=f"{what}: annotation `{_SIGNATURE_ANNOTATION}`",
@@ -344,8 +325,8 @@ def _write_classic(
     payload = _payload(subject.digest, identity)
     blob = repository.write_blob(payload, _PAYLOAD_TYPE).to_json()
     layer = {**blob, "annotations": {_SIGNATURE_ANNOTATION: to_base64(key.sign(payload))}}
-    # What others wrote stays as they wrote it. There is no way to tell a registry that a tag shall
-    # only move from the manifest that was read: of two that sign at once, one may be lost.
+    # The layers of others stay as they are. A registry cannot be told to move a tag only from the
+    # manifest that was read: of two signatures at the same moment, it may lose one.
     layers = [*_classic_layers(repository, subject.digest), layer]
     tag = _classic_tag(subject.digest)
     config = {
@@ -400,7 +381,7 @@ def _enveloped(envelope: Mapping[str, object]) -> _Statement:
     _require_known(envelope, what, "payload", "payloadType", "signatures")
     listed = envelope.get("signatures")
     if not isinstance(listed, list) or len(listed) != 1:
-        # Sigstore bundle 0.3. With more, readers could disagree on which ones must hold.
+        # Sigstore bundle 0.3. With several, readers could disagree on which must hold.
         raise AttestationError(f"{what}: expected one signature")
     signed = _object(listed[0], what)
     _require_known(signed, what, "sig", "keyid")
@@ -418,7 +399,7 @@ def _of_file(signed: Mapping[str, object], file: bytes) -> _Statement:
     claimed = _object(signed, what, "messageDigest")
     _require_known(claimed, what, "algorithm", "digest")
     digest = Digest.sha256(file)
-    # cosign leaves it out for keys that hash otherwise; the signature is over the file anyway.
+    # cosign leaves it out for keys with another hash; the signature is over the file anyway.
     if claimed:
         _require(claimed, what, "algorithm", "SHA2_256")
         found = from_base64(claimed.get("digest"), what=what, size_max=32)
@@ -427,7 +408,7 @@ def _of_file(signed: Mapping[str, object], file: bytes) -> _Statement:
 
 
 def _encoded_for_signing(payload: bytes) -> bytes:
-    """Give what a signature of an envelope is over (DSSE 1.0, "PAE")."""
+    """Return the bytes that the signature of an envelope is over (DSSE 1.0, "PAE")."""
     kind = IN_TOTO_TYPE.encode()
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
 
@@ -437,8 +418,8 @@ class Statement:
     """An in-toto statement.
 
     Attributes:
-        subjects: what it is about: digests, each with the name beside it, which may be empty.
-        document: all of it.
+        subjects: the digests that it is about, with their names, which may be empty.
+        document: the whole statement.
     """
 
     subjects: Mapping[Digest, str]
@@ -452,7 +433,7 @@ def parse_statement(text: bytes) -> Statement:
         text: JSON.
 
     Raises:
-        AttestationError: when it is none, or has no subject with a SHA-256 digest.
+        AttestationError: when it is malformed, or has no subject with a SHA-256 digest.
     """
     what = "statement"
     document = _object(_parse(text, what=what), what)
@@ -472,8 +453,7 @@ def parse_statement(text: bytes) -> Statement:
 
 
 def _bundle_referrers(repository: Repository, subject: Digest) -> list[Descriptor]:
-    # Not by their type: cosign lists its bundles by that of their configuration where a registry
-    # keeps no list of referrers itself.
+    # Where a registry has no referrers API, cosign lists bundles with the type of their config.
     return [
         each
         for each in repository.referrers(subject)
@@ -497,15 +477,16 @@ def _read_bundle(
 
 
 def only_layer(manifest: Mapping[str, object], subject: Digest, *, what: str) -> Descriptor:
-    """Find the document of a referrer, which is its one layer.
+    """Return the one layer of a referrer.
 
     Args:
         manifest: the referrer.
-        subject: what it must refer to.
-        what: what it is, for messages.
+        subject: the digest that it must refer to.
+        what: the referrer, for messages.
 
     Raises:
         AttestationError: when it refers to something else, or has no such layer.
+        FetchError: when the layer is too large.
     """
     named = _parsed_descriptor(manifest.get("subject"), what).digest
     if named != subject:
@@ -516,17 +497,8 @@ def only_layer(manifest: Mapping[str, object], subject: Digest, *, what: str) ->
     if not isinstance(layers, list) or len(layers) != 1:
         raise AttestationError(f"{what}: expected one layer")
     layer = _parsed_descriptor(layers[0], what)
-    _require_small(layer, what)
+    layer.require_size(DOCUMENT_MAX_BYTES, what=what)
     return layer
-
-
-def _require_small(layer: Descriptor, what: str) -> None:
-    if layer.size > DOCUMENT_MAX_BYTES:
-        raise AttestationError(
-            f"{what}: too large",
-            expected=f"at most {DOCUMENT_MAX_BYTES} bytes",
-            got=str(layer.size),
-        )
 
 
 def _parsed_descriptor(document: object, what: str) -> Descriptor:
@@ -575,7 +547,7 @@ def _bundled(key: "PrivateKey", content: Mapping[str, object]) -> bytes:
 
 
 def _object(value: object, what: str, name: str = "") -> Mapping[str, object]:
-    """Require a JSON object, or one that is a member of another."""
+    """Require a JSON object, or with a name, that the member of that name is one."""
     member = value.get(name) if name and isinstance(value, dict) else value
     if not isinstance(member, dict):
         raise AttestationError(f"{what}: {f'`{name}` is' if name else ''} not a JSON object")

@@ -1,15 +1,15 @@
-"""Who may get a user's credentials: the registry itself, and the server that gives out its tokens.
+"""Authorization: which servers get a user's credentials.
 
-A registry that wants to know who asks answers `401` with a challenge (RFC 9110, section 11.6.1):
-`Basic`, or `Bearer` with the address of a token server (Docker Registry, "Token Authentication";
-for identity tokens "OAuth 2"). Credentials are sent
+A registry that needs a login answers `401` with a challenge (RFC 9110, section 11.6.1): `Basic`, or
+`Bearer` with the address of a token server (Docker Registry, "Token Authentication"; for identity
+tokens "OAuth 2"). Credentials are sent only
 
-- to the registry's own scheme, host and port, when that asks for them;
-- to a token server, if the registry's own first challenge names it over TLS, or the user's
-  configuration has an entry for its host. A registry on the loopback interface, which is spoken to
-  without TLS, may name others there.
+- to the registry's own scheme, host and port, when it challenges;
+- to a token server that the registry's first challenge names over TLS, or that the user's
+  configuration has an entry for. A registry on the loopback interface, which is asked without TLS,
+  may name others there.
 
-A challenge from another host, where a redirect led, is not answered at all.
+A challenge from another host, where a redirect led, gets no answer.
 """
 
 import re
@@ -24,7 +24,7 @@ from chonkle.errors import FetchError
 from chonkle.formats.json_text import parse_json
 from chonkle.oci.address import Address, Host
 from chonkle.oci.credentials import Credentials, Login
-from chonkle.oci.transport import Transport
+from chonkle.oci.transport import Request, Transport
 
 _TOKEN_MAX_BYTES = 1 << 20
 _CHALLENGE = re.compile(
@@ -40,9 +40,8 @@ class RegistryTransport(Transport):
 
     Args:
         registry: the registry.
-        login: where credentials come from; None for a client without any.
-        plain: speak to the registry without TLS, as to one on the loopback interface; None decides
-            by the registry.
+        login: where credentials come from; there are none when left out.
+        plain: whether to ask without TLS; None for the loopback interface alone.
         options: those of `Transport`.
     """
 
@@ -56,30 +55,23 @@ class RegistryTransport(Transport):
     ) -> None:
         base = Address.of_registry(registry, plain=plain)
         super().__init__(base, without_tls=bool(plain), **options)
-        self._login = login
+        self._login = login or Login()
         self._token_server: str | None = None
         # By scope: a token for reading one repository is none for another one, nor for writing.
         self._granted: dict[str, str] = {}
 
-    def _authorized(
-        self,
-        method: str,
-        address: Address,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        size_max: int,
-    ) -> requests.Response:
-        if address.origin != self.base.origin:
-            return super()._authorized(method, address, headers, body, size_max)
-        scope = _scope(method, address)
+    def _authorized(self, request: Request, size_max: int) -> requests.Response:
+        if request.address.origin != self.base.origin:
+            return super()._authorized(request, size_max)
+        scope = _scope(request)
 
         def send() -> tuple[requests.Response, Address]:
             granted = {"Authorization": self._granted[scope]} if scope in self._granted else {}
-            response, where = self._follow(method, address, {**headers, **granted}, body)
+            response, where = self._follow(request.with_headers(granted))
             return self._read(response, size_max), where
 
         response, where = send()
-        if response.status_code == requests.codes.unauthorized and where.origin == address.origin:
+        if response.status_code == requests.codes.unauthorized and where.origin == self.base.origin:
             granted = self._answer(response.headers.get("WWW-Authenticate", ""))
             if granted is not None:
                 self._granted[scope] = granted
@@ -87,7 +79,7 @@ class RegistryTransport(Transport):
         return response
 
     def _answer(self, challenges: str) -> str | None:
-        """Give what answers a challenge, an `Authorization` header, or None where nothing does."""
+        """Return the `Authorization` header that answers a challenge; None where there is none."""
         found = {each[1].lower(): _parameters(each[2]) for each in _CHALLENGE.finditer(challenges)}
         if "bearer" in found:
             return f"Bearer {self._token(found['bearer'])}"
@@ -119,7 +111,6 @@ class RegistryTransport(Transport):
     def _ask(
         self, realm: Address, asked: dict[str, str], credentials: Credentials | None
     ) -> requests.Response:
-        headers, body = {}, None
         if credentials is not None and credentials.identity_token:
             form = {
                 "grant_type": "refresh_token",
@@ -127,14 +118,12 @@ class RegistryTransport(Transport):
                 "refresh_token": credentials.identity_token,
                 **asked,
             }
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
-            body = urlencode(form).encode()
-            response, _ = self._follow("POST", realm, headers, body)
+            headers = {"Content-Type": "application/x-www-form-urlencoded"}
+            request = Request("POST", realm, headers, urlencode(form).encode())
         else:
-            if credentials is not None:
-                headers["Authorization"] = credentials.basic
-            response, _ = self._follow("GET", realm.with_query(asked), headers)
-        return self._read(response, _TOKEN_MAX_BYTES)
+            headers = {} if credentials is None else {"Authorization": credentials.basic}
+            request = Request("GET", realm.with_query(asked), headers)
+        return self._read(self._follow(request)[0], _TOKEN_MAX_BYTES)
 
     def _is_trusted(self, realm: Address) -> bool:
         """Whether a token server may get the registry's credentials."""
@@ -145,22 +134,22 @@ class RegistryTransport(Transport):
         return (
             realm.origin == self.base.origin
             or (named_first and safely)
-            or (self._login is not None and self._login.names(realm.host))
+            or self._login.names(realm.host)
         )
 
     @cached_property
     def _credentials(self) -> Credentials | None:
-        # Asked for once, since a program may ask the user in turn.
-        return None if self._login is None else self._login.credentials(self.base.host)
+        # Looked up once: a program may ask the user.
+        return self._login.credentials(self.base.host)
 
 
 def _parameters(text: str) -> dict[str, str]:
     return {name.lower(): quoted or plain for name, quoted, plain in _PARAMETER.findall(text)}
 
 
-def _scope(method: str, address: Address) -> str:
-    """Say what a request needs to be allowed to do, to keep tokens apart."""
-    match = _REPOSITORY.match(address.target)
+def _scope(request: Request) -> str:
+    """Return what a request needs permission for, to keep tokens apart."""
+    match = _REPOSITORY.match(request.address.target)
     if match is None:
         return ""
-    return f"{match[1]}:{'pull' if method in ('GET', 'HEAD') else 'pull,push'}"
+    return f"{match[1]}:{'pull' if request.method in ('GET', 'HEAD') else 'pull,push'}"

@@ -1,4 +1,4 @@
-"""Credentials for registries, from where `docker login` puts them.
+"""Credentials for registries: those that the user gave, and those of `docker login`.
 
     <directory>/config.json
       auths         registry -> {"auth": base64 of `user:password`}
@@ -7,8 +7,8 @@
       credHelpers   registry -> NAME, of the program `docker-credential-NAME` that knows them
       credsStore    NAME, for all other registries
 
-A program is asked with `get`: the registry goes to its standard input, and the answer is JSON with
-`Username` and `Secret` (docker's credential helper protocol). The user name `<token>` says that the
+A program is called with `get`: it reads the registry from standard input, and answers in JSON with
+`Username` and `Secret` (docker's credential helper protocol). With the user name `<token>`, the
 secret is an identity token.
 """
 
@@ -18,7 +18,6 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from chonkle.errors import FetchError, printable
 from chonkle.formats.json_text import parse_json
@@ -39,11 +38,11 @@ _log = logging.getLogger("chonkle.oci")
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A user and what proves it.
+    """A user name with a password or a token.
 
     Attributes:
         user: the name.
-        password: the password, or a token that stands for it.
+        password: the password, or a token in its place.
         identity_token: a refresh token, which only buys tokens; empty where there is a password.
     """
 
@@ -58,60 +57,29 @@ class Credentials:
         return f"Basic {base64.b64encode(pair).decode()}"
 
 
-class Login(Protocol):
-    """Where the credentials for registries come from."""
-
-    def credentials(self, registry: Host) -> Credentials | None:
-        """Look up the credentials for a registry, or None where there are none."""
-
-    def names(self, host: Host) -> bool:
-        """Tell whether the user's configuration has an entry for a host."""
-
-
 @dataclass(frozen=True, slots=True)
-class GivenLogin:
-    """The credentials that the user gave for one registry; for others, docker's.
+class Login:
+    """The credentials that the user gave for registries, and those of docker.
 
     Attributes:
-        registry: the registry, as `Address.of_registry` gives it. No other one gets them.
-        given: the credentials.
-        others: for other registries.
+        directory: docker's directory, `~/.docker` or that of DOCKER_CONFIG; None for none.
+        given: credentials that go before docker's, by registry as `Address.of_registry` gives it.
     """
 
-    registry: Host
-    given: Credentials
-    others: Login | None = None
+    directory: Path | None = None
+    given: Mapping[Host, Credentials] = field(default_factory=dict)
 
     def credentials(self, registry: Host) -> Credentials | None:
-        """Look up the credentials for a registry, or None where there are none."""
-        if registry == self.registry:
-            return self.given
-        return None if self.others is None else self.others.credentials(registry)
-
-    def names(self, host: Host) -> bool:
-        """Tell whether the user's configuration has an entry for a host."""
-        return self.others is not None and self.others.names(host)
-
-
-@dataclass(frozen=True, slots=True)
-class DockerLogin:
-    """What docker would log in with.
-
-    Attributes:
-        directory: docker's directory, `~/.docker` or what DOCKER_CONFIG says.
-    """
-
-    directory: Path
-
-    def credentials(self, registry: Host) -> Credentials | None:
-        """Look up the credentials for a registry, or None where there are none.
+        """Look up the credentials for a registry; None where there are none.
 
         Args:
             registry: its host, as `Address.of_registry` gives it.
 
         Raises:
-            FetchError: when docker's file, or a program's answer, cannot be read.
+            FetchError: when docker's file, or the answer of a program, cannot be read.
         """
+        if registry in self.given:
+            return self.given[registry]
         config = self._config()
         for name, entry in _object(config.get("auths")).items():
             if _host(name) == registry:
@@ -125,7 +93,7 @@ class DockerLogin:
         return _asked(program, key) if isinstance(program, str) and program else None
 
     def names(self, host: Host) -> bool:
-        """Tell whether the user's configuration has an entry for a host.
+        """Tell whether docker's configuration has an entry for a host.
 
         Raises:
             FetchError: when docker's file cannot be read.
@@ -136,9 +104,11 @@ class DockerLogin:
 
     @property
     def _path(self) -> Path:
-        return self.directory / _FILE
+        return (self.directory or Path()) / _FILE
 
     def _config(self) -> Mapping[str, object]:
+        if self.directory is None:
+            return {}
         try:
             text = read_file(self._path, size_max=_SIZE_MAX_BYTES)
         except FileNotFoundError:
@@ -149,12 +119,12 @@ class DockerLogin:
 
 
 def _host(name: str) -> Host | None:
-    """Read a name of docker's, which may be the URL of an old interface: `https://host/v1/`."""
+    """Read a name in docker's file, which may be the URL of an old API: `https://host/v1/`."""
     text = name.removeprefix("https://").removeprefix("http://").partition("/")[0]
     try:
         return Address.of_registry(Host.parse(text)).host
     except FetchError:
-        return None  # no host that anything is sent to
+        return None
 
 
 def _written(entry: Mapping[str, object], *, what: str) -> Credentials | None:
@@ -178,7 +148,7 @@ def _decoded(auth: str, *, what: str) -> Credentials:
 
 
 def _asked(name: str, registry: str) -> Credentials | None:
-    """Ask a program; a registry may still give something to a client without credentials."""
+    """Ask a program. A failure is logged only: the registry may need no credentials."""
     program = f"docker-credential-{name}"
     try:
         done = subprocess.run(  # noqa: S603 - the user's own file says which
@@ -192,7 +162,7 @@ def _asked(name: str, registry: str) -> Credentials | None:
         _log.warning(printable(f"no credentials for {registry}: cannot ask {program}: {failure}"))
         return None
     if done.returncode != 0:
-        return None  # it knows of none
+        return None  # it has none
     answer = _object(parse_json(done.stdout, what=program, error=FetchError))
     user, secret = answer.get("Username"), answer.get("Secret")
     if isinstance(user, str) and isinstance(secret, str):

@@ -1,4 +1,4 @@
-"""Public keys, and whether a signature is theirs. Importing this needs the extra `attest`.
+"""Public keys, which verify signatures. Importing this needs the extra `attest`.
 
     NAME.pub   -----BEGIN PUBLIC KEY-----       PKIX, DER (RFC 5280, section 4.1.2.7)
 
@@ -41,12 +41,12 @@ _LABEL = "PUBLIC KEY"
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A key that checks signatures.
+    """A key that verifies signatures.
 
     Attributes:
         algorithm: of its signatures.
-        der: the key, PKIX; two keys are equal if these bytes are.
-        key: the same for the library.
+        der: the key, PKIX; keys with the same bytes are equal.
+        key: the key for the library.
     """
 
     algorithm: Algorithm
@@ -59,7 +59,7 @@ class PublicKey:
 
         Args:
             text: one PEM block.
-            what: what it is, for messages.
+            what: the key, for messages.
 
         Raises:
             AttestationError: when it is no key of a known algorithm.
@@ -98,7 +98,7 @@ class PublicKey:
 
         Args:
             key: the key.
-            what: what it is, for messages.
+            what: the key, for messages.
 
         Raises:
             AttestationError: when it is of another algorithm.
@@ -120,11 +120,11 @@ class PublicKey:
 
     @property
     def hint(self) -> str:
-        """What a bundle names the key by."""
+        """The name of the key in a bundle."""
         return to_base64(hashlib.sha256(self.der).digest())
 
     def __str__(self) -> str:
-        """Write what identifies the key, `ecdsa-p256 sha256:<hex>`."""
+        """Write algorithm and fingerprint, `ecdsa-p256 sha256:<hex>`."""
         return f"{self.algorithm} sha256:{self.fingerprint}"
 
     def to_pem(self) -> bytes:
@@ -132,11 +132,11 @@ class PublicKey:
         return bytes(Pem(_LABEL, self.der))
 
     def verifies(self, signature: bytes, message: bytes) -> bool:
-        """Tell whether the owner of the key signed a message.
+        """Tell whether a signature of a message was made with the private key.
 
         Args:
             signature: DER for ECDSA, 64 bytes for Ed25519.
-            message: all of it, not hashed.
+            message: the whole message, not its hash.
         """
         try:
             if isinstance(self.key, EllipticCurvePublicKey):
@@ -153,7 +153,7 @@ def unknown_algorithm(key: object, *, what: str) -> AttestationError:
 
     Args:
         key: the key.
-        what: what it is, for messages.
+        what: the key, for messages.
     """
     return AttestationError(
         f"{what}: a key of an algorithm that is not accepted",

@@ -5,12 +5,11 @@
                                  `org.opencontainers.image.ref.name`, which is the tag
     blobs/sha256/<hex>           manifests, configurations and layers, each named by its digest
 
-Blobs are written before the index that leads to them, each to a temporary file that is renamed. A
-tar file is rewritten as a whole with each manifest. A manifest that refers to another one is found
-by its `subject`.
+Blobs are written before the index that lists them, each to a temporary file that is renamed. A tar
+file is rewritten as a whole with each manifest. Referrers are found by their `subject`.
 
-A layout may come from a stranger. A link in place of a file or folder is refused, and so are
-members of a tar file that occur twice; names in it are only looked up and never become paths.
+A layout may be hostile: links in place of files or folders are refused, and so are members of a tar
+file that occur twice. Names in it are only looked up and never become paths.
 
 Source: OCI Image Specification 1.1, "OCI Image Layout Specification".
 """
@@ -19,7 +18,6 @@ import contextlib
 import io
 import json
 import tarfile
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -52,23 +50,24 @@ _MARK_MAX_BYTES = 4096
 _INDEX_MAX_BYTES = 4 << 20
 _ENTRIES_MAX = 10_000
 _TAR_MAX_BYTES = 8 << 30
-# Of names and other records in a tar file that is only listed.
+# Of a header or a long name in a tar file.
 _TAR_RECORD_MAX_BYTES = 1 << 16
 _LOCK_TIMEOUT_S = 30.0
 
 
 class LayoutRepository(Repository):
-    """An image layout, in which all artifacts of one collection are.
+    """An image layout.
 
     Args of the constructor:
-        path: a directory or a tar file. One that is missing is made by the first write: a tar file
-            if its name ends in `.tar`.
+        path: a directory or a tar file. The first write makes one that is missing: a tar file if
+            its name ends in `.tar`.
     """
 
     def __init__(self, path: Path) -> None:
         self.name = f"{LAYOUT_SCHEME}://{path}"
         is_tar = path.is_file() or (path.suffix == TAR_SUFFIX and not path.exists())
-        self._files: _Files = _Tar(path) if is_tar else _Directory(path)
+        self._files: _Directory | _Tar = _Tar(path) if is_tar else _Directory(path)
+        self._is_exclusive = False
 
     def resolve(self, wanted: str | Digest) -> Descriptor | None:
         """Look a manifest up without reading it, unless only its blob is there."""
@@ -82,7 +81,7 @@ class LayoutRepository(Repository):
                 return None if data is None else self._described(wanted, data)
             named = [entry for entry in entries if entry.annotations.get(REF_NAME) == wanted]
             if not named and wanted == "latest" and len(entries) == 1:
-                # Some tools name nothing in a layout of one artifact.
+                # Some tools give the only artifact of a layout no name.
                 named = [entry for entry in entries if REF_NAME not in entry.annotations]
             if len({entry.digest for entry in named}) > 1:
                 raise FetchError(f"two manifests are named `{wanted}`")
@@ -95,12 +94,7 @@ class LayoutRepository(Repository):
             if found is None:
                 names = ", ".join(f"`{tag}`" for tag in self.tags()) or "none"
                 raise FetchError(f"no manifest `{wanted}`", got=f"the tags {names}")
-            if found.size > MANIFEST_MAX_BYTES:
-                raise FetchError(
-                    "a manifest is too large",
-                    expected=f"at most {MANIFEST_MAX_BYTES} bytes",
-                    got=str(found.size),
-                )
+            found.require_size(MANIFEST_MAX_BYTES, what="manifest")
             return StoredManifest(found, self._read(found))
 
     def tags(self) -> list[str]:
@@ -151,12 +145,12 @@ class LayoutRepository(Repository):
         with self._explained():
             self._begin()
             self._files.write(_blob(written.digest), data)
-            with self._files.changing():
+            with self.exclusive():
                 kept = [
                     entry
                     for entry in self._entries(may_be_new=True)
                     if (tag is None or entry.annotations.get(REF_NAME) != tag)
-                    # A named entry says all that one without a name would.
+                    # An entry with a name replaces the one without.
                     and not (entry.digest == written.digest and REF_NAME not in entry.annotations)
                 ]
                 if tag is not None or all(entry.digest != written.digest for entry in kept):
@@ -173,16 +167,29 @@ class LayoutRepository(Repository):
                     continue
                 data = self._files.read(_blob(entry.digest), entry.size)
                 if data is None:
-                    continue  # a layout may hold a part of what its index lists
+                    continue  # a layout may lack some of what its index lists
                 entry.check(data, what=str(entry.digest))
                 fields = parse_manifest(data, str(entry.digest))
                 if _subject(fields) == subject:
-                    found[entry.digest] = _referrer(entry, fields)
+                    found[entry.digest] = entry.as_referrer(fields)
         return [
             each
             for each in found.values()
             if not artifact_type or each.artifact_type == artifact_type
         ]
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Keep other writers out, between a read and the write that depends on it."""
+        if self._is_exclusive:
+            yield
+            return
+        with self._explained(), self._files.changing():
+            self._is_exclusive = True
+            try:
+                yield
+            finally:
+                self._is_exclusive = False
 
     def close(self) -> None:
         """Close the tar file. Idempotent."""
@@ -196,7 +203,7 @@ class LayoutRepository(Repository):
             self._files.write(_MARK, json.dumps({"imageLayoutVersion": _VERSION}).encode())
 
     def _entries(self, *, may_be_new: bool = False) -> list[Descriptor]:
-        """Read the index, after what says that this is a layout."""
+        """Check the version of the layout, and read its index."""
         mark = self._files.read(_MARK, _MARK_MAX_BYTES)
         if mark is None:
             raise FetchError("not an OCI image layout", expected=f"a file `{_MARK}` in it")
@@ -231,7 +238,7 @@ class LayoutRepository(Repository):
         return data
 
     def _described(self, digest: Digest, data: bytes) -> Descriptor:
-        """Say what a blob is as a manifest."""
+        """Describe a blob that is a manifest."""
         digest.check(data, what=_blob(digest))
         fields = parse_manifest(data, _blob(digest))
         usual = INDEX_TYPE if "manifests" in fields else MANIFEST_TYPE
@@ -240,7 +247,7 @@ class LayoutRepository(Repository):
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
-        """Say which layout a failure is about."""
+        """Name the layout in every failure."""
         try:
             yield
         except FetchError as failure:
@@ -267,7 +274,7 @@ def _index_of(entries: list[Descriptor]) -> bytes:
 
 
 def _unnamed(entry: Descriptor) -> Descriptor:
-    """Give what an entry says of a manifest, without the name that it has in the layout."""
+    """Return an entry of the index without the name of the manifest in the layout."""
     others = {name: text for name, text in entry.annotations.items() if name != REF_NAME}
     return replace(entry, annotations=others)
 
@@ -278,53 +285,14 @@ def _subject(manifest: Mapping[str, object]) -> Digest | None:
     return parse_descriptor(manifest["subject"], "subject").digest
 
 
-def _referrer(entry: Descriptor, manifest: Mapping[str, object]) -> Descriptor:
-    """Describe a referrer as a registry would (Distribution Specification, "Listing Referrers")."""
-    artifact_type = manifest.get("artifactType")
-    if not artifact_type and isinstance(manifest.get("config"), dict):
-        artifact_type = parse_descriptor(manifest["config"], "config").media_type
-    document = {
-        **entry.to_json(),
-        "artifactType": artifact_type or "",
-        "annotations": manifest.get("annotations"),
-    }
-    return parse_descriptor(document, str(entry.digest))
+class _Directory:
+    """The files of a layout in a directory."""
 
-
-class _Files(ABC):
-    """The files of a layout."""
-
-    @abstractmethod
-    def exists(self) -> bool:
-        """Tell whether anything is there."""
-
-    @abstractmethod
-    def read(self, name: str, size_max: int) -> bytes | None:
-        """Read a file; None where there is none."""
-
-    @abstractmethod
-    def size(self, name: str) -> int | None:
-        """Give the size of a file; None where there is none."""
-
-    @abstractmethod
-    def write(self, name: str, data: bytes) -> None:
-        """Write a file, seen whole or not at all, at the latest with the index."""
-
-    @abstractmethod
-    def changing(self) -> contextlib.AbstractContextManager[None]:
-        """Keep other processes from changing the index."""
-
-    def close(self) -> None:
-        """Free what is held."""
-
-
-class _Directory(_Files):
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def exists(self) -> bool:
-        # Not the lock, nor what another process is about to rename: of what is seen by others, the
-        # file that says what this is comes first.
+        # Hidden files are the lock, and what another process is about to rename.
         names = (path.name for path in self._root.iterdir()) if self._root.is_dir() else ()
         return any(not name.startswith(".") for name in names)
 
@@ -339,6 +307,7 @@ class _Directory(_Files):
             return None if file is None else file.seek(0, io.SEEK_END)
 
     def write(self, name: str, data: bytes) -> None:
+        """Write a file, so that readers see it whole or not at all."""
         path = self._root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         self._refuse_links(name)
@@ -346,8 +315,12 @@ class _Directory(_Files):
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
+        """Keep other processes from changing the index."""
         with locked(self._root / ".lock", timeout_s=_LOCK_TIMEOUT_S):
             yield
+
+    def close(self) -> None:
+        """Nothing is held open."""
 
     @contextlib.contextmanager
     def _opened(self, name: str) -> Iterator[BinaryIO | None]:
@@ -361,14 +334,14 @@ class _Directory(_Files):
             yield file
 
     def _refuse_links(self, name: str) -> None:
-        # The root itself is the user's own words; what is below it is the layout's.
+        # The user names the root; only what is below it belongs to the layout.
         for parent in list(Path(name).parents)[:-1]:
             if (self._root / parent).is_symlink():
                 raise FetchError(f"`{parent}` is a link")
 
 
-class _Tar(_Files):
-    """A tar file, which is listed when it is opened, and written anew with each manifest."""
+class _Tar:
+    """The files of a layout in a tar file, which is rewritten with each manifest."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -403,7 +376,8 @@ class _Tar(_Files):
         with locked(self._path.with_name(f".{self._path.name}.lock"), timeout_s=_LOCK_TIMEOUT_S):
             self.close()  # another process may have replaced the file
             yield
-            replace_file_in_parts(self._path, self._parts())
+            if self._pending:
+                replace_file_in_parts(self._path, self._parts())
             self.close()
             self._pending.clear()
 
@@ -413,7 +387,7 @@ class _Tar(_Files):
         self._file = self._listed = None
 
     def _members(self) -> dict[str, tuple[int, int]]:
-        """Give where each file of the archive begins, and its size."""
+        """List the offset and the size of each file in the archive."""
         if self._listed is not None:
             return self._listed
         found: dict[str, tuple[int, int]] = {}
@@ -441,7 +415,7 @@ class _Tar(_Files):
         return found
 
     def _parts(self) -> Iterator[bytes]:
-        """Write the archive anew: what was there, and what was written since."""
+        """Yield the new archive: its old files, and those that were written since."""
         names = dict.fromkeys((_MARK, _INDEX, *self._members(), *self._pending))
         for name in names:
             data = self.read(name, _TAR_MAX_BYTES) or b""
@@ -454,7 +428,7 @@ class _Tar(_Files):
 
 
 class _Headers(io.RawIOBase):
-    """The file under a tar archive that is only listed: records of its form are small."""
+    """The file of a tar archive while it is listed; only its headers are read."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__()

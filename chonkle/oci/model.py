@@ -28,20 +28,24 @@ EMPTY_CONFIG_TYPE = "application/vnd.oci.empty.v1+json"
 EMPTY_CONFIG = b"{}"
 WASM_CONFIG_TYPE = "application/vnd.wasm.config.v0+json"
 WASM_LAYER_TYPE = "application/wasm"
-# What tools wrote before the layout was agreed on.
+# The second type is older than the agreed layout.
 _WASM_LAYER_TYPES = (WASM_LAYER_TYPE, "application/vnd.wasm.content.layer.v1+wasm")
 MANIFEST_MAX_BYTES = 4 << 20
 CONFIG_MAX_BYTES = 4 << 20
-# The operating system that an index names for what a wasm file is (CNCF TAG Runtime).
+# The operating system of an entry in an index -> the form of the codec (CNCF TAG Runtime).
 KIND_BY_OS: Mapping[str, Kind] = {"wasip1": "core", "wasip2": "component"}
 
 LAYOUT_SCHEME = "oci-layout"
+_SCHEME = re.compile(r"(oci|oci-layout)://.*", re.IGNORECASE | re.DOTALL)
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 _DIGEST = r"sha256:[0-9a-f]{64}"
-_LAYOUT = re.compile(rf"(?P<path>.+?)(?::(?P<tag>{_TAG}))?(?:@(?P<digest>{_DIGEST}))?", re.DOTALL)
+_LAYOUT = re.compile(
+    rf"(?i:{LAYOUT_SCHEME}://)?+(?P<path>.+?)(?::(?P<tag>{_TAG}))?(?:@(?P<digest>{_DIGEST}))?",
+    re.DOTALL,
+)
 _NAME = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REFERENCE = re.compile(
-    r"(?P<registry>[^/]+)/"
+    r"(?i:oci://)?+(?P<registry>[^/]+)/"
     rf"(?P<repository>{_NAME}(?:/{_NAME})*)"
     rf"(?::(?P<tag>{_TAG}))?(?:@(?P<digest>{_DIGEST}))?"
 )
@@ -49,13 +53,13 @@ _REFERENCE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Where an artifact is: `registry/repository[:tag][@digest]`.
+    """An artifact in a registry: `registry/repository[:tag][@digest]`.
 
     Attributes:
         registry: its host.
         repository: path of names.
         tag: `latest` when left out.
-        digest: of the manifest; it wins over the tag.
+        digest: of the manifest; it goes before the tag.
     """
 
     registry: Host
@@ -65,12 +69,12 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> "Reference":
-        """Read a reference, with or without `oci://` before it.
+        """Read a reference, with or without `oci://`.
 
         Raises:
-            FetchError: when it is not one.
+            FetchError: when it is malformed.
         """
-        match = _REFERENCE.fullmatch(text.removeprefix("oci://"))
+        match = _REFERENCE.fullmatch(text)
         if match is None:
             raise FetchError(
                 "malformed OCI reference",
@@ -81,18 +85,11 @@ class Reference:
             registry = Host.parse(match["registry"])
         except FetchError as failure:
             raise failure.within("malformed OCI reference") from failure
-        digest = match["digest"]
-        return cls(
-            registry,
-            match["repository"],
-            match["tag"] or "latest",
-            None if digest is None else Digest.parse(digest),
-        )
+        return cls(registry, match["repository"], *_tag_and_digest(match))
 
     def __str__(self) -> str:
         """Write the reference as in `oci://`."""
-        pin = "" if self.digest is None else f"@{self.digest}"
-        return f"{self.registry}/{self.repository}:{self.tag}{pin}"
+        return f"{self.registry}/{self.repository}:{self.tag}{_pin(self.digest)}"
 
     @property
     def uri(self) -> str:
@@ -100,18 +97,18 @@ class Reference:
         return f"oci://{self}"
 
     def pinned(self, digest: Digest) -> "Reference":
-        """Give the reference that leads to one manifest for ever."""
+        """Return the reference with a digest, which always leads to the same manifest."""
         return replace(self, digest=digest)
 
 
 @dataclass(frozen=True, slots=True)
 class LayoutReference:
-    """Where an artifact is in an OCI image layout: `path[:tag][@digest]`.
+    """An artifact in an OCI image layout: `path[:tag][@digest]`.
 
     Attributes:
         path: a directory, or a tar file.
         tag: `latest` when left out.
-        digest: of the manifest; it wins over the tag.
+        digest: of the manifest; it goes before the tag.
     """
 
     path: Path
@@ -120,29 +117,23 @@ class LayoutReference:
 
     @classmethod
     def parse(cls, text: str) -> "LayoutReference":
-        """Read a reference, with or without `oci-layout://` before it.
+        """Read a reference, with or without `oci-layout://`.
 
         Raises:
-            FetchError: when it is not one.
+            FetchError: when it is malformed.
         """
-        match = _LAYOUT.fullmatch(text.removeprefix(f"{LAYOUT_SCHEME}://"))
+        match = _LAYOUT.fullmatch(text)
         if match is None or "\0" in match["path"]:
             raise FetchError(
                 "malformed reference to an image layout",
                 expected="`oci-layout://path[:tag][@sha256:<hex>]`",
                 got=shown(text),
             )
-        digest = match["digest"]
-        return cls(
-            Path(match["path"]),
-            match["tag"] or "latest",
-            None if digest is None else Digest.parse(digest),
-        )
+        return cls(Path(match["path"]), *_tag_and_digest(match))
 
     def __str__(self) -> str:
         """Write the reference as in `oci-layout://`."""
-        pin = "" if self.digest is None else f"@{self.digest}"
-        return f"{self.path}:{self.tag}{pin}"
+        return f"{self.path}:{self.tag}{_pin(self.digest)}"
 
     @property
     def uri(self) -> str:
@@ -150,11 +141,25 @@ class LayoutReference:
         return f"{LAYOUT_SCHEME}://{self}"
 
     def pinned(self, digest: Digest) -> "LayoutReference":
-        """Give the reference that leads to one manifest for ever."""
+        """Return the reference with a digest, which always leads to the same manifest."""
         return replace(self, digest=digest)
 
 
+def _tag_and_digest(match: re.Match[str]) -> tuple[str, Digest | None]:
+    return match["tag"] or "latest", Digest.parse(match["digest"]) if match["digest"] else None
+
+
+def _pin(digest: Digest | None) -> str:
+    return "" if digest is None else f"@{digest}"
+
+
 type ArtifactReference = Reference | LayoutReference
+
+
+def artifact_scheme(text: str) -> str:
+    """Give the scheme of an artifact's URI, in lower case; empty for any other text."""
+    match = _SCHEME.fullmatch(text)
+    return "" if match is None else match[1].lower()
 
 
 def parse_reference(uri: str) -> ArtifactReference:
@@ -163,21 +168,20 @@ def parse_reference(uri: str) -> ArtifactReference:
     Raises:
         FetchError: when it is not one.
     """
-    if uri.startswith(f"{LAYOUT_SCHEME}://"):
-        return LayoutReference.parse(uri)
-    return Reference.parse(uri)
+    is_layout = artifact_scheme(uri) == LAYOUT_SCHEME
+    return LayoutReference.parse(uri) if is_layout else Reference.parse(uri)
 
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """What a manifest says of a blob.
+    """The type, digest and size of a blob, as a manifest or an index gives them.
 
     Attributes:
         media_type: its type.
-        digest: what its bytes must hash to.
-        size: how many there are.
+        digest: of its bytes.
+        size: in bytes.
         artifact_type: of a manifest in a list of referrers or in an index; otherwise empty.
-        annotations: what else is said of it.
+        annotations: texts by name.
         platform_os: of a manifest in an index, the operating system; otherwise empty.
     """
 
@@ -189,7 +193,7 @@ class Descriptor:
     platform_os: str = ""
 
     def to_json(self) -> dict[str, object]:
-        """Give the descriptor as a JSON object, without what is empty."""
+        """Write the descriptor as a JSON object; empty fields are left out."""
         return {
             "mediaType": self.media_type,
             "digest": str(self.digest),
@@ -204,14 +208,14 @@ class Descriptor:
         }
 
     def check(self, data: bytes, *, what: str) -> None:
-        """Require that bytes are what the manifest says: their number and their digest.
+        """Require the size and the digest of a blob's bytes.
 
         Args:
             data: the bytes.
-            what: what they are, for messages.
+            what: the blob, for messages.
 
         Raises:
-            DigestMismatchError: when they are not.
+            DigestMismatchError: when they differ.
         """
         if len(data) != self.size:
             raise DigestMismatchError(
@@ -219,9 +223,38 @@ class Descriptor:
             )
         self.digest.check(data, what=what)
 
+    def require_size(self, size_max: int, *, what: str) -> None:
+        """Refuse a blob that is larger than the caller accepts.
+
+        Raises:
+            FetchError: when it is.
+        """
+        if self.size > size_max:
+            raise FetchError(
+                f"{what}: too large", expected=f"at most {size_max} bytes", got=str(self.size)
+            )
+
+    def as_referrer(self, manifest: Mapping[str, object]) -> "Descriptor":
+        """Describe a manifest for a list of referrers ("Pushing Manifests with Subject").
+
+        Args:
+            manifest: the parsed manifest.
+
+        Raises:
+            FetchError: when it is malformed.
+        """
+        config = manifest.get("config")
+        kind = config.get("mediaType") if isinstance(config, dict) else ""
+        fields = {
+            **self.to_json(),
+            "artifactType": manifest.get("artifactType") or kind or "",
+            "annotations": manifest.get("annotations"),
+        }
+        return parse_descriptor(fields, str(self.digest))
+
 
 def parse_manifest(data: bytes, what: str) -> Mapping[str, object]:
-    """Parse a manifest or an index, which a tool could not take for the other.
+    """Parse a manifest or an index, and refuse a document that could be read as either.
 
     Args:
         data: its bytes.
@@ -233,7 +266,7 @@ def parse_manifest(data: bytes, what: str) -> Mapping[str, object]:
     document = parse_json(data, what=f"{what}: manifest", error=FetchError)
     fields = document if isinstance(document, dict) else {}
     if "manifests" in fields and ("layers" in fields or "config" in fields):
-        # Which of the two it is would depend on the reader (CVE-2021-41190).
+        # Readers could take it for either (CVE-2021-41190).
         raise FetchError(f"{what}: a manifest and an index in one document")
     return fields
 
@@ -244,14 +277,14 @@ def is_index(manifest: Mapping[str, object]) -> bool:
 
 
 def index_entries(index: Mapping[str, object], what: str) -> list[Descriptor]:
-    """Give the manifests that an index lists.
+    """List the manifests of an index.
 
     Args:
         index: the parsed index.
         what: the artifact, for messages.
 
     Raises:
-        FetchError: when it lists something else.
+        FetchError: when an entry is malformed.
     """
     entries = index["manifests"]
     if not isinstance(entries, list):
@@ -273,12 +306,7 @@ def wasm_layer(manifest: Mapping[str, object], what: str) -> Descriptor:
     if not isinstance(layers, list):
         raise FetchError(f"{what}: not an image manifest", expected=f"`{MANIFEST_TYPE}`")
     config = parse_descriptor(manifest.get("config"), what)
-    if config.size > CONFIG_MAX_BYTES:
-        raise FetchError(
-            f"{what}: its configuration is too large",
-            expected=f"at most {CONFIG_MAX_BYTES} bytes",
-            got=str(config.size),
-        )
+    config.require_size(CONFIG_MAX_BYTES, what=f"{what}: configuration")
     descriptors = [parse_descriptor(layer, what) for layer in layers]
     types = [each.media_type for each in descriptors]
     if len(types) != 1 or types[0] not in _WASM_LAYER_TYPES:
@@ -291,19 +319,19 @@ def wasm_layer(manifest: Mapping[str, object], what: str) -> Descriptor:
 
 
 def parse_descriptor(document: object, what: str) -> Descriptor:
-    """Check a parsed JSON object and make a descriptor of it.
+    """Read a descriptor.
 
     Args:
         document: the parsed JSON.
-        what: what it stands in, for the message.
+        what: the document that it is in, for messages.
 
     Raises:
-        FetchError: when it is none.
+        FetchError: when it is malformed.
     """
     fields = document if isinstance(document, dict) else {}
     media_type, digest, size = (fields.get(name) for name in ("mediaType", "digest", "size"))
     artifact_type = fields.get("artifactType", "")
-    # Some tools write null for what they have nothing to say of.
+    # Some tools write null for an empty field.
     annotations = fields.get("annotations") or {}
     platform = fields.get("platform") or {}
     if (

@@ -1,4 +1,4 @@
-"""PEM and base64, read strictly, and what is said where the extra `attest` is missing.
+"""PEM and base64, read strictly, and the error where the extra `attest` is missing.
 
     -----BEGIN <label>-----
     base64, in lines of 64 characters
@@ -29,7 +29,7 @@ class Pem:
     """One block.
 
     Attributes:
-        label: what it says it is, in upper case.
+        label: its type, in upper case.
         data: its bytes.
     """
 
@@ -38,14 +38,14 @@ class Pem:
 
     @classmethod
     def parse(cls, text: bytes | str, *, what: str) -> "Pem":
-        """Read a text that is one block and nothing else.
+        """Read a text that is exactly one block.
 
         Args:
             text: the text.
-            what: what it is, for messages.
+            what: the key, for messages.
 
         Raises:
-            AttestationError: when it is not that.
+            AttestationError: when it is malformed.
         """
         words = text if isinstance(text, str) else text.decode("ascii", errors="replace")
         match = _BLOCK.fullmatch(words) if len(words) <= _TEXT_MAX_BYTES else None
@@ -56,10 +56,10 @@ class Pem:
 
     @classmethod
     def read(cls, path: Path) -> "Pem":
-        """Read a file that is one block and nothing else.
+        """Read a file that is exactly one block.
 
         Raises:
-            AttestationError: when it cannot be read, or is not that.
+            AttestationError: when it cannot be read, or is malformed.
         """
         try:
             text = read_file(path, size_max=_TEXT_MAX_BYTES)
@@ -81,15 +81,15 @@ def to_base64(data: bytes) -> str:
 
 
 def from_base64(text: object, *, what: str, size_max: int) -> bytes:
-    """Read base64; any bytes have one text that is accepted.
+    """Read base64, and accept only its canonical form.
 
     Args:
-        text: what should be base64.
-        what: what it is, for messages.
+        text: the base64.
+        what: the field, for messages.
         size_max: bytes to accept at most.
 
     Raises:
-        AttestationError: when it is none, or longer.
+        AttestationError: when it is malformed or longer.
     """
     if not isinstance(text, str) or len(text) > (size_max + 2) // 3 * 4:
         raise AttestationError(f"{what}: not base64 of at most {size_max} bytes")
@@ -98,13 +98,13 @@ def from_base64(text: object, *, what: str, size_max: int) -> bytes:
     except (binascii.Error, ValueError) as failure:
         raise AttestationError(f"{what}: malformed base64") from failure
     if to_base64(data) != text:
-        # Bits that no byte has, or text behind the padding.
+        # Excess bits, or text behind the padding.
         raise AttestationError(f"{what}: malformed base64")
     return data
 
 
 def missing_extra(failure: ImportError) -> AttestationError:
-    """Say what to install where a library that signs or checks is missing."""
+    """Make the error for a missing library of the extra `attest`."""
     library = (failure.name or "").partition(".")[0]
     return AttestationError(
         f"keys and attestations need `{library}`, which is not installed",

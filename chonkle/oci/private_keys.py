@@ -46,7 +46,7 @@ try:
 except ImportError as failure:
     raise missing_extra(failure) from failure
 
-# Is called for the password of a key that has one.
+# Called for the password of a key that has one.
 type AskPassword = Callable[[], bytes]
 
 _LABEL = "ENCRYPTED SIGSTORE PRIVATE KEY"
@@ -55,9 +55,9 @@ _PLAIN_LABEL = "PRIVATE KEY"
 _PLAIN_MAX_BYTES = 4096
 _SALT_MAX_BYTES = 1024
 _SALT_BYTES = 32
-# What is written, as cosign writes it: 64 MiB of memory and a quarter of a second.
+# Of new keys, as in cosign: 64 MiB of memory and a quarter of a second.
 _COSTS = {"N": 1 << 16, "r": 8, "p": 1}
-# What is read at most: a hostile file could ask for all memory, or for years.
+# Limits for keys that are read: a hostile file could ask for all memory, or for years.
 _MEMORY_MAX_BYTES = 512 << 20
 _WORK_MAX_BYTES = 2 << 30
 
@@ -67,7 +67,7 @@ class PrivateKey:
     """A key that makes signatures.
 
     Attributes:
-        public: what checks them.
+        public: the public key.
         key: the key for the library.
     """
 
@@ -87,8 +87,8 @@ class PrivateKey:
 
         Args:
             text: one PEM block.
-            what: what it is, for messages.
-            password: is called where the key has one.
+            what: the key, for messages.
+            password: called where the key has one.
 
         Raises:
             AttestationError: when it is no key of a known algorithm, or the password is wrong.
@@ -101,7 +101,7 @@ class PrivateKey:
 
         Args:
             path: the file.
-            password: is called where the key has one.
+            password: called where the key has one.
 
         Raises:
             AttestationError: when it cannot be read, is none, or the password is wrong.
@@ -116,14 +116,14 @@ class PrivateKey:
             data = block.data
         else:
             raise AttestationError(
-                f"{what}: not a private key that is read here",
+                f"{what}: not a supported private key",
                 expected=f"`-----BEGIN {_LABEL}-----` or `-----BEGIN {_PLAIN_LABEL}-----`",
                 got=f"`-----BEGIN {block.label}-----`",
                 hint="`openssl pkcs8 -topk8 -nocrypt` converts other forms",
             )
         try:
             key = load_der_private_key(data, password=None)
-        except Exception as failure:  # several kinds, none of which is promised
+        except Exception as failure:  # several kinds, none of them documented
             raise AttestationError(f"{what}: malformed private key") from failure
         return cls._of(key, what)
 
@@ -134,13 +134,13 @@ class PrivateKey:
         return cls(PublicKey.of(key.public_key(), what=what), key)
 
     def sign(self, message: bytes) -> bytes:
-        """Sign a message; `PublicKey.verifies` says in which form."""
+        """Sign a message, in the form that `PublicKey.verifies` documents."""
         if isinstance(self.key, EllipticCurvePrivateKey):
             return self.key.sign(message, ECDSA(SHA256()))
         return self.key.sign(message)
 
     def to_pem(self, password: bytes) -> bytes:
-        """Write the key as the text of a file that only the password opens."""
+        """Write the key as the text of a file, encrypted with a password."""
         plain = self.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
         return bytes(Pem(_LABEL, _sealed(plain, password)))
 
@@ -162,7 +162,7 @@ def _opened(data: bytes, ask: AskPassword, what: str) -> bytes:
     names = _member(kdf, "name"), _member(cipher, "name")
     if names != ("scrypt", "nacl/secretbox"):
         raise AttestationError(
-            f"{what}: sealed in a way that is not known",
+            f"{what}: encrypted in an unknown way",
             expected="`scrypt` and `nacl/secretbox`",
             got=f"{shown(names[0])} and {shown(names[1])}",
         )
@@ -204,7 +204,7 @@ def _read_costs(params: object, what: str) -> Mapping[str, int]:
 
 def _derived(password: bytes, salt: bytes, costs: Mapping[str, int]) -> bytes:
     n, r, p = (costs[name] for name in ("N", "r", "p"))
-    # OpenSSL's own count, which includes two more blocks and some bytes.
+    # OpenSSL counts two more blocks and some bytes.
     memory_bytes = 128 * r * (n + p + 2) + (1 << 16)
     return hashlib.scrypt(
         password, salt=salt, n=n, r=r, p=p, maxmem=memory_bytes, dklen=SecretBox.KEY_SIZE

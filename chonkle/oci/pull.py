@@ -2,16 +2,17 @@
 
     reference ──▶ index ──▶ manifest ──▶ layer        each named by the digest in the one before
 
-What is named by a digest is taken from the copies that are kept, where it is there; only the rest
-is asked of the registry or the layout. So an artifact that is pinned needs no network the second
-time, and one that is named by a tag costs one request while the tag stays where it is.
+Kept copies are used for everything that a digest names; only the rest is asked of the registry or
+the layout. A pinned artifact needs no network the second time, and one under a tag costs one
+request while the tag stays where it is.
 
 Source: OCI Image Specification 1.1 (image index), CNCF TAG Runtime, "Wasm OCI Artifact layout".
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from chonkle.closing import Closing
 from chonkle.digest import Digest
 from chonkle.errors import FetchError
 from chonkle.formats.wasm_binary import Kind
@@ -25,7 +26,7 @@ from chonkle.oci.model import (
     parse_manifest,
     wasm_layer,
 )
-from chonkle.oci.places import ArtifactReader
+from chonkle.oci.repository import Repository
 from chonkle.storage.kept import KeptFiles
 
 _ENTRIES_MAX = 1000
@@ -33,137 +34,151 @@ _ENTRIES_MAX = 1000
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """A codec, and what leads to it.
+    """A codec, and the manifests that lead to it.
 
     Attributes:
-        wasm: the codec, which the manifest describes.
-        top: digest of what the reference leads to, an index or the manifest: what pins both.
-        manifest: digest of the manifest.
-        links: the index, if there is one, and the manifest: their bytes, outermost first.
-        fetched: what had to be fetched, each with its digest: what is worth keeping.
+        wasm: the codec.
+        links: the index, if there is one, and the manifest, outermost first.
+        fetched: everything that was fetched, each with its digest.
     """
 
     wasm: bytes
-    top: Digest
-    manifest: Digest
     links: tuple[bytes, ...]
     fetched: tuple[tuple[Digest, bytes], ...]
 
+    @property
+    def top(self) -> Digest:
+        """Digest of what the reference leads to, the index or the manifest."""
+        return Digest.sha256(self.links[0])
 
-def pull_wasm(
-    reference: ArtifactReference,
-    open_reader: Callable[[], ArtifactReader],
-    *,
-    kinds: Sequence[Kind],
-    size_max: int,
-    kept: KeptFiles | None = None,
-    fetch_anew: bool = False,
-) -> Pulled:
-    """Pull the codec of a wasm artifact.
+    @property
+    def manifest(self) -> Digest:
+        """Digest of the manifest."""
+        return Digest.sha256(self.links[-1])
+
+
+class ArtifactReader(Closing):
+    """Reads one wasm artifact, from kept copies or from where it is. A context manager.
 
     Args:
-        reference: where it is; its digest, if it has one, pins the manifest or the index.
-        open_reader: opens the registry or the layout; called only where that has to be asked.
+        reference: the artifact; its digest, if it has one, pins the manifest or the index.
+        open_repository: opens where it is; called at most once, and only when needed.
         kinds: what to take from an index, best first.
-        size_max: bytes of a codec to accept at most.
         kept: copies of what was fetched before; nothing is added to them.
-        fetch_anew: ask for everything, also for what is kept.
+
+    Attributes:
+        reference: the artifact.
+        fetched: everything that was fetched, each with its digest.
+    """
+
+    def __init__(
+        self,
+        reference: ArtifactReference,
+        open_repository: Callable[[], Repository],
+        *,
+        kinds: Sequence[Kind],
+        kept: KeptFiles | None = None,
+    ) -> None:
+        self.reference = reference
+        self._what = reference.uri
+        self._open_repository = open_repository
+        self._repository: Repository | None = None
+        self._kinds = kinds
+        self._kept = kept
+        self.fetched: list[tuple[Digest, bytes]] = []
+
+    def close(self) -> None:
+        """Close the repository, if it was opened. Idempotent."""
+        if self._repository is not None:
+            self._repository.close()
+
+    def links(self) -> tuple[tuple[bytes, ...], Descriptor]:
+        """Read the index, if there is one, and the manifest.
+
+        Returns:
+            Their bytes, outermost first, and the layer that they lead to.
+
+        Raises:
+            FetchError: when they cannot be read, or lead to no codec.
+            DigestMismatchError: when they are other bytes than their digests promise.
+        """
+        links = [self._manifest(self.reference.digest or self.reference.tag)]
+        fields = parse_manifest(links[0], self._what)
+        if is_index(fields):
+            entry = codec_entries(fields, self._kinds, self._what)[0]
+            links.append(self._manifest(entry.digest))
+            entry.check(links[1], what=f"{self._what}: manifest")
+            fields = parse_manifest(links[1], self._what)
+            if is_index(fields):
+                raise FetchError(f"{self._what}: an index in an index")
+        return tuple(links), wasm_layer(fields, self._what)
+
+    def pull(self, *, size_max: int) -> Pulled:
+        """Read the codec.
+
+        Args:
+            size_max: bytes to accept at most.
+
+        Raises:
+            FetchError: when it cannot be read, or is too large.
+            DigestMismatchError: when something is other bytes than its digest promises.
+        """
+        links, layer = self.links()
+        layer.require_size(size_max, what=self._what)
+        wasm = self._find(layer.digest, layer.size)
+        if wasm is None:
+            wasm = self._opened().blob(layer)
+            self.fetched.append((layer.digest, wasm))
+        layer.check(wasm, what=self._what)
+        return Pulled(wasm, links, tuple(self.fetched))
+
+    def _manifest(self, wanted: str | Digest) -> bytes:
+        data = self._find(wanted, MANIFEST_MAX_BYTES) if isinstance(wanted, Digest) else None
+        if data is None:
+            data = self._opened().manifest(wanted).data
+            self.fetched.append((Digest.sha256(data), data))
+        return data
+
+    def _opened(self) -> Repository:
+        if self._repository is None:
+            self._repository = self._open_repository()
+        return self._repository
+
+    def _find(self, digest: Digest, size_max: int) -> bytes | None:
+        return None if self._kept is None else self._kept.find(digest, size_max=size_max)
+
+
+def codec_entries(
+    index: Mapping[str, object], kinds: Sequence[Kind], what: str
+) -> list[Descriptor]:
+    """Give the entries of an index that are codecs.
+
+    Args:
+        index: the parsed index.
+        kinds: what they may be, best first: the order of what is returned.
+        what: the artifact, for messages.
 
     Raises:
-        FetchError: when the place cannot be asked, refuses, has no such artifact or takes too long.
-        DigestMismatchError: when it gives other bytes than it promised.
+        FetchError: when there is none, or the index is malformed or too long.
     """
-    what = reference.uri
-    bytes_of = _Bytes(open_reader, kept, fetch_anew=fetch_anew)
-    try:
-        top = bytes_of.manifest(reference.digest or reference.tag)
-        fields = parse_manifest(top, what)
-        manifest = top
-        if is_index(fields):
-            entry = _chosen(index_entries(fields, what), kinds, what)
-            manifest = bytes_of.manifest(entry.digest)
-            entry.check(manifest, what=f"{what}: manifest")
-            fields = parse_manifest(manifest, what)
-            if is_index(fields):
-                raise FetchError(f"{what}: an index in an index")
-        layer = wasm_layer(fields, what)
-        if layer.size > size_max:
-            raise FetchError(
-                f"{what}: too large", expected=f"at most {size_max} bytes", got=str(layer.size)
-            )
-        wasm = bytes_of.blob(layer, what)
-    finally:
-        bytes_of.close()
-    links = (top,) if manifest is top else (top, manifest)
-    return Pulled(wasm, Digest.sha256(top), Digest.sha256(manifest), links, tuple(bytes_of.fetched))
-
-
-def _chosen(entries: Sequence[Descriptor], kinds: Sequence[Kind], what: str) -> Descriptor:
-    """Choose an entry of an index, as backends are preferred."""
+    entries = index_entries(index, what)
     if len(entries) > _ENTRIES_MAX:
         raise FetchError(
             f"{what}: an index of too many manifests",
             expected=f"at most {_ENTRIES_MAX}",
             got=str(len(entries)),
         )
-    for kind in kinds:
-        for entry in entries:
-            if KIND_BY_OS.get(entry.platform_os) == kind:
-                return entry
-    unspecified = [entry for entry in entries if not entry.platform_os]
-    if len(unspecified) == 1 and len(entries) == 1:
-        return unspecified[0]
-    names = ", ".join(f"`{entry.platform_os}`" for entry in entries) or "no manifests"
-    raise FetchError(
-        f"{what}: nothing in the index is a codec that may be used",
-        expected=" or ".join(
-            f"`{os}` ({kind})" for os, kind in KIND_BY_OS.items() if kind in kinds
-        ),
-        got=names,
-    )
-
-
-class _Bytes:
-    """What is named by a digest, from the copies that are kept or from where the artifact is."""
-
-    def __init__(
-        self,
-        open_reader: Callable[[], ArtifactReader],
-        kept: KeptFiles | None,
-        *,
-        fetch_anew: bool,
-    ) -> None:
-        self._open_reader = open_reader
-        self._reader: ArtifactReader | None = None
-        self._kept = kept
-        self._fetch_anew = fetch_anew
-        self.fetched: list[tuple[Digest, bytes]] = []
-
-    def manifest(self, wanted: str | Digest) -> bytes:
-        data = self._find(wanted, MANIFEST_MAX_BYTES) if isinstance(wanted, Digest) else None
-        if data is None:
-            data = self._asked().manifest(wanted).data
-            self.fetched.append((Digest.sha256(data), data))
-        return data
-
-    def blob(self, blob: Descriptor, what: str) -> bytes:
-        data = self._find(blob.digest, blob.size)
-        if data is None:
-            data = self._asked().blob(blob)
-            self.fetched.append((blob.digest, data))
-        blob.check(data, what=what)
-        return data
-
-    def close(self) -> None:
-        if self._reader is not None:
-            self._reader.close()
-
-    def _asked(self) -> ArtifactReader:
-        if self._reader is None:
-            self._reader = self._open_reader()
-        return self._reader
-
-    def _find(self, digest: Digest, size_max: int) -> bytes | None:
-        if self._kept is None or self._fetch_anew:
-            return None
-        return self._kept.find(digest, size_max=size_max)
+    if len(entries) == 1 and not entries[0].platform_os:
+        return entries
+    found = [
+        entry for kind in kinds for entry in entries if KIND_BY_OS.get(entry.platform_os) == kind
+    ]
+    if not found:
+        raise FetchError(
+            f"{what}: nothing in the index is a codec that may be used",
+            expected=" or ".join(
+                f"`{os}` ({kind})" for os, kind in KIND_BY_OS.items() if kind in kinds
+            ),
+            got=", ".join(f"`{entry.platform_os}`" for entry in entries) or "no manifests",
+        )
+    return found

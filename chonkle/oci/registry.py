@@ -10,15 +10,15 @@
     write_manifest      PUT         <name>/manifests/<tag or digest>
     referrers           GET         <name>/referrers/<digest>, or the tag `sha256-<hex>`
 
-A manifest is written as the bytes that it is given as, and a tag is written with it: nothing that
-breaks off before leaves a tag that leads to a part of an artifact.
+A tag is written with its manifest, after all blobs: an interrupted upload leaves no tag of a part
+of an artifact.
 
 Source: OCI Distribution Specification 1.1.
 """
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from urllib.parse import urlencode
 
@@ -43,14 +43,13 @@ from chonkle.oci.repository import Progress, Repository, StoredManifest
 CHUNK_BYTES = 8 << 20
 
 _ACCEPTED = (MANIFEST_TYPE, INDEX_TYPE)
-_ANSWER_MAX_BYTES = 4 << 20
 _PAGES_MAX = 100
 _PAGE_ENTRIES = 1000
-# How often one blob is begun anew, one chunk resumed, and one list of referrers written again.
+# Tries of an upload, resumptions of one upload, and tries of writing a list of referrers.
 _UPLOADS_MAX = 2
 _RESUMES_MAX = 3
 _LISTINGS_MAX = 3
-# What a registry says that knows nothing of an upload any more, or of another part of it.
+# Answers of a registry that lost an upload, or has another part of it.
 _LOST = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.RANGE_NOT_SATISFIABLE)
 _SIZE = re.compile(r"[0-9]{1,15}", re.ASCII)
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,15})")
@@ -59,15 +58,18 @@ _WORDS_MAX = 200
 _BINARY = {"Content-Type": "application/octet-stream"}
 
 
+class _UploadLostError(FetchError):
+    """An upload failed, and another one may succeed."""
+
+
 class RegistryRepository(Repository):
     """A repository of a registry.
 
     Args:
         transport: makes the requests; repositories of one registry may share it.
         path: of the repository in the registry.
-        name: for messages, where it is not the repository's URI.
-        owns: whether the transport is closed with the repository.
-        chunk_bytes: of a blob to send in one request; a registry may ask for more.
+        owns: whether closing the repository closes the transport.
+        chunk_bytes: bytes of a blob to send in one request; a registry may ask for more.
     """
 
     def __init__(
@@ -75,20 +77,19 @@ class RegistryRepository(Repository):
         transport: RegistryTransport,
         path: str,
         *,
-        name: str = "",
         owns: bool = False,
         chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
-        self.name = name or f"oci://{transport.base.host}/{path}"
+        self.name = f"oci://{transport.base.host}/{path}"
         self._transport = transport
         self._path = path
         self._owns = owns
         self._chunk_bytes = chunk_bytes
-        # Known after the first question.
+        # None until it was asked.
         self._lists_referrers: bool | None = None
 
     def resolve(self, wanted: str | Digest) -> Descriptor | None:
-        """Look a manifest up without reading it; one that a registry says too little of is read."""
+        """Look a manifest up; read it only where the registry's headers say too little."""
         response = self._request("HEAD", f"manifests/{wanted}", headers=_accept())
         if response.status_code == HTTPStatus.NOT_FOUND:
             return None
@@ -106,14 +107,14 @@ class RegistryRepository(Repository):
         found = Descriptor(media_type, self._parsed(digest), int(size[0]))
         if isinstance(wanted, Digest) and found.digest != wanted:
             raise DigestMismatchError(
-                f"{self.name}: manifest: wrong digest",
+                f"{self.name}: manifest {wanted}: wrong digest",
                 expected=f"`{wanted}`",
                 got=f"`{found.digest}`",
             )
         return found
 
     def manifest(self, wanted: str | Digest) -> StoredManifest:
-        """Read a manifest or an index, and check it against every digest that promises it."""
+        """Read a manifest or an index."""
         stored = self._stored(wanted)
         if stored is None:
             raise FetchError(
@@ -143,8 +144,9 @@ class RegistryRepository(Repository):
     def blob(self, blob: Descriptor, *, progress: Progress | None = None) -> bytes:
         """Read a blob."""
         response = self._request("GET", f"blobs/{blob.digest}", size_max=blob.size)
-        data = self._accepted(response, "").content
-        blob.check(data, what=self.name)
+        what = f"blob {blob.digest}"
+        data = self._accepted(response, what).content
+        blob.check(data, what=f"{self.name}: {what}")
         if progress is not None:
             progress(len(data), len(data))
         return data
@@ -154,23 +156,22 @@ class RegistryRepository(Repository):
     ) -> Descriptor:
         """Write a blob, unless it is there."""
         blob = Descriptor(media_type, Digest.sha256(data), len(data))
-        lost: FetchError | None = None
-        for _ in range(_UPLOADS_MAX):
-            # An upload that broke may be lost, or have arrived in full: it is looked for again.
+        for number in range(1, _UPLOADS_MAX + 1):
+            # A broken upload may nevertheless have arrived in full.
             if self.has_blob(blob):
-                lost = None
                 break
-            lost = self._upload(blob, data, progress)
-            if lost is None:
+            try:
+                self._upload(blob, data, progress)
                 break
-        if lost is not None:
-            raise lost
+            except _UploadLostError:
+                if number == _UPLOADS_MAX:
+                    raise
         if progress is not None:
             progress(blob.size, blob.size)
         return blob
 
     def write_manifest(self, data: bytes, media_type: str, *, tag: str | None = None) -> Descriptor:
-        """Write a manifest or an index, whose blobs are there."""
+        """Write a manifest or an index, after its blobs."""
         written = Descriptor(media_type, Digest.sha256(data), len(data))
         response = self._request(
             "PUT",
@@ -191,7 +192,7 @@ class RegistryRepository(Repository):
         if isinstance(document, dict) and document.get("subject") is not None:
             subject = parse_descriptor(document["subject"], what).digest
             if "OCI-Subject" not in response.headers:
-                self._list_under_tag(subject, _as_referrer(written, document))
+                self._list_under_tag(subject, written.as_referrer(document))
         return written
 
     def referrers(self, subject: Digest, *, artifact_type: str = "") -> list[Descriptor]:
@@ -212,8 +213,8 @@ class RegistryRepository(Repository):
         response = self._request("GET", f"manifests/{wanted}", headers=_accept())
         if response.status_code == HTTPStatus.NOT_FOUND:
             return None
-        what = f"{self.name}: manifest"
-        data = self._accepted(response, "").content
+        data = self._accepted(response, f"manifest {wanted}").content
+        what = f"{self.name}: manifest {wanted}"
         promised = {wanted} if isinstance(wanted, Digest) else set()
         header = response.headers.get("Docker-Content-Digest")
         if header is not None:
@@ -232,7 +233,7 @@ class RegistryRepository(Repository):
     # Referrers
 
     def _listed(self, subject: Digest, artifact_type: str) -> list[Descriptor] | None:
-        """Ask for the referrers; None where the registry has no such list."""
+        """Ask the referrers API; None where the registry has none."""
         if self._lists_referrers is False:
             return None
         query = f"?{urlencode({'artifactType': artifact_type})}" if artifact_type else ""
@@ -255,7 +256,7 @@ class RegistryRepository(Repository):
         return [parse_descriptor(entry, f"{self.name}: list of referrers") for entry in entries]
 
     def _list_under_tag(self, subject: Digest, referrer: Descriptor) -> None:
-        """Add a referrer to a list that clients keep, and look whether another one replaced it."""
+        """Add a referrer to the list under the tag, again if another writer replaced the list."""
         for _ in range(_LISTINGS_MAX):
             known = self._under_tag(subject)
             if referrer.digest in {each.digest for each in known}:
@@ -272,16 +273,13 @@ class RegistryRepository(Repository):
             )
         if referrer.digest not in {each.digest for each in self._under_tag(subject)}:
             raise FetchError(
-                f"{self.name}: the list of referrers of {subject} is replaced all the time",
+                f"{self.name}: other writers keep replacing the list of referrers of {subject}",
                 hint="let one process publish at a time",
             )
 
     # Uploads
 
-    def _upload(
-        self, blob: Descriptor, data: bytes, progress: Progress | None
-    ) -> FetchError | None:
-        """Send a blob; give why the upload is lost, which another one may not be, or None."""
+    def _upload(self, blob: Descriptor, data: bytes, progress: Progress | None) -> None:
         response = self._request("POST", "blobs/uploads/", repeatable=True)
         what = f"blob {blob.digest}"
         self._accepted(response, what)
@@ -290,15 +288,12 @@ class RegistryRepository(Repository):
         chunk_bytes = max(self._chunk_bytes, 0 if shortest is None else int(shortest[0]))
         rest = data
         if len(data) > chunk_bytes:
-            sent = self._send_chunks(location, data, chunk_bytes, what, progress)
-            if isinstance(sent, FetchError):
-                return sent
-            location, rest = sent, b""
-        ended = self._send(
+            location = self._send_chunks(location, data, chunk_bytes, what, progress)
+            rest = b""
+        ended = self._request(
             "PUT", location.with_query({"digest": str(blob.digest)}), headers=_BINARY, body=rest
         )
-        if not _is_success(ended):
-            return self._lost(ended, what)
+        self._require_kept(ended, what)
         stored = ended.headers.get("Docker-Content-Digest")
         if stored is not None and stored != str(blob.digest):
             raise DigestMismatchError(
@@ -306,7 +301,6 @@ class RegistryRepository(Repository):
                 expected=f"`{blob.digest}`",
                 got=shown(stored),
             )
-        return None
 
     def _send_chunks(
         self,
@@ -315,8 +309,8 @@ class RegistryRepository(Repository):
         chunk_bytes: int,
         what: str,
         progress: Progress | None,
-    ) -> Address | FetchError:
-        """Send a blob in chunks; give where its upload ends, or why it is lost."""
+    ) -> Address:
+        """Send a blob in chunks, and return where its upload ends."""
         start, resumes = 0, 0
         failure: FetchError | None = None
         while start < len(data):
@@ -326,39 +320,39 @@ class RegistryRepository(Repository):
             headers = {**_BINARY, "Content-Range": f"{start}-{end - 1}"}
             response, usual = None, end
             try:
-                response = self._send("PATCH", location, headers=headers, body=data[start:end])
+                response = self._request("PATCH", location, headers=headers, body=data[start:end])
             except FetchError as broken:
                 failure = broken
             if response is None or response.status_code == HTTPStatus.RANGE_NOT_SATISFIABLE:
-                response, usual = self._send("GET", location), 0
-            if not _is_success(response):
-                return failure or self._lost(response, what)
+                response, usual = self._request("GET", location), 0
+            if failure is not None and not _is_success(response):
+                raise _UploadLostError(str(failure)) from failure
+            self._require_kept(response, what)
             location = self._location(response, what, usual=location)
             arrived = _arrived(response, usual)
             resumes += arrived != end
             if arrived > end or resumes > _RESUMES_MAX:
                 raise failure or FetchError(
-                    f"{self.name}: {what}: the registry counts other bytes than were sent",
+                    f"{self.name}: {what}: the registry has another number of bytes than was sent",
                     expected=f"{end} bytes",
                     got=f"{arrived} bytes",
                 )
             start = arrived
         return location
 
-    def _lost(self, response: requests.Response, what: str) -> FetchError:
-        """Give why an upload is lost; raise what would befall another one as well."""
+    def _require_kept(self, response: requests.Response, what: str) -> None:
+        """Refuse an error, and mark one that another upload may not meet."""
         try:
             self._accepted(response, what)
         except FetchError as failure:
             if response.status_code in _LOST:
-                return failure
+                raise _UploadLostError(str(failure)) from failure
             raise
-        raise AssertionError  # it was refused
 
     def _location(
         self, response: requests.Response, what: str, *, usual: Address | None = None
     ) -> Address:
-        """Give where an upload goes on, which has to be the registry itself."""
+        """Return where an upload continues, which must be on the registry itself."""
         text = response.headers.get("Location")
         if text is None and usual is not None:
             return usual
@@ -383,10 +377,10 @@ class RegistryRepository(Repository):
     # Requests
 
     def _pages(self, path: str) -> Iterator[dict[str, object]]:
-        """Read the pages of a list; none where there is no such list."""
+        """Yield the pages of a list; none where the registry has no such list."""
         address = self._address(path)
         for number in range(_PAGES_MAX):
-            response = self._send("GET", address, size_max=_ANSWER_MAX_BYTES)
+            response = self._request("GET", address)
             if number == 0 and response.status_code == HTTPStatus.NOT_FOUND:
                 return
             text = self._accepted(response, "").content
@@ -409,37 +403,25 @@ class RegistryRepository(Repository):
     def _request(
         self,
         method: str,
-        path: str,
+        where: str | Address,
         *,
         size_max: int = MANIFEST_MAX_BYTES,
-        headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         repeatable: bool = False,
     ) -> requests.Response:
+        """Make a request to an address, or to a path in the repository."""
         return self._transport.request(
             method,
-            self._address(path),
+            self._address(where) if isinstance(where, str) else where,
             size_max=size_max,
             headers=headers,
             body=body,
             repeatable=repeatable,
         )
 
-    def _send(
-        self,
-        method: str,
-        address: Address,
-        *,
-        size_max: int = _ANSWER_MAX_BYTES,
-        headers: dict[str, str] | None = None,
-        body: bytes | None = None,
-    ) -> requests.Response:
-        return self._transport.request(
-            method, address, size_max=size_max, headers=headers, body=body
-        )
-
     def _accepted(self, response: requests.Response, what: str) -> requests.Response:
-        """Give an answer back if it means success; otherwise with the registry's own words."""
+        """Return a successful answer; otherwise raise an error with the registry's own words."""
         what = f"{self.name}: {what}" if what else self.name
         try:
             return self._transport.accepted(response, what=what)
@@ -460,7 +442,7 @@ def _is_success(response: requests.Response) -> bool:
 
 
 def _arrived(response: requests.Response, usual: int) -> int:
-    """Give how many bytes of an upload are there; `0-0` is how registries write none at all."""
+    """Return how many bytes of an upload arrived; registries write `0-0` for none."""
     said = _RANGE.fullmatch(response.headers.get("Range", ""))
     if said is None:
         return usual
@@ -472,10 +454,9 @@ def _media_type(response: requests.Response) -> str:
 
 
 def _type_of_manifest(data: bytes, header: str, what: str) -> str:
-    """Give the type of a manifest, which the answer and the document must not dispute.
+    """Return the type of a manifest, and refuse one whose header or own field contradicts it.
 
-    A registry may know the type of the answer alone, and a document need not say it; what two
-    readers would read in two ways is refused.
+    Either may be missing.
     """
     fields = parse_manifest(data, what)
     said = fields.get("mediaType") or ""
@@ -493,24 +474,8 @@ def _referrers_tag(subject: Digest) -> str:
     return f"{subject.algorithm}-{subject.hex}"
 
 
-def _as_referrer(written: Descriptor, document: dict[str, object]) -> Descriptor:
-    """Describe a manifest for a list of referrers ("Pushing Manifests with Subject")."""
-    config = document.get("config")
-    artifact_type = document.get("artifactType") or (
-        config.get("mediaType") if isinstance(config, dict) else ""
-    )
-    return parse_descriptor(
-        {
-            **written.to_json(),
-            "artifactType": artifact_type or "",
-            "annotations": document.get("annotations"),
-        },
-        "manifest",
-    )
-
-
 def _words(body: bytes) -> str:
-    """Give what a registry says in an error (Distribution Specification, "Error Codes")."""
+    """Return the text of a registry's error (Distribution Specification, "Error Codes")."""
     try:
         document = json.loads(body)
         first = document["errors"][0]

@@ -1,24 +1,24 @@
-"""What every place for artifacts can do: a repository of a registry, and an OCI image layout.
+"""The interface of every place for artifacts: a repository of a registry, and an OCI image layout.
 
     tag ──▶ manifest ──▶ config, layers        blobs, each named by its digest
-    subject ◀── referrer                       a manifest that says something of another one
+    subject ◀── referrer                       a manifest about another manifest
 
-Everything that a repository gives was checked against the digest and the size that promise it.
-Manifests are bytes: what was signed or pinned is never written anew from parsed JSON.
+A repository checks everything that it returns against the digest and the size that promise it.
+Manifests are bytes and are never rewritten from parsed JSON, since their digests are signed.
 
 Sources: OCI Distribution Specification 1.1, OCI Image Specification 1.1 (image layout).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
+from chonkle.closing import Closing
 from chonkle.digest import Digest
 from chonkle.oci.model import Descriptor
 
-# Is told how many bytes of a blob are there, and how many there will be.
+# Called with how many bytes of a blob are transferred, and how many there are.
 type Progress = Callable[[int, int], None]
 
 
@@ -35,12 +35,11 @@ class StoredManifest:
     data: bytes
 
 
-class Repository(ABC):
-    """A named collection of artifacts.
+class Repository(Closing, ABC):
+    """A named collection of artifacts, and a context manager.
 
     Attributes:
-        name: the repository as a user writes it, `oci://host/path` or `oci-layout://path`, for
-            messages.
+        name: for messages, `oci://host/path` or `oci-layout://path`.
     """
 
     name: str
@@ -53,7 +52,7 @@ class Repository(ABC):
             wanted: a tag, or a digest.
 
         Returns:
-            What it is; None where there is none.
+            Its descriptor; None where there is none.
 
         Raises:
             FetchError: when the repository cannot be asked.
@@ -68,7 +67,7 @@ class Repository(ABC):
 
         Raises:
             FetchError: when there is none, or the repository cannot be asked.
-            DigestMismatchError: when it is another one.
+            DigestMismatchError: when the bytes are not those of the digest.
         """
 
     @abstractmethod
@@ -93,7 +92,7 @@ class Repository(ABC):
 
         Raises:
             FetchError: when there is none, or the repository cannot be asked.
-            DigestMismatchError: when it is another one, or has another size.
+            DigestMismatchError: when the bytes have another digest or size.
         """
 
     @abstractmethod
@@ -108,10 +107,10 @@ class Repository(ABC):
 
     @abstractmethod
     def write_manifest(self, data: bytes, media_type: str, *, tag: str | None = None) -> Descriptor:
-        """Write a manifest or an index, whose blobs are there, under its digest and perhaps a tag.
+        """Write a manifest or an index under its digest and perhaps a tag, after its blobs.
 
-        A manifest with a `subject` is a referrer of it from then on, also where the repository
-        keeps no list of referrers itself (Distribution Specification, "Referrers Tag Schema").
+        A manifest with a `subject` becomes a referrer of it, also where the repository keeps no
+        list of referrers itself (Distribution Specification, "Referrers Tag Schema").
 
         Raises:
             FetchError: when the repository refuses it.
@@ -129,16 +128,13 @@ class Repository(ABC):
             FetchError: when the repository cannot be asked.
         """
 
-    def close(self) -> None:
-        """Free what the repository holds. Idempotent."""
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Keep other writers out, between a read and the write that depends on it.
 
-    def __enter__(self) -> Self:
-        return self
+        A registry has no means for that: there, the last of two writers wins. Reentrant.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        failure: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+        Raises:
+            FetchError: when another writer does not end.
+        """
+        yield

@@ -1,14 +1,14 @@
 """HTTP: the rules of every exchange with a server, and plain `https://` downloads.
 
-- Nothing is sent without TLS, wherever a redirect or a registry points, except to a server that the
-  user allowed it for, or on the loopback interface, and then only where the exchange began there.
-- Only `GET` and `HEAD` follow redirects. An `Authorization` header stays on the host that it is
-  for: a redirect to another scheme, host or port leaves it behind.
-- Neither `~/.netrc` nor a cookie is sent. Proxies and certificates come from the usual variables;
+- Nothing is sent without TLS, except to a server that the user allowed it for, or on the loopback
+  interface, and then only if the exchange began there.
+- Only `GET` and `HEAD` follow redirects. A redirect to another scheme, host or port drops the
+  `Authorization` header.
+- Neither `~/.netrc` nor cookies are sent. Proxies and certificates come from the usual variables;
   the loopback interface is never asked through a proxy.
-- A body is bounded while it arrives, and taken as it is: a compressed transfer is not asked for.
+- A body is bounded while it arrives; compressed transfers are refused.
 - A broken connection, `429` and `5xx` are tried again, a few times and with a log line.
-- One clock runs for everything, so that a server which sends a byte now and then holds nobody.
+- One clock bounds everything, also a server that sends a byte now and then.
 """
 
 import email.utils
@@ -19,27 +19,28 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import requests
 import urllib3.exceptions
 
+from chonkle.closing import Closing
 from chonkle.digest import read_verified
-from chonkle.errors import FetchError, printable
+from chonkle.errors import FetchError, printable, without_secrets
 from chonkle.oci.address import Address
 from chonkle.version import __version__
 
 _CHUNK_BYTES = 1 << 20
 _REDIRECTS_MAX = 5
-# Of what a server says beside an error.
+# Of the body of an error.
 _ERROR_MAX_BYTES = 1 << 16
 _REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
-# What may be sent again although the server may have acted on it (RFC 9110, section 9.2.2).
+# May be sent again although the server may have acted on it (RFC 9110, section 9.2.2).
 _REPEATABLE = ("GET", "HEAD", "PUT", "DELETE")
 _BROKEN = (requests.ConnectionError, urllib3.exceptions.ProtocolError)
 _NEVER_CONNECTED = (requests.exceptions.SSLError, requests.exceptions.ProxyError, requests.Timeout)
@@ -53,11 +54,11 @@ class Bounds:
 
     Attributes:
         total_s: for everything that a transport does: connections, redirects, tokens, pauses. The
-            largest file that is accepted arrives in time with half a megabyte a second.
+            largest file that is accepted needs half a megabyte a second.
         connect_s: for one connection with its TLS.
         idle_s: between two packets, and the longest pause that a server may ask for.
         tries: of each request.
-        pause_s: before the second try, where the server does not ask for another; it doubles.
+        pause_s: before the second try, unless the server asks for another; it doubles.
     """
 
     total_s: float = 600.0
@@ -67,17 +68,30 @@ class Bounds:
     pause_s: float = 0.5
 
 
-class Transport:
-    """Makes all exchanges of one operation with one server, and with where that redirects to.
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request: its method in upper case, address, headers and body."""
+
+    method: str
+    address: Address
+    headers: Mapping[str, str]
+    body: bytes | None = None
+
+    def with_headers(self, more: Mapping[str, str]) -> "Request":
+        """Return the request with more headers."""
+        return replace(self, headers={**self.headers, **more})
+
+
+class Transport(Closing):
+    """Makes all exchanges of one operation with one server and the servers it redirects to.
 
     Args:
         base: where the operation begins.
-        what: what it is for, for messages.
+        what: its subject, for messages.
         bounds: its limits.
-        on_retry: is told why and after which pause a request is made again; a log line when left
-            out.
+        on_retry: called with the reason before a request is made again; logs when left out.
         ca_file: certificates of the authorities to trust; those of the environment when left out.
-        without_tls: whether the user allowed to speak to this server without TLS.
+        without_tls: whether the user allowed this server without TLS.
     """
 
     def __init__(
@@ -108,12 +122,6 @@ class Transport:
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, _Adapter(self._clock))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def close(self) -> None:
         """Close the connections. Idempotent."""
         self._session.close()
@@ -135,33 +143,32 @@ class Transport:
             method: in upper case.
             address: where to.
             size_max: bytes of a body to accept at most.
-            headers: more headers; no `Authorization`, which is the transport's own affair.
+            headers: more headers, without `Authorization`.
             body: what to send.
             repeatable: whether it may be made again although the server may have acted on it, as
                 GET, HEAD, PUT and DELETE always may.
 
         Returns:
-            The answer, of whatever status; `accepted` refuses all but success. Its body was read
-            and is in memory; that of an error is cut.
+            The answer, of any status, with its body in memory; that of an error is cut.
 
         Raises:
             FetchError: when there is no answer in time, or it breaks a rule.
         """
         with self._explained():
             return self._persist(
-                lambda: self._authorized(method, address, headers or {}, body, size_max),
+                lambda: self._authorized(Request(method, address, headers or {}, body), size_max),
                 repeatable=repeatable or method in _REPEATABLE,
             )
 
     def accepted(self, response: requests.Response, *, what: str = "") -> requests.Response:
-        """Give an answer back if it means success.
+        """Return a successful answer.
 
         Args:
             response: the answer.
-            what: whose it is, for the message, where that is not the transport's own.
+            what: the subject, for messages; the transport's own when left out.
 
         Raises:
-            FetchError: otherwise.
+            FetchError: when the answer is an error.
         """
         if HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
             return response
@@ -172,37 +179,28 @@ class Transport:
             else "",
         )
 
-    def _authorized(
-        self,
-        method: str,
-        address: Address,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        size_max: int,
-    ) -> requests.Response:
-        """Make a request with what it needs to be allowed. A plain server is told nothing."""
-        return self._read(self._follow(method, address, headers, body)[0], size_max)
+    def _authorized(self, request: Request, size_max: int) -> requests.Response:
+        """Make a request with the authorization that it needs; a plain server gets none."""
+        return self._read(self._follow(request)[0], size_max)
 
-    def _follow(
-        self, method: str, address: Address, headers: Mapping[str, str], body: bytes | None = None
-    ) -> tuple[requests.Response, Address]:
-        """Make a request, go where the server sends it, and say where that was."""
-        headers = dict(headers)
+    def _follow(self, request: Request) -> tuple[requests.Response, Address]:
+        """Make a request, follow redirects, and return the answer with its address."""
+        address, headers = request.address, dict(request.headers)
         for _ in range(_REDIRECTS_MAX + 1):
             self._require_tls(address)
             left_s = self._clock.left_s()
             response = self._session.request(
-                method,
+                request.method,
                 str(address),
                 headers=headers,
-                data=body,
+                data=request.body,
                 timeout=(min(self._bounds.connect_s, left_s), min(self._bounds.idle_s, left_s)),
                 allow_redirects=False,
                 stream=True,
                 verify=self._verify,
                 proxies={"http": "", "https": ""} if address.host.is_loopback else None,
             )
-            if not response.is_redirect or method not in ("GET", "HEAD"):
+            if not response.is_redirect or request.method not in ("GET", "HEAD"):
                 return response, address
             with response:
                 target = address.joined(self._session.get_redirect_target(response) or "")
@@ -218,7 +216,7 @@ class Transport:
             raise FetchError(f"led to `{address.origin}`, an address without TLS")
 
     def _read(self, response: requests.Response, size_max: int) -> requests.Response:
-        """Read the body of an answer, and let it go on in memory."""
+        """Read the body of an answer into memory."""
         with response:
             pieces = response.raw.stream(_CHUNK_BYTES, decode_content=False)
             if response.status_code >= HTTPStatus.BAD_REQUEST:
@@ -233,7 +231,7 @@ class Transport:
     def _persist(
         self, send: Callable[[], requests.Response], *, repeatable: bool
     ) -> requests.Response:
-        """Make a request again where that may help."""
+        """Make a request, again where that may help."""
         number = 0
         while True:
             number += 1
@@ -255,13 +253,13 @@ class Transport:
                     return response
 
     def _paused(self, number: int, pause_s: float, reason: str) -> bool:
-        """Wait before the next try, if there is one."""
+        """Wait before the next try; tell whether there is one."""
         longest_s = min(self._bounds.idle_s, self._clock.left_s())
         if number >= self._bounds.tries or pause_s > longest_s:
             return False
         self._on_retry(
             printable(
-                f"{self.what}: {reason}; trying again in {pause_s:.1f} s"
+                f"{without_secrets(self.what)}: {reason}; trying again in {pause_s:.1f} s"
                 f" ({number + 1} of {self._bounds.tries})"
             )
         )
@@ -270,7 +268,7 @@ class Transport:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turn every failure into one clear error, which says so when the time was up."""
+        """Turn every failure into one error, which says so when the time was up."""
         try:
             yield
         except (OSError, urllib3.exceptions.HTTPError, ValueError) as failure:
@@ -279,7 +277,7 @@ class Transport:
             raise self._late() or failure.within(self.what) from failure.__cause__
         late = self._late()
         if late is not None:
-            # What came to an end may have been cut short by the clock.
+            # The clock may have cut short what seems complete.
             raise late
 
     def _late(self) -> FetchError | None:
@@ -314,10 +312,10 @@ def download(
 
 
 class _Clock:
-    """Ends the connections of a transport when its time is up, whatever they wait for.
+    """Ends the connections of a transport when its time is up.
 
-    The timeouts of requests begin anew with each byte, so that a server which sends one now and
-    then could hold a reader for ever: in headers, in the length of a chunk, in a body.
+    The timeouts of requests restart with each byte, so that a server could send one now and then
+    and hold a reader for ever: in headers, in the length of a chunk, in a body.
     """
 
     def __init__(self, total_s: float) -> None:
@@ -331,7 +329,7 @@ class _Clock:
         return self._end - time.monotonic()
 
     def hold(self, connection: socket.socket) -> None:
-        # A descriptor of our own, which another thread cannot close and give to another file.
+        # A duplicate: the number of a closed descriptor could be another file's.
         self._connections.append(socket.socket(fileno=socket.dup(connection.fileno())))
         if self.left_s() <= 0:
             self._expire()
@@ -349,10 +347,7 @@ class _Clock:
 
 
 class _Session(requests.Session):
-    """A session that follows no redirects, not even to prepare for it.
-
-    requests would read the whole body of a redirect, which may have no end.
-    """
+    """A session that prepares no redirects: requests would read their bodies to the end."""
 
     def resolve_redirects(self, *_args: Any, **_kwargs: Any) -> Any:  # noqa: ANN401 - as requests does
         return iter(())
@@ -379,14 +374,14 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    # Without something in its place, requests looks into `~/.netrc`, and lets that win.
+    # Without an `auth`, requests reads `~/.netrc` and prefers it.
     return request
 
 
 def _certificates() -> str | bool:
-    """Give the certificates that SSL_CERT_FILE and SSL_CERT_DIR name; True for the usual ones.
+    """Return the certificates of SSL_CERT_FILE or SSL_CERT_DIR; True for the usual ones.
 
-    REQUESTS_CA_BUNDLE goes before it.
+    REQUESTS_CA_BUNDLE goes before them.
     """
     found = ssl.get_default_verify_paths()
     for path, usual in (
@@ -399,7 +394,7 @@ def _certificates() -> str | bool:
 
 
 def _readable(ca_file: Path) -> str:
-    """Give the path of a file of certificates, after a look whether it is one."""
+    """Return the path of a file of certificates, and require that it is one."""
     try:
         ssl.create_default_context(cafile=str(ca_file))
     except (OSError, ValueError) as failure:
@@ -411,7 +406,7 @@ def _readable(ca_file: Path) -> str:
 
 
 def _was_connected(failure: Exception) -> bool:
-    """Whether there was a connection, so that the same address may answer the next time."""
+    """Tell whether there was a connection, so that another try may succeed."""
     if isinstance(failure, _NEVER_CONNECTED):
         return False
     reason = getattr(failure.args[0] if failure.args else None, "reason", None)
@@ -419,7 +414,7 @@ def _was_connected(failure: Exception) -> bool:
 
 
 def _retry_after_s(response: requests.Response, usual_s: float) -> float:
-    """Give the pause that a server asks for (RFC 9110, section 10.2.3)."""
+    """Return the pause that a server asks for (RFC 9110, section 10.2.3)."""
     asked = response.headers.get("Retry-After", "")
     if asked.isascii() and asked.isdigit():
         return float(asked[:9])
@@ -433,7 +428,7 @@ def _explained(failure: Exception, what: str) -> FetchError:
     hint = ""
     match failure:
         case requests.exceptions.SSLError():
-            words = "the server's certificate is not to be trusted"
+            words = "the server's certificate cannot be trusted"
         case requests.Timeout() | urllib3.exceptions.TimeoutError():
             words = "no answer in time"
         case requests.ConnectionError() if not _was_connected(failure):

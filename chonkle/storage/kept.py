@@ -6,9 +6,13 @@
 
 A copy is found by its digest alone and is no candidate for resolution: otherwise an untrusted
 pipeline could change what other pipelines run. It is checked at each use, since other programs may
-have written the file.
+have written the file. Each of the three folders keeps a number of files; the least recently used
+one is removed first.
 """
 
+import contextlib
+import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +21,9 @@ from chonkle.errors import DigestMismatchError, StoreError, printable
 from chonkle.storage.files import PUBLIC_FILE, read_file, write_atomic
 
 _ORIGIN_MAX_BYTES = 8192
+_FILES_MAX = 2000
+# A use is noted at most once a day.
+_NOTED_S = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,7 @@ class KeptFiles:
         except DigestMismatchError as failure:
             _warn(f"what is kept in the codec store is not used: {failure}")
             return None
+        _note_use(path)
         return data
 
     def keep(self, digest: Digest, data: bytes) -> None:
@@ -105,12 +113,31 @@ class KeptFiles:
             write_atomic(path, data, mode=PUBLIC_FILE)
         except OSError as failure:
             raise StoreError(f"cannot keep a copy in {path.parent}: {failure}") from failure
+        _trim(path.parent)
 
     def _path(self, digest: Digest) -> Path:
         return self.root / digest.algorithm / digest.hex
 
     def _origin_path(self, digest: Digest) -> Path:
         return self.root / "origins" / digest.hex
+
+
+def _note_use(path: Path) -> None:
+    # The store may be read-only, or another process may have removed the file.
+    with contextlib.suppress(OSError):
+        if time.time() - path.stat().st_mtime > _NOTED_S:
+            os.utime(path)
+
+
+def _trim(folder: Path) -> None:
+    """Remove the least recently used files above the number that is kept."""
+    with contextlib.suppress(OSError):
+        files = [each for each in folder.iterdir() if not each.name.startswith(".")]
+        if len(files) <= _FILES_MAX:
+            return
+        files.sort(key=lambda each: each.stat().st_mtime)
+        for each in files[: len(files) - _FILES_MAX]:
+            each.unlink(missing_ok=True)
 
 
 def _warn(message: str) -> None:

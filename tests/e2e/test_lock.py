@@ -154,6 +154,27 @@ def test_an_update_says_what_changes(
     assert locked(tmp_path).codecs[0].digest == Digest.blake3(wasm)
 
 
+def test_an_update_replaces_a_lock_that_cannot_be_read(
+    *,
+    tmp_path: Path,
+    chonkle: Chonkle,
+    error_of: ErrorOf,
+    write: Callable[..., None],
+    wasm: bytes,
+) -> None:
+    (tmp_path / "guest.wasm").write_bytes(wasm)
+    write((tmp_path / "guest.wasm").as_uri())
+    path = tmp_path / "pipeline.json.lock"
+    path.write_text("version = 2\n")
+    for command in (LOCK, ("run", *RUN, "--explain")):
+        assert "hint: `chonkle lock --update` replaces it" in error_of(*command)
+    done = chonkle(*LOCK, "--update")
+    assert done.stdout.startswith(b"+ guest from file://")
+    words = "warning: the lock is replaced: pipeline.json.lock: a lock of another version"
+    assert done.stderr.decode().startswith(words)
+    assert [each.digest for each in locked(tmp_path).codecs] == [Digest.blake3(wasm)]
+
+
 def test_a_pipeline_that_asks_for_something_else_is_refused(
     *,
     tmp_path: Path,
@@ -316,6 +337,50 @@ def test_an_edited_lock_cannot_replace_what_the_pipeline_pins(
     done = chonkle_done(*LOCK, "--source", f"guest={uri}@{two}", cwd=tmp_path)
     assert (done.returncode, words in done.stderr.decode()) == (1, True)
     assert not (tmp_path / "pipeline.json.lock").exists()
+
+
+def test_an_edited_lock_cannot_name_another_file_than_its_pin_leads_to(
+    *,
+    tmp_path: Path,
+    store: Path,
+    chonkle: Chonkle,
+    chonkle_done: Chonkle,
+    explain: Explain,
+    error_of: ErrorOf,
+    registry: Registry,
+    write: Callable[..., None],
+    wasm: bytes,
+    newer: bytes,
+) -> None:
+    manifest = registry.push(NAME, "1", wasm)
+    uri = f"oci://{registry.address}/{NAME}@{manifest}"
+    write(uri)
+    chonkle(*LOCK)
+    (entry,) = locked(tmp_path).codecs
+    edited = Lock((replace(entry, digest=Digest.blake3(newer)),))
+    (tmp_path / "pipeline.json.lock").write_text(edited.to_text())
+    one, two = Digest.sha256(wasm), Digest.sha256(newer)
+    words = f"not the codec in {uri}, expected `{one}`, got `{two}`"
+    # The other file is installed, or was kept; the manifest is kept, or has to be read again.
+    (store / "guest").mkdir(exist_ok=True)
+    for other in (
+        store / "guest/guest-wat@1.0.0.core.wasm",
+        store / ".sources/blake3" / Digest.blake3(newer).hex,
+    ):
+        other.write_bytes(newer)
+        assert words in error_of("run", *RUN, "--explain", environment=OFFLINE)
+        assert words in error_of(*LOCK, "--check")
+        other.unlink()
+    empty(store / ".sources/sha256")
+    (store / "guest/guest-wat@1.0.0.core.wasm").write_bytes(newer)
+    message = error_of("run", *RUN, "--explain", environment=OFFLINE)
+    assert f"codec `guest`, locked as `{Digest.blake3(newer)}`: oci://" in message
+    assert f"@{manifest}: not fetched, because CHONKLE_OFFLINE is set" in message
+    assert words in chonkle_done("run", *RUN, "--explain", cwd=tmp_path).stderr.decode()
+    # What the lock named before runs, and the manifest that was read is kept.
+    (tmp_path / "pipeline.json.lock").write_text(Lock((entry,)).to_text())
+    (store / "guest/guest-wat@1.0.0.core.wasm").write_bytes(wasm)
+    assert reason(explain, environment=OFFLINE) == "locked, installed"
 
 
 def test_a_pinned_index_is_locked_with_its_own_pin(

@@ -1,12 +1,16 @@
 """Signing and policies, as a user meets them: on the command line, with a registry and files."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chonkle.oci.layout import LayoutRepository
+from chonkle.oci.model import INDEX_TYPE
 from tests.e2e import registries
 from tests.e2e.registries import Registry
 
@@ -132,10 +136,11 @@ def test_an_image_layout_is_signed_and_checked(
     codec = Path(__file__).parents[2] / "codec/packbits/packbits-c@1.0.0.core.wasm"
     layout = "oci-layout://layout:1"
     chonkle("publish", codec, layout, "--no-verify")
-    chonkle("sign", layout, "--key", "release.key", environment=SIGNER)
+    upper = layout.replace("oci-layout", "OCI-Layout")
+    chonkle("sign", upper, "--key", "release.key", environment=SIGNER)
     again = chonkle("sign", layout, "--key", "release.key", environment=SIGNER).stdout
     assert again.startswith(b"signed already  oci-layout://layout:1@sha256:")
-    chonkle("verify", layout, "--key", "release.pub")
+    chonkle("verify", upper, "--key", "release.pub")
     chonkle("keygen", "--output-prefix", "other", environment=SIGNER)
     done = chonkle_done("verify", layout, "--key", "other.pub", cwd=tmp_path)
     assert done.returncode == 1
@@ -143,6 +148,55 @@ def test_an_image_layout_is_signed_and_checked(
     assert "no such artifact" in error_of(
         "sign", "oci-layout://layout:2", "--key", "release.key", environment=SIGNER
     )
+
+
+def test_an_index_is_signed_for_all_that_it_leads_to(
+    tmp_path: Path, chonkle: Run, error_of: Run, pipeline_of: Callable[..., dict[str, Any]]
+) -> None:
+    folder = Path(__file__).parents[2] / "codec/packbits"
+    layout = LayoutRepository(tmp_path / "layout")
+    entries = []
+    for form, system in (("core", "wasip1"), ("component", "wasip2")):
+        codec = folder / f"packbits-c@1.0.0.{form}.wasm"
+        chonkle("publish", codec, f"oci-layout://layout:{form}", "--no-verify")
+        entry = layout.manifest(form).descriptor
+        entries.append(replace(entry, platform_os=system).to_json())
+    document = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries}
+    layout.write_manifest(json.dumps(document).encode(), INDEX_TYPE, tag="both")
+    uri = f"oci-layout://{tmp_path}/layout:both"
+    chonkle("keygen", "--output-prefix", "release", environment=SIGNER)
+    chonkle("sign", uri, "--key", "release.key", environment=SIGNER)
+    reports = json.loads(chonkle("verify", uri, "--key", "release.pub", "--json").stdout)
+    assert [each["codec"] for each in reports] == [
+        "packbits-c@1.0.0 (component)",
+        "packbits-c@1.0.0 (core)",
+    ]
+    assert [each["file"].rpartition("@")[2] for each in reports] == [
+        entries[1]["digest"],
+        entries[0]["digest"],
+    ]
+    (tmp_path / "policy.toml").write_text(
+        'version = 1\ndefault = "deny"\nkeys.release = "release.pub"\n'
+        '[[rules]]\nsigned-by = ["release"]\n'
+    )
+    for store in ("store", "other"):
+        (tmp_path / store).mkdir()
+    # A manifest of the index has no attestation of its own.
+    strict = {"CHONKLE_POLICY": "policy.toml"}
+    pinned = f"oci-layout://{tmp_path}/layout@{entries[0]['digest']}"
+    assert "it is not signed" in error_of("pull", pinned, *STORE, environment=strict)
+    pipeline = pipeline_of("packbits", sources={"packbits": uri})
+    (tmp_path / "pipeline.json").write_text(json.dumps(pipeline))
+    more = ("--preference", "component", "--source", f"packbits={uri}")
+    chonkle("lock", "pipeline.json", *STORE, *more, environment=strict)
+    # The lock pins the index, so that another store finds the attestation too.
+    digest = layout.manifest("both").descriptor.digest
+    assert f'source = "{uri}@{digest}"' in (tmp_path / "pipeline.json.lock").read_text()
+    (tmp_path / "input").write_bytes(b"\x00a")
+    for store in ("store", "other"):
+        chonkle(*RUN[:-1], store, "--locked", environment=strict)
+    found = json.loads(chonkle("pull", uri, *STORE, "--json", environment=strict).stdout)
+    assert found["policy"] == "rule 1: signed by `release` (classic)"
 
 
 @pytest.mark.usefixtures("uri")
@@ -174,6 +228,28 @@ def test_a_file_is_signed_and_checked(
     done = chonkle_done("verify", codec, "--key", "release.pub", cwd=tmp_path)
     assert done.returncode == 1
     assert b"it attests another artifact" in done.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file modes and links are POSIX")
+def test_the_files_of_a_new_key_are_closed_to_other_writers_and_replace_nothing(
+    tmp_path: Path, chonkle: Run, error_of: Run
+) -> None:
+    old = os.umask(0)
+    try:
+        chonkle("keygen", environment=SIGNER)
+    finally:
+        os.umask(old)
+    modes = {
+        name: (tmp_path / name).stat().st_mode & 0o777 for name in ("chonkle.key", "chonkle.pub")
+    }
+    assert modes == {"chonkle.key": 0o600, "chonkle.pub": 0o644}
+    for ending in ("key", "pub"):
+        link = tmp_path / f"linked.{ending}"
+        link.symlink_to("nowhere")
+        words = error_of("keygen", "--output-prefix", "linked", environment=SIGNER)
+        assert f"linked.{ending} is there already" in words
+        assert link.is_symlink()
+        link.unlink()
 
 
 @pytest.mark.parametrize("name", ["CHONKLE_KEY_PASSWORD", "COSIGN_PASSWORD"])

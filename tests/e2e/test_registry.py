@@ -1,10 +1,11 @@
-"""Codecs from OCI registries: a real one, and one that lies."""
+"""Codecs from OCI registries: a real one, and one that lies.
+
+`tests/unit/oci` has more lies of a registry.
+"""
 
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -24,6 +25,7 @@ from tests.e2e.registries import (
     sha256,
     started,
 )
+from tests.loopback import Seen, Server, Told
 
 pytestmark = pytest.mark.network
 
@@ -96,7 +98,8 @@ def test_what_a_real_registry_does_not_have(
     source = f"guest=oci://{registry.address}/{NAME}:{reference}"
     message = error_of("run", "pipeline.json", *STORE, "--explain", "--source", source)
     assert "the server answered 404" in message
-    assert source.removeprefix("guest=") in message
+    name, _, wanted = source.removeprefix("guest=").rpartition(":" if "@" not in source else "@")
+    assert f"{name.removesuffix(':1.0.0')}: manifest {wanted}: " in message
 
 
 def test_nobody_listens(error_of: ErrorOf) -> None:
@@ -125,68 +128,16 @@ def test_credentials_are_where_docker_has_them(
     assert found["steps"][0]["implementation"] == "guest-wat@1.0.0"
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """What a lying registry says.
-
-    Attributes:
-        manifest: body of the manifest.
-        blob: body of the blob.
-        status: of both, manifest and blob.
-        endless: whether the blob's body never ends.
-        claimed: `Content-Length` of the blob; its true length when left out.
-        location: where to send whoever asks for the blob.
-        kind: `Content-Type` of the manifest.
-    """
-
-    manifest: bytes
-    blob: bytes
-    status: tuple[int, int] = (200, 200)
-    endless: bool = False
-    claimed: int | None = None
-    location: str = ""
-    kind: str = MANIFEST_TYPE
-
-
-class LyingServer(ThreadingHTTPServer):
-    daemon_threads = True
-    answers: Answers
-
-
-class LyingHandler(BaseHTTPRequestHandler):
-    server: LyingServer
-
-    def do_GET(self) -> None:
-        answers = self.server.answers
-        if "/manifests/" in self.path:
-            self.send_response(answers.status[0])
-            self.send_header("Content-Type", answers.kind)
-            self.send_header("Content-Length", str(len(answers.manifest)))
-            self.end_headers()
-            self.wfile.write(answers.manifest)
-            return
-        self.send_response(answers.status[1])
-        if answers.location:
-            self.send_header("Location", answers.location)
-        if not answers.endless:
-            size = len(answers.blob) if answers.claimed is None else answers.claimed
-            self.send_header("Content-Length", str(size))
-        self.end_headers()
-        try:
-            self.wfile.write(answers.blob)
-            while answers.endless:
-                self.wfile.write(bytes(1 << 16))
-        except ConnectionError:
-            pass  # the reader has had enough, as it should
-        self.close_connection = True
-
-    def log_message(self, format: str, *_arguments: object) -> None:  # noqa: A002
-        """Say nothing."""
+def answering(manifest: Told, blob: Told, kind: str = MANIFEST_TYPE) -> Callable[[Seen], Told]:
+    """Make what a registry says of one manifest and one blob."""
+    if isinstance(manifest, bytes):
+        manifest = {"body": manifest, "headers": {"Content-Type": kind}}
+    return lambda seen: manifest if "/manifests/" in seen.path else blob
 
 
 @pytest.fixture
-def lying_registry() -> Iterator[LyingServer]:
-    server = LyingServer(("127.0.0.1", 0), LyingHandler)
+def lying_registry() -> Iterator[Server]:
+    server = Server("127.0.0.1", lambda _: b"")
     with serving(server):
         yield server
 
@@ -195,62 +146,37 @@ def as_json(document: object) -> bytes:
     return json.dumps(document).encode()
 
 
-def lie(kind: str, wasm: bytes) -> Answers:
+def lie(kind: str, wasm: bytes) -> Callable[[Seen], Told]:
     """Make what a registry answers that is honest but for one thing."""
-    layer = descriptor(WASM_TYPE, wasm)
-    honest = as_json(manifest_of(layer))
-    flipped = wasm[:-1] + bytes([wasm[-1] ^ 1])
+    honest = as_json(manifest_of(descriptor(WASM_TYPE, wasm)))
+    index = {
+        "schemaVersion": 2,
+        "mediaType": INDEX_TYPE,
+        "manifests": [descriptor(MANIFEST_TYPE, honest)],
+    }
     return {
-        "honest": Answers(honest, wasm),
-        "corrupt-blob": Answers(honest, flipped),
-        "short-blob": Answers(honest, wasm[:-1]),
-        "long-blob": Answers(honest, wasm + b"\0"),
-        "cut-blob": Answers(honest, wasm[:-9], claimed=len(wasm)),
-        "endless-blob": Answers(honest, wasm, endless=True),
-        "small-size": Answers(as_json(manifest_of({**layer, "size": len(wasm) - 1})), wasm),
-        "large-size": Answers(as_json(manifest_of({**layer, "size": len(wasm) + 1})), wasm),
-        "huge-size": Answers(as_json(manifest_of({**layer, "size": 1 << 50})), wasm),
-        "negative-size": Answers(as_json(manifest_of({**layer, "size": -1})), wasm),
-        "no-blob": Answers(honest, b"", status=(200, 404)),
-        "no-manifest": Answers(honest, wasm, status=(404, 200)),
-        "broken-server": Answers(honest, wasm, status=(500, 200)),
-        "two-layers": Answers(as_json(manifest_of(layer, layer)), wasm),
-        "no-layers": Answers(as_json(manifest_of()), wasm),
-        "another-layer": Answers(as_json(manifest_of({**layer, "mediaType": "text/html"})), wasm),
-        "an-index": Answers(as_json({"schemaVersion": 2, "manifests": [layer]}), wasm),
-        # In whose place the same index comes again.
-        "an-index-of-another-manifest": Answers(
-            as_json(
-                {
-                    "schemaVersion": 2,
-                    "mediaType": INDEX_TYPE,
-                    "manifests": [descriptor(MANIFEST_TYPE, honest)],
-                }
-            ),
-            wasm,
-            kind=INDEX_TYPE,
-        ),
-        "not-JSON": Answers(b"<html>", wasm),
-        "not-a-digest": Answers(as_json(manifest_of({**layer, "digest": "md5:1"})), wasm),
-        "a-path-as-digest": Answers(
-            as_json(manifest_of({**layer, "digest": "../../../etc/passwd"})), wasm
-        ),
-        "endless-manifest": Answers(b" " * (5 << 20), wasm),
-        "redirect-without-TLS": Answers(
-            honest, b"", status=(200, 307), location="http://registry.invalid/blob"
-        ),
-        "redirect-to-a-file": Answers(
-            honest, b"", status=(200, 307), location="file:///etc/passwd"
-        ),
-        "redirect-to-itself": Answers(honest, b"", status=(200, 307), location="blob"),
+        "honest": answering(honest, wasm),
+        "corrupt-blob": answering(honest, wasm[:-1] + bytes([wasm[-1] ^ 1])),
+        "cut-blob": answering(honest, {"body": wasm[:-9], "claimed": len(wasm)}),
+        "endless-blob": answering(honest, {"body": wasm, "endless": True}),
+        "no-manifest": answering({"status": 404}, wasm),
+        "broken-server": answering({"status": 500}, wasm),
+        # The manifest that it names is answered with the same index.
+        "an-index-of-another-manifest": answering(as_json(index), wasm, INDEX_TYPE),
+        "redirect-without-TLS": answering(honest, redirect("http://registry.invalid/blob")),
+        "redirect-to-itself": answering(honest, redirect("blob")),
     }[kind]
 
 
+def redirect(to: str) -> Told:
+    return {"status": 307, "headers": {"Location": to}}
+
+
 def test_the_lying_registry_can_be_honest(
-    explain: Explain, lying_registry: LyingServer, wasm: bytes
+    explain: Explain, lying_registry: Server, wasm: bytes
 ) -> None:
     """Without this, every test below might fail for a reason of its own."""
-    lying_registry.answers = lie("honest", wasm)
+    lying_registry.answer = lie("honest", wasm)
     source = f"guest=oci://127.0.0.1:{lying_registry.server_port}/{NAME}:1"
     assert explain("pipeline.json", *STORE, "--source", source)["cache"]["loaded"] >= 0
 
@@ -260,26 +186,10 @@ def test_the_lying_registry_can_be_honest(
     ("kind", "words"),
     [
         ("corrupt-blob", "wrong digest"),
-        ("short-blob", "wrong size"),
-        ("long-blob", "longer than allowed"),
         ("endless-blob", "longer than allowed"),
-        ("small-size", "longer than allowed"),
-        ("large-size", "wrong size"),
-        ("huge-size", "too large"),
-        ("negative-size", "malformed descriptor"),
-        ("no-blob", "the server answered 404"),
         ("no-manifest", "the server answered 404"),
-        ("two-layers", "expected one layer"),
-        ("no-layers", "got no layers"),
-        ("another-layer", "`text/html`"),
-        ("an-index", "neither an image manifest nor an index"),
-        ("an-index-of-another-manifest", "manifest: wrong digest"),
-        ("not-JSON", "malformed JSON"),
-        ("not-a-digest", "malformed digest"),
-        ("a-path-as-digest", "malformed digest"),
-        ("endless-manifest", "longer than allowed"),
+        ("an-index-of-another-manifest", ": wrong digest"),
         ("redirect-without-TLS", "led to `http://registry.invalid`, an address without TLS"),
-        ("redirect-to-a-file", "not an address of a web server"),
         ("redirect-to-itself", "redirected more than 5 times"),
     ],
 )
@@ -287,12 +197,12 @@ def test_a_lie_is_one_clear_line_and_installs_nothing(
     *,
     tmp_path: Path,
     error_of: ErrorOf,
-    lying_registry: LyingServer,
+    lying_registry: Server,
     wasm: bytes,
     kind: str,
     words: str,
 ) -> None:
-    lying_registry.answers = lie(kind, wasm)
+    lying_registry.answer = lie(kind, wasm)
     uri = f"oci://127.0.0.1:{lying_registry.server_port}/{NAME}:1"
     started = time.monotonic()
     message = error_of(*("run", "pipeline.json", *STORE, "--explain", "--source", f"guest={uri}"))
@@ -303,22 +213,27 @@ def test_a_lie_is_one_clear_line_and_installs_nothing(
 
 
 @pytest.mark.parametrize(
-    ("kind", "reason"),
+    ("kind", "reason", "place"),
     [
-        ("cut-blob", "the connection broke"),
-        ("broken-server", "the server answered 500 Internal Server Error"),
+        ("cut-blob", "the connection broke", f"{NAME}:1"),
+        (
+            "broken-server",
+            "the server answered 500 Internal Server Error",
+            f"{NAME}: manifest 1",
+        ),
     ],
 )
 def test_what_may_pass_is_tried_again_and_told(
     *,
     tmp_path: Path,
     chonkle_done: Callable[..., CompletedProcess[bytes]],
-    lying_registry: LyingServer,
+    lying_registry: Server,
     wasm: bytes,
     kind: str,
     reason: str,
+    place: str,
 ) -> None:
-    lying_registry.answers = lie(kind, wasm)
+    lying_registry.answer = lie(kind, wasm)
     uri = f"oci://127.0.0.1:{lying_registry.server_port}/{NAME}:1"
     done = chonkle_done(
         *("run", "pipeline.json", *STORE, "--explain", "--source", f"guest={uri}"), cwd=tmp_path
@@ -328,16 +243,6 @@ def test_what_may_pass_is_tried_again_and_told(
         f"{uri}: {reason}; trying again in 0.5 s (2 of 3)",
         f"{uri}: {reason}; trying again in 1.0 s (3 of 3)",
     ]
-    assert error.startswith(f"error: step `only`: {uri}: {reason}")
+    assert error.startswith(f"error: step `only`: {uri.removesuffix(f'{NAME}:1')}{place}: {reason}")
     assert (done.returncode, done.stdout) == (1, b"")
     assert not any((tmp_path / "store").iterdir())
-
-
-def test_a_pinned_manifest_may_not_be_another(
-    error_of: ErrorOf, lying_registry: LyingServer, wasm: bytes
-) -> None:
-    lying_registry.answers = lie("honest", wasm)
-    pin = sha256(b"what was promised")
-    source = f"guest=oci://127.0.0.1:{lying_registry.server_port}/{NAME}:1@{pin}"
-    message = error_of("run", "pipeline.json", *STORE, "--explain", "--source", source)
-    assert "manifest: wrong digest" in message

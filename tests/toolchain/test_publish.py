@@ -74,7 +74,7 @@ def planned(candidate: Candidate, *, force: bool = False) -> Plan:
 def published(candidate: Candidate, *, force: bool = False) -> tuple[str, tuple[str, ...]]:
     found = planned(candidate, force=force)
     found.carry_out()
-    return found.state, found.published.attached
+    return found.state, tuple(each.name for each in found.missing)
 
 
 def another(path: Path, into: Path, **fields: object) -> Path:
@@ -93,7 +93,8 @@ def another(path: Path, into: Path, **fields: object) -> Path:
     ("text", "tag"),
     [
         ("oci://host:80/a", ""),
-        ("oci://host:80/a:1.0", "1.0"),
+        ("OCI://host:80/a:1.0", "1.0"),
+        ("Oci-Layout://a/b:latest", "latest"),
         ("oci-layout://a/b", ""),
         ("oci-layout://a:b/c", ""),
         ("oci-layout://a/b:latest", "latest"),
@@ -130,6 +131,20 @@ def test_a_version_is_written_as_a_tag_may_be(target: Target, tmp_path: Path) ->
         file_candidate(nameless, target)
     tagged = Target.parse(f"oci-layout://{tmp_path / 'layout'}:today")
     assert file_candidate(nameless, tagged).reference.tag == "today"
+
+
+@pytest.mark.parametrize("tag", ["1.0.0", "v1.0.0", "1.0.0-core", "1.0", "2026", "stable"])
+def test_another_tag_than_a_version_may_be_any(tmp_path: Path, tag: str) -> None:
+    target = Target.parse(f"oci-layout://{tmp_path}/layout:{tag}")
+    assert file_candidate(CORE, target).reference.tag == tag
+
+
+@pytest.mark.parametrize("tag", ["9.9.9", "v1.0.1", "1.0.0-rc.1", "1.0.0.1", "9.9.9-core"])
+def test_the_version_of_another_codec_is_refused(tmp_path: Path, tag: str) -> None:
+    target = Target.parse(f"oci-layout://{tmp_path}/layout:{tag}")
+    words = f"the tag is another version .* expected `1.0.0`, as its signature says, got `{tag}`"
+    with pytest.raises(BuildError, match=words):
+        file_candidate(CORE, target)
 
 
 def test_a_folder_is_what_its_lock_lists(store: Path, target: Target) -> None:
@@ -188,7 +203,7 @@ def test_the_same_file_is_no_change_whatever_its_manifest_says(target: Target) -
     assert later.artifact.descriptor != candidate.artifact.descriptor
     found = planned(later)
     assert found.state == "unchanged"
-    assert found.published.reference.digest == candidate.artifact.descriptor.digest
+    assert found.reference.digest == candidate.artifact.descriptor.digest
     assert published(later, force=True)[0] == "replaced"
 
 
@@ -273,11 +288,12 @@ def test_progress_is_the_bytes_of_one_blob_after_the_other() -> None:
 def test_golden_vectors_come_back_as_they_were(target: Target) -> None:
     candidate = file_candidate(CORE, target, vectors=VECTORS)
     published(candidate)
-    wasm, vectors = read_published(candidate.reference, repository_of(candidate), size_max=1 << 20)
-    assert wasm == CORE.read_bytes()
-    assert vectors == read_vector_files(VECTORS)
+    repository = repository_of(candidate)
+    [found] = read_published(candidate.reference, repository, size_max=1 << 20)
+    assert found.wasm == CORE.read_bytes()
+    assert found.vectors == read_vector_files(VECTORS)
     with pytest.raises(FetchError, match=r"too large, expected at most 9 bytes, got \d+"):
-        read_published(candidate.reference, repository_of(candidate), size_max=9)
+        list(read_published(candidate.reference, repository, size_max=9))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,7 @@
 """A policy between what was found and its use: with the resolver, and where attestations are."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from chonkle.fetch import Source
 from chonkle.installing import Installed, install
 from chonkle.oci.access import RegistryAccess
 from chonkle.oci.attestation import LAYOUTS, sign, sign_file
+from chonkle.oci.layout import LayoutRepository
 from chonkle.oci.model import INDEX_TYPE, MANIFEST_TYPE, WASM_CONFIG_TYPE, WASM_LAYER_TYPE
 from chonkle.oci.private_keys import PrivateKey
 from chonkle.policy import Policy
@@ -57,11 +57,10 @@ class Place:
         path.write_text(text)
         return Policy.read(path, now=lambda: NOW)
 
-    @contextmanager
-    def opened(self, _: str, __: RegistryAccess) -> Iterator[tuple[Repository, str | Digest]]:
+    def opened(self, *_: object, **_more: object) -> Repository:
         if not self.is_online:
             raise FetchError("the network is off")
-        yield self.repository, "1.0.0"
+        return self.repository
 
     def require(self, data: bytes, policy: Policy | None = None) -> str:
         admission = Admission(
@@ -344,6 +343,29 @@ def test_a_deny_by_the_digest_of_a_manifest_or_an_index_is_seen_whatever_allows(
     place.is_online = False
     with pytest.raises(PolicyError, match="no rule applies"):
         admission.require("x", "source", claimed, b"codec")
+
+
+def test_an_attestation_of_an_index_counts_for_what_is_found_through_it(
+    place: Place, make_codec: MakeCodec
+) -> None:
+    layout = Layout(place.folder, make_codec())
+    with LayoutRepository(layout.path) as repository:
+        index = repository.manifest("1.0.0").descriptor
+        assert str(index.digest) == layout.index
+        sign(repository, index, place.alice, layouts=LAYOUTS)
+    uri = f"{layout.uri}:1.0.0"
+    # The manifest itself is not signed, and nothing says which index lists it.
+    direct = f"{uri}@{layout.manifest}"
+    with pytest.raises(PolicyError, match="it is not signed"):
+        pulled(place, direct, place.policy)
+    found = place.resolver(force_sources={"echo": uri}).resolve("echo")
+    assert found.reason.endswith("rule 1: signed by `alice` (classic)")
+    # A lock pins what was signed.
+    assert found.source == f"{uri}@{layout.index}"
+    found = place.resolver(force_sources={"echo": found.source}).resolve("echo")
+    assert "kept, rule 1: signed by `alice`" in found.reason
+    assert pulled(place, uri, place.policy).allowed is not None
+    assert "signed by `alice`" in place.resolver().resolve("echo").reason
 
 
 def test_rules_by_repository_reach_what_was_installed_from_it(

@@ -126,7 +126,32 @@ def test_a_long_text_loses_its_middle_and_a_long_list_its_end() -> None:
     assert len(many.problems) == 10_000
 
 
-def test_a_list_of_names_is_short() -> None:
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("https://h/a.wasm?token=s3cret, expected", "https://h/a.wasm?..., expected"),
+        ("`https://h/a?t=s3cret#blake3=00`", "`https://h/a?...#blake3=00`"),
+        ("HTTP://me:s3cret@h:1/a", "HTTP://h:1/a"),
+        (
+            "oci://me:s3cret@h/a:1@sha256:00 and https://h?s3cret",
+            "oci://h/a:1@sha256:00 and https://h?...",
+        ),
+        ("oci://h/a@sha256:00", "oci://h/a@sha256:00"),
+        ("oci-layout://a@sha256:00", "oci-layout://a@sha256:00"),
+        ("https://h/a: why?", "https://h/a: why?"),
+    ],
+)
+def test_a_message_has_no_secrets_of_urls(text: str, safe: str) -> None:
+    for error in (
+        ChonkleError(text),
+        ChonkleError("x", expected=text, got=text, hint=text),
+        ChonkleError("x").within(text),
+    ):
+        assert safe in str(error)
+        assert "s3cret" not in str(error)
+
+
+def test_an_offer_names_a_few() -> None:
     assert offer([]) == "there is none"
     assert offer(["a", "b"]) == "there is `a`, `b`"
     assert offer([str(index) for index in range(1000)]).endswith(" and 988 more")

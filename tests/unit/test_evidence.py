@@ -1,8 +1,6 @@
 """Evidence: found where a codec comes from, kept in the store, and never believed."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +20,10 @@ URI = "oci://registry.test/codecs/x:1.0.0"
 
 
 def found_in(repository: Repository, wanted: str | Digest, data: bytes) -> Evidence:
-    @contextmanager
-    def opened(_: str, __: RegistryAccess) -> Iterator[tuple[Repository, str | Digest]]:
-        yield repository, wanted
-
-    return find_evidence(URI, data, access=RegistryAccess(), open_repository=opened)
+    uri = f"{URI}@{wanted}" if isinstance(wanted, Digest) else URI
+    return find_evidence(
+        uri, data, access=RegistryAccess(), open_repository=lambda *_, **_more: repository
+    )
 
 
 @pytest.mark.parametrize(
@@ -103,7 +100,7 @@ def test_the_attestation_of_a_file_is_beside_it(
     wanted = Evidence(path.as_uri(), attestations=(Attestation("bundle", bundle),))
     assert find_beside(path) == wanted
 
-    def never(_: str, __: RegistryAccess) -> Any:  # noqa: ANN401 - it gives nothing
+    def never(*_: object, **_more: object) -> Any:  # noqa: ANN401 - it gives nothing
         pytest.fail("asked a repository for a file")
 
     uri = f"{path.as_uri()}#blake3={Digest.blake3(b'codec').hex}"

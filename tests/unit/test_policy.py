@@ -204,76 +204,51 @@ def test_problems_of_reading_attestations_are_told(office: Office) -> None:
 # A policy that is wrong
 
 
+FREE = f"{HEAD}[[rules]]\nunsigned = true\n"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        pytest.param("", "wrong `version`, expected `1`, got `null`", id="empty"),
-        pytest.param("version = 2", "wrong `version`, expected `1`, got `2`", id="newer"),
-        pytest.param("version = true", "wrong `version`, expected `1`", id="true"),
-        pytest.param("version = 1", "wrong `default`", id="no-default"),
-        pytest.param('version = 1\ndefault = "maybe"', "wrong `default`", id="default"),
-        pytest.param(f"{HEAD}defualt = 1", 'unknown field `"defualt"`', id="typo"),
-        pytest.param(f"{HEAD}rule = []", "did you mean `rules`?", id="suggestion"),
-        pytest.param(f'{HEAD}trusted = ["shiped"]', "did you mean `shipped`?", id="origin"),
-        pytest.param(f'{HEAD}trusted = ["source"]', 'trusted `"source"`', id="source"),
-        pytest.param(f"{HEAD}keys = 1", "wrong `keys`", id="keys"),
-        pytest.param(f'{HEAD}keys = {{"a b" = "x"}}', "wrong `keys`", id="name"),
-        pytest.param(f"{HEAD}keys.a = 1", "wrong `keys.a`", id="key"),
-        pytest.param(f'{HEAD}keys.a = "no.pub"', "cannot read the key", id="no-file"),
-        pytest.param(f'{HEAD}keys.a = "policy.toml"', "not a key", id="no-key"),
-        pytest.param(f"{HEAD}rules = 1", "wrong `rules`", id="rules"),
-        pytest.param(f"{HEAD}rules = [1]", "wrong `rule 1`", id="rule"),
-        pytest.param(f"{HEAD}[[rules]]", "wrong `rule 1`, expected one of `signed-by`", id="none"),
-        pytest.param(
-            f'{HEAD}[[rules]]\nunsigned = true\ndeny = "x"', 'got `"unsigned, deny"`', id="two"
-        ),
-        pytest.param(
-            f"{HEAD}[[rules]]\nunsignd = true",
-            'rule 1: unknown field `"unsignd"`',
-            id="field",
-        ),
-        pytest.param(f"{HEAD}[[rules]]\nunsignd = true", "did you mean `unsigned`?", id="hint"),
-        pytest.param(f"{HEAD}[[rules]]\nunsigned = false", "wrong `rule 1: unsigned`", id="false"),
-        pytest.param(f'{HEAD}[[rules]]\ndeny = " "', "wrong `rule 1: deny`", id="deny"),
-        pytest.param(f"{HEAD}[[rules]]\ndeny = true", "wrong `rule 1: deny`", id="deny-true"),
-        pytest.param(f'{HEAD}[[rules]]\nsigned-by = "a"', "a list of texts", id="text"),
-        pytest.param(f"{HEAD}[[rules]]\nsigned-by = []", "expected a key", id="no-keys"),
-        pytest.param(
-            f'{HEAD}{KEYS}[[rules]]\nsigned-by = ["alise"]', "did you mean `alice`?", id="unknown"
-        ),
-        pytest.param(
-            f'{HEAD}[[rules]]\nunsigned = true\nidentities = ["x"]', "beside `signed-by`", id="id"
-        ),
-        pytest.param(f"{HEAD}[[rules]]\nunsigned = true\ncodecs = []", "for all", id="no-codecs"),
-        pytest.param(f'{HEAD}[[rules]]\nunsigned = true\ncodecs = ["z?"]', "a name", id="pattern"),
-        pytest.param(f"{HEAD}[[rules]]\nunsigned = true\ndigests = []", "for all", id="digests"),
-        pytest.param(
-            f'{HEAD}[[rules]]\nunsigned = true\ndigests = ["md5:0"]', "malformed", id="md5"
-        ),
-        pytest.param(
-            f'{HEAD}[[rules]]\nunsigned = true\nfrom = "2026-01-01"', "a date as", id="string"
-        ),
-        pytest.param(
-            f"{HEAD}[[rules]]\nunsigned = true\nfrom = 2026-01-01T00:00:00", "a date", id="local"
-        ),
-        pytest.param(
-            f"{HEAD}[[rules]]\nunsigned = true\nfrom = 2026-01-02\nuntil = 2026-01-02",
-            "`from` before `until`",
-            id="never",
-        ),
-        pytest.param("version = ", "malformed TOML", id="toml"),
-        pytest.param(f"version = {'1' * 5000}", "malformed TOML: Exceeds the limit", id="digits"),
-        pytest.param(f"version = 0x{'f' * 5000}", "wrong `version`", id="hexadecimal digits"),
-        pytest.param(
-            f"{HEAD}[[rules]]\nunsigned = true\nfrom = 0001-01-01T00:00:00+14:00",
-            "wrong `rule 1: from`, expected a date",
-            id="before all time",
-        ),
-        pytest.param(
-            f"{HEAD}[[rules]]\nunsigned = true\nuntil = 9999-12-31T23:59:59-12:00",
-            "wrong `rule 1: until`, expected a date",
-            id="after all time",
-        ),
+        ("", "wrong `version`, expected `1`, got `null`"),
+        ("version = 2", "wrong `version`, expected `1`, got `2`"),
+        ("version = true", "wrong `version`, expected `1`"),
+        ("version = 1", "wrong `default`"),
+        ('version = 1\ndefault = "maybe"', "wrong `default`"),
+        (f"{HEAD}defualt = 1", 'unknown field `"defualt"`'),
+        (f"{HEAD}rule = []", "did you mean `rules`?"),
+        (f'{HEAD}trusted = ["shiped"]', "did you mean `shipped`?"),
+        (f'{HEAD}trusted = ["source"]', 'trusted `"source"`'),
+        (f"{HEAD}keys = 1", "wrong `keys`"),
+        (f'{HEAD}keys = {{"a b" = "x"}}', "wrong `keys`"),
+        (f"{HEAD}keys.a = 1", "wrong `keys.a`"),
+        (f'{HEAD}keys.a = "no.pub"', "cannot read the key"),
+        (f'{HEAD}keys.a = "policy.toml"', "not a key"),
+        (f"{HEAD}rules = 1", "wrong `rules`"),
+        (f"{HEAD}rules = [1]", "wrong `rule 1`"),
+        (f"{HEAD}[[rules]]", "wrong `rule 1`, expected one of `signed-by`"),
+        (f'{FREE}deny = "x"', 'got `"unsigned, deny"`'),
+        (f"{HEAD}[[rules]]\nunsignd = true", 'rule 1: unknown field `"unsignd"`'),
+        (f"{HEAD}[[rules]]\nunsignd = true", "did you mean `unsigned`?"),
+        (f"{HEAD}[[rules]]\nunsigned = false", "wrong `rule 1: unsigned`"),
+        (f'{HEAD}[[rules]]\ndeny = " "', "wrong `rule 1: deny`"),
+        (f"{HEAD}[[rules]]\ndeny = true", "wrong `rule 1: deny`"),
+        (f'{HEAD}[[rules]]\nsigned-by = "a"', "a list of texts"),
+        (f"{HEAD}[[rules]]\nsigned-by = []", "expected a key"),
+        (f'{HEAD}{KEYS}[[rules]]\nsigned-by = ["alise"]', "did you mean `alice`?"),
+        (f'{FREE}identities = ["x"]', "beside `signed-by`"),
+        (f"{FREE}codecs = []", "for all"),
+        (f'{FREE}codecs = ["z?"]', "a name"),
+        (f"{FREE}digests = []", "for all"),
+        (f'{FREE}digests = ["md5:0"]', "malformed"),
+        (f'{FREE}from = "2026-01-01"', "a date as"),
+        (f"{FREE}from = 2026-01-01T00:00:00", "a date"),
+        (f"{FREE}from = 2026-01-02\nuntil = 2026-01-02", "`from` before `until`"),
+        ("version = ", "malformed TOML"),
+        (f"version = {'1' * 5000}", "malformed TOML: Exceeds the limit"),
+        (f"version = 0x{'f' * 5000}", "wrong `version`"),
+        (f"{FREE}from = 0001-01-01T00:00:00+14:00", "wrong `rule 1: from`, expected a date"),
+        (f"{FREE}until = 9999-12-31T23:59:59-12:00", "wrong `rule 1: until`, expected a date"),
     ],
 )
 def test_a_policy_that_is_wrong_is_refused_with_the_place(

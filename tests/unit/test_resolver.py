@@ -413,7 +413,7 @@ def test_what_is_kept_of_an_artifact_is_checked_through_its_manifest(
     manifest = manifest_of(right)
     pin, layer = Digest.sha256(manifest), Digest.sha256(right)
     uri = f"oci://registry.invalid/echo@{pin}"
-    monkeypatch.setattr(places, "open_reader", unreachable)
+    monkeypatch.setattr(places, "open_repository", unreachable)
     sources = {"echo": uri}
     kept = world.store.kept
 

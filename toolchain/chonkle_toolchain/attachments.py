@@ -1,4 +1,4 @@
-"""What travels with a published codec, as OCI referrers: golden vectors, and provenance.
+"""Attachments of a published codec, as OCI referrers: golden vectors and provenance.
 
     golden vectors   artifactType and layer  application/vnd.chonkle.vectors.v1+jsonl
                      a line for each, in JSON: {"case": name, "vector": what its file holds}
@@ -40,13 +40,13 @@ _PREDICATE_ANNOTATION = "in-toto.io/predicate-type"
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """Something to be said of a published codec.
+    """An attachment of a published codec.
 
     Attributes:
         name: in words.
-        artifact_type: what it is.
-        layer: what it says.
-        annotations: what can be read of it in a list.
+        artifact_type: its type.
+        layer: its content.
+        annotations: of its manifest, for lists of referrers.
     """
 
     name: str
@@ -102,7 +102,7 @@ def read_vectors_layer(data: bytes, *, what: str) -> list[Vector]:
 
 
 def provenance_attachment(codec: WasmCodec, built: Built) -> Attachment:
-    """Say what a codec was built from, and with what.
+    """Make the provenance of a codec: its sources and its tools.
 
     Args:
         codec: the file.

@@ -1,15 +1,15 @@
-"""Publishing codecs: into a registry or an image layout, with what is said of them.
+"""Publishing codecs into a registry or an image layout, with golden vectors and provenance.
 
     a file      <target>:<version> for a component, <target>:<version>-core for a core module, or
                 the tag that the target names
     a folder    every file that codecs.lock lists, as <target>/<implementation> with these tags
 
-All of it is looked at before anything is written. Of each codec the blobs are written first, then
-its referrers, then the manifest with its tag: what breaks off leaves no tag behind, and the next
-time goes on from there.
+All targets are looked up before anything is written. Of each codec the blobs are written first,
+then its referrers, then the manifest with its tag: an interruption leaves no new tag, and
+publishing again continues from there.
 
-A version is published once. The same file again is no change, also where the manifest says other
-words about it; another file under the same version is refused.
+A version is published once. The same file again changes nothing, even if its manifest differs;
+another file under the same version is refused.
 """
 
 import re
@@ -29,12 +29,15 @@ from chonkle.oci.model import (
     Descriptor,
     LayoutReference,
     Reference,
+    artifact_scheme,
+    is_index,
     parse_descriptor,
     parse_manifest,
     parse_reference,
     wasm_layer,
 )
-from chonkle.oci.repository import Progress, Repository
+from chonkle.oci.pull import codec_entries
+from chonkle.oci.repository import Progress, Repository, StoredManifest
 from chonkle.storage.store import WasmCodec
 from chonkle_toolchain.abi import Abi
 from chonkle_toolchain.attachments import (
@@ -51,10 +54,9 @@ from chonkle_toolchain.verify import find_store
 
 type State = Literal["published", "replaced", "unchanged"]
 
-SCHEMES = ("oci://", "oci-layout://")
-
 _ABIS: tuple[Abi, ...] = ("component", "core")
 _TAGGED = re.compile(r".*:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}(?:@.*)?", re.DOTALL)
+_VERSION = re.compile(r"v?[0-9]+\.[0-9]+\.[0-9]+([-_.].*)?", re.DOTALL)
 _CONFLICTS_MAX = 10
 
 
@@ -75,9 +77,9 @@ class Target:
         """Read a target.
 
         Raises:
-            FetchError: when it is none, or says a digest, which follows from what is published.
+            FetchError: when it is malformed or has a digest.
         """
-        if not text.startswith(SCHEMES):
+        if not artifact_scheme(text):
             raise FetchError(
                 f"`{text}`: no place to publish to",
                 expected="`oci://HOST/REPOSITORY[:TAG]` or `oci-layout://PATH[:TAG]`",
@@ -89,7 +91,7 @@ class Target:
         return cls(reference, reference.tag if is_tagged else "")
 
     def within(self, name: str) -> ArtifactReference:
-        """Give a repository below the target.
+        """Return a repository below the target.
 
         Raises:
             FetchError: when there can be none of that name.
@@ -110,9 +112,9 @@ class Candidate:
 
     Attributes:
         codec: the file.
-        reference: where it goes, with its tag.
-        artifact: what it is there.
-        attachments: what is said of it.
+        reference: its destination, with its tag.
+        artifact: its artifact.
+        attachments: its golden vectors and provenance.
     """
 
     codec: WasmCodec
@@ -122,48 +124,21 @@ class Candidate:
 
     @property
     def size_bytes(self) -> int:
-        """How much there is to send at most."""
+        """The most bytes that there may be to send."""
         layers = sum(len(each.layer.data) for each in self.attachments)
         return self.artifact.size_bytes + layers
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
-    """What became of a candidate.
-
-    Attributes:
-        file: the file.
-        reference: where it is, pinned by the digest of its manifest.
-        state: whether it is new there.
-        attached: names of what was attached to it, or is to be.
-    """
-
-    file: str
-    reference: ArtifactReference
-    state: State
-    attached: tuple[str, ...]
-
-    def to_json(self) -> dict[str, object]:
-        """Give it as a JSON object."""
-        return {
-            "file": self.file,
-            "reference": self.reference.uri,
-            "digest": str(self.reference.digest),
-            "state": self.state,
-            "attached": list(self.attached),
-        }
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
-    """A candidate, and what there is to do about it.
+    """What is to be written for a candidate.
 
     Attributes:
         candidate: the codec.
-        repository: where it goes.
-        state: what becomes of it.
-        subject: the manifest that is or will be there.
-        missing: what has to be attached to it.
+        repository: its destination.
+        state: `published` where it is new.
+        subject: its manifest there.
+        missing: the attachments to write.
     """
 
     candidate: Candidate
@@ -173,7 +148,7 @@ class Plan:
     missing: tuple[Attachment, ...]
 
     def carry_out(self, *, progress: Progress | None = None) -> None:
-        """Write what has to be written, the tag last.
+        """Write what is missing, the tag last.
 
         Raises:
             FetchError: when the repository refuses it.
@@ -190,14 +165,19 @@ class Plan:
             )
 
     @property
-    def published(self) -> Published:
-        """What became of the candidate."""
-        return Published(
-            self.candidate.codec.origin,
-            self.candidate.reference.pinned(self.subject.digest),
-            self.state,
-            tuple(each.name for each in self.missing),
-        )
+    def reference(self) -> ArtifactReference:
+        """Where the codec is or will be, pinned."""
+        return self.candidate.reference.pinned(self.subject.digest)
+
+    def to_json(self) -> dict[str, object]:
+        """Write the plan as a JSON object."""
+        return {
+            "file": self.candidate.codec.origin,
+            "reference": self.reference.uri,
+            "digest": str(self.subject.digest),
+            "state": self.state,
+            "attached": [each.name for each in self.missing],
+        }
 
 
 def file_candidate(
@@ -212,10 +192,11 @@ def file_candidate(
         created: the time to write; the beginning of 1970 when left out.
 
     Raises:
-        ChonkleError: when the file or the lock cannot be read, or there is no version to publish
-            it under.
+        ChonkleError: when the file or the lock cannot be read, the tag is another version than the
+            codec's, or there is no version to publish it under.
     """
     codec = WasmCodec.from_file(path)
+    _require_own_version(codec, target)
     store = path.absolute().parent.parent
     built = read_lock(store).codecs.get(codec.signature.implementation)
     is_listed = built is not None and built.artifact(codec.kind).sha256 == _sha256(codec)
@@ -230,7 +211,7 @@ def folder_candidates(
     codec_src: Path | None = None,
     created: datetime | None = None,
 ) -> list[Candidate]:
-    """Make candidates of all that a codecs.lock lists.
+    """Make candidates of all files that a codecs.lock lists.
 
     Args:
         folder: a codec store, a codec's folder, or a folder with several of those.
@@ -274,15 +255,15 @@ def folder_candidates(
 def plan(
     candidates: Sequence[Candidate], repositories: Sequence[Repository], *, force: bool
 ) -> list[Plan]:
-    """Look what is there of all candidates, before anything is written.
+    """Compare all candidates with what is published, before anything is written.
 
     Args:
-        candidates: what is to be published.
-        repositories: where each goes.
-        force: whether what is there under the same version may be replaced.
+        candidates: the codecs.
+        repositories: the destination of each.
+        force: whether to replace other files of the same version.
 
     Raises:
-        FetchError: when a repository cannot be asked, or has another file under the same version.
+        FetchError: when a repository cannot be asked, or has another file of the same version.
     """
     plans, conflicts = [], []
     for candidate, repository in zip(candidates, repositories, strict=True):
@@ -300,37 +281,73 @@ def plan(
     return plans
 
 
+@dataclass(frozen=True, slots=True)
+class ReadCodec:
+    """A published codec that was read.
+
+    Attributes:
+        reference: where it is, pinned to its manifest.
+        links: the index that led to it, if one did, and its manifest.
+        wasm: the codec.
+        vectors: all golden vectors that are attached to it.
+    """
+
+    reference: ArtifactReference
+    links: tuple[bytes, ...]
+    wasm: bytes
+    vectors: list[Vector]
+
+
 def read_published(
     reference: ArtifactReference, repository: Repository, *, size_max: int
-) -> tuple[bytes, list[Vector]]:
-    """Read a published codec with all golden vectors that are attached to it.
+) -> Iterator[ReadCodec]:
+    """Read a published codec, or every codec that an index lists.
 
     Args:
-        reference: the codec.
+        reference: the codec or the index.
         repository: where it is.
-        size_max: bytes of the codec to accept at most.
+        size_max: bytes of a codec to accept at most.
 
     Raises:
-        FetchError: when it cannot be read, or is too large.
+        FetchError: when something cannot be read, or is too large.
         BuildError: when a golden vector is malformed.
     """
     what = reference.uri
-    stored = repository.manifest(reference.digest or reference.tag)
-    layer = wasm_layer(parse_manifest(stored.data, what), what)
-    _demand_size(layer, size_max, what)
+    top = repository.manifest(reference.digest or reference.tag)
+    fields = parse_manifest(top.data, what)
+    if not is_index(fields):
+        yield _read_codec(reference, repository, (top,), size_max=size_max)
+        return
+    for entry in dict.fromkeys(codec_entries(fields, _ABIS, what)):
+        manifest = repository.manifest(entry.digest)
+        yield _read_codec(reference, repository, (top, manifest), size_max=size_max)
+
+
+def _read_codec(
+    reference: ArtifactReference,
+    repository: Repository,
+    links: tuple[StoredManifest, ...],
+    *,
+    size_max: int,
+) -> ReadCodec:
+    manifest = links[-1]
+    reference = reference.pinned(manifest.descriptor.digest)
+    what = reference.uri
+    layer = wasm_layer(parse_manifest(manifest.data, what), what)
+    layer.require_size(size_max, what=what)
     wasm = repository.blob(layer)
     vectors = []
-    for found in repository.referrers(stored.descriptor.digest, artifact_type=VECTORS_TYPE):
+    for found in repository.referrers(manifest.descriptor.digest, artifact_type=VECTORS_TYPE):
         referrer = repository.manifest(found.digest)
         for each in _layers(referrer.data, what):
             if each.media_type == VECTORS_TYPE:
-                _demand_size(each, VECTORS_MAX_BYTES, what)
+                each.require_size(VECTORS_MAX_BYTES, what=what)
                 vectors += read_vectors_layer(repository.blob(each), what=what)
-    return wasm, vectors
+    return ReadCodec(reference, tuple(each.data for each in links), wasm, vectors)
 
 
 class _ConflictError(ChonkleError):
-    """Another file has the same version."""
+    """Another file is published under the same version."""
 
 
 def _candidate(
@@ -376,12 +393,12 @@ def _plan(candidate: Candidate, repository: Repository, *, force: bool) -> Plan:
 
 
 def _is_new(reference: ArtifactReference) -> bool:
-    """Tell whether there is no layout yet, which the first artifact makes."""
+    """Tell whether the layout does not exist yet; the first artifact makes it."""
     return isinstance(reference, LayoutReference) and not reference.path.exists()
 
 
 def _wasm_layer_there(repository: Repository, digest: Digest) -> Descriptor | None:
-    """Give the layer of a published codec; None where that is none."""
+    """Return the layer of a published codec; None where something else is published."""
     stored = repository.manifest(digest)
     try:
         return wasm_layer(parse_manifest(stored.data, repository.name), repository.name)
@@ -395,10 +412,18 @@ def _layers(manifest: bytes, what: str) -> Iterator[Descriptor]:
         yield parse_descriptor(layer, what)
 
 
-def _demand_size(blob: Descriptor, size_max: int, what: str) -> None:
-    if blob.size > size_max:
-        raise FetchError(
-            f"{what}: too large", expected=f"at most {size_max} bytes", got=str(blob.size)
+def _require_own_version(codec: WasmCodec, target: Target) -> None:
+    """Refuse a tag that is a version, and not the codec's: readers would take it for one."""
+    version = codec.signature.version
+    if not version or _VERSION.fullmatch(target.tag) is None:
+        return
+    said = target.tag.removeprefix("v").removesuffix("-core")
+    if said != version.replace("+", "_"):
+        raise BuildError(
+            f"{target.reference.uri}: the tag is another version than that of {codec.origin}",
+            expected=f"`{version}`, as its signature says",
+            got=f"`{target.tag}`",
+            hint="leave the tag out, or name one that is no version",
         )
 
 
@@ -419,12 +444,12 @@ def _sha256(codec: WasmCodec) -> str:
 
 
 def blob_progress(sent: Callable[[int], None]) -> Progress:
-    """Turn the progress of one blob after the other into bytes that were dealt with."""
+    """Turn the progress of one blob after the other into numbers of bytes that are done."""
     last = 0
 
     def progress(done: int, total: int) -> None:
         nonlocal last
-        # An upload that begins anew goes back.
+        # An upload that restarts goes back.
         sent(max(done - last, 0))
         last = 0 if done == total else max(done, last)
 

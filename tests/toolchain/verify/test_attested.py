@@ -33,8 +33,9 @@ def checks_of(folder: Path, statement: bytes, demands: Demands | None = None) ->
         subject = codec_artifact(CODEC).write(repository, tag="1")
         layer = Blob(PROVENANCE_TYPE, statement)
         referrer(subject, artifact_type=PROVENANCE_TYPE, layers=[layer]).write(repository)
+        links = (repository.manifest("1").data,)
         found = check_published(
-            LayoutReference(folder, "1"), repository, CODEC.wasm, demands or Demands()
+            LayoutReference(folder, "1"), repository, links, CODEC.wasm, demands or Demands()
         )
     return {each.name: each for each in found}
 

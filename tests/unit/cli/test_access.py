@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from chonkle.cli.access import AccessTo, with_access
+from chonkle.cli.options import resolver_of, resolver_options
 from chonkle.errors import FetchError
 from chonkle.oci.access import RegistryAccess
 from chonkle.oci.model import parse_reference
@@ -92,3 +94,23 @@ def test_certificates_are_of_a_file(tmp_path: Path) -> None:
 def test_a_password_is_a_line() -> None:
     with pytest.raises(FetchError, match="no password on standard input, expected one line"):
         access(*ME, stdin="")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), None),
+        (("--insecure",), replace(USUAL, insecure=True)),
+        (("--ca-file", __file__), replace(USUAL, ca_file=Path(__file__))),
+    ],
+)
+def test_commands_that_read_sources_have_the_options_about_servers(
+    options: tuple[str, ...], expected: RegistryAccess | None
+) -> None:
+    @click.command()
+    @resolver_options
+    def command(**options: Any) -> None:  # noqa: ANN401 - click's
+        assert resolver_of(options).access == expected
+
+    done = CliRunner(env=ENVIRONMENT).invoke(command, options)
+    assert done.exception is None

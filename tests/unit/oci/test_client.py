@@ -1,4 +1,4 @@
-"""Registries on the loopback interface that want to know who asks, and that lie.
+"""Registries on the loopback interface that ask for credentials, and that lie.
 
 Those with names ending in `.test` have TLS, and are other hosts for the client. Most of these tests
 are about what each of them sees of a user's credentials.
@@ -15,14 +15,17 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from chonkle.errors import DigestMismatchError, FetchError
+from chonkle.fetch import Source
+from chonkle.installing import install
 from chonkle.oci.access import RegistryAccess
 from chonkle.oci.address import Address, Host
 from chonkle.oci.authorization import RegistryTransport
-from chonkle.oci.credentials import DockerLogin
+from chonkle.oci.credentials import Login
 from chonkle.oci.model import MANIFEST_TYPE, WASM_CONFIG_TYPE, WASM_LAYER_TYPE, Reference
-from chonkle.oci.places import open_reader
-from chonkle.oci.pull import Pulled, pull_wasm
+from chonkle.oci.places import open_repository
+from chonkle.oci.pull import ArtifactReader, Pulled
 from chonkle.oci.transport import Bounds
+from chonkle.storage.store import CodecStore
 
 pytestmark = pytest.mark.network
 
@@ -82,12 +85,12 @@ def token_server(_: object) -> Told:
 
 def pull_from(reference: Reference, *, size_max: int = 1 << 20, **options: Any) -> Pulled:  # noqa: ANN401 - those of `RegistryAccess`
     access = RegistryAccess(**{"bounds": QUICK, **options})
-    return pull_wasm(
+    with ArtifactReader(
         reference,
-        lambda: open_reader(reference, access=access),
+        lambda: open_repository(reference, access=access),
         kinds=("core", "component"),
-        size_max=size_max,
-    )
+    ) as reader:
+        return reader.pull(size_max=size_max)
 
 
 def pull(server: Any, **options: Any) -> bytes:  # noqa: ANN401 - a server, and those of `pull_from`
@@ -188,9 +191,11 @@ def test_who_may_not_is_told_to_log_in(
     for options in ({}, {"docker_config": tmp_path}):
         with pytest.raises(FetchError) as caught:
             pull(registry, **options)
-        what = f"oci://{registry.host}/codecs/guest:1"
-        who = f"{what}: {tokens.origin}" if challenge == "token" else what
-        words = f"{who}: the server answered 401 Unauthorized; hint: check the name, and log in"
+        what = f"oci://{registry.host}/codecs/guest"
+        asked = f":1: {tokens.origin}" if challenge == "token" else ": manifest 1"
+        words = (
+            f"{what}{asked}: the server answered 401 Unauthorized; hint: check the name, and log in"
+        )
         assert str(caught.value).startswith(words)
     assert capfd.readouterr() == ("", "")
 
@@ -226,7 +231,7 @@ def test_a_registry_may_say_anything(
     registry = serve(wanting(TOKEN, bearer(tokens.origin) if challenge is None else challenge))
     with pytest.raises(FetchError) as caught:
         pull(registry)
-    assert str(caught.value).startswith(f"oci://{registry.host}/codecs/guest:1: ")
+    assert str(caught.value).startswith(f"oci://{registry.host}/codecs/guest:")
     assert words in str(caught.value)
     assert "X-Evil" not in str(registry.seen)
 
@@ -430,7 +435,7 @@ def test_a_bad_configuration_is_said_only_when_it_is_needed(serve: Serve, tmp_pa
     assert pull(serve(content), docker_config=tmp_path) == WASM
     with pytest.raises(FetchError, match=r"guest:1: .*config\.json: malformed JSON"):
         pull(serve(wanting(BASIC, "Basic")), docker_config=tmp_path)
-    assert DockerLogin(tmp_path / "none").credentials(Host("a")) is None
+    assert Login(tmp_path / "none").credentials(Host("a")) is None
 
 
 # What a registry sends
@@ -439,11 +444,17 @@ def test_a_bad_configuration_is_said_only_when_it_is_needed(serve: Serve, tmp_pa
 @pytest.mark.parametrize(
     ("manifest", "blob", "words"),
     [
-        (manifest_of(size=len(WASM) + 1), WASM, "guest:1: wrong size, expected 24 bytes, got 23"),
+        (manifest_of(size=len(WASM) + 1), WASM, ": wrong size, expected 24 bytes, got 23"),
         (manifest_of(size=len(WASM) - 1), WASM, "longer than allowed, expected at most 22 bytes"),
         (manifest_of(size=1 << 40), WASM, "too large"),
         (MANIFEST, WASM[:-1] + b"x", "wrong digest"),
         (MANIFEST, WASM[:-1], "wrong size"),
+        (MANIFEST, WASM + b"\0", "longer than allowed"),
+        (manifest_of(size=-1), WASM, "malformed descriptor"),
+        (manifest_of(digest="../../../etc/passwd"), WASM, "malformed digest"),
+        (b"<html>", WASM, "malformed JSON"),
+        (MANIFEST, {"status": 404}, "the server answered 404"),
+        ({"status": 404}, WASM, "the server answered 404"),
         (MANIFEST, {"body": WASM[:-1], "claimed": len(WASM)}, "the connection broke"),
         (MANIFEST, {"body": WASM, "endless": True}, "longer than allowed"),
         (b" " * (5 << 20), WASM, "longer than allowed"),
@@ -451,13 +462,16 @@ def test_a_bad_configuration_is_said_only_when_it_is_needed(serve: Serve, tmp_pa
     ],
 )
 def test_other_bytes_than_promised_are_refused(
-    serve: Serve, manifest: Told, blob: Told, words: str
+    serve: Serve, tmp_path: Path, manifest: Told, blob: Told, words: str
 ) -> None:
     registry = serve(lambda seen: manifest if "/manifests/" in seen.path else blob)
+    uri = f"oci://{registry.host}/codecs/guest"
+    store, access = CodecStore(tmp_path / "store"), RegistryAccess(bounds=QUICK)
     with pytest.raises(FetchError) as caught:
-        pull(registry)
-    assert str(caught.value).startswith(f"oci://{registry.host}/codecs/guest:1: ")
+        install(Source.parse(f"{uri}:1"), store, access=access, kinds=("core",))
+    assert str(caught.value).startswith(f"{uri}:")
     assert words in str(caught.value)
+    assert not store.root.exists()
 
 
 def test_a_pinned_manifest_may_not_be_another(serve: Serve) -> None:
@@ -471,5 +485,5 @@ def test_a_pinned_manifest_may_not_be_another(serve: Serve) -> None:
     assert (pulled.top, pulled.manifest) == (reference(MANIFEST).digest,) * 2
     assert [data for _, data in pulled.fetched] == [MANIFEST, WASM]
     assert registry.seen[0].path == f"/v2/codecs/guest/manifests/{reference(MANIFEST).digest}"
-    with pytest.raises(DigestMismatchError, match="manifest: wrong digest"):
+    with pytest.raises(DigestMismatchError, match=r"manifest .*: wrong digest"):
         pull_from(reference(MANIFEST + b" "))

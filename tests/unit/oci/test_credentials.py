@@ -8,14 +8,14 @@ import pytest
 
 from chonkle.errors import FetchError
 from chonkle.oci.address import Address, Host
-from chonkle.oci.credentials import Credentials, DockerLogin
+from chonkle.oci.credentials import Credentials, Login
 
 REGISTRY = "registry.example:5000"
 HUB_KEY = "https://index.docker.io/v1/"
 
 
 def find_credentials(registry: str, directory: Path) -> Credentials | None:
-    return DockerLogin(directory).credentials(Address.of_registry(Host.parse(registry)).host)
+    return Login(directory).credentials(Address.of_registry(Host.parse(registry)).host)
 
 
 def encoded(pair: str) -> str:
@@ -96,10 +96,10 @@ def test_docker_hub_has_a_key_of_its_own(tmp_path: Path, registry: str) -> None:
 
 def test_a_configuration_names_hosts(tmp_path: Path) -> None:
     config = {"auths": {"https://a.example/v1/": {}}, "credHelpers": {"b.example:5": "x"}}
-    login = DockerLogin(write(tmp_path, config))
+    login = Login(write(tmp_path, config))
     for host, is_named in (("a.example", True), ("b.example:5", True), ("b.example", False)):
         assert login.names(Host.parse(host)) == is_named
-    assert not DockerLogin(tmp_path / "nowhere").names(Host("a.example"))
+    assert not Login(tmp_path / "nowhere").names(Host("a.example"))
 
 
 @pytest.mark.parametrize("auth", ["*", encoded("me")[:-1], "_w=="])

@@ -13,6 +13,7 @@ import pytest
 
 from chonkle.digest import Digest
 from chonkle.errors import DigestMismatchError, FetchError
+from chonkle.oci.attestation import read_attestations
 from chonkle.oci.layout import LayoutRepository
 from chonkle.oci.model import INDEX_TYPE, MANIFEST_TYPE, WASM_LAYER_TYPE, Descriptor
 
@@ -169,6 +170,30 @@ def test_processes_that_write_at_the_same_time_lose_nothing(path: Path) -> None:
             assert layout.has_blob(Descriptor("text/plain", Digest.sha256(data * 2), len(data) * 2))
 
 
+@pytest.mark.slow
+def test_processes_that_sign_at_the_same_time_lose_no_signature(path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from chonkle.oci.attestation import LAYOUTS, sign\n"
+        "from chonkle.oci.layout import LayoutRepository\n"
+        "from chonkle.oci.private_keys import PrivateKey\n"
+        "with LayoutRepository(Path(sys.argv[1])) as layout:\n"
+        "    for _ in range(8):\n"
+        "        key = PrivateKey.generate('ed25519')\n"
+        "        subject = layout.manifest('1').descriptor\n"
+        "        assert sign(layout, subject, key, layouts=LAYOUTS) == list(LAYOUTS)\n"
+    )
+    with LayoutRepository(path) as layout:
+        for data in (b"{}", WASM):
+            layout.write_blob(data, "text/plain")
+        subject = layout.write_manifest(manifest_of(), MANIFEST_TYPE, tag="1")
+    signers = [subprocess.Popen([sys.executable, "-c", program, str(path)]) for _ in range(3)]
+    assert [signer.wait(timeout=120) for signer in signers] == [0, 0, 0]
+    with LayoutRepository(path) as layout:
+        found = read_attestations(layout, subject.digest).attestations
+    assert [each.layout for each in found] == ["classic"] * 24 + ["bundle"] * 24
+
+
 def test_a_referrer_is_found_by_its_subject(path: Path) -> None:
     with LayoutRepository(path) as layout:
         subject = layout.write_manifest(manifest_of(), MANIFEST_TYPE, tag="1")
@@ -246,7 +271,7 @@ def test_a_manifest_is_found_by_its_digest_although_it_is_not_listed(write: Writ
                     {**described(b"x"), "size": 5 << 20, "annotations": {REF_NAME: "1"}}
                 )
             },
-            "a manifest is too large",
+            "manifest: too large",
         ),
         ({blob(manifest_of()): manifest_of()[:-1] + b" "}, "wrong digest"),
         ({blob(manifest_of()): manifest_of()[:-1]}, "wrong size"),

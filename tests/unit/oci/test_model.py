@@ -48,6 +48,7 @@ def reference(registry: str, repository: str, *more: Any) -> Reference:  # noqa:
         ("127.0.0.1:1/a", reference("127.0.0.1:1", "a")),
         ("[::1]:5000/a", reference("[::1]:5000", "a")),
         ("HOST:5000/a", reference("host:5000", "a")),
+        ("OCI://host/a", reference("host", "a")),
         ("host/a:" + "t" * 128, reference("host", "a", "t" * 128)),
     ],
 )
@@ -192,7 +193,7 @@ def test_a_malformed_reference_to_a_layout_is_refused(text: str) -> None:
         ({"manifests": [LAYER]}, "not an image manifest"),
         ({"layers": LAYER}, "not an image manifest"),
         ({**MANIFEST, "manifests": []}, "a manifest and an index in one document"),
-        ({**MANIFEST, "config": {**LAYER, "size": (4 << 20) + 1}}, "configuration is too large"),
+        ({**MANIFEST, "config": {**LAYER, "size": (4 << 20) + 1}}, "configuration: too large"),
         ({**MANIFEST, "layers": []}, "not a wasm artifact, .* got no layers"),
         ({**MANIFEST, "layers": [LAYER, LAYER]}, "not a wasm artifact"),
         (

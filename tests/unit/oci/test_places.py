@@ -1,6 +1,7 @@
 """Opening repositories: what those of one registry share, and which servers the user allows."""
 
 import base64
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def test_certificates_are_those_of_the_file_whatever_the_variables_say(
         if given is own:
             assert resolve(reference, ca_file=given) is None
             continue
-        with pytest.raises(FetchError, match="certificate is not to be trusted"):
+        with pytest.raises(FetchError, match="certificate cannot be trusted"):
             resolve(reference, ca_file=given)
 
 
@@ -93,7 +94,32 @@ def test_a_server_without_tls_has_to_be_allowed_and_no_other_is_with_it(
     registry.fault = lambda _: {"status": 307, "headers": {"Location": away}}
     with pytest.raises(FetchError, match="an address without TLS"):
         resolve(reference, registry=host, insecure=True)
-    with pytest.raises(FetchError, match=r"certificate is not to be trusted|the connection broke"):
+    with pytest.raises(FetchError, match=r"certificate cannot be trusted|the connection broke"):
         resolve(reference)
     assert len(server.seen) == 2
+    # Where another registry is named, this one is not; where none is, all are.
+    with pytest.raises(FetchError, match=r"certificate cannot be trusted|the connection broke"):
+        resolve(reference, registry="host", insecure=True)
+    registry.fault = lambda _: None
+    assert resolve(reference, insecure=True) is None
+    assert len(server.seen) == 3
     assert other.seen == []
+
+
+@pytest.mark.network
+@pytest.mark.usefixtures("names")
+def test_no_credentials_go_without_tls_to_a_registry_that_is_not_named(
+    serve: Serve,
+    registry: Any,  # noqa: ANN401
+    tmp_path: Path,
+) -> None:
+    registry.fault = lambda _: {"status": 401, "headers": {"WWW-Authenticate": "Basic"}}
+    server = serve(registry)
+    host = f"storage.test:{server.server_port}"
+    auths = {host: {"auth": BASIC.removeprefix("Basic ")}}
+    (tmp_path / "config.json").write_text(json.dumps({"auths": auths}))
+    reference = Reference.parse(f"{host}/a")
+    for named, wanted in (({}, set()), ({"registry": host}, {BASIC})):
+        with pytest.raises(FetchError, match="401"):
+            resolve(reference, insecure=True, docker_config=tmp_path, **named)
+        assert set(server.credentials) == wanted

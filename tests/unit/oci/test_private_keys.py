@@ -80,8 +80,10 @@ def set_text(value: bytes) -> Change:
         pytest.param(set_costs(N=True, r=8, p=1), "costs of scrypt", id="true"),
         pytest.param(set_costs(N=65536.0, r=8, p=1), "costs of scrypt", id="float"),
         pytest.param(set_costs(), "costs of scrypt", id="missing"),
-        pytest.param(set_member("kdf", "name", "md5"), "sealed in a way", id="kdf"),
-        pytest.param(set_member("cipher", "name", None), "sealed in a way", id="cipher"),
+        pytest.param(set_member("kdf", "name", "md5"), "encrypted in an unknown way", id="kdf"),
+        pytest.param(
+            set_member("cipher", "name", None), "encrypted in an unknown way", id="cipher"
+        ),
         pytest.param(set_member("kdf", "salt", 1), "salt: not base64", id="salt"),
         pytest.param(set_member("kdf", "salt", "A" * 4096), "salt: not base64", id="long-salt"),
         pytest.param(set_member("cipher", "nonce", "AAAA"), "cut short", id="nonce"),
@@ -101,10 +103,10 @@ def test_a_hostile_file_costs_nothing(change: Change, words: str, sealed: bytes)
 @pytest.mark.parametrize(
     ("block", "words"),
     [
-        (Pem("EC PRIVATE KEY", b"x"), "not a private key that is read here.*openssl pkcs8"),
+        (Pem("EC PRIVATE KEY", b"x"), "not a supported private key.*openssl pkcs8"),
         (Pem("PRIVATE KEY", b"x"), "malformed private key"),
         (Pem("ENCRYPTED SIGSTORE PRIVATE KEY", b"x"), "malformed JSON"),
-        (Pem("ENCRYPTED SIGSTORE PRIVATE KEY", b"[]"), "sealed in a way"),
+        (Pem("ENCRYPTED SIGSTORE PRIVATE KEY", b"[]"), "encrypted in an unknown way"),
     ],
 )
 def test_what_is_no_key_is_refused(block: Pem, words: str) -> None:

@@ -13,8 +13,8 @@ from chonkle.formats.wasm_binary import Kind
 from chonkle.oci.access import RegistryAccess
 from chonkle.oci.layout import LayoutRepository
 from chonkle.oci.model import INDEX_TYPE, MANIFEST_TYPE, LayoutReference
-from chonkle.oci.places import ArtifactReader, open_reader
-from chonkle.oci.pull import Pulled, pull_wasm
+from chonkle.oci.places import open_repository
+from chonkle.oci.pull import ArtifactReader, Pulled
 from chonkle.storage.kept import KeptFiles
 
 CORE, COMPONENT = b"\0asm a core module", b"\0asm a component"
@@ -62,12 +62,16 @@ def pull(
     reference: LayoutReference,
     *,
     kinds: Sequence[Kind] = BOTH,
-    **options: Any,  # noqa: ANN401 - those of `pull_wasm`
+    size_max: int = 1 << 20,
+    kept: KeptFiles | None = None,
 ) -> Pulled:
-    def open_() -> ArtifactReader:
-        return open_reader(reference, access=RegistryAccess())
-
-    return pull_wasm(reference, open_, **{"kinds": kinds, "size_max": 1 << 20, **options})
+    with ArtifactReader(
+        reference,
+        lambda: open_repository(reference, access=RegistryAccess()),
+        kinds=kinds,
+        kept=kept,
+    ) as reader:
+        return reader.pull(size_max=size_max)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +183,7 @@ def test_what_is_kept_is_not_asked_again(
     for digest in (first.top, first.manifest):
         pinned = reference.pinned(digest)
         assert pull(pinned, kept=kept).fetched == ()
-        assert len(pull(pinned, kept=kept, fetch_anew=True).fetched) in (2, 3)
+        assert len(pull(pinned).fetched) in (2, 3)
     layout.write_blob(b"", "x")
     (tmp_path / "layout").rename(tmp_path / "gone")
     assert pull(reference.pinned(first.top), kept=kept).wasm == CORE

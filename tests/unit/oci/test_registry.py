@@ -172,7 +172,9 @@ def test_a_list_of_referrers_that_another_process_replaced_is_written_again(
             registry.manifests[tag] = theirs
 
     registry.fault = always
-    with pytest.raises(FetchError, match="replaced all the time; hint: let one process"):
+    with pytest.raises(
+        FetchError, match=r"keep replacing the list of referrers of .*; hint: let one process"
+    ):
         image(text="third").write(repository)
 
 
@@ -320,15 +322,15 @@ DENIED = b'{"errors": [{"code": "DENIED", "message": "not\\u001b[31m you"}]}'
         ),
         (on("PATCH", "uploads", {"status": 0}), "the connection broke", 10),
         (on("PATCH", "uploads", {"status": 413}), "answered 413", 3),
-        (on("PATCH", "uploads", {"status": 416}), "counts other bytes", 12),
+        (on("PATCH", "uploads", {"status": 416}), "has another number of bytes", 12),
         (
             on("PATCH", "uploads", {"status": 202, "headers": {"Range": "0-99999"}}),
-            "counts other bytes than were sent, expected 4096 bytes, got 100000 bytes",
+            "has another number of bytes than was sent, expected 4096 bytes, got 100000 bytes",
             3,
         ),
         (
             on("PATCH", "uploads", {"status": 202, "headers": {"Range": "0-5"}}),
-            "counts other bytes than were sent",
+            "has another number of bytes than was sent",
             7,
         ),
         (
@@ -427,7 +429,7 @@ def test_another_manifest_than_promised_is_refused(
     headers = {"Content-Type": MANIFEST_TYPE, "Docker-Content-Digest": OTHER}
     registry.fault = on(method, "manifests", {"body": plain(), "headers": headers})
     read = repository.resolve if method == "HEAD" else repository.manifest
-    with pytest.raises(DigestMismatchError, match="manifest: wrong digest"):
+    with pytest.raises(DigestMismatchError, match=r"manifest .*: wrong digest"):
         read(Digest.sha256(plain()))
 
 

@@ -414,5 +414,5 @@ def test_certificates_are_those_of_the_usual_variables(
 @pytest.mark.usefixtures("names")
 def test_another_name_is_not_trusted(serve: Serve) -> None:
     server = serve(lambda _: b"x", "registry.test")
-    with pytest.raises(FetchError, match="certificate is not to be trusted"):
+    with pytest.raises(FetchError, match="certificate cannot be trusted"):
         download(f"https://127.0.0.1:{server.server_port}/a", size_max=4)

@@ -1,9 +1,12 @@
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from chonkle.digest import Digest
 from chonkle.errors import StoreError
+from chonkle.storage import kept as kept_module
 from chonkle.storage.kept import KeptFiles
 
 DATA = b"any\nbytes\n" * 3
@@ -47,6 +50,28 @@ def test_an_origin_is_remembered(kept: KeptFiles) -> None:
     (note,) = (kept.root / "origins").iterdir()
     note.write_bytes(b"\xff")
     assert kept.origin(digest) == ""
+
+
+def test_the_least_recently_used_copies_are_removed(
+    kept: KeptFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_module, "_FILES_MAX", 3)
+    copies = {Digest.blake3(data): data for data in (b"a", b"b", b"c", b"d", b"e")}
+    first, second, *others = copies
+    for age_days, digest in zip((40, 30, 20), copies, strict=False):
+        kept.keep(digest, copies[digest])
+        then = time.time() - age_days * 86400
+        os.utime(kept.root / "blake3" / digest.hex, (then, then))
+    # A use makes a copy new again.
+    assert kept.find(first, size_max=1) == b"a"
+    for digest in others[1:]:
+        kept.keep(digest, copies[digest])
+    left = {digest for digest in copies if kept.find(digest, size_max=1) is not None}
+    assert left == {first, *others[1:]}
+    assert second not in left
+    # Copies of another kind are counted by themselves.
+    kept.keep(Digest.sha256(b"a"), b"a")
+    assert len(list((kept.root / "blake3").iterdir())) == 3
 
 
 def test_what_cannot_be_written_is_said(kept: KeptFiles) -> None:

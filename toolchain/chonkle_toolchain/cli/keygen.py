@@ -1,15 +1,18 @@
 """`chonkle keygen`: a pair of keys to sign codecs with."""
 
+import os
 from pathlib import Path
 
 import click
 
 from chonkle.cli.output import print_json, print_lines
 from chonkle.errors import AttestationError, explained
-from chonkle.storage.files import PUBLIC_FILE, write_atomic
+from chonkle.storage.files import write_atomic
 from chonkle_toolchain.cli import options
 from chonkle_toolchain.cli.passwords import key_password, key_password_stdin
 
+# Not writable for others, whatever the process's mask: they could replace the key.
+_PUBLIC_MODE = 0o644
 _ALGORITHMS = ("ecdsa-p256", "ed25519")
 
 
@@ -42,21 +45,21 @@ def keygen(output_prefix: Path, algorithm: str, *, key_password_stdin: bool, as_
       chonkle keygen
       chonkle keygen --output-prefix release --algorithm ed25519
     """
-    # Late: the extra may be missing, which concerns no other command.
+    # Late: the extra may be missing.
     from chonkle.oci.private_keys import PrivateKey  # noqa: PLC0415
 
     secret, public = (
         output_prefix.with_name(f"{output_prefix.name}.{ending}") for ending in ("key", "pub")
     )
     for path in (secret, public):
-        if path.exists():
+        if os.path.lexists(path):  # also a link that leads nowhere
             raise AttestationError(
                 f"{path} is there already", hint="remove it, or name another --output-prefix"
             )
     password = key_password(from_stdin=key_password_stdin, is_new=True)
     key = PrivateKey.generate("ed25519" if algorithm == "ed25519" else "ecdsa-p256")
     try:
-        write_atomic(public, key.public.to_pem(), mode=PUBLIC_FILE)
+        write_atomic(public, key.public.to_pem(), mode=_PUBLIC_MODE)
         try:
             write_atomic(secret, key.to_pem(password))
         except BaseException:

@@ -1,4 +1,4 @@
-"""Passwords of private keys: asked for without echo, or from where a program puts them."""
+"""Passwords of private keys: asked for without echo, or from the environment or standard input."""
 
 import os
 import sys
@@ -21,25 +21,25 @@ def key_password(*, from_stdin: bool, is_new: bool = False) -> bytes:
     """Get the password of a private key.
 
     Args:
-        from_stdin: whether the user said that it is there.
-        is_new: whether it is to be chosen. Then it is asked for twice and must not be empty; a key
+        from_stdin: whether to read it from standard input.
+        is_new: whether it is for a new key: then it is asked for twice and must not be empty. A key
             of cosign may have an empty one.
 
     Raises:
-        AttestationError: when there is no password to be had, or that of a new key is empty.
+        AttestationError: when there is no password, or that of a new key is empty.
     """
     password, where = _find(from_stdin=from_stdin, is_new=is_new)
     if is_new and not password.strip():
         raise AttestationError(
             f"an empty password for the new key, from {where}",
             expected="a password with a character that is not white space",
-            hint="anybody who reads the file of a key with an empty password can sign with it",
+            hint="every reader of the file could sign with a key that has an empty password",
         )
     return password
 
 
 def _find(*, from_stdin: bool, is_new: bool) -> tuple[bytes, str]:
-    """Give the password, and where it is from in words."""
+    """Return the password, and where it is from in words."""
     if from_stdin:
         line = sys.stdin.readline()
         if not line:

@@ -32,17 +32,7 @@ _EPOCH_MAX = 253402300799
 @click.command(short_help="Publish codecs to a registry.")
 @click.argument("place", type=click.Path(exists=True, path_type=Path), metavar="FILE|DIR")
 @click.argument("target", metavar="TARGET")
-@click.option("--vectors", type=options.FOLDER, help="Golden vectors for FILE.")
-@click.option(
-    "--codec-src", type=options.FOLDER, help="For DIR: codecs' folders, with golden vectors."
-)
-@click.option(
-    "--allow-import",
-    "allowed_imports",
-    multiple=True,
-    metavar="NAME",
-    help="Let codecs import this; NAME may have `*` in it. Repeatable.",
-)
+@options.place_options
 @click.option("--no-verify", is_flag=True, help="Publish without the checks of `chonkle verify`.")
 @click.option("--force", is_flag=True, help="Replace another file of the same version.")
 @click.option("--dry-run", is_flag=True, help="Say what would be published, and send nothing.")
@@ -76,15 +66,12 @@ def publish(
       chonkle publish codec.wasm oci://registry.example/codecs/mine:1.0.0 --vectors vectors
       chonkle publish codec oci://registry.example/codecs --codec-src codec-src --dry-run
     """
+    options.check_place(place, vectors, codec_src)
     where = Target.parse(target)
     created = _source_date()
     if place.is_file():
-        if codec_src is not None:
-            raise click.UsageError("--codec-src is for a folder; a file has --vectors")
         candidates = [file_candidate(place, where, vectors=vectors, created=created)]
     else:
-        if vectors is not None:
-            raise click.UsageError("--vectors is for a file; a folder has --codec-src")
         candidates = folder_candidates(place, where, codec_src=codec_src, created=created)
     if not no_verify:
         _demand_verified(place, vectors, codec_src, allowed_imports)
@@ -94,24 +81,24 @@ def publish(
         if not dry_run:
             _carry_out(plans, candidates)
     if as_json:
-        print_json([{**each.published.to_json(), "dry_run": dry_run} for each in plans])
+        print_json([{**each.to_json(), "dry_run": dry_run} for each in plans])
     else:
         for each in plans:
             state = f"{each.state:<{_STATE_WIDTH}}"
-            print_lines(f"{'dry run: ' if dry_run else ''}{state}  {each.published.reference.uri}")
+            print_lines(f"{'dry run: ' if dry_run else ''}{state}  {each.reference.uri}")
 
 
 def _carry_out(plans: list[Plan], candidates: list[Candidate]) -> None:
-    """Publish, with a bar where somebody watches."""
+    """Publish, with a progress bar on a terminal."""
     total = sum(each.size_bytes for each in candidates)
-    is_watched = sys.stderr is not None and sys.stderr.isatty()
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()
     with click.progressbar(
-        length=total, label="publishing", file=sys.stderr, hidden=not is_watched
+        length=total, label="publishing", file=sys.stderr, hidden=not is_terminal
     ) as bar:
         for each in plans:
             before = bar.pos
             each.carry_out(progress=blob_progress(bar.update))
-            # What was there already, and manifests.
+            # Manifests, and blobs that were there already.
             bar.update(before + each.candidate.size_bytes - bar.pos)
 
 

@@ -1,4 +1,4 @@
-"""`chonkle sign`: say that a codec is yours."""
+"""`chonkle sign`: attest a codec with a key."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -82,7 +82,7 @@ def sign(
       chonkle sign oci-layout://codecs:1.0.0 --key release.key --identity registry.example/codecs
       chonkle sign codec.wasm --key release.key
     """
-    # Late: the extra may be missing, which concerns no other command.
+    # Late: the extra may be missing.
     from chonkle.oci.private_keys import PrivateKey  # noqa: PLC0415
 
     private = PrivateKey.from_file(
@@ -114,12 +114,12 @@ def sign(
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What a signature is of, and what was written.
+    """The result of signing.
 
     Attributes:
         subject: the pinned artifact, or the file.
-        digest: what was signed.
-        written: the layouts, or the file with the attestation; nothing where that was there.
+        digest: the digest that was signed.
+        written: the layouts, or the file of the attestation; nothing if it was there already.
     """
 
     subject: str
@@ -135,18 +135,18 @@ def sign_published(
     identity: str | None,
     access_to: AccessTo,
 ) -> Signed:
-    """Sign what is in a registry or an image layout.
+    """Sign an artifact in a registry or an image layout.
 
     Args:
         uri: the artifact.
         key: the key.
         layouts: how to store the attestation.
-        identity: the repository that readers shall find it in; the registry's own when left out.
-        access_to: says how a registry may be asked.
+        identity: the repository that readers shall find it in; the artifact's own when left out.
+        access_to: gives how a registry may be asked.
 
     Raises:
         FetchError: when there is no such artifact, or the repository refuses.
-        AttestationError: when something else is where attestations go.
+        AttestationError: when the tag of the classic layout holds something else.
     """
     reference = parse_reference(uri)
     if identity is None:
@@ -160,15 +160,11 @@ def sign_published(
 
 
 def sign_beside(path: Path, key: "PrivateKey") -> Signed:
-    """Sign a codec or a pipeline in a file; the attestation goes into a file beside it.
-
-    Args:
-        path: the file.
-        key: the key.
+    """Sign the file of a codec or a pipeline; the attestation goes into a file beside it.
 
     Raises:
-        AttestationError: when the file cannot be read, is neither of the two, or the attestation of
-            another is there.
+        AttestationError: when the file cannot be read, is neither of the two, or has an attestation
+            of another key or file.
     """
     beside = path.with_name(path.name + attestation.BUNDLE_SUFFIX)
     try:
@@ -185,10 +181,10 @@ def sign_beside(path: Path, key: "PrivateKey") -> Signed:
 
 
 def _require_codec(path: Path, data: bytes) -> None:
-    """Require that a file is what a policy asks a signature of: a codec, or a pipeline.
+    """Require that a file is a codec or a pipeline.
 
-    The signature is over the bytes alone. Over a document of another format, it could be passed off
-    as a signature in that format.
+    The signature is over the bytes alone: that of a file in another format could be used as a
+    signature in that format.
     """
     try:
         if data.lstrip().startswith(b"{"):
@@ -204,7 +200,7 @@ def _require_codec(path: Path, data: bytes) -> None:
 
 
 def _require_own(path: Path, data: bytes, key: "PrivateKey") -> None:
-    """Require that what is beside a file is this key's attestation of it."""
+    """Require that the attestation beside a file is of this key and this file."""
     found = find_beside(path)
     reason = "; ".join(found.problems)
     for each in found.attestations:

@@ -1,7 +1,7 @@
 """`chonkle verify`: the checks of CI, on built files."""
 
 import sys
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +22,7 @@ from chonkle_toolchain.verify.attested import Demands, check_file, check_publish
 @click.argument(
     "place", type=options.PathOrReference(), default=".", metavar="[FILE|DIR|REFERENCE]"
 )
-@click.option("--vectors", type=options.FOLDER, help="Golden vectors for FILE.")
-@click.option(
-    "--codec-src", type=options.FOLDER, help="For DIR: codecs' folders, with golden vectors."
-)
-@click.option(
-    "--allow-import",
-    "allowed_imports",
-    multiple=True,
-    metavar="NAME",
-    help="Let codecs import this; NAME may have `*` in it. Repeatable.",
-)
+@options.place_options
 @compile_options
 @click.option(
     "--key",
@@ -64,7 +54,7 @@ def verify(
     """Check what is built: FILE, the codec in the folder DIR, or all in a codec store DIR.
 
     A REFERENCE is a published codec, oci://HOST/REPOSITORY[:TAG] or oci-layout://PATH[:TAG]. It is
-    fetched with the golden vectors that are attached to it.
+    fetched with the golden vectors that are attached to it. Of an index, every codec is checked.
 
     Nothing is built, and no compiler is needed. Each file must be a codec that does what its
     signature says, whatever it is given, and does the same as its other form; and it must be the
@@ -80,7 +70,9 @@ def verify(
       chonkle verify codec --codec-src codec-src --json
       chonkle verify oci://registry.example/codecs/zlib-rs:1.0.0 --key release.pub
     """
-    _check_usage(place, vectors, codec_src, with_demands=bool(keys) or policy is not None)
+    options.check_place(place, vectors, codec_src)
+    if (keys or policy is not None) and isinstance(place, Path) and not place.is_file():
+        raise click.UsageError("--key and --policy are for a file, or what is published")
     demands = Demands.read(keys, policy)
     listed = options.JsonList()
     compile_limits = compile_limits_of(compiling)
@@ -92,8 +84,10 @@ def verify(
             print_lines(*report.lines())
 
     if isinstance(place, str):
-        reports = [_verify_published(place, access_to, allowed_imports, demands, compile_limits)]
-        show(reports[0])
+        reports = []
+        for report in _verify_published(place, access_to, allowed_imports, demands, compile_limits):
+            reports.append(report)
+            show(report)
     elif place.is_file():
         cases = read_vector_files(vectors) if vectors is not None else []
         found = verify_file(
@@ -124,39 +118,23 @@ def _verify_published(
     allowed_imports: tuple[str, ...],
     demands: Demands,
     compile_limits: CompileLimits,
-) -> Report:
-    # What speaks to registries takes a quarter of a second to import, which files do not need.
+) -> Iterator[Report]:
+    # Late: a registry client takes a quarter of a second to import.
     from chonkle.oci.model import parse_reference  # noqa: PLC0415
     from chonkle.oci.places import opened  # noqa: PLC0415
     from chonkle_toolchain.publish import read_published  # noqa: PLC0415
 
     reference = parse_reference(uri)
     with opened([reference], access=access_to(reference)) as (repository,):
-        # A tag may move between reading the codec and reading what is attested of it.
-        stored = repository.manifest(reference.digest or reference.tag)
-        reference = replace(reference, digest=stored.descriptor.digest)
-        wasm, cases = read_published(reference, repository, size_max=SIZE_MAX_BYTES)
-        attested = check_published(reference, repository, wasm, demands)
-    found = verify_wasm(
-        wasm,
-        file=uri,
-        vectors=cases,
-        allowed_imports=allowed_imports,
-        compile_limits=compile_limits,
-    )
-    return found.with_checks(attested)
-
-
-def _check_usage(
-    place: Path | str, vectors: Path | None, codec_src: Path | None, *, with_demands: bool
-) -> None:
-    """Refuse options that would do nothing."""
-    is_folder = isinstance(place, Path) and not place.is_file()
-    if isinstance(place, str) and (vectors is not None or codec_src is not None):
-        raise click.UsageError("a published codec has golden vectors attached to it")
-    if codec_src is not None and not is_folder:
-        raise click.UsageError("--codec-src is for a folder; a file has --vectors")
-    if vectors is not None and is_folder:
-        raise click.UsageError("--vectors is for a file; a folder has --codec-src")
-    if with_demands and is_folder:
-        raise click.UsageError("--key and --policy are for a file, or what is published")
+        for codec in read_published(reference, repository, size_max=SIZE_MAX_BYTES):
+            attested = check_published(
+                codec.reference, repository, codec.links, codec.wasm, demands
+            )
+            found = verify_wasm(
+                codec.wasm,
+                file=uri if len(codec.links) == 1 else codec.reference.uri,
+                vectors=codec.vectors,
+                allowed_imports=allowed_imports,
+                compile_limits=compile_limits,
+            )
+            yield found.with_checks(attested)

@@ -1,7 +1,6 @@
-"""Checks of who made a codec, and of what it was made: attestations, a policy, provenance.
+"""Checks of a codec's origin: attestations, a policy, provenance.
 
-They stand beside the checks of what a codec does. Everything but a file's own attestation is read
-from the repository that the codec is in.
+All but the attestation beside a file is read from the repository that the codec is in.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,11 +31,11 @@ _REFERRERS_MAX = 64
 
 @dataclass(frozen=True, slots=True)
 class Demands:
-    """What is demanded of those who made a codec.
+    """What a codec's origin must be.
 
     Attributes:
-        keys: public keys, of which one must have signed it, by the names of their files.
-        policy: must allow it.
+        keys: public keys by the names of their files; one of them must have signed the codec.
+        policy: must allow the codec.
     """
 
     keys: Mapping[str, "PublicKey"] = field(default_factory=dict)
@@ -76,21 +75,25 @@ def check_file(path: Path, demands: Demands) -> tuple[Check, ...]:
 
 
 def check_published(
-    reference: ArtifactReference, repository: Repository, data: bytes, demands: Demands
+    reference: ArtifactReference,
+    repository: Repository,
+    links: tuple[bytes, ...],
+    data: bytes,
+    demands: Demands,
 ) -> tuple[Check, ...]:
     """Check what is attested of a published codec.
 
     Args:
         reference: the codec.
         repository: where it is.
+        links: the index that led to it, if one did, and its manifest.
         data: its bytes.
         demands: what is demanded.
 
     Raises:
         FetchError: when the repository cannot be asked.
     """
-    wanted = reference.digest or reference.tag
-    evidence = evidence_in(repository, wanted, data, place=place_of(reference.uri))
+    evidence = evidence_in(repository, links, place=place_of(reference.uri))
     provenance = partial(_check_provenance, repository, evidence, data)
     return (
         *_checks(evidence, data, demands, origin="source", name=reference.uri),
@@ -139,7 +142,7 @@ def _check_attestation(evidence: Evidence, data: bytes, demands: Demands) -> str
 
 
 def _check_provenance(repository: Repository, evidence: Evidence, data: bytes) -> str:
-    """Demand that statements of provenance are about this file, and agree with it."""
+    """Require that statements of provenance are about this file, and agree with it."""
     builds = []
     for link in evidence.links:
         subject = Digest.sha256(link)
@@ -190,7 +193,7 @@ def _builds_in(
 def _check_build(
     entries: dict[str, object], dependencies: list[object], data: bytes, what: str
 ) -> None:
-    """Demand that the entry of a lock agrees with itself, with its sources and with the file."""
+    """Require that the entry of codecs.lock agrees with its sources and with the file."""
     signature = read_signature(data, what=what)
     name = signature.implementation
     try:
