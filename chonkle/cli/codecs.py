@@ -97,10 +97,10 @@ def _document(found: Resolution) -> dict[str, object]:
 
 
 def _bad_document(codec_id: str, bad: BadFile) -> dict[str, object]:
-    unknown = ("implementation", "version", "backend", "origin", "size_bytes", "digest")
+    fields = ("implementation", "version", "backend", "origin", "path", "size_bytes", "digest")
     return {
         "codec_id": codec_id,
-        **dict.fromkeys((*unknown, "signature")),
+        **dict.fromkeys((*fields, "signature")),
         "path": str(bad.path),
         "problem": str(bad.failure),
     }
