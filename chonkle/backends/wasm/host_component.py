@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -32,7 +33,7 @@ class HostComponentCodec(GuestCodec):
     def __init__(self, component: wasm_component.Component, setup: GuestSetup) -> None:
         answers = _answers(component, setup.engine.wasmtime)
         start = partial(_Instance, component=component, answers=answers)
-        super().__init__(start, "component", setup)
+        super().__init__(start, "component", replace(setup, open_trampoline=None))
 
     def memory_bytes(self) -> None:
         """Give None: wasmtime's package does not tell."""

@@ -30,7 +30,7 @@ def open_component(
     open_runtime: OpenRuntime,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[OpenComponent]:
-    calls_without = 0 if request.param == "trampoline" else sys.maxsize
+    calls_without = sys.maxsize if request.param == "flattened" else 0
     monkeypatch.setattr(
         "chonkle.backends.wasm.guest_codec._CALLS_WITHOUT_TRAMPOLINE", calls_without
     )
