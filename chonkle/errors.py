@@ -51,18 +51,18 @@ def without_secrets(text: str) -> str:
     return _URL.sub(lambda url: f"{url[1]}{url[2]}{'?...' if url[3] else ''}", text)
 
 
-def explained(failure: OSError) -> str:
+def os_error_text(failure: OSError) -> str:
     """Write an error of the system without its number: `<path>: <reason>`."""
     if failure.strerror is None:
         return str(failure)
     return f"{failure.filename}: {failure.strerror}" if failure.filename else failure.strerror
 
 
-def offer(names: Collection[str]) -> str:
+def list_choices(names: Collection[str]) -> str:
     """List the names that exist, for a message about one that does not."""
-    shown = ", ".join(f"`{name}`" for name in islice(names, _NAMES_MAX))
+    displayed = ", ".join(f"`{name}`" for name in islice(names, _NAMES_MAX))
     more = f" and {len(names) - _NAMES_MAX} more" if len(names) > _NAMES_MAX else ""
-    return f"there is {shown}{more}" if names else "there is none"
+    return f"there is {displayed}{more}" if names else "there is none"
 
 
 def suggest(name: str, names: Iterable[str], *, otherwise: str = "") -> str:

@@ -16,11 +16,11 @@ from chonkle.errors import (
     CodecTrap,
     LimitExceeded,
     PipelineError,
-    offer,
+    list_choices,
 )
 from chonkle.formats.portmap import Buffer, is_data
 from chonkle.formats.signature import Port
-from chonkle.formats.values import check_scalar, encode_scalar, is_value, shown
+from chonkle.formats.values import check_scalar, encode_scalar, format_value, is_value
 
 
 class Prepared(Protocol):
@@ -60,24 +60,26 @@ def run(prepared: Prepared, inputs: Mapping[str, object]) -> dict[str, bytes]:
     try:
         for index, (step, codec) in enumerate(zip(plan.steps, prepared.codecs, strict=True)):
             port_map = {
-                port: value for port, slot in step.takes if (value := values[slot]) is not None
+                port: value
+                for port, slot in step.input_ports
+                if (value := values[slot]) is not None
             }
             ports: Mapping[str, Buffer]
             try:
-                if step.is_handed_out:
+                if step.is_final_output:
                     ports = codec.call(plan.direction, port_map)
                 else:
                     results[index] = result = codec.call_borrowed(plan.direction, port_map)
                     ports = result.ports
             except (CodecError, CodecTrap, LimitExceeded) as failure:
                 raise failure.within(f"step `{step.path}`") from failure.__cause__
-            for port, slot in step.gives:
+            for port, slot in step.output_ports:
                 if port in ports:
                     values[slot] = ports[port]
                 else:
                     _allow_missing(codec, plan, step, port)
-            if step.closes:
-                _close(results, plan.steps, step.closes)
+            if step.frees_after:
+                _close(results, plan.steps, step.frees_after)
         outputs = {
             name: bytes(value)
             for name, slot in plan.outputs.items()
@@ -97,7 +99,7 @@ def run(prepared: Prepared, inputs: Mapping[str, object]) -> dict[str, bytes]:
 def _allow_missing(codec: Codec, plan: Plan, step: PlannedStep, port: str) -> None:
     """Require that a port that a codec left out is optional."""
     signature = codec.signature()
-    if signature.gives(plan.direction)[port].required:
+    if signature.output_ports(plan.direction)[port].required:
         raise CodecTrap(
             f"step `{step.path}`: codec `{signature.codec_id}` ({signature.label}), "
             f"{plan.direction}: did not return its port `{port}`"
@@ -132,7 +134,7 @@ def _bind(plan: Plan, inputs: Mapping[str, object], values: list[Buffer | None])
             problems.append(f"input `{name}` is missing")
     if known != len(inputs):
         problems.extend(
-            f"unknown input `{name}`, {offer(plan.inputs)}"
+            f"unknown input `{name}`, {list_choices(plan.inputs)}"
             for name in inputs
             if name not in plan.inputs and name not in plan.unused_inputs
         )
@@ -162,7 +164,7 @@ def _as_buffer(value: object, port: Port, name: str) -> Buffer:
             raise PipelineError(
                 f"{what}: Python objects or addresses, which have no bytes of their own",
                 expected="numbers or text",
-                got=f"elements of the format {shown(view.format)}",
+                got=f"elements of the format {format_value(view.format)}",
             )
         if not view.c_contiguous:
             raise PipelineError(f"{what}: not contiguous", hint="pass a contiguous copy")
@@ -176,5 +178,7 @@ def _as_buffer(value: object, port: Port, name: str) -> Buffer:
     value = value.tolist() if hasattr(value, "tolist") else value
     value = list(value) if isinstance(value, tuple) else value
     if not is_value(value, port.type):
-        raise PipelineError(f"{what}: wrong type", expected=f"`{port.type}`", got=shown(value))
+        raise PipelineError(
+            f"{what}: wrong type", expected=f"`{port.type}`", got=format_value(value)
+        )
     return encode_scalar(value)

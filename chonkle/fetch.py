@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from chonkle.digest import Digest
 from chonkle.errors import DigestMismatchError, FetchError
-from chonkle.formats.values import shown
+from chonkle.formats.values import format_value
 from chonkle.formats.wasm_binary import SIZE_MAX_BYTES, Kind
 from chonkle.oci.access import RegistryAccess
 from chonkle.storage.files import read_file
@@ -95,7 +95,7 @@ class Source:
         scheme = uri.partition("://")[0].lower() if "://" in uri else ""
         if scheme not in _SCHEMES:
             raise FetchError(
-                f"source {shown(text)}: not a scheme that chonkle fetches from",
+                f"source {format_value(text)}: not a scheme that chonkle fetches from",
                 expected="file://, https://, oci:// or oci-layout://",
                 hint="http:// is refused: anyone on the network could replace the codec"
                 if scheme == "http"
@@ -112,20 +112,20 @@ class Source:
             )
         if _has_dots(uri):
             raise FetchError(
-                f"source {shown(text)}: `.` or `..` as a part of its path",
+                f"source {format_value(text)}: `.` or `..` as a part of its path",
                 hint="write the path without it: a server and a policy could read it differently",
             )
         pin = None
         if has_fragment:
             if scheme in _ARTIFACTS or not fragment.startswith(_PIN):
                 raise FetchError(
-                    f"source {shown(text)}: malformed pin",
+                    f"source {format_value(text)}: malformed pin",
                     expected="`#blake3=<hex>`, or `@sha256:<hex>` behind oci:// and oci-layout://",
                 )
             try:
                 pin = Digest.parse(f"blake3:{fragment.removeprefix(_PIN)}")
             except DigestMismatchError as failure:
-                raise failure.within(f"source {shown(text)}") from None
+                raise failure.within(f"source {format_value(text)}") from None
         is_pinned = pin is not None or (scheme in _ARTIFACTS and "@sha256:" in uri)
         return cls(uri, scheme, pin, is_pinned)
 

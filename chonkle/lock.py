@@ -29,7 +29,7 @@ from typing import Any
 from chonkle.digest import Digest
 from chonkle.errors import ChonkleError, FetchError, LockError
 from chonkle.fetch import Source
-from chonkle.formats.values import shown
+from chonkle.formats.values import format_value
 from chonkle.names import version_key
 from chonkle.storage.files import read_file
 
@@ -120,21 +120,21 @@ class Locked:
             each.name for each in fields(LockKey)
         }
         if not isinstance(table, dict) or not table.keys() <= known:
-            raise LockError("not a codec of a lock", got=shown(table))
+            raise LockError("not a codec of a lock", got=format_value(table))
         values: dict[str, Any] = {name: table.get(name, "") for name in known - {"backends"}}
         backends = table.get("backends", [])
         if not all(isinstance(value, str) for value in values.values()) or not (
             isinstance(backends, list) and all(isinstance(each, str) for each in backends)
         ):
-            raise LockError("a field is not text", got=shown(table))
+            raise LockError("a field is not text", got=format_value(table))
         key = LockKey(values.pop("codec_id"), tuple(backends), values.pop("requested"))
         text = values.pop("digest")
         digest = Digest.parse(text) if text else None
         found = cls(key=key, digest=digest, **values)
         if not key.codec_id or found.backend not in _KINDS:
-            raise LockError("no codec id, or no such backend", got=shown(table))
+            raise LockError("no codec id, or no such backend", got=format_value(table))
         if (found.backend == "native") != (digest is None):
-            raise LockError("a digest for all but native codecs", got=shown(table))
+            raise LockError("a digest for all but native codecs", got=format_value(table))
         if digest is not None and digest.algorithm != "blake3":
             raise LockError("the digest of a file is one of BLAKE3", got=f"`{digest}`")
         found.require_allowed()
@@ -155,7 +155,8 @@ class Locked:
             )
         if self.backend == "native" and self.source:
             raise LockError(
-                f"codec `{self.key.codec_id}`: a native codec with a source", got=shown(self.source)
+                f"codec `{self.key.codec_id}`: a native codec with a source",
+                got=format_value(self.source),
             )
         try:
             self._require_pin()
@@ -167,7 +168,7 @@ class Locked:
         what = f"codec `{self.key.codec_id}`"
         pin = _pin(self.source) if self.source else None
         if self.source and pin is None:
-            raise LockError(f"{what}: a source without a pin", got=shown(self.source))
+            raise LockError(f"{what}: a source without a pin", got=format_value(self.source))
         if pin is not None and pin.algorithm == "blake3" and pin != self.digest:
             raise LockError(
                 f"{what}: a source of another file", expected=f"`{self.digest}`", got=f"`{pin}`"
@@ -180,7 +181,7 @@ class Locked:
             raise LockError(
                 f"{what}: not what its pipeline pins",
                 expected=f"`{wanted}`",
-                got=f"source {shown(self.source)}",
+                got=f"source {format_value(self.source)}",
             )
 
 
@@ -245,7 +246,7 @@ class Lock:
             raise LockError(
                 f"{what}: a lock of another version",
                 expected=f"`version = {_VERSION}`",
-                got=shown(found),
+                got=format_value(found),
                 hint=_REPLACE,
             )
         tables = document.get("codec", [])

@@ -12,13 +12,13 @@ from chonkle import executor
 from chonkle.backends.base import Codec, Limits
 from chonkle.closing import Closing
 from chonkle.dag.graph import Pipeline, Step
-from chonkle.dag.plan import LEVELS_MAX, Composite, Plan, make_composite, make_plan
+from chonkle.dag.plan import LEVELS_MAX, Plan, ResolvedPipeline, make_plan, resolve_pipeline
 from chonkle.dag.sidecar import is_sidecar, sidecar_pipeline
 from chonkle.errors import ChonkleError, LockError, PipelineError
 from chonkle.fetch import Source
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.signature import Direction, Signature
-from chonkle.formats.values import shown
+from chonkle.formats.values import format_value
 from chonkle.lock import Lock, Locked, LockKey
 from chonkle.resolver import PipelineResolution, Resolution, Resolver, answer_of
 from chonkle.runtime import Runtime, default_runtime
@@ -36,7 +36,7 @@ class PreparedPipeline(Closing):
 
     Attributes:
         plan: the calls that a run makes.
-        composite: the pipeline with what each of its steps is; its signature is the pipeline's.
+        resolved: the pipeline with what each of its steps is; its signature is the pipeline's.
         resolutions: what was picked for each step of the plan, by its path.
         runtime: the runtime that holds the codecs.
         limits: what one call of a codec may take.
@@ -46,14 +46,14 @@ class PreparedPipeline(Closing):
         self,
         plan: Plan,
         *,
-        composite: Composite,
+        resolved: ResolvedPipeline,
         resolutions: Mapping[str, Resolution],
         runtime: Runtime,
         limits: Limits,
     ) -> None:
         """Open the codecs of a plan; `prepare` makes the arguments."""
         self.plan = plan
-        self.composite = composite
+        self.resolved = resolved
         self.resolutions = resolutions
         self.runtime = runtime
         self.limits = limits
@@ -67,7 +67,7 @@ class PreparedPipeline(Closing):
     @property
     def signature(self) -> Signature:
         """The pipeline's ports, as those of any codec."""
-        return self.composite.signature
+        return self.resolved.signature
 
     @property
     def codecs(self) -> list[Codec]:
@@ -144,7 +144,9 @@ def prepare(
         ChonkleError: a codec cannot be fetched, read or compiled.
     """
     if direction not in ("encode", "decode", None):
-        raise PipelineError("bad direction", expected="`encode` or `decode`", got=shown(direction))
+        raise PipelineError(
+            "bad direction", expected="`encode` or `decode`", got=format_value(direction)
+        )
     runtime = runtime or default_runtime()
     resolver = runtime.complete(resolver)
     if lock is not None:
@@ -152,8 +154,8 @@ def prepare(
     parsed = load(pipeline)
     defined = _Definer(resolver).define(parsed)
     return PreparedPipeline(
-        make_plan(defined.composite, direction or parsed.direction),
-        composite=defined.composite,
+        make_plan(defined.resolved, direction or parsed.direction),
+        resolved=defined.resolved,
         resolutions=dict(defined.resolutions()),
         runtime=runtime,
         limits=limits or Limits(),
@@ -162,7 +164,7 @@ def prepare(
 
 def define(
     pipeline: Pipeline, resolver: Resolver | None = None, runtime: Runtime | None = None
-) -> tuple[Composite, dict[str, Resolution]]:
+) -> tuple[ResolvedPipeline, dict[str, Resolution]]:
     """Resolve every step of a pipeline and check its wiring, opening nothing.
 
     Args:
@@ -179,7 +181,7 @@ def define(
     """
     resolver = (runtime or default_runtime()).complete(resolver)
     defined = _Definer(resolver).define(pipeline)
-    return defined.composite, dict(defined.resolutions())
+    return defined.resolved, dict(defined.resolutions())
 
 
 def make_lock(
@@ -256,11 +258,11 @@ class _Defined:
     """A pipeline that was resolved and checked.
 
     Attributes:
-        composite: the pipeline with what each of its steps is.
+        resolved: the pipeline with what each of its steps is.
         found: what was picked for each of its steps.
     """
 
-    composite: Composite
+    resolved: ResolvedPipeline
     found: Mapping[str, "Resolution | _Defined"]
 
     def resolutions(self, path: str = "") -> Iterator[tuple[str, Resolution]]:
@@ -269,7 +271,7 @@ class _Defined:
         Args:
             path: the names of the steps that the pipeline stands in, each with a `/` behind it.
         """
-        for name in self.composite.pipeline.steps:
+        for name in self.resolved.pipeline.steps:
             found = self.found[name]
             if isinstance(found, Resolution):
                 yield f"{path}{name}", found
@@ -327,10 +329,10 @@ class _Definer:
                 problems.append("the steps after these were not looked at")
             raise PipelineError.from_problems(pipeline.codec_id, problems)
         steps = {
-            name: each.signature if isinstance(each, Resolution) else each.composite
+            name: each.signature if isinstance(each, Resolution) else each.resolved
             for name, each in found.items()
         }
-        return _Defined(make_composite(pipeline, steps), found)
+        return _Defined(resolve_pipeline(pipeline, steps), found)
 
     def _find(
         self, step: Step, resolver: Resolver, around: tuple[Pipeline, ...]

@@ -34,9 +34,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from chonkle.digest import Digest
-from chonkle.errors import AttestationError, DigestMismatchError, PolicyError, offer, suggest
+from chonkle.errors import AttestationError, DigestMismatchError, PolicyError, list_choices, suggest
 from chonkle.evidence import Evidence, canonical_place
-from chonkle.formats.values import shown
+from chonkle.formats.values import format_value
 from chonkle.oci.attestation import Verified, verify
 from chonkle.storage.files import read_file
 
@@ -267,8 +267,8 @@ class Policy:
                     words = f"{rule}: signed by `{found.key}` ({found.layout})"
                     return Allowed(words, found, str(keys[found.key]))
                 reasons.append(
-                    f"{rule}: signed by `{found.key}` as {shown(found.identity)}, which is none of "
-                    f"{', '.join(f'`{each.text}`' for each in rule.identities)}"
+                    f"{rule}: signed by `{found.key}` as {format_value(found.identity)}, which is none "
+                    f"of {', '.join(f'`{each.text}`' for each in rule.identities)}"
                 )
         if len(reasons) == before:
             names = ", ".join(f"`{name}`" for name in keys)
@@ -474,12 +474,12 @@ class _Reader:
         if name in names:
             return
         raise PolicyError(
-            f"policy {self._path}: {where} {shown(name)}",
-            expected=offer(names),
+            f"policy {self._path}: {where} {format_value(name)}",
+            expected=list_choices(names),
             hint=suggest(name, names),
         )
 
     def _wrong(self, where: str, expected: str, got: object) -> PolicyError:
         return PolicyError(
-            f"policy {self._path}: wrong `{where}`", expected=expected, got=shown(got)
+            f"policy {self._path}: wrong `{where}`", expected=expected, got=format_value(got)
         )

@@ -46,7 +46,7 @@ from chonkle.errors import (
 from chonkle.fetch import Source
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.signature import Signature
-from chonkle.formats.values import shown
+from chonkle.formats.values import format_value
 from chonkle.formats.wasm_binary import SIZE_MAX_BYTES, Kind
 from chonkle.lock import Lock, Locked, LockKey
 from chonkle.names import is_codec_name, version_key
@@ -158,7 +158,7 @@ class Resolver:
                 raise ResolveError(
                     "unknown backend in the preference",
                     expected=", ".join(f"`{name}`" for name in BACKENDS),
-                    got=shown(backend),
+                    got=format_value(backend),
                 )
 
     def with_sources(self, sources: Mapping[str, str]) -> "Resolver":

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
 from chonkle.cache.layers import SIZE_MAX_BYTES, CacheConfig, Mode
 from chonkle.cache.record import Authenticator
 from chonkle.errors import CacheError, ChonkleError, FetchError, LimitError
-from chonkle.formats.values import shown
+from chonkle.formats.values import format_value
 from chonkle.limits import CompileLimits
 from chonkle.oci.access import RegistryAccess
 from chonkle.storage.files import read_secret
@@ -138,7 +138,7 @@ class Settings:
 def _boolean(variables: Mapping[str, str], name: str) -> bool:
     text = variables.get(name, "").lower()
     if text not in _BOOLEANS:
-        raise ChonkleError(f"bad {name}", expected="`1` or `0`", got=shown(text))
+        raise ChonkleError(f"bad {name}", expected="`1` or `0`", got=format_value(text))
     return _BOOLEANS[text]
 
 
@@ -192,7 +192,7 @@ def read_compile_limits(variables: Mapping[str, str] = os.environ) -> CompileLim
             raise ChonkleError(
                 "bad CHONKLE_COMPILE_TIMEOUT",
                 expected="a number of seconds as `60` or `2.5`",
-                got=shown(seconds),
+                got=format_value(seconds),
             ) from failure
     size = variables.get("CHONKLE_COMPILE_MEMORY")
     if size:
@@ -234,7 +234,7 @@ def parse_size(text: str, *, what: str) -> int:
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         raise ChonkleError(
-            f"bad {what}", expected="a number of bytes as `500M` or `2G`", got=shown(text)
+            f"bad {what}", expected="a number of bytes as `500M` or `2G`", got=format_value(text)
         )
     number, unit = match.groups()
     return int(number) << _SHIFTS[unit.upper()]
@@ -245,7 +245,7 @@ def _choice(variables: Mapping[str, str], name: str, choices: tuple[str, ...]) -
     value = variables.get(name, "") or choices[0]
     if value not in choices:
         allowed = ", ".join(f"`{choice}`" for choice in choices)
-        raise ChonkleError(f"bad {name}", expected=allowed, got=shown(value))
+        raise ChonkleError(f"bad {name}", expected=allowed, got=format_value(value))
     return value
 
 

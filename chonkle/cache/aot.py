@@ -24,7 +24,7 @@ from chonkle.cache.layers import CacheLayers, warn
 from chonkle.cache.record import Artifact, EntryMetadata, InvalidEntry, Record
 from chonkle.digest import Digest
 from chonkle.engine import Engine, innermost_cause, target, wasmtime_version
-from chonkle.errors import CacheError, explained
+from chonkle.errors import CacheError, os_error_text
 from chonkle.limits import CompileLimits
 
 # Compiling takes milliseconds for a small codec and seconds for a large one, on a machine that may
@@ -162,9 +162,8 @@ class AotCache:
             except OSError as failure:
                 # Without locks, several processes may compile and write the same.
                 is_kept = failure.errno in NO_LOCKS
-                self.layers.warn_once(
-                    f"AOT cache: {_WITHOUT_LOCKS if is_kept else _NOT_KEPT}: {explained(failure)}"
-                )
+                effect = _WITHOUT_LOCKS if is_kept else _NOT_KEPT
+                self.layers.warn_once(f"AOT cache: {effect}: {os_error_text(failure)}")
             # Another process may have compiled it while this one waited.
             try:
                 found = self._load(binary, compiler, own, key)
@@ -210,7 +209,7 @@ class AotCache:
             )
             own.write(Record(key, artifacts, metadata), contents)
         except OSError as failure:
-            self.layers.warn_once(f"AOT cache: {_NOT_KEPT}: {explained(failure)}")
+            self.layers.warn_once(f"AOT cache: {_NOT_KEPT}: {os_error_text(failure)}")
         else:
             self.counts.kept += 1
 
@@ -225,7 +224,7 @@ class AotCache:
                 now=self.layers.clock(),
             )
         except OSError as failure:
-            self.layers.warn_once(f"AOT cache: not trimmed: {explained(failure)}")
+            self.layers.warn_once(f"AOT cache: not trimmed: {os_error_text(failure)}")
 
     def _missing(self, binary: Binary) -> CacheError:
         """Make the error for missing native code; it names code for other engines."""
@@ -292,7 +291,7 @@ class AotCache:
             paths = directory.checked_artifacts(record)
             return compiler.load(self.engine.wasmtime, paths)
         except OSError as failure:
-            raise InvalidEntry(explained(failure)) from failure
+            raise InvalidEntry(os_error_text(failure)) from failure
         except ValueError as failure:
             raise InvalidEntry(str(failure)) from failure
         except wasmtime.WasmtimeError as failure:

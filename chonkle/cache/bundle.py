@@ -40,9 +40,9 @@ from chonkle.cache.record import (
 from chonkle.cache.survey import (
     Machine,
     Status,
-    demand_trust,
-    demand_writable,
     directories,
+    require_trust,
+    require_writable,
     survey,
     write_error,
 )
@@ -120,7 +120,7 @@ def select_entries(
     chosen: dict[str, tuple[Record, Sequence[Path]]] = {}
     left_out: Counter[Status] = Counter()
     for directory in reversed(directories(config)):
-        demand_trust(directory)
+        require_trust(directory)
         for found in survey(directory, machine) if directory.exists() else ():
             record = found.entry.record
             if record is None or found.status != "usable":
@@ -135,8 +135,8 @@ def select_entries(
     entries = [chosen[key] for key in sorted(chosen)]
     stale, invalid = left_out["stale"], left_out["invalid"]
     export = Export(machine, config.authenticator, entries, stale=stale, invalid=invalid)
-    _demand_codecs(export, codecs)
-    _demand_importable(export, size_max=config.size_max_bytes)
+    _require_codecs(export, codecs)
+    _require_importable(export, size_max=config.size_max_bytes)
     return export
 
 
@@ -177,7 +177,7 @@ def import_bundle(
         with _open_bundle(path, size_max=config.size_max_bytes) as file:
             for _ in check.entries(file):
                 pass
-            demand_writable(config)
+            require_writable(config)
             *_, own = directories(config)
             return _write_entries(own, check, file)
     except CacheError as failure:
@@ -333,7 +333,7 @@ def _is_gone(directory: CacheDirectory, key: str) -> bool:
         return False
 
 
-def _demand_codecs(export: Export, codecs: Iterable[str]) -> None:
+def _require_codecs(export: Export, codecs: Iterable[str]) -> None:
     """Require an entry of each codec that is asked for."""
     every = [record.metadata for record, _ in export.entries if record.metadata.codec_id]
     names = {name for metadata in every for name in _names_of(metadata)}
@@ -348,7 +348,7 @@ def _demand_codecs(export: Export, codecs: Iterable[str]) -> None:
     )
 
 
-def _demand_importable(export: Export, *, size_max: int) -> None:
+def _require_importable(export: Export, *, size_max: int) -> None:
     """Require what an import requires, before anything is written."""
     sizes = [len(_write_manifest(export.machine))]
     for record, _ in export.entries:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from chonkle.cache.child import Job, MalformedMessageError, read_message, write_message
-from chonkle.errors import CacheError, LimitExceeded, WasmFormatError, explained
+from chonkle.errors import CacheError, LimitExceeded, WasmFormatError, os_error_text
 
 _PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from chonkle.cache.child import main; main()"
 # Isolated from the user's settings, and with no start-up files.
@@ -117,7 +117,7 @@ def _start(what: str) -> subprocess.Popen[bytes]:
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
     except OSError as failure:
-        raise _unstarted(what, explained(failure)) from failure
+        raise _unstarted(what, os_error_text(failure)) from failure
 
 
 def _environment(variables: Mapping[str, str]) -> dict[str, str]:

@@ -38,7 +38,7 @@ from chonkle.cache.record import (
     parse_record,
     write_record,
 )
-from chonkle.errors import explained
+from chonkle.errors import os_error_text
 from chonkle.storage.files import (
     PRIVATE_DIRECTORY,
     PRIVATE_FILE,
@@ -182,7 +182,7 @@ class CacheDirectory:
         except FileNotFoundError:
             return None
         except OSError as failure:
-            raise InvalidEntry(explained(failure)) from failure
+            raise InvalidEntry(os_error_text(failure)) from failure
         return parse_record(text, key, self.authenticator)
 
     def checked_artifacts(self, record: Record) -> list[Path]:
@@ -200,7 +200,7 @@ class CacheDirectory:
                         raise InvalidEntry(f"{artifact.name} has {size} bytes, not {artifact.size}")
                     digest = _hash(file)
             except OSError as failure:
-                raise InvalidEntry(explained(failure)) from failure
+                raise InvalidEntry(os_error_text(failure)) from failure
             if digest != artifact.blake3:
                 raise InvalidEntry(f"{artifact.name} does not have the digest of its record")
         return [shard / artifact.name for artifact in record.artifacts]

@@ -11,7 +11,7 @@ from typing import Literal
 
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.record import Authenticator
-from chonkle.errors import explained, printable
+from chonkle.errors import os_error_text, printable
 
 Mode = Literal["auto", "only", "off"]
 # Some thousand codecs of a usual size.
@@ -109,7 +109,7 @@ def _unusable(
                 directory.create()
         directory.check_trust()
     except OSError as failure:
-        return explained(failure)
+        return os_error_text(failure)
     return None
 
 

@@ -9,7 +9,7 @@ from typing import Literal, Self
 from chonkle.cache.directory import FORMAT_VERSION, CacheDirectory, Entry
 from chonkle.cache.layers import CacheConfig
 from chonkle.engine import ENGINE_CONFIGS, Engine, EngineConfig, target, wasmtime_version
-from chonkle.errors import CacheError, explained
+from chonkle.errors import CacheError, os_error_text
 from chonkle.names import version_key
 from chonkle.storage.files import UntrustedError
 
@@ -59,7 +59,7 @@ def check_directory(directory: CacheDirectory) -> None:
     directory.check_trust()
 
 
-def demand_trust(directory: CacheDirectory) -> None:
+def require_trust(directory: CacheDirectory) -> None:
     """Require that no other user could have put native code into a directory; it need not exist.
 
     Raises:
@@ -73,10 +73,12 @@ def demand_trust(directory: CacheDirectory) -> None:
             hint="nobody but its owner may be able to write to it",
         ) from reason
     except OSError as failure:
-        raise CacheError(f"cannot read {cache_words(directory)}: {explained(failure)}") from failure
+        raise CacheError(
+            f"cannot read {cache_words(directory)}: {os_error_text(failure)}"
+        ) from failure
 
 
-def demand_writable(config: CacheConfig) -> None:
+def require_writable(config: CacheConfig) -> None:
     """Require that compiled code can be kept; the user's own directory is made if it is missing.
 
     Raises:
@@ -87,7 +89,7 @@ def demand_writable(config: CacheConfig) -> None:
             f"CHONKLE_AOT={config.mode}: nothing is written to the cache", hint="unset CHONKLE_AOT"
         )
     own = CacheDirectory(config.root, authenticator=config.authenticator)
-    demand_trust(own)
+    require_trust(own)
     try:
         own.create()
     except OSError as failure:
@@ -101,7 +103,7 @@ def write_error(directory: CacheDirectory, failure: OSError) -> CacheError:
         hint = "make room, or set CHONKLE_CACHE_DIR to a directory that has some"
     elif isinstance(failure, _NOT_OURS) or failure.errno == errno.EROFS:
         hint = "set CHONKLE_CACHE_DIR to a directory of your own"
-    what = f"cannot write to {cache_words(directory)}: {explained(failure)}"
+    what = f"cannot write to {cache_words(directory)}: {os_error_text(failure)}"
     return CacheError(what, hint=hint)
 
 

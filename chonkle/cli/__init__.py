@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from chonkle.cli.extensions import added_command, added_commands
 from chonkle.cli.output import print_lines
 from chonkle.cli.usage import translate
-from chonkle.errors import ChonkleError, explained
+from chonkle.errors import ChonkleError, os_error_text
 from chonkle.version import __version__
 
 # Command -> the click command and its short help.
@@ -141,7 +141,7 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(1)
     except OSError as failure:
-        _fail(ChonkleError(explained(failure)))
+        _fail(ChonkleError(os_error_text(failure)))
     except MemoryError:
         _fail(ChonkleError("out of memory"))
     sys.exit(code if isinstance(code, int) else 0)

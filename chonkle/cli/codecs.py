@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from chonkle.cli.options import codec_store_option
-from chonkle.cli.output import print_json, print_lines, shown_size, table
+from chonkle.cli.output import format_size, print_json, print_lines, table
 from chonkle.cli.signature_text import described, port_table
 from chonkle.errors import ResolveError
 from chonkle.formats.signature import Signature
@@ -77,7 +77,7 @@ def _distinct(group: list[Resolution]) -> Iterator[tuple[str, Signature]]:
 
 
 def _size(found: Resolution) -> str:
-    return shown_size(len(found.wasm.wasm)) if found.wasm is not None else "-"
+    return format_size(len(found.wasm.wasm)) if found.wasm is not None else "-"
 
 
 def _document(found: Resolution) -> dict[str, object]:

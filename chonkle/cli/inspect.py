@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from chonkle.cli.output import print_json, print_lines, shown_size, table
+from chonkle.cli.output import format_size, print_json, print_lines, table
 from chonkle.cli.signature_text import described, port_table
 from chonkle.cli.streams import read_named
 from chonkle.digest import Digest
@@ -57,7 +57,7 @@ def inspect(file: Path, *, as_json: bool) -> None:
         ("kind", kind),
         ("codec", codec),
         *(described(signature) if signature else ()),
-        ("size", f"{shown_size(len(wasm))} ({len(wasm)} bytes)"),
+        ("size", f"{format_size(len(wasm))} ({len(wasm)} bytes)"),
         ("blake3", blake3.hex),
         ("sha256", sha256.hex),
     ]

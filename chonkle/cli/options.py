@@ -12,7 +12,7 @@ import click
 from chonkle.backends.base import BACKENDS
 from chonkle.cli.access import access_of, server_options
 from chonkle.cli.usage import WrongUsage, checked_limits
-from chonkle.dag.plan import Composite
+from chonkle.dag.plan import ResolvedPipeline
 from chonkle.errors import ChonkleError, ResolveError, StoreError, suggest
 from chonkle.limits import CompileLimits
 from chonkle.resolver import Resolver
@@ -246,13 +246,13 @@ def runtime_of(options: Mapping[str, Any]) -> Runtime:
     return Runtime(**given)
 
 
-def check_used(resolver: Resolver, composite: Composite) -> None:
+def check_used(resolver: Resolver, resolved: ResolvedPipeline) -> None:
     """Refuse an option for a codec that the pipeline does not use, since it would do nothing.
 
     Raises:
         ResolveError: naming the option and the codec.
     """
-    known = sorted(composite.codec_ids())
+    known = sorted(resolved.codec_ids())
     named = (
         ("--override", resolver.overrides),
         ("--source", resolver.force_sources),

@@ -51,7 +51,7 @@ def table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = ()) -> list[
     ]
 
 
-def shown_size(size_bytes: int) -> str:
+def format_size(size_bytes: int) -> str:
     """Write a number of bytes for people: `7.5 KiB`."""
     if size_bytes < _KIB:
         return f"{size_bytes} B"
@@ -62,12 +62,12 @@ def shown_size(size_bytes: int) -> str:
     return f"{value:.1f} {unit}"
 
 
-def shown_entries(count: int) -> str:
+def format_entries(count: int) -> str:
     """Write a number of cache entries for people."""
     return "1 entry" if count == 1 else f"{count} entries"
 
 
-def shown_time(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """Write a time for people, in the largest unit of which it has two: `36 h`, `340 ms`."""
     for unit, length in _TIMES:
         if seconds >= 2 * length:
@@ -75,6 +75,6 @@ def shown_time(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds >= 1 else f"{max(seconds, 0) * 1e3:.0f} ms"
 
 
-def shown_age(seconds: float) -> str:
+def format_age(seconds: float) -> str:
     """Write an age for people, in whole seconds or larger units."""
-    return shown_time(seconds) if seconds >= _TIMES[-1][1] * 2 else f"{max(seconds, 0):.0f} s"
+    return format_time(seconds) if seconds >= _TIMES[-1][1] * 2 else f"{max(seconds, 0):.0f} s"

@@ -30,7 +30,7 @@ from chonkle.cli.streams import (
     written_twice,
 )
 from chonkle.cli.usage import WrongUsage, checked_limits
-from chonkle.errors import PipelineError, offer
+from chonkle.errors import PipelineError, list_choices
 from chonkle.lock import lock_path
 from chonkle.pipeline import PreparedPipeline, load, prepare
 
@@ -110,7 +110,7 @@ def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's optio
                 runtime=runtime,
             )
         prepared_s = time.perf_counter() - started
-        check_used(resolver, prepared.composite)
+        check_used(resolver, prepared.resolved)
         ran_s = _run_on(files, prepared) if files.outputs else None
         if options["explain"]:
             _explain(prepared, prepared_s, ran_s, as_json=options["as_json"])
@@ -179,7 +179,9 @@ def _run_on(files: _Files, prepared: PreparedPipeline) -> float:
 def _check_outputs(prepared: PreparedPipeline, files: Mapping[str, str]) -> None:
     """Refuse outputs that do not exist or cannot be written, before anything is run."""
     known = prepared.plan.outputs
-    problems = [f"unknown output `{name}`, {offer(known)}" for name in files if name not in known]
+    problems = [
+        f"unknown output `{name}`, {list_choices(known)}" for name in files if name not in known
+    ]
     problems.extend(
         f"output `{name}`: no directory {Path(file).parent}"
         for name, file in files.items()

@@ -33,16 +33,16 @@ def validate(pipeline: Path, *, as_json: bool, **options: Any) -> None:  # noqa:
     """
     parsed = load(pipeline)
     resolver, runtime = resolver_of(options), runtime_of(options)
-    composite, resolutions = define(parsed, resolver, runtime)
-    check_used(resolver, composite)
-    plan = make_plan(composite, parsed.direction)
+    resolved, resolutions = define(parsed, resolver, runtime)
+    check_used(resolver, resolved)
+    plan = make_plan(resolved, parsed.direction)
     inverse = opposite(parsed.direction)
     why_not: tuple[str, ...] = ()
     try:
-        make_plan(composite, inverse)
+        make_plan(resolved, inverse)
     except PipelineError as failure:
         why_not = failure.problems
-    signature = composite.signature
+    signature = resolved.signature
     if as_json:
         print_json(
             {
@@ -63,5 +63,5 @@ def validate(pipeline: Path, *, as_json: bool, **options: Any) -> None:  # noqa:
 
 def _listed(problems: tuple[str, ...]) -> str:
     more = len(problems) - _PROBLEMS_MAX
-    shown = [*problems[:_PROBLEMS_MAX], *([f"{more} more"] if more > 0 else [])]
-    return f"no: {'; '.join(shown)}"
+    displayed = [*problems[:_PROBLEMS_MAX], *([f"{more} more"] if more > 0 else [])]
+    return f"no: {'; '.join(displayed)}"

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple, cast
 
-from chonkle.errors import ChonkleError, PipelineError, offer
+from chonkle.errors import ChonkleError, PipelineError, list_choices
 from chonkle.formats.signature import Direction, Port, read_port
-from chonkle.formats.values import PORT_TYPES, PortType, encode_scalar, is_value, shown
+from chonkle.formats.values import PORT_TYPES, PortType, encode_scalar, format_value, is_value
 from chonkle.names import CODEC_NAME_RULE, WIRE_NAME_RULE, is_codec_name, is_wire_name
 
 INPUT, CONSTANT = "input", "constant"
@@ -165,7 +165,9 @@ class _Parser:
 
     def __init__(self, document: object) -> None:
         if not isinstance(document, dict):
-            raise PipelineError("not a pipeline", expected="a JSON object", got=shown(document))
+            raise PipelineError(
+                "not a pipeline", expected="a JSON object", got=format_value(document)
+            )
         self.document: dict[str, object] = document
         self.problems: list[str] = []
 
@@ -199,7 +201,7 @@ class _Parser:
         )
 
     def _problem(self, what: str, expected: str, got: object) -> None:
-        self.problems.append(f"{what}, expected {expected}, got {shown(got)}")
+        self.problems.append(f"{what}, expected {expected}, got {format_value(got)}")
 
     def _refuse_unknown(
         self, document: Mapping[str, object], known: frozenset[str], where: str
@@ -311,7 +313,7 @@ class _Parser:
         ]
         references += [(ref, f"output `{name}`") for name, ref in outputs.items()]
         # Sorted once for all wrong references.
-        offered = cache(lambda scope: offer(sorted(known.get(scope, known_steps))))
+        offered = cache(lambda scope: list_choices(sorted(known.get(scope, known_steps))))
         for ref, where in references:
             if ref.scope not in known:
                 if ref.scope not in known_steps:

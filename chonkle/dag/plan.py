@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from chonkle.dag.graph import CONSTANT, INPUT, Pipeline, WiringRef, topological_order
-from chonkle.errors import PipelineError, offer
+from chonkle.errors import PipelineError, list_choices
 from chonkle.formats.signature import Direction, Port, Signature, opposite
 from chonkle.formats.values import PortType, accepts, encode_scalar, is_value
 
@@ -26,7 +26,7 @@ _PARTS_MAX = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Composite:
+class ResolvedPipeline:
     """A pipeline whose steps are all defined, so that it is a codec.
 
     Attributes:
@@ -45,12 +45,12 @@ class Composite:
         """Give the ids of all codecs in it, also within pipelines among its steps."""
         found = {step.codec_id for step in self.pipeline.steps.values()}
         for definition in self.steps.values():
-            if isinstance(definition, Composite):
+            if isinstance(definition, ResolvedPipeline):
                 found |= definition.codec_ids()
         return found
 
 
-type Definition = Signature | Composite
+type Definition = Signature | ResolvedPipeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,9 @@ class Size:
     def of(cls, pipeline: Pipeline, steps: Mapping[str, Definition]) -> "Size":
         """Compute the size without planning."""
         inner = [steps[name] for name in pipeline.steps]
-        nested = [definition.size for definition in inner if isinstance(definition, Composite)]
+        nested = [
+            definition.size for definition in inner if isinstance(definition, ResolvedPipeline)
+        ]
         own = (pipeline.inputs, pipeline.outputs, pipeline.constants)
         return cls(
             levels=max((1 + size.levels for size in nested), default=0),
@@ -104,17 +106,17 @@ class PlannedStep:
 
     Attributes:
         path: the step's name after those of the pipelines around it: `outer/inner`.
-        takes: the slot of each input port; a port whose slot is empty is left out.
-        gives: the slot of each output port that is used.
-        closes: indices of the steps whose results no later step needs.
-        is_handed_out: whether its results go to outputs only, and to no step.
+        input_ports: the slot of each input port; a port whose slot is empty is left out.
+        output_ports: the slot of each output port that is used.
+        frees_after: indices of the steps whose results no later step needs.
+        is_final_output: whether its results go to outputs only, and to no step.
     """
 
     path: str
-    takes: tuple[tuple[str, int], ...]
-    gives: tuple[tuple[str, int], ...]
-    closes: tuple[int, ...] = ()
-    is_handed_out: bool = False
+    input_ports: tuple[tuple[str, int], ...]
+    output_ports: tuple[tuple[str, int], ...]
+    frees_after: tuple[int, ...] = ()
+    is_final_output: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ class Plan:
     copies: tuple[tuple[int, int], ...] = ()
 
 
-def make_composite(pipeline: Pipeline, steps: Mapping[str, Definition]) -> Composite:
+def resolve_pipeline(pipeline: Pipeline, steps: Mapping[str, Definition]) -> ResolvedPipeline:
     """Check a pipeline's wiring against its steps and derive its signature.
 
     Args:
@@ -165,25 +167,25 @@ def make_composite(pipeline: Pipeline, steps: Mapping[str, Definition]) -> Compo
         raise PipelineError.from_problems(pipeline.codec_id, shared)
     size = Size.of(pipeline, steps)
     size.check()
-    return Composite(pipeline, steps, signature, size)
+    return ResolvedPipeline(pipeline, steps, signature, size)
 
 
-def make_plan(composite: Composite, direction: Direction) -> Plan:
+def make_plan(resolved: ResolvedPipeline, direction: Direction) -> Plan:
     """Plan a pipeline for one direction.
 
     Raises:
         PipelineError: with every reason why it cannot run in that direction.
     """
-    pipeline = composite.pipeline
+    pipeline = resolved.pipeline
     emitter = _Emitter(direction)
-    oriented = emitter.orient(composite)
+    oriented = emitter.orient(resolved)
     inputs: dict[str, tuple[int, Port]] = {}
     bindings: dict[str, int] = {}
     for name, port in oriented.inputs.items():
         default = None if port.default is None else encode_scalar(port.default)
         bindings[name] = emitter.slot(default)
         inputs[name] = (bindings[name], port)
-    outputs = emitter.emit(composite, bindings, "")
+    outputs = emitter.emit(resolved, bindings, "")
     if emitter.problems:
         raise PipelineError.from_problems(pipeline.codec_id, emitter.problems)
     both = pipeline.inputs.keys() | pipeline.outputs.keys()
@@ -204,7 +206,7 @@ def make_plan(composite: Composite, direction: Direction) -> Plan:
 
 
 def _signature(definition: Definition) -> Signature:
-    return definition.signature if isinstance(definition, Composite) else definition
+    return definition.signature if isinstance(definition, ResolvedPipeline) else definition
 
 
 def _per_codec[T](
@@ -224,42 +226,45 @@ def _per_codec[T](
 
 def _check_wiring(pipeline: Pipeline, steps: Mapping[str, Definition]) -> Iterator[str]:
     written = pipeline.direction
-    wireable = _per_codec(pipeline, steps, lambda signature: signature.wireable(written))
-    gives = _per_codec(pipeline, steps, lambda signature: signature.gives(written))
+    connectable_ports = _per_codec(
+        pipeline, steps, lambda signature: signature.connectable_ports(written)
+    )
+    output_ports = _per_codec(pipeline, steps, lambda signature: signature.output_ports(written))
     for name, step in pipeline.steps.items():
-        ports = wireable[name]
+        ports = connectable_ports[name]
         for port_name, ref in step.inputs.items():
             port = ports.get(port_name)
-            source = _source_type(pipeline, gives, ref)
+            source = _source_type(pipeline, output_ports, ref)
             if port is not None and source is not None and _fits(pipeline, ref, port, source):
                 continue
             where = f"step `{name}` (codec `{step.codec_id}`)"
             if port is None:
-                yield f"{where}: no input port `{port_name}`, {offer(ports)}"
+                yield f"{where}: no input port `{port_name}`, {list_choices(ports)}"
             if source is None:
-                yield f"{where}, port `{port_name}`: {_no_such_output(ref, gives)}"
+                yield f"{where}, port `{port_name}`: {_no_such_output(ref, output_ports)}"
             elif port is not None:
                 yield (
                     f"{where}, port `{port_name}`: wrong type, expected `{port.type}`, "
                     f"got `{source}` from `{ref}`"
                 )
     for name, ref in pipeline.outputs.items():
-        if _source_type(pipeline, gives, ref) is None:
-            yield f"output `{name}`: {_no_such_output(ref, gives)}"
+        if _source_type(pipeline, output_ports, ref) is None:
+            yield f"output `{name}`: {_no_such_output(ref, output_ports)}"
 
 
-def _no_such_output(ref: WiringRef, gives: Mapping[str, Mapping[str, Port]]) -> str:
-    return f"step `{ref.scope}` has no output port `{ref.port}`, {offer(gives[ref.scope])}"
+def _no_such_output(ref: WiringRef, output_ports: Mapping[str, Mapping[str, Port]]) -> str:
+    choices = list_choices(output_ports[ref.scope])
+    return f"step `{ref.scope}` has no output port `{ref.port}`, {choices}"
 
 
 def _source_type(
-    pipeline: Pipeline, gives: Mapping[str, Mapping[str, Port]], ref: WiringRef
+    pipeline: Pipeline, output_ports: Mapping[str, Mapping[str, Port]], ref: WiringRef
 ) -> PortType | None:
     if ref.scope == INPUT:
         return pipeline.inputs[ref.port].type
     if ref.scope == CONSTANT:
         return pipeline.constants[ref.port].type
-    port = gives[ref.scope].get(ref.port)
+    port = output_ports[ref.scope].get(ref.port)
     return None if port is None else port.type
 
 
@@ -275,7 +280,7 @@ def _data_consumers(
 ) -> dict[WiringRef, list[WiringRef]]:
     """Find the consumers of each value as data, which are its producers in the inverse."""
     inverse = opposite(pipeline.direction)
-    given_back = _per_codec(pipeline, steps, lambda signature: signature.gives(inverse))
+    given_back = _per_codec(pipeline, steps, lambda signature: signature.output_ports(inverse))
     found: dict[WiringRef, list[WiringRef]] = {}
     for name, step in pipeline.steps.items():
         for port, ref in step.inputs.items():
@@ -288,14 +293,16 @@ def _data_consumers(
 
 def _derive_signature(pipeline: Pipeline, steps: Mapping[str, Definition]) -> Signature:
     consumers = _data_consumers(pipeline, steps)
-    gives = _per_codec(pipeline, steps, lambda signature: signature.gives(pipeline.direction))
+    output_ports = _per_codec(
+        pipeline, steps, lambda signature: signature.output_ports(pipeline.direction)
+    )
     inputs = {}
     for name, port in pipeline.inputs.items():
         # An input that no step and no output takes as data has no producer in the inverse, and so
         # is an input there too.
         inputs[name] = replace(port, parameter=WiringRef(INPUT, name) not in consumers)
     outputs = {
-        name: Port(type=cast("PortType", _source_type(pipeline, gives, ref)))
+        name: Port(type=cast("PortType", _source_type(pipeline, output_ports, ref)))
         for name, ref in pipeline.outputs.items()
     }
     if pipeline.direction == "encode":
@@ -316,42 +323,44 @@ class _Oriented:
         inputs: the input ports of that direction.
         links: the source of each input port of each step, steps in order.
         outputs: the source of each output.
-        takes: the input ports of each step.
-        gives: the output ports of each step.
+        input_ports: the input ports of each step.
+        output_ports: the output ports of each step.
         problems: why it cannot run in that direction.
     """
 
     inputs: dict[str, Port]
     links: dict[str, dict[str, WiringRef]]
     outputs: dict[str, WiringRef]
-    takes: dict[str, dict[str, Port]]
-    gives: dict[str, dict[str, Port]]
+    input_ports: dict[str, dict[str, Port]]
+    output_ports: dict[str, dict[str, Port]]
     problems: list[str]
 
 
-def _orient(composite: Composite, direction: Direction) -> _Oriented:
-    pipeline, steps = composite.pipeline, composite.steps
-    takes = _per_codec(pipeline, steps, lambda signature: signature.takes(direction))
-    gives = _per_codec(pipeline, steps, lambda signature: signature.gives(direction))
-    inputs = composite.signature.takes(direction)
+def _orient(resolved: ResolvedPipeline, direction: Direction) -> _Oriented:
+    pipeline, steps = resolved.pipeline, resolved.steps
+    input_ports = _per_codec(pipeline, steps, lambda signature: signature.input_ports(direction))
+    output_ports = _per_codec(pipeline, steps, lambda signature: signature.output_ports(direction))
+    inputs = resolved.signature.input_ports(direction)
     if direction == pipeline.direction:
         links = {name: dict(step.inputs) for name, step in pipeline.steps.items()}
-        return _Oriented(inputs, links, dict(pipeline.outputs), takes, gives, [])
+        return _Oriented(inputs, links, dict(pipeline.outputs), input_ports, output_ports, [])
     problems: list[str] = []
-    producer_of = _producers(composite, inputs, problems)
+    producer_of = _producers(resolved, inputs, problems)
     # The outputs as written are the inputs now.
-    written = _per_codec(pipeline, steps, lambda signature: signature.gives(pipeline.direction))
+    written = _per_codec(
+        pipeline, steps, lambda signature: signature.output_ports(pipeline.direction)
+    )
     links = {}
     for name, step in pipeline.steps.items():
         # An output overrides an input of the same name that this direction does not have.
-        wanted = {port: ref for port, ref in step.inputs.items() if port not in gives[name]}
+        wanted = {port: ref for port, ref in step.inputs.items() if port not in output_ports[name]}
         wanted.update((port, WiringRef(name, port)) for port in written[name])
         links[name] = {
             port: source for port, ref in wanted.items() if (source := producer_of(ref)) is not None
         }
     outputs = {
         name: source
-        for name in composite.signature.gives(direction)
+        for name in resolved.signature.output_ports(direction)
         if (source := producer_of(WiringRef(INPUT, name), is_data=True)) is not None
     }
     needs = {
@@ -362,20 +371,20 @@ def _orient(composite: Composite, direction: Direction) -> _Oriented:
         links = {name: links[name] for name in topological_order(needs)}
     except PipelineError as failure:
         problems.append(f"cannot be inverted: {failure}")
-    return _Oriented(inputs, links, outputs, takes, gives, problems)
+    return _Oriented(inputs, links, outputs, input_ports, output_ports, problems)
 
 
 def _producers(
-    composite: Composite, inputs: Mapping[str, Port], problems: list[str]
+    resolved: ResolvedPipeline, inputs: Mapping[str, Port], problems: list[str]
 ) -> Callable[..., WiringRef | None]:
     """Make a function that finds the producer of a written value in the inverse.
 
     Args:
-        composite: the pipeline.
+        resolved: the pipeline.
         inputs: its inputs in the inverse.
         problems: gets a problem for each value that would have several producers.
     """
-    consumers = _data_consumers(composite.pipeline, composite.steps)
+    consumers = _data_consumers(resolved.pipeline, resolved.steps)
 
     def producer_of(ref: WiringRef, *, is_data: bool = False) -> WiringRef | None:
         if ref.scope == CONSTANT:
@@ -413,19 +422,21 @@ class _Emitter:
         self.slots.append(value)
         return len(self.slots) - 1
 
-    def orient(self, composite: Composite, context: str = "") -> _Oriented:
+    def orient(self, resolved: ResolvedPipeline, context: str = "") -> _Oriented:
         """Orient a pipeline; its problems are reported at its first use."""
-        oriented = self._oriented.get(id(composite))
+        oriented = self._oriented.get(id(resolved))
         if oriented is None:
-            oriented = self._oriented[id(composite)] = _orient(composite, self.direction)
+            oriented = self._oriented[id(resolved)] = _orient(resolved, self.direction)
             self.problems.extend(context + problem for problem in oriented.problems)
         return oriented
 
-    def emit(self, composite: Composite, bindings: Mapping[str, int], path: str) -> dict[str, int]:
+    def emit(
+        self, resolved: ResolvedPipeline, bindings: Mapping[str, int], path: str
+    ) -> dict[str, int]:
         """Write one pipeline's calls.
 
         Args:
-            composite: the pipeline.
+            resolved: the pipeline.
             bindings: the slots of its inputs; others have no value.
             path: the names of the steps around it, each followed by `/`.
 
@@ -433,27 +444,27 @@ class _Emitter:
             The slots of its outputs.
         """
         context = f"step `{path[:-1]}`: " if path else ""
-        oriented = self.orient(composite, context)
+        oriented = self.orient(resolved, context)
         values: dict[WiringRef, int] = {}
         for name, port in oriented.inputs.items():
             if name in bindings:
                 values[WiringRef(INPUT, name)] = bindings[name]
             elif port.default is not None:
                 values[WiringRef(INPUT, name)] = self.slot(encode_scalar(port.default))
-        for name, constant in composite.pipeline.constants.items():
+        for name, constant in resolved.pipeline.constants.items():
             values[WiringRef(CONSTANT, name)] = self.slot(constant.data)
         for name, links in oriented.links.items():
-            ports = oriented.takes[name]
+            ports = oriented.input_ports[name]
             bound = {
                 port: values[ref] for port, ref in links.items() if port in ports and ref in values
             }
             unsure = {port for port in bound if not _surely_has_value(oriented, links[port])}
-            codec_id = composite.pipeline.steps[name].codec_id
+            codec_id = resolved.pipeline.steps[name].codec_id
             self._check_required(
                 f"{context}step `{name}` (codec `{codec_id}`)", ports, bound.keys() - unsure
             )
-            definition = composite.steps[name]
-            if isinstance(definition, Composite):
+            definition = resolved.steps[name]
+            if isinstance(definition, ResolvedPipeline):
                 for port_name in sorted(unsure):
                     # Without a value from outside, the pipeline has its own default.
                     default = ports[port_name].default
@@ -463,7 +474,7 @@ class _Emitter:
                         bound[port_name] = slot
                 given = self.emit(definition, bound, f"{path}{name}/")
             else:
-                given = {port: self.slot() for port in oriented.gives[name]}
+                given = {port: self.slot() for port in oriented.output_ports[name]}
                 self.steps.append((f"{path}{name}", bound, given))
             for port_name, slot in given.items():
                 values[WiringRef(name, port_name)] = slot
@@ -484,20 +495,20 @@ class _Emitter:
         reader = {
             slot: index for index, (_, taken, _) in enumerate(self.steps) for slot in taken.values()
         }
-        closes: dict[int, list[int]] = {}
+        frees_after: dict[int, list[int]] = {}
         for index, (_, _, given) in enumerate(self.steps):
             if kept.isdisjoint(given.values()):
                 last = max((reader.get(slot, index) for slot in given.values()), default=index)
-                closes.setdefault(last, []).append(index)
+                frees_after.setdefault(last, []).append(index)
         return tuple(
             PlannedStep(
                 path,
-                takes=tuple(taken.items()),
-                gives=tuple(
+                input_ports=tuple(taken.items()),
+                output_ports=tuple(
                     (port, slot) for port, slot in given.items() if slot in reader or slot in kept
                 ),
-                closes=tuple(closes.get(index, ())),
-                is_handed_out=not any(slot in reader for slot in given.values()),
+                frees_after=tuple(frees_after.get(index, ())),
+                is_final_output=not any(slot in reader for slot in given.values()),
             )
             for index, (path, taken, given) in enumerate(self.steps)
         )

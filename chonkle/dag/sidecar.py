@@ -13,7 +13,7 @@ from typing import Any
 from chonkle.dag.graph import Constant, Pipeline, Step, WiringRef
 from chonkle.errors import PipelineError
 from chonkle.formats.signature import Port
-from chonkle.formats.values import PortType, encode_scalar, shown
+from chonkle.formats.values import PortType, encode_scalar, format_value
 from chonkle.names import CODEC_NAME_RULE, is_codec_name, is_wire_name
 
 _FIELDS = frozenset({"name", "type", "configuration", "uri"})
@@ -39,7 +39,9 @@ def sidecar_pipeline(document: Mapping[str, object]) -> Pipeline:
     entries = document.get("codecs")
     if not isinstance(entries, list) or not entries:
         raise PipelineError(
-            "not a sidecar", expected="a list `codecs` of at least one codec", got=shown(entries)
+            "not a sidecar",
+            expected="a list `codecs` of at least one codec",
+            got=format_value(entries),
         )
     problems: list[str] = []
     constants: dict[str, Constant] = {}
@@ -66,7 +68,9 @@ def sidecar_pipeline(document: Mapping[str, object]) -> Pipeline:
         steps[step_name] = Step(entry["name"], inputs, _BACKENDS[entry["type"]])
         uri = entry.get("uri")
         if uri is not None and sources.setdefault(entry["name"], uri) != uri:
-            problems.append(f"codec {index}: another `uri` of `{entry['name']}`, got {shown(uri)}")
+            problems.append(
+                f"codec {index}: another `uri` of `{entry['name']}`, got {format_value(uri)}"
+            )
         value = WiringRef(step_name, "bytes")
     if not steps and not problems:
         problems.append("no codec besides `bytes`")
@@ -86,29 +90,32 @@ def sidecar_pipeline(document: Mapping[str, object]) -> Pipeline:
 def _entry_problems(entry: object, index: int) -> list[str]:
     where = f"codec {index}"
     if not isinstance(entry, dict):
-        return [f"{where}: not an object, got {shown(entry)}"]
+        return [f"{where}: not an object, got {format_value(entry)}"]
     problems = [f"{where}: unknown field `{name}`" for name in entry if name not in _FIELDS]
     if not is_codec_name(entry.get("name")):
-        problems.append(
-            f"{where}: bad `name`, expected {CODEC_NAME_RULE}, got {shown(entry.get('name'))}"
-        )
+        got = format_value(entry.get("name"))
+        problems.append(f"{where}: bad `name`, expected {CODEC_NAME_RULE}, got {got}")
     kind = entry.get("type")
     if not isinstance(kind, str) or kind not in _BACKENDS:
-        problems.append(f"{where}: bad `type`, expected `numcodecs` or `wasm`, got {shown(kind)}")
+        problems.append(
+            f"{where}: bad `type`, expected `numcodecs` or `wasm`, got {format_value(kind)}"
+        )
     configuration = _configuration(entry)
     if not isinstance(configuration, dict) or not all(map(is_wire_name, configuration)):
         problems.append(f"{where}: bad `configuration`, expected an object of port names")
     elif not _is_json(configuration):
-        problems.append(f"{where}: bad `configuration`, expected JSON, got {shown(configuration)}")
+        problems.append(
+            f"{where}: bad `configuration`, expected JSON, got {format_value(configuration)}"
+        )
     if not isinstance(entry.get("uri", ""), str):
-        problems.append(f"{where}: bad `uri`, got {shown(entry['uri'])}")
+        problems.append(f"{where}: bad `uri`, got {format_value(entry['uri'])}")
     return problems
 
 
 def _array_problems(entry: Mapping[str, object]) -> list[str]:
     settings = _configuration(entry)
     if not isinstance(settings, dict):
-        return [f"codec 0 (`bytes`): bad `configuration`, got {shown(settings)}"]
+        return [f"codec 0 (`bytes`): bad `configuration`, got {format_value(settings)}"]
     problems = [
         f"codec 0 (`bytes`): unknown field `{name}`"
         for name in settings
@@ -117,7 +124,7 @@ def _array_problems(entry: Mapping[str, object]) -> list[str]:
     if settings.get("endian", "little") not in _ENDIANS:
         problems.append(
             f"codec 0 (`bytes`): bad `endian`, expected `little` or `big`, "
-            f"got {shown(settings['endian'])}"
+            f"got {format_value(settings['endian'])}"
         )
     return problems
 

@@ -1,7 +1,7 @@
 """The signature: the typed ports of a codec, embedded in its wasm as a custom section.
 
 A signature is written from the decode side: its inputs are the encoded form, its outputs the
-decoded form. `Signature.takes` and `Signature.gives` are the input and output ports of a direction:
+decoded form. `Signature.input_ports` and `Signature.output_ports` are the input and output ports of a direction:
 
 - decoding takes the inputs and gives the outputs;
 - encoding takes the outputs and gives the inputs that are data;
@@ -19,7 +19,7 @@ from typing import Literal, cast
 
 from chonkle.errors import SignatureError
 from chonkle.formats.json_text import parse_json
-from chonkle.formats.values import PORT_TYPES, PortType, is_value, shown
+from chonkle.formats.values import PORT_TYPES, PortType, format_value, is_value
 from chonkle.formats.wasm_binary import custom_sections, with_custom_section
 from chonkle.names import (
     CODEC_NAME_RULE,
@@ -112,7 +112,7 @@ class Signature:
         """The implementation with its version, `zlib-rs@1.0.0`."""
         return f"{self.implementation}@{self.version}" if self.version else self.implementation
 
-    def wireable(self, direction: Direction) -> dict[str, Port]:
+    def connectable_ports(self, direction: Direction) -> dict[str, Port]:
         """Give the input ports that a pipeline written in a direction may wire.
 
         They include ports that exist only in the other direction, since one wiring serves both.
@@ -122,12 +122,12 @@ class Signature:
         parameters = {name: port for name, port in self.inputs.items() if port.parameter}
         return {**self.outputs, **parameters}
 
-    def takes(self, direction: Direction) -> dict[str, Port]:
+    def input_ports(self, direction: Direction) -> dict[str, Port]:
         """Give the input ports of a direction."""
-        ports = self.wireable(direction)
+        ports = self.connectable_ports(direction)
         return {name: port for name, port in ports.items() if port.exists(direction)}
 
-    def gives(self, direction: Direction) -> dict[str, Port]:
+    def output_ports(self, direction: Direction) -> dict[str, Port]:
         """Give the output ports of a direction."""
         if direction == "decode":
             ports = dict(self.outputs)
@@ -147,23 +147,27 @@ class Signature:
             SignatureError: when a field is missing, malformed or not allowed.
         """
         if not isinstance(document, dict):
-            raise SignatureError(f"{what}: not an object", got=shown(document))
+            raise SignatureError(f"{what}: not an object", got=format_value(document))
         for name in ("codec_id", "implementation"):
             if not is_codec_name(document.get(name)):
                 raise SignatureError(
-                    f"{what}: bad `{name}`", expected=CODEC_NAME_RULE, got=shown(document.get(name))
+                    f"{what}: bad `{name}`",
+                    expected=CODEC_NAME_RULE,
+                    got=format_value(document.get(name)),
                 )
         version = document.get("version", "")
         if version != "" and not is_version(version):
             raise SignatureError(
                 f"{what}: bad `version`",
                 expected="a semantic version such as `1.0.0`",
-                got=shown(version),
+                got=format_value(version),
             )
         kind = document.get("kind")
         if kind is not None and kind not in _CODEC_KINDS:
             raise SignatureError(
-                f"{what}: bad `kind`", expected=f"one of {', '.join(_CODEC_KINDS)}", got=shown(kind)
+                f"{what}: bad `kind`",
+                expected=f"one of {', '.join(_CODEC_KINDS)}",
+                got=format_value(kind),
             )
         inputs = _ports(document, "inputs", what)
         outputs = _ports(document, "outputs", what)
@@ -202,7 +206,7 @@ def _ports(document: dict[str, object], side: str, what: str) -> dict[str, Port]
     ports = document.get(side)
     if not isinstance(ports, dict):
         raise SignatureError(
-            f"{what}: bad `{side}`", expected="an object of ports", got=shown(ports)
+            f"{what}: bad `{side}`", expected="an object of ports", got=format_value(ports)
         )
     return {
         name: read_port(name, port, what=f"{what}: {side[:-1]} port `{name}`", side=side)
@@ -225,11 +229,13 @@ def read_port(name: str, document: object, *, what: str, side: str) -> Port:
     if not is_wire_name(name):
         raise SignatureError(f"{what}: bad port name", expected=WIRE_NAME_RULE)
     if not isinstance(document, dict):
-        raise SignatureError(f"{what}: not an object", got=shown(document))
+        raise SignatureError(f"{what}: not an object", got=format_value(document))
     port_type = document.get("type")
     if port_type not in PORT_TYPES:
         raise SignatureError(
-            f"{what}: bad `type`", expected=f"one of {', '.join(PORT_TYPES)}", got=shown(port_type)
+            f"{what}: bad `type`",
+            expected=f"one of {', '.join(PORT_TYPES)}",
+            got=format_value(port_type),
         )
     flags = {
         "required": True,
@@ -240,7 +246,9 @@ def read_port(name: str, document: object, *, what: str, side: str) -> Port:
     for flag, usual in flags.items():
         value = document.get(flag, usual)
         if not isinstance(value, bool):
-            raise SignatureError(f"{what}: bad `{flag}`", expected="a boolean", got=shown(value))
+            raise SignatureError(
+                f"{what}: bad `{flag}`", expected="a boolean", got=format_value(value)
+            )
         flags[flag] = value
     if flags["encode_only"] and flags["decode_only"]:
         raise SignatureError(f"{what}: both encode_only and decode_only, so it never exists")
@@ -249,7 +257,9 @@ def read_port(name: str, document: object, *, what: str, side: str) -> Port:
     default = document.get("default")
     if default is not None and not is_value(default, port_type):
         raise SignatureError(
-            f"{what}: bad `default`", expected=f"a value of type `{port_type}`", got=shown(default)
+            f"{what}: bad `default`",
+            expected=f"a value of type `{port_type}`",
+            got=format_value(default),
         )
     return Port(type=cast("PortType", port_type), default=default, **flags)
 

@@ -85,7 +85,9 @@ def check_scalar(text: bytes, port_type: str, *, what: str) -> object:
     value = parse_json(text, what=what, error=PipelineError)
     if not is_value(value, port_type):
         raise PipelineError(
-            f"{what}: wrong type", expected=f"JSON text of type `{port_type}`", got=shown(value)
+            f"{what}: wrong type",
+            expected=f"JSON text of type `{port_type}`",
+            got=format_value(value),
         )
     return value
 
@@ -100,7 +102,7 @@ def accepts(port_type: str, source_type: str) -> bool:
     }
 
 
-def shown(value: object) -> str:
+def format_value(value: object) -> str:
     """Write a value for a message, cut to a readable length."""
     try:
         text = json.dumps(value, default=repr)

@@ -17,7 +17,7 @@ from typing import Literal
 from urllib.parse import quote, urlencode, urljoin
 
 from chonkle.errors import FetchError
-from chonkle.formats.values import shown
+from chonkle.formats.values import format_value
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
@@ -63,7 +63,7 @@ class Host:
             raise FetchError(
                 "malformed host",
                 expected="`host[:port]`",
-                got=shown(text),
+                got=format_value(text),
                 hint="" if text.isascii() else "write the name as punycode, `xn--...`",
             )
         return cls(name, port)
@@ -110,7 +110,7 @@ class Address:
             raise FetchError(
                 "not an address of a web server",
                 expected="`https://host[:port]/path`",
-                got=shown(text.partition("?")[0]),
+                got=format_value(text.partition("?")[0]),
             )
         scheme: Literal["http", "https"] = "https" if match[1].lower() == "https" else "http"
         target = quote(match[3], safe=_UNQUOTED)
@@ -154,7 +154,7 @@ class Address:
         try:
             return Address.parse(urljoin(str(self), location) if location.isprintable() else "")
         except ValueError as failure:
-            raise FetchError("malformed redirect", got=shown(location)) from failure
+            raise FetchError("malformed redirect", got=format_value(location)) from failure
 
     def with_query(self, pairs: dict[str, str]) -> "Address":
         """Return the address with a longer query."""

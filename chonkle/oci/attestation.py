@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from chonkle.digest import Digest
 from chonkle.errors import AttestationError, FetchError
 from chonkle.formats.json_text import parse_json
-from chonkle.formats.values import shown
+from chonkle.formats.values import format_value
 from chonkle.oci.model import (
     EMPTY_CONFIG,
     EMPTY_CONFIG_TYPE,
@@ -447,7 +447,9 @@ def parse_statement(text: bytes) -> Statement:
         digits = _text(_object(subject, what, "digest"), what, "sha256")
         name = subject.get("name", "")
         if not isinstance(name, str):
-            raise AttestationError(f"{what}: the name of a subject is no text", got=shown(name))
+            raise AttestationError(
+                f"{what}: the name of a subject is no text", got=format_value(name)
+            )
         subjects[_digest(f"sha256:{digits}", what)] = name
     return Statement(subjects, document)
 
@@ -557,14 +559,14 @@ def _object(value: object, what: str, name: str = "") -> Mapping[str, object]:
 def _text(fields: Mapping[str, object], what: str, name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str):
-        raise AttestationError(f"{what}: `{name}` is no text", got=shown(value))
+        raise AttestationError(f"{what}: `{name}` is no text", got=format_value(value))
     return value
 
 
 def _require(fields: Mapping[str, object], what: str, name: str, wanted: str) -> None:
     if fields.get(name) != wanted:
         raise AttestationError(
-            f"{what}: wrong `{name}`", expected=f"`{wanted}`", got=shown(fields.get(name))
+            f"{what}: wrong `{name}`", expected=f"`{wanted}`", got=format_value(fields.get(name))
         )
 
 
@@ -574,7 +576,7 @@ def _require_known(fields: Mapping[str, object], what: str, *known: str) -> None
         raise AttestationError(
             f"{what}: unknown fields",
             expected=", ".join(f"`{each}`" for each in known),
-            got=shown(unknown),
+            got=format_value(unknown),
         )
 
 

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from chonkle.digest import Digest
-from chonkle.errors import DigestMismatchError, FetchError, explained
+from chonkle.errors import DigestMismatchError, FetchError, os_error_text
 from chonkle.formats.json_text import parse_json
-from chonkle.formats.values import shown
+from chonkle.formats.values import format_value
 from chonkle.oci.model import (
     INDEX_TYPE,
     LAYOUT_SCHEME,
@@ -211,7 +211,9 @@ class LayoutRepository(Repository):
         version = document.get("imageLayoutVersion") if isinstance(document, dict) else None
         if version != _VERSION:
             raise FetchError(
-                f"{_MARK}: another version of layouts", expected=f"`{_VERSION}`", got=shown(version)
+                f"{_MARK}: another version of layouts",
+                expected=f"`{_VERSION}`",
+                got=format_value(version),
             )
         text = self._files.read(_INDEX, _INDEX_MAX_BYTES)
         if text is None and may_be_new:
@@ -255,7 +257,7 @@ class LayoutRepository(Repository):
                 raise
             raise failure.within(self.name) from failure.__cause__
         except OSError as failure:
-            raise FetchError(f"{self.name}: {explained(failure)}") from failure
+            raise FetchError(f"{self.name}: {os_error_text(failure)}") from failure
         except tarfile.TarError as failure:
             raise FetchError(f"{self.name}: not a tar file: {failure}") from failure
 

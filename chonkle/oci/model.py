@@ -18,7 +18,7 @@ from pathlib import Path
 from chonkle.digest import Digest
 from chonkle.errors import DigestMismatchError, FetchError
 from chonkle.formats.json_text import parse_json
-from chonkle.formats.values import shown
+from chonkle.formats.values import format_value
 from chonkle.formats.wasm_binary import Kind
 from chonkle.oci.address import Host
 
@@ -79,7 +79,7 @@ class Reference:
             raise FetchError(
                 "malformed OCI reference",
                 expected="`oci://registry/repository[:tag][@sha256:<hex>]`",
-                got=shown(text),
+                got=format_value(text),
             )
         try:
             registry = Host.parse(match["registry"])
@@ -127,7 +127,7 @@ class LayoutReference:
             raise FetchError(
                 "malformed reference to an image layout",
                 expected="`oci-layout://path[:tag][@sha256:<hex>]`",
-                got=shown(text),
+                got=format_value(text),
             )
         return cls(Path(match["path"]), *_tag_and_digest(match))
 
@@ -346,7 +346,7 @@ def parse_descriptor(document: object, what: str) -> Descriptor:
         or not isinstance(platform, dict)
         or not isinstance(platform.get("os", ""), str)
     ):
-        raise FetchError(f"{what}: malformed descriptor", got=shown(document))
+        raise FetchError(f"{what}: malformed descriptor", got=format_value(document))
     try:
         parsed = Digest.parse(digest)
     except FetchError as failure:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from chonkle.errors import AttestationError
 from chonkle.formats.json_text import parse_json
-from chonkle.formats.values import shown
+from chonkle.formats.values import format_value
 from chonkle.oci.keys import Algorithm, PublicKey, unknown_algorithm
 from chonkle.oci.pem import Pem, from_base64, missing_extra, to_base64
 
@@ -164,7 +164,7 @@ def _opened(data: bytes, ask: AskPassword, what: str) -> bytes:
         raise AttestationError(
             f"{what}: encrypted in an unknown way",
             expected="`scrypt` and `nacl/secretbox`",
-            got=f"{shown(names[0])} and {shown(names[1])}",
+            got=f"{format_value(names[0])} and {format_value(names[1])}",
         )
     costs = _read_costs(_member(kdf, "params"), what)
     salt = from_base64(_member(kdf, "salt"), what=f"{what}: salt", size_max=_SALT_MAX_BYTES)
@@ -198,7 +198,7 @@ def _read_costs(params: object, what: str) -> Mapping[str, int]:
     raise AttestationError(
         f"{what}: costs of scrypt that are not accepted",
         expected=f"N a power of two, and at most {_MEMORY_MAX_BYTES >> 20} MiB of memory",
-        got=", ".join(f"{name}={shown(n)}" for name, n in costs.items()),
+        got=", ".join(f"{name}={format_value(n)}" for name, n in costs.items()),
     )
 
 

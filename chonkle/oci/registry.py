@@ -27,7 +27,7 @@ import requests
 from chonkle.digest import Digest
 from chonkle.errors import DigestMismatchError, FetchError, printable
 from chonkle.formats.json_text import parse_json
-from chonkle.formats.values import shown
+from chonkle.formats.values import format_value
 from chonkle.oci.address import Address
 from chonkle.oci.authorization import RegistryTransport
 from chonkle.oci.model import (
@@ -129,7 +129,7 @@ class RegistryRepository(Repository):
         for document in self._pages(f"tags/list?{urlencode({'n': _PAGE_ENTRIES})}"):
             tags = document.get("tags") or []
             if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-                raise FetchError(f"{self.name}: malformed list of tags", got=shown(tags))
+                raise FetchError(f"{self.name}: malformed list of tags", got=format_value(tags))
             found.update(tags)
         return sorted(found)
 
@@ -186,7 +186,7 @@ class RegistryRepository(Repository):
             raise DigestMismatchError(
                 f"{self.name}: {what}: the registry stored another one",
                 expected=f"`{written.digest}`",
-                got=shown(stored),
+                got=format_value(stored),
             )
         document = parse_json(data, what=what, error=FetchError)
         if isinstance(document, dict) and document.get("subject") is not None:
@@ -252,7 +252,9 @@ class RegistryRepository(Repository):
     def _entries(self, document: object) -> list[Descriptor]:
         entries = document.get("manifests") if isinstance(document, dict) else None
         if not isinstance(entries, list):
-            raise FetchError(f"{self.name}: malformed list of referrers", got=shown(document))
+            raise FetchError(
+                f"{self.name}: malformed list of referrers", got=format_value(document)
+            )
         return [parse_descriptor(entry, f"{self.name}: list of referrers") for entry in entries]
 
     def _list_under_tag(self, subject: Digest, referrer: Descriptor) -> None:
@@ -299,7 +301,7 @@ class RegistryRepository(Repository):
             raise DigestMismatchError(
                 f"{self.name}: {what}: the registry stored another one",
                 expected=f"`{blob.digest}`",
-                got=shown(stored),
+                got=format_value(stored),
             )
 
     def _send_chunks(
@@ -386,7 +388,7 @@ class RegistryRepository(Repository):
             text = self._accepted(response, "").content
             document = parse_json(text, what=self.name, error=FetchError)
             if not isinstance(document, dict):
-                raise FetchError(f"{self.name}: malformed list", got=shown(document))
+                raise FetchError(f"{self.name}: malformed list", got=format_value(document))
             yield document
             following = _NEXT.search(response.headers.get("Link", ""))
             if following is None:
@@ -465,7 +467,7 @@ def _type_of_manifest(data: bytes, header: str, what: str) -> str:
         raise FetchError(
             f"{what}: neither an image manifest nor an index",
             expected=f"`{by_shape}`",
-            got=shown(said or header),
+            got=format_value(said or header),
         )
     return by_shape
 

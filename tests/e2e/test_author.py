@@ -100,10 +100,10 @@ def commands_of_the_guide(language: str) -> list[list[str]]:
     page = GUIDE.read_text("utf-8").replace("\\\n", " ")
     (begin,) = re.findall(r"^\$ (chonkle new .*)$", page, re.MULTILINE)
     (then,) = re.findall(r"```sh\n(chonkle build [^`]*)```", page)
-    shown = f"{begin}\n{then}"
+    displayed = f"{begin}\n{then}"
     if language == "rust":
-        shown = shown.replace("--lang c", "--lang rust").replace("stride-c", "stride-rs")
-    return [shlex.split(line) for line in shown.splitlines()]
+        displayed = displayed.replace("--lang c", "--lang rust").replace("stride-c", "stride-rs")
+    return [shlex.split(line) for line in displayed.splitlines()]
 
 
 @pytest.mark.toolchain

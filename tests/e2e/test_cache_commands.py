@@ -118,15 +118,15 @@ def test_progress_is_shown_on_a_terminal_alone(tmp_path: Path, cold: Mapping[str
         check=True,
     )
     os.close(terminal)
-    shown = b""
+    displayed = b""
     try:
         while part := os.read(watcher, 4096):
-            shown += part
+            displayed += part
     except OSError:
         pass  # what Linux says where the other end is closed
     finally:
         os.close(watcher)
-    assert b"compiling" in shown
-    assert b"100%" in shown
+    assert b"compiling" in displayed
+    assert b"100%" in displayed
     assert b"compiled in" in done.stdout
     assert b"%" not in done.stdout

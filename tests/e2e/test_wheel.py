@@ -145,5 +145,5 @@ def test_the_installed_command_knows_its_version(
 ) -> None:
     import chonkle  # noqa: PLC0415
 
-    shown = call(installed, "--version", cwd=tmp_path).decode()
-    assert shown.strip() == f"chonkle, version {chonkle.__version__}"
+    displayed = call(installed, "--version", cwd=tmp_path).decode()
+    assert displayed.strip() == f"chonkle, version {chonkle.__version__}"

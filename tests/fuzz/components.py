@@ -215,8 +215,8 @@ class Writer:
             imports = "".join(
                 f'(import "import-{name}" (func ${name} (type $t)))' for name, _ in given
             )
-            gives = "".join(f'(export "{name}" (func ${name}))' for name, _ in items)
-            self.lines.append(f"(component {shell} {type_} {imports} {gives})")
+            output_ports = "".join(f'(export "{name}" (func ${name}))' for name, _ in items)
+            self.lines.append(f"(component {shell} {type_} {imports} {output_ports})")
             arguments = " ".join(
                 f'(with "import-{name}" (func {function}))' for name, function in given
             )

@@ -88,7 +88,7 @@ class Writer:
         storage = self.chance.choice((b"\x78", b"\x77", self.value()))
         return storage + bytes([self.chance.randrange(2)])
 
-    def composite(self) -> bytes:
+    def resolved(self) -> bytes:
         """Write the form of a new type: of a function, a structure or an array."""
         kind = "func" if self.is_plain else self.chance.choice(("func",) * 4 + ("struct", "array"))
         if kind == "func":
@@ -106,10 +106,10 @@ class Writer:
         """Write an entry of the type section, which can define several types."""
         roll = self.chance.random()
         if self.is_plain or roll < 0.8:
-            return self.composite()
+            return self.resolved()
         if roll < 0.9:
-            return bytes([self.chance.choice((0x50, 0x4F))]) + self.u32(0) + self.composite()
-        return b"\x4e" + self.vector([self.composite() for _ in range(self.chance.randrange(4))])
+            return bytes([self.chance.choice((0x50, 0x4F))]) + self.u32(0) + self.resolved()
+        return b"\x4e" + self.vector([self.resolved() for _ in range(self.chance.randrange(4))])
 
     def limits(self, most: int) -> bytes:
         flags = 0 if self.is_plain else self.chance.choice((0, 0, 0, 1, 1, 4, 5))

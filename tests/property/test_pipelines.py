@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from chonkle import executor
 from chonkle.backends.base import CallResult, Codec
 from chonkle.dag.graph import Pipeline
-from chonkle.dag.plan import Composite, Definition, Plan, make_composite, make_plan
+from chonkle.dag.plan import Definition, Plan, ResolvedPipeline, make_plan, resolve_pipeline
 from chonkle.formats import portmap
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Direction, Signature, opposite
@@ -48,17 +48,19 @@ def unpack(ports: Ports) -> Ports:
 class Operation:
     """A function that any input has a value of, and its inverse."""
 
-    takes: tuple[str, ...]
-    gives: tuple[str, ...]
+    input_ports: tuple[str, ...]
+    output_ports: tuple[str, ...]
     forward: Callable[[Ports], Ports]
     backward: Callable[[Ports], Ports]
     parameters: tuple[str, ...] = ()
 
     def signature(self, forward: Direction) -> Signature:
         """Describe a codec that runs the function in one direction and its inverse in the other."""
-        takes: dict[str, Any] = dict.fromkeys(self.takes, BYTES)
-        gives: dict[str, Any] = dict.fromkeys(self.gives, BYTES)
-        inputs, outputs = (takes, gives) if forward == "decode" else (gives, takes)
+        input_ports: dict[str, Any] = dict.fromkeys(self.input_ports, BYTES)
+        output_ports: dict[str, Any] = dict.fromkeys(self.output_ports, BYTES)
+        inputs, outputs = (
+            (input_ports, output_ports) if forward == "decode" else (output_ports, input_ports)
+        )
         return Signature.from_json(
             {
                 "codec_id": "c",
@@ -91,7 +93,7 @@ class Invertible(Codec):
     def call_borrowed(self, direction: Direction, port_map: Mapping[str, Buffer]) -> CallResult:
         operation = self._operation
         ports = {name: bytes(data) for name, data in port_map.items()}
-        assert ports.keys() == self._signature.takes(direction).keys()
+        assert ports.keys() == self._signature.input_ports(direction).keys()
         function = operation.forward if direction == self._forward else operation.backward
         Invertible.open += 1
 
@@ -111,24 +113,27 @@ class Prepared:
 
 def leaf(definition: Definition, path: str) -> Signature:
     for name in path.split("/"):
-        assert isinstance(definition, Composite)
+        assert isinstance(definition, ResolvedPipeline)
         definition = definition.steps[name]
     assert isinstance(definition, Signature)
     return definition
 
 
 def run(
-    composite: Composite, direction: Direction, forward: Direction, inputs: Mapping[str, object]
+    resolved: ResolvedPipeline,
+    direction: Direction,
+    forward: Direction,
+    inputs: Mapping[str, object],
 ) -> dict[str, bytes]:
-    plan = make_plan(composite, direction)
-    codecs: list[Codec] = [Invertible(leaf(composite, step.path), forward) for step in plan.steps]
+    plan = make_plan(resolved, direction)
+    codecs: list[Codec] = [Invertible(leaf(resolved, step.path), forward) for step in plan.steps]
     made = executor.run(Prepared(plan, codecs), inputs)
     assert Invertible.open == 0
     return made
 
 
 @st.composite
-def nested(draw: st.DrawFn, forward: Direction, depth: int) -> Composite:
+def nested(draw: st.DrawFn, forward: Direction, depth: int) -> ResolvedPipeline:
     """Give a pipeline of one `bytes` each way and a `key`, written in either direction."""
     written: Direction = draw(st.sampled_from(["encode", "decode"]))
     length = draw(st.integers(1, 3))
@@ -150,11 +155,11 @@ def nested(draw: st.DrawFn, forward: Direction, depth: int) -> Composite:
         "outputs": {"bytes": value},
         "steps": steps,
     }
-    return make_composite(Pipeline.from_json(document), definitions)
+    return resolve_pipeline(Pipeline.from_json(document), definitions)
 
 
 @st.composite
-def graphs(draw: st.DrawFn) -> tuple[Composite, Direction]:
+def graphs(draw: st.DrawFn) -> tuple[ResolvedPipeline, Direction]:
     """Give a graph in which every value has one consumer, and the direction it is written in."""
     written: Direction = draw(st.sampled_from(["encode", "decode"]))
     names = [f"in{index}" for index in range(draw(st.integers(1, 3)))]
@@ -164,8 +169,10 @@ def graphs(draw: st.DrawFn) -> tuple[Composite, Direction]:
     for index in range(draw(st.integers(1, 8))):
         fitting = [DEAL, XOR, XOR, *([PACK] if len(values) >= 3 else [])]
         operation = draw(st.sampled_from(fitting))
-        consumed = [values.pop(draw(st.integers(0, len(values) - 1))) for _ in operation.takes]
-        wiring = dict(zip(operation.takes, consumed, strict=True))
+        consumed = [
+            values.pop(draw(st.integers(0, len(values) - 1))) for _ in operation.input_ports
+        ]
+        wiring = dict(zip(operation.input_ports, consumed, strict=True))
         name = f"s{index}"
         definitions[name] = operation.signature(written)
         if operation is XOR:
@@ -173,7 +180,7 @@ def graphs(draw: st.DrawFn) -> tuple[Composite, Direction]:
             if draw(st.booleans()):
                 definitions[name] = draw(nested(written, 1))
         steps[name] = {"codec_id": "c", "inputs": wiring}
-        values += [f"{name}.{port}" for port in operation.gives]
+        values += [f"{name}.{port}" for port in operation.output_ports]
     # The order in a document means nothing.
     order = draw(st.permutations(list(steps)))
     document = {
@@ -184,38 +191,38 @@ def graphs(draw: st.DrawFn) -> tuple[Composite, Direction]:
         "outputs": {f"out{index}": value for index, value in enumerate(values)},
         "steps": {name: steps[name] for name in order},
     }
-    return make_composite(Pipeline.from_json(document), definitions), written
+    return resolve_pipeline(Pipeline.from_json(document), definitions), written
 
 
 @given(graphs(), st.data())
 def test_the_inverse_gives_the_input_back(
-    graph: tuple[Composite, Direction], data: st.DataObject
+    graph: tuple[ResolvedPipeline, Direction], data: st.DataObject
 ) -> None:
-    composite, written = graph
-    names = [name for name in composite.pipeline.inputs if name != "key"]
+    resolved, written = graph
+    names = [name for name in resolved.pipeline.inputs if name != "key"]
     inputs = {name: data.draw(st.binary(max_size=20), label=name) for name in names}
     key = data.draw(st.none() | st.integers(0, 2**64 - 1), label="key")
     more = {} if key is None else {"key": key}
-    made = run(composite, written, written, {**inputs, **more})
-    assert made.keys() == composite.pipeline.outputs.keys()
-    assert run(composite, opposite(written), written, {**made, **more}) == inputs
+    made = run(resolved, written, written, {**inputs, **more})
+    assert made.keys() == resolved.pipeline.outputs.keys()
+    assert run(resolved, opposite(written), written, {**made, **more}) == inputs
 
 
 @given(graphs())
 def test_a_graph_is_a_codec_with_the_ports_that_its_plans_have(
-    graph: tuple[Composite, Direction],
+    graph: tuple[ResolvedPipeline, Direction],
 ) -> None:
-    composite, written = graph
+    resolved, written = graph
     for direction in (written, opposite(written)):
-        plan = make_plan(composite, direction)
-        assert plan.inputs.keys() == composite.signature.takes(direction).keys()
-        assert plan.outputs.keys() == composite.signature.gives(direction).keys()
+        plan = make_plan(resolved, direction)
+        assert plan.inputs.keys() == resolved.signature.input_ports(direction).keys()
+        assert plan.outputs.keys() == resolved.signature.output_ports(direction).keys()
         # Every answer is closed once, and not before the last step that reads it.
-        closed = [index for step in plan.steps for index in step.closes]
+        closed = [index for step in plan.steps for index in step.frees_after]
         assert len(closed) == len(set(closed))
         for at, step in enumerate(plan.steps):
-            for index in step.closes:
-                slots = {slot for _, slot in plan.steps[index].gives}
-                later = (slot for reader in plan.steps[at + 1 :] for _, slot in reader.takes)
+            for index in step.frees_after:
+                slots = {slot for _, slot in plan.steps[index].output_ports}
+                later = (slot for reader in plan.steps[at + 1 :] for _, slot in reader.input_ports)
                 assert not slots.intersection(later)
                 assert not slots.intersection(plan.outputs.values())

@@ -91,13 +91,15 @@ def test_what_one_direction_gives_the_other_takes(document: dict[str, Any]) -> N
     for there in DIRECTIONS:
         back = opposite(there)
         assert there != back
-        takes, gives = signature.takes(there), signature.gives(there)
-        assert all(port.exists(there) for port in (*takes.values(), *gives.values()))
-        assert takes.keys() <= signature.wireable(there).keys()
-        returned = signature.takes(back)
-        for name, port in gives.items():
+        input_ports, output_ports = signature.input_ports(there), signature.output_ports(there)
+        assert all(port.exists(there) for port in (*input_ports.values(), *output_ports.values()))
+        assert input_ports.keys() <= signature.connectable_ports(there).keys()
+        returned = signature.input_ports(back)
+        for name, port in output_ports.items():
             if port.exists(back):
                 assert returned[name] == port
-        data = {name for name, port in takes.items() if not port.parameter and port.exists(back)}
-        assert data <= signature.gives(back).keys()
-        assert not any(port.parameter for port in gives.values())
+        data = {
+            name for name, port in input_ports.items() if not port.parameter and port.exists(back)
+        }
+        assert data <= signature.output_ports(back).keys()
+        assert not any(port.parameter for port in output_ports.values())

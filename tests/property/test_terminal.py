@@ -226,12 +226,12 @@ def test_an_exceptions_text_is_printable(text: str, other: str) -> None:
 @example(HOSTILE[6])
 @example(HOSTILE[7])
 def test_printable_text_is_short_and_stays_as_it_is(text: str) -> None:
-    shown = printable(text)
-    assert shown.isprintable()
-    assert len(shown) <= 2000
-    assert printable(shown) == shown
+    displayed = printable(text)
+    assert displayed.isprintable()
+    assert len(displayed) <= 2000
+    assert printable(displayed) == displayed
     if len(text) <= 2000 and text.isprintable():
-        assert shown == text
+        assert displayed == text
 
 
 def test_text_that_is_cut_says_so() -> None:

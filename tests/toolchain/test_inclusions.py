@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from chonkle_toolchain.inclusions import demand_no_variables, demand_own_crates, listed_files
+from chonkle_toolchain.inclusions import listed_files, require_no_variables, require_own_crates
 
 from chonkle.errors import BuildError
 
@@ -21,10 +21,10 @@ def test_a_crate_that_includes_what_lies_elsewhere_is_refused(tmp_path: Path) ->
         module.with_suffix(".d").write_text(names.replace("m.wasm", "m.wasm:"))
 
     lists(own / "lib.rs", own / "x.bin")
-    demand_own_crates(module, folders=(own,), what="compiling")
+    require_own_crates(module, folders=(own,), what="compiling")
     lists(own / "lib.rs", own / ".." / "x y.bin")
     with pytest.raises(BuildError, match=r"^compiling: a crate includes `.*/x y\.bin`, which is "):
-        demand_own_crates(module, folders=(own,), what="compiling")
+        require_own_crates(module, folders=(own,), what="compiling")
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ HERE = {"HERE": "a \\ b\nc"}
 def test_a_variable_that_is_here_and_taken_in_is_refused(listing: Path) -> None:
     listing.write_text("x: y\n\n# env-dep:HERE=a \\\\ b\\nc\n")
     with pytest.raises(BuildError) as caught:
-        demand_no_variables([listing], environment=HERE, what="compiling")
+        require_no_variables([listing], environment=HERE, what="compiling")
     said = str(caught.value)
     assert said.startswith("compiling: the crate `some_crate` takes in the variable `HERE`")
     assert said.endswith("; hint: unset HERE for the build, or do not ask for it")
@@ -47,4 +47,4 @@ def test_a_variable_that_is_here_and_taken_in_is_refused(listing: Path) -> None:
 @pytest.mark.parametrize("line", ["HERE=set by a build script", "HERE", "ELSEWHERE=a"])
 def test_a_variable_that_is_not_of_this_machine_may_be_taken_in(line: str, listing: Path) -> None:
     listing.write_text(f"x: y\n\n# env-dep:{line}\n")
-    demand_no_variables([listing], environment=HERE, what="compiling")
+    require_no_variables([listing], environment=HERE, what="compiling")

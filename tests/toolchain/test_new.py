@@ -196,12 +196,12 @@ def test_nothing_is_left_half_written(
 def test_the_command_says_how_to_go_on(run_cli: RunCli, tmp_path: Path) -> None:
     done = run_cli("new", "delta-rs", "--lang", "rust", "--into", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    shown = (tmp_path / "delta-rs").as_posix()
+    displayed = (tmp_path / "delta-rs").as_posix()
     for command in ("build", "test", "verify", "run"):
-        assert f"\n  chonkle {command} {shown}" in done.stdout
+        assert f"\n  chonkle {command} {displayed}" in done.stdout
     again = run_cli("new", "delta-rs", "--lang", "rust", "--into", tmp_path)
     assert (again.returncode, again.stdout) == (1, "")
-    assert again.stderr == f"error: `{shown}` is there already, with something in it\n"
+    assert again.stderr == f"error: `{displayed}` is there already, with something in it\n"
     nowhere = run_cli("new", "delta-rs", "--lang", "rust", "--into", tmp_path / "nowhere")
     assert nowhere.returncode == 2
 

@@ -219,8 +219,8 @@ def test_files_that_come_and_go_are_named(world: World) -> None:
 def test_many_reasons_are_all_in_the_json_and_few_in_the_line(world: World) -> None:
     for number in range(9):
         (world.codecs / "left-c" / "src" / f"{number}.h").write_text("")
-    shown = ", ".join(f"src/{number}.h is new" for number in range(4))
-    assert world.lines("--check")["left-c"] == f"stale left-c: {shown}, 5 more"
+    displayed = ", ".join(f"src/{number}.h is new" for number in range(4))
+    assert world.lines("--check")["left-c"] == f"stale left-c: {displayed}, 5 more"
     assert len(world.built()["left-c"]) == 9
 
 
@@ -508,13 +508,13 @@ def test_a_terminal_is_told_of_a_step_that_takes_long(
         progress.step("compiling")
     assert capfd.readouterr().err == ""
     watched, terminal = os.openpty()
-    with os.fdopen(terminal, "w") as standard_error, os.fdopen(watched) as shown:
+    with os.fdopen(terminal, "w") as standard_error, os.fdopen(watched) as displayed:
         monkeypatch.setattr(sys, "stderr", standard_error)
         with contextlib.closing(options.Progress(delay_s=3600)) as progress:
             progress.step("short")
         with contextlib.closing(options.Progress(delay_s=0)) as progress:
             progress.step("compiling")
-            assert shown.readline() == "compiling\n"
+            assert displayed.readline() == "compiling\n"
 
 
 def test_steps_are_told_as_they_begin(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,8 +114,8 @@ def test_good_scalars(probes: Path, language: str, what: str, text: bytes, expec
 )
 def test_dtype(probes: Path, language: str, text: str, expected: tuple[str, bool, int]) -> None:
     kind, is_big_endian, size = expected
-    shown = parsed(probe(probes, language), "dtype", json.dumps(text).encode())
-    assert shown == struct.pack("<3I", ord(kind), is_big_endian, size)
+    displayed = parsed(probe(probes, language), "dtype", json.dumps(text).encode())
+    assert displayed == struct.pack("<3I", ord(kind), is_big_endian, size)
 
 
 @BOTH
@@ -212,9 +212,9 @@ def test_bad_values_are_named_with_what_they_may_be(probes: Path, language: str)
     assert str(caught.value) == "port `bytes`: 3 bytes after the end of the stream"
     with pytest.raises(CodecError) as caught:
         parsed(wasm, "uint", b"\0\xff" + b"x" * 60)
-    shown = "??" + "x" * 42 + "..."
+    displayed = "??" + "x" * 42 + "..."
     assert str(caught.value) == (
-        f"port `bytes`: expected a uint from 0 to 18446744073709551615, got `{shown}`"
+        f"port `bytes`: expected a uint from 0 to 18446744073709551615, got `{displayed}`"
     )
 
 

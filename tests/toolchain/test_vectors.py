@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import wasmtime
 from chonkle_toolchain.recipe import Recipe
-from chonkle_toolchain.vectors import Vector, read_vector_files, shown_ports, verify
+from chonkle_toolchain.vectors import Vector, format_ports, read_vector_files, verify
 
 from chonkle.errors import BuildError, CodecTrap
 from chonkle.formats.signature import Direction, Signature
@@ -158,10 +158,10 @@ def test_a_codec_keeps_a_vector_or_fails_it(tmp_path: Path) -> None:
     ids=["late", "cut", "empty", "equal"],
 )
 def test_a_difference_is_shown_where_it_begins(
-    one: bytes, other: bytes, shown: str, shown_other: str
+    one: bytes, other: bytes, displayed: str, shown_other: str
 ) -> None:
-    assert shown_ports({"a": one}, beside={"a": other}) == shown
-    assert shown_ports({"a": other}, beside={"a": one}) == shown_other
+    assert format_ports({"a": one}, beside={"a": other}) == displayed
+    assert format_ports({"a": other}, beside={"a": one}) == shown_other
 
 
 @pytest.mark.parametrize(

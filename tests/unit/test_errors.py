@@ -4,7 +4,7 @@ import pickle
 import pytest
 
 from chonkle import errors
-from chonkle.errors import ChonkleError, PipelineError, offer, suggest
+from chonkle.errors import ChonkleError, PipelineError, list_choices, suggest
 
 CLASSES = [
     each
@@ -104,13 +104,13 @@ def test_several_problems_are_listed_and_kept() -> None:
         ("caf\u00e9 \u65e5\u672c", "caf\u00e9 \u65e5\u672c"),
     ],
 )
-def test_text_from_elsewhere_becomes_one_printable_line(words: str, shown: str) -> None:
+def test_text_from_elsewhere_becomes_one_printable_line(words: str, displayed: str) -> None:
     for error in (
         ChonkleError(words),
         ChonkleError("x", expected=words, got=words, hint=words),
         ChonkleError("x").within(words),
     ):
-        assert shown in str(error)
+        assert displayed in str(error)
         assert "\x1b" not in str(error)
         assert "\n" not in str(error)
 
@@ -152,9 +152,9 @@ def test_a_message_has_no_secrets_of_urls(text: str, safe: str) -> None:
 
 
 def test_an_offer_names_a_few() -> None:
-    assert offer([]) == "there is none"
-    assert offer(["a", "b"]) == "there is `a`, `b`"
-    assert offer([str(index) for index in range(1000)]).endswith(" and 988 more")
+    assert list_choices([]) == "there is none"
+    assert list_choices(["a", "b"]) == "there is `a`, `b`"
+    assert list_choices([str(index) for index in range(1000)]).endswith(" and 988 more")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from chonkle import executor
 from chonkle.backends.base import CallResult, Codec
 from chonkle.dag.graph import Pipeline
-from chonkle.dag.plan import Plan, make_composite, make_plan
+from chonkle.dag.plan import Plan, make_plan, resolve_pipeline
 from chonkle.errors import ChonkleError, CodecError, CodecTrap, LimitExceeded, PipelineError
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Direction, Signature
@@ -69,8 +69,8 @@ def prepared(
     outputs: dict[str, str],
     *,
     tally: Tally,
-    gives: dict[str, Any] | None = None,
-    takes: dict[str, Any] | None = None,
+    output_ports: dict[str, Any] | None = None,
+    input_ports: dict[str, Any] | None = None,
 ) -> FakePrepared:
     """Prepare a pipeline of functions, each with the input ports that are wired."""
     document = {
@@ -83,7 +83,7 @@ def prepared(
     signatures = {}
     for name, (wiring, _) in steps.items():
         ports = {
-            port: {**inputs[ref.removeprefix("input.")], **(takes or {})}
+            port: {**inputs[ref.removeprefix("input.")], **(input_ports or {})}
             if ref.startswith("input.")
             else BYTES
             for port, ref in wiring.items()
@@ -93,10 +93,10 @@ def prepared(
                 "codec_id": "c",
                 "implementation": "c-fake",
                 "inputs": ports,
-                "outputs": gives or {"bytes": BYTES},
+                "outputs": output_ports or {"bytes": BYTES},
             }
         )
-    plan = make_plan(make_composite(Pipeline.from_json(document), signatures), "decode")
+    plan = make_plan(resolve_pipeline(Pipeline.from_json(document), signatures), "decode")
     codecs: list[Codec] = [
         FakeCodec(signatures[step.path], steps[step.path][1], tally) for step in plan.steps
     ]
@@ -308,7 +308,7 @@ def test_an_optional_input_is_left_out_and_a_default_is_put_in() -> None:
         {"e": ({"x": "input.x", "y": "input.y"}, echo)},
         {"bytes": "e.bytes"},
         tally=tally,
-        takes={"required": False},
+        input_ports={"required": False},
     )
     for inputs in ({}, {"x": 1}, {"y": 2}, {"x": 1, "y": 2}):
         executor.run(run, inputs)
@@ -367,7 +367,7 @@ def test_an_optional_port_that_a_codec_did_not_return_is_left_out() -> None:
         },
         {"bytes": "b.bytes", "more": "a.more"},
         tally=tally,
-        gives={"bytes": BYTES, "more": {"type": "bytes", "required": False}},
+        output_ports={"bytes": BYTES, "more": {"type": "bytes", "required": False}},
     )
     # Whether `b` needs it is for `b` to say.
     assert executor.run(run, {"x": b""}) == {"bytes": b"1"}

@@ -180,7 +180,7 @@ def test_a_pipeline_is_a_step_of_another(
     with prepare(outer, direction=direction, runtime=runtime) as prepared:
         assert prepared.run({"bytes": b"abc"}) == {"bytes": b"abc"}
         assert set(prepared.resolutions) == {"s0/s0", "s0/s1", "s1/s0", "s1/s1"}
-        assert prepared.composite.codec_ids() == {"inner", "echo"}
+        assert prepared.resolved.codec_ids() == {"inner", "echo"}
 
 
 @pytest.mark.parametrize("width", [1, 5])
@@ -203,8 +203,8 @@ def test_pipelines_that_contain_each_other_are_refused(tmp_path: Path, runtime: 
 
 
 def test_defining_opens_nothing(echo: Resolver, runtime: Runtime) -> None:
-    composite, resolutions = define(load(chain("echo")), echo, runtime)
-    assert set(composite.signature.takes("decode")) == {"bytes"}
+    resolved, resolutions = define(load(chain("echo")), echo, runtime)
+    assert set(resolved.signature.input_ports("decode")) == {"bytes"}
     assert resolutions["s0"].label == "echo-a@1.0.0 (core)"
     assert not (runtime.settings.cache.root or Path()).exists()
 
@@ -313,11 +313,11 @@ def test_the_names_that_there_are_are_sorted_once(
 ) -> None:
     sorted_names = []
 
-    def offer(names: Collection[str]) -> str:
+    def list_choices(names: Collection[str]) -> str:
         sorted_names.append(names)
         return "there is another"
 
-    monkeypatch.setattr(graph, "offer", offer)
+    monkeypatch.setattr(graph, "offer", list_choices)
     document = chain(*["echo"] * 100)
     for step in document["steps"].values():
         step["inputs"] = {"bytes": source}

@@ -15,7 +15,7 @@ from chonkle_toolchain.codecs_lock import Artifact, Built, Lock, read_lock, writ
 from chonkle_toolchain.compare import Task, compare
 from chonkle_toolchain.fingerprint import vectors_digest
 from chonkle_toolchain.make import BuildContext, make_artifacts
-from chonkle_toolchain.recipe import demand_cargo_lock, find_recipes
+from chonkle_toolchain.recipe import find_recipes, require_cargo_lock
 from chonkle_toolchain.sdk import place_sdk
 from chonkle_toolchain.shipped import clash
 from chonkle_toolchain.signature_fields import misspelt
@@ -174,7 +174,7 @@ def _context(
         warn(f"{copy}: restored {wrong[0]}{more}, which was edited; builds do not read this copy")
     begun = [task.recipe for task in tasks if task.reasons]
     for recipe in begun:
-        demand_cargo_lock(recipe)
+        require_cargo_lock(recipe)
     needed = {name for recipe in begun for name in tools_for(recipe)}
     context = BuildContext(tools.need(needed), folders.sdk, folders.build_dir, warn, step)
     context.prepare()
@@ -197,7 +197,7 @@ def _bring_up_to_date(
     elif task.vectors != before.vectors:
         for abi in ABIS:
             verify(task.recipe, (output / before.artifact(abi).file).read_bytes())
-        _demand_vectors(task)
+        _require_vectors(task)
         # The lock records the vectors, so it is stale also where they are gone.
         done: State = "verified" if task.vectors else "up to date"
         state = "stale" if context is None else done
@@ -216,7 +216,7 @@ def _bring_up_to_date(
     return Outcome(name, state, reasons, note, built.core, built.component, seconds), lock
 
 
-def _demand_vectors(task: Task) -> None:
+def _require_vectors(task: Task) -> None:
     """Require that the golden vectors are still those that the lock is going to record."""
     if vectors_digest(task.recipe) != task.vectors:
         raise BuildError(
@@ -228,7 +228,7 @@ def _demand_vectors(task: Task) -> None:
 def _make(task: Task, context: BuildContext) -> dict[str, bytes]:
     """Make a codec's artifacts, by their paths in the output folder."""
     made = make_artifacts(task.recipe, context, expected=task.fingerprint)
-    _demand_vectors(task)
+    _require_vectors(task)
     return {task.recipe.artifact(abi): data for abi, data in made.items()}
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from chonkle_toolchain.abi import LINKED_EXPORTS, Abi
 from chonkle_toolchain.environment import build_environment
-from chonkle_toolchain.inclusions import demand_own_inclusions
+from chonkle_toolchain.inclusions import require_own_inclusions
 from chonkle_toolchain.process import ToolError, run
 from chonkle_toolchain.reactor import without_empty_initialize
 from chonkle_toolchain.recipe import Recipe
@@ -85,7 +85,7 @@ def compile_c(
     modules: dict[Abi, bytes] = {}
     try:
         for source in own:
-            demand_own_inclusions(
+            require_own_inclusions(
                 source, command=compiler, folders=(folder.parent, sdk), listing=listing, what=what
             )
         for abi, names in LINKED_EXPORTS.items():

@@ -9,7 +9,7 @@ from chonkle.errors import BuildError
 from chonkle_toolchain.abi import LINKED_EXPORTS, Abi
 from chonkle_toolchain.documents import read_toml
 from chonkle_toolchain.environment import build_environment
-from chonkle_toolchain.inclusions import demand_no_variables, demand_own_crates
+from chonkle_toolchain.inclusions import require_no_variables, require_own_crates
 from chonkle_toolchain.process import ToolError, run
 from chonkle_toolchain.recipe import SDK_CRATE, Recipe
 from chonkle_toolchain.rust import TARGET, Rust
@@ -125,8 +125,8 @@ def compile_rust(
     made = list(_made(said))
     (archive,) = (path for path in made if path.suffix == ".a")
     folders = (workspace, target_dir, Path(rust.sysroot).resolve())
-    demand_own_crates(archive, folders=folders, what=what)
-    demand_no_variables(_listings(archive, made), environment=_passed_on(), what=what)
+    require_own_crates(archive, folders=folders, what=what)
+    require_no_variables(_listings(archive, made), environment=_passed_on(), what=what)
     return {
         abi: _link(archive, names, recipe=recipe, linker=rust.linker, what=what)
         for abi, names in LINKED_EXPORTS.items()

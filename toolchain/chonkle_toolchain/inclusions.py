@@ -15,7 +15,7 @@ _VARIABLE = "# env-dep:"
 _ESCAPED = re.compile(r"\\([ #])|\$(\$)")
 
 
-def demand_own_inclusions(
+def require_own_inclusions(
     source: Path, *, command: Sequence[str], folders: Sequence[Path], listing: Path, what: str
 ) -> None:
     """Require that a C source includes and embeds only files of some folders, and the compiler's.
@@ -36,10 +36,10 @@ def demand_own_inclusions(
     where = source.parent
     run([*command, *asked], what=what, cwd=where, environment=build_environment())
     for name in listed_files(listing.read_text("utf-8", errors="surrogateescape")):
-        _demand_own(where / name, f"{what}: `{source.name}` includes", folders)
+        _require_own(where / name, f"{what}: `{source.name}` includes", folders)
 
 
-def demand_own_crates(module: Path, *, folders: Sequence[Path], what: str) -> None:
+def require_own_crates(module: Path, *, folders: Sequence[Path], what: str) -> None:
     """Require that crates include only files of some folders.
 
     Args:
@@ -54,10 +54,10 @@ def demand_own_crates(module: Path, *, folders: Sequence[Path], what: str) -> No
     listing = module.with_suffix(".d").read_text("utf-8", errors="surrogateescape")
     _, _, names = listing.partition(": ")
     for name in _NAME.findall(names):
-        _demand_own(Path(name.replace("\\ ", " ")), f"{what}: a crate includes", folders)
+        _require_own(Path(name.replace("\\ ", " ")), f"{what}: a crate includes", folders)
 
 
-def demand_no_variables(
+def require_no_variables(
     listings: Iterable[Path], *, environment: Mapping[str, str], what: str
 ) -> None:
     """Require that no crate reads a variable of this machine.
@@ -88,7 +88,7 @@ def _as_rustc_writes(value: str) -> str:
     return value.replace("\\", r"\\").replace("\n", r"\n").replace("\r", r"\r")
 
 
-def _demand_own(path: Path, reads: str, folders: Sequence[Path]) -> None:
+def _require_own(path: Path, reads: str, folders: Sequence[Path]) -> None:
     if not any(path.resolve().is_relative_to(folder) for folder in folders):
         raise BuildError(
             f"{reads} `{path}`, which is no source of the codec",

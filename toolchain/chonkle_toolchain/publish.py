@@ -272,10 +272,10 @@ def plan(
         except _ConflictError as conflict:
             conflicts.append(str(conflict))
     if conflicts:
-        shown = "; ".join(conflicts[:_CONFLICTS_MAX])
+        displayed = "; ".join(conflicts[:_CONFLICTS_MAX])
         more = len(conflicts) - _CONFLICTS_MAX
         raise FetchError(
-            f"{shown}; and {more} more" if more > 0 else shown,
+            f"{displayed}; and {more} more" if more > 0 else displayed,
             hint="publish it under another version; `--force` replaces what others may use",
         )
     return plans

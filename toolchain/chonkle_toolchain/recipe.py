@@ -11,7 +11,7 @@ from chonkle.formats.signature import DIRECTIONS, Signature, parse_signature
 from chonkle.formats.values import encode_scalar
 from chonkle_toolchain.abi import Abi
 from chonkle_toolchain.documents import read_document, read_toml
-from chonkle_toolchain.signature_fields import demand_known_fields
+from chonkle_toolchain.signature_fields import require_known_fields
 
 Language = Literal["c", "rust"]
 
@@ -126,7 +126,7 @@ def find_recipes(codec_src: Path, *, names: Iterable[str] = ()) -> dict[str, Rec
     wanted = sorted({*names})
     if (codec_src / RECIPE_FILE).exists():
         recipe = read_recipe(codec_src)
-        _demand_names(wanted, [recipe.name])
+        _require_names(wanted, [recipe.name])
         return {recipe.name: recipe}
     folders = {path.parent.name: path.parent for path in codec_src.glob(f"*/{RECIPE_FILE}")}
     if not folders:
@@ -135,11 +135,11 @@ def find_recipes(codec_src: Path, *, names: Iterable[str] = ()) -> dict[str, Rec
             expected=f"{RECIPE_FILE} in it, or in folders in it",
             hint="`chonkle new` begins one",
         )
-    _demand_names(wanted, sorted(folders))
+    _require_names(wanted, sorted(folders))
     return {name: _read_named(folders[name]) for name in wanted or sorted(folders)}
 
 
-def _demand_names(wanted: Iterable[str], there: Sequence[str]) -> None:
+def _require_names(wanted: Iterable[str], there: Sequence[str]) -> None:
     for name in wanted:
         if name not in there:
             raise BuildError(f"no codec `{name}`", expected=f"one of {', '.join(there)}")
@@ -192,7 +192,7 @@ def read_recipe(folder: Path) -> Recipe:
     return recipe
 
 
-def demand_data(signature: Signature, *, what: str) -> None:
+def require_data(signature: Signature, *, what: str) -> None:
     """Require inputs and outputs in a signature, without which a codec cannot be tested.
 
     Args:
@@ -207,14 +207,14 @@ def demand_data(signature: Signature, *, what: str) -> None:
             raise SignatureError(
                 f"{what}: `{side}` is empty", expected=f"the ports of the {form} form"
             )
-    if not any(map(signature.gives, DIRECTIONS)):
+    if not any(map(signature.output_ports, DIRECTIONS)):
         raise SignatureError(
             f"{what}: no output in either direction",
             expected="an output that exists when decoding, or an input of data when encoding",
         )
 
 
-def demand_cargo_lock(recipe: Recipe) -> None:
+def require_cargo_lock(recipe: Recipe) -> None:
     """Require that a codec in Rust has a lock of its crates.
 
     Cargo writes one only where it finds the SDK's crate, so a build first puts a copy there.
@@ -262,8 +262,8 @@ def read_signature(folder: Path) -> Signature:
     path = folder / SIGNATURE_FILE
     try:
         signature = parse_signature(read_document(path), what=str(path))
-        demand_data(signature, what=str(path))
-        demand_known_fields(signature, what=str(path))
+        require_data(signature, what=str(path))
+        require_known_fields(signature, what=str(path))
     except SignatureError as failure:
         raise BuildError(str(failure)) from failure
     if not signature.version:

@@ -9,9 +9,9 @@ from dataclasses import fields
 from difflib import get_close_matches
 from typing import cast
 
-from chonkle.errors import SignatureError, offer
+from chonkle.errors import SignatureError, list_choices
 from chonkle.formats.signature import Port, Signature
-from chonkle.formats.values import shown
+from chonkle.formats.values import format_value
 
 _PORT_FIELDS = (*(field.name for field in fields(Port)), "description")
 _FIELDS = (
@@ -25,7 +25,7 @@ _SIZE_KINDS = ("fixed", "bounded", "unbounded")
 _NEAR = 0.8
 
 
-def demand_known_fields(signature: Signature, *, what: str) -> None:
+def require_known_fields(signature: Signature, *, what: str) -> None:
     """Require known fields in ports, and valid values.
 
     Args:
@@ -42,11 +42,13 @@ def demand_known_fields(signature: Signature, *, what: str) -> None:
             if unknown:
                 raise SignatureError(
                     f"{what}: {side[:-1]} port `{name}`: unknown field `{unknown[0]}`",
-                    hint=offer(_PORT_FIELDS),
+                    hint=list_choices(_PORT_FIELDS),
                 )
     for flag in _FLAGS:
         if not isinstance(value := document.get(flag, True), bool):
-            raise SignatureError(f"{what}: bad `{flag}`", expected="a boolean", got=shown(value))
+            raise SignatureError(
+                f"{what}: bad `{flag}`", expected="a boolean", got=format_value(value)
+            )
     match document.get("encoded_size", {"kind": "unbounded"}):
         case {"kind": kind} if kind in _SIZE_KINDS:
             pass
@@ -54,7 +56,7 @@ def demand_known_fields(signature: Signature, *, what: str) -> None:
             raise SignatureError(
                 f"{what}: bad `encoded_size`",
                 expected=f"an object with `kind`, one of {', '.join(_SIZE_KINDS)}",
-                got=shown(size),
+                got=format_value(size),
             )
 
 

@@ -15,10 +15,10 @@ from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
-from chonkle.errors import BuildError, CodecError, CodecTrap, LimitExceeded, offer
+from chonkle.errors import BuildError, CodecError, CodecTrap, LimitExceeded, list_choices
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.signature import DIRECTIONS, Direction, Signature
-from chonkle.formats.values import encode_scalar, shown
+from chonkle.formats.values import encode_scalar, format_value
 from chonkle_toolchain.direct_call import call
 from chonkle_toolchain.documents import read_document
 from chonkle_toolchain.recipe import Recipe
@@ -61,12 +61,12 @@ class Vector:
             if direction == "decode"
             else {**self.inputs, **self.outputs}
         )
-        return {name: known[name] for name in signature.takes(direction) if name in known}
+        return {name: known[name] for name in signature.input_ports(direction) if name in known}
 
     def expected(self, direction: Direction, signature: Signature) -> dict[str, bytes]:
         """Give the expected outputs of a direction."""
         known = self.outputs if direction == "decode" else self.inputs
-        return {name: known[name] for name in signature.gives(direction) if name in known}
+        return {name: known[name] for name in signature.output_ports(direction) if name in known}
 
     def check(self, direction: Direction, signature: Signature, call: Call) -> None:
         """Require that a codec agrees with the vector.
@@ -88,7 +88,7 @@ class Vector:
                 raise BuildError(
                     f"golden vector `{self.case}`: `{signature.implementation}` has no {side} port"
                     f" `{unknown[0]}`",
-                    hint=offer(known),
+                    hint=list_choices(known),
                 )
         what = f"`{signature.implementation}` fails its golden vector `{self.case}`, to {direction}"
         try:
@@ -99,8 +99,8 @@ class Vector:
         if found != expected:
             raise BuildError(
                 what,
-                expected=shown_ports(expected, beside=found),
-                got=shown_ports(found, beside=expected),
+                expected=format_ports(expected, beside=found),
+                got=format_ports(found, beside=expected),
                 hint="mend the codec, or give it another version; do not renew the vector",
             )
 
@@ -192,7 +192,7 @@ def verify(recipe: Recipe, wasm: bytes) -> int:
     return compared
 
 
-def shown_ports(ports: Mapping[str, bytes], *, beside: Mapping[str, bytes] | None = None) -> str:
+def format_ports(ports: Mapping[str, bytes], *, beside: Mapping[str, bytes] | None = None) -> str:
     """Format ports for a message: names, sizes and some bytes.
 
     Args:
@@ -201,14 +201,14 @@ def shown_ports(ports: Mapping[str, bytes], *, beside: Mapping[str, bytes] | Non
             different one are shown, with that one in brackets.
     """
     others = beside or {}
-    shown = (
-        f"`{name}` of {len(data)} bytes{_shown_bytes(data, others.get(name, data))}"
+    displayed = (
+        f"`{name}` of {len(data)} bytes{_format_bytes(data, others.get(name, data))}"
         for name, data in ports.items()
     )
-    return ", ".join(shown) or "no ports"
+    return ", ".join(displayed) or "no ports"
 
 
-def _shown_bytes(data: bytes, other: bytes) -> str:
+def _format_bytes(data: bytes, other: bytes) -> str:
     if data == other:
         return f" beginning {data[:_SHOWN_BYTES].hex(' ')}" if data else ""
     size = min(len(data), len(other))
@@ -256,7 +256,9 @@ def _direction(name: object) -> Direction:
     for known in DIRECTIONS:
         if name == known:
             return known
-    raise ValueError(f"`directions` has {shown(name)}, which is neither `encode` nor `decode`")
+    raise ValueError(
+        f"`directions` has {format_value(name)}, which is neither `encode` nor `decode`"
+    )
 
 
 def _port(name: str, port: object) -> bytes:

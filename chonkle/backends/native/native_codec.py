@@ -120,7 +120,7 @@ class NativeCodec(Codec):
         return CallResult({_DATA: made})
 
     def _check_ports(self, direction: Direction, port_map: Mapping[str, Buffer]) -> None:
-        ports = self._signature.takes(direction)
+        ports = self._signature.input_ports(direction)
         where = call_label(self._signature, "native", direction)
         for port in port_map:
             if port not in ports:
@@ -168,7 +168,7 @@ def _prepare(
     signature: Signature, call: CallSpec, direction: Direction, given: tuple[tuple[str, bytes], ...]
 ) -> _Prepared:
     where = call_label(signature, "native", direction)
-    ports = {name: port for name, port in signature.takes(direction).items() if name != _DATA}
+    ports = {name: port for name, port in signature.input_ports(direction).items() if name != _DATA}
     parameters = read_parameters(dict(given), ports=ports, call=call, where=where)
     arguments = {
         name: value for name, value in parameters.items() if name not in call.describes

@@ -9,7 +9,7 @@ from chonkle.errors import CodecError, PipelineError
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Direction, Port
-from chonkle.formats.values import check_scalar, shown
+from chonkle.formats.values import check_scalar, format_value
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,12 +82,18 @@ def read_dtype(value: object, *, what: str) -> "np.dtype[Any]":
     try:
         dtype = np.dtype(_as_fields(value))  # type: ignore[call-overload]
     except Exception as failure:
-        raise CodecError(f"{what}: no type", expected=expected, got=shown(value)) from failure
+        raise CodecError(
+            f"{what}: no type", expected=expected, got=format_value(value)
+        ) from failure
     if dtype.hasobject:
         # Such an element is a pointer, an address of this process.
-        raise CodecError(f"{what}: a type of Python objects", expected=expected, got=shown(value))
+        raise CodecError(
+            f"{what}: a type of Python objects", expected=expected, got=format_value(value)
+        )
     if dtype.itemsize == 0:
-        raise CodecError(f"{what}: a type without a size", expected=expected, got=shown(value))
+        raise CodecError(
+            f"{what}: a type without a size", expected=expected, got=format_value(value)
+        )
     return dtype  # type: ignore[no-any-return]
 
 
@@ -121,11 +127,13 @@ def _check(name: str, value: object, call: CallSpec, what: str) -> None:
         least, greatest = call.range[name]
         if not least <= value <= greatest:
             raise CodecError(
-                f"{what}: out of range", expected=f"{least} to {greatest}", got=shown(value)
+                f"{what}: out of range", expected=f"{least} to {greatest}", got=format_value(value)
             )
     if name in call.choice and value not in call.choice[name]:
         choices = ", ".join(f"`{choice}`" for choice in call.choice[name])
-        raise CodecError(f"{what}: unknown value", expected=f"one of {choices}", got=shown(value))
+        raise CodecError(
+            f"{what}: unknown value", expected=f"one of {choices}", got=format_value(value)
+        )
     if name in call.nonzero and value == 0:
         raise CodecError(f"{what}: out of range", expected="a number other than 0", got="`0`")
 
@@ -135,7 +143,7 @@ def _converted(text: str, conversion: str, what: str) -> object:
     item_type = _ITEM_TYPES[conversion]
     if not isinstance(value, list) or not all(isinstance(item, item_type) for item in value):
         raise CodecError(
-            f"{what}: wrong content", expected=_CONVERTED[conversion], got=shown(value)
+            f"{what}: wrong content", expected=_CONVERTED[conversion], got=format_value(value)
         )
     return value
 

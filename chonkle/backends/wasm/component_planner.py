@@ -36,7 +36,7 @@ from chonkle.backends.wasm.component_plan import (
 from chonkle.errors import WasmFormatError
 from chonkle.formats import component_binary as binary
 from chonkle.formats.component_binary import Item, Sort, Unsupported
-from chonkle.formats.values import shown
+from chonkle.formats.values import format_value
 from chonkle.formats.wasm_binary import binary_kind, read_core_interface
 
 # Many exports may share one long name, which a written plan repeats. The plan of a CPython has some
@@ -267,10 +267,10 @@ class _Planner:
     def _check_import(self, wanted: CoreImport, arguments: Mapping[str, int]) -> None:
         """Require an argument for an import, as far as an inline instance shows it."""
         if wanted.module not in arguments:
-            raise WasmFormatError(f"no argument {shown(wanted.module)} for a core module")
+            raise WasmFormatError(f"no argument {format_value(wanted.module)} for a core module")
         inline = self._inline.get(arguments[wanted.module])
         if inline is not None and wanted.name not in inline:
-            raise WasmFormatError(f"no {shown(wanted.name)} in an argument of a core module")
+            raise WasmFormatError(f"no {format_value(wanted.name)} in an argument of a core module")
 
     def _add_inline_instance(self, exports: Iterable[tuple[str, Item]]) -> None:
         named: dict[str, tuple[Sort, CoreItem]] = {}
@@ -337,7 +337,7 @@ class _Planner:
         if not isinstance(imported, _Imported):
             raise Unsupported("the lowering of a function that is not an import")
         if options.other:
-            raise Unsupported(f"{shown(imported.name)} lowered with `{options.other}`")
+            raise Unsupported(f"{format_value(imported.name)} lowered with `{options.other}`")
         memory = self._find_export("core memory", options.memory)
         realloc = self._find_export("core func", options.realloc)
         return LoweredImport(imported.interface, imported.name, memory, realloc)
@@ -401,13 +401,13 @@ def _at[T](space: list[T], index: int, what: str) -> T:
 def _of_sort[T](named: Mapping[str, tuple[Sort, T]], sort: Sort, name: str) -> T:
     found = named.get(name)
     if found is None or found[0] != sort:
-        raise WasmFormatError(f"no {sort} {shown(name)}", got=found[0] if found else "")
+        raise WasmFormatError(f"no {sort} {format_value(name)}", got=found[0] if found else "")
     return found[1]
 
 
 def _add_new[T](named: dict[str, T], name: str, value: T, what: str) -> None:
     if name in named:
-        raise WasmFormatError(f"{what} {shown(name)} occurs twice")
+        raise WasmFormatError(f"{what} {format_value(name)} occurs twice")
     named[name] = value
 
 

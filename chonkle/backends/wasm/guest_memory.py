@@ -99,7 +99,7 @@ class PortReader:
         self._only_port = {
             direction: (name, *portmap.only_port_header(name))
             for direction in DIRECTIONS
-            for name in [next(iter(signature.gives(direction)), "")]
+            for name in [next(iter(signature.output_ports(direction)), "")]
         }
 
     def read(self, view: memoryview, size: int, direction: Direction) -> dict[str, memoryview]:

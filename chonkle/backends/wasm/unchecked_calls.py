@@ -367,10 +367,10 @@ def _address(data: ctypes.Structure | ctypes.Array[c_int64] | c_void_p) -> objec
 
 
 def _view(address: int, size: int, kept: object) -> memoryview:
-    shown = (ctypes.c_ubyte * size).from_address(address)
+    displayed = (ctypes.c_ubyte * size).from_address(address)
     # A view keeps the memory alive that it shows, also without the guest's instance.
-    shown.kept = kept  # type: ignore[attr-defined]  # ctypes allows it
-    return memoryview(shown).cast("B")
+    displayed.kept = kept  # type: ignore[attr-defined]  # ctypes allows it
+    return memoryview(displayed).cast("B")
 
 
 def open_calls(*, prepared: bool = True) -> Calls:

@@ -4,8 +4,8 @@ import click
 
 from chonkle.cache.trimming import Cleared, Removed
 from chonkle.cache.trimming import clear as clear_directory
-from chonkle.cli.cache.existing import demand_all_removed, own_layer
-from chonkle.cli.output import print_json, print_lines, shown_entries, shown_size
+from chonkle.cli.cache.existing import own_layer, require_all_removed
+from chonkle.cli.output import format_entries, format_size, print_json, print_lines
 from chonkle.settings import Settings
 
 
@@ -30,7 +30,11 @@ def clear(*, as_json: bool) -> None:
             }
         )
     elif own is not None:
-        print_lines(f"removed {shown_entries(removed.entries)}, {shown_size(removed.freed_bytes)}")
+        print_lines(
+            f"removed {format_entries(removed.entries)}, {format_size(removed.freed_bytes)}"
+        )
     if cleared.busy:
-        print_lines(f"left {shown_entries(cleared.busy)} that another process is writing", err=True)
-    demand_all_removed(removed)
+        print_lines(
+            f"left {format_entries(cleared.busy)} that another process is writing", err=True
+        )
+    require_all_removed(removed)

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.layers import CacheConfig
-from chonkle.cache.survey import cache_words, demand_trust, directories
+from chonkle.cache.survey import cache_words, directories, require_trust
 from chonkle.cache.trimming import Removed
-from chonkle.cli.output import print_lines, shown_entries
-from chonkle.errors import CacheError, explained
+from chonkle.cli.output import format_entries, print_lines
+from chonkle.errors import CacheError, os_error_text
 
 
 def layers(config: CacheConfig) -> list[CacheDirectory]:
@@ -29,20 +29,20 @@ def own_layer(config: CacheConfig) -> CacheDirectory | None:
     return next(found, None)
 
 
-def demand_all_removed(removed: Removed) -> None:
+def require_all_removed(removed: Removed) -> None:
     """Require that everything was removed that should be.
 
     Raises:
         CacheError: with the number of entries left, and the first reason.
     """
     if removed.failures:
-        count = shown_entries(len(removed.failures))
-        raise CacheError(f"{count} could not be removed: {explained(removed.failures[0])}")
+        count = format_entries(len(removed.failures))
+        raise CacheError(f"{count} could not be removed: {os_error_text(removed.failures[0])}")
 
 
 def _existing(named: Iterable[CacheDirectory]) -> Iterator[CacheDirectory]:
     for directory in named:
-        demand_trust(directory)
+        require_trust(directory)
         if directory.exists():
             yield directory
         else:

@@ -4,7 +4,7 @@ import click
 
 from chonkle.cache.bundle import Export, bundle_parts, select_entries
 from chonkle.cache.survey import Machine
-from chonkle.cli.output import print_json, print_lines, shown_entries, shown_size
+from chonkle.cli.output import format_entries, format_size, print_json, print_lines
 from chonkle.cli.streams import is_standard_output, write_parts
 from chonkle.cli.usage import WrongUsage
 from chonkle.errors import CacheError
@@ -56,6 +56,6 @@ def export(file: str, codecs: tuple[str, ...], *, as_json: bool) -> None:
 def _summary(file: str, exported: Export) -> str:
     counted = ((exported.stale, "stale"), (exported.invalid, "invalid"))
     skipped = ", ".join(f"{count} {word}" for count, word in counted if count)
-    entries = shown_entries(len(exported.entries))
-    what = f"{entries}, {shown_size(exported.size_bytes)}" if exported.entries else _EMPTY
+    entries = format_entries(len(exported.entries))
+    what = f"{entries}, {format_size(exported.size_bytes)}" if exported.entries else _EMPTY
     return f"{file}: {what}" + f"; skipped {skipped}" * bool(skipped)

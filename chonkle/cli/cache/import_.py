@@ -6,7 +6,7 @@ import click
 
 from chonkle.cache.bundle import import_bundle
 from chonkle.cache.survey import Machine
-from chonkle.cli.output import print_json, print_lines, shown_entries, shown_size
+from chonkle.cli.output import format_entries, format_size, print_json, print_lines
 from chonkle.settings import Settings
 
 
@@ -49,7 +49,7 @@ def import_(file: Path, *, allow_unauthenticated: bool, as_json: bool) -> None:
     there = "1 was" if imported.kept == 1 else f"{imported.kept} were"
     kept = f"; {there} there already" if imported.kept else ""
     if imported.busy:
-        kept += f"; left {shown_entries(imported.busy)} that another process is writing"
-    size = shown_size(imported.size_bytes)
-    entries = shown_entries(imported.entries)
+        kept += f"; left {format_entries(imported.busy)} that another process is writing"
+    size = format_size(imported.size_bytes)
+    entries = format_entries(imported.entries)
     print_lines(f"{file}: imported {entries}, {size}{kept}", err=True)

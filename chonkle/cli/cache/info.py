@@ -9,8 +9,8 @@ import click
 
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.survey import Machine, Totals, check_directory, directories, layer_name, survey
-from chonkle.cli.output import print_json, print_lines, shown_age, shown_size, table
-from chonkle.errors import explained
+from chonkle.cli.output import format_age, format_size, print_json, print_lines, table
+from chonkle.errors import os_error_text
 from chonkle.settings import Settings
 from chonkle.storage.files import UntrustedError
 
@@ -79,7 +79,7 @@ def _look(directory: CacheDirectory, machine: Machine) -> _Layer:
     except UntrustedError as reason:
         return _Layer(directory, "untrusted", str(reason))
     except OSError as failure:
-        return _Layer(directory, "unreadable", explained(failure))
+        return _Layer(directory, "unreadable", os_error_text(failure))
 
 
 def _document(layer: _Layer) -> dict[str, object]:
@@ -108,9 +108,9 @@ def _rows(layer: _Layer, *, size_max_bytes: int) -> Iterator[tuple[str, str]]:
     kinds = (("stale", totals.stale), ("invalid", totals.invalid))
     others = ", ".join(f"{count} {kind}" for kind, count in kinds if count)
     yield "  entries", f"{totals.entries}{f' ({others})' * bool(others)}"
-    size = shown_size(totals.size_bytes)
-    yield "  size", size if directory.is_system else f"{size} of {shown_size(size_max_bytes)}"
+    size = format_size(totals.size_bytes)
+    yield "  size", size if directory.is_system else f"{size} of {format_size(size_max_bytes)}"
     if not directory.is_system:
         trimmed = directory.last_trimmed()
-        ago = "never" if trimmed is None else f"{shown_age(time.time() - trimmed)} ago"
+        ago = "never" if trimmed is None else f"{format_age(time.time() - trimmed)} ago"
         yield "  trimmed", ago

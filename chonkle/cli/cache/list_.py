@@ -8,7 +8,7 @@ import click
 from chonkle.cache.record import EntryMetadata
 from chonkle.cache.survey import EntryStatus, Machine, layer_name, survey
 from chonkle.cli.cache.existing import layers
-from chonkle.cli.output import print_json, print_lines, shown_age, shown_size, table
+from chonkle.cli.output import format_age, format_size, print_json, print_lines, table
 from chonkle.settings import Settings
 
 _HEADER = ("codec", "implementation", "kind", "wasmtime", "size", "age", "last use", "note")
@@ -91,9 +91,9 @@ def _row(each: EntryStatus, *, now: float) -> tuple[str, ...]:
     if entry.record is not None:
         metadata = entry.record.metadata
         what = (metadata.codec_id or _UNKNOWN, metadata.label, metadata.kind, metadata.wasmtime)
-        age = shown_age(now - metadata.created)
-    used = shown_age(now - entry.files.used_at)
-    return (*what, shown_size(entry.files.size_bytes), age, used, _note(each))
+        age = format_age(now - metadata.created)
+    used = format_age(now - entry.files.used_at)
+    return (*what, format_size(entry.files.size_bytes), age, used, _note(each))
 
 
 def _note(each: EntryStatus) -> str:

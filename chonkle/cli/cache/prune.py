@@ -7,10 +7,10 @@ import click
 from chonkle.cache.survey import Machine, survey
 from chonkle.cache.trimming import Removed
 from chonkle.cache.trimming import prune as prune_directory
-from chonkle.cli.cache.existing import demand_all_removed, own_layer
+from chonkle.cli.cache.existing import own_layer, require_all_removed
 from chonkle.cli.cache.list_ import entry_document, entry_table
 from chonkle.cli.options import AGE, SIZE
-from chonkle.cli.output import print_json, print_lines, shown_entries, shown_size
+from chonkle.cli.output import format_entries, format_size, print_json, print_lines
 from chonkle.engine import wasmtime_version
 from chonkle.settings import Settings
 
@@ -69,7 +69,7 @@ def prune(*, max_size: int | None, older_than: float | None, verbose: bool, as_j
     elif own is not None:
         if gone:
             print_lines(*entry_table(gone, now=now))
-        freed = shown_size(removed.freed_bytes)
-        print_lines(f"removed {shown_entries(removed.entries)}, {freed}")
-        print_lines(f"left {shown_entries(len(left))}, {shown_size(size_bytes)}")
-    demand_all_removed(removed)
+        freed = format_size(removed.freed_bytes)
+        print_lines(f"removed {format_entries(removed.entries)}, {freed}")
+        print_lines(f"left {format_entries(len(left))}, {format_size(size_bytes)}")
+    require_all_removed(removed)

@@ -18,7 +18,7 @@ from chonkle.cli.cache.existing import layers
 from chonkle.cli.cache.parallel import work_through
 from chonkle.cli.cache.selection import installed_codecs
 from chonkle.cli.options import compile_limits_of, compile_options
-from chonkle.cli.output import print_json, print_lines, shown_entries, table
+from chonkle.cli.output import format_entries, print_json, print_lines, table
 from chonkle.errors import CacheError
 from chonkle.settings import Settings
 
@@ -137,9 +137,9 @@ def _print(
     if rows:
         print_lines(*table([(*place, note) for place, note in rows]))
     good = len(checked) - len(bad)
-    print_lines(f"{good} of {shown_entries(len(checked))} as written")
+    print_lines(f"{good} of {format_entries(len(checked))} as written")
     if is_compared:
-        print_lines(f"{good - len(skipped)} of {shown_entries(len(checked))} as compiling gives")
+        print_lines(f"{good - len(skipped)} of {format_entries(len(checked))} as compiling gives")
 
 
 def _place(checked: _Checked) -> tuple[str, str, str]:
@@ -172,7 +172,7 @@ def _failure(
     bad: Sequence[_Checked], removed: Sequence[_Checked], *, of: int, is_removing: bool
 ) -> CacheError:
     what, left = (
-        f"{len(bad)} of {shown_entries(of)} bad",
+        f"{len(bad)} of {format_entries(of)} bad",
         [each for each in bad if each not in removed],
     )
     if is_removing:

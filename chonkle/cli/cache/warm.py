@@ -8,7 +8,7 @@ from typing import Any, Literal
 import click
 
 from chonkle.backends.base import Backend, Limits
-from chonkle.cache.survey import EngineName, demand_writable
+from chonkle.cache.survey import EngineName, require_writable
 from chonkle.cli.cache.parallel import work_through
 from chonkle.cli.cache.selection import select_codecs
 from chonkle.cli.options import (
@@ -17,7 +17,7 @@ from chonkle.cli.options import (
     preference_option,
     runtime_of,
 )
-from chonkle.cli.output import print_json, print_lines, shown_time, table
+from chonkle.cli.output import format_time, print_json, print_lines, table
 from chonkle.errors import CacheError, ChonkleError
 from chonkle.resolver import Resolution, Resolver
 from chonkle.runtime import Runtime
@@ -61,7 +61,7 @@ def warm(
     runtime = runtime_of(options)
     resolver = Resolver(preference=preference)
     selection = select_codecs(names, resolver=resolver, runtime=runtime)
-    demand_writable(runtime.settings.cache)
+    require_writable(runtime.settings.cache)
     engines: list[EngineName] = ["default", "interruptible"] if interruptible else ["default"]
     jobs = [
         (found, engine)
@@ -128,7 +128,7 @@ def _warm(runtime: Runtime, job: tuple[Resolution, EngineName]) -> _Warmed:
 
 def _row(warmed: _Warmed) -> tuple[str, ...]:
     words = {
-        "compiled": f"compiled in {shown_time(warmed.seconds or 0)}",
+        "compiled": f"compiled in {format_time(warmed.seconds or 0)}",
         "present": "already there",
         "native": "nothing to compile",
         "failed": f"failed: {warmed.problem}",

@@ -132,10 +132,13 @@ def main() -> None:
 
     picture = BUILD / "relief.png"
     draw_relief(picture, pixels, elevation)
-    print(f"\npicture\n  {shown(picture)}")
-    print(f"\ntry\n  {shown(Path(sys.executable).with_name('chonkle'))} run {shown(PIPELINE)} \\")
-    print(f"      --input bytes={shown(BUILD / 'tile.bin')} \\")
-    print(f"      --output bytes={shown(BUILD / 'pixels.raw')} --explain")
+    print(f"\npicture\n  {shell_path(picture)}")
+    print(
+        f"\ntry\n  {shell_path(Path(sys.executable).with_name('chonkle'))} run "
+        f"{shell_path(PIPELINE)} \\"
+    )
+    print(f"      --input bytes={shell_path(BUILD / 'tile.bin')} \\")
+    print(f"      --output bytes={shell_path(BUILD / 'pixels.raw')} --explain")
 
 
 def read_elevation() -> Elevation:
@@ -260,14 +263,14 @@ def median_s(call: Callable[[], object]) -> float:
 def show_file(path: Path, tile: Tile) -> None:
     """Say what the file is, and which part of it is decoded."""
     size = f"{path.stat().st_size / 1e6:.1f} MB"
-    print(f"file\n  {shown(path)}  {size}, GeoTIFF, {tile.pixels.dtype}, deflate, predictor 2")
+    print(f"file\n  {shell_path(path)}  {size}, GeoTIFF, {tile.pixels.dtype}, deflate, predictor 2")
     print(f"  its tile of {TILE} x {TILE} in row {ROW}, column {COLUMN}:")
     print(f"  {len(tile.encoded):,} bytes at offset {tile.offset:,}")
 
 
 def show_steps(cold: Run, warm: Run) -> None:
     """Say which codecs ran, and where their native code came from."""
-    print(f"\ndecode with {shown(PIPELINE)}")
+    print(f"\ndecode with {shell_path(PIPELINE)}")
     for step in cold.report["steps"]:
         print(f"  {step['step']:<12}{step['implementation']} ({step['backend']})")
     for name, run in (("cold", cold), ("warm", warm)):
@@ -277,7 +280,7 @@ def show_steps(cold: Run, warm: Run) -> None:
 
 def show_encoded(before: bytes, after: bytes) -> None:
     """Compare the sizes of the two encoded tiles."""
-    print(f"\nencode with {shown(PIPELINE)}")
+    print(f"\nencode with {shell_path(PIPELINE)}")
     print(f"  {len(after):,} bytes, {len(before):,} in the file")
 
 
@@ -327,7 +330,7 @@ def draw_relief(path: Path, pixels: Pixels, elevation: Elevation) -> None:
         figure.savefig(path)
 
 
-def shown(path: Path) -> str:
+def shell_path(path: Path) -> str:
     """Write a path the way that somebody in this repository types it."""
     return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
 

@@ -61,6 +61,6 @@ class Case:
         return f"{self.codec_id} {self.label}".strip()
 
 
-def shown_size(size_bytes: int) -> str:
+def format_size(size_bytes: int) -> str:
     """Format a size in KiB or MiB."""
     return f"{size_bytes // MIB} MiB" if size_bytes >= MIB else f"{size_bytes // KIB} KiB"

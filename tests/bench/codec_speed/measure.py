@@ -7,7 +7,7 @@ from statistics import median
 
 import chonkle
 from chonkle.formats.signature import Direction, Signature
-from tests.bench.codec_speed.case import Case, Rival, shown_size
+from tests.bench.codec_speed.case import Case, Rival, format_size
 from tests.bench.codec_speed.ours import RUN, Ours, Ports
 from tests.bench.codec_speed.rivals import as_bytes
 from tests.bench.codec_speed.timing import Effort, ratio_of, seconds_in_turn
@@ -45,7 +45,7 @@ class Row:
     @property
     def size(self) -> str:
         """The size in KiB or MiB."""
-        return shown_size(self.size_bytes)
+        return format_size(self.size_bytes)
 
     def to_json(self) -> dict[str, object]:
         """Return it as JSON, with rounded numbers."""

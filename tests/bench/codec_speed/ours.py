@@ -65,8 +65,8 @@ class Ours:
         """Return our calls that are measured."""
         core, component = (self._prepared[kind, direction] for kind in ("core", "component"))
         (codec,) = core.codecs
-        takes = codec.signature().takes(direction)
-        parameters = {name: text for name, text in self._parameters.items() if name in takes}
+        input_ports = codec.signature().input_ports(direction)
+        parameters = {name: text for name, text in self._parameters.items() if name in input_ports}
         return {
             RUN: partial(chonkle.run, core, ports),
             CALL: partial(codec.call, direction, {**ports, **parameters}),

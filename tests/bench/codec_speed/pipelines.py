@@ -10,7 +10,7 @@ import numpy as np
 
 import chonkle
 from chonkle.formats.signature import DIRECTIONS, Direction
-from tests.bench.codec_speed.case import KIB, MIB, shown_size
+from tests.bench.codec_speed.case import KIB, MIB, format_size
 from tests.bench.codec_speed.targets import Outcome
 from tests.bench.codec_speed.timing import Call, Effort, ratio_of, seconds_in_turn
 from tests.bench.sample import SIDE, Chunk, make_chunk
@@ -86,7 +86,7 @@ def against_others(chunk: Chunk, runtime: chonkle.Runtime, effort: Effort) -> Ou
         "others": others,
     }
     times = seconds_in_turn(calls, effort)
-    size = shown_size(pixels.nbytes)
+    size = format_size(pixels.nbytes)
     ratio = ratio_of(times["others"], times["ours"])
     return Outcome(COG.name, "decode", size, "numcodecs + imagecodecs", ratio, COG_WANTED)
 
@@ -113,7 +113,7 @@ def against_steps(
     times = seconds_in_turn(calls, effort)
     ours = times.pop("whole")
     steps = [sum(each) for each in zip(*times.values(), strict=True)]
-    size = shown_size(chunk.array.nbytes)
+    size = format_size(chunk.array.nbytes)
     return Outcome(chain.name, direction, size, "its steps", ratio_of(steps, ours), STEPS_WANTED)
 
 

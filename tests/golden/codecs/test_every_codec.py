@@ -153,9 +153,9 @@ def hostile_calls(draw: st.DrawFn, subject: Subject) -> tuple[Direction, dict[st
     vector = draw(st.sampled_from(subject.vectors))
     direction = draw(st.sampled_from(DIRECTIONS))
     ports = vector.given(direction, subject.signature)
-    takes = subject.signature.takes(direction)
-    for name in draw(st.lists(st.sampled_from(sorted(takes)), min_size=1, max_size=2)):
-        if takes[name].type == "bytes":
+    input_ports = subject.signature.input_ports(direction)
+    for name in draw(st.lists(st.sampled_from(sorted(input_ports)), min_size=1, max_size=2)):
+        if input_ports[name].type == "bytes":
             ports[name] = draw(damaged(ports.get(name, b"")))
         else:
             ports[name] = draw(scalars)

@@ -592,7 +592,7 @@ def test_a_bundle_that_changes_after_it_was_checked_is_refused(
             file.seek(position)
             file.write(b"explode")
 
-    monkeypatch.setattr(bundle_module, "demand_writable", change_it)
+    monkeypatch.setattr(bundle_module, "require_writable", change_it)
     with pytest.raises(CacheError, match="the artifacts are not those of its record"):
         take_in(bundle, goal)
     assert not any(b"explode" in content for content in files_of(goal.root).values())

@@ -15,9 +15,9 @@ from chonkle.cache.record import Authenticator, Record
 from chonkle.cache.survey import (
     Machine,
     Totals,
-    demand_trust,
-    demand_writable,
     directories,
+    require_trust,
+    require_writable,
     survey,
 )
 from chonkle.engine import ENGINE_CONFIGS, Engine, target, wasmtime_version
@@ -141,7 +141,7 @@ def test_a_directory_that_others_may_write_is_refused(tmp_path: Path, *, is_syst
     name = "the system's cache" if is_system else "your own cache"
     message = f"{name} is not used: .* may be written by others .*; hint: nobody but"
     with pytest.raises(CacheError, match=message):
-        demand_trust(CacheDirectory(tmp_path, authenticator=Authenticator(), is_system=is_system))
+        require_trust(CacheDirectory(tmp_path, authenticator=Authenticator(), is_system=is_system))
 
 
 def test_a_directory_that_cannot_be_looked_at_is_refused(
@@ -152,14 +152,14 @@ def test_a_directory_that_cannot_be_looked_at_is_refused(
 
     monkeypatch.setattr(CacheDirectory, "check_trust", denied)
     with pytest.raises(CacheError) as caught:
-        demand_trust(directory)
+        require_trust(directory)
     assert str(caught.value) == "cannot read your own cache: cache: Permission denied"
 
 
 def test_a_cache_to_be_written_is_made(tmp_path: Path) -> None:
     root = tmp_path / "new" / "cache"
     for _ in range(2):
-        demand_writable(CacheConfig(root))
+        require_writable(CacheConfig(root))
         assert CacheDirectory(root, authenticator=Authenticator()).exists()
 
 
@@ -167,7 +167,7 @@ def test_a_cache_to_be_written_is_made(tmp_path: Path) -> None:
 def test_a_mode_that_writes_nothing_is_refused(tmp_path: Path, mode: str) -> None:
     config = replace(CacheConfig(tmp_path / "cache"), mode=mode)  # type: ignore[arg-type]
     with pytest.raises(CacheError, match=f"CHONKLE_AOT={mode}: nothing is written to the cache"):
-        demand_writable(config)
+        require_writable(config)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -177,7 +177,7 @@ def test_a_cache_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tag / "of" / "another").mkdir(parents=True)
     (tmp_path / "cache").chmod(0o700)
     with pytest.raises(CacheError, match=f"cannot write to your own cache: {tag}/of: "):
-        demand_writable(CacheConfig(tmp_path / "cache"))
+        require_writable(CacheConfig(tmp_path / "cache"))
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_advice_fits_the_failure(
 
     monkeypatch.setattr(CacheDirectory, "create", fail)
     with pytest.raises(CacheError) as caught:
-        demand_writable(CacheConfig(tmp_path))
+        require_writable(CacheConfig(tmp_path))
     assert str(caught.value) == (
         f"cannot write to your own cache: cache: {os.strerror(number)}{hint}"
     )

@@ -1,6 +1,6 @@
 import pytest
 
-from chonkle.cli.output import shown_age, shown_entries, shown_size, shown_time, table
+from chonkle.cli.output import format_age, format_entries, format_size, format_time, table
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from chonkle.cli.output import shown_age, shown_entries, shown_size, shown_time,
     ],
 )
 def test_sizes_have_a_unit(size_bytes: int, expected: str) -> None:
-    assert shown_size(size_bytes) == expected
+    assert format_size(size_bytes) == expected
 
 
 @pytest.mark.parametrize(
@@ -36,18 +36,18 @@ def test_sizes_have_a_unit(size_bytes: int, expected: str) -> None:
     ],
 )
 def test_times_have_the_largest_unit_of_which_there_are_two(seconds: float, expected: str) -> None:
-    assert shown_time(seconds) == expected
+    assert format_time(seconds) == expected
 
 
 @pytest.mark.parametrize(
     ("seconds", "expected"), [(-5.0, "0 s"), (0.4, "0 s"), (119.2, "119 s"), (120.0, "2 min")]
 )
 def test_ages_are_whole(seconds: float, expected: str) -> None:
-    assert shown_age(seconds) == expected
+    assert format_age(seconds) == expected
 
 
 def test_one_entry_is_one_entry() -> None:
-    assert [shown_entries(count) for count in (0, 1, 2)] == ["0 entries", "1 entry", "2 entries"]
+    assert [format_entries(count) for count in (0, 1, 2)] == ["0 entries", "1 entry", "2 entries"]
 
 
 def test_a_table_is_aligned_and_safe() -> None:

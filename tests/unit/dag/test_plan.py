@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from chonkle.dag.graph import Pipeline
-from chonkle.dag.plan import Composite, Definition, Plan, make_composite, make_plan
+from chonkle.dag.plan import Definition, Plan, ResolvedPipeline, make_plan, resolve_pipeline
 from chonkle.errors import PipelineError
 from chonkle.formats.signature import Direction, Signature
 
@@ -55,10 +55,10 @@ def compose(
     steps: dict[str, tuple[Definition, dict[str, str]]],
     outputs: dict[str, str],
     **more: Any,  # noqa: ANN401 - of `pipeline`
-) -> Composite:
+) -> ResolvedPipeline:
     wiring = {name: links for name, (_, links) in steps.items()}
     definitions = {name: definition for name, (definition, _) in steps.items()}
-    return make_composite(pipeline(wiring, outputs, **more), definitions)
+    return resolve_pipeline(pipeline(wiring, outputs, **more), definitions)
 
 
 def trace(plan: Plan) -> tuple[dict[str, dict[str, object]], dict[str, object]]:
@@ -73,13 +73,13 @@ def trace(plan: Plan) -> tuple[dict[str, dict[str, object]], dict[str, object]]:
         sources[slot] = (sources[source], sources[slot])
     steps = {}
     for step in plan.steps:
-        steps[step.path] = {port: sources[slot] for port, slot in step.takes}
-        sources.update({slot: f"{step.path}.{port}" for port, slot in step.gives})
+        steps[step.path] = {port: sources[slot] for port, slot in step.input_ports}
+        sources.update({slot: f"{step.path}.{port}" for port, slot in step.output_ports})
     return steps, {name: sources[slot] for name, slot in plan.outputs.items()}
 
 
-def traced(composite: Composite, direction: Direction) -> Any:  # noqa: ANN401 - read by tests only
-    return trace(make_plan(composite, direction))
+def traced(resolved: ResolvedPipeline, direction: Direction) -> Any:  # noqa: ANN401 - read by tests only
+    return trace(make_plan(resolved, direction))
 
 
 def problems_of[**P](
@@ -94,12 +94,12 @@ CHAIN = {"x": (ONE, {"bytes": "input.bytes"}), "y": (ONE, {"bytes": "x.bytes"})}
 
 
 def test_a_chain_runs_as_written_and_backwards() -> None:
-    composite = compose(dict(CHAIN), {"bytes": "y.bytes"})
-    assert traced(composite, "decode") == (
+    resolved = compose(dict(CHAIN), {"bytes": "y.bytes"})
+    assert traced(resolved, "decode") == (
         {"x": {"bytes": "input.bytes"}, "y": {"bytes": "x.bytes"}},
         {"bytes": "y.bytes"},
     )
-    encode = traced(composite, "encode")
+    encode = traced(resolved, "encode")
     assert list(encode[0]) == ["y", "x"]
     assert encode == (
         {"y": {"bytes": "input.bytes"}, "x": {"bytes": "y.bytes"}},
@@ -108,21 +108,21 @@ def test_a_chain_runs_as_written_and_backwards() -> None:
 
 
 def test_renamed_outputs_are_the_inputs_of_the_inverse() -> None:
-    composite = compose(
+    resolved = compose(
         {"s": (SPLIT, {"bytes": "input.page"})},
         {"first": "s.a", "second": "s.b", "third": "s.c"},
         inputs={"page": BYTES},
     )
-    assert traced(composite, "encode") == (
+    assert traced(resolved, "encode") == (
         {"s": {"a": "input.first", "b": "input.second", "c": "input.third"}},
         {"page": "s.bytes"},
     )
-    assert set(composite.signature.inputs) == {"page"}
-    assert set(composite.signature.outputs) == {"first", "second", "third"}
+    assert set(resolved.signature.inputs) == {"page"}
+    assert set(resolved.signature.outputs) == {"first", "second", "third"}
 
 
 def test_values_split_and_joined_cross_over_in_both_directions() -> None:
-    composite = compose(
+    resolved = compose(
         {
             "s": (SPLIT, {"bytes": "input.bytes"}),
             "x": (ONE, {"bytes": "s.b"}),
@@ -130,7 +130,7 @@ def test_values_split_and_joined_cross_over_in_both_directions() -> None:
         },
         {"bytes": "j.bytes"},
     )
-    assert traced(composite, "encode") == (
+    assert traced(resolved, "encode") == (
         {
             "j": {"bytes": "input.bytes"},
             "x": {"bytes": "j.b"},
@@ -142,7 +142,7 @@ def test_values_split_and_joined_cross_over_in_both_directions() -> None:
 
 @pytest.mark.parametrize("direction", ["encode", "decode"])
 def test_constants_and_parameters_stay_in_both_directions(direction: Direction) -> None:
-    composite = compose(
+    resolved = compose(
         {
             "x": (WIDTH, {"bytes": "input.bytes", "width": "constant.w"}),
             "y": (WIDTH, {"bytes": "x.bytes", "width": "input.width"}),
@@ -152,21 +152,21 @@ def test_constants_and_parameters_stay_in_both_directions(direction: Direction) 
         inputs={"bytes": BYTES, "width": UINT},
         constants={"w": {"type": "int", "value": 7}},
     )
-    steps, _ = traced(composite, direction)
+    steps, _ = traced(resolved, direction)
     assert [steps[name]["width"] for name in "xyz"] == [b"7", "input.width", "input.width"]
-    assert composite.signature.inputs["width"].parameter
-    assert set(make_plan(composite, direction).inputs) == {"bytes", "width"}
+    assert resolved.signature.inputs["width"].parameter
+    assert set(make_plan(resolved, direction).inputs) == {"bytes", "width"}
 
 
 def test_a_port_is_left_out_in_the_direction_that_excludes_it() -> None:
-    composite = compose(
+    resolved = compose(
         {"x": (LEVEL, {"bytes": "input.bytes", "level": "input.level"})},
         {"bytes": "x.bytes"},
         inputs={"bytes": BYTES, "level": {"type": "int", "encode_only": True}},
     )
-    decode, encode = make_plan(composite, "decode"), make_plan(composite, "encode")
-    assert dict(decode.steps[0].takes).keys() == {"bytes"}
-    assert dict(encode.steps[0].takes).keys() == {"bytes", "level"}
+    decode, encode = make_plan(resolved, "decode"), make_plan(resolved, "encode")
+    assert dict(decode.steps[0].input_ports).keys() == {"bytes"}
+    assert dict(encode.steps[0].input_ports).keys() == {"bytes", "level"}
     assert set(decode.inputs) == {"bytes"}
     assert decode.unused_inputs == {"level"}
     assert set(encode.inputs) == {"bytes", "level"}
@@ -174,32 +174,32 @@ def test_a_port_is_left_out_in_the_direction_that_excludes_it() -> None:
 
 
 def test_a_constant_may_feed_a_port_of_one_direction() -> None:
-    composite = compose(
+    resolved = compose(
         {"x": (LEVEL, {"bytes": "input.bytes", "level": "constant.l"})},
         {"bytes": "x.bytes"},
         constants={"l": {"type": "int", "value": 9}},
     )
-    assert traced(composite, "decode")[0]["x"] == {"bytes": "input.bytes"}
-    assert traced(composite, "encode")[0]["x"] == {"bytes": "input.bytes", "level": b"9"}
+    assert traced(resolved, "decode")[0]["x"] == {"bytes": "input.bytes"}
+    assert traced(resolved, "encode")[0]["x"] == {"bytes": "input.bytes", "level": b"9"}
 
 
 def test_an_optional_port_without_a_value_is_left_out() -> None:
-    composite = compose({"x": (MAYBE, {"bytes": "input.bytes"})}, {"bytes": "x.bytes"})
-    assert traced(composite, "decode")[0] == {"x": {"bytes": "input.bytes"}}
+    resolved = compose({"x": (MAYBE, {"bytes": "input.bytes"})}, {"bytes": "x.bytes"})
+    assert traced(resolved, "decode")[0] == {"x": {"bytes": "input.bytes"}}
 
 
 def test_a_default_of_the_pipeline_is_in_its_slot() -> None:
-    composite = compose(
+    resolved = compose(
         {"x": (WIDTH, {"bytes": "input.bytes", "width": "input.w"})},
         {"bytes": "x.bytes"},
         inputs={"bytes": BYTES, "w": {**UINT, "required": False, "default": 3}},
     )
-    assert traced(composite, "decode")[0]["x"]["width"] == ("input.w", b"3")
-    assert traced(composite, "encode")[0]["x"]["width"] == ("input.w", b"3")
+    assert traced(resolved, "decode")[0]["x"]["width"] == ("input.w", b"3")
+    assert traced(resolved, "encode")[0]["x"]["width"] == ("input.w", b"3")
 
 
 def test_two_consumers_have_two_inverse_producers_and_both_are_named() -> None:
-    composite = compose(
+    resolved = compose(
         {
             "x": (ONE, {"bytes": "input.bytes"}),
             "y": (ONE, {"bytes": "x.bytes"}),
@@ -207,15 +207,15 @@ def test_two_consumers_have_two_inverse_producers_and_both_are_named() -> None:
         },
         {"one": "y.bytes", "two": "z.bytes"},
     )
-    make_plan(composite, "decode")
-    assert problems_of(make_plan, composite, "encode") == (
+    make_plan(resolved, "decode")
+    assert problems_of(make_plan, resolved, "encode") == (
         "ambiguous when inverted: `y.bytes` and `z.bytes` would both produce `x.bytes`",
     )
 
 
 def test_an_output_is_a_consumer_too() -> None:
-    composite = compose(dict(CHAIN), {"bytes": "y.bytes", "middle": "x.bytes", "again": "x.bytes"})
-    assert problems_of(make_plan, composite, "encode") == (
+    resolved = compose(dict(CHAIN), {"bytes": "y.bytes", "middle": "x.bytes", "again": "x.bytes"})
+    assert problems_of(make_plan, resolved, "encode") == (
         (
             "ambiguous when inverted: `y.bytes` and output `middle` and output `again` would both "
             "produce `x.bytes`"
@@ -224,7 +224,7 @@ def test_an_output_is_a_consumer_too() -> None:
 
 
 def test_all_reasons_against_a_direction_are_reported() -> None:
-    composite = compose(
+    resolved = compose(
         {
             "x": (ONE, {"bytes": "input.bytes"}),
             "y": (ONE, {"bytes": "input.bytes"}),
@@ -232,7 +232,7 @@ def test_all_reasons_against_a_direction_are_reported() -> None:
         },
         {"y": "y.bytes", "a": "s.a"},
     )
-    found = problems_of(make_plan, composite, "encode")
+    found = problems_of(make_plan, resolved, "encode")
     assert found == (
         "ambiguous when inverted: `x.bytes` and `y.bytes` would both produce `input.bytes`",
         "step `s` (codec `codec-s`): required port `b` gets no value when encoding",
@@ -245,15 +245,15 @@ def test_a_parameter_computed_by_a_step_has_no_value_in_the_inverse() -> None:
         "n": (COUNT, {"bytes": "input.bytes"}),
         "x": (WIDTH, {"bytes": "n.bytes", "width": "n.count"}),
     }
-    composite = compose(dict(steps), {"bytes": "x.bytes"})
-    make_plan(composite, "decode")
-    assert problems_of(make_plan, composite, "encode") == (
+    resolved = compose(dict(steps), {"bytes": "x.bytes"})
+    make_plan(resolved, "decode")
+    assert problems_of(make_plan, resolved, "encode") == (
         "step `x` (codec `codec-x`): required port `width` gets no value when encoding",
         "step `n` (codec `codec-n`): required port `count` gets no value when encoding",
     )
     # As an output it comes back from the caller, for both.
-    composite = compose(dict(steps), {"bytes": "x.bytes", "count": "n.count"})
-    assert traced(composite, "encode")[0] == {
+    resolved = compose(dict(steps), {"bytes": "x.bytes", "count": "n.count"})
+    assert traced(resolved, "encode")[0] == {
         "x": {"bytes": "input.bytes", "width": "input.count"},
         "n": {"bytes": "x.bytes", "count": "input.count"},
     }
@@ -262,7 +262,7 @@ def test_a_parameter_computed_by_a_step_has_no_value_in_the_inverse() -> None:
 def test_an_inverse_that_would_be_a_cycle_is_refused() -> None:
     # Backwards, x needs the dictionary that y gives, and y the data that x gives.
     dictionary = signature({"bytes": BYTES, "dict": {**BYTES, "parameter": True}}, {"bytes": BYTES})
-    composite = compose(
+    resolved = compose(
         {
             "s": (SPLIT, {"bytes": "input.bytes"}),
             "x": (dictionary, {"bytes": "s.a", "dict": "s.b"}),
@@ -270,7 +270,7 @@ def test_an_inverse_that_would_be_a_cycle_is_refused() -> None:
         },
         {"bytes": "j.bytes"},
     )
-    assert traced(composite, "encode")[0]["x"] == {"bytes": "j.a", "dict": "j.b"}
+    assert traced(resolved, "encode")[0]["x"] == {"bytes": "j.a", "dict": "j.b"}
     circle = compose(
         {
             "s": (SPLIT, {"bytes": "input.bytes"}),
@@ -309,20 +309,20 @@ def test_all_problems_of_the_wiring_are_found_together() -> None:
 
 @pytest.mark.parametrize("direction", ["encode", "decode"])
 def test_a_missing_required_port_is_reported_for_the_direction(direction: Direction) -> None:
-    composite = compose({"x": (WIDTH, {"bytes": "input.bytes"})}, {"bytes": "x.bytes"})
+    resolved = compose({"x": (WIDTH, {"bytes": "input.bytes"})}, {"bytes": "x.bytes"})
     verb = {"encode": "encoding", "decode": "decoding"}[direction]
-    assert problems_of(make_plan, composite, direction) == (
+    assert problems_of(make_plan, resolved, direction) == (
         f"step `x` (codec `codec-x`): required port `width` gets no value when {verb}",
     )
 
 
 def test_an_optional_input_is_not_enough_for_a_required_port() -> None:
-    composite = compose(
+    resolved = compose(
         {"x": (WIDTH, {"bytes": "input.bytes", "width": "input.w"})},
         {"bytes": "x.bytes"},
         inputs={"bytes": BYTES, "w": {**UINT, "required": False}},
     )
-    assert "required port `width` gets no value" in problems_of(make_plan, composite, "decode")[0]
+    assert "required port `width` gets no value" in problems_of(make_plan, resolved, "decode")[0]
 
 
 @pytest.mark.parametrize("direction", ["encode", "decode"])
@@ -341,19 +341,19 @@ def test_an_output_wins_over_an_input_that_its_direction_does_not_have() -> None
     indexed = signature(
         {"bytes": BYTES, "index": {**BYTES, "decode_only": True}}, {"bytes": BYTES, "index": BYTES}
     )
-    composite = compose(
+    resolved = compose(
         {"x": (indexed, {"bytes": "input.bytes", "index": "input.hints"})},
         {"bytes": "x.bytes", "index": "x.index"},
         inputs={"bytes": BYTES, "hints": {**BYTES, "decode_only": True}},
     )
-    assert traced(composite, "decode")[0]["x"] == {"bytes": "input.bytes", "index": "input.hints"}
-    assert traced(composite, "encode")[0]["x"] == {"bytes": "input.bytes", "index": "input.index"}
+    assert traced(resolved, "decode")[0]["x"] == {"bytes": "input.bytes", "index": "input.hints"}
+    assert traced(resolved, "encode")[0]["x"] == {"bytes": "input.bytes", "index": "input.index"}
 
 
 # Pipelines as codecs
 
 
-def inner(direction: Direction) -> Composite:
+def inner(direction: Direction) -> ResolvedPipeline:
     """Give a pipeline that decodes `raw` to `x` and `y`, written in either direction."""
     inputs = {"raw": BYTES, "w": {**UINT, "required": False, "default": 5}}
     steps: dict[str, tuple[Definition, dict[str, str]]]
@@ -373,17 +373,17 @@ def inner(direction: Direction) -> Composite:
 
 def test_a_pipeline_has_one_signature_however_it_is_written() -> None:
     for written in (inner("decode"), inner("encode")):
-        assert set(written.signature.takes("decode")) == {"raw", "w"}
-        assert set(written.signature.gives("decode")) == {"x", "y"}
-        assert set(written.signature.takes("encode")) == {"x", "y", "w"}
-        assert set(written.signature.gives("encode")) == {"raw"}
+        assert set(written.signature.input_ports("decode")) == {"raw", "w"}
+        assert set(written.signature.output_ports("decode")) == {"x", "y"}
+        assert set(written.signature.input_ports("encode")) == {"x", "y", "w"}
+        assert set(written.signature.output_ports("encode")) == {"raw"}
 
 
 @pytest.mark.parametrize("nested", ["encode", "decode"])
 @pytest.mark.parametrize("written", ["encode", "decode"])
 def test_a_pipeline_is_a_codec_in_either_direction(nested: Direction, written: Direction) -> None:
     if written == "decode":
-        composite = compose(
+        resolved = compose(
             {
                 "before": (ONE, {"bytes": "input.bytes"}),
                 "in": (inner(nested), {"raw": "before.bytes"}),
@@ -391,7 +391,7 @@ def test_a_pipeline_is_a_codec_in_either_direction(nested: Direction, written: D
             {"data": "in.x", "count": "in.y"},
         )
     else:
-        composite = compose(
+        resolved = compose(
             {
                 "in": (inner(nested), {"x": "input.data", "y": "input.count"}),
                 "before": (ONE, {"bytes": "in.raw"}),
@@ -400,7 +400,7 @@ def test_a_pipeline_is_a_codec_in_either_direction(nested: Direction, written: D
             inputs={"data": BYTES, "count": UINT},
             direction="encode",
         )
-    assert traced(composite, "decode") == (
+    assert traced(resolved, "decode") == (
         {
             "before": {"bytes": "input.bytes"},
             "in/one": {"bytes": "before.bytes", "width": b"5"},
@@ -408,7 +408,7 @@ def test_a_pipeline_is_a_codec_in_either_direction(nested: Direction, written: D
         },
         {"data": "in/two.bytes", "count": "in/two.count"},
     )
-    assert traced(composite, "encode") == (
+    assert traced(resolved, "encode") == (
         {
             "in/two": {"bytes": "input.data", "count": "input.count"},
             "in/one": {"bytes": "in/two.bytes", "width": b"5"},
@@ -423,8 +423,8 @@ def test_problems_inside_a_nested_pipeline_name_its_step() -> None:
         {"x": (ONE, {"bytes": "input.bytes"}), "y": (ONE, {"bytes": "input.bytes"})},
         {"x": "x.bytes", "y": "y.bytes"},
     )
-    composite = compose({"in": (forked, {"bytes": "input.bytes"})}, {"x": "in.x", "y": "in.y"})
-    assert problems_of(make_plan, composite, "encode") == (
+    resolved = compose({"in": (forked, {"bytes": "input.bytes"})}, {"x": "in.x", "y": "in.y"})
+    assert problems_of(make_plan, resolved, "encode") == (
         (
             "step `in`: ambiguous when inverted: `x.bytes` and `y.bytes` would both produce "
             "`input.bytes`"
@@ -440,7 +440,7 @@ def test_an_optional_input_left_out_leaves_a_nested_default(direction: Direction
         inputs={"bytes": BYTES, "w": {**UINT, "required": False, "default": 5}},
     )
     maybe: dict[str, Any] = {"bytes": BYTES, "w": {**UINT, "required": False}}
-    composite = compose(
+    resolved = compose(
         {
             "in": (defaulted, {"bytes": "input.bytes", "w": "input.w"}),
             "out": (MAYBE, {"bytes": "in.bytes", "width": "input.w"}),
@@ -449,7 +449,7 @@ def test_an_optional_input_left_out_leaves_a_nested_default(direction: Direction
         inputs=maybe,
     )
     outermost = compose(
-        {"deep": (composite, {"bytes": "input.bytes", "w": "input.w"})},
+        {"deep": (resolved, {"bytes": "input.bytes", "w": "input.w"})},
         {"bytes": "deep.bytes"},
         inputs=maybe,
     )
@@ -462,7 +462,7 @@ def test_an_optional_input_left_out_leaves_a_nested_default(direction: Direction
 
 
 def test_a_result_is_freed_after_its_last_reader() -> None:
-    composite = compose(
+    resolved = compose(
         {
             "s": (SPLIT, {"bytes": "input.bytes"}),
             "x": (ONE, {"bytes": "s.a"}),
@@ -471,29 +471,29 @@ def test_a_result_is_freed_after_its_last_reader() -> None:
         },
         {"bytes": "j.bytes"},
     )
-    plan = make_plan(composite, "decode")
+    plan = make_plan(resolved, "decode")
     assert [step.path for step in plan.steps] == ["s", "x", "y", "j"]
-    assert [step.closes for step in plan.steps] == [(), (), (1,), (0, 2)]
+    assert [step.frees_after for step in plan.steps] == [(), (), (1,), (0, 2)]
     # Nothing reads the port `c` of `s`, so that nobody keeps it.
-    assert dict(plan.steps[0].gives).keys() == {"a", "b"}
+    assert dict(plan.steps[0].output_ports).keys() == {"a", "b"}
 
 
 def test_a_result_that_no_step_reads_is_freed_after_its_own_step() -> None:
-    composite = compose(
+    resolved = compose(
         {"x": (ONE, {"bytes": "input.bytes"}), "y": (ONE, {"bytes": "input.bytes"})},
         {"bytes": "y.bytes"},
     )
-    plan = make_plan(composite, "decode")
-    assert [(step.path, step.closes) for step in plan.steps] == [("x", (0,)), ("y", ())]
+    plan = make_plan(resolved, "decode")
+    assert [(step.path, step.frees_after) for step in plan.steps] == [("x", (0,)), ("y", ())]
 
 
 def test_results_that_only_go_to_outputs_are_final() -> None:
-    composite = compose(
+    resolved = compose(
         {"x": (ONE, {"bytes": "input.bytes"}), "y": (ONE, {"bytes": "x.bytes"})},
         {"bytes": "y.bytes", "also": "x.bytes"},
     )
-    plan = make_plan(composite, "decode")
-    assert [(step.path, step.is_handed_out) for step in plan.steps] == [("x", False), ("y", True)]
+    plan = make_plan(resolved, "decode")
+    assert [(step.path, step.is_final_output) for step in plan.steps] == [("x", False), ("y", True)]
 
 
 def test_steps_may_share_a_codec() -> None:
@@ -501,16 +501,16 @@ def test_steps_may_share_a_codec() -> None:
         {"x": {"bytes": "input.bytes"}, "y": {"bytes": "x.bytes"}}, {"bytes": "y.bytes"}
     )
     assert {step.codec_id for step in document.steps.values()} == {"codec-x", "codec-y"}
-    composite = make_composite(document, {"x": ONE, "y": ONE})
-    assert composite.codec_ids() == {"codec-x", "codec-y"}
-    assert len(make_plan(composite, "decode").steps) == 2
+    resolved = resolve_pipeline(document, {"x": ONE, "y": ONE})
+    assert resolved.codec_ids() == {"codec-x", "codec-y"}
+    assert len(make_plan(resolved, "decode").steps) == 2
 
 
 def test_an_input_may_go_straight_out() -> None:
-    composite = compose(
+    resolved = compose(
         {"x": (ONE, {"bytes": "input.bytes"})},
         {"bytes": "x.bytes", "m": "input.m"},
         inputs={"bytes": BYTES, "m": OPTIONAL},
     )
-    assert traced(composite, "decode")[1] == {"bytes": "x.bytes", "m": "input.m"}
-    assert traced(composite, "encode")[1] == {"bytes": "x.bytes", "m": "input.m"}
+    assert traced(resolved, "decode")[1] == {"bytes": "x.bytes", "m": "input.m"}
+    assert traced(resolved, "encode")[1] == {"bytes": "x.bytes", "m": "input.m"}

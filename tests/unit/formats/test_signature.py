@@ -123,17 +123,17 @@ def test_a_signature_comes_back_from_its_json() -> None:
     ],
 )
 def test_each_direction_takes_and_gives_its_own_ports(
-    direction: Direction, takes: set[str], gives: set[str]
+    direction: Direction, input_ports: set[str], output_ports: set[str]
 ) -> None:
     signature = Signature.from_json(DOCUMENT)
-    assert set(signature.takes(direction)) == takes
-    assert set(signature.gives(direction)) == gives
+    assert set(signature.input_ports(direction)) == input_ports
+    assert set(signature.output_ports(direction)) == output_ports
 
 
 def test_a_port_of_one_direction_may_be_wired_in_both() -> None:
     signature = Signature.from_json(DOCUMENT)
-    assert set(signature.wireable("decode")) == set(DOCUMENT["inputs"])
-    assert set(signature.wireable("encode")) == {
+    assert set(signature.connectable_ports("decode")) == set(DOCUMENT["inputs"])
+    assert set(signature.connectable_ports("encode")) == {
         *DOCUMENT["outputs"],
         *("dictionary", "level", "strict", "width"),
     }
@@ -147,8 +147,11 @@ def test_a_name_on_both_sides_is_each_sides_own_port() -> None:
             "outputs": {"x": {"type": "uint"}},
         }
     )
-    assert signature.takes("decode") == signature.gives("encode") == {"x": Port("bytes", False)}  # noqa: FBT003 - `required`
-    assert signature.takes("encode") == signature.gives("decode") == {"x": Port("uint")}
+    optional = {"x": Port("bytes", required=False)}
+    assert signature.input_ports("decode") == signature.output_ports("encode") == optional
+    assert (
+        signature.input_ports("encode") == signature.output_ports("decode") == {"x": Port("uint")}
+    )
 
 
 def test_bytes_are_data_and_scalars_parameters_unless_they_say_otherwise() -> None:

@@ -12,8 +12,8 @@ from chonkle.formats.values import (
     accepts,
     check_scalar,
     encode_scalar,
+    format_value,
     is_value,
-    shown,
 )
 
 SCALAR_TYPES = [name for name in PORT_TYPES if name != "bytes"]
@@ -127,7 +127,7 @@ def test_a_value_flows_only_into_its_own_or_a_wider_type(source: str, target: st
     ],
 )
 def test_any_value_is_shown_on_one_short_line(value: object, text: str) -> None:
-    assert shown(value) == text
+    assert format_value(value) == text
 
 
 json_values = st.recursive(
@@ -139,8 +139,8 @@ json_values = st.recursive(
 
 @given(json_values, st.sampled_from(SCALAR_TYPES))
 def test_a_value_of_a_type_round_trips(value: object, port_type: str) -> None:
-    assert "\n" not in shown(value)
-    assert len(shown(value)) <= 62
+    assert "\n" not in format_value(value)
+    assert len(format_value(value)) <= 62
     if is_value(value, port_type):
         text = encode_scalar(value)
         assert json.loads(text) == value

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from chonkle.cli.output import print_json, print_lines
-from chonkle.errors import AttestationError, explained
+from chonkle.errors import AttestationError, os_error_text
 from chonkle.storage.files import write_atomic
 from chonkle_toolchain.cli import options
 from chonkle_toolchain.cli.passwords import key_password, key_password_stdin
@@ -66,7 +66,7 @@ def keygen(output_prefix: Path, algorithm: str, *, key_password_stdin: bool, as_
             public.unlink()
             raise
     except OSError as failure:
-        raise AttestationError(f"cannot write the keys: {explained(failure)}") from failure
+        raise AttestationError(f"cannot write the keys: {os_error_text(failure)}") from failure
     if as_json:
         print_json({"private": str(secret), "public": str(public), "key": str(key.public)})
     else:

@@ -46,17 +46,19 @@ def new(name: str, lang: Language, codec_id: str | None, into: Path) -> None:
             expected="another name, or another --codec-id",
         )
     folder = write_project(project, into=into, sdk=sdk_folder())
-    shown = shlex.quote(folder.as_posix())
+    displayed = shlex.quote(folder.as_posix())
     print_lines(
         *f"""\
-{shown}: the codec `{project.codec_id}` in {project.shown_language}
-  its transform is {shown}/{project.source}
+{displayed}: the codec `{project.codec_id}` in {project.shown_language}
+  its transform is {displayed}/{project.source}
 
 next:
-  chonkle build {shown}
-  chonkle test {shown}
-  chonkle verify {shown}
-  chonkle run {shown}/pipeline.json --codec-store {shown}/codec \\
+  chonkle build {displayed}
+  chonkle test {displayed}
+  chonkle verify {displayed}
+  chonkle run {displayed}/pipeline.json --codec-store {displayed}/codec \\
       --override {project.codec_id}={project.implementation} \\
-      --direction encode --input bytes={shown}/README.md --output bytes=encoded.bin""".split("\n")
+      --direction encode --input bytes={displayed}/README.md --output bytes=encoded.bin""".split(
+            "\n"
+        )
     )

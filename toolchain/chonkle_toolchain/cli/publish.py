@@ -74,7 +74,7 @@ def publish(
     else:
         candidates = folder_candidates(place, where, codec_src=codec_src, created=created)
     if not no_verify:
-        _demand_verified(place, vectors, codec_src, allowed_imports)
+        _require_verified(place, vectors, codec_src, allowed_imports)
     references = [each.reference for each in candidates]
     with opened(references, access=access_to(where.reference)) as repositories:
         plans = plan(candidates, repositories, force=force)
@@ -102,7 +102,7 @@ def _carry_out(plans: list[Plan], candidates: list[Candidate]) -> None:
             bar.update(before + each.candidate.size_bytes - bar.pos)
 
 
-def _demand_verified(
+def _require_verified(
     place: Path,
     vectors: Path | None,
     codec_src: Path | None,

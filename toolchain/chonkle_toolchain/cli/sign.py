@@ -16,7 +16,7 @@ from chonkle.errors import (
     ChonkleError,
     FetchError,
     PipelineError,
-    explained,
+    os_error_text,
 )
 from chonkle.evidence import find_beside, place_of
 from chonkle.formats.json_text import parse_json
@@ -176,7 +176,7 @@ def sign_beside(path: Path, key: "PrivateKey") -> Signed:
             return Signed(str(path), str(digest), ())
         replace_file(beside, attestation.sign_file(data, key))
     except OSError as failure:
-        raise AttestationError(f"cannot sign {path}: {explained(failure)}") from failure
+        raise AttestationError(f"cannot sign {path}: {os_error_text(failure)}") from failure
     return Signed(str(path), str(digest), (str(beside),))
 
 

@@ -105,7 +105,7 @@ class CodecUnderTest:
     @property
     def directions(self) -> tuple[Direction, ...]:
         """The directions with an output; a codec without one direction has no output there."""
-        return tuple(each for each in DIRECTIONS if self.signature.gives(each))
+        return tuple(each for each in DIRECTIONS if self.signature.output_ports(each))
 
     @property
     def is_deterministic(self) -> bool:
@@ -146,7 +146,7 @@ class CodecUnderTest:
         self.tried.append(Tried(direction, ports, outcome_of(reply)))
         return reply
 
-    def demand_refusal(
+    def require_refusal(
         self, direction: Direction, ports: Ports, *, what: str, because: str
     ) -> None:
         """Require that the codec refuses a call.
@@ -181,7 +181,7 @@ class CodecUnderTest:
         for direction in self.directions:
             examples = self.examples_of(direction)
             if examples:
-                for name, port in self.signature.takes(direction).items():
+                for name, port in self.signature.input_ports(direction).items():
                     yield examples, name, port
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from chonkle.errors import CodecError
 from chonkle.formats.signature import Direction
 from chonkle.storage.store import WasmCodec
-from chonkle_toolchain.vectors import shown_ports
+from chonkle_toolchain.vectors import format_ports
 from chonkle_toolchain.verify.codec_under_test import CodecUnderTest, Tried, outcome_of
 from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
 from chonkle_toolchain.verify.round_trip import (
@@ -52,7 +52,7 @@ def check_round_trip(tested: CodecUnderTest) -> str:
     """Require that decoding gives back what was encoded."""
     if set(tested.directions) != {"encode", "decode"}:
         raise NotApplicable("the signature offers one direction only")
-    comes_back = tested.signature.gives("decode").keys()
+    comes_back = tested.signature.output_ports("decode").keys()
     found = [
         trip
         for trip in _round_trips(tested)
@@ -66,10 +66,10 @@ def check_round_trip(tested: CodecUnderTest) -> str:
         elif lost:
             if tested.signature.document.get("lossless", True) is not False:
                 raise CheckFailed(
-                    f"decoding what encoding {shown_ports(trip.given)} gave: {lost}",
+                    f"decoding what encoding {format_ports(trip.given)} gave: {lost}",
                     hint="if the codec is to lose something, its signature says `lossless: false`",
                 )
-            _demand_to_settle(tested, trip, lost)
+            _require_to_settle(tested, trip, lost)
     if not found:
         raise NotApplicable(
             "encoding refuses every input that was tried, or takes nothing that decoding gives back"
@@ -100,8 +100,8 @@ def check_determinism(tested: CodecUnderTest) -> str:
     # Backwards, so that each call finds other remains in memory than the first time.
     for call, reply in _replayed(reversed(tested.tried), fresh):
         raise CheckFailed(
-            f"{doing(call.direction, '')} {shown_ports(call.ports)} gives another answer in a fresh"
-            " instance",
+            f"{doing(call.direction, '')} {format_ports(call.ports)} gives another answer in a "
+            "fresh instance",
             got=_shown(reply),
         )
     return f"{len(tested.tried)} calls"
@@ -122,7 +122,7 @@ def check_both_forms(tested: CodecUnderTest) -> str:
     for call, reply in _replayed(tested.tried, other):
         own = tested.opened.call(call.direction, call.ports)
         raise CheckFailed(
-            f"the two forms differ, {doing(call.direction, '')} {shown_ports(call.ports)}",
+            f"the two forms differ, {doing(call.direction, '')} {format_ports(call.ports)}",
             expected=f"{_shown(own, beside=reply)}, as from the {tested.file.kind} form",
             got=f"{_shown(reply, beside=own)}, from the {partner.kind} form",
         )
@@ -154,7 +154,7 @@ def _round_trips_of(
             yield round_trip(tested, setting, content=content, size=size)
 
 
-def _demand_to_settle(tested: CodecUnderTest, trip: RoundTrip, lost: str) -> None:
+def _require_to_settle(tested: CodecUnderTest, trip: RoundTrip, lost: str) -> None:
     """Require that a lossy codec loses nothing more after a few round trips."""
     for _ in range(_ROUND_TRIPS_MAX):
         if trip.decoded is None or isinstance(trip.decoded, Refusal):
@@ -186,4 +186,4 @@ def _replayed(
 def _shown(reply: Reply, *, beside: Reply | None = None) -> str:
     if isinstance(reply, Refusal):
         return f"the refusal: {reply.words}"
-    return shown_ports(reply, beside=None if isinstance(beside, Refusal) else beside)
+    return format_ports(reply, beside=None if isinstance(beside, Refusal) else beside)

@@ -152,9 +152,11 @@ def _largest(answered: list[Tried]) -> list[Tried]:
 
 
 def _has_data(tested: CodecUnderTest, call: Tried) -> bool:
-    takes = tested.signature.takes(call.direction)
+    input_ports = tested.signature.input_ports(call.direction)
     return any(
-        data for name, data in call.ports.items() if name in takes and takes[name].type == "bytes"
+        data
+        for name, data in call.ports.items()
+        if name in input_ports and input_ports[name].type == "bytes"
     )
 
 

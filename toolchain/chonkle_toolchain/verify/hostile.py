@@ -36,7 +36,7 @@ def check_bad_port_maps(tested: CodecUnderTest) -> str:
     for direction in tested.directions:
         for example in tested.examples_of(direction)[:1]:
             for what, request in _bad_port_maps(example):
-                _demand_raw_refusal(tested, direction, request, what=f"a port-map {what}")
+                _require_raw_refusal(tested, direction, request, what=f"a port-map {what}")
                 calls += 1
     if not calls:
         raise NotApplicable("no successful call is known")
@@ -46,17 +46,21 @@ def check_bad_port_maps(tested: CodecUnderTest) -> str:
 def _bad_calls(tested: CodecUnderTest) -> Iterator[tuple[Direction, Ports, str]]:
     """Give calls with damaged data and with extreme values, and their descriptions."""
     for direction in tested.directions:
-        takes = tested.signature.takes(direction)
+        input_ports = tested.signature.input_ports(direction)
         for example in _spread(tested.examples_of(direction), _EXAMPLES_MAX):
             for name, data in example.ports.items():
-                if name in takes and takes[name].type == "bytes":
+                if name in input_ports and input_ports[name].type == "bytes":
                     for what, wrong in damaged(data):
                         yield direction, example.with_port(name, wrong), f"with `{name}` {what}"
         for example in tested.examples_of(direction)[:1]:
-            for name, port in takes.items():
+            for name, port in input_ports.items():
                 for wrong in extremes(port.type):
-                    shown = wrong[:40].decode(errors="replace")
-                    yield direction, example.with_port(name, wrong), f"with `{name}` at `{shown}`"
+                    displayed = wrong[:40].decode(errors="replace")
+                    yield (
+                        direction,
+                        example.with_port(name, wrong),
+                        f"with `{name}` at `{displayed}`",
+                    )
 
 
 def _bad_port_maps(example: Example) -> Iterator[tuple[str, bytes]]:
@@ -75,7 +79,7 @@ def _bad_port_maps(example: Example) -> Iterator[tuple[str, bytes]]:
     yield "with a port twice", struct.pack("<I", 2) + twice
 
 
-def _demand_raw_refusal(
+def _require_raw_refusal(
     tested: CodecUnderTest, direction: Direction, request: bytes, *, what: str
 ) -> None:
     said = None

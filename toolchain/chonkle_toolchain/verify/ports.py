@@ -4,7 +4,7 @@ Each check starts from calls that succeed, changes one port, and looks at the ef
 """
 
 from chonkle.formats.signature import DIRECTIONS, Direction, Port
-from chonkle.formats.values import check_scalar, encode_scalar, shown
+from chonkle.formats.values import check_scalar, encode_scalar, format_value
 from chonkle_toolchain.verify.codec_under_test import (
     CodecUnderTest,
     Example,
@@ -25,11 +25,11 @@ def check_outputs(tested: CodecUnderTest) -> str:
     if not tested.examples:
         raise NotApplicable("no successful call is known")
     for example in tested.examples:
-        gives = tested.signature.gives(example.direction)
+        output_ports = tested.signature.output_ports(example.direction)
         did = doing(example.direction, "")
-        for name in example.answer.keys() - gives.keys():
+        for name in example.answer.keys() - output_ports.keys():
             raise CheckFailed(f"{did} gives a port `{name}` that the signature does not name")
-        for name, port in gives.items():
+        for name, port in output_ports.items():
             if name not in example.answer:
                 if port.required:
                     raise CheckFailed(f"{did} does not give `{name}`, which the signature names")
@@ -44,7 +44,7 @@ def check_required(tested: CodecUnderTest) -> str:
     for examples, name, port in tested.ports_taken():
         if port.required:
             names.append(name)
-            tested.demand_refusal(
+            tested.require_refusal(
                 examples[0].direction,
                 examples[0].without(name),
                 what=f"without `{name}`",
@@ -109,7 +109,7 @@ def check_defaults(tested: CodecUnderTest) -> str:
             if outcome_of(left_out) != outcome_of(given):
                 raise CheckFailed(
                     f"{doing(direction, f'without `{name}`')} is not the same as with"
-                    f" {shown(port.default)}, which the signature gives as its default"
+                    f" {format_value(port.default)}, which the signature gives as its default"
                 )
             compared += not isinstance(left_out, Refusal)
         (names if compared else refused).append(name)
@@ -128,7 +128,7 @@ def check_directions(tested: CodecUnderTest) -> str:
         raise NotApplicable("no successful call is known")
     for direction in DIRECTIONS:
         if direction not in tested.directions:
-            _demand_no_way_back(tested, direction)
+            _require_no_way_back(tested, direction)
     for direction in tested.directions:
         for name, port in _ports_of_the_other(tested, direction).items():
             for example in tested.examples_of(direction):
@@ -152,7 +152,7 @@ def check_types(tested: CodecUnderTest) -> str:
     for examples, name, port in tested.ports_taken():
         for wrong in no_values(port.type):
             names.append(name)
-            tested.demand_refusal(
+            tested.require_refusal(
                 examples[0].direction,
                 examples[0].with_port(name, wrong),
                 what=f"with `{name}` at {_value(wrong)}",
@@ -185,12 +185,12 @@ def check_unknown_ports(tested: CodecUnderTest) -> str:
     return "ignored" if True in ignores else "refused"
 
 
-def _demand_no_way_back(tested: CodecUnderTest, direction: Direction) -> None:
+def _require_no_way_back(tested: CodecUnderTest, direction: Direction) -> None:
     """Require that the direction that the signature does not have is refused."""
     parameters = {name for name, port in tested.signature.inputs.items() if port.parameter}
     for example in tested.examples:
         known = {name: data for name, data in example.ports.items() if name in parameters}
-        tested.demand_refusal(
+        tested.require_refusal(
             direction,
             {**known, **example.answer},
             what=f"what {doing(example.direction, '')} gave",
@@ -200,7 +200,7 @@ def _demand_no_way_back(tested: CodecUnderTest, direction: Direction) -> None:
 
 def _ports_of_the_other(tested: CodecUnderTest, direction: Direction) -> dict[str, Port]:
     """Give the inputs of the other direction only."""
-    ports = tested.signature.wireable(direction)
+    ports = tested.signature.connectable_ports(direction)
     return {name: port for name, port in ports.items() if not port.exists(direction)}
 
 

@@ -110,5 +110,5 @@ class Report:
         counts = dict.fromkeys(("passed", "failed", "not applicable"), 0)
         for check in self.checks:
             counts[check.outcome] += 1
-        shown = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
-        return f"{shown}, {self.seconds:.1f} s"
+        displayed = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+        return f"{displayed}, {self.seconds:.1f} s"

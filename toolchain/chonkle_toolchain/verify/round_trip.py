@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice, product
 
 from chonkle.formats.signature import Direction, Port, Signature
-from chonkle.formats.values import check_scalar, encode_scalar, shown
+from chonkle.formats.values import check_scalar, encode_scalar, format_value
 from chonkle_toolchain.verify.codec_under_test import CodecUnderTest, Example
 from chonkle_toolchain.verify.report import CheckFailed
 from chonkle_toolchain.verify.runner import Ports, Refusal, Reply, doing
@@ -119,7 +119,7 @@ def settings(tested: CodecUnderTest) -> list[Setting]:
     """
     signature = tested.signature
     data = data_ports(signature)
-    required = {name for name, port in signature.takes("encode").items() if port.required}
+    required = {name for name, port in signature.input_ports("encode").items() if port.required}
     found: dict[tuple[tuple[str, bytes], ...], Setting] = {}
     for vector in tested.vectors:
         given = vector.given("encode", signature)
@@ -129,7 +129,7 @@ def settings(tested: CodecUnderTest) -> list[Setting]:
             found.setdefault(tuple(chosen.items()), Setting(chosen, units))
     if found:
         return list(found.values())[:_SETTINGS_MAX]
-    wanted = [name for name in signature.takes("encode") if name in required - data.keys()]
+    wanted = [name for name in signature.input_ports("encode") if name in required - data.keys()]
     accepted = (Setting(each) for each in _combinations(tested, wanted) if _works(tested, each))
     return list(islice(accepted, _SETTINGS_MAX)) or [Setting(next(_combinations(tested, wanted)))]
 
@@ -185,10 +185,12 @@ def decode_again(
     """
     if "decode" not in tested.directions:
         return RoundTrip(given, encoded)
-    takes = tested.signature.takes("decode")
-    shared = {name: given[name] for name, port in takes.items() if port.parameter and name in given}
+    input_ports = tested.signature.input_ports("decode")
+    shared = {
+        name: given[name] for name, port in input_ports.items() if port.parameter and name in given
+    }
     taken = {**shared, **(known or {}), **encoded}
-    missing = [name for name, port in takes.items() if port.required and name not in taken]
+    missing = [name for name, port in input_ports.items() if port.required and name not in taken]
     what = "what encoding gave"
     if not missing:
         return RoundTrip(given, encoded, taken, tested.call("decode", taken, what=what))
@@ -211,7 +213,7 @@ def loss(tested: CodecUnderTest, trip: RoundTrip) -> str:
     """Describe how decoded data differ from the original; empty when they do not."""
     if trip.decoded is None or isinstance(trip.decoded, Refusal):
         return "" if trip.decoded is None else f"it is refused: {trip.decoded.words}"
-    for name, port in tested.signature.gives("decode").items():
+    for name, port in tested.signature.output_ports("decode").items():
         before, after = trip.given.get(name), trip.decoded.get(name)
         if before is None or before == after:
             continue
@@ -222,7 +224,7 @@ def loss(tested: CodecUnderTest, trip: RoundTrip) -> str:
         # One value can have several texts.
         values_ = [check_scalar(text, port.type, what=f"`{name}`") for text in (before, after)]
         if values_[0] != values_[1]:
-            return f"`{name}`, {shown(values_[0])}, comes back as {shown(values_[1])}"
+            return f"`{name}`, {format_value(values_[0])}, comes back as {format_value(values_[1])}"
     return ""
 
 
@@ -230,7 +232,7 @@ def data_ports(signature: Signature) -> dict[str, Port]:
     """Give the ports of bytes that encoding takes, parameters excluded."""
     return {
         name: port
-        for name, port in signature.takes("encode").items()
+        for name, port in signature.input_ports("encode").items()
         if port.type == "bytes" and not port.parameter
     }
 

@@ -13,7 +13,7 @@ from chonkle.formats.signature import read_signature
 from chonkle.formats.wasm_binary import read_core_interface
 from chonkle.limits import CompileLimits
 from chonkle_toolchain.direct_call import compiled, start
-from chonkle_toolchain.recipe import demand_data
+from chonkle_toolchain.recipe import require_data
 from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
 
 _SHOWN_IMPORTS = 3
@@ -43,9 +43,9 @@ def check_imports(wasm: bytes, allowed: Iterable[str]) -> str:
     ]
     if wrong:
         more = f" and {len(wrong) - _SHOWN_IMPORTS} more" if len(wrong) > _SHOWN_IMPORTS else ""
-        shown = ", ".join(f"`{name}`" for name in wrong[:_SHOWN_IMPORTS])
+        displayed = ", ".join(f"`{name}`" for name in wrong[:_SHOWN_IMPORTS])
         raise CheckFailed(
-            f"it imports {shown}{more}",
+            f"it imports {displayed}{more}",
             expected=f"nothing but {', '.join(patterns)}" if patterns else "no import at all",
         )
     return f"{len(imports)}, all allowed" if imports else "none"
@@ -77,7 +77,7 @@ def check_signature(wasm: bytes) -> str:
     """Require a valid signature with inputs and outputs; other checks compare it with the codec."""
     try:
         signature = read_signature(wasm, what="signature")
-        demand_data(signature, what="signature")
+        require_data(signature, what="signature")
     except SignatureError as failure:
         raise CheckFailed(str(failure).removeprefix("signature: ")) from failure
     return f"`{signature.codec_id}`, {signature.label}"

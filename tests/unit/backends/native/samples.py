@@ -65,7 +65,7 @@ def run(
 ) -> bytes:
     """Call a codec with the parameters that exist in a direction."""
     codec = NativeCodec.of(codec) if isinstance(codec, str) else codec
-    ports = codec.signature().takes(direction)
+    ports = codec.signature().input_ports(direction)
     scalars = {
         name: encode_scalar(value) for name, value in (parameters or {}).items() if name in ports
     }
