@@ -267,8 +267,8 @@ class Policy:
                     words = f"{rule}: signed by `{found.key}` ({found.layout})"
                     return Allowed(words, found, str(keys[found.key]))
                 reasons.append(
-                    f"{rule}: signed by `{found.key}` as {format_value(found.identity)}, which is none "
-                    f"of {', '.join(f'`{each.text}`' for each in rule.identities)}"
+                    f"{rule}: signed by `{found.key}` as {format_value(found.identity)}, "
+                    f"which is none of {', '.join(f'`{each.text}`' for each in rule.identities)}"
                 )
         if len(reasons) == before:
             names = ", ".join(f"`{name}`" for name in keys)

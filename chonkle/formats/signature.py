@@ -1,7 +1,7 @@
 """The signature: the typed ports of a codec, embedded in its wasm as a custom section.
 
 A signature is written from the decode side: its inputs are the encoded form, its outputs the
-decoded form. `Signature.input_ports` and `Signature.output_ports` are the input and output ports of a direction:
+decoded form. `Signature.input_ports` and `Signature.output_ports` give the ports of a direction:
 
 - decoding takes the inputs and gives the outputs;
 - encoding takes the outputs and gives the inputs that are data;

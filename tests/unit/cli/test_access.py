@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from chonkle.cli.access import AccessTo, with_access
-from chonkle.cli.options import resolver_of, resolver_options
+from chonkle.cli.options import resolver_options, runtime_of
 from chonkle.errors import FetchError
 from chonkle.oci.access import RegistryAccess
 from chonkle.oci.model import parse_reference
@@ -99,18 +99,18 @@ def test_a_password_is_a_line() -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ((), None),
+        ((), USUAL),
         (("--insecure",), replace(USUAL, insecure=True)),
         (("--ca-file", __file__), replace(USUAL, ca_file=Path(__file__))),
     ],
 )
 def test_commands_that_read_sources_have_the_options_about_servers(
-    options: tuple[str, ...], expected: RegistryAccess | None
+    options: tuple[str, ...], expected: RegistryAccess
 ) -> None:
     @click.command()
     @resolver_options
     def command(**options: Any) -> None:  # noqa: ANN401 - click's
-        assert resolver_of(options).access == expected
+        assert runtime_of(options).settings.access == expected
 
     done = CliRunner(env=ENVIRONMENT).invoke(command, options)
     assert done.exception is None
