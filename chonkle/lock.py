@@ -20,7 +20,6 @@ A lock may have been edited. An entry is refused when it is read if its backend 
 step allows, or if its source does not have the pin of the source that its pipeline names.
 """
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -234,6 +233,9 @@ class Lock:
         Raises:
             LockError: when it is malformed, or of another version.
         """
+        # Late, as writing is: without a lock, a run reads no TOML.
+        import tomllib  # noqa: PLC0415
+
         try:
             document = tomllib.loads(text.decode())
         except (ValueError, RecursionError) as failure:

@@ -4,16 +4,18 @@ import gc
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
-from click.shell_completion import CompletionItem
 
 from chonkle.cli.extensions import added_command, added_commands
 from chonkle.cli.output import print_lines
 from chonkle.cli.usage import translate
 from chonkle.errors import ChonkleError, os_error_text
 from chonkle.version import __version__
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # Command -> the click command and its short help.
 _COMMANDS = {
@@ -75,8 +77,10 @@ class LazyGroup(click.Group):
             with formatter.section(title):
                 formatter.write_dl([(name.ljust(width), text) for name, text in texts.items()])
 
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
         """Complete the name of a command, or of an option of the group."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - only a shell needs it
+
         commands = [
             CompletionItem(name, help=text)
             for texts in self.sections().values()
