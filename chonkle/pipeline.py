@@ -11,9 +11,9 @@ from pathlib import Path
 from chonkle import executor
 from chonkle.backends.base import Codec, Limits
 from chonkle.closing import Closing
+from chonkle.dag.codec_list import codec_list_pipeline, is_codec_list
 from chonkle.dag.graph import Pipeline, Step
 from chonkle.dag.plan import LEVELS_MAX, Plan, ResolvedPipeline, make_plan, resolve_pipeline
-from chonkle.dag.sidecar import is_sidecar, sidecar_pipeline
 from chonkle.errors import ChonkleError, LockError, PipelineError
 from chonkle.fetch import Source
 from chonkle.formats.json_text import parse_json
@@ -93,7 +93,7 @@ def load(pipeline: str | Path | Mapping[str, object]) -> Pipeline:
     """Read and check a pipeline.
 
     Args:
-        pipeline: the path of a JSON file, or the parsed document; a graph or the linear form.
+        pipeline: the path of a JSON file, or the parsed document; a graph or a codec list.
 
     Raises:
         PipelineError: when it cannot be read or is malformed, with every problem.
@@ -113,8 +113,8 @@ def load(pipeline: str | Path | Mapping[str, object]) -> Pipeline:
 
 
 def _parse(document: object) -> Pipeline:
-    if is_sidecar(document):
-        return sidecar_pipeline(document)  # type: ignore[arg-type]  # is_sidecar looked
+    if is_codec_list(document):
+        return codec_list_pipeline(document)  # type: ignore[arg-type]  # is_codec_list looked
     return Pipeline.from_json(document)
 
 

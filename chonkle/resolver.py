@@ -30,8 +30,8 @@ from chonkle.backends.native import (
     native_version,
     refusal,
 )
+from chonkle.dag.codec_list import is_codec_list
 from chonkle.dag.graph import Pipeline
-from chonkle.dag.sidecar import is_sidecar
 from chonkle.digest import Digest
 from chonkle.errors import (
     DigestMismatchError,
@@ -546,9 +546,9 @@ class Resolver:
         """Tell what some bytes are: a pipeline if they are JSON, otherwise a wasm codec."""
         if data.removeprefix(BOM_UTF8).lstrip()[:1] == b"{":
             document = parse_json(data, what=reason, error=PipelineError)
-            if is_sidecar(document):
+            if is_codec_list(document):
                 raise ResolveError(
-                    f"codec `{codec_id}`: {reason} is a pipeline in the linear form",
+                    f"codec `{codec_id}`: {reason} is a codec list",
                     hint="it has no ports and no codec_id; only a graph can be a step",
                 )
             try:

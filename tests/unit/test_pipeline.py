@@ -66,7 +66,7 @@ def test_a_pipeline_is_a_file_or_a_document(tmp_path: Path) -> None:
         (b"\xff", "not UTF-8"),
         (b"[]", "not a pipeline, expected a JSON object"),
         (b"{}", "problems"),
-        (b'{"codecs": []}', "not a sidecar"),
+        (b'{"codecs": []}', "not a codec list"),
         (b" " * ((16 << 20) + 1), "more than the allowed 16777216 bytes"),
     ],
 )
@@ -317,7 +317,7 @@ def test_the_names_that_there_are_are_sorted_once(
         sorted_names.append(names)
         return "there is another"
 
-    monkeypatch.setattr(graph, "offer", list_choices)
+    monkeypatch.setattr(graph, "list_choices", list_choices)
     document = chain(*["echo"] * 100)
     for step in document["steps"].values():
         step["inputs"] = {"bytes": source}

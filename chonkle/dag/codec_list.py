@@ -1,4 +1,4 @@
-"""The linear form of a pipeline: a list of codecs, in the order that encoding applies them.
+"""Codec lists, the linear form of a pipeline: codecs in the order that encoding applies them.
 
     {"codecs": [{"name", "type": "numcodecs" | "wasm", "configuration", "uri"?}, ...]}
 
@@ -22,13 +22,13 @@ _ARRAY_FIELDS = frozenset({"endian", "data_type", "shape"})
 _ENDIANS = ("little", "big")
 
 
-def is_sidecar(document: object) -> bool:
-    """Tell the linear form from a graph by its one field."""
+def is_codec_list(document: object) -> bool:
+    """Tell a codec list from a graph by its one field."""
     return isinstance(document, dict) and "codecs" in document and "steps" not in document
 
 
-def sidecar_pipeline(document: Mapping[str, object]) -> Pipeline:
-    """Make a pipeline of the linear form, written in the encode direction.
+def codec_list_pipeline(document: Mapping[str, object]) -> Pipeline:
+    """Make a pipeline of a codec list, written in the encode direction.
 
     Args:
         document: the parsed JSON.
@@ -39,7 +39,7 @@ def sidecar_pipeline(document: Mapping[str, object]) -> Pipeline:
     entries = document.get("codecs")
     if not isinstance(entries, list) or not entries:
         raise PipelineError(
-            "not a sidecar",
+            "not a codec list",
             expected="a list `codecs` of at least one codec",
             got=format_value(entries),
         )
@@ -75,9 +75,9 @@ def sidecar_pipeline(document: Mapping[str, object]) -> Pipeline:
     if not steps and not problems:
         problems.append("no codec besides `bytes`")
     if problems:
-        raise PipelineError.from_problems("sidecar", problems)
+        raise PipelineError.from_problems("codec-list", problems)
     return Pipeline(
-        codec_id="sidecar",
+        codec_id="codec-list",
         direction="encode",
         inputs={"bytes": Port("bytes")},
         outputs={"bytes": value},

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chonkle.dag.codec_list import codec_list_pipeline, is_codec_list
 from chonkle.dag.graph import WiringRef
-from chonkle.dag.sidecar import is_sidecar, sidecar_pipeline
 from chonkle.errors import PipelineError
 
 ZLIB: dict[str, Any] = {"name": "zlib", "type": "numcodecs", "configuration": {"level": 6}}
@@ -19,20 +19,20 @@ ARRAY: dict[str, Any] = {
 
 def problems_of(*codecs: object) -> tuple[str, ...]:
     with pytest.raises(PipelineError) as caught:
-        sidecar_pipeline({"codecs": list(codecs)})
+        codec_list_pipeline({"codecs": list(codecs)})
     return caught.value.problems
 
 
 def test_the_linear_form_has_a_field_codecs() -> None:
-    assert is_sidecar({"codecs": []})
-    assert not is_sidecar({"codecs": [], "steps": {}})
-    assert not is_sidecar({"steps": {}})
-    assert not is_sidecar([])
-    assert not is_sidecar(None)
+    assert is_codec_list({"codecs": []})
+    assert not is_codec_list({"codecs": [], "steps": {}})
+    assert not is_codec_list({"steps": {}})
+    assert not is_codec_list([])
+    assert not is_codec_list(None)
 
 
 def test_codecs_are_a_chain_in_the_order_of_encoding() -> None:
-    pipeline = sidecar_pipeline({"codecs": [ARRAY, PREDICTOR, ZLIB]})
+    pipeline = codec_list_pipeline({"codecs": [ARRAY, PREDICTOR, ZLIB]})
     assert pipeline.direction == "encode"
     assert [step.codec_id for step in pipeline.steps.values()] == ["predictor", "zlib"]
     first, second = pipeline.steps
@@ -56,7 +56,7 @@ def test_configuration_becomes_constants() -> None:
         "id": "zlib",
         "nothing": None,
     }
-    pipeline = sidecar_pipeline({"codecs": [{**ZLIB, "configuration": settings}]})
+    pipeline = codec_list_pipeline({"codecs": [{**ZLIB, "configuration": settings}]})
     (step,) = pipeline.steps.values()
     assert set(step.inputs) == {"bytes"} | settings.keys() - {"id", "nothing"}
     found = {
@@ -77,7 +77,7 @@ def test_configuration_becomes_constants() -> None:
 
 def test_two_steps_with_one_codec_keep_their_own_settings() -> None:
     other = {**ZLIB, "configuration": {"level": 1}}
-    pipeline = sidecar_pipeline({"codecs": [ZLIB, other]})
+    pipeline = codec_list_pipeline({"codecs": [ZLIB, other]})
     assert sorted(constant.data for constant in pipeline.constants.values()) == [b"1", b"6"]
     assert len(pipeline.steps) == 2
 
@@ -87,13 +87,13 @@ def test_configuration_may_be_left_out(configuration: object) -> None:
     entry = {**ZLIB, "configuration": configuration}
     if configuration is ...:
         del entry["configuration"]
-    assert sidecar_pipeline({"codecs": [entry]}).constants == {}
+    assert codec_list_pipeline({"codecs": [entry]}).constants == {}
 
 
 @pytest.mark.parametrize("codecs", [None, {}, [], "zlib", ...])
 def test_a_list_without_codecs_is_refused(codecs: object) -> None:
-    with pytest.raises(PipelineError, match="not a sidecar"):
-        sidecar_pipeline({} if codecs is ... else {"codecs": codecs})
+    with pytest.raises(PipelineError, match="not a codec list"):
+        codec_list_pipeline({} if codecs is ... else {"codecs": codecs})
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_all_problems_are_found_together() -> None:
 
 
 def test_a_codec_has_one_source() -> None:
-    assert len(sidecar_pipeline({"codecs": [PREDICTOR, PREDICTOR]}).steps) == 2
+    assert len(codec_list_pipeline({"codecs": [PREDICTOR, PREDICTOR]}).steps) == 2
     assert problems_of(PREDICTOR, {**PREDICTOR, "uri": "oci://other.example/p:1"}) == (
         'codec 1: another `uri` of `predictor`, got `"oci://other.example/p:1"`',
     )
@@ -163,7 +163,7 @@ json_values = st.recursive(
 @given(st.lists(json_values | st.fixed_dictionaries({"name": json_values, "type": json_values})))
 def test_any_list_is_a_pipeline_or_the_error(codecs: list[Any]) -> None:
     try:
-        pipeline = sidecar_pipeline({"codecs": [ZLIB, *codecs]})
+        pipeline = codec_list_pipeline({"codecs": [ZLIB, *codecs]})
     except PipelineError:
         return
     assert len(pipeline.steps) == len(codecs) + 1
