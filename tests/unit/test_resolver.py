@@ -292,6 +292,10 @@ def test_a_codec_that_is_nowhere_is_said_with_what_helps(world: World) -> None:
     with pytest.raises(ResolveError) as caught:
         world.pick()
     assert str(caught.value).startswith("no implementation of codec `echo`; hint: `chonkle codecs`")
+    # A similar name does not hide how to get this codec.
+    world.install("a")
+    with pytest.raises(ResolveError, match=r"hint: did you mean `echo`.* `chonkle pull` installs"):
+        world.resolver().resolve("ehco")
 
 
 def test_a_codec_that_is_refused_says_why(world: World) -> None:
