@@ -94,9 +94,10 @@ class Source:
         uri, has_fragment, fragment = text.partition("#")
         scheme = uri.partition("://")[0].lower() if "://" in uri else ""
         if scheme not in _SCHEMES:
+            problem = "not a scheme that chonkle fetches from" if scheme else "it has no scheme"
             raise FetchError(
-                f"source {format_value(text)}: not a scheme that chonkle fetches from",
-                expected="file://, https://, oci:// or oci-layout://",
+                f"source {format_value(text)}: {problem}",
+                expected="file://, https://, oci:// or oci-layout:// at its beginning",
                 hint="http:// is refused: anyone on the network could replace the codec"
                 if scheme == "http"
                 else "",

@@ -248,7 +248,7 @@ class Lock:
             raise LockError(
                 f"{what}: a lock of another version",
                 expected=f"`version = {_VERSION}`",
-                got=format_value(found),
+                got="none" if found is None else format_value(found),
                 hint=_REPLACE,
             )
         tables = document.get("codec", [])

@@ -480,6 +480,9 @@ class _Reader:
         )
 
     def _wrong(self, where: str, expected: str, got: object) -> PolicyError:
+        # TOML has no null: None stands for a missing field.
         return PolicyError(
-            f"policy {self._path}: wrong `{where}`", expected=expected, got=format_value(got)
+            f"policy {self._path}: {'missing' if got is None else 'wrong'} `{where}`",
+            expected=expected,
+            got="" if got is None else format_value(got),
         )

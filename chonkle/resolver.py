@@ -571,14 +571,12 @@ class Resolver:
         native = refusal(codec_id)
         if native is not None and (codec_id in REFUSED or native_signature(codec_id) is not None):
             return native
+        # A similar name may be that of another codec, so how to get this one is always said.
+        similar = suggest(codec_id, self.codec_ids())
         return ResolveError(
             f"no implementation of codec `{codec_id}`",
-            hint=suggest(
-                codec_id,
-                self.codec_ids(),
-                otherwise="`chonkle codecs` lists what there is; give a file with --codec-path, a "
-                "URI with --source, or `sources` in the pipeline",
-            ),
+            hint=f"{similar}{' ' if similar else ''}`chonkle codecs` lists the available codecs; "
+            "`chonkle pull` installs one, --codec-path and --source name one",
         )
 
 

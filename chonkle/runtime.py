@@ -59,7 +59,7 @@ class _CodecOpener:
 
     def open(self, resolution: Resolution, limits: Limits) -> Codec:
         if resolution.wasm is None:
-            # It brings the decoders of the standard library with it; wasm needs none of them.
+            # Late: it imports decoders of the standard library, which wasm codecs do not need.
             from chonkle.backends.native.native_codec import NativeCodec  # noqa: PLC0415
 
             return NativeCodec(resolution.signature, limits=limits)

@@ -256,7 +256,7 @@ def _docker_config(variables: Mapping[str, str]) -> Path | None:
     try:
         return _home() / ".docker"
     except ChonkleError:
-        return None  # nobody to log in as
+        return None  # no user to log in as
 
 
 def _home() -> Path:

@@ -63,7 +63,7 @@ class Job:
 
 
 class MalformedMessageError(Exception):
-    """A message is truncated, too long, or something else.
+    """A message is truncated, too long, or malformed in another way.
 
     Attributes:
         head: its first bytes.

@@ -293,7 +293,7 @@ class CacheDirectory:
                     self._replace_untrusted(shard, is_right=stat.S_ISDIR)
 
     def remove_leftovers(self, files: EntryFiles, *, now: float) -> int:
-        """Remove what a dead writer left: temporary files, and artifacts without a record.
+        """Remove what an interrupted writer left: temporary files, and artifacts without a record.
 
         Args:
             files: the files of the entry.

@@ -241,7 +241,7 @@ def authenticated_body(text: bytes, authenticator: Authenticator) -> bytes:
 
 
 def parse_table(text: bytes, *, what: str) -> Mapping[str, object]:
-    """Read a JSON object that anybody can have written; the caller has limited its length.
+    """Read an untrusted JSON object; the caller has limited its length.
 
     Raises:
         InvalidEntry: when it is something else.

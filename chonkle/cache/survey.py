@@ -70,7 +70,7 @@ def require_trust(directory: CacheDirectory) -> None:
     except UntrustedError as reason:
         raise CacheError(
             f"{cache_words(directory)} is not used: {reason}",
-            hint="nobody but its owner may be able to write to it",
+            hint="only its owner may have permission to write to it",
         ) from reason
     except OSError as failure:
         raise CacheError(

@@ -119,7 +119,7 @@ class RegistryRepository(Repository):
         if stored is None:
             raise FetchError(
                 f"{self.name}: manifest {wanted}: the server answered 404 Not Found",
-                hint="check the name, and log in with `docker login` where it is private",
+                hint="check the name and the tag; a private repository needs `docker login`",
             )
         return stored
 

@@ -304,7 +304,7 @@ def _check_passed(passed: Iterable[tuple[Path, os.stat_result]], owners: Sequenc
 
 
 def _passed(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Give each directory and link that resolving a path passes; its target comes last."""
+    """Yield each directory and link on the way to what a path names, and that last."""
     todo = list(reversed(path.absolute().parts))
     here, links = Path(todo.pop()), 0
     while todo:

@@ -1,6 +1,6 @@
 """Real registries on the loopback interface: plain, with TLS and passwords, with tokens.
 
-    plain     docker-registry, which anybody may read and write
+    plain     docker-registry, which any client may read and write
     private   the same with TLS, whose certificate a private authority signed, and basic
               authentication
     token     the same without TLS, which takes only tokens of a server that the test's own process
@@ -245,7 +245,7 @@ def certificate(name: str, *, issuer: Certificate | None = None) -> Certificate:
 class TokenServer(ThreadingHTTPServer):
     """Gives tokens to those who know the password (Docker Registry, "Token Authentication").
 
-    Without a password there are tokens for what anybody may do: nothing.
+    Without a password, a token permits nothing.
 
     Attributes:
         signed_by: the key of the tokens, and its certificate.

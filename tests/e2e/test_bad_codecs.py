@@ -194,7 +194,7 @@ def test_a_compiler_that_is_kept_busy_can_be_ended(
     cache = {"CHONKLE_CACHE_DIR": str(tmp_path / "cache")}
     with chonkle_process(*words[command], cwd=tmp_path, environment=cache) as process:
         try:
-            # Whoever has the lock compiles next.
+            # The next holder of the lock compiles.
             while process.poll() is None and not any((tmp_path / "cache").rglob("*.lock")):
                 pass
             process.send_signal(number)

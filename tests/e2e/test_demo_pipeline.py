@@ -38,7 +38,7 @@ def test_every_backend_decodes_what_every_backend_encodes(
             *("tile.json", "--direction", "encode", "--preference", backend),
             *("--input", "bytes=pixels.raw", "--output", f"bytes={output}"),
         )
-        # Nobody has the predictor natively, so that the next best runs it.
+        # No native codec is a predictor, so the next backend runs it.
         assert [step["backend"] for step in report["steps"]] == (
             ["core", "native"] if backend == "native" else [backend, backend]
         )

@@ -138,7 +138,7 @@ def test_a_lie_is_one_clear_error_and_leaves_no_tag(
     assert len(server.seen) < 40
 
 
-def test_nobody_listens(
+def test_no_server_listens(
     tmp_path: Path, chonkle_done: ChonkleDone, record_property: Callable[[str, object], None]
 ) -> None:
     done, took_s = publish(chonkle_done, tmp_path, free_port())

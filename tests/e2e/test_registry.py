@@ -102,7 +102,7 @@ def test_what_a_real_registry_does_not_have(
     assert f"{name.removesuffix(':1.0.0')}: manifest {wanted}: " in message
 
 
-def test_nobody_listens(error_of: ErrorOf) -> None:
+def test_no_server_listens(error_of: ErrorOf) -> None:
     source = f"guest=oci://127.0.0.1:{free_port()}/{NAME}:1"
     message = error_of("run", "pipeline.json", *STORE, "--explain", "--source", source)
     assert "cannot connect" in message

@@ -67,7 +67,7 @@ def test_the_wheel_carries_the_licences_and_names_them(wheel: Path) -> None:
         fields = archive.read(metadata).decode().partition("\n\n")[0].splitlines()
     folder = metadata.removesuffix("METADATA") + "licenses/"
     assert {f"{folder}LICENSE", f"{folder}codec/{LICENSES.name}"} <= names
-    # Beside the codecs too: whoever copies that folder copies it.
+    # Beside the codecs too: a copy of that folder has it.
     assert f"chonkle/codec/{LICENSES.name}" in names
     assert {"License-File: LICENSE", f"License-File: codec/{LICENSES.name}"} <= {*fields}
     assert "Description-Content-Type: text/markdown" in fields

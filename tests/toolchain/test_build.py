@@ -188,7 +188,7 @@ def test_a_crate_that_exports_nothing_is_told_how_to(
 def test_a_header_that_is_no_source_cannot_be_included(
     place: str, tmp_path: Path, tools: Tools, build_dir: Path
 ) -> None:
-    """Nobody would notice that it is another one."""
+    """Nothing else would show that it is another file."""
     folder = write_project(Project("try-c", "c", "try"), into=tmp_path, sdk=sdk_folder())
     header, source = tmp_path / place, folder / "src" / "codec.c"
     header.parent.mkdir(exist_ok=True)

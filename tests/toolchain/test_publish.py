@@ -164,6 +164,27 @@ def test_a_folder_is_what_its_lock_lists(store: Path, target: Target) -> None:
     assert folder_candidates(store.parent, target) == found
 
 
+def test_a_codec_that_is_not_built_from_its_sources_is_not_published(
+    run_cli: RunCli, store: Path, target: Target
+) -> None:
+    folder = store.parent / "crc32-rs"
+    for name in ("crc32-rs", "kernels"):
+        shutil.copytree(
+            ROOT / "codec-src" / name,
+            store.parent / name,
+            ignore=shutil.ignore_patterns("target"),
+        )
+    store.rename(folder / "codec")
+    with (folder / "src/lib.rs").open("a") as source:
+        source.write("// changed\n")
+    done = run_cli("publish", folder, target.reference.uri.removesuffix(":latest"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: not published: crc32-rs is stale: ")
+    assert "src/lib.rs changed" in done.stderr
+    assert f"hint: `chonkle build {folder}` builds it" in done.stderr
+    assert not (store.parent / "layout").exists()
+
+
 def test_a_folder_that_cannot_be_published(store: Path, target: Target, tmp_path: Path) -> None:
     tagged = Target.parse(f"oci-layout://{tmp_path / 'layout'}:1.0.0")
     with pytest.raises(FetchError, match="under the versions of its codecs, expected a target"):

@@ -98,7 +98,7 @@ def test_sources_are_short(
     lines = source.read_text(encoding="utf-8").splitlines()
     record_property("measured", f"{source.parts[-3]}: {len(lines)} lines")
     assert len(lines) <= lines_max
-    # Nor are they short because nobody could read them.
+    # Nor are they short because they are unreadable.
     assert max(map(len, lines)) <= 100
 
 

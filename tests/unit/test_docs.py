@@ -170,7 +170,7 @@ def shown_commands(page: Path) -> Iterator[list[str]]:
     for block in blocks_of(page):
         if block.kind in {"console", "sh"}:
             for line in block.text.replace("\\\n", " ").splitlines():
-                # Behind a pipe stands somebody else's program.
+                # After a pipe comes a program that is not chonkle.
                 for part in line.removeprefix("$ ").partition("#")[0].split("|"):
                     words = assigned(part)[1] if "chonkle" in part else []
                     if words[:1] == ["chonkle"]:

@@ -14,7 +14,7 @@ import wasmtime
 from chonkle import engine as engine_module
 from chonkle.engine import Engine, EngineConfig
 
-# Another value for each field: a new field fails here until somebody gives it one, and so decides
+# Another value for each field: a new field fails here until it is given one, and so decides
 # that it belongs in the fingerprint.
 OTHER: dict[str, Any] = {
     "interruptible": True,

@@ -1,14 +1,6 @@
 """The layers of `chonkle`: imports go down, third-party packages stay where they are listed.
 
-```
-L6  pipeline  cli                            what users touch
-L5  resolver  lock  installing  executor  settings  runtime        choosing and running
-L4  backends                                 a codec, however it is made
-L3  oci  fetch                               bytes from elsewhere
-L2  cache  storage  engine                   bytes at rest, and the compiler
-L1  formats  dag  oci.model                  what documents mean
-L0  errors  limits  names  digest  closing  locking  version  words
-```
+`docs/concepts/architecture.md` draws the layers.
 
 An import inside a function or under `TYPE_CHECKING` counts like any other: it is a dependency all
 the same. `chonkle/__init__.py` stands above everything and nothing imports from it.
@@ -87,7 +79,7 @@ RULES: Mapping[str, Rule] = {
     "chonkle.cache.bundle": rule(2, "blake3", beside="storage"),
     "chonkle.cache.compiling": rule(2, beside="engine storage"),
     "chonkle.cache.child": rule(2, beside="engine"),
-    # What a program needs in its environment to be started at all is nobody's setting.
+    # A program needs some variables of the environment to start at all; they are no settings.
     "chonkle.cache.child_process": replace(rule(2), environment=True),
     "chonkle.cache.aot": rule(2, "blake3", "wasmtime", beside="engine"),
     "chonkle.engine": rule(2, "wasmtime"),

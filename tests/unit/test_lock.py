@@ -118,7 +118,7 @@ def changed(old: str, new: str) -> str:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "a lock of another version, expected `version = 1`, got `null`"),
+        ("", "a lock of another version, expected `version = 1`, got none"),
         (changed("version = 1\n", "version = 2\n"), "another version, .* got `2`"),
         (changed("version = 1\n", "version = true\n"), "another version, .* got `true`"),
         (changed("version = 1\n", "version = 1.0\n"), "another version, .* got `1.0`"),
@@ -225,14 +225,14 @@ def test_a_source_with_the_pin_of_the_pipeline_is_read(requested: str, source: s
         (f"file:///x{FILE_A}", "", DIGEST, "not what its pipeline pins"),
         (f"file:///x{FILE_B}", f"file:///x{FILE_B}", DIGEST, "a source of another file"),
         ("", f"file:///x{FILE_B}", DIGEST, "a source of another file"),
-        ("", "junk", DIGEST, "not a scheme"),
+        ("", "junk", DIGEST, "it has no scheme"),
         ("", "http://host/x", DIGEST, "not a scheme"),
         ("", f"oci://host/UPPER{A}", DIGEST, "malformed OCI reference"),
         ("", "oci://host/x", DIGEST, "a source without a pin"),
         ("", "oci-layout://a@sha256:b/c", DIGEST, "a source without a pin"),
         ("", "file:///x", DIGEST, "a source without a pin"),
         ("", "file:///x#blake3=0", DIGEST, "malformed digest"),
-        ("junk", "", DIGEST, "not a scheme"),
+        ("junk", "", DIGEST, "it has no scheme"),
     ],
 )
 def test_a_source_with_another_pin_is_refused(

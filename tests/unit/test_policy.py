@@ -210,10 +210,10 @@ FREE = f"{HEAD}[[rules]]\nunsigned = true\n"
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "wrong `version`, expected `1`, got `null`"),
+        ("", "missing `version`, expected `1`"),
         ("version = 2", "wrong `version`, expected `1`, got `2`"),
         ("version = true", "wrong `version`, expected `1`"),
-        ("version = 1", "wrong `default`"),
+        ("version = 1", 'missing `default`, expected `"allow"` or `"deny"`'),
         ('version = 1\ndefault = "maybe"', "wrong `default`"),
         (f"{HEAD}defualt = 1", 'unknown field `"defualt"`'),
         (f"{HEAD}rule = []", "did you mean `rules`?"),

@@ -19,7 +19,7 @@ def test_every_public_name_is_listed_and_can_be_had(name: str) -> None:
     assert getattr(chonkle, name) is not None
 
 
-def test_names_are_listed_before_anybody_asked_for_them() -> None:
+def test_names_are_listed_before_their_first_use() -> None:
     script = "import chonkle; print(*sorted({*chonkle.__all__} - {*dir(chonkle)}))"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True

@@ -292,6 +292,10 @@ def test_a_codec_that_is_nowhere_is_said_with_what_helps(world: World) -> None:
     with pytest.raises(ResolveError) as caught:
         world.pick()
     assert str(caught.value).startswith("no implementation of codec `echo`; hint: `chonkle codecs`")
+    # A similar name does not hide how to get this codec.
+    world.install("a")
+    with pytest.raises(ResolveError, match=r"hint: did you mean `echo`.* `chonkle pull` installs"):
+        world.resolver().resolve("ehco")
 
 
 def test_a_codec_that_is_refused_says_why(world: World) -> None:
@@ -456,8 +460,12 @@ def test_a_forced_download_goes_before_what_is_installed(world: World) -> None:
 
 
 def test_a_source_of_another_scheme_is_refused(world: World) -> None:
-    for uri in ("http://host/a", "ftp://host/a", "a.wasm"):
-        with pytest.raises(FetchError, match="not a scheme that chonkle fetches from"):
+    for uri, words in (
+        ("http://host/a", "not a scheme that .*; hint: http:// is refused"),
+        ("ftp://host/a", "not a scheme that chonkle fetches from"),
+        ("host/a:1.0.0", "it has no scheme, expected file://, .* at its beginning"),
+    ):
+        with pytest.raises(FetchError, match=words):
             world.pick(pipeline_sources={"echo": uri})
 
 

@@ -57,7 +57,7 @@ class Artifact:
 
     @classmethod
     def of(cls, file: str, data: bytes) -> "Artifact":
-        """Describe a file by its bytes."""
+        """Make the entry of a file: its size and digests."""
         return cls(file, len(data), Digest.blake3(data).hex, Digest.sha256(data).hex)
 
     def is_intact(self, folder: Path) -> bool:

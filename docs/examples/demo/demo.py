@@ -331,7 +331,7 @@ def draw_relief(path: Path, pixels: Pixels, elevation: Elevation) -> None:
 
 
 def shell_path(path: Path) -> str:
-    """Write a path the way that somebody in this repository types it."""
+    """Write a path as one types it in this repository."""
     return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
 
 

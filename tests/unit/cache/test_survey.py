@@ -139,7 +139,7 @@ def test_totals_add_up(directory: CacheDirectory, write_entry: WriteEntry) -> No
 def test_a_directory_that_others_may_write_is_refused(tmp_path: Path, *, is_system: bool) -> None:
     tmp_path.chmod(0o777)
     name = "the system's cache" if is_system else "your own cache"
-    message = f"{name} is not used: .* may be written by others .*; hint: nobody but"
+    message = f"{name} is not used: .* may be written by others .*; hint: only its owner"
     with pytest.raises(CacheError, match=message):
         require_trust(CacheDirectory(tmp_path, authenticator=Authenticator(), is_system=is_system))
 

@@ -231,7 +231,7 @@ def test_a_cache_that_others_may_write_is_refused(
         assert done.out == ""
         assert done.err == (
             f"error: your own cache is not used: {own.root} may be written by others "
-            f"(mode {mode:04o}); hint: nobody but its owner may be able to write to it\n"
+            f"(mode {mode:04o}); hint: only its owner may have permission to write to it\n"
         )
     assert sorted(own.root.rglob("*")) == before
     state = f"not used: {own.root} may be written by others (mode {mode:04o})"

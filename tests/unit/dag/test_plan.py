@@ -474,7 +474,7 @@ def test_a_result_is_freed_after_its_last_reader() -> None:
     plan = make_plan(resolved, "decode")
     assert [step.path for step in plan.steps] == ["s", "x", "y", "j"]
     assert [step.frees_after for step in plan.steps] == [(), (), (1,), (0, 2)]
-    # Nothing reads the port `c` of `s`, so that nobody keeps it.
+    # Nothing reads the port `c` of `s`, so it is not kept.
     assert dict(plan.steps[0].output_ports).keys() == {"a", "b"}
 
 

@@ -27,12 +27,12 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
 class SlowServer(socketserver.ThreadingTCPServer):
-    """Says something at once, and then a byte now and then, for much longer than anybody waits.
+    """Says something at once, and then a byte now and then, for much longer than a client waits.
 
     Attributes:
         begin: what it says at once.
         drips: whether it says more.
-        left: set when somebody who listened has left before the server did.
+        left: set when a client closed the connection before the server did.
     """
 
     daemon_threads = True
@@ -115,7 +115,7 @@ def test_a_server_in_time_is_heard(server: SlowServer) -> None:
     url = f"http://127.0.0.1:{server.server_address[1]}/codec.wasm"
     assert download(url, size_max=4) == b"wasm"
     assert server.left.wait(10)
-    # Nobody watches any more.
+    # The client is gone.
     assert not any(isinstance(each, threading.Timer) for each in threading.enumerate())
 
 
@@ -227,7 +227,7 @@ def test_what_may_have_happened_is_not_done_twice(serve: Serve) -> None:
     assert told[0].startswith("what: the server answered 500")
 
 
-def test_nobody_listens() -> None:
+def test_no_server_listens() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/a"
@@ -401,7 +401,7 @@ def test_certificates_are_those_of_the_usual_variables(
     server = serve(lambda _: b"x", "registry.test")
     url = f"{server.origin}/a"
     if variable == "SSL_CERT_DIR":
-        # Files there are named by a hash of the authority's name; an empty folder trusts nobody.
+        # Files there are named by a hash of the authority's name; an empty folder trusts none.
         monkeypatch.setenv(variable, str(tmp_path))
     elif variable:
         monkeypatch.setenv(variable, str(CERTIFICATES))

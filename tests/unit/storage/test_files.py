@@ -211,7 +211,7 @@ def test_every_link_on_the_way_must_be_an_owners_and_in_a_closed_directory(
         found = stat_of(of)
         return os.stat_result((*found[:4], 12345, *found[5:])) if of == link else found
 
-    # In a sticky directory, anybody may make a link that leads to what the victim trusts.
+    # In a sticky directory, any user may make a link to what the victim trusts.
     monkeypatch.setattr(Path, "lstat", stat_with_owner)
     for path in given:
         assert problem(check_ownership, path, owners=ME) == (

@@ -29,16 +29,15 @@ _ALGORITHMS = ("ecdsa-p256", "ed25519")
     type=click.Choice(_ALGORITHMS),
     default=_ALGORITHMS[0],
     show_default=True,
-    help="Of the signatures. cosign 3 checks only those of ecdsa-p256.",
+    help="The kind of key. cosign 3 checks only signatures of ecdsa-p256.",
 )
 @key_password_stdin
 @options.as_json
 def keygen(output_prefix: Path, algorithm: str, *, key_password_stdin: bool, as_json: bool) -> None:
     """Make a private key, which signs codecs, and a public key, which checks the signatures.
 
-    The private key is sealed with a password, in a form that cosign reads too. The password is
-    CHONKLE_KEY_PASSWORD or COSIGN_PASSWORD, or it is asked for. Files that are there are not
-    replaced.
+    The private key is encrypted with a password, in a form that cosign reads too. The password is
+    CHONKLE_KEY_PASSWORD or COSIGN_PASSWORD, or it is asked for. Existing files are not replaced.
 
     \b
     Examples:

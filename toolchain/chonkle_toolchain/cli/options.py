@@ -53,7 +53,7 @@ def check_place(place: Path | str, vectors: Path | None, codec_src: Path | None)
 
 
 class PathOrReference(click.ParamType["Path | str"]):
-    """A file or folder that is there, or a reference to a published codec."""
+    """An existing file or folder, or a reference to a published codec."""
 
     name = "path"
 

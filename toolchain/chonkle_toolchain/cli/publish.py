@@ -11,7 +11,9 @@ from chonkle.cli.access import AccessTo, with_access
 from chonkle.cli.output import print_json, print_lines
 from chonkle.errors import BuildError
 from chonkle.oci.places import opened
+from chonkle_toolchain.build import build
 from chonkle_toolchain.cli import options
+from chonkle_toolchain.cli.build import folders_of
 from chonkle_toolchain.publish import (
     Candidate,
     Plan,
@@ -21,8 +23,9 @@ from chonkle_toolchain.publish import (
     folder_candidates,
     plan,
 )
+from chonkle_toolchain.tools import Tools
 from chonkle_toolchain.vectors import read_vector_files
-from chonkle_toolchain.verify import Report, verify_file, verify_folder
+from chonkle_toolchain.verify import Report, find_store, verify_file, verify_folder
 
 _STATE_WIDTH = len("unchanged")
 # Of a time: the end of the year 9999.
@@ -33,7 +36,7 @@ _EPOCH_MAX = 253402300799
 @click.argument("place", type=click.Path(exists=True, path_type=Path), metavar="FILE|DIR")
 @click.argument("target", metavar="TARGET")
 @options.place_options
-@click.option("--no-verify", is_flag=True, help="Publish without the checks of `chonkle verify`.")
+@click.option("--no-verify", is_flag=True, help="Publish without these checks.")
 @click.option("--force", is_flag=True, help="Replace another file of the same version.")
 @click.option("--dry-run", is_flag=True, help="Say what would be published, and send nothing.")
 @with_access
@@ -57,8 +60,8 @@ def publish(
     oci-layout://PATH[:TAG]. A component gets its version as a tag, a core module VERSION-core; the
     codecs of a DIR go to TARGET/IMPLEMENTATION. Golden vectors and provenance go with them.
 
-    Only what `chonkle verify` passes is published, and no version twice with different bytes. What
-    is there already is not sent again.
+    Only what `chonkle verify` passes and, where DIR has the sources, `chonkle build --check` is
+    published, and no version twice with different bytes. What is there already is not sent again.
 
     \b
     Examples:
@@ -117,6 +120,7 @@ def _require_verified(
         reports = [verify_file(place, vectors=cases, allowed_imports=allowed_imports)]
         show(reports[0])
     else:
+        _require_current(place)
         reports = verify_folder(
             place, codec_src=codec_src, allowed_imports=allowed_imports, report=show
         )
@@ -126,6 +130,18 @@ def _require_verified(
             f"not published: {failed} of {len(reports)} reports of `chonkle verify` have failures",
             hint="`--no-verify` publishes without these checks",
         )
+
+
+def _require_current(place: Path) -> None:
+    """Require that the codecs are built from the sources in the folder; a store has none."""
+    if find_store(place)[0] == place:
+        return
+    for outcome in build(folders_of(place), tools=Tools(), check=True):
+        if outcome.state == "stale":
+            raise BuildError(
+                f"not published: {outcome.name} is stale: {', '.join(outcome.reasons)}",
+                hint=f"`chonkle build {place}` builds it; `--no-verify` publishes what is built",
+            )
 
 
 def _source_date() -> datetime | None:

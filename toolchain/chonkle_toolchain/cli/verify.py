@@ -30,12 +30,12 @@ from chonkle_toolchain.verify.attested import Demands, check_file, check_publish
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="For FILE and REFERENCE: demand a signature of this public key. Repeatable: of one.",
+    help="For FILE and REFERENCE: require a signature by this key. Repeatable: any of them.",
 )
 @click.option(
     "--policy",
     type=click.Path(path_type=Path),
-    help="For FILE and REFERENCE: demand that this policy allows it.",
+    help="For FILE and REFERENCE: require that this policy allows it.",
 )
 @with_access
 @options.as_json

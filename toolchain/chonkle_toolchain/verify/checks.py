@@ -37,7 +37,7 @@ _CALLING: tuple[tuple[str, Callable[[CodecUnderTest], str]], ...] = (
 )
 
 _IF_VALID = ("valid",)
-# A forbidden import is not among them: it traps when called, and hides nothing before.
+# Not `imports`: a forbidden import traps when called, so the codec can be called until then.
 _BEFORE_CALLS = ("valid", "exports", "start", "signature")
 
 

@@ -1,4 +1,4 @@
-"""The two ways of calling guests: that nobody can tell them apart, and which one is used when."""
+"""The two ways of calling guests: they behave alike; which one is used when."""
 
 import ctypes
 import logging

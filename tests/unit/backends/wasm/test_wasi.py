@@ -80,7 +80,7 @@ def stores() -> set[int]:
     return {id(each) for each in gc.get_objects() if isinstance(each, wasmtime.Store)}
 
 
-def test_an_instance_with_imports_goes_when_nobody_has_it(open_component: OpenComponent) -> None:
+def test_an_unreferenced_instance_with_imports_is_freed(open_component: OpenComponent) -> None:
     wasm = importing(
         "wasi:clocks/wall-clock@0.2.0", "now", "(result u64)", "(result i64)", decode="unreachable"
     )
