@@ -16,11 +16,11 @@ from chonkle.dag.plan import ResolvedPipeline
 from chonkle.errors import ChonkleError, ResolveError, StoreError, suggest
 from chonkle.limits import CompileLimits
 from chonkle.resolver import Resolver
-from chonkle.runtime import Runtime
 from chonkle.settings import Given, parse_size, read_compile_limits
 
 if TYPE_CHECKING:
     from chonkle.policy import Policy
+    from chonkle.runtime import Runtime
 
 _AGE = re.compile(r"([0-9]{1,9})(min|h|d|w)")
 _UNIT_SECONDS = {"min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -227,13 +227,16 @@ def compile_limits_of(options: Mapping[str, Any]) -> CompileLimits:
         return replace(limits, **{name: each for name, each in given.items() if each is not None})
 
 
-def runtime_of(options: Mapping[str, Any]) -> Runtime:
+def runtime_of(options: Mapping[str, Any]) -> "Runtime":
     """Make a runtime; the environment decides what a command's options leave out.
 
     Args:
         options: those of the command; `codec_store`, `policy`, `server_options` and
             `compile_options` count.
     """
+    # Late: it brings wasmtime, which commands that run nothing do not need.
+    from chonkle.runtime import Runtime  # noqa: PLC0415
+
     given = Given()
     if options.get("codec_store") is not None:
         given["codec_store"] = options["codec_store"]
