@@ -261,13 +261,17 @@ def parse_manifest(data: bytes, what: str) -> Mapping[str, object]:
         what: the artifact, for messages.
 
     Raises:
-        FetchError: when it is no JSON object, or has the fields of both.
+        FetchError: when it is not JSON, has the fields of both, or names the type of the other.
     """
     document = parse_json(data, what=f"{what}: manifest", error=FetchError)
     fields = document if isinstance(document, dict) else {}
     if "manifests" in fields and ("layers" in fields or "config" in fields):
         # Readers could take it for either (CVE-2021-41190).
         raise FetchError(f"{what}: a manifest and an index in one document")
+    if fields.get("mediaType") == (MANIFEST_TYPE if is_index(fields) else INDEX_TYPE):
+        raise FetchError(
+            f"{what}: its `mediaType` contradicts its fields", got=f"`{fields['mediaType']}`"
+        )
     return fields
 
 

@@ -467,7 +467,7 @@ def _type_of_manifest(data: bytes, header: str, what: str) -> str:
         raise FetchError(
             f"{what}: neither an image manifest nor an index",
             expected=f"`{by_shape}`",
-            got=format_value(said or header),
+            got=format_value(header if said in ("", by_shape) else said),
         )
     return by_shape
 

@@ -10,7 +10,7 @@ name. Following the plan from the front never meets something that does not exis
 As JSON, each of the classes below is an array of its fields, in their order.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -142,43 +142,78 @@ class ComponentPlan:
     def from_json(cls, document: Any) -> "ComponentPlan":  # noqa: ANN401 - parsed JSON
         """Make a plan of parsed JSON.
 
-        Only its form is checked: it comes from a cache entry whose digest was checked, like that of
-        the native code beside it, and types are compared again when instances are linked.
+        Every field is checked, so that a cache entry with another plan is a miss. The types of
+        exports are compared when instances are linked.
 
         Raises:
-            WasmFormatError: when it is not the JSON of a plan.
+            WasmFormatError: when it is not the JSON of a codec's plan.
         """
         try:
             modules, instances, functions = document
-            return cls(
-                tuple(
-                    CoreModule(start, end, tuple(CoreImport(*each) for each in imports), (*names,))
-                    for start, end, imports, names in modules
-                ),
-                tuple(map(_instance, instances)),
-                {
-                    name: LiftedFunction(*(part and CoreExport(*part) for part in parts))
-                    for name, parts in functions.items()
-                },
-            )
-        except (AttributeError, TypeError, ValueError) as failure:
+            reader = _Reader(tuple(map(_module, modules)))
+            for fields in instances:
+                reader.instances.append(reader.instance(fields))
+            lifted = {name: reader.lifted(functions[name]) for name in CODEC_FUNCTIONS}
+            return cls(reader.modules, tuple(reader.instances), lifted)
+        except (AttributeError, LookupError, TypeError, ValueError) as failure:
             raise WasmFormatError("malformed component plan") from failure
 
 
-def _instance(fields: Iterable[Any]) -> InlineInstance | ModuleInstance:
-    match fields:
-        case [exports]:
-            return InlineInstance(tuple((name, _item(item)) for name, item in exports))
-        case [module, arguments]:
-            return ModuleInstance(module, tuple((name, index) for name, index in arguments))
-        case _:
-            raise ValueError(fields)
+class _Reader:
+    """Reads what refers to modules, and to instances that were read before."""
+
+    def __init__(self, modules: tuple[CoreModule, ...]) -> None:
+        self.modules = modules
+        self.instances: list[InlineInstance | ModuleInstance] = []
+
+    def instance(self, fields: Any) -> InlineInstance | ModuleInstance:  # noqa: ANN401
+        if len(fields) == 1:
+            (exports,) = fields
+            return InlineInstance(tuple((_text(name), self._item(item)) for name, item in exports))
+        module, arguments = fields
+        found = {_text(name): self.instances[_index(index)] for name, index in arguments}
+        for wanted in self.modules[_index(module)].imports:
+            given = found[wanted.module]
+            if isinstance(given, InlineInstance) and wanted.name not in dict(given.exports):
+                raise ValueError(wanted)
+        return ModuleInstance(module, tuple((name, index) for name, index in arguments))
+
+    def lifted(self, fields: Any) -> LiftedFunction:  # noqa: ANN401
+        *required, post_return = fields
+        function, memory, realloc = map(self._export, required)
+        return LiftedFunction(function, memory, realloc, self._optional(post_return))
+
+    def _item(self, fields: Any) -> CoreItem:  # noqa: ANN401
+        if len(fields) != len(LoweredImport.__slots__):
+            return self._export(fields)
+        interface, function, memory, realloc = fields
+        parts = self._optional(memory), self._optional(realloc)
+        return LoweredImport(_text(interface), _text(function), *parts)
+
+    def _optional(self, fields: Any) -> CoreExport | None:  # noqa: ANN401
+        return None if fields is None else self._export(fields)
+
+    def _export(self, fields: Any) -> CoreExport:  # noqa: ANN401
+        instance, name = fields
+        if not isinstance(self.instances[_index(instance)], ModuleInstance):
+            raise TypeError(fields)
+        return CoreExport(instance, _text(name))
 
 
-def _item(fields: Iterable[Any]) -> CoreItem:
-    match fields:
-        case [interface, function, memory, realloc]:
-            memory, realloc = (part and CoreExport(*part) for part in (memory, realloc))
-            return LoweredImport(interface, function, memory, realloc)
-        case _:
-            return CoreExport(*fields)
+def _module(fields: Any) -> CoreModule:  # noqa: ANN401
+    start, end, imports, memories = fields
+    wanted = tuple(CoreImport(*map(_text, each)) for each in imports)
+    return CoreModule(_index(start), _index(end), wanted, tuple(map(_text, memories)))
+
+
+def _index(value: object) -> int:
+    # JSON's `true` is an int to Python.
+    if type(value) is not int or value < 0:
+        raise ValueError(value)
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value

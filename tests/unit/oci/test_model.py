@@ -10,6 +10,7 @@ from chonkle.digest import Digest
 from chonkle.errors import DigestMismatchError, FetchError
 from chonkle.oci.address import Host
 from chonkle.oci.model import (
+    INDEX_TYPE,
     MANIFEST_TYPE,
     WASM_CONFIG_TYPE,
     WASM_LAYER_TYPE,
@@ -193,6 +194,8 @@ def test_a_malformed_reference_to_a_layout_is_refused(text: str) -> None:
         ({"manifests": [LAYER]}, "not an image manifest"),
         ({"layers": LAYER}, "not an image manifest"),
         ({**MANIFEST, "manifests": []}, "a manifest and an index in one document"),
+        ({**MANIFEST, "mediaType": INDEX_TYPE}, "its `mediaType` contradicts its fields"),
+        ({"mediaType": MANIFEST_TYPE, "manifests": []}, "its `mediaType` contradicts its fields"),
         ({**MANIFEST, "config": {**LAYER, "size": (4 << 20) + 1}}, "configuration: too large"),
         ({**MANIFEST, "layers": []}, "not a wasm artifact, .* got no layers"),
         ({**MANIFEST, "layers": [LAYER, LAYER]}, "not a wasm artifact"),

@@ -397,7 +397,7 @@ def test_a_fault_while_pushing_is_one_error_and_leaves_no_tag(
     [
         (b"{", "", "malformed JSON"),
         (b"[]", INDEX_TYPE, "neither an image manifest nor an index"),
-        (plain(), INDEX_TYPE, "neither an image manifest nor an index"),
+        (plain(), INDEX_TYPE, 'got `"application/vnd.oci.image.index'),
         (b'{"mediaType": "text/plain", "layers": []}', "", "neither an image manifest nor"),
         (b'{"mediaType": [], "manifests": [7]}', INDEX_TYPE, ""),
         (b'{"mediaType": {"a": 1}, "layers": []}', "", "neither an image manifest nor an index"),

@@ -494,3 +494,29 @@ def test_so_many_imports_are_not_flattened() -> None:
 def test_a_malformed_plan_is_refused(document: object) -> None:
     with pytest.raises(WasmFormatError, match="malformed component plan"):
         ComponentPlan.from_json(document)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        # modules: a range, imports, and names of memories
+        ((0, 0, 0), "0"), ((0, 0, 1), -1), ((0, 1, 2, 0, 2), None), ((0, 0, 3, 0), 1.5),
+        # instances: a module that does not exist, one that comes later, a missing argument
+        ((1, 0, 0), 9), ((1, 0, 0), True), ((1, 1, 0, 0, 1), 5), ((1, 2, 1), []),
+        ((1, 1, 0), []), ((1, 1, 0, 0, 0), {}), ((1, 1, 0, 0, 1, 1), 7),
+        # functions: an export of an inline instance, of none, without a name; a missing function
+        ((2, "decode", 0, 0), 1), ((2, "decode", 1, 0), [0]), ((2, "encode", 3, 1), 0),
+        ((2, "encode", 2), []), ((2,), {}), ((2, "encode"), None),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_plan_with_one_wrong_field_is_refused(
+    place: tuple[int | str, ...], value: object
+) -> None:
+    document = json.loads(json.dumps(plan_component(component("adapter")).to_json()))
+    holder = document
+    for each in place[:-1]:
+        holder = holder[each]
+    holder[place[-1]] = value
+    with pytest.raises(WasmFormatError, match="malformed component plan"):
+        ComponentPlan.from_json(document)
