@@ -167,9 +167,6 @@ def evidence_in(repository: Repository, links: tuple[bytes, ...], *, place: str)
 def place_of(uri: str) -> str:
     """Return the name of a source's place, as policies use it.
 
-    Args:
-        uri: the source.
-
     Returns:
         `host/path` for a registry's repository; otherwise the URI. It has no tag or pin, and is
         normalized by the rules of URIs and of registries.

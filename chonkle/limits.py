@@ -41,11 +41,6 @@ class CompileLimits:
 def check_bytes(name: str, value: int, *, largest: int = _BYTES_MAX) -> None:
     """Require a limit on a number of bytes.
 
-    Args:
-        name: the limit, for the message.
-        value: what it was set to.
-        largest: what it may be set to.
-
     Raises:
         LimitError: when it is no such number.
     """
@@ -55,10 +50,6 @@ def check_bytes(name: str, value: int, *, largest: int = _BYTES_MAX) -> None:
 
 def check_seconds(name: str, value: object) -> None:
     """Require a limit on a number of seconds.
-
-    Args:
-        name: the limit, for the message.
-        value: what it was set to.
 
     Raises:
         LimitError: when it is no such number.

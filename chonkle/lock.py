@@ -226,10 +226,6 @@ class Lock:
     def parse(cls, text: bytes, *, what: str) -> "Lock":
         """Read the file.
 
-        Args:
-            text: its bytes.
-            what: its name, for messages.
-
         Raises:
             LockError: when it is malformed, or of another version.
         """

@@ -192,10 +192,6 @@ class Policy:
     def read(cls, path: Path, *, now: Callable[[], datetime] = _now) -> "Policy":
         """Read the file of a policy, and the keys that it names.
 
-        Args:
-            path: the file.
-            now: the clock.
-
         Raises:
             PolicyError: when it cannot be read, or has an unknown or malformed field.
             AttestationError: when the extra `attest` is missing.
@@ -214,9 +210,6 @@ class Policy:
 
     def require(self, candidate: Candidate) -> Allowed:
         """Require that a codec may be used.
-
-        Args:
-            candidate: the codec.
 
         Raises:
             PolicyError: when it may not be used, with the reason.

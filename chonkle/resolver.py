@@ -250,10 +250,6 @@ class Resolver:
     def candidates(self, codec_id: str, *, backends: Sequence[str] = BACKENDS) -> list[Resolution]:
         """Give what is installed, shipped and native for a codec, best first.
 
-        Args:
-            codec_id: a validated codec id.
-            backends: the only backends to look at.
-
         Raises:
             StoreError: when the codec store is not a directory, or cannot be read.
         """
@@ -263,10 +259,6 @@ class Resolver:
         self, codec_id: str, *, backends: Sequence[str] = BACKENDS
     ) -> tuple[list[Resolution], list[BadFile]]:
         """Give the candidates for a codec, best first, and the files that cannot be any.
-
-        Args:
-            codec_id: a validated codec id.
-            backends: the only backends to look at.
 
         Raises:
             StoreError: when the codec store is not a directory, or cannot be read.
@@ -298,11 +290,7 @@ class Resolver:
         return [*self.preference, *(b for b in DEFAULT_PREFERENCE if b not in self.preference)]
 
     def kinds(self, allowed: Sequence[str] = BACKENDS) -> list[Kind]:
-        """Give what a wasm file may be, best first.
-
-        Args:
-            allowed: the only backends that may run it.
-        """
+        """Give what a wasm file may be, best first."""
         order = self._order()
         return [kind for kind in sorted(get_args(Kind), key=order.index) if kind in allowed]
 

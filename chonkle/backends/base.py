@@ -94,9 +94,6 @@ class Limits:
     def check_input(self, size: int) -> None:
         """Require that the input of a call can fit into the memory of a guest.
 
-        Args:
-            size: how many bytes it is.
-
         Raises:
             LimitExceeded: when it cannot.
         """

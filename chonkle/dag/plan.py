@@ -147,10 +147,6 @@ class Plan:
 def resolve_pipeline(pipeline: Pipeline, steps: Mapping[str, Definition]) -> ResolvedPipeline:
     """Check a pipeline's wiring against its steps and derive its signature.
 
-    Args:
-        pipeline: the pipeline.
-        steps: the codec of each step.
-
     Raises:
         PipelineError: with every problem of the wiring as written, or when the plan is too large.
     """
@@ -487,11 +483,7 @@ class _Emitter:
                 self.problems.append(f"{where}: required port `{name}` gets no value when {verb}")
 
     def planned(self, kept: set[int]) -> tuple[PlannedStep, ...]:
-        """Give the steps, each with the results to free after it: those that it reads last.
-
-        Args:
-            kept: the slots of outputs.
-        """
+        """Give the steps, each with the results to free after it: those that it reads last."""
         reader = {
             slot: index for index, (_, taken, _) in enumerate(self.steps) for slot in taken.values()
         }

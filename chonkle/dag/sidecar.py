@@ -30,9 +30,6 @@ def is_sidecar(document: object) -> bool:
 def sidecar_pipeline(document: Mapping[str, object]) -> Pipeline:
     """Make a pipeline of the linear form, written in the encode direction.
 
-    Args:
-        document: the parsed JSON.
-
     Raises:
         PipelineError: with every problem.
     """

@@ -241,9 +241,6 @@ class Export(Definition):
 def definitions(component: bytes) -> Iterator[Definition]:
     """Read the definitions of a component.
 
-    Args:
-        component: the whole binary.
-
     Raises:
         WasmFormatError: for malformed bytes, when they are reached.
         Unsupported: for something unknown, when it is reached.

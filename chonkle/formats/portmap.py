@@ -60,9 +60,6 @@ def port_header(count: int, name: str, size: int) -> bytes:
 def only_port_header(name: str) -> tuple[Struct, bytes]:
     """Describe the header of the port in an encoded port-map of one port.
 
-    Args:
-        name: the port's name.
-
     Returns:
         Its layout, which unpacks to bytes that are known and to the length of the data; and the
         bytes that are known.

@@ -257,10 +257,6 @@ def without_custom_sections(data: bytes, *, depth: int = 0) -> bytes:
     They hold names of functions, which wasmtime demangles and prints for each trap: a name of some
     hundred bytes can become gigabytes of text.
 
-    Args:
-        data: a core module or a component.
-        depth: the number of components around it.
-
     Raises:
         WasmFormatError: at the first malformed section, or for components nested too deep.
     """

@@ -57,10 +57,6 @@ class PublicKey:
     def from_pem(cls, text: bytes | str, *, what: str) -> "PublicKey":
         """Read a public key.
 
-        Args:
-            text: one PEM block.
-            what: the key, for messages.
-
         Raises:
             AttestationError: when it is no key of a known algorithm.
         """
@@ -95,10 +91,6 @@ class PublicKey:
     @classmethod
     def of(cls, key: object, *, what: str) -> "PublicKey":
         """Take a key of the library.
-
-        Args:
-            key: the key.
-            what: the key, for messages.
 
         Raises:
             AttestationError: when it is of another algorithm.
@@ -149,12 +141,7 @@ class PublicKey:
 
 
 def unknown_algorithm(key: object, *, what: str) -> AttestationError:
-    """Refuse a key of another algorithm.
-
-    Args:
-        key: the key.
-        what: the key, for messages.
-    """
+    """Refuse a key of another algorithm."""
     return AttestationError(
         f"{what}: a key of an algorithm that is not accepted",
         expected="ECDSA on the curve P-256, or Ed25519",

@@ -210,10 +210,6 @@ class Descriptor:
     def check(self, data: bytes, *, what: str) -> None:
         """Require the size and the digest of a blob's bytes.
 
-        Args:
-            data: the bytes.
-            what: the blob, for messages.
-
         Raises:
             DigestMismatchError: when they differ.
         """
@@ -237,9 +233,6 @@ class Descriptor:
     def as_referrer(self, manifest: Mapping[str, object]) -> "Descriptor":
         """Describe a manifest for a list of referrers ("Pushing Manifests with Subject").
 
-        Args:
-            manifest: the parsed manifest.
-
         Raises:
             FetchError: when it is malformed.
         """
@@ -255,10 +248,6 @@ class Descriptor:
 
 def parse_manifest(data: bytes, what: str) -> Mapping[str, object]:
     """Parse a manifest or an index, and refuse a document that could be read as either.
-
-    Args:
-        data: its bytes.
-        what: the artifact, for messages.
 
     Raises:
         FetchError: when it is no JSON object, or has the fields of both.
@@ -279,10 +268,6 @@ def is_index(manifest: Mapping[str, object]) -> bool:
 def index_entries(index: Mapping[str, object], what: str) -> list[Descriptor]:
     """List the manifests of an index.
 
-    Args:
-        index: the parsed index.
-        what: the artifact, for messages.
-
     Raises:
         FetchError: when an entry is malformed.
     """
@@ -294,10 +279,6 @@ def index_entries(index: Mapping[str, object], what: str) -> list[Descriptor]:
 
 def wasm_layer(manifest: Mapping[str, object], what: str) -> Descriptor:
     """Find the codec in a manifest.
-
-    Args:
-        manifest: the parsed manifest.
-        what: the artifact, for messages.
 
     Raises:
         FetchError: when it is not a manifest with exactly one wasm layer.
@@ -320,10 +301,6 @@ def wasm_layer(manifest: Mapping[str, object], what: str) -> Descriptor:
 
 def parse_descriptor(document: object, what: str) -> Descriptor:
     """Read a descriptor.
-
-    Args:
-        document: the parsed JSON.
-        what: the document that it is in, for messages.
 
     Raises:
         FetchError: when it is malformed.

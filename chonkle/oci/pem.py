@@ -40,10 +40,6 @@ class Pem:
     def parse(cls, text: bytes | str, *, what: str) -> "Pem":
         """Read a text that is exactly one block.
 
-        Args:
-            text: the text.
-            what: the key, for messages.
-
         Raises:
             AttestationError: when it is malformed.
         """
@@ -82,11 +78,6 @@ def to_base64(data: bytes) -> str:
 
 def from_base64(text: object, *, what: str, size_max: int) -> bytes:
     """Read base64, and accept only its canonical form.
-
-    Args:
-        text: the base64.
-        what: the field, for messages.
-        size_max: bytes to accept at most.
 
     Raises:
         AttestationError: when it is malformed or longer.

@@ -84,10 +84,6 @@ def _collection(reference: ArtifactReference) -> str:
 def open_transport(reference: Reference, *, access: RegistryAccess) -> "RegistryTransport":
     """Make the transport to a registry, with the credentials that it may get.
 
-    Args:
-        reference: an artifact in it.
-        access: how it may be asked.
-
     Raises:
         FetchError: when no server may be asked.
     """

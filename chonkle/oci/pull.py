@@ -116,9 +116,6 @@ class ArtifactReader(Closing):
     def pull(self, *, size_max: int) -> Pulled:
         """Read the codec.
 
-        Args:
-            size_max: bytes to accept at most.
-
         Raises:
             FetchError: when it cannot be read, or is too large.
             DigestMismatchError: when something is other bytes than its digest promises.

@@ -48,9 +48,6 @@ class Repository(Closing, ABC):
     def resolve(self, wanted: str | Digest) -> Descriptor | None:
         """Look a manifest up without reading it.
 
-        Args:
-            wanted: a tag, or a digest.
-
         Returns:
             Its descriptor; None where there is none.
 
@@ -61,9 +58,6 @@ class Repository(Closing, ABC):
     @abstractmethod
     def manifest(self, wanted: str | Digest) -> StoredManifest:
         """Read a manifest or an index.
-
-        Args:
-            wanted: a tag, or a digest.
 
         Raises:
             FetchError: when there is none, or the repository cannot be asked.
@@ -119,10 +113,6 @@ class Repository(Closing, ABC):
     @abstractmethod
     def referrers(self, subject: Digest, *, artifact_type: str = "") -> list[Descriptor]:
         """List the manifests that refer to a manifest, in the order of the repository.
-
-        Args:
-            subject: digest of the manifest.
-            artifact_type: only those of this type; all when left out.
 
         Raises:
             FetchError: when the repository cannot be asked.

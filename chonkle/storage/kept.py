@@ -68,18 +68,11 @@ class KeptFiles:
         """Give the last pinned source that a file came from, or an empty text.
 
         It is not authenticated. A file fetched from it must be checked against the digest.
-
-        Args:
-            digest: the BLAKE3 digest of the file.
         """
         return next(iter(self.origins(digest)), "")
 
     def origins(self, digest: Digest) -> tuple[str, ...]:
-        """Give the pinned sources that a file came from, the last one first.
-
-        Args:
-            digest: the BLAKE3 digest of the file.
-        """
+        """Give the pinned sources that a file came from, the last one first."""
         try:
             text = read_file(self._origin_path(digest), size_max=_ORIGIN_MAX_BYTES).decode()
         except (OSError, UnicodeDecodeError):

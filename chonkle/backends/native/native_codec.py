@@ -87,10 +87,6 @@ class NativeCodec(Codec):
     def call_borrowed(self, direction: Direction, port_map: Mapping[str, Buffer]) -> CallResult:
         """Run the codec.
 
-        Args:
-            direction: `encode` or `decode`.
-            port_map: data of each input port; scalars as JSON text.
-
         Returns:
             The data of each output port; it belongs to the caller.
 

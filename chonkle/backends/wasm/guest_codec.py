@@ -126,12 +126,7 @@ class GuestInstance(ABC):
         raise LookupError(module, name)
 
     def explain(self, failure: Exception, size: int) -> ChonkleError:  # noqa: ARG002
-        """Turn wasmtime's failure of a call into an error of ours.
-
-        Args:
-            failure: the trap or error.
-            size: the size of the input in bytes.
-        """
+        """Turn wasmtime's failure of a call into an error of ours."""
         return trap_error(failure, self._setup.limits)
 
     def attach_trampoline(self) -> Trampoline | None:

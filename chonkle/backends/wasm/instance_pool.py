@@ -71,11 +71,7 @@ class IdleInstances:
                 break
 
     def have_room(self, memory_bytes: int) -> bool:
-        """Tell whether an instance that is not light may wait; frees others for it.
-
-        Args:
-            memory_bytes: the size of its memory.
-        """
+        """Tell whether an instance that is not light may wait; frees others for it."""
         if memory_bytes > self._bytes_max:
             return False
         while memory_bytes + self._waiting_bytes() > self._bytes_max:
