@@ -16,15 +16,10 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """The digest of some bytes, written `algorithm:hex`.
+    """The digest of some bytes, written `algorithm:hex`."""
 
-    Attributes:
-        algorithm: `blake3` or `sha256`.
-        hex: 64 lower-case hexadecimal digits.
-    """
-
-    algorithm: Algorithm
-    hex: str
+    algorithm: Algorithm  # `blake3` or `sha256`
+    hex: str  # 64 lower-case hexadecimal digits
 
     def __post_init__(self) -> None:
         """Refuse what is not a digest.

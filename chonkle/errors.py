@@ -131,13 +131,9 @@ def _restored[E: ChonkleError](
 
 
 class PipelineError(ChonkleError, ValueError):
-    """A pipeline, or an input of a run, is wrong.
+    """A pipeline, or an input of a run, is wrong."""
 
-    Attributes:
-        problems: everything that is wrong, one clause each.
-    """
-
-    problems: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()  # everything that is wrong, one clause each
 
     @classmethod
     def from_problems(cls, pipeline: str, problems: Iterable[str]) -> "PipelineError":

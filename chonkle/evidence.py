@@ -63,19 +63,13 @@ _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Attestations of a codec, and the manifests that connect them to it.
+    """Attestations of a codec, and the manifests that connect them to it."""
 
-    Attributes:
-        repository: where they were found: `host/path`, or a URI for other places than registries.
-        links: the index and the manifest that lead to the codec, outermost first.
-        attestations: of any of these, or of the codec itself.
-        problems: why others could not be read.
-    """
-
-    repository: str
+    repository: str  # where they were found: `host/path`, or a URI for other places than registries
+    # The index and the manifest that lead to the codec, outermost first.
     links: tuple[bytes, ...] = ()
-    attestations: tuple[Attestation, ...] = ()
-    problems: tuple[str, ...] = ()
+    attestations: tuple[Attestation, ...] = ()  # of any of these, or of the codec itself
+    problems: tuple[str, ...] = ()  # why others could not be read
 
     def subjects(self, data: bytes) -> tuple[Digest, ...]:
         """List the digests that an attestation of a codec may be of, outermost first.
@@ -325,11 +319,7 @@ def _descriptors(manifest: bytes, name: str) -> list[Descriptor]:
 
 @dataclass(frozen=True, slots=True)
 class KeptEvidence:
-    """Evidence in a codec store.
-
-    Attributes:
-        root: the store.
-    """
+    """Evidence in a codec store."""
 
     root: Path
 

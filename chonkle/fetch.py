@@ -34,21 +34,16 @@ _DECODED_MAX = 5
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The bytes of a source.
-
-    Attributes:
-        data: the bytes.
-        origins: the source with a pin that always leads to these bytes; for an index then also with
-            the pin of the index.
-        fetched: everything that was fetched and may be kept, each with its digest.
-        is_kept: whether all of it came from kept copies.
-        links: the index and the manifest that lead to an artifact, outermost first.
-    """
+    """The bytes of a source."""
 
     data: bytes
+    # The source with a pin that always leads to these bytes; for an index then also with the pin of
+    # the index.
     origins: tuple[str, ...]
+    # Everything that was fetched and may be kept, each with its digest.
     fetched: tuple[tuple[Digest, bytes], ...]
-    is_kept: bool
+    is_kept: bool  # whether all of it came from kept copies
+    # The index and the manifest that lead to an artifact, outermost first.
     links: tuple[bytes, ...] = ()
 
     @property

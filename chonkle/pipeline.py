@@ -255,15 +255,10 @@ def _with_lock(resolver: Resolver, lock: Lock) -> Resolver:
 
 @dataclass(frozen=True, slots=True)
 class _Defined:
-    """A pipeline that was resolved and checked.
+    """A pipeline that was resolved and checked."""
 
-    Attributes:
-        resolved: the pipeline with what each of its steps is.
-        found: what was picked for each of its steps.
-    """
-
-    resolved: ResolvedPipeline
-    found: Mapping[str, "Resolution | _Defined"]
+    resolved: ResolvedPipeline  # the pipeline with what each of its steps is
+    found: Mapping[str, "Resolution | _Defined"]  # what was picked for each of its steps
 
     def resolutions(self, path: str = "") -> Iterator[tuple[str, Resolution]]:
         """Give what was picked for each codec call, by the path of its step.

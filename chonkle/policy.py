@@ -61,11 +61,7 @@ _REASONS_MAX = 12
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A pattern of names.
-
-    Attributes:
-        text: as written.
-    """
+    """A pattern of names."""
 
     text: str
 
@@ -130,38 +126,24 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A codec, to be judged by a policy.
-
-    Attributes:
-        codec_id: its codec id.
-        origin: where it is from, in one word.
-        name: where it is from, for messages.
-        data: its bytes; empty for a native codec.
-        evidence: its attestations.
-        pins: digests that its sources name; they are unverified, and count for `deny` only.
-    """
+    """A codec, to be judged by a policy."""
 
     codec_id: str
-    origin: Origin
-    name: str
-    data: bytes = b""
+    origin: Origin  # where it is from, in one word
+    name: str  # where it is from, for messages
+    data: bytes = b""  # its bytes; empty for a native codec
     evidence: tuple[Evidence, ...] = ()
+    # Digests that its sources name; they are unverified, and count for `deny` only.
     pins: frozenset[Digest] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """Why a policy allows a codec.
-
-    Attributes:
-        reason: in words.
-        signed: the attestation that was required; None where none was.
-        key: the algorithm and digest of the key that made it; empty where none was required.
-    """
+    """Why a policy allows a codec."""
 
     reason: str
-    signed: Verified | None = None
-    key: str = ""
+    signed: Verified | None = None  # the attestation that was required; None where none was
+    key: str = ""  # the algorithm and digest of the key that made it; empty where none was required
 
 
 def _now() -> datetime:

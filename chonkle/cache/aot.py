@@ -41,56 +41,36 @@ _NOT_KEPT = "codecs are compiled in memory and not kept"
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """A binary to run.
-
-    Attributes:
-        wasm: its bytes.
-        digest: their BLAKE3 digest.
-        codec_id: what the codec does, for the record.
-        label: its implementation and version, for messages and the record.
-    """
+    """A binary to run."""
 
     wasm: bytes
-    digest: Digest
-    codec_id: str
-    label: str
+    digest: Digest  # BLAKE3 digest of `wasm`
+    codec_id: str  # what the codec does, for the record
+    label: str  # its implementation and version, for messages and the record
 
 
 @dataclass(slots=True)
 class CacheCounts:
-    """What a cache did since it was opened.
+    """What a cache did since it was opened."""
 
-    Attributes:
-        loaded: entries that were loaded.
-        compiled: binaries that were compiled.
-        kept: those of them that were written to the cache.
-        rejected: entries that failed a check.
-    """
-
-    loaded: int = 0
-    compiled: int = 0
-    kept: int = 0
-    rejected: int = 0
+    loaded: int = 0  # entries that were loaded
+    compiled: int = 0  # binaries that were compiled
+    kept: int = 0  # compiled ones that were written to the cache
+    rejected: int = 0  # entries that failed a check
 
 
 @dataclass(slots=True)
 class AotCache:
-    """Native code by wasm digest and engine.
-
-    Attributes:
-        engine: the engine that compiles and loads.
-        layers: the directories.
-        counts: what happened so far.
-        wait_s: how long to wait for another process that compiles the same, besides an allowance
-            for the size of the binary.
-        compile_limits: limits on compiling a codec that is not shipped with chonkle; None compiles
-            in this process, without limits.
-    """
+    """Native code by wasm digest and engine."""
 
     engine: Engine
     layers: CacheLayers
-    counts: CacheCounts = field(default_factory=CacheCounts)
+    counts: CacheCounts = field(default_factory=CacheCounts)  # what happened so far
+    # How long to wait for another process that compiles the same, besides an allowance for the size
+    # of the binary.
     wait_s: float = WAIT_S
+    # Limits on compiling a codec that is not shipped with chonkle; None compiles in this process,
+    # without limits.
     compile_limits: CompileLimits | None = None
 
     def key(self, kind: str, digest: Digest) -> str:

@@ -60,21 +60,14 @@ _LOCK_WAIT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """The entries to export.
+    """The entries to export."""
 
-    Attributes:
-        machine: what they were compiled for.
-        authenticator: how the records are authenticated.
-        entries: records in the order of their keys, with the paths of their artifacts.
-        stale: how many entries of other engines were left out.
-        invalid: how many invalid entries were left out.
-    """
-
-    machine: Machine
-    authenticator: Authenticator
+    machine: Machine  # what they were compiled for
+    authenticator: Authenticator  # how the records are authenticated
+    # Records in the order of their keys, with the paths of their artifacts.
     entries: Sequence[tuple[Record, Sequence[Path]]]
-    stale: int
-    invalid: int
+    stale: int  # how many entries of other engines were left out
+    invalid: int  # how many invalid entries were left out
 
     @property
     def size_bytes(self) -> int:
@@ -84,19 +77,12 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import did.
+    """What an import did."""
 
-    Attributes:
-        entries: how many entries were written.
-        size_bytes: the length of their artifacts together.
-        kept: how many were there already.
-        busy: how many were skipped because another process is writing them.
-    """
-
-    entries: int
-    size_bytes: int
-    kept: int
-    busy: int = 0
+    entries: int  # how many entries were written
+    size_bytes: int  # the length of their artifacts together
+    kept: int  # how many were there already
+    busy: int = 0  # how many were skipped because another process is writing them
 
 
 def select_entries(

@@ -36,18 +36,11 @@ _OUT_OF_MEMORY = "os error 12)"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """How to compile a binary.
-
-    Attributes:
-        compiler: compiles this kind of binary.
-        engine: the configuration of the engine that will run it.
-        what: the codec, for messages.
-        limits: limits on compiling.
-    """
+    """How to compile a binary."""
 
     compiler: Compiler[Any]
-    engine: EngineConfig
-    what: str
+    engine: EngineConfig  # the configuration of the engine that will run it
+    what: str  # the codec, for messages
     limits: CompileLimits
 
     def reply(self, wasm: bytes) -> list[bytes]:

@@ -73,17 +73,11 @@ _READ_BYTES = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The files of one key, and what they are.
-
-    Attributes:
-        files: the files.
-        record: the record; None where there is no valid one.
-        problem: why it is not valid; None also where there is no record at all.
-    """
+    """The files of one key, and what they are."""
 
     files: EntryFiles
-    record: Record | None
-    problem: str | None
+    record: Record | None  # None where there is no valid one
+    problem: str | None  # why it is not valid; None also where there is no record at all
 
     @property
     def key(self) -> str:

@@ -17,17 +17,11 @@ STALE_GRACE_S = 30 * DAY_S
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What was removed.
-
-    Attributes:
-        entries: how many entries.
-        freed_bytes: the length of their files, and of those that dead writers left.
-        failures: why others could not be removed.
-    """
+    """What was removed."""
 
     entries: int
-    freed_bytes: int
-    failures: tuple[OSError, ...] = ()
+    freed_bytes: int  # the length of their files, and of those that dead writers left
+    failures: tuple[OSError, ...] = ()  # why others could not be removed
 
 
 def trim_if_due(
@@ -137,15 +131,10 @@ def _is_for(wasmtime: str, directory: CacheDirectory, files: EntryFiles) -> bool
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """What clearing a directory did.
-
-    Attributes:
-        removed: what was removed.
-        busy: how many entries other processes are writing; these stay.
-    """
+    """What clearing a directory did."""
 
     removed: Removed
-    busy: int
+    busy: int  # how many entries other processes are writing; these stay
 
 
 def clear(directory: CacheDirectory) -> Cleared:

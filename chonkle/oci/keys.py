@@ -41,16 +41,10 @@ _LABEL = "PUBLIC KEY"
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A key that verifies signatures.
+    """A key that verifies signatures."""
 
-    Attributes:
-        algorithm: of its signatures.
-        der: the key, PKIX; keys with the same bytes are equal.
-        key: the key for the library.
-    """
-
-    algorithm: Algorithm
-    der: bytes
+    algorithm: Algorithm  # of its signatures
+    der: bytes  # the key, PKIX; keys with the same bytes are equal
     key: EllipticCurvePublicKey | Ed25519PublicKey = field(compare=False, repr=False)
 
     @classmethod

@@ -53,19 +53,12 @@ _REFERENCE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An artifact in a registry: `registry/repository[:tag][@digest]`.
-
-    Attributes:
-        registry: its host.
-        repository: path of names.
-        tag: `latest` when left out.
-        digest: of the manifest; it goes before the tag.
-    """
+    """An artifact in a registry: `registry/repository[:tag][@digest]`."""
 
     registry: Host
     repository: str
     tag: str = "latest"
-    digest: Digest | None = None
+    digest: Digest | None = None  # of the manifest; it goes before the tag
 
     @classmethod
     def parse(cls, text: str) -> "Reference":
@@ -103,17 +96,11 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class LayoutReference:
-    """An artifact in an OCI image layout: `path[:tag][@digest]`.
+    """An artifact in an OCI image layout: `path[:tag][@digest]`."""
 
-    Attributes:
-        path: a directory, or a tar file.
-        tag: `latest` when left out.
-        digest: of the manifest; it goes before the tag.
-    """
-
-    path: Path
+    path: Path  # a directory, or a tar file
     tag: str = "latest"
-    digest: Digest | None = None
+    digest: Digest | None = None  # of the manifest; it goes before the tag
 
     @classmethod
     def parse(cls, text: str) -> "LayoutReference":
@@ -174,23 +161,14 @@ def parse_reference(uri: str) -> ArtifactReference:
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """The type, digest and size of a blob, as a manifest or an index gives them.
-
-    Attributes:
-        media_type: its type.
-        digest: of its bytes.
-        size: in bytes.
-        artifact_type: of a manifest in a list of referrers or in an index; otherwise empty.
-        annotations: texts by name.
-        platform_os: of a manifest in an index, the operating system; otherwise empty.
-    """
+    """The type, digest and size of a blob, as a manifest or an index gives them."""
 
     media_type: str
     digest: Digest
-    size: int
-    artifact_type: str = ""
-    annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
-    platform_os: str = ""
+    size: int  # in bytes
+    artifact_type: str = ""  # of a manifest in a list of referrers or in an index; otherwise empty
+    annotations: Mapping[str, str] = field(default_factory=dict, hash=False)  # texts by name
+    platform_os: str = ""  # of a manifest in an index, the operating system; otherwise empty
 
     def to_json(self) -> dict[str, object]:
         """Write the descriptor as a JSON object; empty fields are left out."""

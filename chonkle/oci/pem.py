@@ -26,14 +26,9 @@ _BLOCK = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Pem:
-    """One block.
+    """One block."""
 
-    Attributes:
-        label: its type, in upper case.
-        data: its bytes.
-    """
-
-    label: str
+    label: str  # its type, in upper case
     data: bytes
 
     @classmethod

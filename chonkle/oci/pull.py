@@ -34,17 +34,11 @@ _ENTRIES_MAX = 1000
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """A codec, and the manifests that lead to it.
+    """A codec, and the manifests that lead to it."""
 
-    Attributes:
-        wasm: the codec.
-        links: the index, if there is one, and the manifest, outermost first.
-        fetched: everything that was fetched, each with its digest.
-    """
-
-    wasm: bytes
-    links: tuple[bytes, ...]
-    fetched: tuple[tuple[Digest, bytes], ...]
+    wasm: bytes  # the codec
+    links: tuple[bytes, ...]  # the index, if there is one, and the manifest, outermost first
+    fetched: tuple[tuple[Digest, bytes], ...]  # everything that was fetched, each with its digest
 
     @property
     def top(self) -> Digest:

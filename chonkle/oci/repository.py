@@ -24,25 +24,16 @@ type Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class StoredManifest:
-    """A manifest or an index as it is stored.
+    """A manifest or an index as it is stored."""
 
-    Attributes:
-        descriptor: its type, digest and size.
-        data: its bytes.
-    """
-
-    descriptor: Descriptor
+    descriptor: Descriptor  # its type, digest and size
     data: bytes
 
 
 class Repository(Closing, ABC):
-    """A named collection of artifacts, and a context manager.
+    """A named collection of artifacts, and a context manager."""
 
-    Attributes:
-        name: for messages, `oci://host/path` or `oci-layout://path`.
-    """
-
-    name: str
+    name: str  # for messages, `oci://host/path` or `oci-layout://path`
 
     @abstractmethod
     def resolve(self, wanted: str | Digest) -> Descriptor | None:

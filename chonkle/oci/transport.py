@@ -50,22 +50,15 @@ _log = logging.getLogger("chonkle.oci")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How long exchanges may take, and how often they are tried.
+    """How long exchanges may take, and how often they are tried."""
 
-    Attributes:
-        total_s: for everything that a transport does: connections, redirects, tokens, pauses. The
-            largest file that is accepted needs half a megabyte a second.
-        connect_s: for one connection with its TLS.
-        idle_s: between two packets, and the longest pause that a server may ask for.
-        tries: of each request.
-        pause_s: before the second try, unless the server asks for another; it doubles.
-    """
-
+    # For everything that a transport does: connections, redirects, tokens, pauses. The largest file
+    # that is accepted needs half a megabyte a second.
     total_s: float = 600.0
-    connect_s: float = 10.0
-    idle_s: float = 60.0
-    tries: int = 3
-    pause_s: float = 0.5
+    connect_s: float = 10.0  # for one connection with its TLS
+    idle_s: float = 60.0  # between two packets, and the longest pause that a server may ask for
+    tries: int = 3  # of each request
+    pause_s: float = 0.5  # before the second try, unless the server asks for another; it doubles
 
 
 @dataclass(frozen=True, slots=True)

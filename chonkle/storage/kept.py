@@ -28,13 +28,9 @@ _NOTED_S = 86400.0
 
 @dataclass(frozen=True, slots=True)
 class KeptFiles:
-    """A directory of copies.
+    """A directory of copies."""
 
-    Attributes:
-        root: the directory; it need not exist.
-    """
-
-    root: Path
+    root: Path  # the directory; it need not exist
 
     def find(self, digest: Digest, *, size_max: int) -> bytes | None:
         """Give the copy with a digest, or None where there is none.

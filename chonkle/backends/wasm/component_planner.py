@@ -67,13 +67,10 @@ class _ImportedInstance:
 
 @dataclass(frozen=True, slots=True)
 class _ForwardingComponent:
-    """A nested component that only exports its imports.
+    """A nested component that only exports its imports."""
 
-    Attributes:
-        exports: name of an export -> sort and name of the import that it forwards; types, which
-            a plan does not use, are left out.
-    """
-
+    # Name of an export -> sort and name of the import that it forwards; types, which a plan does
+    # not use, are left out.
     exports: Mapping[str, tuple[Sort, str]]
 
 

@@ -34,22 +34,14 @@ _CALLS_WITHOUT_TRAMPOLINE: Final = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuestSetup:
-    """What a codec's instances share.
-
-    Attributes:
-        signature: the codec's signature.
-        engine: the engine that compiled it.
-        limits: what one call may take.
-        calls: how the guest's functions are called.
-        idle: bounds the instances that wait for a call.
-        open_trampoline: gives the compiled trampoline of the codec's ABI, or None.
-    """
+    """What a codec's instances share."""
 
     signature: Signature
-    engine: Engine
-    limits: Limits
-    calls: Calls
-    idle: IdleInstances
+    engine: Engine  # the engine that compiled it
+    limits: Limits  # what one call may take
+    calls: Calls  # how the guest's functions are called
+    idle: IdleInstances  # bounds the instances that wait for a call
+    # Gives the compiled trampoline of the codec's ABI, or None.
     open_trampoline: Callable[[], wasmtime.Module | None] | None = None
 
 

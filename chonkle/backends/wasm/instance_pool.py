@@ -22,15 +22,10 @@ LIGHT_MEMORY_BYTES = 2 << 20
 
 
 class Pooled(Protocol):
-    """An instance that waits for calls.
+    """An instance that waits for calls."""
 
-    Attributes:
-        kept_bytes: the size of its memory, or 0 for a light one.
-        given_s: when it was made, or last returned with more than a light memory.
-    """
-
-    kept_bytes: int
-    given_s: float
+    kept_bytes: int  # the size of its memory, or 0 for a light one
+    given_s: float  # when it was made, or last returned with more than a light memory
 
 
 class IdleInstances:
