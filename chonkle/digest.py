@@ -93,9 +93,6 @@ def read_verified(
         size_max: bytes to accept at most; the stream is left as soon as it is longer.
         what: the source, for messages.
 
-    Returns:
-        The whole stream.
-
     Raises:
         DigestMismatchError: when the stream is too long or has another digest.
     """

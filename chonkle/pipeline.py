@@ -165,15 +165,12 @@ def prepare(
 def define(
     pipeline: Pipeline, resolver: Resolver | None = None, runtime: Runtime | None = None
 ) -> tuple[ResolvedPipeline, dict[str, Resolution]]:
-    """Resolve every step of a pipeline and check its wiring, opening nothing.
+    """Resolve each step, by its path, and check the wiring of a pipeline, opening nothing.
 
     Args:
         pipeline: a parsed pipeline.
         resolver: how codecs are picked; the defaults when left out.
         runtime: holds the configuration; the process's own when left out.
-
-    Returns:
-        The checked pipeline, and what was picked for each step by its path.
 
     Raises:
         PipelineError: with every problem together.

@@ -146,6 +146,8 @@ class Resolver:
     lock: Lock | None = None
     is_locking: bool = False
     policy: "Policy | None" = None
+    # The ids to suggest, listed once: a pipeline may ask for many unknown codecs.
+    _suggested: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse a preference that names no backend.
@@ -332,23 +334,12 @@ class Resolver:
         codec_id, source = locked.key.codec_id, locked.source
         what = f"codec `{codec_id}`, locked as `{digest}`"
         if not (source and self.force_download):
-            candidates, bad_files = self.survey(codec_id)
-            for each in candidates:
-                if each.wasm is not None and each.wasm.digest == digest:
-                    self._require_layer(locked, each.wasm.wasm)
-                    return replace(each, reason=f"locked, {each.reason}", source=source)
-            for bad in bad_files:
-                if isinstance(bad.failure, PolicyError) and bad.is_named(locked.implementation):
-                    raise bad.failure
-            store = self._store()
-            kept = None if store is None else store.kept.find(digest, size_max=SIZE_MAX_BYTES)
-            admission = self._admission()
-            if kept is not None and (
-                admission is None or not source or admission.is_from(source, kept)
-            ):
-                self._require_layer(locked, kept)
-                found = self._identified(codec_id, kept, f"locked {digest}, kept", source)
-                return self._admitted(codec_id, found, "source", source, kept)
+            places = [self._locked_copy, self._locked_candidate]
+            # The copy is found without a look at the stores; but a policy may trust only these.
+            for find in places if self.policy is None else reversed(places):
+                found = find(locked, digest)
+                if found is not None:
+                    return found
         if not source:
             raise LockError(
                 f"{what}: not found, and where it came from is not known",
@@ -365,6 +356,30 @@ class Resolver:
                 got=f"`{_digest(found)}`",
             )
         return found
+
+    def _locked_candidate(self, locked: Locked, digest: Digest) -> Resolution | None:
+        candidates, bad_files = self.survey(locked.key.codec_id)
+        for each in candidates:
+            if each.wasm is not None and each.wasm.digest == digest:
+                self._require_layer(locked, each.wasm.wasm)
+                return replace(each, reason=f"locked, {each.reason}", source=locked.source)
+        for bad in bad_files:
+            if isinstance(bad.failure, PolicyError) and bad.is_named(locked.implementation):
+                raise bad.failure
+        return None
+
+    def _locked_copy(
+        self, locked: Locked, digest: Digest
+    ) -> Resolution | PipelineResolution | None:
+        codec_id, source = locked.key.codec_id, locked.source
+        store = self._store()
+        data = None if store is None else store.kept.find(digest, size_max=SIZE_MAX_BYTES)
+        admission = self._admission()
+        if data is None or (admission and source and not admission.is_from(source, data)):
+            return None
+        self._require_layer(locked, data)
+        found = self._identified(codec_id, data, f"locked {digest}, kept", source)
+        return self._admitted(codec_id, found, "source", source, data)
 
     def _require_layer(self, locked: Locked, data: bytes) -> None:
         """Require that bytes are the codec in the artifact that the lock's source pins.
@@ -559,11 +574,13 @@ class Resolver:
         native = refusal(codec_id)
         if native is not None and (codec_id in REFUSED or native_signature(codec_id) is not None):
             return native
+        if not self._suggested:
+            self._suggested.extend(self.codec_ids())
         return ResolveError(
             f"no implementation of codec `{codec_id}`",
             hint=suggest(
                 codec_id,
-                self.codec_ids(),
+                self._suggested,
                 otherwise="`chonkle codecs` lists what there is; give a file with --codec-path, a "
                 "URI with --source, or `sources` in the pipeline",
             ),

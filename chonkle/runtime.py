@@ -214,9 +214,6 @@ class Runtime(Closing):
             resolution: what the resolver picked.
             limits: what one call may take.
 
-        Returns:
-            What the cache did.
-
         Raises:
             WasmFormatError: when the wasm is not valid, or lacks the ABI.
             LimitExceeded: when compiling it takes more than it may.

@@ -158,9 +158,6 @@ class Codec(Closing, ABC):
             direction: `encode` or `decode`.
             port_map: data of each input port; scalars as JSON text.
 
-        Returns:
-            The data of each output port.
-
         Raises:
             CodecError: the codec refused the input.
             CodecTrap: the codec broke; the next call works.

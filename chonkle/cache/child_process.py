@@ -45,9 +45,6 @@ def compile_in_child(job: Job, wasm: bytes) -> list[bytes]:
         job: how to compile it.
         wasm: the binary.
 
-    Returns:
-        The artifacts.
-
     Raises:
         WasmFormatError: when the binary is not valid.
         LimitExceeded: when compiling exceeds the limits.

@@ -99,9 +99,6 @@ def compile_artifacts(
         wasm: the binary.
         what: the codec, for messages.
 
-    Returns:
-        The artifacts.
-
     Raises:
         WasmFormatError: when the binary is not valid.
     """

@@ -254,14 +254,11 @@ class CacheDirectory:
                 yield Entry(files, record, problem)
 
     def remove(self, key: str, *, files: EntryFiles | None = None) -> int:
-        """Remove an entry with all its files.
+        """Remove an entry, unless it is being written, and give how many bytes that freed.
 
         Args:
             key: its key.
             files: its files, where they were just listed.
-
-        Returns:
-            How many bytes that freed; 0 where another process is writing it.
         """
         with ExitStack() as held:
             try:
@@ -287,14 +284,11 @@ class CacheDirectory:
                     self._replace_untrusted(shard, is_right=stat.S_ISDIR)
 
     def remove_leftovers(self, files: EntryFiles, *, now: float) -> int:
-        """Remove what a dead writer left: temporary files, and artifacts without a record.
+        """Remove a dead writer's temporary files and uncommitted artifacts; give the bytes freed.
 
         Args:
             files: the files of the entry.
             now: the time, in seconds since the epoch.
-
-        Returns:
-            How many bytes that freed.
         """
         if files.has_record and not files.unfinished:
             return 0

@@ -27,16 +27,13 @@ class Removed:
 def trim_if_due(
     directory: CacheDirectory, *, size_max_bytes: int, wasmtime: str, now: float
 ) -> Removed | None:
-    """Trim a directory, unless that was done within a day.
+    """Trim a directory; None where that was done within a day.
 
     Args:
         directory: the user's own.
         size_max_bytes: the maximum size of its entries together.
         wasmtime: the version that is in use.
         now: the time, in seconds since the epoch.
-
-    Returns:
-        What was removed; None where it was not due.
     """
     last = directory.last_trimmed()
     if last is not None and 0 <= now - last < DAY_S:

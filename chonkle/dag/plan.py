@@ -401,15 +401,12 @@ class _Emitter:
     def emit(
         self, resolved: ResolvedPipeline, bindings: Mapping[str, int], path: str
     ) -> dict[str, int]:
-        """Write one pipeline's calls.
+        """Write one pipeline's calls, and give the slots of its outputs.
 
         Args:
             resolved: the pipeline.
             bindings: the slots of its inputs; others have no value.
             path: the names of the steps around it, each followed by `/`.
-
-        Returns:
-            The slots of its outputs.
         """
         context = f"step `{path[:-1]}`: " if path else ""
         oriented = self.orient(resolved, context)

@@ -87,10 +87,7 @@ class ArtifactReader(Closing):
             self._repository.close()
 
     def links(self) -> tuple[tuple[bytes, ...], Descriptor]:
-        """Read the index, if there is one, and the manifest.
-
-        Returns:
-            Their bytes, outermost first, and the layer that they lead to.
+        """Read the index, if there is one, and the manifest; give them with the layer they lead to.
 
         Raises:
             FetchError: when they cannot be read, or lead to no codec.

@@ -37,10 +37,7 @@ class Repository(Closing, ABC):
 
     @abstractmethod
     def resolve(self, wanted: str | Digest) -> Descriptor | None:
-        """Look a manifest up without reading it.
-
-        Returns:
-            Its descriptor; None where there is none.
+        """Look a manifest up without reading it; None where there is none.
 
         Raises:
             FetchError: when the repository cannot be asked.

@@ -58,15 +58,12 @@ def _write_parts(path: Path, parts: Iterable[bytes], *, mode: int) -> None:
 
 
 def write_temporary(path: Path, parts: Iterable[bytes], *, mode: int = PRIVATE_FILE) -> Path:
-    """Write a temporary file beside the file that it will become, and sync it to the disk.
+    """Write a synced temporary file beside its final path, for `put_in_place` or to be removed.
 
     Args:
         path: where the file will be; its directory must exist.
         parts: its bytes.
         mode: permissions to create it with, less the process's mask.
-
-    Returns:
-        The temporary file, for `put_in_place`, or to be removed.
     """
     # `tempfile` takes longer to import than this module, and cannot set the permissions.
     temporary = path.with_name(f"{_temporary_prefix(path)}{os.urandom(8).hex()}{TEMPORARY_SUFFIX}")

@@ -317,7 +317,7 @@ def test_the_names_that_there_are_are_sorted_once(
         sorted_names.append(names)
         return "there is another"
 
-    monkeypatch.setattr(graph, "offer", list_choices)
+    monkeypatch.setattr(graph, "list_choices", list_choices)
     document = chain(*["echo"] * 100)
     for step in document["steps"].values():
         step["inputs"] = {"bytes": source}

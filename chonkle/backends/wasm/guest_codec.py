@@ -122,11 +122,7 @@ class GuestInstance(ABC):
         return trap_error(failure, self._setup.limits)
 
     def attach_trampoline(self) -> Trampoline | None:
-        """Link the trampoline to this instance, at its second call and once.
-
-        Returns:
-            None at the first call, and where there is no trampoline.
-        """
+        """Link the trampoline, if there is one, to this instance, at its second call and once."""
         if self.served <= _CALLS_WITHOUT_TRAMPOLINE or self._trampoline_was_tried:
             return None
         self._trampoline_was_tried = True
