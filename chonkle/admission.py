@@ -90,7 +90,6 @@ class Admission:
     def _known(
         self, origin: Origin, name: str, data: bytes, links: tuple[bytes, ...]
     ) -> tuple[Evidence, ...]:
-        """Collect the evidence that needs no network."""
         known: list[Evidence] = []
         if origin in ("installed", "path"):
             known.append(find_beside(Path(name)))

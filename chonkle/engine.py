@@ -228,7 +228,6 @@ class _EpochClock:
         return self._pipe
 
     def end(self) -> None:
-        """Stop advancing when no other guest runs."""
         with self._condition:
             self._running -= 1
             if self._running == 0:

@@ -301,7 +301,6 @@ def _find_on_server(url: str, place: str, access: RegistryAccess) -> Evidence:
 
 
 def _named_in(manifest: bytes) -> frozenset[Digest]:
-    """Return the digests that an index or a manifest names; none where it is neither."""
     return frozenset(
         each.digest for name in ("manifests", "layers") for each in _descriptors(manifest, name)
     )

@@ -289,7 +289,6 @@ class _Judged:
         return self._verified | self.candidate.pins | frozenset(map(Digest.sha256, links))
 
     def is_under(self, rule: Rule) -> bool:
-        """Tell whether a rule applies."""
         places = [each.repository for each in self.candidate.evidence]
         # An unverified digest can refuse a codec, and never allow one.
         digests = self._claimed if rule.deny else self._verified
@@ -313,8 +312,6 @@ def _moment(moment: datetime) -> str:
 
 
 class _Reader:
-    """Reads the parsed TOML of a policy, and refuses unknown fields."""
-
     def __init__(self, path: Path) -> None:
         self._path = path
 

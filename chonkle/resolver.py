@@ -300,7 +300,6 @@ class Resolver:
         return None if self.codec_store is None else CodecStore(Path(self.codec_store))
 
     def _locked(self, locked: Locked) -> Resolution | PipelineResolution:
-        """Give exactly what the lock says."""
         codec_id = locked.key.codec_id
         if self.preference and locked.backend not in (*self.preference, "pipeline"):
             raise LockError(
@@ -515,7 +514,6 @@ class Resolver:
         *,
         links: tuple[bytes, ...] = (),
     ) -> Resolution | PipelineResolution:
-        """Require that the policy, if there is one, allows what was found."""
         admission = self._admission()
         if admission is None:
             return found

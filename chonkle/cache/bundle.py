@@ -176,8 +176,6 @@ def import_bundle(
 
 @dataclass(frozen=True, slots=True)
 class _Check:
-    """The checks of a bundle."""
-
     authenticator: Authenticator
     machine: Machine
     allow_unauthenticated: bool
@@ -320,7 +318,6 @@ def _is_gone(directory: CacheDirectory, key: str) -> bool:
 
 
 def _require_codecs(export: Export, codecs: Iterable[str]) -> None:
-    """Require an entry of each codec that is asked for."""
     every = [record.metadata for record, _ in export.entries if record.metadata.codec_id]
     names = {name for metadata in every for name in _names_of(metadata)}
     missing = [codec for codec in codecs if codec not in names]

@@ -128,7 +128,6 @@ def _end_with_parent(request: int) -> None:
 
 
 def _limit(limits: CompileLimits) -> None:
-    """Set the resource limits of this process."""
     if sys.platform == "win32":
         return
     import resource  # noqa: PLC0415 - Windows has none

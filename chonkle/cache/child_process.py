@@ -153,7 +153,6 @@ def _unstarted(what: str, reason: str) -> CacheError:
 
 
 def _broken(job: Job, code: int, output: bytes) -> CacheError:
-    """Make the error for a process that ended without a reply."""
     words = output.decode(errors="replace").strip().rpartition("\n")[2]
     return CacheError(
         f"{job.what}: the process that compiles it broke",

@@ -83,8 +83,6 @@ def prune(
 
 
 class _Remover:
-    """Removes entries, and collects the failures."""
-
     def __init__(self, directory: CacheDirectory) -> None:
         self._directory = directory
         self.entries = self.freed_bytes = 0
@@ -112,7 +110,6 @@ class _Remover:
 
 
 def _idle_s(files: EntryFiles, *, now: float) -> float:
-    """Give the time since an entry was used, in seconds."""
     idle_s = now - files.used_at
     # A date in the future comes from a wrong clock, and would keep the entry for years.
     return idle_s if idle_s > -DAY_S else float("inf")

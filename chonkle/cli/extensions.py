@@ -91,8 +91,6 @@ def _load(name: str, distribution: str, location: str) -> click.Command:
 
 
 def _failing(name: str, failure: ChonkleError) -> click.Command:
-    """Make a command that fails with any arguments."""
-
     def fail() -> None:
         raise failure
 

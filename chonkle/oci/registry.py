@@ -379,7 +379,6 @@ class RegistryRepository(Repository):
     # Requests
 
     def _pages(self, path: str) -> Iterator[dict[str, object]]:
-        """Yield the pages of a list; none where the registry has no such list."""
         address = self._address(path)
         for number in range(_PAGES_MAX):
             response = self._request("GET", address)
@@ -412,7 +411,6 @@ class RegistryRepository(Repository):
         body: bytes | None = None,
         repeatable: bool = False,
     ) -> requests.Response:
-        """Make a request to an address, or to a path in the repository."""
         return self._transport.request(
             method,
             self._address(where) if isinstance(where, str) else where,

@@ -177,7 +177,6 @@ class Transport(Closing):
         return self._read(self._follow(request)[0], size_max)
 
     def _follow(self, request: Request) -> tuple[requests.Response, Address]:
-        """Make a request, follow redirects, and return the answer with its address."""
         address, headers = request.address, dict(request.headers)
         for _ in range(_REDIRECTS_MAX + 1):
             self._require_tls(address)
@@ -209,7 +208,6 @@ class Transport(Closing):
             raise FetchError(f"led to `{address.origin}`, an address without TLS")
 
     def _read(self, response: requests.Response, size_max: int) -> requests.Response:
-        """Read the body of an answer into memory."""
         with response:
             pieces = response.raw.stream(_CHUNK_BYTES, decode_content=False)
             if response.status_code >= HTTPStatus.BAD_REQUEST:
@@ -224,7 +222,6 @@ class Transport(Closing):
     def _persist(
         self, send: Callable[[], requests.Response], *, repeatable: bool
     ) -> requests.Response:
-        """Make a request, again where that may help."""
         number = 0
         while True:
             number += 1
@@ -246,7 +243,6 @@ class Transport(Closing):
                     return response
 
     def _paused(self, number: int, pause_s: float, reason: str) -> bool:
-        """Wait before the next try; tell whether there is one."""
         longest_s = min(self._bounds.idle_s, self._clock.left_s())
         if number >= self._bounds.tries or pause_s > longest_s:
             return False
@@ -347,8 +343,6 @@ class _Session(requests.Session):
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    """Makes connections that a clock ends."""
-
     def __init__(self, clock: _Clock) -> None:
         super().__init__()
         self._clock = clock

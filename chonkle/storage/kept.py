@@ -119,7 +119,6 @@ def _note_use(path: Path) -> None:
 
 
 def _trim(folder: Path) -> None:
-    """Remove the least recently used files above the number that is kept."""
     with contextlib.suppress(OSError):
         files = [each for each in folder.iterdir() if not each.name.startswith(".")]
         if len(files) <= _FILES_MAX:

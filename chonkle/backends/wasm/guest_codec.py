@@ -244,7 +244,6 @@ class GuestCodec(Codec):
         return error
 
     def _release(self, instance: GuestInstance, direction: Direction, result: object) -> None:
-        """Take back the memory of a borrowed result."""
         instance.functions.begin()
         try:
             instance.free(direction, result)

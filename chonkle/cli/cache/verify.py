@@ -107,7 +107,6 @@ def _check(recompiler: Recompiler | None, found: tuple[CacheDirectory, Entry]) -
 
 
 def _remove(bad: _Checked) -> bool:
-    """Remove an entry, and tell whether it is gone."""
     if bad.directory.is_system:
         return False
     try:
