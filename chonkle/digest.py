@@ -22,11 +22,7 @@ class Digest:
     hex: str  # 64 lower-case hexadecimal digits
 
     def __post_init__(self) -> None:
-        """Refuse what is not a digest.
-
-        Raises:
-            DigestMismatchError: for another algorithm or malformed digits.
-        """
+        """Refuse another algorithm or malformed digits, with a DigestMismatchError."""
         if self.algorithm not in ("blake3", "sha256") or _HEX.fullmatch(self.hex) is None:
             raise DigestMismatchError(
                 "malformed digest",
@@ -67,10 +63,6 @@ class Digest:
 
     def check(self, data: bytes, *, what: str) -> None:
         """Demand that bytes have this digest.
-
-        Args:
-            data: the bytes.
-            what: where they came from, for the message.
 
         Raises:
             DigestMismatchError: when they have another digest.

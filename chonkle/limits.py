@@ -29,11 +29,7 @@ class CompileLimits:
     memory_bytes: int = 3 << 30
 
     def __post_init__(self) -> None:
-        """Refuse limits that limit nothing or cannot be kept.
-
-        Raises:
-            LimitError: naming the limit.
-        """
+        """Refuse limits that limit nothing or cannot be kept, with a LimitError."""
         check_seconds("timeout_s", self.timeout_s)
         check_bytes("memory_bytes", self.memory_bytes)
 

@@ -196,11 +196,7 @@ class Lock:
     _by_key: Mapping[LockKey, Locked] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Index the entries.
-
-        Raises:
-            LockError: when two of them have one key.
-        """
+        """Index the entries; two with one key are a LockError."""
         by_key = {each.key: each for each in self.codecs}
         if len(by_key) != len(self.codecs):
             raise LockError("two entries with one key")

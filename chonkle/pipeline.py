@@ -274,9 +274,6 @@ class _Defined:
 class _Definer:
     """Resolves the codecs of a pipeline and of the pipelines among its steps, each of them once.
 
-    Args of the constructor:
-        resolver: how codecs are picked.
-
     Attributes:
         picked: what was picked for each question that a step asked.
     """

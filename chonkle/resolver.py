@@ -150,11 +150,7 @@ class Resolver:
     _suggested: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse a preference that names no backend.
-
-        Raises:
-            ResolveError: naming it.
-        """
+        """Refuse a preference that names no backend, with a ResolveError."""
         for backend in self.preference:
             if backend not in BACKENDS:
                 raise ResolveError(
@@ -586,13 +582,7 @@ class Resolver:
 
 
 def answer_of(key: LockKey, found: Resolution | PipelineResolution, *, source: str) -> Locked:
-    """Write down for a lock what was picked.
-
-    Args:
-        key: what was asked for.
-        found: what was picked.
-        source: its pinned source, as far as it is known.
-    """
+    """Write down for a lock what was picked."""
     signed_by = "" if found.allowed is None else found.allowed.key
     if isinstance(found, PipelineResolution):
         return Locked(

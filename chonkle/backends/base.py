@@ -81,11 +81,7 @@ class Limits:
     timeout_s: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse limits that are out of range.
-
-        Raises:
-            LimitError: naming the limit.
-        """
+        """Refuse limits that are out of range, with a LimitError."""
         check_bytes("memory_bytes", self.memory_bytes, largest=_MEMORY_BYTES_MAX)
         check_bytes("output_bytes", self.output_bytes)
         if self.timeout_s is not None:

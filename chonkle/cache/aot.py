@@ -80,10 +80,6 @@ class AotCache:
     def get_or_compile[T](self, binary: Binary, compiler: Compiler[T]) -> T:
         """Load the native code of a binary, or compile it where the cache does not have it.
 
-        Args:
-            binary: the binary.
-            compiler: compiles and loads this kind of binary.
-
         Raises:
             WasmFormatError: when the binary is not valid.
             LimitExceeded: when compiling it exceeds the limits.

@@ -81,10 +81,6 @@ def write_message(stream: IO[bytes], parts: Sequence[bytes]) -> None:
 def read_message(stream: IO[bytes], *, size_max: int) -> list[bytes]:
     """Read a message.
 
-    Args:
-        stream: where it comes from.
-        size_max: maximum length of its parts together.
-
     Raises:
         MalformedMessageError: when it is malformed.
     """

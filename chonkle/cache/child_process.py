@@ -41,10 +41,6 @@ _OUT_OF_MEMORY = (b"memory allocation of", b"MemoryError", b"out of memory", b"C
 def compile_in_child(job: Job, wasm: bytes) -> list[bytes]:
     """Compile a binary in a child process, with the limits of the job.
 
-    Args:
-        job: how to compile it.
-        wasm: the binary.
-
     Raises:
         WasmFormatError: when the binary is not valid.
         LimitExceeded: when compiling exceeds the limits.

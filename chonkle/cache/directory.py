@@ -254,12 +254,7 @@ class CacheDirectory:
                 yield Entry(files, record, problem)
 
     def remove(self, key: str, *, files: EntryFiles | None = None) -> int:
-        """Remove an entry, unless it is being written, and give how many bytes that freed.
-
-        Args:
-            key: its key.
-            files: its files, where they were just listed.
-        """
+        """Remove an entry, unless it is being written, and give how many bytes that freed."""
         with ExitStack() as held:
             try:
                 held.enter_context(self.lock(key, timeout_s=0))
@@ -284,12 +279,7 @@ class CacheDirectory:
                     self._replace_untrusted(shard, is_right=stat.S_ISDIR)
 
     def remove_leftovers(self, files: EntryFiles, *, now: float) -> int:
-        """Remove a dead writer's temporary files and uncommitted artifacts; give the bytes freed.
-
-        Args:
-            files: the files of the entry.
-            now: the time, in seconds since the epoch.
-        """
+        """Remove a dead writer's temporary files and artifacts; give the bytes freed."""
         if files.has_record and not files.unfinished:
             return 0
         try:

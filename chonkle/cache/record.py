@@ -50,11 +50,7 @@ class Authenticator:
     key: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Check the length of the key.
-
-        Raises:
-            CacheError: when it has another length.
-        """
+        """Refuse a key of another length, with a CacheError."""
         if self.key is not None and len(self.key) != _KEY_BYTES:
             raise CacheError(
                 "bad key of an authenticator",

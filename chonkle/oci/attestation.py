@@ -159,10 +159,6 @@ def verify(
 def read_attestations(repository: Repository, subject: Digest) -> Found:
     """Read all attestations of an artifact, in both layouts.
 
-    Args:
-        repository: where the artifact is.
-        subject: digest of its manifest or index.
-
     Raises:
         FetchError: when the repository cannot be asked.
     """
@@ -411,9 +407,6 @@ class Statement:
 
 def parse_statement(text: bytes) -> Statement:
     """Read an in-toto statement.
-
-    Args:
-        text: JSON.
 
     Raises:
         AttestationError: when it is malformed, or has no subject with a SHA-256 digest.

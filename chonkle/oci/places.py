@@ -53,10 +53,6 @@ def opened(
 
     They share connections, tokens and a limit of time, and are closed together.
 
-    Args:
-        references: the artifacts.
-        access: how the registry may be asked.
-
     Yields:
         The repository of each; the same object for artifacts in one repository.
 

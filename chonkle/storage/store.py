@@ -38,10 +38,6 @@ class WasmCodec:
     def from_bytes(cls, wasm: bytes, origin: str) -> "WasmCodec":
         """Read the kind and the signature of a binary.
 
-        Args:
-            wasm: the binary.
-            origin: the path or URI that it comes from.
-
         Raises:
             WasmFormatError: when it is not a wasm binary.
             SignatureError: when it has no valid signature.

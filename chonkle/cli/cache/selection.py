@@ -42,9 +42,6 @@ class Selection:
 def installed_codecs(store: Path) -> Selection:
     """Give every wasm codec that is installed or shipped.
 
-    Args:
-        store: directory of installed codecs.
-
     Raises:
         StoreError: when the store cannot be read.
     """
