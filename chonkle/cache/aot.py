@@ -20,11 +20,11 @@ from blake3 import blake3
 from chonkle.cache.compilers import Compiler
 from chonkle.cache.compiling import compile_codec
 from chonkle.cache.directory import FORMAT_VERSION, NO_LOCKS, CacheDirectory
-from chonkle.cache.layers import CacheLayers, warn
+from chonkle.cache.layers import LOGGER, CacheLayers
 from chonkle.cache.record import Artifact, EntryMetadata, InvalidEntry, Record
 from chonkle.digest import Digest
 from chonkle.engine import Engine, innermost_cause, target, wasmtime_version
-from chonkle.errors import CacheError, os_error_text
+from chonkle.errors import CacheError, os_error_text, warn
 from chonkle.limits import CompileLimits
 
 # Compiling takes milliseconds for a small codec and seconds for a large one, on a machine that may
@@ -236,7 +236,7 @@ class AotCache:
 
     def _reject(self, binary: Binary, problem: InvalidEntry) -> None:
         self.counts.rejected += 1
-        warn(f"AOT cache entry of codec {binary.label} not used: {problem}")
+        warn(LOGGER, f"AOT cache entry of codec {binary.label} not used: {problem}")
 
     def _load[T](
         self, binary: Binary, compiler: Compiler[T], directory: CacheDirectory, key: str

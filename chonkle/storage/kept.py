@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chonkle.digest import Digest
-from chonkle.errors import DigestMismatchError, StoreError, printable
+from chonkle.errors import DigestMismatchError, StoreError, warn
 from chonkle.storage.files import PUBLIC_FILE, read_file, write_atomic
 
 _ORIGIN_MAX_BYTES = 8192
@@ -47,7 +47,8 @@ class KeptFiles:
         try:
             digest.check(data, what=str(path))
         except DigestMismatchError as failure:
-            _warn(f"what is kept in the codec store is not used: {failure}")
+            words = "what is kept in the codec store is not used"
+            warn("chonkle.storage", f"{words}: {failure}")
             return None
         _note_use(path)
         return data
@@ -126,9 +127,3 @@ def _trim(folder: Path) -> None:
         files.sort(key=lambda each: each.stat().st_mtime)
         for each in files[: len(files) - _FILES_MAX]:
             each.unlink(missing_ok=True)
-
-
-def _warn(message: str) -> None:
-    import logging  # noqa: PLC0415 - as slow as a call of a codec, and hardly ever needed
-
-    logging.getLogger("chonkle.storage").warning(printable(message))
