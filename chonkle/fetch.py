@@ -65,19 +65,12 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A parsed source URI.
+    """A parsed source URI."""
 
-    Attributes:
-        uri: as written, without a `#blake3=` pin.
-        scheme: `file`, `https`, `oci` or `oci-layout`.
-        pin: the BLAKE3 digest that the bytes must have; None where the URI has none.
-        is_pinned: whether the URI has a pin of either form.
-    """
-
-    uri: str
-    scheme: str
-    pin: Digest | None
-    is_pinned: bool
+    uri: str  # as written, without a `#blake3=` pin
+    scheme: str  # `file`, `https`, `oci` or `oci-layout`
+    pin: Digest | None  # the BLAKE3 digest that the bytes must have; None where the URI has none
+    is_pinned: bool  # whether the URI has a pin of either form
 
     @classmethod
     def parse(cls, text: str) -> "Source":

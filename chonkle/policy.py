@@ -85,31 +85,18 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule; the module says what its fields mean.
+    """One rule; the module says what its fields mean. A condition of None always holds."""
 
-    Attributes:
-        number: its place in the policy, from 1.
-        codecs: None for all.
-        repositories: None for all.
-        digests: None for all.
-        start: the first moment of its validity; None for no limit.
-        end: the first moment after its validity; None for no limit.
-        signed_by: names of keys; empty for the other two kinds.
-        identities: None where the signer need not name one.
-        unsigned: whether no attestation is needed.
-        deny: the reason of the refusal; empty for the other two kinds.
-    """
-
-    number: int
+    number: int  # its place in the policy, from 1
     codecs: tuple[Pattern, ...] | None = None
     repositories: tuple[Pattern, ...] | None = None
     digests: frozenset[Digest] | None = None
-    start: datetime | None = None
-    end: datetime | None = None
-    signed_by: tuple[str, ...] = ()
-    identities: tuple[Pattern, ...] | None = None
-    unsigned: bool = False
-    deny: str = ""
+    start: datetime | None = None  # the first moment of its validity; None for no limit
+    end: datetime | None = None  # the first moment after its validity; None for no limit
+    signed_by: tuple[str, ...] = ()  # names of keys; empty for the other two kinds
+    identities: tuple[Pattern, ...] | None = None  # None where the signer need not name one
+    unsigned: bool = False  # whether no attestation is needed
+    deny: str = ""  # the reason of the refusal; empty for the other two kinds
 
     def __str__(self) -> str:
         """Write how a message names the rule."""
@@ -152,22 +139,13 @@ def _now() -> datetime:
 
 @dataclass(frozen=True)
 class Policy:
-    """A parsed policy.
+    """A parsed policy."""
 
-    Attributes:
-        name: its file, for messages.
-        default: the decision where no rule applies.
-        trusted: origins that need no attestation.
-        keys: public keys by name.
-        rules: in the order of the file.
-        now: the clock.
-    """
-
-    name: str
-    default: Literal["allow", "deny"]
-    trusted: tuple[str, ...]
+    name: str  # its file, for messages
+    default: Literal["allow", "deny"]  # the decision where no rule applies
+    trusted: tuple[str, ...]  # origins that need no attestation
     keys: Mapping[str, "PublicKey"]
-    rules: tuple[Rule, ...]
+    rules: tuple[Rule, ...]  # in the order of the file
     now: Callable[[], datetime] = _now
 
     @classmethod

@@ -40,8 +40,8 @@ from chonkle.errors import (
     PipelineError,
     PolicyError,
     ResolveError,
-    printable,
     suggest,
+    warn,
 )
 from chonkle.fetch import Source
 from chonkle.formats.json_text import parse_json
@@ -69,25 +69,15 @@ DEFAULT_PREFERENCE: tuple[Backend, ...] = ("native", "core", "component")
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """The implementation that was picked for a codec id.
-
-    Attributes:
-        backend: what runs it.
-        signature: its ports.
-        reason: why this one, in words.
-        wasm: the file, for wasm backends.
-        passed_over: labels of the candidates that were not picked, best first.
-        source: the pinned source that the file came from, as far as that is known.
-        allowed: why the policy allows it; None where none is set.
-    """
+    """The implementation that was picked for a codec id."""
 
     backend: Backend
     signature: Signature
-    reason: str
-    wasm: WasmCodec | None = None
-    passed_over: tuple[str, ...] = ()
-    source: str = ""
-    allowed: "Allowed | None" = None
+    reason: str  # why this one, in words
+    wasm: WasmCodec | None = None  # the file, for wasm backends
+    passed_over: tuple[str, ...] = ()  # labels of the candidates that were not picked, best first
+    source: str = ""  # the pinned source that the file came from, as far as that is known
+    allowed: "Allowed | None" = None  # why the policy allows it; None where none is set
 
     @property
     def label(self) -> str:
@@ -97,21 +87,13 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class PipelineResolution:
-    """A pipeline that was picked for a codec id.
-
-    Attributes:
-        pipeline: the pipeline.
-        reason: why, in words.
-        digest: BLAKE3 digest of its file.
-        source: the pinned source that the file came from.
-        allowed: why the policy allows it; None where none is set.
-    """
+    """A pipeline that was picked for a codec id."""
 
     pipeline: Pipeline
-    reason: str
-    digest: Digest
-    source: str
-    allowed: "Allowed | None" = None
+    reason: str  # why, in words
+    digest: Digest  # BLAKE3 digest of its file
+    source: str  # the pinned source that the file came from
+    allowed: "Allowed | None" = None  # why the policy allows it; None where none is set
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -616,13 +598,7 @@ def _digest(found: Resolution | PipelineResolution) -> Digest | None:
 
 def _warn_of(bad_files: Iterable[BadFile]) -> None:
     for bad in bad_files:
-        _warn(f"codec file not used: {bad.failure}")
-
-
-def _warn(message: str) -> None:
-    import logging  # noqa: PLC0415 - as slow as a call of a codec, and hardly ever needed
-
-    logging.getLogger("chonkle.resolver").warning(printable(message))
+        warn("chonkle.resolver", f"codec file not used: {bad.failure}")
 
 
 def _check_identity(codec_id: str, found: str, reason: str) -> None:

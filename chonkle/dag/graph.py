@@ -70,24 +70,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """A pipeline as written.
+    """A pipeline as written."""
 
-    Attributes:
-        codec_id: the pipeline's id as a codec.
-        direction: the direction that its wiring is written in.
-        inputs: its inputs in that direction.
-        outputs: its outputs in that direction, and the source of each.
-        steps: the steps by name, each after those that it needs.
-        constants: the constants by name.
-        sources: URIs of codecs that may not be installed.
-    """
-
-    codec_id: str
-    direction: Direction
-    inputs: Mapping[str, Port]
-    outputs: Mapping[str, WiringRef]
-    steps: Mapping[str, Step]
+    codec_id: str  # the pipeline's id as a codec
+    direction: Direction  # the direction that its wiring is written in
+    inputs: Mapping[str, Port]  # its inputs in that direction
+    outputs: Mapping[str, WiringRef]  # its outputs in that direction, and the source of each
+    steps: Mapping[str, Step]  # the steps by name, each after those that it needs
     constants: Mapping[str, Constant] = field(default_factory=dict)
+    # URIs of codecs that may not be installed.
     sources: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod

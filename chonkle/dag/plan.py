@@ -101,26 +101,16 @@ class PlannedStep:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A pipeline in one direction, ready for the executor.
-
-    Attributes:
-        codec_id: the pipeline's id.
-        direction: the direction it runs in.
-        inputs: the slot and port of each input.
-        unused_inputs: inputs of the other direction only, which a run ignores.
-        steps: the calls, in order.
-        outputs: the slot of each output.
-        slots: the initial values: constants and defaults, otherwise None.
-        copies: slots of optional inputs, each with the slot of the default that it overrides.
-    """
+    """A pipeline in one direction, ready for the executor."""
 
     codec_id: str
     direction: Direction
-    inputs: Mapping[str, tuple[int, Port]]
-    unused_inputs: frozenset[str]
+    inputs: Mapping[str, tuple[int, Port]]  # the slot and port of each input
+    unused_inputs: frozenset[str]  # inputs of the other direction only, which a run ignores
     steps: tuple[PlannedStep, ...]
-    outputs: Mapping[str, int]
-    slots: tuple[bytes | None, ...]
+    outputs: Mapping[str, int]  # the slot of each output
+    slots: tuple[bytes | None, ...]  # the initial values: constants and defaults, otherwise None
+    # Slots of optional inputs, each with the slot of the default that it overrides.
     copies: tuple[tuple[int, int], ...] = ()
 
 
