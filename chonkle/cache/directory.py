@@ -279,7 +279,7 @@ class CacheDirectory:
                     self._replace_untrusted(shard, is_right=stat.S_ISDIR)
 
     def remove_leftovers(self, files: EntryFiles, *, now: float) -> int:
-        """Remove a dead writer's temporary files and artifacts; give the bytes freed."""
+        """Remove an interrupted writer's files that no record commits; give the bytes freed."""
         if files.has_record and not files.unfinished:
             return 0
         try:
