@@ -33,19 +33,12 @@ from chonkle.storage.store import CodecStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """Applies a policy to codecs.
-
-    Attributes:
-        policy: the policy.
-        codec_store: the store in which evidence is kept; None where none is.
-        access: how servers may be asked for attestations.
-        open_repository: opens where artifacts are.
-    """
+    """Applies a policy to codecs."""
 
     policy: Policy
-    codec_store: Path | None
-    access: RegistryAccess
-    open_repository: OpenRepository = open_repository
+    codec_store: Path | None  # the store in which evidence is kept; None where none is
+    access: RegistryAccess  # how servers may be asked for attestations
+    open_repository: OpenRepository = open_repository  # opens where artifacts are
 
     def require(
         self,
@@ -97,7 +90,6 @@ class Admission:
     def _known(
         self, origin: Origin, name: str, data: bytes, links: tuple[bytes, ...]
     ) -> tuple[Evidence, ...]:
-        """Collect the evidence that needs no network."""
         known: list[Evidence] = []
         if origin in ("installed", "path"):
             known.append(find_beside(Path(name)))

@@ -16,22 +16,13 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """The digest of some bytes, written `algorithm:hex`.
+    """The digest of some bytes, written `algorithm:hex`."""
 
-    Attributes:
-        algorithm: `blake3` or `sha256`.
-        hex: 64 lower-case hexadecimal digits.
-    """
-
-    algorithm: Algorithm
-    hex: str
+    algorithm: Algorithm  # `blake3` or `sha256`
+    hex: str  # 64 lower-case hexadecimal digits
 
     def __post_init__(self) -> None:
-        """Refuse what is not a digest.
-
-        Raises:
-            DigestMismatchError: for another algorithm or malformed digits.
-        """
+        """Refuse another algorithm or malformed digits, with a DigestMismatchError."""
         if self.algorithm not in ("blake3", "sha256") or _HEX.fullmatch(self.hex) is None:
             raise DigestMismatchError(
                 "malformed digest",
@@ -73,10 +64,6 @@ class Digest:
     def check(self, data: bytes, *, what: str) -> None:
         """Demand that bytes have this digest.
 
-        Args:
-            data: the bytes.
-            what: where they came from, for the message.
-
         Raises:
             DigestMismatchError: when they have another digest.
         """
@@ -97,9 +84,6 @@ def read_verified(
         digest: what the whole must hash to; None where nothing is promised.
         size_max: bytes to accept at most; the stream is left as soon as it is longer.
         what: the source, for messages.
-
-    Returns:
-        The whole stream.
 
     Raises:
         DigestMismatchError: when the stream is too long or has another digest.

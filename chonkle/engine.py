@@ -39,21 +39,17 @@ _NUMBERED = re.compile(r"^[0-9]+: ")
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """The engine settings that chonkle chooses; all others are wasmtime's defaults.
+    """The engine settings that chonkle chooses; all others are wasmtime's defaults."""
 
-    Attributes:
-        interruptible: compile checks into guests, so that a timeout can stop them. Costs up to a
-            fifth of their speed, so it is on only with a timeout.
-        max_wasm_stack_bytes: stack that a guest may use on the thread that calls it.
-        memory_may_move: let wasmtime move a memory that grows. Without, its address is asked for
-            once; wasmtime reserves addresses for the largest 32-bit memory.
-        parallel_compilation: compile the functions of a module on several threads. This pool of
-            threads does not survive a fork: a child that compiles would wait for it for ever.
-    """
-
+    # Compile checks into guests, so that a timeout can stop them. Costs up to a fifth of their
+    # speed, so it is on only with a timeout.
     interruptible: bool = False
-    max_wasm_stack_bytes: int = 512 * 1024
+    max_wasm_stack_bytes: int = 512 * 1024  # stack that a guest may use on the thread that calls it
+    # Let wasmtime move a memory that grows. Without, its address is asked for once; wasmtime
+    # reserves addresses for the largest 32-bit memory.
     memory_may_move: bool = False
+    # Compile the functions of a module on several threads. This pool of threads does not survive a
+    # fork: a child that compiles would wait for it for ever.
     parallel_compilation: bool = False
 
 
@@ -232,7 +228,6 @@ class _EpochClock:
         return self._pipe
 
     def end(self) -> None:
-        """Stop advancing when no other guest runs."""
         with self._condition:
             self._running -= 1
             if self._running == 0:

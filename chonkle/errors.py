@@ -65,6 +65,13 @@ def list_choices(names: Collection[str]) -> str:
     return f"there is {displayed}{more}" if names else "there is none"
 
 
+def warn(logger: str, message: str) -> None:
+    """Log a warning, with all that is not printable escaped."""
+    import logging  # noqa: PLC0415 - as slow as a call of a codec, and hardly ever needed
+
+    logging.getLogger(logger).warning(printable(message))
+
+
 def suggest(name: str, names: Iterable[str], *, otherwise: str = "") -> str:
     """Give the hint for a name that does not exist: a very similar one, or a few similar ones.
 
@@ -131,13 +138,9 @@ def _restored[E: ChonkleError](
 
 
 class PipelineError(ChonkleError, ValueError):
-    """A pipeline, or an input of a run, is wrong.
+    """A pipeline, or an input of a run, is wrong."""
 
-    Attributes:
-        problems: everything that is wrong, one clause each.
-    """
-
-    problems: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()  # everything that is wrong, one clause each
 
     @classmethod
     def from_problems(cls, pipeline: str, problems: Iterable[str]) -> "PipelineError":

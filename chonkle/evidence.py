@@ -63,19 +63,13 @@ _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Attestations of a codec, and the manifests that connect them to it.
+    """Attestations of a codec, and the manifests that connect them to it."""
 
-    Attributes:
-        repository: where they were found: `host/path`, or a URI for other places than registries.
-        links: the index and the manifest that lead to the codec, outermost first.
-        attestations: of any of these, or of the codec itself.
-        problems: why others could not be read.
-    """
-
-    repository: str
+    repository: str  # where they were found: `host/path`, or a URI for other places than registries
+    # The index and the manifest that lead to the codec, outermost first.
     links: tuple[bytes, ...] = ()
-    attestations: tuple[Attestation, ...] = ()
-    problems: tuple[str, ...] = ()
+    attestations: tuple[Attestation, ...] = ()  # of any of these, or of the codec itself
+    problems: tuple[str, ...] = ()  # why others could not be read
 
     def subjects(self, data: bytes) -> tuple[Digest, ...]:
         """List the digests that an attestation of a codec may be of, outermost first.
@@ -166,9 +160,6 @@ def evidence_in(repository: Repository, links: tuple[bytes, ...], *, place: str)
 
 def place_of(uri: str) -> str:
     """Return the name of a source's place, as policies use it.
-
-    Args:
-        uri: the source.
 
     Returns:
         `host/path` for a registry's repository; otherwise the URI. It has no tag or pin, and is
@@ -310,7 +301,6 @@ def _find_on_server(url: str, place: str, access: RegistryAccess) -> Evidence:
 
 
 def _named_in(manifest: bytes) -> frozenset[Digest]:
-    """Return the digests that an index or a manifest names; none where it is neither."""
     return frozenset(
         each.digest for name in ("manifests", "layers") for each in _descriptors(manifest, name)
     )
@@ -328,11 +318,7 @@ def _descriptors(manifest: bytes, name: str) -> list[Descriptor]:
 
 @dataclass(frozen=True, slots=True)
 class KeptEvidence:
-    """Evidence in a codec store.
-
-    Attributes:
-        root: the store.
-    """
+    """Evidence in a codec store."""
 
     root: Path
 

@@ -97,7 +97,6 @@ def run(prepared: Prepared, inputs: Mapping[str, object]) -> dict[str, bytes]:
 
 
 def _allow_missing(codec: Codec, plan: Plan, step: PlannedStep, port: str) -> None:
-    """Require that a port that a codec left out is optional."""
     signature = codec.signature()
     if signature.output_ports(plan.direction)[port].required:
         raise CodecTrap(
@@ -109,7 +108,6 @@ def _allow_missing(codec: Codec, plan: Plan, step: PlannedStep, port: str) -> No
 def _close(
     results: Mapping[int, CallResult], steps: Sequence[PlannedStep], indices: Iterable[int]
 ) -> None:
-    """Close the borrowed results of some steps."""
     for index in indices:
         result = results.get(index)
         if result is not None and result.is_borrowed:

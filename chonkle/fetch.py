@@ -34,21 +34,16 @@ _DECODED_MAX = 5
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The bytes of a source.
-
-    Attributes:
-        data: the bytes.
-        origins: the source with a pin that always leads to these bytes; for an index then also with
-            the pin of the index.
-        fetched: everything that was fetched and may be kept, each with its digest.
-        is_kept: whether all of it came from kept copies.
-        links: the index and the manifest that lead to an artifact, outermost first.
-    """
+    """The bytes of a source."""
 
     data: bytes
+    # The source with a pin that always leads to these bytes; for an index then also with the pin of
+    # the index.
     origins: tuple[str, ...]
+    # Everything that was fetched and may be kept, each with its digest.
     fetched: tuple[tuple[Digest, bytes], ...]
-    is_kept: bool
+    is_kept: bool  # whether all of it came from kept copies
+    # The index and the manifest that lead to an artifact, outermost first.
     links: tuple[bytes, ...] = ()
 
     @property
@@ -70,19 +65,12 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A parsed source URI.
+    """A parsed source URI."""
 
-    Attributes:
-        uri: as written, without a `#blake3=` pin.
-        scheme: `file`, `https`, `oci` or `oci-layout`.
-        pin: the BLAKE3 digest that the bytes must have; None where the URI has none.
-        is_pinned: whether the URI has a pin of either form.
-    """
-
-    uri: str
-    scheme: str
-    pin: Digest | None
-    is_pinned: bool
+    uri: str  # as written, without a `#blake3=` pin
+    scheme: str  # `file`, `https`, `oci` or `oci-layout`
+    pin: Digest | None  # the BLAKE3 digest that the bytes must have; None where the URI has none
+    is_pinned: bool  # whether the URI has a pin of either form
 
     @classmethod
     def parse(cls, text: str) -> "Source":

@@ -17,21 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """A codec that was pulled.
+    """A codec that was pulled."""
 
-    Attributes:
-        codec: the codec in the store.
-        source: its pinned source.
-        manifest: digest of its manifest; empty where it is no artifact.
-        was_there: whether the same bytes were installed already.
-        allowed: why the policy allows it; None without a policy.
-    """
-
-    codec: WasmCodec
-    source: str
-    manifest: str
-    was_there: bool
-    allowed: "Allowed | None" = None
+    codec: WasmCodec  # the codec in the store
+    source: str  # its pinned source
+    manifest: str  # digest of its manifest; empty where it is no artifact
+    was_there: bool  # whether the same bytes were installed already
+    allowed: "Allowed | None" = None  # why the policy allows it; None without a policy
 
 
 def install(

@@ -29,22 +29,13 @@ class CompileLimits:
     memory_bytes: int = 3 << 30
 
     def __post_init__(self) -> None:
-        """Refuse limits that limit nothing or cannot be kept.
-
-        Raises:
-            LimitError: naming the limit.
-        """
+        """Refuse limits that limit nothing or cannot be kept, with a LimitError."""
         check_seconds("timeout_s", self.timeout_s)
         check_bytes("memory_bytes", self.memory_bytes)
 
 
 def check_bytes(name: str, value: int, *, largest: int = _BYTES_MAX) -> None:
     """Require a limit on a number of bytes.
-
-    Args:
-        name: the limit, for the message.
-        value: what it was set to.
-        largest: what it may be set to.
 
     Raises:
         LimitError: when it is no such number.
@@ -55,10 +46,6 @@ def check_bytes(name: str, value: int, *, largest: int = _BYTES_MAX) -> None:
 
 def check_seconds(name: str, value: object) -> None:
     """Require a limit on a number of seconds.
-
-    Args:
-        name: the limit, for the message.
-        value: what it was set to.
 
     Raises:
         LimitError: when it is no such number.

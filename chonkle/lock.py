@@ -42,40 +42,24 @@ _DIGITS_SHOWN = 12
 
 @dataclass(frozen=True, slots=True, order=True)
 class LockKey:
-    """What a step asks for.
-
-    Attributes:
-        codec_id: the codec.
-        backends: the only backends that may run it; empty for all.
-        requested: the source that the step's pipeline names for it; empty for none.
-    """
+    """What a step asks for."""
 
     codec_id: str
-    backends: tuple[str, ...] = ()
-    requested: str = ""
+    backends: tuple[str, ...] = ()  # the only backends that may run it; empty for all
+    requested: str = ""  # the source that the step's pipeline names for it; empty for none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locked:
-    """What a step gets.
-
-    Attributes:
-        key: what it asks for.
-        backend: `native`, `core`, `component`, or `pipeline`.
-        implementation: of a codec; empty for a pipeline.
-        version: of the implementation; of numcodecs for a native codec.
-        digest: BLAKE3 digest of the file; None for a native codec.
-        source: the pinned source of the file; empty where it is not known.
-        signed_by: the key that signed it, `ecdsa-p256 sha256:<hex>`; empty where no policy
-            required one.
-    """
+    """What a step gets."""
 
     key: LockKey
-    backend: str
-    implementation: str = ""
-    version: str = ""
-    digest: Digest | None = None
-    source: str = ""
+    backend: str  # `native`, `core`, `component`, or `pipeline`
+    implementation: str = ""  # of a codec; empty for a pipeline
+    version: str = ""  # of the implementation; of numcodecs for a native codec
+    digest: Digest | None = None  # BLAKE3 digest of the file; None for a native codec
+    source: str = ""  # the pinned source of the file; empty where it is not known
+    # The key that signed it, `ecdsa-p256 sha256:<hex>`; empty where no policy required one.
     signed_by: str = ""
 
     @property
@@ -186,21 +170,13 @@ class Locked:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """What the steps of a pipeline get.
+    """What the steps of a pipeline get."""
 
-    Attributes:
-        codecs: the entries, in any order.
-    """
-
-    codecs: tuple[Locked, ...] = ()
+    codecs: tuple[Locked, ...] = ()  # the entries, in any order
     _by_key: Mapping[LockKey, Locked] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Index the entries.
-
-        Raises:
-            LockError: when two of them have one key.
-        """
+        """Index the entries; two with one key are a LockError."""
         by_key = {each.key: each for each in self.codecs}
         if len(by_key) != len(self.codecs):
             raise LockError("two entries with one key")
@@ -225,10 +201,6 @@ class Lock:
     @classmethod
     def parse(cls, text: bytes, *, what: str) -> "Lock":
         """Read the file.
-
-        Args:
-            text: its bytes.
-            what: its name, for messages.
 
         Raises:
             LockError: when it is malformed, or of another version.

@@ -165,15 +165,12 @@ def prepare(
 def define(
     pipeline: Pipeline, resolver: Resolver | None = None, runtime: Runtime | None = None
 ) -> tuple[ResolvedPipeline, dict[str, Resolution]]:
-    """Resolve every step of a pipeline and check its wiring, opening nothing.
+    """Resolve each step, by its path, and check the wiring of a pipeline, opening nothing.
 
     Args:
         pipeline: a parsed pipeline.
         resolver: how codecs are picked; the defaults when left out.
         runtime: holds the configuration; the process's own when left out.
-
-    Returns:
-        The checked pipeline, and what was picked for each step by its path.
 
     Raises:
         PipelineError: with every problem together.
@@ -255,15 +252,10 @@ def _with_lock(resolver: Resolver, lock: Lock) -> Resolver:
 
 @dataclass(frozen=True, slots=True)
 class _Defined:
-    """A pipeline that was resolved and checked.
+    """A pipeline that was resolved and checked."""
 
-    Attributes:
-        resolved: the pipeline with what each of its steps is.
-        found: what was picked for each of its steps.
-    """
-
-    resolved: ResolvedPipeline
-    found: Mapping[str, "Resolution | _Defined"]
+    resolved: ResolvedPipeline  # the pipeline with what each of its steps is
+    found: Mapping[str, "Resolution | _Defined"]  # what was picked for each of its steps
 
     def resolutions(self, path: str = "") -> Iterator[tuple[str, Resolution]]:
         """Give what was picked for each codec call, by the path of its step.
@@ -281,9 +273,6 @@ class _Defined:
 
 class _Definer:
     """Resolves the codecs of a pipeline and of the pipelines among its steps, each of them once.
-
-    Args of the constructor:
-        resolver: how codecs are picked.
 
     Attributes:
         picked: what was picked for each question that a step asked.

@@ -61,11 +61,7 @@ _REASONS_MAX = 12
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A pattern of names.
-
-    Attributes:
-        text: as written.
-    """
+    """A pattern of names."""
 
     text: str
 
@@ -89,31 +85,18 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule; the module says what its fields mean.
+    """One rule; the module says what its fields mean. A condition of None always holds."""
 
-    Attributes:
-        number: its place in the policy, from 1.
-        codecs: None for all.
-        repositories: None for all.
-        digests: None for all.
-        start: the first moment of its validity; None for no limit.
-        end: the first moment after its validity; None for no limit.
-        signed_by: names of keys; empty for the other two kinds.
-        identities: None where the signer need not name one.
-        unsigned: whether no attestation is needed.
-        deny: the reason of the refusal; empty for the other two kinds.
-    """
-
-    number: int
+    number: int  # its place in the policy, from 1
     codecs: tuple[Pattern, ...] | None = None
     repositories: tuple[Pattern, ...] | None = None
     digests: frozenset[Digest] | None = None
-    start: datetime | None = None
-    end: datetime | None = None
-    signed_by: tuple[str, ...] = ()
-    identities: tuple[Pattern, ...] | None = None
-    unsigned: bool = False
-    deny: str = ""
+    start: datetime | None = None  # the first moment of its validity; None for no limit
+    end: datetime | None = None  # the first moment after its validity; None for no limit
+    signed_by: tuple[str, ...] = ()  # names of keys; empty for the other two kinds
+    identities: tuple[Pattern, ...] | None = None  # None where the signer need not name one
+    unsigned: bool = False  # whether no attestation is needed
+    deny: str = ""  # the reason of the refusal; empty for the other two kinds
 
     def __str__(self) -> str:
         """Write how a message names the rule."""
@@ -130,38 +113,24 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A codec, to be judged by a policy.
-
-    Attributes:
-        codec_id: its codec id.
-        origin: where it is from, in one word.
-        name: where it is from, for messages.
-        data: its bytes; empty for a native codec.
-        evidence: its attestations.
-        pins: digests that its sources name; they are unverified, and count for `deny` only.
-    """
+    """A codec, to be judged by a policy."""
 
     codec_id: str
-    origin: Origin
-    name: str
-    data: bytes = b""
+    origin: Origin  # where it is from, in one word
+    name: str  # where it is from, for messages
+    data: bytes = b""  # its bytes; empty for a native codec
     evidence: tuple[Evidence, ...] = ()
+    # Digests that its sources name; they are unverified, and count for `deny` only.
     pins: frozenset[Digest] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """Why a policy allows a codec.
-
-    Attributes:
-        reason: in words.
-        signed: the attestation that was required; None where none was.
-        key: the algorithm and digest of the key that made it; empty where none was required.
-    """
+    """Why a policy allows a codec."""
 
     reason: str
-    signed: Verified | None = None
-    key: str = ""
+    signed: Verified | None = None  # the attestation that was required; None where none was
+    key: str = ""  # the algorithm and digest of the key that made it; empty where none was required
 
 
 def _now() -> datetime:
@@ -170,31 +139,18 @@ def _now() -> datetime:
 
 @dataclass(frozen=True)
 class Policy:
-    """A parsed policy.
+    """A parsed policy."""
 
-    Attributes:
-        name: its file, for messages.
-        default: the decision where no rule applies.
-        trusted: origins that need no attestation.
-        keys: public keys by name.
-        rules: in the order of the file.
-        now: the clock.
-    """
-
-    name: str
-    default: Literal["allow", "deny"]
-    trusted: tuple[str, ...]
+    name: str  # its file, for messages
+    default: Literal["allow", "deny"]  # the decision where no rule applies
+    trusted: tuple[str, ...]  # origins that need no attestation
     keys: Mapping[str, "PublicKey"]
-    rules: tuple[Rule, ...]
+    rules: tuple[Rule, ...]  # in the order of the file
     now: Callable[[], datetime] = _now
 
     @classmethod
     def read(cls, path: Path, *, now: Callable[[], datetime] = _now) -> "Policy":
         """Read the file of a policy, and the keys that it names.
-
-        Args:
-            path: the file.
-            now: the clock.
 
         Raises:
             PolicyError: when it cannot be read, or has an unknown or malformed field.
@@ -214,9 +170,6 @@ class Policy:
 
     def require(self, candidate: Candidate) -> Allowed:
         """Require that a codec may be used.
-
-        Args:
-            candidate: the codec.
 
         Raises:
             PolicyError: when it may not be used, with the reason.
@@ -314,7 +267,6 @@ class _Judged:
         return self._verified | self.candidate.pins | frozenset(map(Digest.sha256, links))
 
     def is_under(self, rule: Rule) -> bool:
-        """Tell whether a rule applies."""
         places = [each.repository for each in self.candidate.evidence]
         # An unverified digest can refuse a codec, and never allow one.
         digests = self._claimed if rule.deny else self._verified
@@ -338,8 +290,6 @@ def _moment(moment: datetime) -> str:
 
 
 class _Reader:
-    """Reads the parsed TOML of a policy, and refuses unknown fields."""
-
     def __init__(self, path: Path) -> None:
         self._path = path
 

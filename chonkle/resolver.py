@@ -40,8 +40,8 @@ from chonkle.errors import (
     PipelineError,
     PolicyError,
     ResolveError,
-    printable,
     suggest,
+    warn,
 )
 from chonkle.fetch import Source
 from chonkle.formats.json_text import parse_json
@@ -69,25 +69,15 @@ DEFAULT_PREFERENCE: tuple[Backend, ...] = ("native", "core", "component")
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """The implementation that was picked for a codec id.
-
-    Attributes:
-        backend: what runs it.
-        signature: its ports.
-        reason: why this one, in words.
-        wasm: the file, for wasm backends.
-        passed_over: labels of the candidates that were not picked, best first.
-        source: the pinned source that the file came from, as far as that is known.
-        allowed: why the policy allows it; None where none is set.
-    """
+    """The implementation that was picked for a codec id."""
 
     backend: Backend
     signature: Signature
-    reason: str
-    wasm: WasmCodec | None = None
-    passed_over: tuple[str, ...] = ()
-    source: str = ""
-    allowed: "Allowed | None" = None
+    reason: str  # why this one, in words
+    wasm: WasmCodec | None = None  # the file, for wasm backends
+    passed_over: tuple[str, ...] = ()  # labels of the candidates that were not picked, best first
+    source: str = ""  # the pinned source that the file came from, as far as that is known
+    allowed: "Allowed | None" = None  # why the policy allows it; None where none is set
 
     @property
     def label(self) -> str:
@@ -97,21 +87,13 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class PipelineResolution:
-    """A pipeline that was picked for a codec id.
-
-    Attributes:
-        pipeline: the pipeline.
-        reason: why, in words.
-        digest: BLAKE3 digest of its file.
-        source: the pinned source that the file came from.
-        allowed: why the policy allows it; None where none is set.
-    """
+    """A pipeline that was picked for a codec id."""
 
     pipeline: Pipeline
-    reason: str
-    digest: Digest
-    source: str
-    allowed: "Allowed | None" = None
+    reason: str  # why, in words
+    digest: Digest  # BLAKE3 digest of its file
+    source: str  # the pinned source that the file came from
+    allowed: "Allowed | None" = None  # why the policy allows it; None where none is set
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,13 +128,11 @@ class Resolver:
     lock: Lock | None = None
     is_locking: bool = False
     policy: "Policy | None" = None
+    # The ids to suggest, listed once: a pipeline may ask for many unknown codecs.
+    _suggested: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse a preference that names no backend.
-
-        Raises:
-            ResolveError: naming it.
-        """
+        """Refuse a preference that names no backend, with a ResolveError."""
         for backend in self.preference:
             if backend not in BACKENDS:
                 raise ResolveError(
@@ -250,10 +230,6 @@ class Resolver:
     def candidates(self, codec_id: str, *, backends: Sequence[str] = BACKENDS) -> list[Resolution]:
         """Give what is installed, shipped and native for a codec, best first.
 
-        Args:
-            codec_id: a validated codec id.
-            backends: the only backends to look at.
-
         Raises:
             StoreError: when the codec store is not a directory, or cannot be read.
         """
@@ -263,10 +239,6 @@ class Resolver:
         self, codec_id: str, *, backends: Sequence[str] = BACKENDS
     ) -> tuple[list[Resolution], list[BadFile]]:
         """Give the candidates for a codec, best first, and the files that cannot be any.
-
-        Args:
-            codec_id: a validated codec id.
-            backends: the only backends to look at.
 
         Raises:
             StoreError: when the codec store is not a directory, or cannot be read.
@@ -298,11 +270,7 @@ class Resolver:
         return [*self.preference, *(b for b in DEFAULT_PREFERENCE if b not in self.preference)]
 
     def kinds(self, allowed: Sequence[str] = BACKENDS) -> list[Kind]:
-        """Give what a wasm file may be, best first.
-
-        Args:
-            allowed: the only backends that may run it.
-        """
+        """Give what a wasm file may be, best first."""
         order = self._order()
         return [kind for kind in sorted(get_args(Kind), key=order.index) if kind in allowed]
 
@@ -310,7 +278,6 @@ class Resolver:
         return None if self.codec_store is None else CodecStore(Path(self.codec_store))
 
     def _locked(self, locked: Locked) -> Resolution | PipelineResolution:
-        """Give exactly what the lock says."""
         codec_id = locked.key.codec_id
         if self.preference and locked.backend not in (*self.preference, "pipeline"):
             raise LockError(
@@ -344,23 +311,12 @@ class Resolver:
         codec_id, source = locked.key.codec_id, locked.source
         what = f"codec `{codec_id}`, locked as `{digest}`"
         if not (source and self.force_download):
-            candidates, bad_files = self.survey(codec_id)
-            for each in candidates:
-                if each.wasm is not None and each.wasm.digest == digest:
-                    self._require_layer(locked, each.wasm.wasm)
-                    return replace(each, reason=f"locked, {each.reason}", source=source)
-            for bad in bad_files:
-                if isinstance(bad.failure, PolicyError) and bad.is_named(locked.implementation):
-                    raise bad.failure
-            store = self._store()
-            kept = None if store is None else store.kept.find(digest, size_max=SIZE_MAX_BYTES)
-            admission = self._admission()
-            if kept is not None and (
-                admission is None or not source or admission.is_from(source, kept)
-            ):
-                self._require_layer(locked, kept)
-                found = self._identified(codec_id, kept, f"locked {digest}, kept", source)
-                return self._admitted(codec_id, found, "source", source, kept)
+            places = [self._locked_copy, self._locked_candidate]
+            # The copy is found without a look at the stores; but a policy may trust only these.
+            for find in places if self.policy is None else reversed(places):
+                found = find(locked, digest)
+                if found is not None:
+                    return found
         if not source:
             raise LockError(
                 f"{what}: not found, and where it came from is not known",
@@ -377,6 +333,30 @@ class Resolver:
                 got=f"`{_digest(found)}`",
             )
         return found
+
+    def _locked_candidate(self, locked: Locked, digest: Digest) -> Resolution | None:
+        candidates, bad_files = self.survey(locked.key.codec_id)
+        for each in candidates:
+            if each.wasm is not None and each.wasm.digest == digest:
+                self._require_layer(locked, each.wasm.wasm)
+                return replace(each, reason=f"locked, {each.reason}", source=locked.source)
+        for bad in bad_files:
+            if isinstance(bad.failure, PolicyError) and bad.is_named(locked.implementation):
+                raise bad.failure
+        return None
+
+    def _locked_copy(
+        self, locked: Locked, digest: Digest
+    ) -> Resolution | PipelineResolution | None:
+        codec_id, source = locked.key.codec_id, locked.source
+        store = self._store()
+        data = None if store is None else store.kept.find(digest, size_max=SIZE_MAX_BYTES)
+        admission = self._admission()
+        if data is None or (admission and source and not admission.is_from(source, data)):
+            return None
+        self._require_layer(locked, data)
+        found = self._identified(codec_id, data, f"locked {digest}, kept", source)
+        return self._admitted(codec_id, found, "source", source, data)
 
     def _require_layer(self, locked: Locked, data: bytes) -> None:
         """Require that bytes are the codec in the artifact that the lock's source pins.
@@ -512,7 +492,6 @@ class Resolver:
         *,
         links: tuple[bytes, ...] = (),
     ) -> Resolution | PipelineResolution:
-        """Require that the policy, if there is one, allows what was found."""
         admission = self._admission()
         if admission is None:
             return found
@@ -571,8 +550,10 @@ class Resolver:
         native = refusal(codec_id)
         if native is not None and (codec_id in REFUSED or native_signature(codec_id) is not None):
             return native
+        if not self._suggested:
+            self._suggested.extend(self.codec_ids())
         # A similar name may be that of another codec, so how to get this one is always said.
-        similar = suggest(codec_id, self.codec_ids())
+        similar = suggest(codec_id, self._suggested)
         return ResolveError(
             f"no implementation of codec `{codec_id}`",
             hint=f"{similar}{' ' if similar else ''}`chonkle codecs` lists the available codecs; "
@@ -581,13 +562,7 @@ class Resolver:
 
 
 def answer_of(key: LockKey, found: Resolution | PipelineResolution, *, source: str) -> Locked:
-    """Write down for a lock what was picked.
-
-    Args:
-        key: what was asked for.
-        found: what was picked.
-        source: its pinned source, as far as it is known.
-    """
+    """Write down for a lock what was picked."""
     signed_by = "" if found.allowed is None else found.allowed.key
     if isinstance(found, PipelineResolution):
         return Locked(
@@ -621,13 +596,7 @@ def _digest(found: Resolution | PipelineResolution) -> Digest | None:
 
 def _warn_of(bad_files: Iterable[BadFile]) -> None:
     for bad in bad_files:
-        _warn(f"codec file not used: {bad.failure}")
-
-
-def _warn(message: str) -> None:
-    import logging  # noqa: PLC0415 - as slow as a call of a codec, and hardly ever needed
-
-    logging.getLogger("chonkle.resolver").warning(printable(message))
+        warn("chonkle.resolver", f"codec file not used: {bad.failure}")
 
 
 def _check_identity(codec_id: str, found: str, reason: str) -> None:

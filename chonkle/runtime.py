@@ -165,10 +165,6 @@ class Runtime(Closing):
     def open(self, resolution: Resolution, limits: Limits) -> Codec:
         """Open the codec that was resolved, or give the one that is open.
 
-        Args:
-            resolution: what the resolver picked.
-            limits: what one call may take.
-
         Raises:
             WasmFormatError: when the wasm is not valid, or lacks the ABI.
             LimitExceeded: when compiling it takes more than it may.
@@ -209,13 +205,6 @@ class Runtime(Closing):
         """Put everything into the cache that a later run of a codec loads.
 
         Nothing stays open.
-
-        Args:
-            resolution: what the resolver picked.
-            limits: what one call may take.
-
-        Returns:
-            What the cache did.
 
         Raises:
             WasmFormatError: when the wasm is not valid, or lacks the ABI.

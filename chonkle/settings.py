@@ -224,10 +224,6 @@ def _seal(variables: Mapping[str, str]) -> Authenticator:
 def parse_size(text: str, *, what: str) -> int:
     """Read a number of bytes, which may end in K, M, G or T for powers of 1024.
 
-    Args:
-        text: the number.
-        what: where it stood, for the message.
-
     Raises:
         ChonkleError: when it is none.
     """
@@ -280,9 +276,6 @@ def _cache_home(variables: Mapping[str, str]) -> Path:
 
 def data_home(variables: Mapping[str, str]) -> Path:
     """Give the directory of a user's data.
-
-    Args:
-        variables: the environment.
 
     Raises:
         ChonkleError: when the user has no home.

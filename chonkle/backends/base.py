@@ -81,11 +81,7 @@ class Limits:
     timeout_s: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse limits that are out of range.
-
-        Raises:
-            LimitError: naming the limit.
-        """
+        """Refuse limits that are out of range, with a LimitError."""
         check_bytes("memory_bytes", self.memory_bytes, largest=_MEMORY_BYTES_MAX)
         check_bytes("output_bytes", self.output_bytes)
         if self.timeout_s is not None:
@@ -93,9 +89,6 @@ class Limits:
 
     def check_input(self, size: int) -> None:
         """Require that the input of a call can fit into the memory of a guest.
-
-        Args:
-            size: how many bytes it is.
 
         Raises:
             LimitExceeded: when it cannot.
@@ -160,9 +153,6 @@ class Codec(Closing, ABC):
         Args:
             direction: `encode` or `decode`.
             port_map: data of each input port; scalars as JSON text.
-
-        Returns:
-            The data of each output port.
 
         Raises:
             CodecError: the codec refused the input.

@@ -20,11 +20,11 @@ from blake3 import blake3
 from chonkle.cache.compilers import Compiler
 from chonkle.cache.compiling import compile_codec
 from chonkle.cache.directory import FORMAT_VERSION, NO_LOCKS, CacheDirectory
-from chonkle.cache.layers import CacheLayers, warn
+from chonkle.cache.layers import LOGGER, CacheLayers
 from chonkle.cache.record import Artifact, EntryMetadata, InvalidEntry, Record
 from chonkle.digest import Digest
 from chonkle.engine import Engine, innermost_cause, target, wasmtime_version
-from chonkle.errors import CacheError, os_error_text
+from chonkle.errors import CacheError, os_error_text, warn
 from chonkle.limits import CompileLimits
 
 # Compiling takes milliseconds for a small codec and seconds for a large one, on a machine that may
@@ -41,56 +41,36 @@ _NOT_KEPT = "codecs are compiled in memory and not kept"
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """A binary to run.
-
-    Attributes:
-        wasm: its bytes.
-        digest: their BLAKE3 digest.
-        codec_id: what the codec does, for the record.
-        label: its implementation and version, for messages and the record.
-    """
+    """A binary to run."""
 
     wasm: bytes
-    digest: Digest
-    codec_id: str
-    label: str
+    digest: Digest  # BLAKE3 digest of `wasm`
+    codec_id: str  # what the codec does, for the record
+    label: str  # its implementation and version, for messages and the record
 
 
 @dataclass(slots=True)
 class CacheCounts:
-    """What a cache did since it was opened.
+    """What a cache did since it was opened."""
 
-    Attributes:
-        loaded: entries that were loaded.
-        compiled: binaries that were compiled.
-        kept: those of them that were written to the cache.
-        rejected: entries that failed a check.
-    """
-
-    loaded: int = 0
-    compiled: int = 0
-    kept: int = 0
-    rejected: int = 0
+    loaded: int = 0  # entries that were loaded
+    compiled: int = 0  # binaries that were compiled
+    kept: int = 0  # compiled ones that were written to the cache
+    rejected: int = 0  # entries that failed a check
 
 
 @dataclass(slots=True)
 class AotCache:
-    """Native code by wasm digest and engine.
-
-    Attributes:
-        engine: the engine that compiles and loads.
-        layers: the directories.
-        counts: what happened so far.
-        wait_s: how long to wait for another process that compiles the same, besides an allowance
-            for the size of the binary.
-        compile_limits: limits on compiling a codec that is not shipped with chonkle; None compiles
-            in this process, without limits.
-    """
+    """Native code by wasm digest and engine."""
 
     engine: Engine
     layers: CacheLayers
-    counts: CacheCounts = field(default_factory=CacheCounts)
+    counts: CacheCounts = field(default_factory=CacheCounts)  # what happened so far
+    # How long to wait for another process that compiles the same, besides an allowance for the size
+    # of the binary.
     wait_s: float = WAIT_S
+    # Limits on compiling a codec that is not shipped with chonkle; None compiles in this process,
+    # without limits.
     compile_limits: CompileLimits | None = None
 
     def key(self, kind: str, digest: Digest) -> str:
@@ -99,10 +79,6 @@ class AotCache:
 
     def get_or_compile[T](self, binary: Binary, compiler: Compiler[T]) -> T:
         """Load the native code of a binary, or compile it where the cache does not have it.
-
-        Args:
-            binary: the binary.
-            compiler: compiles and loads this kind of binary.
 
         Raises:
             WasmFormatError: when the binary is not valid.
@@ -260,7 +236,7 @@ class AotCache:
 
     def _reject(self, binary: Binary, problem: InvalidEntry) -> None:
         self.counts.rejected += 1
-        warn(f"AOT cache entry of codec {binary.label} not used: {problem}")
+        warn(LOGGER, f"AOT cache entry of codec {binary.label} not used: {problem}")
 
     def _load[T](
         self, binary: Binary, compiler: Compiler[T], directory: CacheDirectory, key: str

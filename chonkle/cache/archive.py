@@ -21,17 +21,11 @@ END = bytes(2 * tarfile.BLOCKSIZE)
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file in an archive.
+    """A file in an archive."""
 
-    Attributes:
-        name: its path in the archive.
-        offset: where its content begins.
-        size: the length of the content, in bytes.
-    """
-
-    name: str
-    offset: int
-    size: int
+    name: str  # its path in the archive
+    offset: int  # where its content begins
+    size: int  # the length of the content, in bytes
 
 
 def member_parts(name: str, content: bytes) -> tuple[bytes, bytes, bytes]:

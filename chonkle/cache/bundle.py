@@ -60,21 +60,14 @@ _LOCK_WAIT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """The entries to export.
+    """The entries to export."""
 
-    Attributes:
-        machine: what they were compiled for.
-        authenticator: how the records are authenticated.
-        entries: records in the order of their keys, with the paths of their artifacts.
-        stale: how many entries of other engines were left out.
-        invalid: how many invalid entries were left out.
-    """
-
-    machine: Machine
-    authenticator: Authenticator
+    machine: Machine  # what they were compiled for
+    authenticator: Authenticator  # how the records are authenticated
+    # Records in the order of their keys, with the paths of their artifacts.
     entries: Sequence[tuple[Record, Sequence[Path]]]
-    stale: int
-    invalid: int
+    stale: int  # how many entries of other engines were left out
+    invalid: int  # how many invalid entries were left out
 
     @property
     def size_bytes(self) -> int:
@@ -84,19 +77,12 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import did.
+    """What an import did."""
 
-    Attributes:
-        entries: how many entries were written.
-        size_bytes: the length of their artifacts together.
-        kept: how many were there already.
-        busy: how many were skipped because another process is writing them.
-    """
-
-    entries: int
-    size_bytes: int
-    kept: int
-    busy: int = 0
+    entries: int  # how many entries were written
+    size_bytes: int  # the length of their artifacts together
+    kept: int  # how many were there already
+    busy: int = 0  # how many were skipped because another process is writing them
 
 
 def select_entries(
@@ -190,8 +176,6 @@ def import_bundle(
 
 @dataclass(frozen=True, slots=True)
 class _Check:
-    """The checks of a bundle."""
-
     authenticator: Authenticator
     machine: Machine
     allow_unauthenticated: bool
@@ -334,7 +318,6 @@ def _is_gone(directory: CacheDirectory, key: str) -> bool:
 
 
 def _require_codecs(export: Export, codecs: Iterable[str]) -> None:
-    """Require an entry of each codec that is asked for."""
     every = [record.metadata for record, _ in export.entries if record.metadata.codec_id]
     names = {name for metadata in every for name in _names_of(metadata)}
     missing = [codec for codec in codecs if codec not in names]

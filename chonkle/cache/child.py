@@ -36,18 +36,11 @@ _OUT_OF_MEMORY = "os error 12)"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """How to compile a binary.
-
-    Attributes:
-        compiler: compiles this kind of binary.
-        engine: the configuration of the engine that will run it.
-        what: the codec, for messages.
-        limits: limits on compiling.
-    """
+    """How to compile a binary."""
 
     compiler: Compiler[Any]
-    engine: EngineConfig
-    what: str
+    engine: EngineConfig  # the configuration of the engine that will run it
+    what: str  # the codec, for messages
     limits: CompileLimits
 
     def reply(self, wasm: bytes) -> list[bytes]:
@@ -87,10 +80,6 @@ def write_message(stream: IO[bytes], parts: Sequence[bytes]) -> None:
 
 def read_message(stream: IO[bytes], *, size_max: int) -> list[bytes]:
     """Read a message.
-
-    Args:
-        stream: where it comes from.
-        size_max: maximum length of its parts together.
 
     Raises:
         MalformedMessageError: when it is malformed.
@@ -135,7 +124,6 @@ def _end_with_parent(request: int) -> None:
 
 
 def _limit(limits: CompileLimits) -> None:
-    """Set the resource limits of this process."""
     if sys.platform == "win32":
         return
     import resource  # noqa: PLC0415 - Windows has none

@@ -41,13 +41,6 @@ _OUT_OF_MEMORY = (b"memory allocation of", b"MemoryError", b"out of memory", b"C
 def compile_in_child(job: Job, wasm: bytes) -> list[bytes]:
     """Compile a binary in a child process, with the limits of the job.
 
-    Args:
-        job: how to compile it.
-        wasm: the binary.
-
-    Returns:
-        The artifacts.
-
     Raises:
         WasmFormatError: when the binary is not valid.
         LimitExceeded: when compiling exceeds the limits.
@@ -156,7 +149,6 @@ def _unstarted(what: str, reason: str) -> CacheError:
 
 
 def _broken(job: Job, code: int, output: bytes) -> CacheError:
-    """Make the error for a process that ended without a reply."""
     words = output.decode(errors="replace").strip().rpartition("\n")[2]
     return CacheError(
         f"{job.what}: the process that compiles it broke",

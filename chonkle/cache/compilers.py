@@ -93,15 +93,6 @@ def compile_artifacts(
 ) -> list[bytes]:
     """Compile a binary in this process.
 
-    Args:
-        compiler: compiles this kind of binary.
-        engine: the engine that will run it.
-        wasm: the binary.
-        what: the codec, for messages.
-
-    Returns:
-        The artifacts.
-
     Raises:
         WasmFormatError: when the binary is not valid.
     """

@@ -32,9 +32,6 @@ def compile_codec(
         engine: the engine that will run it.
         limits: limits on compiling; None compiles in this process, without limits.
 
-    Returns:
-        The artifacts.
-
     Raises:
         WasmFormatError: when the binary is not valid.
         LimitExceeded: when compiling exceeds the limits.

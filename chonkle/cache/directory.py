@@ -73,17 +73,11 @@ _READ_BYTES = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The files of one key, and what they are.
-
-    Attributes:
-        files: the files.
-        record: the record; None where there is no valid one.
-        problem: why it is not valid; None also where there is no record at all.
-    """
+    """The files of one key, and what they are."""
 
     files: EntryFiles
-    record: Record | None
-    problem: str | None
+    record: Record | None  # None where there is no valid one
+    problem: str | None  # why it is not valid; None also where there is no record at all
 
     @property
     def key(self) -> str:
@@ -260,15 +254,7 @@ class CacheDirectory:
                 yield Entry(files, record, problem)
 
     def remove(self, key: str, *, files: EntryFiles | None = None) -> int:
-        """Remove an entry with all its files.
-
-        Args:
-            key: its key.
-            files: its files, where they were just listed.
-
-        Returns:
-            How many bytes that freed; 0 where another process is writing it.
-        """
+        """Remove an entry, unless it is being written, and give how many bytes that freed."""
         with ExitStack() as held:
             try:
                 held.enter_context(self.lock(key, timeout_s=0))
@@ -293,15 +279,7 @@ class CacheDirectory:
                     self._replace_untrusted(shard, is_right=stat.S_ISDIR)
 
     def remove_leftovers(self, files: EntryFiles, *, now: float) -> int:
-        """Remove what an interrupted writer left: temporary files, and artifacts without a record.
-
-        Args:
-            files: the files of the entry.
-            now: the time, in seconds since the epoch.
-
-        Returns:
-            How many bytes that freed.
-        """
+        """Remove an interrupted writer's files that no record commits; give the bytes freed."""
         if files.has_record and not files.unfinished:
             return 0
         try:

@@ -18,20 +18,14 @@ _SHARD = re.compile(r"[0-9a-f]{2}")
 
 @dataclass(frozen=True, slots=True)
 class EntryFiles:
-    """The files of one key, as they were when they were listed.
-
-    Attributes:
-        key: the key.
-        sizes: name -> bytes.
-        unfinished: name of each temporary file of a writer -> when it was last written, in seconds
-            since the epoch.
-        used_at: when the entry was last used, or else written, in seconds since the epoch.
-    """
+    """The files of one key, as they were when they were listed."""
 
     key: str
-    sizes: Mapping[str, int]
+    sizes: Mapping[str, int]  # name -> bytes
+    # Name of each temporary file of a writer -> when it was last written, in seconds since the
+    # epoch.
     unfinished: Mapping[str, float]
-    used_at: float
+    used_at: float  # when the entry was last used, or else written, in seconds since the epoch
 
     @classmethod
     def of(cls, key: str, files: Mapping[str, os.stat_result]) -> Self:

@@ -21,10 +21,6 @@ class IncomparableError(Exception):
 def check_entry(directory: CacheDirectory, entry: Entry) -> None:
     """Check every byte of an entry; one that is removed meanwhile is fine.
 
-    Args:
-        directory: where it is.
-        entry: the entry.
-
     Raises:
         InvalidEntry: when it is not what was written.
     """

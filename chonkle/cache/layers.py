@@ -11,9 +11,11 @@ from typing import Literal
 
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.record import Authenticator
-from chonkle.errors import os_error_text, printable
+from chonkle.errors import os_error_text, warn
 
 Mode = Literal["auto", "only", "off"]
+
+LOGGER = "chonkle.aot"
 # Some thousand codecs of a usual size.
 SIZE_MAX_BYTES = 2 << 30
 
@@ -69,7 +71,7 @@ class CacheLayers:
         """Log a problem of the user's own directory, unless one was logged before."""
         if not self._warned:
             self._warned = True
-            warn(message)
+            warn(LOGGER, message)
 
     def _open(self) -> list[CacheDirectory]:
         config = self.config
@@ -84,7 +86,7 @@ class CacheLayers:
             if reason is None:
                 opened.append(system)
             else:
-                warn(f"AOT cache of the system not used: {reason}")
+                warn(LOGGER, f"AOT cache of the system not used: {reason}")
         if config.root is not None:
             own = CacheDirectory(config.root, authenticator=config.authenticator)
             reason = _unusable(own, is_made=config.mode == "auto")
@@ -111,10 +113,3 @@ def _unusable(
     except OSError as failure:
         return os_error_text(failure)
     return None
-
-
-def warn(message: str) -> None:
-    """Log a warning."""
-    import logging  # noqa: PLC0415 - as slow as a call of a codec, and hardly ever needed
-
-    logging.getLogger("chonkle.aot").warning(printable(message))

@@ -50,11 +50,7 @@ class Authenticator:
     key: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Check the length of the key.
-
-        Raises:
-            CacheError: when it has another length.
-        """
+        """Refuse a key of another length, with a CacheError."""
         if self.key is not None and len(self.key) != _KEY_BYTES:
             raise CacheError(
                 "bad key of an authenticator",
@@ -118,17 +114,11 @@ class Authenticator:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One file of an entry.
+    """One file of an entry."""
 
-    Attributes:
-        name: its file name, which contains the first digits of its digest.
-        size: its length in bytes.
-        blake3: its BLAKE3 digest, as hexadecimal digits.
-    """
-
-    name: str
-    size: int
-    blake3: str
+    name: str  # its file name, which contains the first digits of its digest
+    size: int  # its length in bytes
+    blake3: str  # its BLAKE3 digest, as hexadecimal digits
 
     @classmethod
     def of(cls, key: str, data: bytes) -> "Artifact":
@@ -144,31 +134,18 @@ def artifact_name(key: str, digest: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class EntryMetadata:
-    """What a record says of its entry besides its files.
+    """What a record says of its entry besides its files."""
 
-    Attributes:
-        kind: what was compiled: `core`, `component` or `component-whole`.
-        codec_id: what the codec does.
-        label: its implementation and version.
-        wasm: digest of the binary.
-        wasm_size: its length in bytes.
-        engine: fingerprint of the engine that compiled it, as hexadecimal digits.
-        wasmtime: version of wasmtime.
-        target: operating system and processor.
-        created: when it was compiled, in seconds since the epoch.
-        compile_seconds: how long that took.
-    """
-
-    kind: str
+    kind: str  # what was compiled: `core`, `component` or `component-whole`
     codec_id: str
-    label: str
-    wasm: str
-    wasm_size: int
-    engine: str
+    label: str  # its implementation and version
+    wasm: str  # digest of the binary
+    wasm_size: int  # its length in bytes
+    engine: str  # fingerprint of the engine that compiled it, as hexadecimal digits
     wasmtime: str
-    target: str
-    created: int
-    compile_seconds: float
+    target: str  # operating system and processor
+    created: int  # when it was compiled, in seconds since the epoch
+    compile_seconds: float  # how long that took
 
 
 # Evaluated once: a record is parsed on every load.
@@ -178,16 +155,10 @@ _METADATA_NUMBERS = ("wasm_size", "created", "compile_seconds")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record that passed its checks.
-
-    Attributes:
-        key: the entry's key.
-        artifacts: its files, in the order in which they are loaded.
-        metadata: the rest.
-    """
+    """A record that passed its checks."""
 
     key: str
-    artifacts: tuple[Artifact, ...]
+    artifacts: tuple[Artifact, ...]  # its files, in the order in which they are loaded
     metadata: EntryMetadata
 
     @property

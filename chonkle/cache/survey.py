@@ -109,17 +109,11 @@ def write_error(directory: CacheDirectory, failure: OSError) -> CacheError:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What native code must be compiled for to be usable here.
-
-    Attributes:
-        wasmtime: the version of wasmtime.
-        target: operating system and processor.
-        engines: fingerprint of each engine that chonkle uses -> its name.
-    """
+    """What native code must be compiled for to be usable here."""
 
     wasmtime: str
-    target: str
-    engines: Mapping[str, EngineName]
+    target: str  # operating system and processor
+    engines: Mapping[str, EngineName]  # fingerprint of each engine that chonkle uses -> its name
 
     @classmethod
     def here(cls) -> Self:
@@ -130,22 +124,15 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class EntryStatus:
-    """An entry, and whether it is usable here.
+    """An entry, and whether it is usable here."""
 
-    Attributes:
-        directory: where it is.
-        entry: the entry.
-        engine: which of our engines compiled it; None for another one.
-        status: `usable`; `stale`, compiled by another engine; `invalid`, its record failed a check;
-            or `unfinished`, without a record: being written, or left by a dead writer.
-        reason: why it is not usable.
-    """
-
-    directory: CacheDirectory
+    directory: CacheDirectory  # where it is
     entry: Entry
-    engine: EngineName | None
+    engine: EngineName | None  # which of our engines compiled it; None for another one
+    # `usable`; `stale`, compiled by another engine; `invalid`, its record failed a check; or
+    # `unfinished`, without a record: being written, or left by a dead writer.
     status: Status
-    reason: str | None
+    reason: str | None  # why it is not usable
 
 
 def survey(directory: CacheDirectory, machine: Machine) -> list[EntryStatus]:
@@ -198,19 +185,12 @@ def _rank(each: EntryStatus) -> tuple[object, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The contents of a directory in numbers.
+    """The contents of a directory in numbers."""
 
-    Attributes:
-        entries: how many entries have a record.
-        stale: how many of them are stale.
-        invalid: how many of them are invalid.
-        size_bytes: the length of all files together.
-    """
-
-    entries: int
-    stale: int
-    invalid: int
-    size_bytes: int
+    entries: int  # how many entries have a record
+    stale: int  # of these, the stale ones
+    invalid: int  # of these, the invalid ones
+    size_bytes: int  # the length of all files together
 
     @classmethod
     def of(cls, found: Iterable[EntryStatus]) -> Self:

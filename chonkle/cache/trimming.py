@@ -17,32 +17,23 @@ STALE_GRACE_S = 30 * DAY_S
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What was removed.
-
-    Attributes:
-        entries: how many entries.
-        freed_bytes: the length of their files, and of those that dead writers left.
-        failures: why others could not be removed.
-    """
+    """What was removed."""
 
     entries: int
-    freed_bytes: int
-    failures: tuple[OSError, ...] = ()
+    freed_bytes: int  # the length of their files, and of those that dead writers left
+    failures: tuple[OSError, ...] = ()  # why others could not be removed
 
 
 def trim_if_due(
     directory: CacheDirectory, *, size_max_bytes: int, wasmtime: str, now: float
 ) -> Removed | None:
-    """Trim a directory, unless that was done within a day.
+    """Trim a directory; None where that was done within a day.
 
     Args:
         directory: the user's own.
         size_max_bytes: the maximum size of its entries together.
         wasmtime: the version that is in use.
         now: the time, in seconds since the epoch.
-
-    Returns:
-        What was removed; None where it was not due.
     """
     last = directory.last_trimmed()
     if last is not None and 0 <= now - last < DAY_S:
@@ -92,8 +83,6 @@ def prune(
 
 
 class _Remover:
-    """Removes entries, and collects the failures."""
-
     def __init__(self, directory: CacheDirectory) -> None:
         self._directory = directory
         self.entries = self.freed_bytes = 0
@@ -121,7 +110,6 @@ class _Remover:
 
 
 def _idle_s(files: EntryFiles, *, now: float) -> float:
-    """Give the time since an entry was used, in seconds."""
     idle_s = now - files.used_at
     # A date in the future comes from a wrong clock, and would keep the entry for years.
     return idle_s if idle_s > -DAY_S else float("inf")
@@ -137,15 +125,10 @@ def _is_for(wasmtime: str, directory: CacheDirectory, files: EntryFiles) -> bool
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """What clearing a directory did.
-
-    Attributes:
-        removed: what was removed.
-        busy: how many entries other processes are writing; these stay.
-    """
+    """What clearing a directory did."""
 
     removed: Removed
-    busy: int
+    busy: int  # how many entries other processes are writing; these stay
 
 
 def clear(directory: CacheDirectory) -> Cleared:

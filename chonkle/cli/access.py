@@ -20,7 +20,20 @@ if TYPE_CHECKING:
 # For a whole command, which may send hundreds of files.
 _TOTAL_S = 3600.0
 
-_SERVER_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+
+def together[F: Callable[..., Any]](*options: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Make one decorator of several options."""
+
+    def add(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+# What a command that reads sources needs to know of servers; `access_of` reads it.
+server_options = together(
     click.option(
         "--ca-file",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -28,20 +41,13 @@ _SERVER_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     ),
     click.option("--insecure", is_flag=True, help="Speak to the registry without TLS."),
 )
-_LOGIN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+_login_options = together(
     click.option("--username", metavar="NAME", help="Log in as NAME, and not as docker would."),
     click.option("--password-stdin", is_flag=True, help="Read NAME's password from stdin."),
 )
 
 # Gives how the registry of an artifact may be asked; None stands for a file.
 type AccessTo = Callable[["ArtifactReference | None"], RegistryAccess]
-
-
-def server_options[F: Callable[..., Any]](command: F) -> F:
-    """Add the options about servers to a command that reads sources; `access_of` reads them."""
-    for option in _SERVER_OPTIONS[::-1]:
-        command = option(command)
-    return command
 
 
 def access_of(options: Mapping[str, Any]) -> RegistryAccess:
@@ -88,7 +94,4 @@ def with_access(command: Callable[..., None]) -> Callable[..., None]:
 
         command(*args, access_to=access_to, **options)
 
-    decorated: Callable[..., None] = server_options(with_one)
-    for option in _LOGIN_OPTIONS[::-1]:
-        decorated = option(decorated)
-    return decorated
+    return _login_options(server_options(with_one))

@@ -62,9 +62,6 @@ def added_commands() -> dict[str, dict[str, str]]:
 def added_command(name: str) -> click.Command | None:
     """Load the command of another distribution.
 
-    Args:
-        name: the command's name.
-
     Returns:
         The command; one that fails and says why if it cannot be loaded, or if it is one of
         chonkle-toolchain that is not installed; None if it is unknown.
@@ -94,8 +91,6 @@ def _load(name: str, distribution: str, location: str) -> click.Command:
 
 
 def _failing(name: str, failure: ChonkleError) -> click.Command:
-    """Make a command that fails with any arguments."""
-
     def fail() -> None:
         raise failure
 

@@ -5,12 +5,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from chonkle.backends.base import BACKENDS
-from chonkle.cli.access import access_of, server_options
+from chonkle.cli.access import access_of, server_options, together
 from chonkle.cli.usage import WrongUsage, checked_limits
 from chonkle.dag.plan import ResolvedPipeline
 from chonkle.errors import ChonkleError, ResolveError, StoreError, suggest
@@ -19,7 +19,6 @@ from chonkle.resolver import Resolver
 from chonkle.settings import Given, parse_size, read_compile_limits
 
 if TYPE_CHECKING:
-    from chonkle.policy import Policy
     from chonkle.runtime import Runtime
 
 _AGE = re.compile(r"([0-9]{1,9})(min|h|d|w)")
@@ -100,17 +99,6 @@ def assignments[F: Callable[..., Any]](
         type=Parsed(_read_assignment, f"of the form {form}"),
         help=f"{text} Repeatable.",
     )
-
-
-def together[F: Callable[..., Any]](*options: Callable[[Any], Any]) -> Callable[[F], F]:
-    """Make one decorator of several options."""
-
-    def add(command: F) -> F:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
 
 
 class BackendList(click.ParamType[list[str]]):
@@ -279,13 +267,3 @@ def resolver_of(options: dict[str, Any]) -> Resolver:
         force_sources=to_mapping(options["force_sources"], "--source"),
         paths=to_mapping(options["paths"], "--codec-path"),
     )
-
-
-def read_policy(path: Path | None) -> "Policy | None":
-    """Read what `--policy` was given."""
-    if path is None:
-        return None
-    # Late: most runs have no policy.
-    from chonkle.policy import Policy  # noqa: PLC0415
-
-    return Policy.read(path)

@@ -1,16 +1,12 @@
 """`chonkle pull`: install a codec from a registry, an image layout or a file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from chonkle.cli.access import AccessTo, with_access
-from chonkle.cli.options import (
-    codec_store_option,
-    policy_option,
-    preference_option,
-    read_policy,
-)
+from chonkle.cli.options import codec_store_option, policy_option, preference_option
 from chonkle.cli.output import print_json, print_lines
 from chonkle.cli.signals import interruptible
 from chonkle.fetch import Source
@@ -57,7 +53,7 @@ def pull(
             access=access_to(parsed.reference),
             kinds=Resolver(preference=preference).kinds(),
             fetch_anew=settings.force_download,
-            policy=read_policy(policy) or settings.read_policy(),
+            policy=replace(settings, policy=policy or settings.policy).read_policy(),
         )
     if as_json:
         print_json(_document(found))

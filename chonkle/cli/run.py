@@ -118,16 +118,10 @@ def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's optio
 
 @dataclass(frozen=True, slots=True)
 class _Files:
-    """The inputs and outputs on the command line.
-
-    Attributes:
-        inputs: the file of each input.
-        scalars: the JSON text of each input that is a value.
-        outputs: the file of each output.
-    """
+    """The inputs and outputs on the command line."""
 
     inputs: Mapping[str, str]
-    scalars: Mapping[str, str]
+    scalars: Mapping[str, str]  # the JSON text of each input that is a value
     outputs: Mapping[str, str]
 
 

@@ -118,14 +118,7 @@ def is_standard_output(file: str) -> bool:
 
 
 def written_twice(files: Mapping[str, str]) -> tuple[str, str] | None:
-    """Find two outputs that go to one file, also under two names of it.
-
-    Args:
-        files: the path of each output, or `-`.
-
-    Returns:
-        The two outputs, or None.
-    """
+    """Find two outputs that go to one file, also under two names of it, if there are any."""
     names: dict[object, str] = {}
     for name, file in files.items():
         place = _place(file)

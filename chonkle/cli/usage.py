@@ -47,7 +47,6 @@ def translate(failure: click.ClickException) -> ChonkleError:
 
 
 def _names(failure: click.ClickException) -> Sequence[str]:
-    """Give the names that would have been right."""
     match failure:
         case click.NoSuchOption(ctx=click.Context() as context):
             parameters = context.command.get_params(context)

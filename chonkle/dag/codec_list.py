@@ -30,9 +30,6 @@ def is_codec_list(document: object) -> bool:
 def codec_list_pipeline(document: Mapping[str, object]) -> Pipeline:
     """Make a pipeline of a codec list, written in the encode direction.
 
-    Args:
-        document: the parsed JSON.
-
     Raises:
         PipelineError: with every problem.
     """

@@ -30,15 +30,10 @@ _CONSTANT_FIELDS = frozenset({"type", "value", "description"})
 
 
 class WiringRef(NamedTuple):
-    """The source of a value: `input.<port>`, `constant.<name>` or `<step>.<port>`.
+    """The source of a value: `input.<port>`, `constant.<name>` or `<step>.<port>`."""
 
-    Attributes:
-        scope: `input`, `constant` or the name of a step.
-        port: the name within it.
-    """
-
-    scope: str
-    port: str
+    scope: str  # `input`, `constant` or the name of a step
+    port: str  # the name within it
 
     def __str__(self) -> str:
         """Write the reference as in a pipeline."""
@@ -57,54 +52,33 @@ class WiringRef(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A constant value of the pipeline.
-
-    Attributes:
-        type: its port type.
-        value: the parsed JSON value; for `bytes`, base64.
-        data: its bytes in a port-map.
-    """
+    """A constant value of the pipeline."""
 
     type: PortType
-    value: object
-    data: bytes
+    value: object  # the parsed JSON value; for `bytes`, base64
+    data: bytes  # its bytes in a port-map
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One use of a codec.
-
-    Attributes:
-        codec_id: the codec.
-        inputs: the source of each input port's value.
-        backends: the only backends that may run it; any if empty.
-    """
+    """One use of a codec."""
 
     codec_id: str
-    inputs: Mapping[str, WiringRef]
-    backends: tuple[str, ...] = ()
+    inputs: Mapping[str, WiringRef]  # the source of each input port's value
+    backends: tuple[str, ...] = ()  # the only backends that may run it; any if empty
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """A pipeline as written.
+    """A pipeline as written."""
 
-    Attributes:
-        codec_id: the pipeline's id as a codec.
-        direction: the direction that its wiring is written in.
-        inputs: its inputs in that direction.
-        outputs: its outputs in that direction, and the source of each.
-        steps: the steps by name, each after those that it needs.
-        constants: the constants by name.
-        sources: URIs of codecs that may not be installed.
-    """
-
-    codec_id: str
-    direction: Direction
-    inputs: Mapping[str, Port]
-    outputs: Mapping[str, WiringRef]
-    steps: Mapping[str, Step]
+    codec_id: str  # the pipeline's id as a codec
+    direction: Direction  # the direction that its wiring is written in
+    inputs: Mapping[str, Port]  # its inputs in that direction
+    outputs: Mapping[str, WiringRef]  # its outputs in that direction, and the source of each
+    steps: Mapping[str, Step]  # the steps by name, each after those that it needs
     constants: Mapping[str, Constant] = field(default_factory=dict)
+    # URIs of codecs that may not be installed.
     sources: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod

@@ -27,17 +27,10 @@ _PARTS_MAX = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class ResolvedPipeline:
-    """A pipeline whose steps are all defined, so that it is a codec.
-
-    Attributes:
-        pipeline: the pipeline.
-        steps: the codec of each step: a signature, or a pipeline.
-        signature: the derived signature.
-        size: the size of its plan.
-    """
+    """A pipeline whose steps are all defined, so that it is a codec."""
 
     pipeline: Pipeline
-    steps: Mapping[str, "Definition"]
+    steps: Mapping[str, "Definition"]  # the codec of each step: a signature, or a pipeline
     signature: Signature
     size: "Size"
 
@@ -55,17 +48,11 @@ type Definition = Signature | ResolvedPipeline
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The size of a plan; a pipeline that is a step counts at each use.
+    """The size of a plan; a pipeline that is a step counts at each use."""
 
-    Attributes:
-        levels: the levels of pipelines within pipelines.
-        steps: the number of codec calls and uses of pipelines.
-        parts: the number of ports, constants and wiring references.
-    """
-
-    levels: int
-    steps: int
-    parts: int
+    levels: int  # the levels of pipelines within pipelines
+    steps: int  # the number of codec calls and uses of pipelines
+    parts: int  # the number of ports, constants and wiring references
 
     @classmethod
     def of(cls, pipeline: Pipeline, steps: Mapping[str, Definition]) -> "Size":
@@ -102,54 +89,33 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """One codec call.
+    """One codec call."""
 
-    Attributes:
-        path: the step's name after those of the pipelines around it: `outer/inner`.
-        input_ports: the slot of each input port; a port whose slot is empty is left out.
-        output_ports: the slot of each output port that is used.
-        frees_after: indices of the steps whose results no later step needs.
-        is_final_output: whether its results go to outputs only, and to no step.
-    """
-
-    path: str
+    path: str  # the step's name after those of the pipelines around it: `outer/inner`
+    # The slot of each input port; a port whose slot is empty is left out.
     input_ports: tuple[tuple[str, int], ...]
-    output_ports: tuple[tuple[str, int], ...]
-    frees_after: tuple[int, ...] = ()
-    is_final_output: bool = False
+    output_ports: tuple[tuple[str, int], ...]  # the slot of each output port that is used
+    frees_after: tuple[int, ...] = ()  # indices of the steps whose results no later step needs
+    is_final_output: bool = False  # whether its results go to outputs only, and to no step
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A pipeline in one direction, ready for the executor.
-
-    Attributes:
-        codec_id: the pipeline's id.
-        direction: the direction it runs in.
-        inputs: the slot and port of each input.
-        unused_inputs: inputs of the other direction only, which a run ignores.
-        steps: the calls, in order.
-        outputs: the slot of each output.
-        slots: the initial values: constants and defaults, otherwise None.
-        copies: slots of optional inputs, each with the slot of the default that it overrides.
-    """
+    """A pipeline in one direction, ready for the executor."""
 
     codec_id: str
     direction: Direction
-    inputs: Mapping[str, tuple[int, Port]]
-    unused_inputs: frozenset[str]
+    inputs: Mapping[str, tuple[int, Port]]  # the slot and port of each input
+    unused_inputs: frozenset[str]  # inputs of the other direction only, which a run ignores
     steps: tuple[PlannedStep, ...]
-    outputs: Mapping[str, int]
-    slots: tuple[bytes | None, ...]
+    outputs: Mapping[str, int]  # the slot of each output
+    slots: tuple[bytes | None, ...]  # the initial values: constants and defaults, otherwise None
+    # Slots of optional inputs, each with the slot of the default that it overrides.
     copies: tuple[tuple[int, int], ...] = ()
 
 
 def resolve_pipeline(pipeline: Pipeline, steps: Mapping[str, Definition]) -> ResolvedPipeline:
     """Check a pipeline's wiring against its steps and derive its signature.
-
-    Args:
-        pipeline: the pipeline.
-        steps: the codec of each step.
 
     Raises:
         PipelineError: with every problem of the wiring as written, or when the plan is too large.
@@ -317,23 +283,15 @@ def _derive_signature(pipeline: Pipeline, steps: Mapping[str, Definition]) -> Si
 
 @dataclass(frozen=True, slots=True)
 class _Oriented:
-    """A pipeline's links in one direction.
+    """A pipeline's links in one direction."""
 
-    Attributes:
-        inputs: the input ports of that direction.
-        links: the source of each input port of each step, steps in order.
-        outputs: the source of each output.
-        input_ports: the input ports of each step.
-        output_ports: the output ports of each step.
-        problems: why it cannot run in that direction.
-    """
-
-    inputs: dict[str, Port]
+    inputs: dict[str, Port]  # the input ports of that direction
+    # The source of each input port of each step, steps in order.
     links: dict[str, dict[str, WiringRef]]
-    outputs: dict[str, WiringRef]
-    input_ports: dict[str, dict[str, Port]]
-    output_ports: dict[str, dict[str, Port]]
-    problems: list[str]
+    outputs: dict[str, WiringRef]  # the source of each output
+    input_ports: dict[str, dict[str, Port]]  # the input ports of each step
+    output_ports: dict[str, dict[str, Port]]  # the output ports of each step
+    problems: list[str]  # why it cannot run in that direction
 
 
 def _orient(resolved: ResolvedPipeline, direction: Direction) -> _Oriented:
@@ -433,15 +391,12 @@ class _Emitter:
     def emit(
         self, resolved: ResolvedPipeline, bindings: Mapping[str, int], path: str
     ) -> dict[str, int]:
-        """Write one pipeline's calls.
+        """Write one pipeline's calls, and give the slots of its outputs.
 
         Args:
             resolved: the pipeline.
             bindings: the slots of its inputs; others have no value.
             path: the names of the steps around it, each followed by `/`.
-
-        Returns:
-            The slots of its outputs.
         """
         context = f"step `{path[:-1]}`: " if path else ""
         oriented = self.orient(resolved, context)
@@ -487,11 +442,7 @@ class _Emitter:
                 self.problems.append(f"{where}: required port `{name}` gets no value when {verb}")
 
     def planned(self, kept: set[int]) -> tuple[PlannedStep, ...]:
-        """Give the steps, each with the results to free after it: those that it reads last.
-
-        Args:
-            kept: the slots of outputs.
-        """
+        """Give the steps, each with the results to free after it: those that it reads last."""
         reader = {
             slot: index for index, (_, taken, _) in enumerate(self.steps) for slot in taken.values()
         }

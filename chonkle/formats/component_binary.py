@@ -184,19 +184,12 @@ class Types(Definition):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Canonical options, as indices into the core spaces.
-
-    Attributes:
-        memory: the core memory.
-        realloc: the core function that allocates.
-        post_return: the core function to call after the results were read.
-        other: the first option besides these and UTF-8, or empty.
-    """
+    """Canonical options, as indices into the core spaces."""
 
     memory: int | None = None
-    realloc: int | None = None
-    post_return: int | None = None
-    other: str = ""
+    realloc: int | None = None  # the core function that allocates
+    post_return: int | None = None  # the core function to call after the results were read
+    other: str = ""  # the first option besides these and UTF-8, or empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,9 +233,6 @@ class Export(Definition):
 
 def definitions(component: bytes) -> Iterator[Definition]:
     """Read the definitions of a component.
-
-    Args:
-        component: the whole binary.
 
     Raises:
         WasmFormatError: for malformed bytes, when they are reached.

@@ -24,9 +24,6 @@ def parse_json(text: bytes | str, *, what: str, error: Callable[..., ChonkleErro
         what: the document's name in messages.
         error: the exception class to raise.
 
-    Returns:
-        The parsed value.
-
     Raises:
         ChonkleError: of that class, when the text is not strict JSON.
     """

@@ -60,9 +60,6 @@ def port_header(count: int, name: str, size: int) -> bytes:
 def only_port_header(name: str) -> tuple[Struct, bytes]:
     """Describe the header of the port in an encoded port-map of one port.
 
-    Args:
-        name: the port's name.
-
     Returns:
         Its layout, which unpacks to bytes that are known and to the length of the data; and the
         bytes that are known.
@@ -72,13 +69,10 @@ def only_port_header(name: str) -> tuple[Struct, bytes]:
 
 
 def segments(port_map: Mapping[str, Buffer]) -> tuple[list[Buffer], int]:
-    """Give the segments of an encoded port-map in their order, without copying any data.
+    """Give the segments of an encoded port-map and their size in bytes, without copying data.
 
     Args:
         port_map: the data of each port, contiguous bytes, in the order to write.
-
-    Returns:
-        The segments, and their total size in bytes.
 
     Raises:
         LimitExceeded: when they are more than the address of a guest can count.

@@ -139,10 +139,6 @@ class Signature:
     def from_json(cls, document: object, *, what: str = "signature") -> "Signature":
         """Check a parsed JSON object and make a signature of it.
 
-        Args:
-            document: the parsed JSON.
-            what: its source, for messages.
-
         Raises:
             SignatureError: when a field is missing, malformed or not allowed.
         """
@@ -275,10 +271,6 @@ def parse_signature(text: bytes | str, *, what: str) -> Signature:
 
 def read_signature(wasm: bytes, *, what: str) -> Signature:
     """Read the signature embedded in a wasm binary; nothing is executed.
-
-    Args:
-        wasm: a core module or component.
-        what: the file, for messages.
 
     Raises:
         WasmFormatError: when the bytes are no wasm binary.

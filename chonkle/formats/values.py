@@ -76,9 +76,6 @@ def check_scalar(text: bytes, port_type: str, *, what: str) -> object:
         port_type: one of `PORT_TYPES` but `bytes`.
         what: the port, for messages.
 
-    Returns:
-        The parsed value.
-
     Raises:
         PipelineError: when the text is not JSON or has another type.
     """

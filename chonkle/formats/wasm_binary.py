@@ -62,38 +62,23 @@ _FUNC, _TABLE, _MEMORY, _GLOBAL, _TAG = range(5)
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One top-level section.
+    """One top-level section."""
 
-    Attributes:
-        id: the section id; 0 is custom.
-        start: offset of the section's id byte.
-        payload: offset of the payload; in a custom section, after its name.
-        end: offset after the section.
-        name: the name of a custom section, otherwise empty.
-    """
-
-    id: int
-    start: int
-    payload: int
-    end: int
-    name: str = ""
+    id: int  # the section id; 0 is custom
+    start: int  # offset of the section's id byte
+    payload: int  # offset of the payload; in a custom section, after its name
+    end: int  # offset after the section
+    name: str = ""  # the name of a custom section, otherwise empty
 
 
 @dataclass(frozen=True, slots=True)
 class External:
-    """An import or export.
+    """An import or export."""
 
-    Attributes:
-        name: `module.name` for a core import, otherwise the plain name.
-        kind: `func`, `memory`, `instance` and so on.
-        type: a core function's type, such as `(i32, i32) -> i64`; otherwise empty.
-        module: the first part of a core import's name; otherwise empty.
-    """
-
-    name: str
-    kind: str
-    type: str = ""
-    module: str = ""
+    name: str  # `module.name` for a core import, otherwise the plain name
+    kind: str  # `func`, `memory`, `instance` and so on
+    type: str = ""  # a core function's type, such as `(i32, i32) -> i64`; otherwise empty
+    module: str = ""  # the first part of a core import's name; otherwise empty
 
     @property
     def field(self) -> str:
@@ -257,10 +242,6 @@ def without_custom_sections(data: bytes, *, depth: int = 0) -> bytes:
     They hold names of functions, which wasmtime demangles and prints for each trap: a name of some
     hundred bytes can become gigabytes of text.
 
-    Args:
-        data: a core module or a component.
-        depth: the number of components around it.
-
     Raises:
         WasmFormatError: at the first malformed section, or for components nested too deep.
     """
@@ -289,19 +270,12 @@ def write_u32(value: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """The interface of a binary.
+    """The interface of a binary."""
 
-    Attributes:
-        imports: all imports, in file order.
-        exports: all exports, in file order.
-        memories: the number of memories that a core module defines.
-        exported_memories: a name for each of these that it exports.
-    """
-
-    imports: tuple[External, ...]
-    exports: tuple[External, ...]
-    memories: int = 0
-    exported_memories: tuple[str, ...] = ()
+    imports: tuple[External, ...]  # all imports, in file order
+    exports: tuple[External, ...]  # all exports, in file order
+    memories: int = 0  # the number of memories that a core module defines
+    exported_memories: tuple[str, ...] = ()  # a name for each of these that it exports
 
 
 def read_core_interface(data: bytes) -> Interface:

@@ -39,11 +39,7 @@ class RegistryAccess:
     bounds: "Bounds | None" = None
 
     def __post_init__(self) -> None:
-        """Refuse credentials that are incomplete, or not for one registry.
-
-        Raises:
-            FetchError: naming what is missing.
-        """
+        """Refuse credentials that are incomplete, or not for one registry, with a FetchError."""
         if self.registry:
             # Late: most runs name no registry.
             from chonkle.oci.address import Host  # noqa: PLC0415

@@ -36,15 +36,10 @@ _HUB_NAMES = ("docker.io", "index.docker.io")
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A host with its port: another port is another host.
+    """A host with its port: another port is another host."""
 
-    Attributes:
-        name: ASCII, in lower case; an IPv6 address without brackets.
-        port: None for the usual one of the scheme.
-    """
-
-    name: str
-    port: int | None = None
+    name: str  # ASCII, in lower case; an IPv6 address without brackets
+    port: int | None = None  # None for the usual one of the scheme
 
     @classmethod
     def parse(cls, text: str) -> "Host":
@@ -86,17 +81,11 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An `http://` or `https://` URL.
-
-    Attributes:
-        scheme: `http` or `https`.
-        host: where the request goes.
-        target: path and query, quoted; it begins with a slash.
-    """
+    """An `http://` or `https://` URL."""
 
     scheme: Literal["http", "https"]
-    host: Host
-    target: str = "/"
+    host: Host  # where the request goes
+    target: str = "/"  # path and query, quoted; it begins with a slash
 
     @classmethod
     def parse(cls, text: str) -> "Address":

@@ -49,17 +49,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A config or a layer.
-
-    Attributes:
-        media_type: its type.
-        data: its bytes.
-        title: the name of a file for it; empty for none.
-    """
+    """A config or a layer."""
 
     media_type: str
     data: bytes
-    title: str = ""
+    title: str = ""  # the name of a file for it; empty for none
 
     @property
     def descriptor(self) -> Descriptor:
@@ -72,15 +66,10 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A manifest with its blobs.
-
-    Attributes:
-        manifest: its bytes.
-        blobs: its config and its layers.
-    """
+    """A manifest with its blobs."""
 
     manifest: bytes
-    blobs: tuple[Blob, ...]
+    blobs: tuple[Blob, ...]  # its config and its layers
 
     @property
     def descriptor(self) -> Descriptor:

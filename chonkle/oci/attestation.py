@@ -81,34 +81,21 @@ def _parse(text: bytes, *, what: str) -> object:
 
 @dataclass(frozen=True, slots=True)
 class Attestation:
-    """An attestation as it is stored, unverified.
-
-    Attributes:
-        layout: how it is stored.
-        document: the payload of the classic layout, or the bundle.
-        signature: over the payload; empty for a bundle, which has its own.
-    """
+    """An attestation as it is stored, unverified."""
 
     layout: Layout
-    document: bytes
-    signature: bytes = b""
+    document: bytes  # the payload of the classic layout, or the bundle
+    signature: bytes = b""  # over the payload; empty for a bundle, which has its own
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A verified attestation.
+    """A verified attestation."""
 
-    Attributes:
-        key: the name of the accepted key that made it.
-        subject: the digest that it attests.
-        layout: how it is stored.
-        identity: the repository that the signer names, `host/path`; empty for none.
-    """
-
-    key: str
-    subject: Digest
+    key: str  # the name of the accepted key that made it
+    subject: Digest  # the digest that it attests
     layout: Layout
-    identity: str = ""
+    identity: str = ""  # the repository that the signer names, `host/path`; empty for none
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +158,6 @@ def verify(
 
 def read_attestations(repository: Repository, subject: Digest) -> Found:
     """Read all attestations of an artifact, in both layouts.
-
-    Args:
-        repository: where the artifact is.
-        subject: digest of its manifest or index.
 
     Raises:
         FetchError: when the repository cannot be asked.
@@ -415,22 +398,15 @@ def _encoded_for_signing(payload: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """An in-toto statement.
+    """An in-toto statement."""
 
-    Attributes:
-        subjects: the digests that it is about, with their names, which may be empty.
-        document: the whole statement.
-    """
-
+    # The digests that it is about, with their names, which may be empty.
     subjects: Mapping[Digest, str]
     document: Mapping[str, object]
 
 
 def parse_statement(text: bytes) -> Statement:
     """Read an in-toto statement.
-
-    Args:
-        text: JSON.
 
     Raises:
         AttestationError: when it is malformed, or has no subject with a SHA-256 digest.

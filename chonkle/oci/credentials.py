@@ -38,16 +38,11 @@ _log = logging.getLogger("chonkle.oci")
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A user name with a password or a token.
-
-    Attributes:
-        user: the name.
-        password: the password, or a token in its place.
-        identity_token: a refresh token, which only buys tokens; empty where there is a password.
-    """
+    """A user name with a password or a token."""
 
     user: str
-    password: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)  # the password, or a token in its place
+    # A refresh token, which only buys tokens; empty where there is a password.
     identity_token: str = field(default="", repr=False)
 
     @property
@@ -59,14 +54,11 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """The credentials that the user gave for registries, and those of docker.
+    """The credentials that the user gave for registries, and those of docker."""
 
-    Attributes:
-        directory: docker's directory, `~/.docker` or that of DOCKER_CONFIG; None for none.
-        given: credentials that go before docker's, by registry as `Address.of_registry` gives it.
-    """
-
+    # Docker's directory, `~/.docker` or that of DOCKER_CONFIG; None for none.
     directory: Path | None = None
+    # Credentials that go before docker's, by registry as `Address.of_registry` gives it.
     given: Mapping[Host, Credentials] = field(default_factory=dict)
 
     def credentials(self, registry: Host) -> Credentials | None:

@@ -41,25 +41,15 @@ _LABEL = "PUBLIC KEY"
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A key that verifies signatures.
+    """A key that verifies signatures."""
 
-    Attributes:
-        algorithm: of its signatures.
-        der: the key, PKIX; keys with the same bytes are equal.
-        key: the key for the library.
-    """
-
-    algorithm: Algorithm
-    der: bytes
+    algorithm: Algorithm  # of its signatures
+    der: bytes  # the key, PKIX; keys with the same bytes are equal
     key: EllipticCurvePublicKey | Ed25519PublicKey = field(compare=False, repr=False)
 
     @classmethod
     def from_pem(cls, text: bytes | str, *, what: str) -> "PublicKey":
         """Read a public key.
-
-        Args:
-            text: one PEM block.
-            what: the key, for messages.
 
         Raises:
             AttestationError: when it is no key of a known algorithm.
@@ -95,10 +85,6 @@ class PublicKey:
     @classmethod
     def of(cls, key: object, *, what: str) -> "PublicKey":
         """Take a key of the library.
-
-        Args:
-            key: the key.
-            what: the key, for messages.
 
         Raises:
             AttestationError: when it is of another algorithm.
@@ -149,12 +135,7 @@ class PublicKey:
 
 
 def unknown_algorithm(key: object, *, what: str) -> AttestationError:
-    """Refuse a key of another algorithm.
-
-    Args:
-        key: the key.
-        what: the key, for messages.
-    """
+    """Refuse a key of another algorithm."""
     return AttestationError(
         f"{what}: a key of an algorithm that is not accepted",
         expected="ECDSA on the curve P-256, or Ed25519",

@@ -196,7 +196,6 @@ class LayoutRepository(Repository):
         self._files.close()
 
     def _begin(self) -> None:
-        """Make the layout where there is none."""
         if self._files.exists():
             self._entries(may_be_new=True)
         else:
@@ -240,7 +239,6 @@ class LayoutRepository(Repository):
         return data
 
     def _described(self, digest: Digest, data: bytes) -> Descriptor:
-        """Describe a blob that is a manifest."""
         digest.check(data, what=_blob(digest))
         fields = parse_manifest(data, _blob(digest))
         usual = INDEX_TYPE if "manifests" in fields else MANIFEST_TYPE
@@ -276,7 +274,6 @@ def _index_of(entries: list[Descriptor]) -> bytes:
 
 
 def _unnamed(entry: Descriptor) -> Descriptor:
-    """Return an entry of the index without the name of the manifest in the layout."""
     others = {name: text for name, text in entry.annotations.items() if name != REF_NAME}
     return replace(entry, annotations=others)
 
@@ -317,7 +314,6 @@ class _Directory:
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
-        """Keep other processes from changing the index."""
         with locked(self._root / ".lock", timeout_s=_LOCK_TIMEOUT_S):
             yield
 

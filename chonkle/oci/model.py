@@ -53,19 +53,12 @@ _REFERENCE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An artifact in a registry: `registry/repository[:tag][@digest]`.
-
-    Attributes:
-        registry: its host.
-        repository: path of names.
-        tag: `latest` when left out.
-        digest: of the manifest; it goes before the tag.
-    """
+    """An artifact in a registry: `registry/repository[:tag][@digest]`."""
 
     registry: Host
     repository: str
     tag: str = "latest"
-    digest: Digest | None = None
+    digest: Digest | None = None  # of the manifest; it goes before the tag
 
     @classmethod
     def parse(cls, text: str) -> "Reference":
@@ -103,17 +96,11 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class LayoutReference:
-    """An artifact in an OCI image layout: `path[:tag][@digest]`.
+    """An artifact in an OCI image layout: `path[:tag][@digest]`."""
 
-    Attributes:
-        path: a directory, or a tar file.
-        tag: `latest` when left out.
-        digest: of the manifest; it goes before the tag.
-    """
-
-    path: Path
+    path: Path  # a directory, or a tar file
     tag: str = "latest"
-    digest: Digest | None = None
+    digest: Digest | None = None  # of the manifest; it goes before the tag
 
     @classmethod
     def parse(cls, text: str) -> "LayoutReference":
@@ -174,23 +161,14 @@ def parse_reference(uri: str) -> ArtifactReference:
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """The type, digest and size of a blob, as a manifest or an index gives them.
-
-    Attributes:
-        media_type: its type.
-        digest: of its bytes.
-        size: in bytes.
-        artifact_type: of a manifest in a list of referrers or in an index; otherwise empty.
-        annotations: texts by name.
-        platform_os: of a manifest in an index, the operating system; otherwise empty.
-    """
+    """The type, digest and size of a blob, as a manifest or an index gives them."""
 
     media_type: str
     digest: Digest
-    size: int
-    artifact_type: str = ""
-    annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
-    platform_os: str = ""
+    size: int  # in bytes
+    artifact_type: str = ""  # of a manifest in a list of referrers or in an index; otherwise empty
+    annotations: Mapping[str, str] = field(default_factory=dict, hash=False)  # texts by name
+    platform_os: str = ""  # of a manifest in an index, the operating system; otherwise empty
 
     def to_json(self) -> dict[str, object]:
         """Write the descriptor as a JSON object; empty fields are left out."""
@@ -209,10 +187,6 @@ class Descriptor:
 
     def check(self, data: bytes, *, what: str) -> None:
         """Require the size and the digest of a blob's bytes.
-
-        Args:
-            data: the bytes.
-            what: the blob, for messages.
 
         Raises:
             DigestMismatchError: when they differ.
@@ -237,9 +211,6 @@ class Descriptor:
     def as_referrer(self, manifest: Mapping[str, object]) -> "Descriptor":
         """Describe a manifest for a list of referrers ("Pushing Manifests with Subject").
 
-        Args:
-            manifest: the parsed manifest.
-
         Raises:
             FetchError: when it is malformed.
         """
@@ -255,10 +226,6 @@ class Descriptor:
 
 def parse_manifest(data: bytes, what: str) -> Mapping[str, object]:
     """Parse a manifest or an index, and refuse a document that could be read as either.
-
-    Args:
-        data: its bytes.
-        what: the artifact, for messages.
 
     Raises:
         FetchError: when it is not JSON, has the fields of both, or names the type of the other.
@@ -283,10 +250,6 @@ def is_index(manifest: Mapping[str, object]) -> bool:
 def index_entries(index: Mapping[str, object], what: str) -> list[Descriptor]:
     """List the manifests of an index.
 
-    Args:
-        index: the parsed index.
-        what: the artifact, for messages.
-
     Raises:
         FetchError: when an entry is malformed.
     """
@@ -298,10 +261,6 @@ def index_entries(index: Mapping[str, object], what: str) -> list[Descriptor]:
 
 def wasm_layer(manifest: Mapping[str, object], what: str) -> Descriptor:
     """Find the codec in a manifest.
-
-    Args:
-        manifest: the parsed manifest.
-        what: the artifact, for messages.
 
     Raises:
         FetchError: when it is not a manifest with exactly one wasm layer.
@@ -324,10 +283,6 @@ def wasm_layer(manifest: Mapping[str, object], what: str) -> Descriptor:
 
 def parse_descriptor(document: object, what: str) -> Descriptor:
     """Read a descriptor.
-
-    Args:
-        document: the parsed JSON.
-        what: the document that it is in, for messages.
 
     Raises:
         FetchError: when it is malformed.

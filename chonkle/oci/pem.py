@@ -26,23 +26,14 @@ _BLOCK = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Pem:
-    """One block.
+    """One block."""
 
-    Attributes:
-        label: its type, in upper case.
-        data: its bytes.
-    """
-
-    label: str
+    label: str  # its type, in upper case
     data: bytes
 
     @classmethod
     def parse(cls, text: bytes | str, *, what: str) -> "Pem":
         """Read a text that is exactly one block.
-
-        Args:
-            text: the text.
-            what: the key, for messages.
 
         Raises:
             AttestationError: when it is malformed.
@@ -82,11 +73,6 @@ def to_base64(data: bytes) -> str:
 
 def from_base64(text: object, *, what: str, size_max: int) -> bytes:
     """Read base64, and accept only its canonical form.
-
-    Args:
-        text: the base64.
-        what: the field, for messages.
-        size_max: bytes to accept at most.
 
     Raises:
         AttestationError: when it is malformed or longer.

@@ -53,10 +53,6 @@ def opened(
 
     They share connections, tokens and a limit of time, and are closed together.
 
-    Args:
-        references: the artifacts.
-        access: how the registry may be asked.
-
     Yields:
         The repository of each; the same object for artifacts in one repository.
 
@@ -83,10 +79,6 @@ def _collection(reference: ArtifactReference) -> str:
 
 def open_transport(reference: Reference, *, access: RegistryAccess) -> "RegistryTransport":
     """Make the transport to a registry, with the credentials that it may get.
-
-    Args:
-        reference: an artifact in it.
-        access: how it may be asked.
 
     Raises:
         FetchError: when no server may be asked.

@@ -64,12 +64,7 @@ _WORK_MAX_BYTES = 2 << 30
 
 @dataclass(frozen=True, slots=True)
 class PrivateKey:
-    """A key that makes signatures.
-
-    Attributes:
-        public: the public key.
-        key: the key for the library.
-    """
+    """A key that makes signatures."""
 
     public: PublicKey
     key: EllipticCurvePrivateKey | Ed25519PrivateKey = field(compare=False, repr=False)

@@ -34,17 +34,11 @@ _ENTRIES_MAX = 1000
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """A codec, and the manifests that lead to it.
+    """A codec, and the manifests that lead to it."""
 
-    Attributes:
-        wasm: the codec.
-        links: the index, if there is one, and the manifest, outermost first.
-        fetched: everything that was fetched, each with its digest.
-    """
-
-    wasm: bytes
-    links: tuple[bytes, ...]
-    fetched: tuple[tuple[Digest, bytes], ...]
+    wasm: bytes  # the codec
+    links: tuple[bytes, ...]  # the index, if there is one, and the manifest, outermost first
+    fetched: tuple[tuple[Digest, bytes], ...]  # everything that was fetched, each with its digest
 
     @property
     def top(self) -> Digest:
@@ -93,10 +87,7 @@ class ArtifactReader(Closing):
             self._repository.close()
 
     def links(self) -> tuple[tuple[bytes, ...], Descriptor]:
-        """Read the index, if there is one, and the manifest.
-
-        Returns:
-            Their bytes, outermost first, and the layer that they lead to.
+        """Read the index, if there is one, and the manifest; give them with the layer they lead to.
 
         Raises:
             FetchError: when they cannot be read, or lead to no codec.
@@ -115,9 +106,6 @@ class ArtifactReader(Closing):
 
     def pull(self, *, size_max: int) -> Pulled:
         """Read the codec.
-
-        Args:
-            size_max: bytes to accept at most.
 
         Raises:
             FetchError: when it cannot be read, or is too large.

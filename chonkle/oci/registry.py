@@ -18,8 +18,9 @@ Source: OCI Distribution Specification 1.1.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlencode
 
 import requests
@@ -181,13 +182,7 @@ class RegistryRepository(Repository):
         )
         what = f"manifest {tag or written.digest}"
         self._accepted(response, what)
-        stored = response.headers.get("Docker-Content-Digest")
-        if stored is not None and stored != str(written.digest):
-            raise DigestMismatchError(
-                f"{self.name}: {what}: the registry stored another one",
-                expected=f"`{written.digest}`",
-                got=format_value(stored),
-            )
+        self._require_stored(response, written.digest, what)
         document = parse_json(data, what=what, error=FetchError)
         if isinstance(document, dict) and document.get("subject") is not None:
             subject = parse_descriptor(document["subject"], what).digest
@@ -296,13 +291,7 @@ class RegistryRepository(Repository):
             "PUT", location.with_query({"digest": str(blob.digest)}), headers=_BINARY, body=rest
         )
         self._require_kept(ended, what)
-        stored = ended.headers.get("Docker-Content-Digest")
-        if stored is not None and stored != str(blob.digest):
-            raise DigestMismatchError(
-                f"{self.name}: {what}: the registry stored another one",
-                expected=f"`{blob.digest}`",
-                got=format_value(stored),
-            )
+        self._require_stored(ended, blob.digest, what)
 
     def _send_chunks(
         self,
@@ -351,6 +340,15 @@ class RegistryRepository(Repository):
                 raise _UploadLostError(str(failure)) from failure
             raise
 
+    def _require_stored(self, response: requests.Response, digest: Digest, what: str) -> None:
+        stored = response.headers.get("Docker-Content-Digest", str(digest))
+        if stored != str(digest):
+            raise DigestMismatchError(
+                f"{self.name}: {what}: the registry stored another one",
+                expected=f"`{digest}`",
+                got=format_value(stored),
+            )
+
     def _location(
         self, response: requests.Response, what: str, *, usual: Address | None = None
     ) -> Address:
@@ -379,7 +377,6 @@ class RegistryRepository(Repository):
     # Requests
 
     def _pages(self, path: str) -> Iterator[dict[str, object]]:
-        """Yield the pages of a list; none where the registry has no such list."""
         address = self._address(path)
         for number in range(_PAGES_MAX):
             response = self._request("GET", address)
@@ -408,19 +405,10 @@ class RegistryRepository(Repository):
         where: str | Address,
         *,
         size_max: int = MANIFEST_MAX_BYTES,
-        headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        repeatable: bool = False,
+        **options: Any,  # noqa: ANN401 - handed on
     ) -> requests.Response:
-        """Make a request to an address, or to a path in the repository."""
-        return self._transport.request(
-            method,
-            self._address(where) if isinstance(where, str) else where,
-            size_max=size_max,
-            headers=headers,
-            body=body,
-            repeatable=repeatable,
-        )
+        address = self._address(where) if isinstance(where, str) else where
+        return self._transport.request(method, address, size_max=size_max, **options)
 
     def _accepted(self, response: requests.Response, what: str) -> requests.Response:
         """Return a successful answer; otherwise raise an error with the registry's own words."""

@@ -24,86 +24,47 @@ type Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class StoredManifest:
-    """A manifest or an index as it is stored.
+    """A manifest or an index as it is stored."""
 
-    Attributes:
-        descriptor: its type, digest and size.
-        data: its bytes.
-    """
-
-    descriptor: Descriptor
+    descriptor: Descriptor  # its type, digest and size
     data: bytes
 
 
 class Repository(Closing, ABC):
     """A named collection of artifacts, and a context manager.
 
-    Attributes:
-        name: for messages, `oci://host/path` or `oci-layout://path`.
+    All methods raise FetchError when the repository cannot be asked or refuses, lacks what is to
+    be read, or another writer does not end; and DigestMismatchError when bytes do not have the
+    digest or the size that was promised.
     """
 
-    name: str
+    name: str  # for messages, `oci://host/path` or `oci-layout://path`
 
     @abstractmethod
     def resolve(self, wanted: str | Digest) -> Descriptor | None:
-        """Look a manifest up without reading it.
-
-        Args:
-            wanted: a tag, or a digest.
-
-        Returns:
-            Its descriptor; None where there is none.
-
-        Raises:
-            FetchError: when the repository cannot be asked.
-        """
+        """Look a manifest up without reading it; None where there is none."""
 
     @abstractmethod
     def manifest(self, wanted: str | Digest) -> StoredManifest:
-        """Read a manifest or an index.
-
-        Args:
-            wanted: a tag, or a digest.
-
-        Raises:
-            FetchError: when there is none, or the repository cannot be asked.
-            DigestMismatchError: when the bytes are not those of the digest.
-        """
+        """Read a manifest or an index."""
 
     @abstractmethod
     def tags(self) -> list[str]:
-        """List the tags, sorted.
-
-        Raises:
-            FetchError: when the repository cannot be asked.
-        """
+        """List the tags, sorted."""
 
     @abstractmethod
     def has_blob(self, blob: Descriptor) -> bool:
-        """Tell whether a blob is there.
-
-        Raises:
-            FetchError: when the repository cannot be asked.
-        """
+        """Tell whether a blob is there."""
 
     @abstractmethod
     def blob(self, blob: Descriptor, *, progress: Progress | None = None) -> bytes:
-        """Read a blob.
-
-        Raises:
-            FetchError: when there is none, or the repository cannot be asked.
-            DigestMismatchError: when the bytes have another digest or size.
-        """
+        """Read a blob."""
 
     @abstractmethod
     def write_blob(
         self, data: bytes, media_type: str, *, progress: Progress | None = None
     ) -> Descriptor:
-        """Write a blob, unless it is there.
-
-        Raises:
-            FetchError: when the repository refuses it.
-        """
+        """Write a blob, unless it is there."""
 
     @abstractmethod
     def write_manifest(self, data: bytes, media_type: str, *, tag: str | None = None) -> Descriptor:
@@ -111,30 +72,16 @@ class Repository(Closing, ABC):
 
         A manifest with a `subject` becomes a referrer of it, also where the repository keeps no
         list of referrers itself (Distribution Specification, "Referrers Tag Schema").
-
-        Raises:
-            FetchError: when the repository refuses it.
         """
 
     @abstractmethod
     def referrers(self, subject: Digest, *, artifact_type: str = "") -> list[Descriptor]:
-        """List the manifests that refer to a manifest, in the order of the repository.
-
-        Args:
-            subject: digest of the manifest.
-            artifact_type: only those of this type; all when left out.
-
-        Raises:
-            FetchError: when the repository cannot be asked.
-        """
+        """List the manifests that refer to a manifest, in the order of the repository."""
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Keep other writers out, between a read and the write that depends on it.
 
         A registry has no means for that: there, the last of two writers wins. Reentrant.
-
-        Raises:
-            FetchError: when another writer does not end.
         """
         yield

@@ -50,22 +50,15 @@ _log = logging.getLogger("chonkle.oci")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How long exchanges may take, and how often they are tried.
+    """How long exchanges may take, and how often they are tried."""
 
-    Attributes:
-        total_s: for everything that a transport does: connections, redirects, tokens, pauses. The
-            largest file that is accepted needs half a megabyte a second.
-        connect_s: for one connection with its TLS.
-        idle_s: between two packets, and the longest pause that a server may ask for.
-        tries: of each request.
-        pause_s: before the second try, unless the server asks for another; it doubles.
-    """
-
+    # For everything that a transport does: connections, redirects, tokens, pauses. The largest file
+    # that is accepted needs half a megabyte a second.
     total_s: float = 600.0
-    connect_s: float = 10.0
-    idle_s: float = 60.0
-    tries: int = 3
-    pause_s: float = 0.5
+    connect_s: float = 10.0  # for one connection with its TLS
+    idle_s: float = 60.0  # between two packets, and the longest pause that a server may ask for
+    tries: int = 3  # of each request
+    pause_s: float = 0.5  # before the second try, unless the server asks for another; it doubles
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +177,6 @@ class Transport(Closing):
         return self._read(self._follow(request)[0], size_max)
 
     def _follow(self, request: Request) -> tuple[requests.Response, Address]:
-        """Make a request, follow redirects, and return the answer with its address."""
         address, headers = request.address, dict(request.headers)
         for _ in range(_REDIRECTS_MAX + 1):
             self._require_tls(address)
@@ -216,7 +208,6 @@ class Transport(Closing):
             raise FetchError(f"led to `{address.origin}`, an address without TLS")
 
     def _read(self, response: requests.Response, size_max: int) -> requests.Response:
-        """Read the body of an answer into memory."""
         with response:
             pieces = response.raw.stream(_CHUNK_BYTES, decode_content=False)
             if response.status_code >= HTTPStatus.BAD_REQUEST:
@@ -231,7 +222,6 @@ class Transport(Closing):
     def _persist(
         self, send: Callable[[], requests.Response], *, repeatable: bool
     ) -> requests.Response:
-        """Make a request, again where that may help."""
         number = 0
         while True:
             number += 1
@@ -253,7 +243,6 @@ class Transport(Closing):
                     return response
 
     def _paused(self, number: int, pause_s: float, reason: str) -> bool:
-        """Wait before the next try; tell whether there is one."""
         longest_s = min(self._bounds.idle_s, self._clock.left_s())
         if number >= self._bounds.tries or pause_s > longest_s:
             return False
@@ -354,8 +343,6 @@ class _Session(requests.Session):
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    """Makes connections that a clock ends."""
-
     def __init__(self, clock: _Clock) -> None:
         super().__init__()
         self._clock = clock

@@ -58,15 +58,12 @@ def _write_parts(path: Path, parts: Iterable[bytes], *, mode: int) -> None:
 
 
 def write_temporary(path: Path, parts: Iterable[bytes], *, mode: int = PRIVATE_FILE) -> Path:
-    """Write a temporary file beside the file that it will become, and sync it to the disk.
+    """Write a synced temporary file beside its final path, for `put_in_place` or to be removed.
 
     Args:
         path: where the file will be; its directory must exist.
         parts: its bytes.
         mode: permissions to create it with, less the process's mask.
-
-    Returns:
-        The temporary file, for `put_in_place`, or to be removed.
     """
     # `tempfile` takes longer to import than this module, and cannot set the permissions.
     temporary = path.with_name(f"{_temporary_prefix(path)}{os.urandom(8).hex()}{TEMPORARY_SUFFIX}")
@@ -118,10 +115,6 @@ def replace_file_in_parts(path: Path, parts: Iterable[bytes]) -> None:
 def read_file(path: Path, *, size_max: int) -> bytes:
     """Read a regular file, up to a maximum size.
 
-    Args:
-        path: the file.
-        size_max: bytes to accept at most.
-
     Raises:
         OSError: when it cannot be read, is not a regular file, or is longer.
     """
@@ -142,10 +135,6 @@ def _read_up_to(size_max: int, file: BufferedReader, path: Path) -> bytes:
 
 def read_secret(path: Path, *, size_max: int) -> bytes:
     """Read a file that belongs to this user and that no other user may read.
-
-    Args:
-        path: the file.
-        size_max: bytes to accept at most.
 
     Raises:
         OSError: when it cannot be read, is longer, or other users may read it.
@@ -232,10 +221,6 @@ def check_ownership(directory: Path, *, owners: Sequence[int]) -> None:
     other writers or sticky: a user who may rename a parent, or owns a link, can replace everything
     below.
 
-    Args:
-        directory: an existing directory.
-        owners: ids of the users who may own it.
-
     Raises:
         UntrustedError: when the check fails.
         OSError: as the file system says, also for links that form a circle.
@@ -271,11 +256,6 @@ def check_parents(directory: Path, *, owners: Sequence[int]) -> None:
 
 def check_status(status: os.stat_result, path: Path, *, owners: Sequence[int]) -> None:
     """Check the owner and the mode of one file or directory.
-
-    Args:
-        status: its status.
-        path: its path, for the message.
-        owners: ids of the users who may own it.
 
     Raises:
         UntrustedError: when another user owns it or may write to it, or when it is a link.

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chonkle.digest import Digest
-from chonkle.errors import DigestMismatchError, StoreError, printable
+from chonkle.errors import DigestMismatchError, StoreError, warn
 from chonkle.storage.files import PUBLIC_FILE, read_file, write_atomic
 
 _ORIGIN_MAX_BYTES = 8192
@@ -28,13 +28,9 @@ _NOTED_S = 86400.0
 
 @dataclass(frozen=True, slots=True)
 class KeptFiles:
-    """A directory of copies.
+    """A directory of copies."""
 
-    Attributes:
-        root: the directory; it need not exist.
-    """
-
-    root: Path
+    root: Path  # the directory; it need not exist
 
     def find(self, digest: Digest, *, size_max: int) -> bytes | None:
         """Give the copy with a digest, or None where there is none.
@@ -51,7 +47,8 @@ class KeptFiles:
         try:
             digest.check(data, what=str(path))
         except DigestMismatchError as failure:
-            _warn(f"what is kept in the codec store is not used: {failure}")
+            words = "what is kept in the codec store is not used"
+            warn("chonkle.storage", f"{words}: {failure}")
             return None
         _note_use(path)
         return data
@@ -68,18 +65,11 @@ class KeptFiles:
         """Give the last pinned source that a file came from, or an empty text.
 
         It is not authenticated. A file fetched from it must be checked against the digest.
-
-        Args:
-            digest: the BLAKE3 digest of the file.
         """
         return next(iter(self.origins(digest)), "")
 
     def origins(self, digest: Digest) -> tuple[str, ...]:
-        """Give the pinned sources that a file came from, the last one first.
-
-        Args:
-            digest: the BLAKE3 digest of the file.
-        """
+        """Give the pinned sources that a file came from, the last one first."""
         try:
             text = read_file(self._origin_path(digest), size_max=_ORIGIN_MAX_BYTES).decode()
         except (OSError, UnicodeDecodeError):
@@ -130,7 +120,6 @@ def _note_use(path: Path) -> None:
 
 
 def _trim(folder: Path) -> None:
-    """Remove the least recently used files above the number that is kept."""
     with contextlib.suppress(OSError):
         files = [each for each in folder.iterdir() if not each.name.startswith(".")]
         if len(files) <= _FILES_MAX:
@@ -138,9 +127,3 @@ def _trim(folder: Path) -> None:
         files.sort(key=lambda each: each.stat().st_mtime)
         for each in files[: len(files) - _FILES_MAX]:
             each.unlink(missing_ok=True)
-
-
-def _warn(message: str) -> None:
-    import logging  # noqa: PLC0415 - as slow as a call of a codec, and hardly ever needed
-
-    logging.getLogger("chonkle.storage").warning(printable(message))

@@ -26,29 +26,17 @@ _LOCK_TIMEOUT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class WasmCodec:
-    """A codec in a wasm file.
+    """A codec in a wasm file."""
 
-    Attributes:
-        origin: the path or URI that it comes from.
-        kind: core module or component.
-        signature: its embedded signature.
-        wasm: the binary.
-        digest: its BLAKE3 digest.
-    """
-
-    origin: str
+    origin: str  # the path or URI that it comes from
     kind: Kind
-    signature: Signature
+    signature: Signature  # its embedded signature
     wasm: bytes
-    digest: Digest
+    digest: Digest  # its BLAKE3 digest
 
     @classmethod
     def from_bytes(cls, wasm: bytes, origin: str) -> "WasmCodec":
         """Read the kind and the signature of a binary.
-
-        Args:
-            wasm: the binary.
-            origin: the path or URI that it comes from.
 
         Raises:
             WasmFormatError: when it is not a wasm binary.
@@ -84,17 +72,11 @@ class WasmCodec:
 
 @dataclass(frozen=True, slots=True)
 class BadFile:
-    """A file in a codec store that cannot be used.
+    """A file in a codec store that cannot be used."""
 
-    Attributes:
-        path: the file, or the folder if that cannot be read.
-        failure: why it cannot be used.
-        label: its implementation and version, from its signature or its name.
-    """
-
-    path: Path
-    failure: ChonkleError
-    label: str
+    path: Path  # the file, or the folder if that cannot be read
+    failure: ChonkleError  # why it cannot be used
+    label: str  # its implementation and version, from its signature or its name
 
     def is_named(self, implementation: str) -> bool:
         """Tell whether an override, with or without a version, names this file."""
@@ -103,13 +85,9 @@ class BadFile:
 
 @dataclass(frozen=True, slots=True)
 class CodecStore:
-    """A directory of installed codecs.
+    """A directory of installed codecs."""
 
-    Attributes:
-        root: the directory; it need not exist.
-    """
-
-    root: Path
+    root: Path  # the directory; it need not exist
 
     def find(self, codec_id: str) -> list[WasmCodec]:
         """Give every installed file of a codec.

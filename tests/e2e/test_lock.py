@@ -99,12 +99,13 @@ def test_a_changed_tag_changes_nothing(
     registry.push(NAME, "1", newer)
     chonkle(*LOCK, "--check")
     before = len(registry.requests())
-    assert reason(explain, environment=OFFLINE) == "locked, installed"
-    assert reason(explain) == "locked, installed"
+    copy = Digest.blake3(wasm)
+    assert reason(explain, environment=OFFLINE) == f"locked {copy}, kept"
+    assert reason(explain) == f"locked {copy}, kept"
     assert len(registry.requests()) == before
-    # Without the file, its copy; without that, the source, which is pinned.
-    (store / "guest/guest-wat@1.0.0.core.wasm").unlink()
-    assert reason(explain, environment=OFFLINE).endswith(", kept")
+    # Without the copy, the installed file; without that, the source, which is pinned.
+    (store / ".sources/blake3" / copy.hex).unlink()
+    assert reason(explain, environment=OFFLINE) == "locked, installed"
     empty(store)
     message = error_of("run", *RUN, "--explain", environment=OFFLINE)
     assert f"codec `guest`, locked as `{Digest.blake3(wasm)}`: {pinned}: not fetched" in message
@@ -266,7 +267,10 @@ def test_pipelines_within_pipelines_and_native_codecs_are_locked_too(
     # The pipeline that is a step has its own bytes, whatever the file holds now.
     inner.write_text("{}")
     steps = explain(*RUN, environment=OFFLINE)["steps"]
-    assert [each["reason"] for each in steps] == ["locked, installed", "locked, numcodecs"]
+    assert [each["reason"] for each in steps] == [
+        f"locked {Digest.blake3(wasm)}, kept",
+        "locked, numcodecs",
+    ]
     path = tmp_path / "pipeline.json.lock"
     path.write_text(path.read_text().replace(found["zlib"].version, "0.1.0"))
     message = error_of("run", *RUN, "--explain")
@@ -380,7 +384,7 @@ def test_an_edited_lock_cannot_name_another_file_than_its_pin_leads_to(
     # What the lock named before runs, and the manifest that was read is kept.
     (tmp_path / "pipeline.json.lock").write_text(Lock((entry,)).to_text())
     (store / "guest/guest-wat@1.0.0.core.wasm").write_bytes(wasm)
-    assert reason(explain, environment=OFFLINE) == "locked, installed"
+    assert reason(explain, environment=OFFLINE) == f"locked {Digest.blake3(wasm)}, kept"
 
 
 def test_a_pinned_index_is_locked_with_its_own_pin(

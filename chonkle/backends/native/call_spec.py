@@ -20,44 +20,36 @@ _EMPTY_BYTES_MAX = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallSpec:
-    """How numcodecs is called for one codec.
+    """How numcodecs is called for one codec."""
 
-    Attributes:
-        codec_class: the numcodecs class, as `module.Class` below `numcodecs`.
-        data: what it is given.
-        decoder: the function of `bounded_decoders` that decodes instead of numcodecs, which cannot
-            bound the decoded size.
-        frame: the function of `frame_sizes` that reads the decoded size from the encoded data.
-        dtypes: the parameters with the encoded and the decoded type, where the element count stays
-            the same; without the first, the two are equal.
-        describes: parameters that describe the data, and are none of the class's constructor.
-        convert: parameters whose JSON text holds what port types cannot say.
-        range: least and greatest value of a parameter.
-        choice: the values that a parameter may have.
-        nonzero: parameters that may not be 0.
-        placeholder: what the constructor is given for parameters that the direction does not have.
-        empty: the encoded form of no bytes, in hexadecimal, where numcodecs fails on it.
-        unreadable: forms of no bytes, as a regular expression over hexadecimal digits, that
-            numcodecs writes and does not read.
-        needs: modules of which numcodecs needs one.
-        distribution: what to install to get it.
-    """
-
-    codec_class: str
+    codec_class: str  # the numcodecs class, as `module.Class` below `numcodecs`
     data: DataKind
+    # The function of `bounded_decoders` that decodes instead of numcodecs, which cannot bound the
+    # decoded size.
     decoder: str = ""
+    # The function of `frame_sizes` that reads the decoded size from the encoded data.
     frame: str = ""
+    # The parameters with the encoded and the decoded type, where the element count stays the same;
+    # without the first, the two are equal.
     dtypes: tuple[str, ...] = ()
+    # Parameters that describe the data, and are none of the class's constructor.
     describes: frozenset[str] = frozenset()
+    # Parameters whose JSON text holds what port types cannot say.
     convert: Mapping[str, str] = field(default_factory=dict)
+    # Least and greatest value of a parameter.
     range: Mapping[str, list[int]] = field(default_factory=dict)
+    # The values that a parameter may have.
     choice: Mapping[str, list[str]] = field(default_factory=dict)
-    nonzero: frozenset[str] = frozenset()
+    nonzero: frozenset[str] = frozenset()  # parameters that may not be 0
+    # What the constructor is given for parameters that the direction does not have.
     placeholder: Mapping[str, object] = field(default_factory=dict)
+    # The encoded form of no bytes, in hexadecimal, where numcodecs fails on it.
     empty: str | None = None
+    # Forms of no bytes, as a regular expression over hexadecimal digits, that numcodecs writes and
+    # does not read.
     unreadable: str = ""
-    needs: tuple[str, ...] = ()
-    distribution: str = ""
+    needs: tuple[str, ...] = ()  # modules of which numcodecs needs one
+    distribution: str = ""  # what to install to get it
 
     @classmethod
     def from_json(cls, document: object) -> Self:

@@ -42,9 +42,6 @@ def native_codec_ids() -> list[str]:
 def native_signature(codec_id: str) -> Signature | None:
     """Give the signature of a codec.
 
-    Args:
-        codec_id: what the codec does.
-
     Returns:
         The signature, whether or not the codec can run here; None for a codec that the backend
         does not know.
@@ -86,9 +83,6 @@ def native_version() -> str:
 
 def refusal(codec_id: str) -> ResolveError | None:
     """Say why a codec cannot run natively here.
-
-    Args:
-        codec_id: what the codec does.
 
     Returns:
         The error to raise, with a hint at what helps; None when the codec can run.

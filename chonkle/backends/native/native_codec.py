@@ -34,16 +34,12 @@ _DATA = "bytes"
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """One parameter set in one direction, ready to be called.
+    """One parameter set in one direction, ready to be called."""
 
-    Attributes:
-        codec: the numcodecs object.
-        parameters: as the constructor took them, and those that describe the data.
-        element_sizes: bytes of an encoded and of a decoded element, where their number stays.
-    """
-
-    codec: Any
+    codec: Any  # the numcodecs object
+    # As the constructor took them, and those that describe the data.
     parameters: Mapping[str, object]
+    # Bytes of an encoded and of a decoded element, where their number stays.
     element_sizes: tuple[int, int] | None
 
 
@@ -86,10 +82,6 @@ class NativeCodec(Codec):
 
     def call_borrowed(self, direction: Direction, port_map: Mapping[str, Buffer]) -> CallResult:
         """Run the codec.
-
-        Args:
-            direction: `encode` or `decode`.
-            port_map: data of each input port; scalars as JSON text.
 
         Returns:
             The data of each output port; it belongs to the caller.

@@ -62,15 +62,10 @@ _U32 = 0xFFFF_FFFF
 
 @dataclass(frozen=True, slots=True)
 class FlattenedComponent:
-    """A flattened component, compiled.
+    """A flattened component, compiled."""
 
-    Attributes:
-        plan: how the modules are linked, and what is exported.
-        modules: the compiled modules, in the plan's order.
-    """
-
-    plan: ComponentPlan
-    modules: Sequence[wasmtime.Module]
+    plan: ComponentPlan  # how the modules are linked, and what is exported
+    modules: Sequence[wasmtime.Module]  # the compiled modules, in the plan's order
 
     def fits_trampoline(self) -> bool:
         """Tell whether both functions share one memory and one allocator, and free their results.

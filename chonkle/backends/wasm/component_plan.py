@@ -29,20 +29,14 @@ class CoreExport:
 
 @dataclass(frozen=True, slots=True)
 class LoweredImport:
-    """A core function that the host provides: an imported function, lowered.
+    """A core function that the host provides: an imported function, lowered."""
 
-    Attributes:
-        interface: the imported instance, such as `wasi:random/random@0.2.0`; empty for a function
-            that is imported by itself.
-        function: its function, or `[resource-drop]` and the name of a resource type.
-        memory: where its lists and strings lie, if it was given one.
-        realloc: what allocates its results, if it was given one.
-    """
-
+    # The imported instance, such as `wasi:random/random@0.2.0`; empty for a function that is
+    # imported by itself.
     interface: str
-    function: str
-    memory: CoreExport | None = None
-    realloc: CoreExport | None = None
+    function: str  # its function, or `[resource-drop]` and the name of a resource type
+    memory: CoreExport | None = None  # where its lists and strings lie, if it was given one
+    realloc: CoreExport | None = None  # what allocates its results, if it was given one
 
 
 type CoreItem = CoreExport | LoweredImport
@@ -57,14 +51,10 @@ class InlineInstance:
 
 @dataclass(frozen=True, slots=True)
 class ModuleInstance:
-    """A core module instantiated.
+    """A core module instantiated."""
 
-    Attributes:
-        module: index into the plan's modules.
-        arguments: module name of an import -> index of an earlier instance; names differ.
-    """
-
-    module: int
+    module: int  # index into the plan's modules
+    # Module name of an import -> index of an earlier instance; names differ.
     arguments: tuple[tuple[str, int], ...]
 
 
@@ -80,49 +70,30 @@ class LiftedFunction:
 
 @dataclass(frozen=True, slots=True)
 class CoreImport:
-    """An import of a core module.
+    """An import of a core module."""
 
-    Attributes:
-        module: the first part of its name.
-        name: the second part.
-        type: a function's type, such as `(i32) -> ()`; otherwise empty.
-    """
-
-    module: str
-    name: str
-    type: str
+    module: str  # the first part of its name
+    name: str  # the second part
+    type: str  # a function's type, such as `(i32) -> ()`; otherwise empty
 
 
 @dataclass(frozen=True, slots=True)
 class CoreModule:
-    """A core module of the component.
+    """A core module of the component."""
 
-    Attributes:
-        start: where its bytes begin in the component.
-        end: where they end.
-        imports: what it imports, in its order.
-        memories: the names under which it exports its own memories.
-    """
-
-    start: int
-    end: int
-    imports: tuple[CoreImport, ...]
-    memories: tuple[str, ...] = ()
+    start: int  # where its bytes begin in the component
+    end: int  # where they end
+    imports: tuple[CoreImport, ...]  # what it imports, in its order
+    memories: tuple[str, ...] = ()  # the names under which it exports its own memories
 
 
 @dataclass(frozen=True, slots=True)
 class ComponentPlan:
-    """How to instantiate and call a component with the core API.
-
-    Attributes:
-        modules: the core modules.
-        instances: what to instantiate, in this order.
-        functions: name -> function of the exported interface.
-    """
+    """How to instantiate and call a component with the core API."""
 
     modules: tuple[CoreModule, ...]
-    instances: tuple[InlineInstance | ModuleInstance, ...]
-    functions: Mapping[str, LiftedFunction]
+    instances: tuple[InlineInstance | ModuleInstance, ...]  # what to instantiate, in this order
+    functions: Mapping[str, LiftedFunction]  # name -> function of the exported interface
 
     @property
     def memories(self) -> tuple[CoreExport, ...]:

@@ -67,13 +67,10 @@ class _ImportedInstance:
 
 @dataclass(frozen=True, slots=True)
 class _ForwardingComponent:
-    """A nested component that only exports its imports.
+    """A nested component that only exports its imports."""
 
-    Attributes:
-        exports: name of an export -> sort and name of the import that it forwards; types, which
-            a plan does not use, are left out.
-    """
-
+    # Name of an export -> sort and name of the import that it forwards; types, which a plan does
+    # not use, are left out.
     exports: Mapping[str, tuple[Sort, str]]
 
 
@@ -146,7 +143,6 @@ class _Planner:
         self._imports = 0
 
     def add(self, definition: binary.Definition) -> None:  # noqa: C901, PLR0912 - one arm each
-        """Add the next definition."""
         match definition:
             case binary.CoreModule(start, end):
                 self._add_module(start, end)
@@ -186,7 +182,6 @@ class _Planner:
                 self._define(item.sort, entity)
 
     def plan(self, interface: str, functions: Iterable[str]) -> ComponentPlan:
-        """Give the plan, after the last definition."""
         sort, instance = self._exports.get(interface, ("instance", None))
         if instance is None or sort != "instance":
             raise Unsupported(f"no export of an instance `{interface}`")
@@ -350,7 +345,6 @@ class _Planner:
 
 
 def _export_of(instance: _Entity, sort: Sort, name: str) -> _Entity:
-    """Look up an export of an instance."""
     match instance:
         case _ImportedInstance(interface):
             if sort in ("func", "type"):

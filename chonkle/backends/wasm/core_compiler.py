@@ -11,13 +11,9 @@ from chonkle.formats.wasm_binary import read_core_interface
 
 @dataclass(frozen=True, slots=True)
 class CoreCompiler(ModuleCompiler):
-    """Compiles core modules, and refuses those without the core ABI.
+    """Compiles core modules, and refuses those without the core ABI."""
 
-    Attributes:
-        what: the codec, for the message.
-    """
-
-    what: str
+    what: str  # the codec, for the message
 
     def compile(self, engine: wasmtime.Engine, wasm: bytes) -> list[bytes]:
         """Check the interface of a core module, and compile it."""

@@ -21,10 +21,6 @@ _IMPORTS_MAX = 1000
 def check_interface(interface: Interface, *, what: str) -> None:
     """Require that a core module has the core ABI.
 
-    Args:
-        interface: its imports and exports.
-        what: the file or codec, for the message.
-
     Raises:
         WasmFormatError: naming the first export that is missing or has another type.
     """

@@ -34,22 +34,14 @@ _CALLS_WITHOUT_TRAMPOLINE: Final = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuestSetup:
-    """What a codec's instances share.
-
-    Attributes:
-        signature: the codec's signature.
-        engine: the engine that compiled it.
-        limits: what one call may take.
-        calls: how the guest's functions are called.
-        idle: bounds the instances that wait for a call.
-        open_trampoline: gives the compiled trampoline of the codec's ABI, or None.
-    """
+    """What a codec's instances share."""
 
     signature: Signature
-    engine: Engine
-    limits: Limits
-    calls: Calls
-    idle: IdleInstances
+    engine: Engine  # the engine that compiled it
+    limits: Limits  # what one call may take
+    calls: Calls  # how the guest's functions are called
+    idle: IdleInstances  # bounds the instances that wait for a call
+    # Gives the compiled trampoline of the codec's ABI, or None.
     open_trampoline: Callable[[], wasmtime.Module | None] | None = None
 
 
@@ -126,20 +118,11 @@ class GuestInstance(ABC):
         raise LookupError(module, name)
 
     def explain(self, failure: Exception, size: int) -> ChonkleError:  # noqa: ARG002
-        """Turn wasmtime's failure of a call into an error of ours.
-
-        Args:
-            failure: the trap or error.
-            size: the size of the input in bytes.
-        """
+        """Turn wasmtime's failure of a call into an error of ours."""
         return trap_error(failure, self._setup.limits)
 
     def attach_trampoline(self) -> Trampoline | None:
-        """Link the trampoline to this instance, at its second call and once.
-
-        Returns:
-            None at the first call, and where there is no trampoline.
-        """
+        """Link the trampoline, if there is one, to this instance, at its second call and once."""
         if self.served <= _CALLS_WITHOUT_TRAMPOLINE or self._trampoline_was_tried:
             return None
         self._trampoline_was_tried = True
@@ -261,7 +244,6 @@ class GuestCodec(Codec):
         return error
 
     def _release(self, instance: GuestInstance, direction: Direction, result: object) -> None:
-        """Take back the memory of a borrowed result."""
         instance.functions.begin()
         try:
             instance.free(direction, result)

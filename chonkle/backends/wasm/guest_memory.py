@@ -90,9 +90,6 @@ class PortReader:
 
     Nearly all codecs return one port, whose header is known but for the length of its data. Reading
     any port-map takes a good part of a small call.
-
-    Args of the constructor:
-        signature: the codec's signature.
     """
 
     def __init__(self, signature: Signature) -> None:

@@ -40,8 +40,6 @@ class HostComponentCodec(GuestCodec):
 
 
 class _Instance(GuestInstance):
-    """An instance of a component."""
-
     def __init__(
         self,
         setup: GuestSetup,
@@ -89,7 +87,6 @@ class _Instance(GuestInstance):
             return found
 
     def read(self, direction: Direction, result: Any) -> Mapping[str, bytes]:  # noqa: ANN401, ARG002
-        """Check the ports of a result."""
         if isinstance(result, str):
             raise Refused(result)
         if len(result) > PORTS_MAX or any(len(name) > NAME_MAX_BYTES for name, _ in result):
@@ -106,7 +103,6 @@ class _Instance(GuestInstance):
         """Do nothing: wasmtime let the guest free the result already."""
 
     def memory_bytes(self) -> int:
-        """Give what the memories are assumed to take."""
         return _ASSUMED_BYTES
 
     def explain(self, failure: Exception, size: int) -> ChonkleError:

@@ -22,15 +22,10 @@ LIGHT_MEMORY_BYTES = 2 << 20
 
 
 class Pooled(Protocol):
-    """An instance that waits for calls.
+    """An instance that waits for calls."""
 
-    Attributes:
-        kept_bytes: the size of its memory, or 0 for a light one.
-        given_s: when it was made, or last returned with more than a light memory.
-    """
-
-    kept_bytes: int
-    given_s: float
+    kept_bytes: int  # the size of its memory, or 0 for a light one
+    given_s: float  # when it was made, or last returned with more than a light memory
 
 
 class IdleInstances:
@@ -71,11 +66,7 @@ class IdleInstances:
                 break
 
     def have_room(self, memory_bytes: int) -> bool:
-        """Tell whether an instance that is not light may wait; frees others for it.
-
-        Args:
-            memory_bytes: the size of its memory.
-        """
+        """Tell whether an instance that is not light may wait; frees others for it."""
         if memory_bytes > self._bytes_max:
             return False
         while memory_bytes + self._waiting_bytes() > self._bytes_max:

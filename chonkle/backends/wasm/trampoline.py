@@ -89,18 +89,12 @@ class TrampolineText:
 
     The texts may name the keys of `_NUMBERS` and what `_COMMON` defines. The codec's memory is
     `$codec`.
-
-    Attributes:
-        label: the trampoline, for people.
-        imports: its imports, as `GuestInstance.trampoline_import` takes them.
-        transform: one transform, `{direction}`: takes the size of the port-map in the buffer.
-        functions: what both transforms call.
     """
 
-    label: str
-    imports: str
-    transform: str
-    functions: str = ""
+    label: str  # the trampoline, for people
+    imports: str  # its imports, as `GuestInstance.trampoline_import` takes them
+    transform: str  # one transform, `{direction}`: takes the size of the port-map in the buffer
+    functions: str = ""  # what both transforms call
 
     def wasm(self) -> bytes:
         """Assemble the module."""

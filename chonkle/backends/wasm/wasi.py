@@ -66,18 +66,12 @@ def _random_bytes(size: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class WasiFunction:
-    """An allowed function.
+    """An allowed function."""
 
-    Attributes:
-        type: its type, as `interface.type_text` writes it.
-        core_type: the type of core function that the canonical ABI flattens it to.
-        value: gives its result for arguments as values.
-        write: writes the result into the guest's memory; None where it is returned as a number.
-    """
-
-    type: str
-    core_type: str
-    value: Callable[..., Value]
+    type: str  # its type, as `interface.type_text` writes it
+    core_type: str  # the type of core function that the canonical ABI flattens it to
+    value: Callable[..., Value]  # gives its result for arguments as values
+    # Writes the result into the guest's memory; None where it is returned as a number.
     write: Callable[[Caller, Value, int], None] | None = None
 
     def lower(self, caller: Caller, *arguments: int) -> int | None:

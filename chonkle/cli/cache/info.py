@@ -55,19 +55,12 @@ def info(*, as_json: bool) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """A directory and its contents in numbers.
-
-    Attributes:
-        directory: the directory.
-        state: whether it can be used.
-        reason: why not, where it exists.
-        totals: its contents, where it can be used.
-    """
+    """A directory and its contents in numbers."""
 
     directory: CacheDirectory
-    state: Literal["trusted", "untrusted", "unreadable", "absent"]
-    reason: str | None = None
-    totals: Totals | None = None
+    state: Literal["trusted", "untrusted", "unreadable", "absent"]  # whether it can be used
+    reason: str | None = None  # why not, where it exists
+    totals: Totals | None = None  # its contents, where it can be used
 
 
 def _look(directory: CacheDirectory, machine: Machine) -> _Layer:

@@ -46,12 +46,7 @@ def backend_of(metadata: EntryMetadata) -> str:
 
 
 def entry_table(entries: Iterable[EntryStatus], *, now: float) -> list[str]:
-    """Format entries as a table.
-
-    Args:
-        entries: the entries.
-        now: the time, in seconds since the epoch.
-    """
+    """Format entries as a table."""
     return table([_row(each, now=now) for each in entries], header=_HEADER)
 
 

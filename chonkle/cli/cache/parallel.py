@@ -16,17 +16,9 @@ _STACK_BYTES = 8 << 20
 
 
 def work_through[T, R](items: Sequence[T], work: Callable[[T], R], *, label: str) -> list[R]:
-    """Process items on as many threads as there are processors.
+    """Process items on as many threads as there are processors; results keep their order.
 
     Compiling and hashing release the interpreter's lock. Ctrl-C ends the process at once.
-
-    Args:
-        items: the items.
-        work: processes one.
-        label: for the progress bar.
-
-    Returns:
-        The results, in the order of the items.
     """
     is_watched = sys.stderr is not None and sys.stderr.isatty()
     executor = ThreadPoolExecutor(os.process_cpu_count() or 1)

@@ -13,14 +13,10 @@ from chonkle.storage.store import BadFile, CodecStore, WasmCodec
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The codecs that were named.
-
-    Attributes:
-        codecs: each codec once.
-        bad_files: unusable files of a codec store, each with its codec id.
-    """
+    """The codecs that were named."""
 
     codecs: Sequence[Resolution]
+    # Unusable files of a codec store, each with its codec id.
     bad_files: Sequence[tuple[str, BadFile]]
 
     @classmethod
@@ -45,9 +41,6 @@ class Selection:
 
 def installed_codecs(store: Path) -> Selection:
     """Give every wasm codec that is installed or shipped.
-
-    Args:
-        store: directory of installed codecs.
 
     Raises:
         StoreError: when the store cannot be read.

@@ -74,19 +74,12 @@ def verify(
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """The result for one entry.
+    """The result for one entry."""
 
-    Attributes:
-        directory: where it is.
-        entry: the entry.
-        problem: the check that it failed.
-        not_compared: why it was not compiled again.
-    """
-
-    directory: CacheDirectory
+    directory: CacheDirectory  # where it is
     entry: Entry
-    problem: str | None = None
-    not_compared: str | None = None
+    problem: str | None = None  # the check that it failed
+    not_compared: str | None = None  # why it was not compiled again
 
 
 def _recompiler(settings: Settings) -> Recompiler:
@@ -114,7 +107,6 @@ def _check(recompiler: Recompiler | None, found: tuple[CacheDirectory, Entry]) -
 
 
 def _remove(bad: _Checked) -> bool:
-    """Remove an entry, and tell whether it is gone."""
     if bad.directory.is_system:
         return False
     try:

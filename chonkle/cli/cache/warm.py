@@ -85,25 +85,16 @@ def warm(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Warmed:
-    """The result for one codec.
-
-    Attributes:
-        codec_id: what it does.
-        implementation: its implementation and version; None for a bad file.
-        backend: what runs it.
-        engine: which engine the code is for.
-        result: `compiled`, `present`, `failed`, or `native`, which needs no compiling.
-        seconds: how long it took.
-        problem: why it failed.
-    """
+    """The result for one codec."""
 
     codec_id: str
-    implementation: str | None = None
+    implementation: str | None = None  # its implementation and version; None for a bad file
     backend: Backend | None = None
-    engine: EngineName | None = None
+    engine: EngineName | None = None  # which engine the code is for
+    # `compiled`, `present`, `failed`, or `native`, which needs no compiling.
     result: Result = "failed"
     seconds: float | None = None
-    problem: str | None = None
+    problem: str | None = None  # why it failed
 
 
 def _warm(runtime: Runtime, job: tuple[Resolution, EngineName]) -> _Warmed:

@@ -108,7 +108,7 @@ def test_a_signature_comes_back_from_its_json() -> None:
 
 
 @pytest.mark.parametrize(
-    ("direction", "takes", "gives"),
+    ("direction", "input_ports", "output_ports"),
     [
         (
             "decode",
