@@ -138,11 +138,7 @@ def chonkle_done() -> Callable[..., Completed]:
 def chonkle(tmp_path: Path) -> Callable[..., Completed]:
     """Run `chonkle` as a process and demand that it succeeds."""
 
-    def run(
-        *arguments: str | Path,
-        cwd: Path = tmp_path,
-        **options: Any,  # noqa: ANN401 - those of run_chonkle
-    ) -> Completed:
+    def run(*arguments: str | Path, cwd: Path = tmp_path, **options: Any) -> Completed:
         done = run_chonkle(*arguments, cwd=cwd, **options)
         assert done.returncode == 0, done.stderr.decode()
         return done
@@ -154,7 +150,7 @@ def chonkle(tmp_path: Path) -> Callable[..., Completed]:
 def explain(chonkle: Callable[..., Completed]) -> Callable[..., Any]:
     """Run `chonkle run` and give what `--explain --json` says."""
 
-    def run(*arguments: str | Path, **options: Any) -> Any:  # noqa: ANN401 - JSON
+    def run(*arguments: str | Path, **options: Any) -> Any:
         done = chonkle("run", *arguments, "--explain", "--json", **options)
         return json.loads(done.stdout)
 
@@ -177,12 +173,7 @@ def error_of(tmp_path: Path) -> Callable[..., str]:
     are a list), nothing on standard output, no trace, and no new file. The message is returned.
     """
 
-    def run(
-        *arguments: str | Path,
-        cwd: Path = tmp_path,
-        code: int = 1,
-        **options: Any,  # noqa: ANN401 - those of run_chonkle
-    ) -> str:
+    def run(*arguments: str | Path, cwd: Path = tmp_path, code: int = 1, **options: Any) -> str:
         scratch = tmp_path / "scratch"
         scratch.mkdir(exist_ok=True)
         environment = {

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import pytest
 
 type Environment = Mapping[str, str]
+type Chonkle = Callable[..., Any]
 
 
 class Tile(Protocol):
@@ -32,7 +33,7 @@ def command(tmp_path: Path, tile: Tile) -> list[str]:
 
 
 @pytest.fixture
-def warm(tmp_path: Path, command: list[str], chonkle: Callable[..., Any]) -> Environment:
+def warm(tmp_path: Path, command: list[str], chonkle: Chonkle) -> Environment:
     """Give a cache that has run the tile, with and without a timeout."""
     environment = {"CHONKLE_CACHE_DIR": str(tmp_path / "warm")}
     for more in ((), ("--timeout", "60")):
@@ -41,7 +42,7 @@ def warm(tmp_path: Path, command: list[str], chonkle: Callable[..., Any]) -> Env
 
 
 @pytest.fixture
-def bundle(tmp_path: Path, warm: Environment, chonkle: Callable[..., Any]) -> Path:
+def bundle(tmp_path: Path, warm: Environment, chonkle: Chonkle) -> Path:
     chonkle("cache", "export", "codecs.tar", environment=warm)
     return tmp_path / "codecs.tar"
 
@@ -50,9 +51,7 @@ def only(root: Path, **more: str) -> Environment:
     return {"CHONKLE_CACHE_DIR": str(root), "CHONKLE_AOT": "only", **more}
 
 
-def check_run(
-    chonkle: Callable[..., Any], command: list[str], tile: Tile, environment: Environment
-) -> None:
+def check_run(chonkle: Chonkle, command: list[str], tile: Tile, environment: Environment) -> None:
     """Run the tile as the code that was carried says, and compile nothing."""
     for more in ((), ("--timeout", "60")):
         done = chonkle(
@@ -69,7 +68,7 @@ def test_what_one_machine_compiled_another_runs(
     command: list[str],
     bundle: Path,
     warm: Environment,
-    chonkle: Callable[..., Any],
+    chonkle: Chonkle,
     error_of: Callable[..., str],
 ) -> None:
     cold = only(tmp_path / "cold")
@@ -95,17 +94,13 @@ def test_what_one_machine_compiled_another_runs(
     assert done.stdout == b""
 
 
-def test_a_bundle_goes_through_a_pipe(
-    bundle: Path, warm: Environment, chonkle: Callable[..., Any]
-) -> None:
+def test_a_bundle_goes_through_a_pipe(bundle: Path, warm: Environment, chonkle: Chonkle) -> None:
     done = chonkle("cache", "export", "-", environment=warm)
     assert done.stdout == bundle.read_bytes()
     assert done.stderr.startswith(b"-: 4 entries, ")
 
 
-def test_a_job_without_codecs_has_an_empty_bundle(
-    tmp_path: Path, chonkle: Callable[..., Any]
-) -> None:
+def test_a_job_without_codecs_has_an_empty_bundle(tmp_path: Path, chonkle: Chonkle) -> None:
     cold = {"CHONKLE_CACHE_DIR": str(tmp_path / "cold")}
     done = chonkle("cache", "export", "codecs.tar", environment=cold)
     assert done.stderr.decode() == (
@@ -116,9 +111,7 @@ def test_a_job_without_codecs_has_an_empty_bundle(
     assert done.stderr.decode() == "codecs.tar: imported 0 entries, 0 B\n"
 
 
-def test_one_entry_is_one_entry(
-    tmp_path: Path, warm: Environment, chonkle: Callable[..., Any]
-) -> None:
+def test_one_entry_is_one_entry(tmp_path: Path, warm: Environment, chonkle: Chonkle) -> None:
     cold = {"CHONKLE_CACHE_DIR": str(tmp_path / "cold")}
     entries = json.loads(chonkle("cache", "list", "--json", environment=warm).stdout)
     for each in entries[1:]:
@@ -142,7 +135,7 @@ def test_json_and_a_bundle_do_not_mix(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file modes are POSIX")
 def test_an_unpacked_bundle_is_a_cache_of_the_system(
-    tmp_path: Path, tile: Tile, command: list[str], bundle: Path, chonkle: Callable[..., Any]
+    tmp_path: Path, tile: Tile, command: list[str], bundle: Path, chonkle: Chonkle
 ) -> None:
     entries = tmp_path / "system" / "aot-v3"
     entries.mkdir(parents=True)
@@ -160,7 +153,7 @@ def test_an_unpacked_bundle_is_a_cache_of_the_system(
 
 
 def test_a_key_vouches_for_a_bundle(
-    tmp_path: Path, tile: Tile, command: list[str], bundle: Path, chonkle: Callable[..., Any]
+    tmp_path: Path, tile: Tile, command: list[str], bundle: Path, chonkle: Chonkle
 ) -> None:
     keyed = {"CHONKLE_CACHE_DIR": str(tmp_path / "keyed"), "CHONKLE_CACHE_KEY": KEY}
     # Accepted by the user; from here on the key authenticates it.
@@ -275,7 +268,7 @@ def test_a_bundle_of_another_wasmtime_is_refused_by_name(
 
 
 def test_processes_that_import_at_once_agree(
-    tmp_path: Path, tile: Tile, command: list[str], bundle: Path, chonkle: Callable[..., Any]
+    tmp_path: Path, tile: Tile, command: list[str], bundle: Path, chonkle: Chonkle
 ) -> None:
     processes = [
         subprocess.Popen(
@@ -294,7 +287,7 @@ def test_processes_that_import_at_once_agree(
 
 @pytest.mark.slow
 def test_an_import_that_is_killed_leaves_whole_entries_and_can_be_done_again(
-    tmp_path: Path, chonkle: Callable[..., Any], chonkle_process: Callable[..., Any]
+    tmp_path: Path, chonkle: Chonkle, chonkle_process: Callable[..., Any]
 ) -> None:
     warm, cold = ({"CHONKLE_CACHE_DIR": str(tmp_path / name)} for name in ("warm", "cold"))
     chonkle("cache", "warm", "--interruptible", environment=warm)

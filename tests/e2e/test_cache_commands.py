@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 import pytest
 
+type Cold = Mapping[str, str]
+
 
 class Tile(Protocol):
     pipeline: dict[str, Any]
@@ -27,15 +29,10 @@ def cold(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("backend", "more"),
-    [("core", ()), ("component", ()), ("core", ("--timeout", "60"))],
+    ("backend", "more"), [("core", ()), ("component", ()), ("core", ("--timeout", "60"))]
 )
 def test_what_was_warmed_is_not_compiled(
-    request: pytest.FixtureRequest,
-    pipeline: str,
-    cold: Mapping[str, str],
-    backend: str,
-    more: tuple[str, ...],
+    request: pytest.FixtureRequest, pipeline: str, cold: Cold, backend: str, more: tuple[str, ...]
 ) -> None:
     chonkle, explain = map(request.getfixturevalue, ("chonkle", "explain"))
     words = (pipeline, "--preference", backend)
@@ -47,7 +44,7 @@ def test_what_was_warmed_is_not_compiled(
 
 @pytest.mark.slow
 def test_all_that_is_shipped_is_warmed_without_arguments(
-    chonkle: Callable[..., Any], cold: Mapping[str, str]
+    chonkle: Callable[..., Any], cold: Cold
 ) -> None:
     codecs = json.loads(chonkle("codecs", "--json").stdout)
     shipped = {(each["implementation"], each["backend"]) for each in codecs if each["path"]}
@@ -65,7 +62,7 @@ def test_all_that_is_shipped_is_warmed_without_arguments(
 
 
 def test_what_the_mode_only_advises_helps(
-    request: pytest.FixtureRequest, tmp_path: Path, pipeline: str, cold: Mapping[str, str]
+    request: pytest.FixtureRequest, tmp_path: Path, pipeline: str, cold: Cold
 ) -> None:
     names = ("chonkle", "chonkle_done", "explain")
     chonkle, chonkle_done, explain = map(request.getfixturevalue, names)
@@ -82,9 +79,7 @@ def test_what_the_mode_only_advises_helps(
 
 
 @pytest.mark.slow
-def test_processes_that_warm_at_once_compile_each_codec_once(
-    tmp_path: Path, cold: Mapping[str, str]
-) -> None:
+def test_processes_that_warm_at_once_compile_each_codec_once(tmp_path: Path, cold: Cold) -> None:
     processes = [
         subprocess.Popen(
             [sys.executable, "-m", "chonkle", "cache", "warm", "--json"],
@@ -102,7 +97,7 @@ def test_processes_that_warm_at_once_compile_each_codec_once(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")
-def test_progress_is_shown_on_a_terminal_alone(tmp_path: Path, cold: Mapping[str, str]) -> None:
+def test_progress_is_shown_on_a_terminal_alone(tmp_path: Path, cold: Cold) -> None:
     import pty  # noqa: PLC0415 - there is none on Windows
 
     watcher, terminal = pty.openpty()

@@ -70,7 +70,7 @@ def empty(store: Path) -> None:
         path.rmdir() if path.is_dir() else path.unlink()
 
 
-def reason(explain: Explain, **options: Any) -> str:  # noqa: ANN401 - those of `explain`
+def reason(explain: Explain, **options: Any) -> str:
     found: str = explain(*RUN, **options)["steps"][0]["reason"]
     return found
 
@@ -155,12 +155,7 @@ def test_an_update_says_what_changes(
 
 
 def test_an_update_replaces_a_lock_that_cannot_be_read(
-    *,
-    tmp_path: Path,
-    chonkle: Chonkle,
-    error_of: ErrorOf,
-    write: Callable[..., None],
-    wasm: bytes,
+    *, tmp_path: Path, chonkle: Chonkle, error_of: ErrorOf, write: Callable[..., None], wasm: bytes
 ) -> None:
     (tmp_path / "guest.wasm").write_bytes(wasm)
     write((tmp_path / "guest.wasm").as_uri())

@@ -121,8 +121,7 @@ def test_what_another_key_signed_for_another_repository_is_refused(
     chonkle("keygen", "--output-prefix", "mallory", environment=SIGNER)
     chonkle("sign", uri, "--key", "mallory.key", environment=SIGNER)
     chonkle(
-        *("sign", uri, "--key", "release.key", "--identity", "elsewhere.test/x"),
-        environment=SIGNER,
+        *("sign", uri, "--key", "release.key", "--identity", "elsewhere.test/x"), environment=SIGNER
     )
     words = error_of("pull", uri, *STORE, "--policy", "policy.toml")
     assert "no accepted key made this signature" in words

@@ -9,13 +9,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from tests.e2e.registries import (
-    Kind,
-    Registry,
-    docker_login,
-    sha256,
-    started,
-)
+from tests.e2e.registries import Kind, Registry, docker_login, sha256, started
 
 type Chonkle = Callable[..., CompletedProcess[bytes]]
 type ChonkleDone = Callable[..., CompletedProcess[bytes]]
@@ -144,12 +138,7 @@ def publish_other_bytes(site: Site, tmp_path: Path, chonkle_done: ChonkleDone) -
 
 
 def run_the_demo_from_pins(
-    *,
-    site: Site,
-    tmp_path: Path,
-    tile: Tile,
-    chonkle: Chonkle,
-    explain: Explain,
+    *, site: Site, tmp_path: Path, tile: Tile, chonkle: Chonkle, explain: Explain
 ) -> None:
     """Pull into an empty store, run without asking the registry, and run without the store."""
     (tmp_path / "tile.bin").write_bytes(tile.encoded)

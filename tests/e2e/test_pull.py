@@ -39,7 +39,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory, registry_program: str) ->
         yield found
 
 
-def pulled(chonkle: Chonkle, source: str, *more: str, **options: Any) -> Any:  # noqa: ANN401
+def pulled(chonkle: Chonkle, source: str, *more: str, **options: Any) -> Any:
     return json.loads(chonkle("pull", source, *STORE, "--json", *more, **options).stdout)
 
 

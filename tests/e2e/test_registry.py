@@ -109,12 +109,7 @@ def test_nobody_listens(error_of: ErrorOf) -> None:
 
 
 def test_credentials_are_where_docker_has_them(
-    *,
-    tmp_path: Path,
-    explain: Explain,
-    error_of: ErrorOf,
-    private_registry: Registry,
-    wasm: bytes,
+    *, tmp_path: Path, explain: Explain, error_of: ErrorOf, private_registry: Registry, wasm: bytes
 ) -> None:
     private_registry.push(NAME, "1.0.0", wasm)
     source = f"guest=oci://{private_registry.address}/{NAME}:1.0.0"
@@ -194,13 +189,7 @@ def test_the_lying_registry_can_be_honest(
     ],
 )
 def test_a_lie_is_one_clear_line_and_installs_nothing(
-    *,
-    tmp_path: Path,
-    error_of: ErrorOf,
-    lying_registry: Server,
-    wasm: bytes,
-    kind: str,
-    words: str,
+    *, tmp_path: Path, error_of: ErrorOf, lying_registry: Server, wasm: bytes, kind: str, words: str
 ) -> None:
     lying_registry.answer = lie(kind, wasm)
     uri = f"oci://127.0.0.1:{lying_registry.server_port}/{NAME}:1"
@@ -216,11 +205,7 @@ def test_a_lie_is_one_clear_line_and_installs_nothing(
     ("kind", "reason", "place"),
     [
         ("cut-blob", "the connection broke", f"{NAME}:1"),
-        (
-            "broken-server",
-            "the server answered 500 Internal Server Error",
-            f"{NAME}: manifest 1",
-        ),
+        ("broken-server", "the server answered 500 Internal Server Error", f"{NAME}: manifest 1"),
     ],
 )
 def test_what_may_pass_is_tried_again_and_told(

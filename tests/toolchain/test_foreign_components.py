@@ -26,11 +26,7 @@ from chonkle.formats.signature import Direction, Signature, embed_signature
 from chonkle.resolver import Resolution
 from chonkle.runtime import Runtime
 from chonkle.storage.store import WasmCodec
-from tests.toolchain.build_foreign import (
-    build_c_component,
-    build_python_component,
-    find_adapter,
-)
+from tests.toolchain.build_foreign import build_c_component, build_python_component, find_adapter
 
 pytestmark = [pytest.mark.toolchain, pytest.mark.slow]
 

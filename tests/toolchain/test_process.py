@@ -54,7 +54,7 @@ def test_a_program_ends_with_a_signal_that_came_while_it_was_started(
     started: list[subprocess.Popen[bytes]] = []
     start: Any = subprocess.Popen
 
-    def start_and_be_told(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:  # noqa: ANN401 - theirs
+    def start_and_be_told(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
         started.append(start(*arguments, **options))
         # Python runs handlers before it has stored what was started.
         os.kill(os.getpid(), signal.SIGTERM)

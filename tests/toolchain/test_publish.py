@@ -157,9 +157,7 @@ def test_a_folder_is_what_its_lock_lists(store: Path, target: Target) -> None:
     # An author's folder has its own store in it.
     for name in ("crc32-rs", "kernels"):
         shutil.copytree(
-            ROOT / "codec-src" / name,
-            store.parent / name,
-            ignore=shutil.ignore_patterns("target"),
+            ROOT / "codec-src" / name, store.parent / name, ignore=shutil.ignore_patterns("target")
         )
     assert folder_candidates(store.parent, target) == found
 
@@ -207,7 +205,7 @@ def test_the_same_file_is_no_change_whatever_its_manifest_says(target: Target) -
     assert published(later, force=True)[0] == "replaced"
 
 
-def candidate_time() -> Any:  # noqa: ANN401
+def candidate_time() -> Any:
     from datetime import UTC, datetime  # noqa: PLC0415
 
     return datetime(2026, 1, 1, tzinfo=UTC)
@@ -258,11 +256,11 @@ def test_the_tag_is_written_last(target: Target) -> None:
     written: list[str] = []
 
     class Watched(LayoutRepository):
-        def write_blob(self, *args: Any, **options: Any) -> Descriptor:  # noqa: ANN401
+        def write_blob(self, *args: Any, **options: Any) -> Descriptor:
             written.append("blob")
             return super().write_blob(*args, **options)
 
-        def write_manifest(self, *args: Any, **options: Any) -> Descriptor:  # noqa: ANN401
+        def write_manifest(self, *args: Any, **options: Any) -> Descriptor:
             written.append(options.get("tag") or "manifest")
             return super().write_manifest(*args, **options)
 

@@ -70,11 +70,7 @@ def test_two_builds_of_a_folder_take_turns(
 
 @pytest.mark.parametrize("language", ["c", "rust"])
 def test_codecs_of_one_name_in_one_build_folder_stay_apart(
-    language: Language,
-    tmp_path: Path,
-    start_build: StartBuild,
-    tools: Tools,
-    build_dir: Path,
+    language: Language, tmp_path: Path, start_build: StartBuild, tools: Tools, build_dir: Path
 ) -> None:
     folders = [new(tmp_path / name, language, distance) for name, distance in (("a", 2), ("b", 3))]
     alone = []

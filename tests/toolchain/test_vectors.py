@@ -109,7 +109,7 @@ def test_a_field_that_a_vector_lacks_is_named(tmp_path: Path, name: str) -> None
         read_vector_files(tmp_path)
 
 
-def call(amount: int) -> Any:  # noqa: ANN401 - the type of a call
+def call(amount: int) -> Any:
     def add(direction: Direction, ports: Mapping[str, bytes]) -> dict[str, bytes]:
         sign = 1 if direction == "encode" else -1
         return {"bytes": bytes(byte + sign * amount for byte in ports["bytes"])}
@@ -168,10 +168,7 @@ def test_a_difference_is_shown_where_it_begins(
     ("changes", "words"),
     [
         ({"outputs": {"pixels": {"base64": ""}}}, "has no output port `pixels`; hint: there is `b"),
-        (
-            {"inputs": {"byte": {"base64": ""}}},
-            "has no input port `byte`; hint: there is `bytes`",
-        ),
+        ({"inputs": {"byte": {"base64": ""}}}, "has no input port `byte`; hint: there is `bytes`"),
     ],
 )
 def test_a_port_that_the_codec_does_not_have_is_named(

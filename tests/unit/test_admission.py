@@ -76,7 +76,7 @@ class Place:
             self.require(data, policy)
         return str(caught.value)
 
-    def resolver(self, policy: Policy | None = None, **more: Any) -> Resolver:  # noqa: ANN401 - handed on
+    def resolver(self, policy: Policy | None = None, **more: Any) -> Resolver:
         return Resolver(codec_store=self.store, policy=policy or self.policy, **more)
 
     def file(self, data: bytes, name: str = "x.wasm", signer: PrivateKey | None = None) -> Path:
@@ -335,10 +335,7 @@ def test_a_deny_by_the_digest_of_a_manifest_or_an_index_is_seen_whatever_allows(
     with pytest.raises(PolicyError, match="withdrawn"):
         admission.require("x", "source", claimed, b"codec")
     admission = Admission(
-        policy=allowing,
-        codec_store=None,
-        access=RegistryAccess(),
-        open_repository=place.opened,
+        policy=allowing, codec_store=None, access=RegistryAccess(), open_repository=place.opened
     )
     place.is_online = False
     with pytest.raises(PolicyError, match="no rule applies"):

@@ -100,7 +100,7 @@ def test_the_attestation_of_a_file_is_beside_it(
     wanted = Evidence(path.as_uri(), attestations=(Attestation("bundle", bundle),))
     assert find_beside(path) == wanted
 
-    def never(*_: object, **_more: object) -> Any:  # noqa: ANN401 - it gives nothing
+    def never(*_: object, **_more: object) -> Any:
         pytest.fail("asked a repository for a file")
 
     uri = f"{path.as_uri()}#blake3={Digest.blake3(b'codec').hex}"

@@ -122,8 +122,7 @@ RULES: Mapping[str, Rule] = {
     # It reads the URIs of sources, and fetches nothing.
     "chonkle.lock": rule(5, "tomli_w", never="backends cache engine oci"),
     "chonkle.executor": rule(
-        5,
-        never="cache storage engine oci fetch backends.wasm backends.native",
+        5, never="cache storage engine oci fetch backends.wasm backends.native"
     ),
     "chonkle.installing": rule(5),
     "chonkle.settings": Rule(layer=5, environment=True),

@@ -125,9 +125,7 @@ def test_a_rule_holds_for_its_time(when: str, words: str, office: Office) -> Non
     ],
 )
 def test_a_rule_applies_where_all_that_it_names_matches(
-    about: str,
-    applies: object,
-    office: Office,
+    about: str, applies: object, office: Office
 ) -> None:
     policy = office.policy(f"{SIGNED}{about}\n")
     if applies:

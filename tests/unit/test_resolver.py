@@ -48,24 +48,24 @@ class World:
         self.store = CodecStore(root / "store")
         self._make = make_codec
 
-    def file(self, implementation: str, version: str = "1.0.0", **more: Any) -> Path:  # noqa: ANN401 - handed on
+    def file(self, implementation: str, version: str = "1.0.0", **more: Any) -> Path:
         path = self.root / f"{implementation} {version} {more.get('kind', '')}.wasm"
         path.write_bytes(self._make("echo", implementation, version, **more))
         return path
 
-    def uri(self, implementation: str, *, pin: str = "", **more: Any) -> str:  # noqa: ANN401 - handed on
+    def uri(self, implementation: str, *, pin: str = "", **more: Any) -> str:
         path = self.file(implementation, **more)
         if pin == "right":
             pin = Digest.blake3(path.read_bytes()).hex
         return f"{path.as_uri()}#blake3={pin}" if pin else path.as_uri()
 
-    def install(self, implementation: str, version: str = "1.0.0", **more: Any) -> None:  # noqa: ANN401 - handed on
+    def install(self, implementation: str, version: str = "1.0.0", **more: Any) -> None:
         self.store.install(WasmCodec.from_file(self.file(implementation, version, **more)))
 
-    def resolver(self, **more: Any) -> Resolver:  # noqa: ANN401 - handed on
+    def resolver(self, **more: Any) -> Resolver:
         return Resolver(codec_store=self.store.root, **more)
 
-    def pick(self, **more: Any) -> Resolution:  # noqa: ANN401 - handed on
+    def pick(self, **more: Any) -> Resolution:
         found = self.resolver(**more).resolve("echo")
         assert isinstance(found, Resolution)
         return found
@@ -266,7 +266,7 @@ def test_an_override_that_is_not_there_is_refused_and_not_ignored(world: World) 
 
 
 @pytest.mark.parametrize("preference", [["wasm"], ["core", "Native"], "core", [1], [None]])
-def test_a_preference_for_an_unknown_backend_is_refused(preference: Any) -> None:  # noqa: ANN401 - of any kind
+def test_a_preference_for_an_unknown_backend_is_refused(preference: Any) -> None:
     with pytest.raises(ResolveError, match="unknown backend in the preference, expected `native`"):
         Resolver(preference=preference)
 

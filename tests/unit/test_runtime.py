@@ -114,10 +114,7 @@ def test_a_runtime_that_is_closed_opens_nothing(make_codec: MakeCodec, echo: Res
 
 def test_threads_open_a_codec_once(make_codec: MakeCodec) -> None:
     found = resolution(make_codec)
-    with (
-        Runtime(cache=None, compile_limits=None) as runtime,
-        ThreadPoolExecutor(16) as threads,
-    ):
+    with Runtime(cache=None, compile_limits=None) as runtime, ThreadPoolExecutor(16) as threads:
         opened = set(threads.map(lambda _: runtime.open(found, Limits()), range(64)))
         assert len(opened) == 1
         assert runtime.counts.compiled == 1

@@ -40,19 +40,9 @@ def home(monkeypatch: pytest.MonkeyPatch) -> None:
             HOME / "Library/Caches/chonkle",
             HOME / "Library/Application Support/chonkle/codecs",
         ),
-        (
-            "win32",
-            {},
-            HOME / "AppData/Local/chonkle",
-            HOME / "AppData/Local/chonkle/codecs",
-        ),
+        ("win32", {}, HOME / "AppData/Local/chonkle", HOME / "AppData/Local/chonkle/codecs"),
         ("win32", {"LOCALAPPDATA": "/l"}, Path("/l/chonkle"), Path("/l/chonkle/codecs")),
-        (
-            "linux",
-            {"CHONKLE_CACHE_DIR": "/a", "CHONKLE_CODEC_STORE": "b"},
-            Path("/a"),
-            Path("b"),
-        ),
+        ("linux", {"CHONKLE_CACHE_DIR": "/a", "CHONKLE_CODEC_STORE": "b"}, Path("/a"), Path("b")),
         (
             "win32",
             {"CHONKLE_CACHE_DIR": "", "CHONKLE_CODEC_STORE": "/b"},

@@ -27,7 +27,7 @@ def failures(report: Report) -> dict[str, str]:
     return {check.name: check.reason for check in report.failed}
 
 
-def failures_of(wasm: bytes, **options: Any) -> dict[str, str]:  # noqa: ANN401 - verify_wasm's
+def failures_of(wasm: bytes, **options: Any) -> dict[str, str]:
     report = verify_wasm(wasm, **options)
     # Whatever is in a file, the report is calm.
     assert all(line.isprintable() for line in report.lines(every=True))
@@ -286,10 +286,7 @@ LIES: dict[str, tuple[dict[str, Any], str, str]] = {
         "decoding gives a port `bytes` that the signature does not name",
     ),
     "decodes, and says that it only encodes": (
-        {
-            "inputs.bytes.encode_only": True,
-            "outputs.bytes.encode_only": True,
-        },
+        {"inputs.bytes.encode_only": True, "outputs.bytes.encode_only": True},
         "directions",
         "decoding what encoding gave gives an answer, although the signature says that nothing",
     ),

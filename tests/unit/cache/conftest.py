@@ -32,7 +32,7 @@ def write_entry(directory: CacheDirectory) -> WriteEntry:
         *,
         into: CacheDirectory = directory,
         written_at: float | None = None,
-        **metadata: Any,  # noqa: ANN401 - the fields of EntryMetadata
+        **metadata: Any,
     ) -> Record:
         key = Digest.blake3(name.encode()).hex
         usual = {

@@ -28,6 +28,8 @@ from chonkle.limits import CompileLimits
 from chonkle.storage.store import CodecStore
 from tests.unit.cache.bombs import BOMBS
 
+type RecordProperty = Callable[[str, object], None]
+
 ROOT = Path(__file__).parents[3]
 MIB = 1 << 20
 # What the process has besides what it allocates: files that it maps, Python and wasmtime.
@@ -172,7 +174,7 @@ print(json.dumps(told))
 
 
 def go_off(
-    names: Sequence[str], limits: CompileLimits, record_property: Callable[[str, object], None]
+    names: Sequence[str], limits: CompileLimits, record_property: RecordProperty
 ) -> dict[str, str]:
     """Compile bombs in one process, then a good module; give what was said of each bomb."""
     arguments = [",".join(names), str(limits.timeout_s), str(limits.memory_bytes), GOOD.hex()]
@@ -193,7 +195,7 @@ def go_off(
 
 @linux
 def test_a_bomb_takes_no_more_than_it_may_and_the_process_goes_on(
-    record_property: Callable[[str, object], None],
+    record_property: RecordProperty,
 ) -> None:
     limits = CompileLimits(timeout_s=1)
     said = go_off(["nested_loops"], limits, record_property)
@@ -211,9 +213,7 @@ def test_a_bomb_takes_no_more_than_it_may_and_the_process_goes_on(
 
 @linux
 @pytest.mark.slow
-def test_every_bomb_ends_within_tight_limits(
-    record_property: Callable[[str, object], None],
-) -> None:
+def test_every_bomb_ends_within_tight_limits(record_property: RecordProperty) -> None:
     limits = CompileLimits(timeout_s=2, memory_bytes=512 * MIB)
     for words in go_off(list(BOMBS), limits, record_property).values():
         assert words.startswith("codec bomb: compiling it took too ")
@@ -221,9 +221,7 @@ def test_every_bomb_ends_within_tight_limits(
 
 @linux
 @pytest.mark.slow
-def test_a_bomb_ends_within_the_limits_that_are_usual(
-    record_property: Callable[[str, object], None],
-) -> None:
+def test_a_bomb_ends_within_the_limits_that_are_usual(record_property: RecordProperty) -> None:
     said = go_off(["phi_chains"], CompileLimits(), record_property)
     assert said["phi_chains"].startswith("codec bomb: compiling it took too ")
 

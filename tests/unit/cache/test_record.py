@@ -82,11 +82,7 @@ def test_a_keyed_tag_depends_on_the_key_and_never_shows_it() -> None:
     [
         (PLAIN, KEYED, "it is not authenticated, and a cache key is set"),
         (KEYED, PLAIN, "it is authenticated with a cache key, and none is set here"),
-        (
-            KEYED,
-            OTHER,
-            "the record does not match its authenticator or was made with another key",
-        ),
+        (KEYED, OTHER, "the record does not match its authenticator or was made with another key"),
     ],
 )
 def test_a_record_of_another_authenticator_is_invalid(
@@ -226,8 +222,7 @@ OWN = {"name": artifact_name(KEY, "0" * 64), "size": 1, "blake3": "0" * 64}
     ],
 )
 def test_an_artifact_has_a_size_a_digest_and_a_name_that_follows_from_it(
-    artifact: Any,  # noqa: ANN401 - anything
-    reason: str,
+    artifact: Any, reason: str
 ) -> None:
     assert refusal(artifacts=[artifact]) == reason
 

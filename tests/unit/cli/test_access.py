@@ -109,7 +109,7 @@ def test_commands_that_read_sources_have_the_options_about_servers(
 ) -> None:
     @click.command()
     @resolver_options
-    def command(**options: Any) -> None:  # noqa: ANN401 - click's
+    def command(**options: Any) -> None:
         assert runtime_of(options).settings.access == expected
 
     done = CliRunner(env=ENVIRONMENT).invoke(command, options)

@@ -38,7 +38,7 @@ class Done:
     err: str
 
     @property
-    def document(self) -> Any:  # noqa: ANN401 - JSON
+    def document(self) -> Any:
         return json.loads(self.out)
 
 
@@ -111,12 +111,7 @@ def shard(directory: CacheDirectory, key: str) -> Path:
     return directory.root / "aot-v3" / key[:2]
 
 
-def write(
-    directory: CacheDirectory,
-    *,
-    content: bytes = b"code",
-    **metadata: Any,  # noqa: ANN401 - the fields of EntryMetadata
-) -> Record:
+def write(directory: CacheDirectory, *, content: bytes = b"code", **metadata: Any) -> Record:
     """Write an entry as if something had been compiled."""
     usual = {
         "kind": "core",
@@ -383,7 +378,7 @@ class TestList:
         assert document[2]["codec_id"] is None
         header, first, second, *_ = rows(run("list").out)
         assert header == [
-            *("codec", "implementation", "kind", "wasmtime", "size", "age", "last use", "note"),
+            *("codec", "implementation", "kind", "wasmtime", "size", "age", "last use", "note")
         ]
         assert first[:4] == ["echo", "echo-a@1.0.0", "core", wasmtime_version()]
         assert second[-1] == "interruptible"
@@ -538,12 +533,7 @@ class TestWarm:
         ],
     )
     def test_codecs_are_named_in_many_ways(
-        self,
-        run: Run,
-        install: Callable[..., Path],
-        folder: Path,
-        words: str,
-        expected: list[str],
+        self, run: Run, install: Callable[..., Path], folder: Path, words: str, expected: list[str]
     ) -> None:
         for implementation, version in (("echo-a", "1.0.0"), ("echo-a", "2.0.0")):
             install("echo", implementation, version)

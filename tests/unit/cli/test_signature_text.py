@@ -6,7 +6,7 @@ from chonkle.cli.signature_text import described
 from chonkle.formats.signature import Signature
 
 
-def rows_of(**fields: Any) -> list[tuple[str, str]]:  # noqa: ANN401 - any JSON
+def rows_of(**fields: Any) -> list[tuple[str, str]]:
     document = {
         "codec_id": "echo",
         "implementation": "echo-a",

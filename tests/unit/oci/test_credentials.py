@@ -39,8 +39,7 @@ def test_what_is_written_down_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    [f"https://{REGISTRY}", f"https://{REGISTRY}/v1/", REGISTRY + "/", REGISTRY.upper()],
+    "name", [f"https://{REGISTRY}", f"https://{REGISTRY}/v1/", REGISTRY + "/", REGISTRY.upper()]
 )
 def test_a_registry_may_be_written_as_a_url(tmp_path: Path, name: str) -> None:
     write(tmp_path, {"auths": {name: {"auth": encoded("me:secret")}}})

@@ -316,8 +316,7 @@ def test_tls_is_never_left(serve: Serve) -> None:
     plain = serve(lambda _: b"x")
     for location in (plain.origin, plain.origin.replace("127.0.0.1", "localhost")):
         server = serve(
-            lambda _, to=location: {"status": 307, "headers": {"Location": to}},
-            "registry.test",
+            lambda _, to=location: {"status": 307, "headers": {"Location": to}}, "registry.test"
         )
         with pytest.raises(FetchError, match="an address without TLS"):
             download(f"{server.origin}/a", size_max=4)

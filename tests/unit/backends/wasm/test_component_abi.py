@@ -13,12 +13,7 @@ import wasmtime
 
 from chonkle.backends.base import Limits
 from chonkle.backends.wasm.host_component import HostComponentCodec
-from chonkle.errors import (
-    CodecError,
-    CodecTrap,
-    LimitExceeded,
-    WasmFormatError,
-)
+from chonkle.errors import CodecError, CodecTrap, LimitExceeded, WasmFormatError
 from chonkle.formats.signature import embed_signature
 from chonkle.resolver import Resolution
 from chonkle.storage.store import WasmCodec
@@ -180,9 +175,7 @@ def test_a_refusal_outlives_a_trap_in_post_return(
 LOOP = "(loop $forever (br $forever)) (i32.const 16)"
 
 
-def test_time_is_limited_in_the_allocator_and_in_post_return(
-    open_component: OpenComponent,
-) -> None:
+def test_time_is_limited_in_the_allocator_and_in_post_return(open_component: OpenComponent) -> None:
     for parts in ({"realloc": LOOP}, {"post": "(loop $forever (br $forever))"}):
         codec = open_component(component(**parts), Limits(timeout_s=0.1))
         with pytest.raises(LimitExceeded, match=r"longer than the allowed 0\.1 s"):

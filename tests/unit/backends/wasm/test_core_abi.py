@@ -7,12 +7,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from chonkle.errors import (
-    CodecError,
-    CodecTrap,
-    LimitExceeded,
-    WasmFormatError,
-)
+from chonkle.errors import CodecError, CodecTrap, LimitExceeded, WasmFormatError
 from tests.unit.backends.conftest import ECHO, OpenGuest, guest
 
 PACKED = "(i64.or (i64.shl (i64.const {0}) (i64.const 32)) (i64.const {1}))"

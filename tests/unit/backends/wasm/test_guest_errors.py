@@ -11,9 +11,7 @@ from tests.unit.backends.conftest import OpenGuest, guest
 
 @pytest.mark.parametrize(
     ("more", "words"),
-    [
-        ("(table 200000 funcref)", "asked for more than allowed, got table minimum size of 200000"),
-    ],
+    [("(table 200000 funcref)", "asked for more than allowed, got table minimum size of 200000")],
 )
 def test_what_a_guest_asks_for_is_its_own_fault(
     open_guest: OpenGuest, more: str, words: str

@@ -15,11 +15,7 @@ from hypothesis import strategies as st
 from chonkle.backends.base import Codec, Limits
 from chonkle.backends.wasm.guest_codec import GuestInstance, GuestSetup
 from chonkle.backends.wasm.guest_errors import no_room_for
-from chonkle.backends.wasm.trampoline import (
-    BUFFER_BYTES,
-    Trampoline,
-    TrampolineOpener,
-)
+from chonkle.backends.wasm.trampoline import BUFFER_BYTES, Trampoline, TrampolineOpener
 from chonkle.engine import Engine
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Direction, embed_signature

@@ -398,11 +398,7 @@ def used(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 @pytest.mark.parametrize("told", WAYS)
 def test_sessions_of_tests_call_as_the_environment_says(
-    *,
-    monkeypatch: pytest.MonkeyPatch,
-    used: set[str],
-    request: pytest.FixtureRequest,
-    told: str,
+    *, monkeypatch: pytest.MonkeyPatch, used: set[str], request: pytest.FixtureRequest, told: str
 ) -> None:
     monkeypatch.setenv("CHONKLE_CALLS", told)
     open_guest: OpenGuest = request.getfixturevalue("open_guest")

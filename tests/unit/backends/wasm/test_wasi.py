@@ -9,10 +9,7 @@ import pytest
 import wasmtime
 
 from chonkle.backends.base import Limits
-from chonkle.errors import (
-    CodecTrap,
-    LimitExceeded,
-)
+from chonkle.errors import CodecTrap, LimitExceeded
 from tests.unit.backends.wasm.conftest import OpenComponent
 from tests.unit.backends.wasm.written import BUMP, ECHO, POST, component, one_row
 
