@@ -43,9 +43,7 @@ def test_what_was_warmed_is_not_compiled(
 
 
 @pytest.mark.slow
-def test_all_that_is_shipped_is_warmed_without_arguments(
-    chonkle: Callable[..., Any], cold: Cold
-) -> None:
+def test_all_shipped_codecs_are_warmed_by_default(chonkle: Callable[..., Any], cold: Cold) -> None:
     codecs = json.loads(chonkle("codecs", "--json").stdout)
     shipped = {(each["implementation"], each["backend"]) for each in codecs if each["path"]}
     warmed = json.loads(chonkle("cache", "warm", "--json", environment=cold).stdout)

@@ -167,9 +167,7 @@ def redirect(to: str) -> Told:
     return {"status": 307, "headers": {"Location": to}}
 
 
-def test_the_lying_registry_can_be_honest(
-    explain: Explain, lying_registry: Server, wasm: bytes
-) -> None:
+def test_the_liar_can_be_honest(explain: Explain, lying_registry: Server, wasm: bytes) -> None:
     """Without this, every test below might fail for a reason of its own."""
     lying_registry.answer = lie("honest", wasm)
     source = f"guest=oci://127.0.0.1:{lying_registry.server_port}/{NAME}:1"

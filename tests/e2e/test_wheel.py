@@ -122,9 +122,7 @@ def wasm_files() -> list[Path]:
     return sorted(CODECS.rglob("*.wasm"))
 
 
-def test_the_installed_command_lists_what_is_shipped(
-    installed: Path, tmp_path: Path, call: Call
-) -> None:
+def test_the_installed_command_lists_codecs(installed: Path, tmp_path: Path, call: Call) -> None:
     listed = json.loads(call(installed, "codecs", "--json", cwd=tmp_path))
     shipped = [Path(each["path"]) for each in listed if each["origin"] == "shipped"]
     assert {path.name for path in shipped} == {path.name for path in wasm_files()}
@@ -140,9 +138,7 @@ def test_the_demo_pipeline_runs(installed: Path, tmp_path: Path, tile: Tile, cal
     assert tile.undo(encoded) == tile.pixels
 
 
-def test_the_installed_command_knows_its_version(
-    installed: Path, tmp_path: Path, call: Call
-) -> None:
+def test_the_command_knows_its_version(installed: Path, tmp_path: Path, call: Call) -> None:
     import chonkle  # noqa: PLC0415
 
     displayed = call(installed, "--version", cwd=tmp_path).decode()

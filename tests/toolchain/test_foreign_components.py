@@ -164,7 +164,7 @@ def test_a_warm_load_compiles_nothing(
     )
 
 
-def test_a_process_runs_it_as_the_environment_says(
+def test_the_environment_decides_how_it_runs(
     foreign: Foreign, setting: str, tmp_path: Path
 ) -> None:
     (tmp_path / "foreign.wasm").write_bytes(foreign.codec.wasm)

@@ -48,9 +48,7 @@ class EndedError(Exception):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
-def test_a_program_ends_with_a_signal_that_came_while_it_was_started(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_signal_at_the_start_ends_the_program_too(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[subprocess.Popen[bytes]] = []
     start: Any = subprocess.Popen
 

@@ -218,7 +218,7 @@ def test_what_is_missing_is_attached_later(target: Target) -> None:
     assert published(later) == ("unchanged", ())
 
 
-def test_all_conflicts_are_told_together_and_nothing_is_written(
+def test_all_conflicts_are_told_and_none_written(
     store: Path, target: Target, tmp_path: Path
 ) -> None:
     candidates = folder_candidates(store, target)
@@ -348,9 +348,7 @@ def test_a_file_that_its_lock_does_not_list_has_no_provenance(store: Path, targe
 # The command
 
 
-def test_the_command_publishes_what_passes_its_checks(
-    run_cli: RunCli, target: Target, tmp_path: Path
-) -> None:
+def test_the_command_publishes_good_codecs(run_cli: RunCli, target: Target, tmp_path: Path) -> None:
     uri = target.reference.uri
     done = run_cli("publish", CORE, uri, "--vectors", VECTORS, "--json")
     assert done.returncode == 0, done.stderr
@@ -368,9 +366,7 @@ def test_the_command_publishes_what_passes_its_checks(
     assert done.stdout.startswith(f"passed  {said['reference']}  ")
 
 
-def test_the_command_publishes_nothing_that_fails(
-    run_cli: RunCli, target: Target, tmp_path: Path
-) -> None:
+def test_the_command_refuses_bad_codecs(run_cli: RunCli, target: Target, tmp_path: Path) -> None:
     shutil.copy(CORE, tmp_path / CORE.name)
     shutil.copytree(VECTORS, tmp_path / "vectors")
     path = next((tmp_path / "vectors").glob("*.json"))
@@ -403,9 +399,7 @@ def test_the_command_publishes_nothing_that_fails(
         ((CORE, "oci://host/a", "--password-stdin"), "--username and --password-stdin go together"),
     ],
 )
-def test_options_that_do_not_go_together(
-    run_cli: RunCli, arguments: tuple[object, ...], words: str
-) -> None:
+def test_conflicting_options(run_cli: RunCli, arguments: tuple[object, ...], words: str) -> None:
     done = run_cli("publish", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr

@@ -465,9 +465,7 @@ def test_a_tree_that_keeps_the_rules_has_no_violations(tmp_path: Path) -> None:
         pytest.param("run.py", "from os import environ", "run:1: the environment", id="from-os"),
     ],
 )
-def test_a_violation_of_each_kind_is_found(
-    tmp_path: Path, name: str, source: str, expected: str
-) -> None:
+def test_each_violation_is_found(tmp_path: Path, name: str, source: str, expected: str) -> None:
     found = violations(fake_tree(tmp_path, {name: source}), "fake", FAKE_RULES)
     assert len(found) == 1
     assert expected in found[0]

@@ -93,9 +93,7 @@ def test_what_is_no_document_is_refused(document: Any) -> None:
 
 
 @pytest.mark.parametrize("direction", ["encode", "decode", None])
-def test_a_prepared_pipeline_runs_as_often_as_you_like(
-    direction: Any, echo: Resolver, runtime: Runtime
-) -> None:
+def test_a_prepared_pipeline_runs_often(direction: Any, echo: Resolver, runtime: Runtime) -> None:
     with prepare(
         chain("echo", "echo"), direction=direction, resolver=echo, runtime=runtime
     ) as prepared:
@@ -176,9 +174,7 @@ def test_a_pipeline_is_a_step_of_another(
 
 
 @pytest.mark.parametrize("width", [1, 5])
-def test_a_pipeline_that_contains_itself_is_refused_at_once(
-    tmp_path: Path, runtime: Runtime, width: int
-) -> None:
+def test_a_recursive_pipeline_is_refused(tmp_path: Path, runtime: Runtime, width: int) -> None:
     path = tmp_path / "loop.json"
     uri = path.as_uri()
     write(path, chain(*["loop"] * width, codec_id="loop", sources={"loop": uri}))
@@ -300,9 +296,7 @@ def test_the_search_for_codecs_ends_when_many_are_missing(runtime: Runtime) -> N
 
 
 @pytest.mark.parametrize("source", ["gone.bytes", "input.x"])
-def test_the_names_that_there_are_are_sorted_once(
-    monkeypatch: pytest.MonkeyPatch, source: str
-) -> None:
+def test_the_names_are_sorted_once(monkeypatch: pytest.MonkeyPatch, source: str) -> None:
     sorted_names = []
 
     def list_choices(names: Collection[str]) -> str:

@@ -186,9 +186,7 @@ def junk(world: World, name: str) -> None:
     path.write_bytes(b"junk")
 
 
-def test_a_bad_file_concerns_only_who_asks_for_it(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_bad_file_concerns_only_its_users(world: World, caplog: pytest.LogCaptureFixture) -> None:
     CodecStore(world.root / "shipped").install(WasmCodec.from_file(world.file("a")))
     world.install("b")
     junk(world, "c@9.0.0.core.wasm")
@@ -225,9 +223,7 @@ def test_a_bad_file_does_not_stand_before_a_source_and_is_left_alone(
     assert (world.store.root / "echo" / "a@1.0.0.core.wasm").read_bytes() == b"junk"
 
 
-def test_two_files_that_claim_one_name_are_refused(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_two_files_of_one_name_are_refused(world: World, caplog: pytest.LogCaptureFixture) -> None:
     CodecStore(world.root / "shipped").install(WasmCodec.from_file(world.file("a")))
     world.install("a", note="different")
     with pytest.raises(StoreError, match="two different files claim codec `echo`"):
@@ -326,9 +322,7 @@ def test_a_file_of_another_codec_is_refused(world: World, make_codec: MakeCodec)
         (b'{"codecs": []}', ResolveError),
     ],
 )
-def test_a_file_that_is_no_codec_is_refused(
-    world: World, data: bytes, kind: type[ChonkleError]
-) -> None:
+def test_another_file_is_refused(world: World, data: bytes, kind: type[ChonkleError]) -> None:
     path = world.root / "file"
     path.write_bytes(data)
     with pytest.raises(kind):
@@ -395,7 +389,7 @@ def test_what_is_kept_is_checked_against_the_pin_each_time(
     assert kept.read_bytes() == right
 
 
-def test_what_is_kept_of_an_artifact_is_checked_through_its_manifest(
+def test_a_kept_artifact_is_checked_by_manifest(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def manifest_of(wasm: bytes) -> bytes:

@@ -168,9 +168,7 @@ def test_guests_are_called_in_one_of_two_ways(value: str, prepared: bool) -> Non
         ("CHONKLE_COMPILE_TIMEOUT", "nan", "a number of seconds as `60` or `2.5`"),
     ],
 )
-def test_a_value_that_a_variable_cannot_have_is_refused(
-    name: str, value: str, expected: str
-) -> None:
+def test_a_bad_value_of_a_variable_is_refused(name: str, value: str, expected: str) -> None:
     with pytest.raises(ChonkleError) as caught:
         Settings.from_environment({name: value})
     assert str(caught.value).startswith(f"bad {name}, expected {expected}, got `")
@@ -181,9 +179,7 @@ def test_the_environment_of_the_process_is_read(monkeypatch: pytest.MonkeyPatch)
     assert Settings.from_environment().cache.mode == "off"
 
 
-def test_a_user_without_a_home_needs_none_when_both_directories_are_set(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_no_home_is_needed_when_both_directories_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
     def homeless() -> Path:
         raise RuntimeError("Could not determine home directory.")
 

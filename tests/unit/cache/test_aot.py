@@ -411,9 +411,7 @@ def test_only_doubts_aloud(
     assert caplog.text.count("does not have the digest of its record") == 1
 
 
-def test_what_is_missing_is_said_with_what_would_help(
-    open_cache: OpenCache, tmp_path: Path
-) -> None:
+def test_what_is_missing_is_said_with_advice(open_cache: OpenCache, tmp_path: Path) -> None:
     system, own = tmp_path / "system", tmp_path / "own"
     for root, version in ((system, "47.0.0"), (own, "46.0.2")):
         run(open_cache(root=root), ONE)
@@ -451,7 +449,7 @@ def test_code_for_other_settings_is_said_to_be_that(open_cache: OpenCache) -> No
 
 
 @pytest.mark.parametrize("settings", [{"root": None}, {}], ids=["none named", "none made"])
-def test_only_without_a_cache_says_so(
+def test_only_without_a_cache(
     open_cache: OpenCache, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
     where = "no cache" if settings else str(tmp_path / "cache")
@@ -469,9 +467,7 @@ def test_only_survives_a_deleted_cache(open_cache: OpenCache, tmp_path: Path) ->
         run(cache, TWO)
 
 
-def test_what_is_optional_is_not_explained(
-    open_cache: OpenCache, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_optional_miss_is_silent(open_cache: OpenCache, monkeypatch: pytest.MonkeyPatch) -> None:
     run(open_cache(), ONE)
     cache = open_cache(mode="only")
     monkeypatch.delattr(CacheDirectory, "entries")
@@ -479,9 +475,7 @@ def test_what_is_optional_is_not_explained(
     assert TrampolineOpener(cache, CORE_TRAMPOLINE)() is None
 
 
-def test_an_explanation_reads_so_many_entries_and_no_more(
-    open_cache: OpenCache, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_explanation_has_a_limit(open_cache: OpenCache, monkeypatch: pytest.MonkeyPatch) -> None:
     run(open_cache(), ONE)
     given = 0
 
@@ -527,7 +521,7 @@ def test_a_deleted_cache_is_made_again(open_cache: OpenCache, tmp_path: Path) ->
     assert len(records(tmp_path / "cache")) == 1
 
 
-def test_a_key_decides_which_entries_are_valid(
+def test_a_key_decides_what_is_valid(
     open_cache: OpenCache, caplog: pytest.LogCaptureFixture
 ) -> None:
     key, other = Authenticator(b"k" * 32), Authenticator(b"o" * 32)
@@ -613,7 +607,7 @@ def test_who_waits_too_long_compiles_for_itself_in_silence(
     assert timeout_s >= 30
 
 
-def test_who_gets_the_lock_looks_again(
+def test_a_lock_is_followed_by_a_look(
     open_cache: OpenCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache, lock = open_cache(), CacheDirectory.lock
@@ -630,9 +624,7 @@ def test_who_gets_the_lock_looks_again(
     assert counts(cache) == (1, 0, 0)
 
 
-def test_who_compiles_tidies_up_once_a_day(
-    open_cache: OpenCache, tmp_path: Path, clock: Clock
-) -> None:
+def test_compiling_trims_once_a_day(open_cache: OpenCache, tmp_path: Path, clock: Clock) -> None:
     run(open_cache(), ONE)
     ((trimmed),) = tmp_path.rglob("trimmed")
     assert trimmed.stat().st_mtime == clock.now
@@ -692,7 +684,7 @@ class RefusingCompiler(ModuleCompiler):
         )
 
 
-def test_why_wasmtime_refuses_is_said_in_one_line(
+def test_a_refusal_of_wasmtime_is_one_line(
     open_cache: OpenCache, caplog: pytest.LogCaptureFixture
 ) -> None:
     run(open_cache(), ONE)

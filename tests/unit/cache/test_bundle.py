@@ -146,9 +146,7 @@ def test_what_goes_in_comes_out(source: CacheConfig, bundle: Path, goal: CacheCo
     assert exported(goal) == bundle.read_bytes()
 
 
-def test_a_bundle_is_laid_out_like_a_directory(
-    source: CacheConfig, bundle: Path, tmp_path: Path
-) -> None:
+def test_a_bundle_is_like_a_directory(source: CacheConfig, bundle: Path, tmp_path: Path) -> None:
     assert source.root
     first, *others = members_of(bundle.read_bytes(), tmp_path)
     assert dict(others) == files_of(source.root)
@@ -162,17 +160,13 @@ def test_a_bundle_is_laid_out_like_a_directory(
     }
 
 
-def test_the_same_entries_give_the_same_bundle(
-    source: CacheConfig, bundle: Path, tmp_path: Path
-) -> None:
+def test_equal_entries_give_one_bundle(source: CacheConfig, bundle: Path, tmp_path: Path) -> None:
     again = config_of(tmp_path / "again")
     fill(again, ENTRIES[::-1])
     assert exported(again) == exported(source) == bundle.read_bytes()
 
 
-def test_an_export_takes_valid_entries_that_are_usable_here(
-    source: CacheConfig, bundle: Path
-) -> None:
+def test_an_export_takes_valid_and_usable_entries(source: CacheConfig, bundle: Path) -> None:
     assert source.root
     damaged, other = entry("damaged", [b"code"]), entry("other", [b"code"], engine=ENGINES[2])
     lost, broken = entry("lost", [b"code"]), entry("broken", [b"code"])
@@ -294,9 +288,7 @@ def test_an_import_has_limits_and_no_bundle_is_made_beyond_them(
     assert take_in(bundle, dataclasses.replace(goal, size_max_bytes=size)).entries == 5
 
 
-def test_off_exports_and_only_imports_nothing(
-    source: CacheConfig, bundle: Path, goal: CacheConfig
-) -> None:
+def test_modes_that_move_nothing(source: CacheConfig, bundle: Path, goal: CacheConfig) -> None:
     off = dataclasses.replace(source, mode="off")
     with pytest.raises(CacheError, match="CHONKLE_AOT=off: nothing is read"):
         select_entries(off, machine=HERE)
@@ -400,7 +392,7 @@ def test_who_vouches_for_a_bundle(
         dataclasses.replace(HERE, engines={ENGINES[0]: "default"}),
     ],
 )
-def test_a_bundle_for_another_engine_is_refused_with_both_names(
+def test_a_bundle_for_another_engine_is_refused(
     bundle: Path, goal: CacheConfig, other: Machine
 ) -> None:
     def named(machine: Machine) -> str:
@@ -718,7 +710,7 @@ def test_a_bundle_that_is_cut_or_goes_on_is_refused(whole: bytes, data: st.DataO
 
 
 @given(st.data())
-def test_blocks_in_another_order_give_nothing_that_was_not_there(
+def test_reordered_blocks_give_nothing_that_was_not_there(
     whole: bytes, data: st.DataObject
 ) -> None:
     blocks = [whole[at : at + 512] for at in range(0, len(whole), 512)]

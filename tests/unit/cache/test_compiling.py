@@ -107,7 +107,7 @@ def test_without_a_cache_the_native_code_comes_through_the_pipe(mode: Mode, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_digest_says_what_is_shipped_and_not_the_name(
+def test_a_shipped_codec_is_known_by_digest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = CodecStore(tmp_path)
@@ -194,9 +194,7 @@ def go_off(
 
 
 @linux
-def test_a_bomb_takes_no_more_than_it_may_and_the_process_goes_on(
-    record_property: RecordProperty,
-) -> None:
+def test_a_bomb_is_limited_and_the_process_goes_on(record_property: RecordProperty) -> None:
     limits = CompileLimits(timeout_s=1)
     said = go_off(["nested_loops"], limits, record_property)
     assert said["nested_loops"] == (
@@ -391,7 +389,7 @@ def test_a_process_that_holds_the_interpreter_ends_in_time(strange: Callable[[st
 
 
 @pytest.mark.parametrize("executable", ["", "/nowhere/python"])
-def test_a_process_that_cannot_be_started_is_told(
+def test_a_process_that_cannot_start_is_told(
     executable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", executable)
@@ -470,9 +468,7 @@ def computed_s(process: int) -> float:
 @linux
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_who_ends_takes_the_process_that_compiles_with_it(
-    number: signal.Signals, tmp_path: Path
-) -> None:
+def test_a_signal_ends_the_compiling_process_too(number: signal.Signals, tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", WAITING, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE
     ) as parent:
@@ -513,7 +509,7 @@ with Runtime(cache=Path(sys.argv[2])) as runtime:
 
 
 @pytest.mark.slow
-def test_sixteen_threads_in_each_of_eight_processes_compile_once(
+def test_threads_of_many_processes_compile_once(
     tmp_path: Path, make_codec: Callable[..., bytes]
 ) -> None:
     wasm = tmp_path / "echo.wasm"

@@ -16,7 +16,7 @@ from chonkle.cache.record import Artifact, InvalidEntry, Record
 from chonkle.digest import Digest
 from chonkle.engine import ENGINE_CONFIGS, Engine, EngineConfig
 
-type WriteEntry = Callable[..., Record]
+type Write = Callable[..., Record]
 type Compiled = Callable[..., Entry]
 
 ONE, TWO = (
@@ -97,7 +97,7 @@ def test_a_changed_file_is_found(
         check_entry(directory, entry_of(directory, before.key))
 
 
-def test_an_entry_without_a_record_or_removed_meanwhile_is_fine(
+def test_an_unfinished_or_removed_entry_is_fine(
     directory: CacheDirectory, compiled: Compiled
 ) -> None:
     entry = compiled()
@@ -107,9 +107,7 @@ def test_an_entry_without_a_record_or_removed_meanwhile_is_fine(
     check_entry(directory, entry)
 
 
-def test_an_artifact_that_went_away_alone_is_not(
-    directory: CacheDirectory, compiled: Compiled
-) -> None:
+def test_a_missing_artifact_is_found(directory: CacheDirectory, compiled: Compiled) -> None:
     entry = compiled()
     file_of(directory, entry, ".cwasm").unlink()
     with pytest.raises(InvalidEntry, match="No such file"):
@@ -150,10 +148,8 @@ def test_other_native_code_with_the_right_digests_is_found_by_compiling_again(
         recompiler.compare(planted)
 
 
-def test_what_cannot_be_compared_says_why(
-    write_entry: WriteEntry, compiled: Compiled, recompiler: Recompiler
-) -> None:
-    foreign = write_entry(wasmtime="7")
+def test_incomparable_says_why(write: Write, compiled: Compiled, recompiler: Recompiler) -> None:
+    foreign = write(wasmtime="7")
     with pytest.raises(IncomparableError, match="made by another engine, wasmtime 7"):
         recompiler.compare(foreign)
     other = compiled(TWO).record
@@ -167,12 +163,8 @@ def test_what_cannot_be_compared_says_why(
         recompiler.compare(dataclasses.replace(other, metadata=kind))
 
 
-def test_a_binary_that_cannot_be_compiled_has_no_entry(
-    write_entry: WriteEntry, directory: CacheDirectory
-) -> None:
+def test_an_invalid_binary_has_no_entry(write: Write, directory: CacheDirectory) -> None:
     broken = ONE[:-3]
-    record = write_entry(
-        wasm=str(Digest.blake3(broken)), engine=Engine().fingerprint.hex, into=directory
-    )
+    record = write(wasm=str(Digest.blake3(broken)), engine=Engine().fingerprint.hex, into=directory)
     with pytest.raises(InvalidEntry, match="its binary cannot be compiled"):
         Recompiler(compilers=[ModuleCompiler()], binaries=[broken], limits=None).compare(record)

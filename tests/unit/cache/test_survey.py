@@ -23,7 +23,7 @@ from chonkle.cache.survey import (
 from chonkle.engine import ENGINE_CONFIGS, Engine, target, wasmtime_version
 from chonkle.errors import CacheError
 
-type WriteEntry = Callable[..., Record]
+type Write = Callable[..., Record]
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="file modes are POSIX")
 
@@ -68,17 +68,17 @@ def test_directories_come_in_the_order_in_which_they_are_read() -> None:
 )
 def test_an_entry_is_of_use_to_the_engine_that_made_it(
     directory: CacheDirectory,
-    write_entry: WriteEntry,
+    write: Write,
     metadata: dict[str, str],
     expected: tuple[str | None, ...],
 ) -> None:
-    write_entry(**{"wasmtime": HERE.wasmtime, "target": HERE.target, **metadata})
+    write(**{"wasmtime": HERE.wasmtime, "target": HERE.target, **metadata})
     (found,) = survey(directory, HERE)
     assert (found.engine, found.status, found.reason) == expected
 
 
-def test_an_invalid_entry_has_a_reason(directory: CacheDirectory, write_entry: WriteEntry) -> None:
-    record = write_entry(engine=PLAIN)
+def test_an_invalid_entry_has_a_reason(directory: CacheDirectory, write: Write) -> None:
+    record = write(engine=PLAIN)
     path = directory.root / "aot-v3" / record.key[:2] / f"{record.key}.record"
     path.write_bytes(b"tag")
     (found,) = survey(directory, HERE)
@@ -92,7 +92,7 @@ def test_an_invalid_entry_has_a_reason(directory: CacheDirectory, write_entry: W
 
 
 def test_codecs_come_first_then_entries_of_chonkle_then_invalid_ones(
-    directory: CacheDirectory, write_entry: WriteEntry
+    directory: CacheDirectory, write: Write
 ) -> None:
     wanted = [
         ("a", "a-c@1.0.0", "core", PLAIN),
@@ -108,8 +108,8 @@ def test_codecs_come_first_then_entries_of_chonkle_then_invalid_ones(
     ]
     for codec_id, label, kind, engine in reversed(wanted):
         name = f"{codec_id} {label} {kind} {engine}"
-        write_entry(name, codec_id=codec_id, label=label, kind=kind, engine=engine)
-    bad = write_entry("bad")
+        write(name, codec_id=codec_id, label=label, kind=kind, engine=engine)
+    bad = write("bad")
     (directory.root / "aot-v3" / bad.key[:2] / f"{bad.key}.record").write_bytes(b"")
     *found, last = survey(directory, HERE)
     abouts = [each.entry.record.metadata for each in found if each.entry.record]
@@ -117,11 +117,11 @@ def test_codecs_come_first_then_entries_of_chonkle_then_invalid_ones(
     assert last.status == "invalid"
 
 
-def test_totals_add_up(directory: CacheDirectory, write_entry: WriteEntry) -> None:
-    write_entry("usable", (b"12345",), engine=PLAIN)
-    write_entry("stale", engine=FOREIGN)
-    invalid = write_entry("invalid")
-    unfinished = write_entry("unfinished")
+def test_totals_add_up(directory: CacheDirectory, write: Write) -> None:
+    write("usable", (b"12345",), engine=PLAIN)
+    write("stale", engine=FOREIGN)
+    invalid = write("invalid")
+    unfinished = write("unfinished")
     shards = {
         record.key: directory.root / "aot-v3" / record.key[:2] for record in (invalid, unfinished)
     }

@@ -58,9 +58,7 @@ def test_a_long_text_takes_several_rows() -> None:
         ({"aliases": {"a\nb": {"c": None}}}, [("aliases", 'a b: {"c": null}')]),
     ],
 )
-def test_a_field_may_be_any_json(
-    fields: dict[str, object], expected: list[tuple[str, str]]
-) -> None:
+def test_a_field_is_any_json(fields: dict[str, object], expected: list[tuple[str, str]]) -> None:
     assert rows_of(**fields) == expected
 
 

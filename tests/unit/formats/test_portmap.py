@@ -144,7 +144,7 @@ def test_any_bytes_are_a_port_map_or_the_error(data: bytes) -> None:
 
 
 @given(st.dictionaries(st.text(max_size=3), st.binary(max_size=8), max_size=3), st.data())
-def test_a_damaged_port_map_is_another_one_or_the_error(
+def test_a_damaged_port_map_is_valid_or_an_error(
     ports: dict[str, bytes], data: st.DataObject
 ) -> None:
     damaged = bytearray(portmap.encode(ports))

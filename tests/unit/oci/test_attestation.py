@@ -142,9 +142,7 @@ def test_what_is_signed_is_found_and_verified(
     ] == [Verified("me", subject.digest, layout, IDENTITY) for layout in LAYOUTS]
 
 
-def test_a_second_signature_of_a_key_is_not_written(
-    repository: Repository, private_keys: PrivateKeys
-) -> None:
+def test_a_key_signs_only_once(repository: Repository, private_keys: PrivateKeys) -> None:
     key, other = private_keys.values()
     subject = repository.push(b"codec")
     sign(repository, subject, key, layouts=LAYOUTS, identity=IDENTITY)
@@ -157,9 +155,7 @@ def test_a_second_signature_of_a_key_is_not_written(
     assert len(read_attestations(repository, subject.digest).attestations) == 5
 
 
-def test_what_others_signed_stays_as_they_wrote_it(
-    repository: Repository, private_keys: PrivateKeys
-) -> None:
+def test_what_others_signed_stays(repository: Repository, private_keys: PrivateKeys) -> None:
     subject = repository.push(b"codec")
     blob = repository.write_blob(b"theirs", "application/vnd.dev.cosign.simplesigning.v1+json")
     theirs = {
@@ -182,7 +178,7 @@ def test_what_others_signed_stays_as_they_wrote_it(
     assert len(config["history"]) == 2
 
 
-def test_a_tag_that_holds_something_else_is_not_overwritten(
+def test_a_foreign_tag_is_not_overwritten(
     repository: Repository, private_keys: PrivateKeys
 ) -> None:
     subject = repository.push(b"codec")
@@ -440,9 +436,7 @@ def test_a_payload_that_is_signed_well_must_say_the_right_thing(
 # What a repository may do
 
 
-def test_a_referrer_of_another_artifact_does_not_count(
-    repository: Repository, private_keys: PrivateKeys
-) -> None:
+def test_a_false_referrer_does_not_count(repository: Repository, private_keys: PrivateKeys) -> None:
     key = private_keys["ed25519"]
     subject, other = repository.push(b"codec"), repository.push(b"evil", tag="evil")
     sign(repository, subject, key, layouts=("bundle",))
@@ -467,9 +461,7 @@ def test_a_replaced_referrer_is_refused(repository: Repository, private_keys: Pr
         verify(attestation, subjects=(other.digest,), keys={"me": key.public})
 
 
-def test_one_bad_attestation_does_not_hide_a_good_one(
-    repository: Repository, private_keys: PrivateKeys
-) -> None:
+def test_a_bad_attestation_hides_no_good(repository: Repository, private_keys: PrivateKeys) -> None:
     key, other = private_keys.values()
     subject = repository.push(b"codec")
     sign(repository, subject, other, layouts=LAYOUTS)
@@ -512,9 +504,7 @@ def test_a_malformed_referrer_is_a_problem(
     assert words in found.problems[0]
 
 
-def test_a_layer_without_its_annotation_is_a_problem(
-    repository: Repository, private_keys: PrivateKeys
-) -> None:
+def test_a_layer_lacks_its_annotation(repository: Repository, private_keys: PrivateKeys) -> None:
     subject = repository.push(b"codec")
     sign(repository, subject, private_keys["ed25519"], layouts=("classic",))
     tag = f"sha256-{subject.digest.hex}.sig"

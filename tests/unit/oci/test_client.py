@@ -162,9 +162,7 @@ def test_an_identity_token_gets_a_token(serve: Serve, log_in: LogIn) -> None:
 
 
 @pytest.mark.parametrize("challenge", ['Basic realm="codecs"', "basic", 'X a="b", Basic realm=x'])
-def test_credentials_are_shown_where_they_are_asked_for(
-    serve: Serve, log_in: LogIn, challenge: str
-) -> None:
+def test_credentials_are_shown_when_asked_for(serve: Serve, log_in: LogIn, challenge: str) -> None:
     registry = serve(wanting(BASIC, challenge))
     config = log_in(registry.host, username="me", password="secret")  # noqa: S106
     assert pull(registry, docker_config=config) == WASM
@@ -221,9 +219,7 @@ def test_an_identity_token_is_no_password(serve: Serve, log_in: LogIn) -> None:
         (None, b"", "malformed JSON"),
     ],
 )
-def test_a_registry_may_say_anything(
-    serve: Serve, challenge: str | None, answer: bytes, words: str
-) -> None:
+def test_strange_challenges(serve: Serve, challenge: str | None, answer: bytes, words: str) -> None:
     tokens = serve(lambda _: answer)
     registry = serve(wanting(TOKEN, bearer(tokens.origin) if challenge is None else challenge))
     with pytest.raises(FetchError) as caught:
@@ -234,9 +230,7 @@ def test_a_registry_may_say_anything(
 
 
 @pytest.mark.parametrize("challenge", ["token", "Basic"])
-def test_a_registry_that_is_never_content_is_left(
-    serve: Serve, log_in: LogIn, challenge: str
-) -> None:
+def test_a_registry_that_always_refuses(serve: Serve, log_in: LogIn, challenge: str) -> None:
     tokens = serve(token_server)
     told = bearer(tokens.origin) if challenge == "token" else challenge
     registry = serve(lambda _: refuse(told))
@@ -377,7 +371,7 @@ def test_only_the_first_token_server_gets_credentials(serve: Serve, log_in: LogI
 
 @pytest.mark.parametrize("is_named", [False, True])
 @pytest.mark.usefixtures("names")
-def test_a_registry_without_tls_names_no_token_server_elsewhere(
+def test_without_tls_no_token_server_elsewhere(
     *, serve: Serve, log_in: LogIn, is_named: bool
 ) -> None:
     tokens = serve(token_server, "tokens.test")
@@ -399,9 +393,7 @@ def test_a_token_server_without_tls_is_not_asked(serve: Serve, log_in: LogIn) ->
 
 @pytest.mark.parametrize("entry", [{}, {"identitytoken": "refresh"}])
 @pytest.mark.usefixtures("names")
-def test_a_token_server_may_not_send_credentials_on(
-    serve: Serve, log_in: LogIn, entry: dict[str, str]
-) -> None:
+def test_no_credentials_are_sent_on(serve: Serve, log_in: LogIn, entry: dict[str, str]) -> None:
     other = serve(token_server, "storage.test")
     tokens = serve(lambda _: redirect(f"{other.origin}/elsewhere"), "tokens.test")
     registry = serve(wanting(TOKEN, bearer(f"{tokens.origin}/token")), "registry.test")

@@ -104,7 +104,7 @@ def test_a_server_without_tls_has_to_be_allowed_and_no_other_is_with_it(
 
 @pytest.mark.network
 @pytest.mark.usefixtures("names")
-def test_no_credentials_go_without_tls_to_a_registry_that_is_not_named(
+def test_without_tls_no_credentials_to_unnamed_hosts(
     serve: Serve, registry: Any, tmp_path: Path
 ) -> None:
     registry.fault = lambda _: {"status": 401, "headers": {"WWW-Authenticate": "Basic"}}

@@ -184,9 +184,7 @@ def test_what_a_registry_does_not_say_of_a_manifest_is_read_from_it(
     assert methods(server) == ["HEAD", "GET"]
 
 
-def test_an_upload_goes_on_where_it_broke(
-    repository: RegistryRepository, registry: Any, server: Any
-) -> None:
+def test_an_upload_is_resumed(repository: RegistryRepository, registry: Any, server: Any) -> None:
     faults = iter([None, {"status": 0}, None, {"status": 0}])
 
     def fault(seen: Any) -> Any:
@@ -203,7 +201,7 @@ def test_an_upload_goes_on_where_it_broke(
     assert "GET" in methods(server)
 
 
-def test_an_upload_that_is_lost_begins_anew(
+def test_a_lost_upload_begins_anew(
     repository: RegistryRepository, registry: Any, server: Any
 ) -> None:
     def fault(seen: Any) -> None:
@@ -233,9 +231,7 @@ def test_an_upload_whose_end_arrived_and_whose_answer_did_not_is_found(
     assert methods(server) == ["HEAD", "POST", "PUT", "PUT", "HEAD"]
 
 
-def test_a_token_that_expires_in_an_upload_is_replaced(
-    serve: Serve, registry: Any, opened: Open
-) -> None:
+def test_a_token_that_expires_is_replaced(serve: Serve, registry: Any, opened: Open) -> None:
     given: list[str] = []
 
     def give(_: object) -> bytes:
@@ -402,7 +398,7 @@ def test_a_manifest_is_what_two_readers_agree_on(
 
 
 @pytest.mark.parametrize("method", ["HEAD", "GET"])
-def test_another_manifest_than_promised_is_refused(
+def test_another_manifest_is_refused(
     repository: RegistryRepository, registry: Any, method: str
 ) -> None:
     headers = {"Content-Type": MANIFEST_TYPE, "Docker-Content-Digest": OTHER}
