@@ -21,6 +21,8 @@ from chonkle.storage.files import UntrustedError
 posix = pytest.mark.skipif(sys.platform == "win32", reason="file modes and links are POSIX")
 
 type Write = Callable[..., Record]
+type Redirect = Callable[[], CacheDirectory]
+type Spoil = Callable[[Path], object]
 
 NOW = 1_800_000_000.0
 HOUR_S = 3600.0
@@ -125,21 +127,38 @@ def test_a_directory_that_took_the_place_is_judged_anew(
             use()
 
 
+@pytest.fixture
+def linked(tmp_path: Path, directory: CacheDirectory) -> CacheDirectory:
+    """Give the directory through a link."""
+    (tmp_path / "link").symlink_to(directory.root)
+    return CacheDirectory(tmp_path / "link", authenticator=Authenticator())
+
+
+@pytest.fixture
+def redirect(tmp_path: Path) -> Redirect:
+    """Give a function that lets the link lead to another directory."""
+
+    def redirect_() -> CacheDirectory:
+        other = CacheDirectory(tmp_path / "other", authenticator=Authenticator())
+        other.create()
+        (tmp_path / "link").unlink()
+        (tmp_path / "link").symlink_to(other.root)
+        return other
+
+    return redirect_
+
+
 @posix
 def test_what_was_read_is_of_the_place_that_is_trusted(
-    tmp_path: Path, directory: CacheDirectory, write: Write
+    tmp_path: Path,
+    directory: CacheDirectory,
+    linked: CacheDirectory,
+    write: Write,
+    redirect: Redirect,
 ) -> None:
-    link, other = (
-        tmp_path / "link",
-        CacheDirectory(tmp_path / "other", authenticator=Authenticator()),
-    )
-    link.symlink_to(directory.root)
-    linked = CacheDirectory(link, authenticator=Authenticator())
     record = write()
     assert linked.read(record.key) == record
-    other.create()
-    link.unlink()
-    link.symlink_to(other.root)
+    redirect()
     entries = directory.root / "aot-v3"
     shutil.copytree(entries, tmp_path / "copy")
     shutil.rmtree(entries)
@@ -168,12 +187,9 @@ def test_lost_rights_are_restored(directory: CacheDirectory, write: Write) -> No
 
 @posix
 def test_the_root_may_be_a_link_and_what_is_in_it_may_not(
-    tmp_path: Path, directory: CacheDirectory, write: Write
+    tmp_path: Path, directory: CacheDirectory, linked: CacheDirectory, write: Write
 ) -> None:
     record = write()
-    link = tmp_path / "link"
-    link.symlink_to(directory.root)
-    linked = CacheDirectory(link, authenticator=Authenticator())
     linked.check_trust()
     assert linked.read(record.key) == record
     entries = directory.root / "aot-v3"
@@ -184,18 +200,10 @@ def test_the_root_may_be_a_link_and_what_is_in_it_may_not(
 
 @posix
 def test_a_link_that_leads_elsewhere_later_is_not_followed(
-    tmp_path: Path, directory: CacheDirectory, write: Write
+    directory: CacheDirectory, linked: CacheDirectory, write: Write, redirect: Redirect
 ) -> None:
-    link, other = (
-        tmp_path / "link",
-        CacheDirectory(tmp_path / "other", authenticator=Authenticator()),
-    )
-    other.create()
-    link.symlink_to(directory.root)
-    linked = CacheDirectory(link, authenticator=Authenticator())
     linked.create()
-    link.unlink()
-    link.symlink_to(other.root)
+    other = redirect()
     record = write(into=linked)
     assert directory.read(record.key) == record
     assert other.read(record.key) is None
@@ -316,30 +324,8 @@ def test_a_missing_entry_is_none(tmp_path: Path, directory: CacheDirectory, writ
     assert CacheDirectory(tmp_path / "none", authenticator=Authenticator()).read(record.key) is None
 
 
-def loosen_shard(directory: CacheDirectory, record: Record) -> None:
-    shard_of(directory, record).chmod(0o770)
-
-
-def link_shard(directory: CacheDirectory, record: Record) -> None:
-    shard = shard_of(directory, record)
-    real = shard.rename(directory.root / "real")
-    shard.symlink_to(real)
-
-
-def loosen_record(directory: CacheDirectory, record: Record) -> None:
-    record_path(directory, record).chmod(0o620)
-
-
-def link_record(directory: CacheDirectory, record: Record) -> None:
-    link_away(record_path(directory, record))
-
-
 def link_away(path: Path) -> None:
     path.symlink_to(path.rename(path.with_suffix(".real")))
-
-
-def make_record_a_pipe(directory: CacheDirectory, record: Record) -> None:
-    make_a_pipe(record_path(directory, record))
 
 
 def make_a_pipe(path: Path) -> None:
@@ -347,73 +333,52 @@ def make_a_pipe(path: Path) -> None:
     os.mkfifo(path)
 
 
-def make_record_a_folder(directory: CacheDirectory, record: Record) -> None:
-    path = record_path(directory, record)
+def make_a_folder(path: Path) -> None:
     path.unlink()
     path.mkdir()
 
 
-def lengthen_record(directory: CacheDirectory, record: Record) -> None:
-    with record_path(directory, record).open("ab") as file:
-        file.write(b"#" * (1 << 20))
-
-
 @posix
 @pytest.mark.parametrize(
-    ("spoil", "reason"),
+    ("path_of", "spoil", "reason"),
     [
-        (loosen_shard, "may be written by others"),
-        (link_shard, "is a link"),
-        (loosen_record, "may be written by others"),
-        (link_record, "link"),
-        (make_record_a_pipe, "not a regular file"),
-        (make_record_a_folder, "not a regular file"),
-        (lengthen_record, "the record is longer than"),
+        (shard_of, lambda path: path.chmod(0o770), "may be written by others"),
+        (shard_of, link_away, "is a link"),
+        (record_path, lambda path: path.chmod(0o620), "may be written by others"),
+        (record_path, link_away, "link"),
+        (record_path, make_a_pipe, "not a regular file"),
+        (record_path, make_a_folder, "not a regular file"),
+        (record_path, lambda path: path.write_bytes(b"#" * (1 << 20)), "the record is longer than"),
     ],
 )
 def test_a_record_that_other_users_could_have_written_is_invalid(
     directory: CacheDirectory,
     write: Write,
-    spoil: Callable[[CacheDirectory, Record], None],
+    path_of: Callable[[CacheDirectory, Record], Path],
+    spoil: Spoil,
     reason: str,
 ) -> None:
     record = write()
-    spoil(directory, record)
+    spoil(path_of(directory, record))
     with pytest.raises(InvalidEntry, match=reason):
         directory.read(record.key)
-
-
-def remove_artifact(path: Path) -> None:
-    path.unlink()
-
-
-def lengthen_artifact(path: Path) -> None:
-    path.write_bytes(path.read_bytes() + b"\0")
-
-
-def change_artifact(path: Path) -> None:
-    path.write_bytes(b"C" + path.read_bytes()[1:])
-
-
-def loosen_artifact(path: Path) -> None:
-    path.chmod(0o602)
 
 
 @posix
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (remove_artifact, "No such file"),
-        (lengthen_artifact, "has 5 bytes, not 4"),
-        (change_artifact, "does not have the digest of its record"),
-        (loosen_artifact, "may be written by others"),
+        (Path.unlink, "No such file"),
+        (lambda path: path.write_bytes(path.read_bytes() + b"\0"), "has 5 bytes, not 4"),
+        (lambda path: path.write_bytes(b"xxxx"), "does not have the digest of its record"),
+        (lambda path: path.chmod(0o602), "may be written by others"),
         (link_away, "link"),
         (make_a_pipe, "not a regular file"),
     ],
 )
 @pytest.mark.parametrize("index", [0, 1])
 def test_an_artifact_that_is_not_what_was_written_is_invalid(
-    directory: CacheDirectory, write: Write, spoil: Callable[[Path], None], reason: str, index: int
+    directory: CacheDirectory, write: Write, spoil: Spoil, reason: str, index: int
 ) -> None:
     record = write(contents=(b"code", b"more"))
     spoil(artifact_path(directory, record, index))
@@ -512,11 +477,12 @@ def test_foreign_files_are_left_alone(directory: CacheDirectory, write: Write) -
 @posix
 def test_entries_behind_a_link_are_not_seen(directory: CacheDirectory, write: Write) -> None:
     record = write()
-    link_shard(directory, record)
+    shard = shard_of(directory, record)
+    link_away(shard)
     assert list(directory.entries()) == []
     assert directory.remove(record.key) == 0
     assert collect(directory, now=NOW) == 0
-    assert (directory.root / "real" / f"{record.key}.record").exists()
+    assert (shard.with_suffix(".real") / f"{record.key}.record").exists()
 
 
 def test_a_deleted_directory_is_empty(tmp_path: Path, write: Write) -> None:
