@@ -9,7 +9,6 @@ import sysconfig
 import venv
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ import pytest
 import wasmtime
 
 from chonkle.formats.signature import Signature, embed_signature
+from tests.e2e.registries import Registry, started
+from tests.e2e.tiles import Tile
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 120
@@ -45,27 +46,6 @@ ECHO = """
   (i64.or (i64.shl (i64.extend_i32_u (local.get $pointer)) (i64.const 32))
           (i64.extend_i32_u (local.get $size)))
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """A tile made without chonkle, and the pipeline that decodes it.
-
-    Attributes:
-        pipeline: the demo's pipeline, for this tile's width.
-        pixels: little-endian uint16.
-        encoded: the pixels, differenced by NumPy and deflated by Python's zlib.
-    """
-
-    pipeline: Mapping[str, Any]
-    pixels: bytes
-    encoded: bytes
-
-    def undo(self, encoded: bytes) -> bytes:
-        """Decode what any encoder of such tiles wrote, without chonkle."""
-        width = self.pipeline["constants"]["width"]["value"]
-        differences = np.frombuffer(zlib.decompress(encoded), dtype="<u2").reshape(-1, width)
-        return np.cumsum(differences, axis=1, dtype=np.uint16).tobytes()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -314,3 +294,21 @@ def pipeline_of() -> Callable[..., dict[str, Any]]:
         }
 
     return write
+
+
+@pytest.fixture
+def wasm(make_codec: Callable[..., bytes]) -> bytes:
+    return make_codec()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Make the folder `store`, for `--codec-store store`."""
+    (tmp_path / "store").mkdir()
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def registry(tmp_path_factory: pytest.TempPathFactory, registry_program: str) -> Iterator[Registry]:
+    with started(tmp_path_factory.mktemp("registry"), registry_program) as found:
+        yield found

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from subprocess import CompletedProcess, Popen
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +23,7 @@ import pytest
 from chonkle.formats.signature import SECTION_NAME
 from chonkle.formats.wasm_binary import with_custom_section
 from tests.documents import changed
+from tests.e2e.tiles import Tile
 
 type ErrorOf = Callable[..., str]
 
@@ -53,12 +54,6 @@ PAGE: dict[str, Any] = {
         }
     },
 }
-
-
-class Tile(Protocol):
-    pipeline: dict[str, Any]
-    pixels: bytes
-    encoded: bytes
 
 
 def changed_text(document: Mapping[str, Any], path: str, value: object) -> str:

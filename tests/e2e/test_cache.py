@@ -6,13 +6,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
-
-class Tile(Protocol):
-    pipeline: dict[str, Any]
+from tests.e2e.tiles import Tile
 
 
 @pytest.fixture

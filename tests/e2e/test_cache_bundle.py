@@ -7,18 +7,14 @@ import sys
 import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
+from tests.e2e.tiles import Tile
+
 type Environment = Mapping[str, str]
 type Chonkle = Callable[..., Any]
-
-
-class Tile(Protocol):
-    pipeline: dict[str, Any]
-    pixels: bytes
-    encoded: bytes
 
 
 KEY = "5e" * 32
@@ -185,33 +181,6 @@ def loose(tmp_path: Path) -> Path:
             id="not-authenticated",
         ),
         pytest.param(
-            ("import", "codecs.tar"),
-            {"CHONKLE_CACHE_KEY": KEY},
-            "cannot import codecs.tar: it is not authenticated",
-            id="not-authenticated-with-a-key",
-        ),
-        pytest.param(
-            ("import", "cut.tar", ALLOW), {}, "cannot import cut.tar: it is truncated", id="cut"
-        ),
-        pytest.param(
-            ("import", "missing.tar", ALLOW),
-            {},
-            "cannot import missing.tar: No such file or directory",
-            id="missing",
-        ),
-        pytest.param(
-            ("import", "codecs.tar", ALLOW),
-            {"CHONKLE_AOT": "only"},
-            "CHONKLE_AOT=only: nothing is written to the cache",
-            id="only",
-        ),
-        pytest.param(
-            ("import", "codecs.tar", ALLOW),
-            {"CHONKLE_AOT": "off"},
-            "CHONKLE_AOT=off: nothing is written to the cache",
-            id="off",
-        ),
-        pytest.param(
             ("import", "codecs.tar", ALLOW),
             {"CHONKLE_CACHE_DIR": "loose"},
             "may be written by others",
@@ -223,48 +192,19 @@ def loose(tmp_path: Path) -> Path:
             "cannot write none/new.tar: No such file or directory",
             id="no-folder",
         ),
-        pytest.param(
-            ("export", "new.tar", "zip"),
-            {"CHONKLE_CACHE_DIR": "warm"},
-            "nothing to export of codec `zip`",
-            id="no-codec",
-        ),
     ],
 )
-@pytest.mark.usefixtures("loose")
+@pytest.mark.usefixtures("loose", "bundle")
 def test_what_cannot_be_done_is_one_line(
-    bundle: Path,
     error_of: Callable[..., str],
     *,
     arguments: tuple[str, ...],
     environment: Environment,
     words: str,
 ) -> None:
-    bundle.with_name("cut.tar").write_bytes(bundle.read_bytes()[:-1000])
     assert words in error_of(
         "cache", *arguments, environment={"CHONKLE_CACHE_DIR": "cold", **environment}
     )
-
-
-def test_a_bundle_of_another_wasmtime_is_refused_by_name(
-    tmp_path: Path, bundle: Path, error_of: Callable[..., str]
-) -> None:
-    with tarfile.open(bundle, "r:") as archive:
-        manifest = archive.extractfile("bundle.json")
-        assert manifest is not None
-        text = manifest.read()
-    version = json.loads(text)["wasmtime"]
-    other = "1" * len(version)
-    field = '"wasmtime": "{}"'.format
-    data = bundle.read_bytes().replace(field(version).encode(), field(other).encode())
-    bundle.write_bytes(data)
-    message = error_of(
-        *("cache", "import", bundle, ALLOW),
-        environment={"CHONKLE_CACHE_DIR": str(tmp_path / "cold")},
-    )
-    assert "its native code is for another engine" in message
-    assert f"wasmtime {version} on " in message
-    assert f"got wasmtime {other} on " in message
 
 
 def test_processes_that_import_at_once_agree(

@@ -6,15 +6,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
+from tests.e2e.tiles import Tile
+
 type Cold = Mapping[str, str]
-
-
-class Tile(Protocol):
-    pipeline: dict[str, Any]
 
 
 @pytest.fixture
@@ -74,24 +72,6 @@ def test_what_the_mode_only_advises_helps(
         assert (mode, program) == ("CHONKLE_AOT=auto", "chonkle")
         chonkle(*command, environment={**cold, "CHONKLE_AOT": "auto"})
     assert explain(*words, environment=only)["cache"]["loaded"] == 2
-
-
-@pytest.mark.slow
-def test_processes_that_warm_at_once_compile_each_codec_once(tmp_path: Path, cold: Cold) -> None:
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "chonkle", "cache", "warm", "--json"],
-            cwd=tmp_path,
-            env={**os.environ, **cold},
-            stdout=subprocess.PIPE,
-        )
-        for _ in range(3)
-    ]
-    warmed = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
-    assert [process.returncode for process in processes] == [0] * 3
-    results = [each["result"] for run in warmed for each in run]
-    assert results.count("compiled") == len(results) / 3
-    assert results.count("present") == len(results) * 2 / 3
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")

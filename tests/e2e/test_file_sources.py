@@ -15,12 +15,9 @@ type ErrorOf = Callable[..., str]
 type PipelineOf = Callable[..., dict[str, Any]]
 type Explain = Callable[..., Any]
 
+pytestmark = pytest.mark.usefixtures("store")
+
 STORE = ("--codec-store", "store")
-
-
-@pytest.fixture(autouse=True)
-def store(tmp_path: Path) -> None:
-    (tmp_path / "store").mkdir()
 
 
 @pytest.fixture
@@ -89,20 +86,6 @@ def test_a_forced_source_is_fetched_again_and_changes_nothing(
     # What is installed does not stand in for it either.
     wasm.unlink()
     assert "cannot read the file" in error_of("run", "pipeline.json", *forced, "--explain")
-
-
-def test_a_wrong_pin_keeps_nothing(
-    tmp_path: Path, error_of: ErrorOf, wasm: Path, pipeline_of: PipelineOf
-) -> None:
-    other = Digest.blake3(b"other bytes").hex
-    write(
-        tmp_path / "pipeline.json",
-        pipeline_of(sources={"guest": f"{wasm.as_uri()}#blake3={other}"}),
-    )
-    message = error_of("run", "pipeline.json", *STORE, "--explain")
-    assert f"expected `blake3:{other}`" in message
-    assert f"got `{Digest.blake3(wasm.read_bytes())}`" in message
-    assert not any((tmp_path / "store").iterdir())
 
 
 def test_an_installed_codec_runs_and_is_listed(

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -12,10 +12,9 @@ import pytest
 
 from chonkle.digest import Digest
 from chonkle.lock import Lock
-from tests.e2e import registries
 from tests.e2e.registries import Registry
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.network, pytest.mark.usefixtures("store")]
 
 type ErrorOf = Callable[..., str]
 type Chonkle = Callable[..., Any]
@@ -29,26 +28,9 @@ OFFLINE = {"CHONKLE_OFFLINE": "1"}
 
 
 @pytest.fixture
-def wasm(make_codec: Callable[..., bytes]) -> bytes:
-    return make_codec()
-
-
-@pytest.fixture
 def newer(wasm: bytes) -> bytes:
     """The same codec with other bytes: an unknown section behind it."""
     return wasm + b"\0\2\1x"
-
-
-@pytest.fixture
-def registry(tmp_path_factory: pytest.TempPathFactory, registry_program: str) -> Iterator[Registry]:
-    with registries.started(tmp_path_factory.mktemp("registry"), registry_program) as found:
-        yield found
-
-
-@pytest.fixture(autouse=True)
-def store(tmp_path: Path) -> Path:
-    (tmp_path / "store").mkdir()
-    return tmp_path / "store"
 
 
 @pytest.fixture

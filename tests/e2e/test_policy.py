@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,6 @@ repositories = ["{registry}/codecs/**"]
 signed-by = ["release"]
 identities = ["{registry}/codecs/**"]
 """
-
-
-@pytest.fixture
-def registry(tmp_path_factory: pytest.TempPathFactory, registry_program: str) -> Iterator[Registry]:
-    with registries.started(tmp_path_factory.mktemp("registry"), registry_program) as found:
-        yield found
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from tests.e2e.registries import (
     Registry,
     descriptor,
     docker_login,
-    free_port,
     manifest_of,
     serving,
     sha256,
@@ -36,23 +35,12 @@ STORE = ("--codec-store", "store")
 NAME = "codecs/guest"
 
 
-@pytest.fixture
-def wasm(make_codec: Callable[..., bytes]) -> bytes:
-    return make_codec()
-
-
 @pytest.fixture(autouse=True)
 def pipeline(tmp_path: Path, pipeline_of: Callable[..., dict[str, Any]]) -> Path:
     (tmp_path / "store").mkdir()
     path = tmp_path / "pipeline.json"
     path.write_text(json.dumps(pipeline_of()))
     return path
-
-
-@pytest.fixture
-def registry(tmp_path_factory: pytest.TempPathFactory, registry_program: str) -> Iterator[Registry]:
-    with started(tmp_path_factory.mktemp("registry"), registry_program) as found:
-        yield found
 
 
 @pytest.fixture
@@ -100,12 +88,6 @@ def test_what_a_real_registry_does_not_have(
     assert "the server answered 404" in message
     name, _, wanted = source.removeprefix("guest=").rpartition(":" if "@" not in source else "@")
     assert f"{name.removesuffix(':1.0.0')}: manifest {wanted}: " in message
-
-
-def test_nobody_listens(error_of: ErrorOf) -> None:
-    source = f"guest=oci://127.0.0.1:{free_port()}/{NAME}:1"
-    message = error_of("run", "pipeline.json", *STORE, "--explain", "--source", source)
-    assert "cannot connect" in message
 
 
 def test_credentials_are_where_docker_has_them(

@@ -6,10 +6,12 @@ import tarfile
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from zipfile import ZipFile
 
 import pytest
+
+from tests.e2e.tiles import Tile
 
 pytestmark = pytest.mark.slow
 
@@ -18,14 +20,6 @@ CODECS = ROOT / "codec"
 LICENSES = CODECS / "THIRD-PARTY-LICENSES.txt"
 # What the build reads.
 SOURCES = ("chonkle", "codec", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md")
-
-
-class Tile(Protocol):
-    pipeline: dict[str, Any]
-    pixels: bytes
-    encoded: bytes
-
-    def undo(self, encoded: bytes) -> bytes: ...
 
 
 type Call = Callable[..., bytes]

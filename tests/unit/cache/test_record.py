@@ -77,22 +77,6 @@ def test_a_keyed_tag_depends_on_the_key_and_never_shows_it() -> None:
     assert "107" not in repr(KEYED)
 
 
-@pytest.mark.parametrize(
-    ("written", "read", "reason"),
-    [
-        (PLAIN, KEYED, "it is not authenticated, and a cache key is set"),
-        (KEYED, PLAIN, "it is authenticated with a cache key, and none is set here"),
-        (KEYED, OTHER, "the record does not match its authenticator or was made with another key"),
-    ],
-)
-def test_another_authenticator_is_invalid(
-    written: Authenticator, read: Authenticator, reason: str
-) -> None:
-    with pytest.raises(InvalidEntry) as caught:
-        parse_record(write_record(RECORD, written), KEY, read)
-    assert str(caught.value) == reason
-
-
 def test_a_digest_is_no_substitute_for_a_tag_with_a_key() -> None:
     body = write_record(RECORD, PLAIN).partition(b"\n")[2]
     forged = f"blake3-keyed:{Digest.blake3(body).hex}\n".encode() + body

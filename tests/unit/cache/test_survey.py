@@ -4,7 +4,6 @@ import errno
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,20 +76,6 @@ def test_an_entry_is_of_use_to_the_engine_that_made_it(
     assert (found.engine, found.status, found.reason) == expected
 
 
-def test_an_invalid_entry_has_a_reason(directory: CacheDirectory, write: Write) -> None:
-    record = write(engine=PLAIN)
-    path = directory.root / "aot-v3" / record.key[:2] / f"{record.key}.record"
-    path.write_bytes(b"tag")
-    (found,) = survey(directory, HERE)
-    assert (found.status, found.reason) == (
-        "invalid",
-        "the record does not match its authenticator",
-    )
-    path.unlink()
-    (found,) = survey(directory, HERE)
-    assert found.status == "unfinished"
-
-
 def test_codecs_come_first_then_entries_of_chonkle_then_invalid_ones(
     directory: CacheDirectory, write: Write
 ) -> None:
@@ -161,14 +146,6 @@ def test_a_cache_to_be_written_is_made(tmp_path: Path) -> None:
     for _ in range(2):
         require_writable(CacheConfig(root))
         assert CacheDirectory(root, authenticator=Authenticator()).exists()
-
-
-@pytest.mark.parametrize("mode", ["only", "off"])
-def test_a_mode_that_writes_nothing_is_refused(tmp_path: Path, mode: str) -> None:
-    config = replace(CacheConfig(tmp_path / "cache"), mode=mode)  # type: ignore[arg-type]
-    with pytest.raises(CacheError, match=f"CHONKLE_AOT={mode}: nothing is written to the cache"):
-        require_writable(config)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_cache_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

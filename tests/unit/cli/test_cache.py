@@ -424,18 +424,6 @@ class TestHostileContents:
         assert "1 of 1 entry bad, and were removed" in run("verify", "--remove", code=1).err
         assert list(own.entries()) == []
 
-    @posix
-    def test_links_are_not_followed(self, run: Run, own: CacheDirectory, folder: Path) -> None:
-        own.create()
-        key = "ab" * 32
-        (folder / "elsewhere").mkdir(mode=0o700)
-        (folder / "elsewhere" / f"{key}.record").write_bytes(b"precious")
-        shard(own, key).symlink_to(folder / "elsewhere")
-        assert run("list", "--json").document == []
-        for command in ("verify", "prune", "clear"):
-            run(command)
-        assert (folder / "elsewhere" / f"{key}.record").read_bytes() == b"precious"
-
     @pytest.mark.parametrize("as_json", [True, False])
     def test_hostile_words_are_printed_safely(
         self, run: Run, own: CacheDirectory, *, as_json: bool
