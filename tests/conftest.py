@@ -72,7 +72,7 @@ def hermetic_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 def open_runtime() -> Callable[..., Runtime]:
     """Give a function that opens a runtime as the run of the tests was told, or as a test says."""
 
-    def open_(**options: Any) -> Runtime:  # noqa: ANN401 - those of Runtime
+    def open_(**options: Any) -> Runtime:
         told = Settings.from_environment()
         usual = {
             "prepared_calls": told.prepared_calls,

@@ -129,8 +129,7 @@ def call_costs(runtime: chonkle.Runtime, *, repeats: int) -> None:
         run = prepared(case, backend, runtime)
         (codec,) = run.codecs
         whole, bare = in_turn(
-            [partial(chonkle.run, run, inputs), partial(codec.call, "decode", inputs)],
-            repeats,
+            [partial(chonkle.run, run, inputs), partial(codec.call, "decode", inputs)], repeats
         )
         print(
             f"64 bytes, {backend:<10}  run(prepared, ...) {whole * 1e6:5.2f} us"

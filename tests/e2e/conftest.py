@@ -9,7 +9,6 @@ import sysconfig
 import venv
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ import pytest
 import wasmtime
 
 from chonkle.formats.signature import Signature, embed_signature
+from tests.e2e.registries import Registry, started
+from tests.e2e.tiles import Tile
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 120
@@ -45,27 +46,6 @@ ECHO = """
   (i64.or (i64.shl (i64.extend_i32_u (local.get $pointer)) (i64.const 32))
           (i64.extend_i32_u (local.get $size)))
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """A tile made without chonkle, and the pipeline that decodes it.
-
-    Attributes:
-        pipeline: the demo's pipeline, for this tile's width.
-        pixels: little-endian uint16.
-        encoded: the pixels, differenced by NumPy and deflated by Python's zlib.
-    """
-
-    pipeline: Mapping[str, Any]
-    pixels: bytes
-    encoded: bytes
-
-    def undo(self, encoded: bytes) -> bytes:
-        """Decode what any encoder of such tiles wrote, without chonkle."""
-        width = self.pipeline["constants"]["width"]["value"]
-        differences = np.frombuffer(zlib.decompress(encoded), dtype="<u2").reshape(-1, width)
-        return np.cumsum(differences, axis=1, dtype=np.uint16).tobytes()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -138,11 +118,7 @@ def chonkle_done() -> Callable[..., Completed]:
 def chonkle(tmp_path: Path) -> Callable[..., Completed]:
     """Run `chonkle` as a process and demand that it succeeds."""
 
-    def run(
-        *arguments: str | Path,
-        cwd: Path = tmp_path,
-        **options: Any,  # noqa: ANN401 - those of run_chonkle
-    ) -> Completed:
+    def run(*arguments: str | Path, cwd: Path = tmp_path, **options: Any) -> Completed:
         done = run_chonkle(*arguments, cwd=cwd, **options)
         assert done.returncode == 0, done.stderr.decode()
         return done
@@ -154,7 +130,7 @@ def chonkle(tmp_path: Path) -> Callable[..., Completed]:
 def explain(chonkle: Callable[..., Completed]) -> Callable[..., Any]:
     """Run `chonkle run` and give what `--explain --json` says."""
 
-    def run(*arguments: str | Path, **options: Any) -> Any:  # noqa: ANN401 - JSON
+    def run(*arguments: str | Path, **options: Any) -> Any:
         done = chonkle("run", *arguments, "--explain", "--json", **options)
         return json.loads(done.stdout)
 
@@ -177,12 +153,7 @@ def error_of(tmp_path: Path) -> Callable[..., str]:
     are a list), nothing on standard output, no trace, and no new file. The message is returned.
     """
 
-    def run(
-        *arguments: str | Path,
-        cwd: Path = tmp_path,
-        code: int = 1,
-        **options: Any,  # noqa: ANN401 - those of run_chonkle
-    ) -> str:
+    def run(*arguments: str | Path, cwd: Path = tmp_path, code: int = 1, **options: Any) -> str:
         scratch = tmp_path / "scratch"
         scratch.mkdir(exist_ok=True)
         environment = {
@@ -323,3 +294,21 @@ def pipeline_of() -> Callable[..., dict[str, Any]]:
         }
 
     return write
+
+
+@pytest.fixture
+def wasm(make_codec: Callable[..., bytes]) -> bytes:
+    return make_codec()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Make the folder `store`, for `--codec-store store`."""
+    (tmp_path / "store").mkdir()
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def registry(tmp_path_factory: pytest.TempPathFactory, registry_program: str) -> Iterator[Registry]:
+    with started(tmp_path_factory.mktemp("registry"), registry_program) as found:
+        yield found

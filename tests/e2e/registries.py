@@ -234,10 +234,7 @@ def certificate(name: str, *, issuer: Certificate | None = None) -> Certificate:
         )
     )
     if issuer is not None:
-        names = [
-            x509.DNSName("localhost"),
-            x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-        ]
+        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return Certificate(key, builder.sign(signer, hashes.SHA256()))
 

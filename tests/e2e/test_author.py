@@ -171,9 +171,7 @@ def test_five_commands_lead_from_an_empty_folder_to_a_published_codec(
             run(command, tmp_path / "stride-c")
 
 
-def test_what_the_guide_shows_is_what_is_written(
-    installed: Path, tmp_path: Path, call: Call
-) -> None:
+def test_the_guide_shows_what_is_written(installed: Path, tmp_path: Path, call: Call) -> None:
     page = GUIDE.read_text("utf-8")
     for language in ("c", "rust"):
         (name,) = (word for word in commands_of_the_guide(language)[0] if "stride" in word)

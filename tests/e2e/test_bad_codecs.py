@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 type Chonkle = Callable[..., CompletedProcess[bytes]]
+type PipelineOf = Callable[..., dict[str, Any]]
+type MakeCodec = Callable[..., bytes]
 type Run = Callable[..., str]
 
 # The answer of a transform: an address and a size, packed.
@@ -26,10 +28,7 @@ FOLDER = '(import "wasi_snapshot_preview1" "path_open" (func $open (result i32))
 
 GUESTS: dict[str, tuple[dict[str, str], str]] = {
     "traps": ({"transform": "unreachable"}, "unreachable"),
-    "divides-by-zero": (
-        {"transform": "(i64.div_u (i64.const 1) (i64.const 0))"},
-        "divide by zero",
-    ),
+    "divides-by-zero": ({"transform": "(i64.div_u (i64.const 1) (i64.const 0))"}, "divide by zero"),
     "recurses-for-ever": (
         {
             "more": "(func $f (param i64) (result i64) "
@@ -40,10 +39,7 @@ GUESTS: dict[str, tuple[dict[str, str], str]] = {
     ),
     "loops": ({"transform": f"{FOR_EVER} unreachable"}, "0.5"),
     "loops-in-its-allocator": ({"alloc": f"{FOR_EVER} unreachable"}, "0.5"),
-    "loops-when-it-starts": (
-        {"more": f'(func (export "_initialize") {FOR_EVER})'},
-        "0.5",
-    ),
+    "loops-when-it-starts": ({"more": f'(func (export "_initialize") {FOR_EVER})'}, "0.5"),
     "wants-more-memory": (
         {
             # The loop ends when the host says no, and so never.
@@ -76,20 +72,12 @@ GUESTS: dict[str, tuple[dict[str, str], str]] = {
     ),
     "gives-three-bytes": ({"transform": ANSWER.format(16, 3)}, "malformed port-map"),
     "gives-no-ports": ({"transform": ANSWER.format(16, 4)}, "did not return its port `bytes`"),
-    "opens-a-file": (
-        {"more": FOLDER, "transform": "(drop (call $open)) unreachable"},
-        "path_open",
-    ),
+    "opens-a-file": ({"more": FOLDER, "transform": "(drop (call $open)) unreachable"}, "path_open"),
 }
 
 
 @pytest.fixture
-def run_guest(
-    tmp_path: Path,
-    error_of: Run,
-    make_codec: Callable[..., bytes],
-    pipeline_of: Callable[..., dict[str, Any]],
-) -> Run:
+def run_guest(tmp_path: Path, error_of: Run, make_codec: MakeCodec, pipeline_of: PipelineOf) -> Run:
     def run(*arguments: str, **parts: str) -> str:
         (tmp_path / "guest.wasm").write_bytes(make_codec(**parts))
         (tmp_path / "pipeline.json").write_text(json.dumps(pipeline_of()))
@@ -136,10 +124,7 @@ def test_compiling_ends_at_its_limit(run_guest: Run, option: str, words: str) ->
 
 
 def test_data_may_not_be_larger_than_the_memory_limit(
-    tmp_path: Path,
-    error_of: Run,
-    make_codec: Callable[..., bytes],
-    pipeline_of: Callable[..., dict[str, Any]],
+    tmp_path: Path, error_of: Run, make_codec: MakeCodec, pipeline_of: PipelineOf
 ) -> None:
     (tmp_path / "guest.wasm").write_bytes(make_codec())
     (tmp_path / "pipeline.json").write_text(json.dumps(pipeline_of()))
@@ -153,7 +138,7 @@ def test_data_may_not_be_larger_than_the_memory_limit(
 
 @pytest.mark.parametrize("backend", ["core", "component", "native"])
 def test_a_bomb_is_stopped_at_the_limit(
-    tmp_path: Path, error_of: Run, pipeline_of: Callable[..., dict[str, Any]], backend: str
+    tmp_path: Path, error_of: Run, pipeline_of: PipelineOf, backend: str
 ) -> None:
     (tmp_path / "bomb.json").write_text(json.dumps(pipeline_of("zlib")))
     (tmp_path / "bomb.bin").write_bytes(zlib.compress(bytes(64 << 20), 9))
@@ -172,8 +157,8 @@ def test_a_compiler_that_is_kept_busy_can_be_ended(
     tmp_path: Path,
     chonkle_process: Callable[..., Popen[bytes]],
     chonkle: Chonkle,
-    make_codec: Callable[..., bytes],
-    pipeline_of: Callable[..., dict[str, Any]],
+    make_codec: MakeCodec,
+    pipeline_of: PipelineOf,
     command: str,
     number: signal.Signals,
 ) -> None:
@@ -206,10 +191,7 @@ def test_a_compiler_that_is_kept_busy_can_be_ended(
 
 
 def test_a_healthy_guest_is_run(
-    tmp_path: Path,
-    chonkle: Chonkle,
-    make_codec: Callable[..., bytes],
-    pipeline_of: Callable[..., dict[str, Any]],
+    tmp_path: Path, chonkle: Chonkle, make_codec: MakeCodec, pipeline_of: PipelineOf
 ) -> None:
     """Without this, every test above might fail for a reason of its own."""
     (tmp_path / "guest.wasm").write_bytes(make_codec())

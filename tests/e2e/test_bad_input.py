@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from subprocess import CompletedProcess, Popen
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +23,7 @@ import pytest
 from chonkle.formats.signature import SECTION_NAME
 from chonkle.formats.wasm_binary import with_custom_section
 from tests.documents import changed
+from tests.e2e.tiles import Tile
 
 type ErrorOf = Callable[..., str]
 
@@ -53,12 +54,6 @@ PAGE: dict[str, Any] = {
         }
     },
 }
-
-
-class Tile(Protocol):
-    pipeline: dict[str, Any]
-    pixels: bytes
-    encoded: bytes
 
 
 def changed_text(document: Mapping[str, Any], path: str, value: object) -> str:
@@ -116,7 +111,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, tile: Tile) -> Path:
     return folder
 
 
-def case(name: str, arguments: str, *words: str) -> Any:  # noqa: ANN401 - a parameter set
+def case(name: str, arguments: str, *words: str) -> Any:
     return pytest.param(arguments, words, id=name.replace(" ", "-"))
 
 
@@ -138,11 +133,7 @@ def case(name: str, arguments: str, *words: str) -> Any:  # noqa: ANN401 - a par
         ),
         case("no object", f"list.json {IN} {OUT}", "list.json: not a pipeline, expected a JSON"),
         case("deep JSON", f"deep.json {IN} {OUT}", "nested too deeply"),
-        case(
-            "no direction",
-            f"no-direction.json {IN} {OUT}",
-            "pipeline `geotiff-tile`: bad",
-        ),
+        case("no direction", f"no-direction.json {IN} {OUT}", "pipeline `geotiff-tile`: bad"),
         case("cycle", f"cycle.json {IN} {OUT}", "cycle", "`predictor2`", "`zlib`"),
         case("wrong type", f"wrong-type.json {IN} {OUT}", "expected `bytes`", "got `int`"),
         case("no such port", f"no-port.json {IN} {OUT}", "no output port `pixels`", "`bytes`"),
@@ -233,12 +224,7 @@ def test_a_bad_source(tmp_path: Path, error_of: ErrorOf, bench: Path, uri: str, 
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [
-        ("7x", "malformed JSON"),
-        ("-1", "`uint`"),
-        ("9" * 5000, "too long"),
-        ("99", "page-split"),
-    ],
+    [("7x", "malformed JSON"), ("-1", "`uint`"), ("9" * 5000, "too long"), ("99", "page-split")],
 )
 def test_a_bad_value(tmp_path: Path, error_of: ErrorOf, value: str, words: str) -> None:
     page = changed(PAGE, "inputs/length", {"type": "uint"})
@@ -427,10 +413,7 @@ def test_without_arguments_the_help_is_shown(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (
-            "--output a=- --output b=/dev/stdout",
-            "--output a=- and b=/dev/stdout are the same file",
-        ),
+        ("--output a=- --output b=/dev/stdout", "--output a=- and b=/dev/stdout are the same file"),
         ("--output a=/dev/stdout --explain --json", "--json and an output both want standard"),
     ],
 )
@@ -504,13 +487,7 @@ main()
 )
 @pytest.mark.parametrize("command", ["run", "embed-signature"])
 def test_a_signal_in_the_middle_of_writing_leaves_nothing(
-    *,
-    tmp_path: Path,
-    tile: Tile,
-    command: str,
-    number: signal.Signals,
-    code: int,
-    words: bytes,
+    *, tmp_path: Path, tile: Tile, command: str, number: signal.Signals, code: int, words: bytes
 ) -> None:
     (tmp_path / "tile.json").write_text(json.dumps(tile.pipeline))
     (tmp_path / "tile.bin").write_bytes(tile.encoded)

@@ -6,13 +6,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
-
-class Tile(Protocol):
-    pipeline: dict[str, Any]
+from tests.e2e.tiles import Tile
 
 
 @pytest.fixture
@@ -36,15 +34,6 @@ def test_the_second_process_compiles_nothing(
     assert second["loaded"] > 0
 
 
-def test_another_engine_configuration_is_compiled_apart(
-    explain: Callable[..., Any], command: list[str], cold: Mapping[str, str]
-) -> None:
-    for expected in ({"loaded": 0, "compiled": 2}, {"loaded": 2, "compiled": 0}):
-        for more in ((), ("--timeout", "60")):
-            cache = explain(*command, *more, environment=cold)["cache"]
-            assert cache == {**expected, "rejected": 0}
-
-
 def test_processes_that_start_at_once_compile_each_codec_once(
     tmp_path: Path, command: list[str], cold: Mapping[str, str]
 ) -> None:
@@ -64,20 +53,6 @@ def test_processes_that_start_at_once_compile_each_codec_once(
     } == {"compiled": 2, "loaded": 6, "rejected": 0}
 
 
-def test_only_refuses_to_compile(
-    explain: Callable[..., Any],
-    error_of: Callable[..., str],
-    command: list[str],
-    cold: Mapping[str, str],
-) -> None:
-    only = {**cold, "CHONKLE_AOT": "only"}
-    message = error_of("run", *command, "--explain", environment=only)
-    assert "CHONKLE_AOT=only forbids to compile it" in message
-    assert "hint: `CHONKLE_AOT=auto chonkle cache warm zlib-rs@1.0.0` makes it" in message
-    explain(*command, environment=cold)
-    assert explain(*command, environment=only)["cache"]["loaded"] == 2
-
-
 def test_off_keeps_nothing(
     tmp_path: Path, explain: Callable[..., Any], command: list[str], cold: Mapping[str, str]
 ) -> None:
@@ -85,19 +60,3 @@ def test_off_keeps_nothing(
     for _ in range(2):
         assert explain(*command, environment=off)["cache"]["compiled"] == 2
     assert not (tmp_path / "cold").exists()
-
-
-def test_a_damaged_entry_is_compiled_again(
-    tmp_path: Path, explain: Callable[..., Any], command: list[str], cold: Mapping[str, str]
-) -> None:
-    explain(*command, environment=cold)
-    artifacts = sorted((tmp_path / "cold").rglob("*.cwasm"))
-    assert len(artifacts) == 2
-    for artifact in artifacts:
-        data = bytearray(artifact.read_bytes())
-        data[len(data) // 2] ^= 1
-        artifact.chmod(0o600)
-        artifact.write_bytes(data)
-    damaged = explain(*command, environment=cold)["cache"]
-    assert damaged == {"loaded": 0, "compiled": 2, "rejected": 2}
-    assert explain(*command, environment=cold)["cache"]["loaded"] == 2

@@ -6,13 +6,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
+from tests.e2e.tiles import Tile
 
-class Tile(Protocol):
-    pipeline: dict[str, Any]
+type Cold = Mapping[str, str]
 
 
 @pytest.fixture
@@ -27,15 +27,10 @@ def cold(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("backend", "more"),
-    [("core", ()), ("component", ()), ("core", ("--timeout", "60"))],
+    ("backend", "more"), [("core", ()), ("component", ()), ("core", ("--timeout", "60"))]
 )
 def test_what_was_warmed_is_not_compiled(
-    request: pytest.FixtureRequest,
-    pipeline: str,
-    cold: Mapping[str, str],
-    backend: str,
-    more: tuple[str, ...],
+    request: pytest.FixtureRequest, pipeline: str, cold: Cold, backend: str, more: tuple[str, ...]
 ) -> None:
     chonkle, explain = map(request.getfixturevalue, ("chonkle", "explain"))
     words = (pipeline, "--preference", backend)
@@ -46,9 +41,7 @@ def test_what_was_warmed_is_not_compiled(
 
 
 @pytest.mark.slow
-def test_all_that_is_shipped_is_warmed_without_arguments(
-    chonkle: Callable[..., Any], cold: Mapping[str, str]
-) -> None:
+def test_all_shipped_codecs_are_warmed_by_default(chonkle: Callable[..., Any], cold: Cold) -> None:
     codecs = json.loads(chonkle("codecs", "--json").stdout)
     shipped = {(each["implementation"], each["backend"]) for each in codecs if each["path"]}
     warmed = json.loads(chonkle("cache", "warm", "--json", environment=cold).stdout)
@@ -65,7 +58,7 @@ def test_all_that_is_shipped_is_warmed_without_arguments(
 
 
 def test_what_the_mode_only_advises_helps(
-    request: pytest.FixtureRequest, tmp_path: Path, pipeline: str, cold: Mapping[str, str]
+    request: pytest.FixtureRequest, tmp_path: Path, pipeline: str, cold: Cold
 ) -> None:
     names = ("chonkle", "chonkle_done", "explain")
     chonkle, chonkle_done, explain = map(request.getfixturevalue, names)
@@ -81,28 +74,8 @@ def test_what_the_mode_only_advises_helps(
     assert explain(*words, environment=only)["cache"]["loaded"] == 2
 
 
-@pytest.mark.slow
-def test_processes_that_warm_at_once_compile_each_codec_once(
-    tmp_path: Path, cold: Mapping[str, str]
-) -> None:
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "chonkle", "cache", "warm", "--json"],
-            cwd=tmp_path,
-            env={**os.environ, **cold},
-            stdout=subprocess.PIPE,
-        )
-        for _ in range(3)
-    ]
-    warmed = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
-    assert [process.returncode for process in processes] == [0] * 3
-    results = [each["result"] for run in warmed for each in run]
-    assert results.count("compiled") == len(results) / 3
-    assert results.count("present") == len(results) * 2 / 3
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")
-def test_progress_is_shown_on_a_terminal_alone(tmp_path: Path, cold: Mapping[str, str]) -> None:
+def test_progress_is_shown_on_a_terminal_alone(tmp_path: Path, cold: Cold) -> None:
     import pty  # noqa: PLC0415 - there is none on Windows
 
     watcher, terminal = pty.openpty()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 type Done = Callable[..., CompletedProcess[bytes]]
+type ErrorOf = Callable[..., str]
 
 STORE = ("--codec-store", "store")
 
@@ -56,10 +57,7 @@ def test_a_bad_file_stands_in_the_json(store: Path, chonkle: Done) -> None:
 
 
 def test_two_files_that_contradict_each_other_are_no_candidates(
-    store: Path,
-    chonkle: Done,
-    error_of: Callable[..., str],
-    make_codec: Callable[..., bytes],
+    store: Path, chonkle: Done, error_of: ErrorOf, make_codec: Callable[..., bytes]
 ) -> None:
     (store / "guest/other-bytes.wasm").write_bytes(make_codec(transform="unreachable"))
     words = "two different files claim codec `guest`"
@@ -74,7 +72,7 @@ def test_only_who_asks_for_a_bad_file_fails(
     tmp_path: Path,
     store: Path,
     chonkle: Done,
-    error_of: Callable[..., str],
+    error_of: ErrorOf,
     pipeline_of: Callable[..., dict[str, Any]],
 ) -> None:
     (tmp_path / "guest.json").write_text(json.dumps(pipeline_of()))
@@ -91,9 +89,7 @@ def test_only_who_asks_for_a_bad_file_fails(
     assert message.startswith(f"step `only`: {problem}")
 
 
-def test_a_codec_that_has_only_a_bad_file_is_an_error(
-    store: Path, error_of: Callable[..., str]
-) -> None:
+def test_a_codec_that_has_only_a_bad_file_is_an_error(store: Path, error_of: ErrorOf) -> None:
     (store / "mystery").mkdir()
     (store / "mystery/damaged.wasm").write_bytes(b"damaged")
     message = error_of("codecs", "mystery", *STORE)
@@ -126,7 +122,7 @@ def test_implementations_say_what_they_are(chonkle: Done) -> None:
 )
 @pytest.mark.parametrize("command", ["codecs", "codecs zlib", "validate p.json", "run p.json"])
 def test_a_store_that_is_named_must_be_there(
-    tmp_path: Path, error_of: Callable[..., str], command: str, given: str, words: str
+    tmp_path: Path, error_of: ErrorOf, command: str, given: str, words: str
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
     message = error_of(*command.split(), "--codec-store", given)
@@ -134,11 +130,7 @@ def test_a_store_that_is_named_must_be_there(
 
 
 def test_the_usual_store_need_not_be_there_but_may_not_be_a_file(
-    *,
-    tmp_path: Path,
-    chonkle: Done,
-    error_of: Callable[..., str],
-    pipeline_of: Callable[..., dict[str, Any]],
+    *, tmp_path: Path, chonkle: Done, error_of: ErrorOf, pipeline_of: Callable[..., dict[str, Any]]
 ) -> None:
     (tmp_path / "p.json").write_text(json.dumps(pipeline_of("identity")))
     nowhere = {"CHONKLE_CODEC_STORE": str(tmp_path / "nowhere")}

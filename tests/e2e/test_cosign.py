@@ -87,10 +87,7 @@ class Table:
 
     def chonkle(self, *arguments: str | Path, passes: bool = True) -> dict[str, Any]:
         done = self.run(
-            *arguments,
-            "--json",
-            cwd=self.folder,
-            environment={"CHONKLE_KEY_PASSWORD": PASSWORD},
+            *arguments, "--json", cwd=self.folder, environment={"CHONKLE_KEY_PASSWORD": PASSWORD}
         )
         assert (done.returncode == 0) == passes, (done.stdout + done.stderr).decode()
         found: Any = json.loads(done.stdout)

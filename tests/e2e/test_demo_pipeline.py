@@ -4,21 +4,15 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
+
+from tests.e2e.tiles import Tile
 
 type Chonkle = Callable[..., CompletedProcess[bytes]]
 
 BACKENDS = ("core", "component", "native")
-
-
-class Tile(Protocol):
-    pipeline: dict[str, Any]
-    pixels: bytes
-    encoded: bytes
-
-    def undo(self, encoded: bytes) -> bytes: ...
 
 
 @pytest.fixture(autouse=True)

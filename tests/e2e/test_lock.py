@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -12,10 +12,9 @@ import pytest
 
 from chonkle.digest import Digest
 from chonkle.lock import Lock
-from tests.e2e import registries
 from tests.e2e.registries import Registry
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.network, pytest.mark.usefixtures("store")]
 
 type ErrorOf = Callable[..., str]
 type Chonkle = Callable[..., Any]
@@ -29,26 +28,9 @@ OFFLINE = {"CHONKLE_OFFLINE": "1"}
 
 
 @pytest.fixture
-def wasm(make_codec: Callable[..., bytes]) -> bytes:
-    return make_codec()
-
-
-@pytest.fixture
 def newer(wasm: bytes) -> bytes:
     """The same codec with other bytes: an unknown section behind it."""
     return wasm + b"\0\2\1x"
-
-
-@pytest.fixture
-def registry(tmp_path_factory: pytest.TempPathFactory, registry_program: str) -> Iterator[Registry]:
-    with registries.started(tmp_path_factory.mktemp("registry"), registry_program) as found:
-        yield found
-
-
-@pytest.fixture(autouse=True)
-def store(tmp_path: Path) -> Path:
-    (tmp_path / "store").mkdir()
-    return tmp_path / "store"
 
 
 @pytest.fixture
@@ -70,7 +52,7 @@ def empty(store: Path) -> None:
         path.rmdir() if path.is_dir() else path.unlink()
 
 
-def reason(explain: Explain, **options: Any) -> str:  # noqa: ANN401 - those of `explain`
+def reason(explain: Explain, **options: Any) -> str:
     found: str = explain(*RUN, **options)["steps"][0]["reason"]
     return found
 
@@ -156,12 +138,7 @@ def test_an_update_says_what_changes(
 
 
 def test_an_update_replaces_a_lock_that_cannot_be_read(
-    *,
-    tmp_path: Path,
-    chonkle: Chonkle,
-    error_of: ErrorOf,
-    write: Callable[..., None],
-    wasm: bytes,
+    *, tmp_path: Path, chonkle: Chonkle, error_of: ErrorOf, write: Callable[..., None], wasm: bytes
 ) -> None:
     (tmp_path / "guest.wasm").write_bytes(wasm)
     write((tmp_path / "guest.wasm").as_uri())

@@ -30,12 +30,6 @@ type Lie = tuple[str, str, Told | None, str]
 # Of the requests with a method and a part of a path: the answer in place of the truth, or None for
 # a connection that breaks off; and what the user is told.
 LIES: dict[str, Lie] = {
-    "no-location": ("POST", BLOB, {"status": 202}, "does not say where to upload to"),
-    "an-upload-elsewhere": (
-        *("POST", BLOB),
-        {"status": 202, "headers": {"Location": "http://registry.invalid/upload"}},
-        "another server",
-    ),
     "not-allowed": ("POST", BLOB, refusal(403, "DENIED", "no room for you"), "403 Forbidden"),
     "never-content": (
         *("POST", BLOB),
@@ -43,20 +37,8 @@ LIES: dict[str, Lie] = {
         "401 Unauthorized",
     ),
     "busy": ("POST", BLOB, busy("1"), "429 Too Many Requests"),
-    "busy-for-a-day": ("POST", BLOB, busy("86400"), "429 Too Many"),
     "broken": ("PUT", BLOB, {"status": 503}, "503 Service Unavailable"),
     "breaks-off-in-a-chunk": ("PATCH", BLOB, None, "the connection broke"),
-    "breaks-off-at-the-end": ("PUT", BLOB, None, "the connection broke"),
-    "digest-rejected": (
-        *("PUT", BLOB),
-        refusal(400, "DIGEST_INVALID", "not what you said"),
-        "400 Bad",
-    ),
-    "another-blob": (
-        *("PUT", BLOB),
-        {"status": 201, "headers": {"Docker-Content-Digest": sha256(b"x")}},
-        "stored another one",
-    ),
     "manifest-rejected": (
         *("PUT", MANIFEST),
         refusal(400, "MANIFEST_INVALID", "no such"),

@@ -193,7 +193,7 @@ def push_an_index_with_oras(tool: RunTool, registry: Registry, tag: str) -> None
     tool("oras", "manifest", "index", "create", "--plain-http", index, "in-an-index")
 
 
-def found_in(explain: Explain, source: str) -> Any:  # noqa: ANN401 - JSON
+def found_in(explain: Explain, source: str) -> Any:
     """Resolve a step with a source, and give what was found."""
     found = explain("pipeline.json", "--source", f"zlib={source}")["steps"][0]
     assert found["reason"].endswith(source)

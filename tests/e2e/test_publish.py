@@ -99,9 +99,7 @@ def changed(file: Path, into: Path) -> Path:
     return path
 
 
-def test_other_bytes_under_a_version_have_to_be_forced(
-    tmp_path: Path, registry: Registry, run: Run
-) -> None:
+def test_other_bytes_of_a_version_need_force(tmp_path: Path, registry: Registry, run: Run) -> None:
     other = changed(CODEC, tmp_path)
     name = "single/crc32"
     target = f"oci://{registry.address}/{name}"

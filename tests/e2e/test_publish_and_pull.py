@@ -5,17 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
-from tests.e2e.registries import (
-    Kind,
-    Registry,
-    docker_login,
-    sha256,
-    started,
-)
+from tests.e2e.registries import Kind, Registry, docker_login, sha256, started
+from tests.e2e.tiles import Tile
 
 type Chonkle = Callable[..., CompletedProcess[bytes]]
 type ChonkleDone = Callable[..., CompletedProcess[bytes]]
@@ -29,12 +24,6 @@ ZLIB = CODECS / "zlib/zlib-rs@1.0.0.component.wasm"
 KINDS: tuple[Kind, ...] = ("plain", "private", "token")
 VECTORS = "application/vnd.chonkle.vectors.v1+jsonl"
 PROVENANCE = "application/vnd.in-toto+json"
-
-
-class Tile(Protocol):
-    pipeline: dict[str, Any]
-    pixels: bytes
-    encoded: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +133,7 @@ def publish_other_bytes(site: Site, tmp_path: Path, chonkle_done: ChonkleDone) -
 
 
 def run_the_demo_from_pins(
-    *,
-    site: Site,
-    tmp_path: Path,
-    tile: Tile,
-    chonkle: Chonkle,
-    explain: Explain,
+    *, site: Site, tmp_path: Path, tile: Tile, chonkle: Chonkle, explain: Explain
 ) -> None:
     """Pull into an empty store, run without asking the registry, and run without the store."""
     (tmp_path / "tile.bin").write_bytes(tile.encoded)

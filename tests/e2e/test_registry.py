@@ -19,7 +19,6 @@ from tests.e2e.registries import (
     Registry,
     descriptor,
     docker_login,
-    free_port,
     manifest_of,
     serving,
     sha256,
@@ -36,23 +35,12 @@ STORE = ("--codec-store", "store")
 NAME = "codecs/guest"
 
 
-@pytest.fixture
-def wasm(make_codec: Callable[..., bytes]) -> bytes:
-    return make_codec()
-
-
 @pytest.fixture(autouse=True)
 def pipeline(tmp_path: Path, pipeline_of: Callable[..., dict[str, Any]]) -> Path:
     (tmp_path / "store").mkdir()
     path = tmp_path / "pipeline.json"
     path.write_text(json.dumps(pipeline_of()))
     return path
-
-
-@pytest.fixture
-def registry(tmp_path_factory: pytest.TempPathFactory, registry_program: str) -> Iterator[Registry]:
-    with started(tmp_path_factory.mktemp("registry"), registry_program) as found:
-        yield found
 
 
 @pytest.fixture
@@ -102,19 +90,8 @@ def test_what_a_real_registry_does_not_have(
     assert f"{name.removesuffix(':1.0.0')}: manifest {wanted}: " in message
 
 
-def test_no_server_listens(error_of: ErrorOf) -> None:
-    source = f"guest=oci://127.0.0.1:{free_port()}/{NAME}:1"
-    message = error_of("run", "pipeline.json", *STORE, "--explain", "--source", source)
-    assert "cannot connect" in message
-
-
 def test_credentials_are_where_docker_has_them(
-    *,
-    tmp_path: Path,
-    explain: Explain,
-    error_of: ErrorOf,
-    private_registry: Registry,
-    wasm: bytes,
+    *, tmp_path: Path, explain: Explain, error_of: ErrorOf, private_registry: Registry, wasm: bytes
 ) -> None:
     private_registry.push(NAME, "1.0.0", wasm)
     source = f"guest=oci://{private_registry.address}/{NAME}:1.0.0"
@@ -172,9 +149,7 @@ def redirect(to: str) -> Told:
     return {"status": 307, "headers": {"Location": to}}
 
 
-def test_the_lying_registry_can_be_honest(
-    explain: Explain, lying_registry: Server, wasm: bytes
-) -> None:
+def test_the_liar_can_be_honest(explain: Explain, lying_registry: Server, wasm: bytes) -> None:
     """Without this, every test below might fail for a reason of its own."""
     lying_registry.answer = lie("honest", wasm)
     source = f"guest=oci://127.0.0.1:{lying_registry.server_port}/{NAME}:1"
@@ -194,13 +169,7 @@ def test_the_lying_registry_can_be_honest(
     ],
 )
 def test_a_lie_is_one_clear_line_and_installs_nothing(
-    *,
-    tmp_path: Path,
-    error_of: ErrorOf,
-    lying_registry: Server,
-    wasm: bytes,
-    kind: str,
-    words: str,
+    *, tmp_path: Path, error_of: ErrorOf, lying_registry: Server, wasm: bytes, kind: str, words: str
 ) -> None:
     lying_registry.answer = lie(kind, wasm)
     uri = f"oci://127.0.0.1:{lying_registry.server_port}/{NAME}:1"
@@ -216,11 +185,7 @@ def test_a_lie_is_one_clear_line_and_installs_nothing(
     ("kind", "reason", "place"),
     [
         ("cut-blob", "the connection broke", f"{NAME}:1"),
-        (
-            "broken-server",
-            "the server answered 500 Internal Server Error",
-            f"{NAME}: manifest 1",
-        ),
+        ("broken-server", "the server answered 500 Internal Server Error", f"{NAME}: manifest 1"),
     ],
 )
 def test_what_may_pass_is_tried_again_and_told(

@@ -6,10 +6,12 @@ import tarfile
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from zipfile import ZipFile
 
 import pytest
+
+from tests.e2e.tiles import Tile
 
 pytestmark = pytest.mark.slow
 
@@ -18,14 +20,6 @@ CODECS = ROOT / "codec"
 LICENSES = CODECS / "THIRD-PARTY-LICENSES.txt"
 # What the build reads.
 SOURCES = ("chonkle", "codec", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md")
-
-
-class Tile(Protocol):
-    pipeline: dict[str, Any]
-    pixels: bytes
-    encoded: bytes
-
-    def undo(self, encoded: bytes) -> bytes: ...
 
 
 type Call = Callable[..., bytes]
@@ -122,9 +116,7 @@ def wasm_files() -> list[Path]:
     return sorted(CODECS.rglob("*.wasm"))
 
 
-def test_the_installed_command_lists_what_is_shipped(
-    installed: Path, tmp_path: Path, call: Call
-) -> None:
+def test_the_installed_command_lists_codecs(installed: Path, tmp_path: Path, call: Call) -> None:
     listed = json.loads(call(installed, "codecs", "--json", cwd=tmp_path))
     shipped = [Path(each["path"]) for each in listed if each["origin"] == "shipped"]
     assert {path.name for path in shipped} == {path.name for path in wasm_files()}
@@ -140,9 +132,7 @@ def test_the_demo_pipeline_runs(installed: Path, tmp_path: Path, tile: Tile, cal
     assert tile.undo(encoded) == tile.pixels
 
 
-def test_the_installed_command_knows_its_version(
-    installed: Path, tmp_path: Path, call: Call
-) -> None:
+def test_the_command_knows_its_version(installed: Path, tmp_path: Path, call: Call) -> None:
     import chonkle  # noqa: PLC0415
 
     displayed = call(installed, "--version", cwd=tmp_path).decode()

@@ -51,7 +51,7 @@ class Names:
         )
         return f"({parameters}) -> {results or '()'}"
 
-    def external(self, found: Any, name: str, module: str = "") -> External:  # noqa: ANN401
+    def external(self, found: Any, name: str, module: str = "") -> External:
         kinds = {
             wasmtime.FuncType: "func", wasmtime.TableType: "table", wasmtime.MemoryType: "memory",
             wasmtime.GlobalType: "global", wasmtime.TagType: "tag",

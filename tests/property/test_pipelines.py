@@ -209,9 +209,7 @@ def test_the_inverse_gives_the_input_back(
 
 
 @given(graphs())
-def test_a_graph_is_a_codec_with_the_ports_that_its_plans_have(
-    graph: tuple[ResolvedPipeline, Direction],
-) -> None:
+def test_a_graph_has_the_ports_of_its_plans(graph: tuple[ResolvedPipeline, Direction]) -> None:
     resolved, written = graph
     for direction in (written, opposite(written)):
         plan = make_plan(resolved, direction)

@@ -87,12 +87,7 @@ def report_of(program: Callable[..., list[str]]) -> Callable[..., Any]:
     That it crashes, hangs, complains or leaves a warning fails the test, with what it was doing.
     """
 
-    def run(
-        name: str,
-        *arguments: object,
-        within: Sequence[str] = (),
-        **options: Any,  # noqa: ANN401 - those of subprocess.run
-    ) -> Any:  # noqa: ANN401 - JSON
+    def run(name: str, *arguments: object, within: Sequence[str] = (), **options: Any) -> Any:
         command = [*within, *program(name, *arguments)]
         try:
             done = subprocess.run(

@@ -52,8 +52,8 @@ class Decoder:
         *more: str,
         environment: Mapping[str, str | Path],
         preference: str = "core",
-        **options: Any,  # noqa: ANN401 - those of report_of
-    ) -> Any:  # noqa: ANN401 - JSON
+        **options: Any,
+    ) -> Any:
         given = {name: str(value) for name, value in environment.items()}
         report = self.report_of(
             "tile",
@@ -127,10 +127,7 @@ def everything_under(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 @pytest.mark.parametrize("preference", ["core", "component"])
 def test_an_image_with_native_code_needs_no_compiler(
-    decode: Decoder,
-    read_only: Callable[[Path], Sequence[str]],
-    tmp_path: Path,
-    preference: str,
+    decode: Decoder, read_only: Callable[[Path], Sequence[str]], tmp_path: Path, preference: str
 ) -> None:
     image, own = tmp_path / "image", tmp_path / "own"
     baked = decode(environment={"CHONKLE_CACHE_DIR": image}, preference=preference)

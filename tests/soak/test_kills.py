@@ -14,7 +14,7 @@ pytestmark = [
 ]
 
 
-def figures(report: Any) -> str:  # noqa: ANN401 - JSON
+def figures(report: Any) -> str:
     left = ", ".join(f"{times} times {what}" for what, times in sorted(report["left"].items()))
     return f"{report['kills']} kills, which left {left}"
 

@@ -60,7 +60,7 @@ def test_nothing_is_stale_in_a_copy(folders: Folders, no_tools: Tools) -> None:
     assert set(states(build(folders, tools=no_tools)).values()) == {"up to date"}
 
 
-def test_a_lock_that_names_files_elsewhere_deletes_none(
+def test_a_lock_deletes_no_files_elsewhere(
     folders: Folders, no_tools: Tools, tmp_path: Path
 ) -> None:
     precious = tmp_path / "precious"
@@ -81,9 +81,7 @@ def test_an_unknown_name_and_a_missing_sdk(folders: Folders, no_tools: Tools) ->
         build(folders, tools=no_tools)
 
 
-def test_tools_that_are_missing_are_named_before_anything_is_built(
-    folders: Folders, no_tools: Tools
-) -> None:
+def test_missing_tools_are_named_before_building(folders: Folders, no_tools: Tools) -> None:
     before = contents(folders.output)
     append(folders.codec_src / "identity-c" / "src" / "codec.c", "/* more */\n")
     append(folders.codec_src / "zlib-rs" / "src" / "lib.rs", "// more\n")
@@ -117,9 +115,7 @@ def test_the_command_line(
 
 
 @pytest.mark.toolchain
-def test_only_an_edited_codec_is_built_again(
-    folders: Folders, tools: Tools, build_dir: Path
-) -> None:
+def test_only_edited_codecs_are_rebuilt(folders: Folders, tools: Tools, build_dir: Path) -> None:
     folders = replace(folders, build_dir=build_dir)
     before = read_lock(folders.output)
     append(folders.codec_src / "tiff-predictor-2-c" / "src" / "codec.c", "/* more */\n")
@@ -135,9 +131,7 @@ def test_only_an_edited_codec_is_built_again(
 
 
 @pytest.mark.toolchain
-def test_a_compiler_error_keeps_what_was_built(
-    folders: Folders, tools: Tools, build_dir: Path
-) -> None:
+def test_an_error_keeps_what_was_built(folders: Folders, tools: Tools, build_dir: Path) -> None:
     folders = replace(folders, build_dir=build_dir)
     before = contents(folders.output)
     append(folders.codec_src / "identity-c" / "src" / "codec.c", "nonsense\n")
@@ -147,9 +141,7 @@ def test_a_compiler_error_keeps_what_was_built(
 
 
 @pytest.mark.toolchain
-def test_a_codec_that_fails_its_vector_is_not_written(
-    folders: Folders, tools: Tools, build_dir: Path
-) -> None:
+def test_a_codec_that_fails_is_not_written(folders: Folders, tools: Tools, build_dir: Path) -> None:
     folders = replace(folders, build_dir=build_dir)
     name = "page-split-c"
     source = folders.codec_src / name / "src" / "codec.c"
@@ -173,9 +165,7 @@ def test_a_codec_that_imports_is_refused(folders: Folders, tools: Tools, build_d
 
 
 @pytest.mark.toolchain
-def test_a_crate_that_exports_nothing_is_told_how_to(
-    tmp_path: Path, tools: Tools, build_dir: Path
-) -> None:
+def test_a_crate_without_exports_gets_advice(tmp_path: Path, tools: Tools, build_dir: Path) -> None:
     folder = write_project(Project("try-rs", "rust", "try"), into=tmp_path, sdk=sdk_folder())
     source = folder / "src" / "lib.rs"
     source.write_text(source.read_text("utf-8").replace("chonkle_codec::export!(Codec);", ""))
@@ -185,7 +175,7 @@ def test_a_crate_that_exports_nothing_is_told_how_to(
 
 @pytest.mark.toolchain
 @pytest.mark.parametrize("place", ["try-c/tests/table.h", "table.h", "try-c/.table.h"])
-def test_a_header_that_is_no_source_cannot_be_included(
+def test_a_foreign_header_is_refused(
     place: str, tmp_path: Path, tools: Tools, build_dir: Path
 ) -> None:
     """Nothing else would show that it is another file."""
@@ -262,9 +252,7 @@ def test_python_that_lies_among_the_sources_does_not_run(
 
 
 @pytest.mark.toolchain
-def test_a_configuration_of_cargo_around_a_codec_is_not_heeded(
-    tmp_path: Path, tools: Tools
-) -> None:
+def test_a_configuration_of_cargo_elsewhere_is_ignored(tmp_path: Path, tools: Tools) -> None:
     project = Project("try-rs", "rust", "try")
     plain, around = tmp_path / "plain" / "try-rs", tmp_path / "around" / "try-rs"
     for folder in (plain, around):
@@ -282,7 +270,7 @@ def test_a_configuration_of_cargo_around_a_codec_is_not_heeded(
 
 
 @pytest.mark.toolchain
-def test_a_codec_that_would_carry_the_time_is_refused(
+def test_a_codec_that_has_the_time_is_refused(
     folders: Folders, tools: Tools, build_dir: Path
 ) -> None:
     folders = replace(folders, build_dir=build_dir)

@@ -52,9 +52,7 @@ def test_a_link_in_it_is_refused(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.toolchain
-def test_the_command_line_deletes_nothing_of_others(
-    tmp_path: Path, run_cli: Callable[..., object]
-) -> None:
+def test_the_command_line_keeps_other_files(tmp_path: Path, run_cli: Callable[..., object]) -> None:
     folder = write_project(Project("try-c", "c", "try"), into=tmp_path, sdk=sdk_folder())
     for name in ("work", "sdk", "stage/try-c", "reproduce"):
         (tmp_path / name).mkdir(parents=True)

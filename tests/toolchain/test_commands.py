@@ -41,9 +41,7 @@ def error_of(done: subprocess.CompletedProcess[str]) -> str:
 
 
 @pytest.mark.parametrize("command", ["build", "test"])
-def test_a_folder_without_a_codec_is_refused_and_left_alone(
-    command: str, run_cli: RunCli, tmp_path: Path
-) -> None:
+def test_a_folder_without_a_codec_is_refused(command: str, run_cli: RunCli, tmp_path: Path) -> None:
     said = error_of(run_cli(command, tmp_path))
     assert said.startswith(f"no codec in `{tmp_path}`, expected codec.toml")
     assert error_of(run_cli(command, tmp_path / "nowhere")).startswith("no folder")
@@ -151,9 +149,7 @@ def test_reports_are_printed_as_they_are_done(capsys: pytest.CaptureFixture[str]
     assert first + capsys.readouterr().out == f"{json.dumps(items, indent=2)}\n"
 
 
-def test_nothing_is_printed_of_a_folder_with_a_malformed_vector(
-    run_cli: RunCli, tmp_path: Path
-) -> None:
+def test_nothing_is_printed_with_a_malformed_vector(run_cli: RunCli, tmp_path: Path) -> None:
     store, sources = built_identity(tmp_path), tmp_path / "sources"
     shutil.copytree(ROOT / "codec-src" / "identity-c", sources / "identity-c")
     (sources / "identity-c" / "vectors" / "more.json").write_text("{}")
@@ -243,9 +239,7 @@ def test_a_lock_of_crates_that_does_not_fit_is_told_with_the_way_to_renew_it(
 
 
 @pytest.mark.toolchain
-def test_a_clone_without_a_lock_of_crates_is_told_how_to_get_one(
-    run_cli: RunCli, tmp_path: Path, tools: Tools
-) -> None:
+def test_a_clone_without_a_lock_gets_advice(run_cli: RunCli, tmp_path: Path, tools: Tools) -> None:
     folder = new(tmp_path, "rust")
     (folder / "Cargo.lock").unlink()
     shutil.rmtree(folder / "build")

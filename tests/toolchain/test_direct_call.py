@@ -64,9 +64,7 @@ def test_an_answer_and_a_refusal() -> None:
         ({"more": '(global (export "_initialize") i32 (i32.const 0))'}, WasmFormatError, "kind"),
     ],
 )
-def test_what_breaks_is_said_in_words(
-    parts: dict[str, str], kind: type[Exception], words: str
-) -> None:
+def test_failures_have_words(parts: dict[str, str], kind: type[Exception], words: str) -> None:
     with pytest.raises(kind, match=words):
         call(guest(**parts), "encode", {}, limits=LIMITS)
 

@@ -27,9 +27,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
         read_document(tmp_path / "long", size_max=4)
 
 
-def test_a_full_disk_is_told_with_the_file_that_has_no_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_told_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 

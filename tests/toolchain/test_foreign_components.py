@@ -26,11 +26,7 @@ from chonkle.formats.signature import Direction, Signature, embed_signature
 from chonkle.resolver import Resolution
 from chonkle.runtime import Runtime
 from chonkle.storage.store import WasmCodec
-from tests.toolchain.build_foreign import (
-    build_c_component,
-    build_python_component,
-    find_adapter,
-)
+from tests.toolchain.build_foreign import build_c_component, build_python_component, find_adapter
 
 pytestmark = [pytest.mark.toolchain, pytest.mark.slow]
 
@@ -168,7 +164,7 @@ def test_a_warm_load_compiles_nothing(
     )
 
 
-def test_a_process_runs_it_as_the_environment_says(
+def test_the_environment_decides_how_it_runs(
     foreign: Foreign, setting: str, tmp_path: Path
 ) -> None:
     (tmp_path / "foreign.wasm").write_bytes(foreign.codec.wasm)

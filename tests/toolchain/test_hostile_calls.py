@@ -63,9 +63,7 @@ def well_behaved(wasm: bytes, direction: Direction, request: bytes) -> None:
         (portmap.encode({}), "missing port"),
     ],
 )
-def test_malformed_port_maps(
-    name: str, direction: Direction, request_bytes: bytes, said: str
-) -> None:
+def test_bad_port_maps(name: str, direction: Direction, request_bytes: bytes, said: str) -> None:
     with pytest.raises(CodecError, match=said):
         call_raw(CORES[name], direction, request_bytes)
 

@@ -95,10 +95,7 @@ def test_a_build_that_is_killed_while_it_writes_leaves_whole_files(tmp_path: Pat
 @pytest.mark.toolchain
 @pytest.mark.parametrize(
     ("language", "signals"),
-    [
-        ("c", [signal.SIGKILL, signal.SIGTERM] * 2),
-        ("rust", [signal.SIGKILL, signal.SIGTERM]),
-    ],
+    [("c", [signal.SIGKILL, signal.SIGTERM] * 2), ("rust", [signal.SIGKILL, signal.SIGTERM])],
 )
 def test_a_build_that_is_ended_while_it_compiles_harms_none_after_it(
     language: Language,

@@ -48,13 +48,11 @@ class EndedError(Exception):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
-def test_a_program_ends_with_a_signal_that_came_while_it_was_started(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_signal_at_the_start_ends_the_program_too(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[subprocess.Popen[bytes]] = []
     start: Any = subprocess.Popen
 
-    def start_and_be_told(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:  # noqa: ANN401 - theirs
+    def start_and_be_told(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
         started.append(start(*arguments, **options))
         # Python runs handlers before it has stored what was started.
         os.kill(os.getpid(), signal.SIGTERM)

@@ -157,9 +157,7 @@ def test_a_folder_is_what_its_lock_lists(store: Path, target: Target) -> None:
     # An author's folder has its own store in it.
     for name in ("crc32-rs", "kernels"):
         shutil.copytree(
-            ROOT / "codec-src" / name,
-            store.parent / name,
-            ignore=shutil.ignore_patterns("target"),
+            ROOT / "codec-src" / name, store.parent / name, ignore=shutil.ignore_patterns("target")
         )
     assert folder_candidates(store.parent, target) == found
 
@@ -228,7 +226,7 @@ def test_the_same_file_is_no_change_whatever_its_manifest_says(target: Target) -
     assert published(later, force=True)[0] == "replaced"
 
 
-def candidate_time() -> Any:  # noqa: ANN401
+def candidate_time() -> Any:
     from datetime import UTC, datetime  # noqa: PLC0415
 
     return datetime(2026, 1, 1, tzinfo=UTC)
@@ -241,7 +239,7 @@ def test_what_is_missing_is_attached_later(target: Target) -> None:
     assert published(later) == ("unchanged", ())
 
 
-def test_all_conflicts_are_told_together_and_nothing_is_written(
+def test_all_conflicts_are_told_and_none_written(
     store: Path, target: Target, tmp_path: Path
 ) -> None:
     candidates = folder_candidates(store, target)
@@ -279,11 +277,11 @@ def test_the_tag_is_written_last(target: Target) -> None:
     written: list[str] = []
 
     class Watched(LayoutRepository):
-        def write_blob(self, *args: Any, **options: Any) -> Descriptor:  # noqa: ANN401
+        def write_blob(self, *args: Any, **options: Any) -> Descriptor:
             written.append("blob")
             return super().write_blob(*args, **options)
 
-        def write_manifest(self, *args: Any, **options: Any) -> Descriptor:  # noqa: ANN401
+        def write_manifest(self, *args: Any, **options: Any) -> Descriptor:
             written.append(options.get("tag") or "manifest")
             return super().write_manifest(*args, **options)
 
@@ -371,9 +369,7 @@ def test_a_file_that_its_lock_does_not_list_has_no_provenance(store: Path, targe
 # The command
 
 
-def test_the_command_publishes_what_passes_its_checks(
-    run_cli: RunCli, target: Target, tmp_path: Path
-) -> None:
+def test_the_command_publishes_good_codecs(run_cli: RunCli, target: Target, tmp_path: Path) -> None:
     uri = target.reference.uri
     done = run_cli("publish", CORE, uri, "--vectors", VECTORS, "--json")
     assert done.returncode == 0, done.stderr
@@ -391,9 +387,7 @@ def test_the_command_publishes_what_passes_its_checks(
     assert done.stdout.startswith(f"passed  {said['reference']}  ")
 
 
-def test_the_command_publishes_nothing_that_fails(
-    run_cli: RunCli, target: Target, tmp_path: Path
-) -> None:
+def test_the_command_refuses_bad_codecs(run_cli: RunCli, target: Target, tmp_path: Path) -> None:
     shutil.copy(CORE, tmp_path / CORE.name)
     shutil.copytree(VECTORS, tmp_path / "vectors")
     path = next((tmp_path / "vectors").glob("*.json"))
@@ -426,9 +420,7 @@ def test_the_command_publishes_nothing_that_fails(
         ((CORE, "oci://host/a", "--password-stdin"), "--username and --password-stdin go together"),
     ],
 )
-def test_options_that_do_not_go_together(
-    run_cli: RunCli, arguments: tuple[object, ...], words: str
-) -> None:
+def test_conflicting_options(run_cli: RunCli, arguments: tuple[object, ...], words: str) -> None:
     done = run_cli("publish", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr

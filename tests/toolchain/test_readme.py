@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^```[a-z]+ (?P<file>\S+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def test_the_codec_of_the_readme_can_be_built_elsewhere(
+def test_the_codec_of_the_readme_can_be_built(
     tools: Tools, build_dir: Path, tmp_path: Path
 ) -> None:
     page = (ROOT / "codec-src/README.md").read_text("utf-8")

@@ -245,9 +245,7 @@ def test_a_new_version_of_a_tool_builds_what_it_makes(
     assert world.built() == {}
 
 
-def test_a_flag_of_the_toolchain_builds_all_of_its_language(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_flag_rebuilds_all_of_its_language(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compile_c, "C_FLAGS", (*compile_c.C_FLAGS, "-O2"))
     assert world.built() == {name: ["flags changed"] for name in C}
 
@@ -296,9 +294,7 @@ def test_golden_vectors_are_verified_again_and_nothing_is_built(world: World) ->
     assert sorted(path.read_bytes() for path in world.output.rglob("*.wasm")) == before
 
 
-def test_golden_vectors_that_are_not_given_fail_whoever_asks(
-    world: World, run_quietly: Callable[..., str]
-) -> None:
+def test_missing_golden_vectors_fail_always(world: World, run_quietly: Callable[..., str]) -> None:
     vectors = Path(shutil.copytree(IDENTITY / "vectors", world.codecs / "left-c" / "vectors"))
     wrong = json.loads((vectors / "some.json").read_text())
     wrong["outputs"]["bytes"] = {"base64": "eA=="}
@@ -354,9 +350,7 @@ def test_an_edited_lock_is_no_proof(world: World) -> None:
         ('"src/codec.c" = ', '"src/other.c" = '),
     ],
 )
-def test_a_lock_that_verification_refuses_is_stale_and_mended(
-    old: str, new: str, world: World
-) -> None:
+def test_a_lock_that_is_refused_is_stale_and_mended(old: str, new: str, world: World) -> None:
     lock = world.output / LOCK_FILE
     whole = lock.read_text()
     files = {path: path.read_bytes() for path in world.output.rglob("*.wasm")}
@@ -392,9 +386,7 @@ def test_a_disk_that_fills_leaves_what_was_there_and_no_more(
     assert world.built() == {}
 
 
-def test_a_form_that_cannot_take_its_place_takes_the_other_along(
-    world: World, run_quietly: Callable[..., str]
-) -> None:
+def test_a_form_that_fails_removes_the_other(world: World, run_quietly: Callable[..., str]) -> None:
     signature = world.codecs / "left-c" / "signature.json"
     signature.write_text(signature.read_text().replace('"1.0.0"', '"1.1.0"'))
     (world.output / "identity" / "left-c@1.1.0.component.wasm" / "mine").mkdir(parents=True)
@@ -451,7 +443,7 @@ def test_a_codec_that_is_not_ready_stops_none_but_itself(world: World) -> None:
         ("1.0.1", ""),
     ],
 )
-def test_a_codec_with_a_shipped_one_s_name_is_told_what_becomes_of_it(
+def test_a_codec_with_a_shipped_name_is_told_the_outcome(
     version: str, note: str, world: World
 ) -> None:
     write_codec(world.codecs / "identity-c", "identity-c", RECIPES["left-c"])
@@ -477,7 +469,7 @@ def test_a_misspelt_field_is_told_every_time(world: World) -> None:
         )
 
 
-def test_a_copy_of_a_shipped_codec_is_no_other_whatever_built_it(
+def test_a_copy_of_a_shipped_codec_is_no_other(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(IDENTITY, world.codecs / "identity-c")

@@ -153,7 +153,7 @@ def play(tmp_path: Path, sources: Path, monkeypatch: pytest.MonkeyPatch) -> Call
 
 
 @pytest.mark.toolchain
-def test_codecs_that_look_around_are_told_from_those_that_do_not(
+def test_codecs_that_look_around_are_recognized(
     play: Callable[..., Result], tmp_path: Path
 ) -> None:
     done = play("identity-c", "nosy-c")
@@ -189,9 +189,7 @@ def test_a_codec_that_does_not_build_is_told_with_the_words_of_the_build(
 
 
 @pytest.mark.toolchain
-def test_codecs_that_are_reproduced_leave_nothing(
-    play: Callable[..., Result], tmp_path: Path
-) -> None:
+def test_reproduced_codecs_leave_nothing(play: Callable[..., Result], tmp_path: Path) -> None:
     done = play("identity-c")
     assert done.exit_code == 0, done.stderr
     assert not any((tmp_path / "project" / "build" / "reproduce").iterdir())

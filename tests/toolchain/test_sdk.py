@@ -312,10 +312,7 @@ def test_growing_little_by_little_copies_little(probes: Path, language: str, abi
     [
         ("outside", "an output in place lies outside of the inputs"),
         ("resize-nothing", "no output to resize"),
-        (
-            "numbers",
-            "-7 7 50 -9223372036854775808 18446744073709551615 % `" + "x" * 44 + "...`",
-        ),
+        ("numbers", "-7 7 50 -9223372036854775808 18446744073709551615 % `" + "x" * 44 + "...`"),
     ],
 )
 def test_failures_of_c(probes: Path, abi: str, what: str, said: str) -> None:

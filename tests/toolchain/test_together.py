@@ -70,11 +70,7 @@ def test_two_builds_of_a_folder_take_turns(
 
 @pytest.mark.parametrize("language", ["c", "rust"])
 def test_codecs_of_one_name_in_one_build_folder_stay_apart(
-    language: Language,
-    tmp_path: Path,
-    start_build: StartBuild,
-    tools: Tools,
-    build_dir: Path,
+    language: Language, tmp_path: Path, start_build: StartBuild, tools: Tools, build_dir: Path
 ) -> None:
     folders = [new(tmp_path / name, language, distance) for name, distance in (("a", 2), ("b", 3))]
     alone = []
@@ -94,9 +90,7 @@ def test_codecs_of_one_name_in_one_build_folder_stay_apart(
     assert [artifacts(folder / "codec") for folder in folders] == alone
 
 
-def test_builds_from_two_folders_into_one_keep_each_others_entries(
-    tmp_path: Path, start_build: StartBuild
-) -> None:
+def test_builds_into_one_folder_keep_all_entries(tmp_path: Path, start_build: StartBuild) -> None:
     codecs, output = tmp_path / "codecs", tmp_path / "output"
     codecs.mkdir()
     names = ("one-c", "two-c")

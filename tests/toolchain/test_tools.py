@@ -75,9 +75,7 @@ def set_path(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 @posix
-def test_the_pinned_rust_is_taken_wherever_rustup_has_it(
-    tmp_path: Path, set_path: Callable[..., None]
-) -> None:
+def test_the_pinned_rust_of_rustup_is_taken(tmp_path: Path, set_path: Callable[..., None]) -> None:
     newer = write_rust(tmp_path / "newer", "1.99.0")
     pinned = write_rust(tmp_path / "pinned", RUST_VERSION)
     set_path(newer)
@@ -104,9 +102,7 @@ def test_a_rust_with_the_target_is_taken_before_one_that_builds_the_library(
 
 
 @posix
-def test_a_proxy_is_asked_once_which_compiler_it_stands_for(
-    tmp_path: Path, set_path: Callable[..., None]
-) -> None:
+def test_a_proxy_is_asked_once_what_it_runs(tmp_path: Path, set_path: Callable[..., None]) -> None:
     real = write_rust(tmp_path / "real", "1.97.0")
     for name in ("rustc", "cargo"):
         write_program(tmp_path / "proxy" / name, f'exec {real / name} "$@"')
@@ -285,9 +281,7 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return commands
 
 
-def test_a_rust_that_cannot_be_had_is_done_without_where_there_is_another(
-    refused: list[str],
-) -> None:
+def test_a_missing_rust_is_done_without_where_there_is_another(refused: list[str]) -> None:
     said: list[str] = []
     other = Rust(cargo="cargo", version="1.90.0")
     install.install_missing(PlayedTools(found=other), say=said.append)
@@ -297,9 +291,7 @@ def test_a_rust_that_cannot_be_had_is_done_without_where_there_is_another(
         install.install_missing(PlayedTools(found=Rust()), say=said.append)
 
 
-def test_a_way_that_fails_speaks_before_the_next_one_is_tried(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_way_that_fails_is_told_before_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     def play(command: Sequence[str], *, what: str) -> bytes:
         if command[0] == "rustup":
             raise ToolError(f"{what} failed with exit code 1", said="no network")
@@ -322,9 +314,7 @@ def test_what_is_there_is_not_installed(refused: list[str]) -> None:
     assert refused == []
 
 
-def test_what_is_meant_for_other_builds_is_kept_from_the_compilers(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_variables_of_other_builds_do_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     others = (
         "CFLAGS", "CPATH", "C_INCLUDE_PATH", "CC_wasm32_unknown_unknown", "TARGET_CFLAGS",
         "HOST_CC", "AR", "CRATE_CC_NO_DEFAULTS", "CCC_OVERRIDE_OPTIONS", "ZIG_LIB_DIR",

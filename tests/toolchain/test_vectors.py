@@ -109,7 +109,7 @@ def test_a_field_that_a_vector_lacks_is_named(tmp_path: Path, name: str) -> None
         read_vector_files(tmp_path)
 
 
-def call(amount: int) -> Any:  # noqa: ANN401 - the type of a call
+def call(amount: int) -> Any:
     def add(direction: Direction, ports: Mapping[str, bytes]) -> dict[str, bytes]:
         sign = 1 if direction == "encode" else -1
         return {"bytes": bytes(byte + sign * amount for byte in ports["bytes"])}
@@ -138,7 +138,7 @@ def test_a_codec_keeps_a_vector_or_fails_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "shown", "shown_other"),
+    ("one", "other", "displayed", "displayed_other"),
     [
         (
             bytes(range(200)),
@@ -157,26 +157,21 @@ def test_a_codec_keeps_a_vector_or_fails_it(tmp_path: Path) -> None:
     ],
     ids=["late", "cut", "empty", "equal"],
 )
-def test_a_difference_is_shown_where_it_begins(
-    one: bytes, other: bytes, displayed: str, shown_other: str
+def test_a_difference_is_located(
+    one: bytes, other: bytes, displayed: str, displayed_other: str
 ) -> None:
     assert format_ports({"a": one}, beside={"a": other}) == displayed
-    assert format_ports({"a": other}, beside={"a": one}) == shown_other
+    assert format_ports({"a": other}, beside={"a": one}) == displayed_other
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"outputs": {"pixels": {"base64": ""}}}, "has no output port `pixels`; hint: there is `b"),
-        (
-            {"inputs": {"byte": {"base64": ""}}},
-            "has no input port `byte`; hint: there is `bytes`",
-        ),
+        ({"inputs": {"byte": {"base64": ""}}}, "has no input port `byte`; hint: there is `bytes`"),
     ],
 )
-def test_a_port_that_the_codec_does_not_have_is_named(
-    tmp_path: Path, changes: Mapping[str, Any], words: str
-) -> None:
+def test_an_unknown_port_is_named(tmp_path: Path, changes: Mapping[str, Any], words: str) -> None:
     with pytest.raises(BuildError, match=words):
         read(tmp_path, changes).check("decode", SIGNATURE, call(1))
 

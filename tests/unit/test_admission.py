@@ -76,7 +76,7 @@ class Place:
             self.require(data, policy)
         return str(caught.value)
 
-    def resolver(self, policy: Policy | None = None, **more: Any) -> Resolver:  # noqa: ANN401 - handed on
+    def resolver(self, policy: Policy | None = None, **more: Any) -> Resolver:
         return Resolver(codec_store=self.store, policy=policy or self.policy, **more)
 
     def file(self, data: bytes, name: str = "x.wasm", signer: PrivateKey | None = None) -> Path:
@@ -189,9 +189,7 @@ def test_a_file_is_signed_by_what_is_beside_it(place: Place, make_codec: MakeCod
     assert "kept, rule 1: signed by `alice`" in found.reason
 
 
-def test_what_a_source_gives_is_not_kept_where_the_policy_refuses(
-    place: Place, make_codec: MakeCodec
-) -> None:
+def test_a_source_that_is_refused_is_not_kept(place: Place, make_codec: MakeCodec) -> None:
     wasm = make_codec()
     uri = place.file(wasm).as_uri()
     for source in (uri, f"{uri}#blake3={Digest.blake3(wasm).hex}"):
@@ -224,7 +222,7 @@ def test_an_installed_codec_that_is_not_signed_is_passed_over(
         place.resolver(overrides={"echo": "echo-b"}).resolve("echo")
 
 
-def test_an_installed_codec_is_known_by_what_was_kept_when_it_was_fetched(
+def test_an_installed_codec_is_known_by_its_fetch_record(
     place: Place, make_codec: MakeCodec
 ) -> None:
     wasm = make_codec()
@@ -236,9 +234,7 @@ def test_an_installed_codec_is_known_by_what_was_kept_when_it_was_fetched(
     assert found.reason == "installed, rule 1: signed by `alice` (bundle), the only one"
 
 
-def test_shipped_codecs_need_no_signature_unless_the_policy_says_so(
-    place: Place, make_codec: MakeCodec
-) -> None:
+def test_shipped_codecs_need_no_signature_by_default(place: Place, make_codec: MakeCodec) -> None:
     CodecStore(place.folder / "shipped").install(WasmCodec.from_bytes(make_codec(), "x"))
     assert place.resolver().resolve("echo").reason == "shipped, `shipped` is trusted, the only one"
     strict = place.policy_of(POLICY.replace("keys", "trusted = []\nkeys"))
@@ -335,19 +331,14 @@ def test_a_deny_by_the_digest_of_a_manifest_or_an_index_is_seen_whatever_allows(
     with pytest.raises(PolicyError, match="withdrawn"):
         admission.require("x", "source", claimed, b"codec")
     admission = Admission(
-        policy=allowing,
-        codec_store=None,
-        access=RegistryAccess(),
-        open_repository=place.opened,
+        policy=allowing, codec_store=None, access=RegistryAccess(), open_repository=place.opened
     )
     place.is_online = False
     with pytest.raises(PolicyError, match="no rule applies"):
         admission.require("x", "source", claimed, b"codec")
 
 
-def test_an_attestation_of_an_index_counts_for_what_is_found_through_it(
-    place: Place, make_codec: MakeCodec
-) -> None:
+def test_an_attestation_of_an_index_counts_inside_it(place: Place, make_codec: MakeCodec) -> None:
     layout = Layout(place.folder, make_codec())
     with LayoutRepository(layout.path) as repository:
         index = repository.manifest("1.0.0").descriptor
@@ -368,9 +359,7 @@ def test_an_attestation_of_an_index_counts_for_what_is_found_through_it(
     assert "signed by `alice`" in place.resolver().resolve("echo").reason
 
 
-def test_rules_by_repository_reach_what_was_installed_from_it(
-    place: Place, make_codec: MakeCodec
-) -> None:
+def test_rules_by_repository_reach_installs(place: Place, make_codec: MakeCodec) -> None:
     layout = Layout(place.folder, make_codec())
     denying = place.policy_of(f'{ALLOW}[[rules]]\nrepositories = ["{layout.uri}"]\ndeny = "evil"\n')
     allowing = place.policy_of(

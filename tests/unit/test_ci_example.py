@@ -18,18 +18,18 @@ JOBS = ("check", "publish")
 
 
 @pytest.fixture(scope="module")
-def workflow() -> Any:  # noqa: ANN401 - YAML
+def workflow() -> Any:
     return yaml.safe_load(WORKFLOW.read_text("utf-8"))
 
 
-def steps_of(workflow: Any, key: str) -> Iterator[str]:  # noqa: ANN401
+def steps_of(workflow: Any, key: str) -> Iterator[str]:
     for job in workflow["jobs"].values():
         for step in job["steps"]:
             if key in step:
                 yield step[key]
 
 
-def chonkle_commands(workflow: Any) -> list[list[str]]:  # noqa: ANN401
+def chonkle_commands(workflow: Any) -> list[list[str]]:
     found = []
     for text in steps_of(workflow, "run"):
         for line in text.splitlines():
@@ -39,14 +39,14 @@ def chonkle_commands(workflow: Any) -> list[list[str]]:  # noqa: ANN401
     return found
 
 
-def test_actions_are_pinned_by_tag(workflow: Any) -> None:  # noqa: ANN401
+def test_actions_are_pinned_by_tag(workflow: Any) -> None:
     used = list(steps_of(workflow, "uses"))
     assert used
     for action in used:
         assert re.fullmatch(r"[\w-]+/[\w-]+@v\d+(\.\d+)*", action), action
 
 
-def test_it_builds_verifies_locks_publishes_and_signs(workflow: Any) -> None:  # noqa: ANN401
+def test_it_builds_verifies_locks_publishes_and_signs(workflow: Any) -> None:
     assert tuple(workflow["jobs"]) == JOBS
     commands = chonkle_commands(workflow)
     names = [command[0] for command in commands]
@@ -58,7 +58,7 @@ def test_it_builds_verifies_locks_publishes_and_signs(workflow: Any) -> None:  #
         assert {word for word in words if word.startswith("--")} <= known, name
 
 
-def test_only_the_job_that_publishes_sees_secrets(workflow: Any) -> None:  # noqa: ANN401
+def test_only_the_job_that_publishes_sees_secrets(workflow: Any) -> None:
     for name, job in workflow["jobs"].items():
         assert ("secrets." in yaml.safe_dump(job)) == (name == "publish")
     assert workflow["jobs"]["publish"]["needs"] == "check"

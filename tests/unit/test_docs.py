@@ -133,9 +133,7 @@ def validate(name: str, document: object) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_a_page_shows_happens(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pages_are_true(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CHONKLE_CACHE_DIR", str(tmp_path / ".chonkle/cache"))
     monkeypatch.setenv("CHONKLE_CODEC_STORE", str(tmp_path / ".chonkle/store"))

@@ -184,9 +184,7 @@ print(in_threads(2, {LONG_S}, while_they_run=lambda: print(loop({LONG_S}))))
         ("signal.signal(signal.SIGINT, signal.SIG_IGN)", ["Trap"]),
     ],
 )
-def test_a_program_that_handles_ctrl_c_itself_goes_on_doing_so(
-    before: str, said: list[str] | None
-) -> None:
+def test_a_program_keeps_its_handler_of_ctrl_c(before: str, said: list[str] | None) -> None:
     script = f"""
 {before}
 threading.Thread(target=interrupt).start()

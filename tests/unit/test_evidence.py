@@ -71,9 +71,7 @@ def test_what_leads_elsewhere_says_nothing_of_a_codec(repository: Repository) ->
     assert broken.subjects(b"codec") == (Digest.sha256(b"codec"),)
 
 
-def test_an_index_is_followed_to_the_codec(
-    repository: Repository, private_keys: dict[str, PrivateKey]
-) -> None:
+def test_an_index_is_followed(repository: Repository, private_keys: dict[str, PrivateKey]) -> None:
     first, second = repository.push(b"one", tag="a"), repository.push(b"two", tag="b")
     document = {"manifests": [first.to_json(), second.to_json()]}
     index = repository.write_manifest(json.dumps(document).encode(), INDEX_TYPE, tag="1.0.0")
@@ -90,9 +88,7 @@ def test_a_tag_that_was_moved_meanwhile_is_an_error(repository: Repository) -> N
         found_in(repository, "1.0.0", b"codec")
 
 
-def test_the_attestation_of_a_file_is_beside_it(
-    tmp_path: Path, private_keys: dict[str, PrivateKey]
-) -> None:
+def test_a_file_has_its_attestation(tmp_path: Path, private_keys: dict[str, PrivateKey]) -> None:
     path = tmp_path / "codec.wasm"
     assert find_beside(path) == Evidence(path.as_uri())
     bundle = sign_file(b"codec", private_keys["ed25519"])
@@ -100,7 +96,7 @@ def test_the_attestation_of_a_file_is_beside_it(
     wanted = Evidence(path.as_uri(), attestations=(Attestation("bundle", bundle),))
     assert find_beside(path) == wanted
 
-    def never(*_: object, **_more: object) -> Any:  # noqa: ANN401 - it gives nothing
+    def never(*_: object, **_more: object) -> Any:
         pytest.fail("asked a repository for a file")
 
     uri = f"{path.as_uri()}#blake3={Digest.blake3(b'codec').hex}"

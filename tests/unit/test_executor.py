@@ -110,10 +110,7 @@ def echo(ports: Mapping[str, Buffer]) -> Mapping[str, bytes]:
 def echoing(port: dict[str, Any], tally: Tally | None = None) -> FakePrepared:
     """Prepare a pipeline of one input `x`, which comes out as it went in."""
     return prepared(
-        {"x": port},
-        {"e": ({"x": "input.x"}, echo)},
-        {"bytes": "e.bytes"},
-        tally=tally or Tally(),
+        {"x": port}, {"e": ({"x": "input.x"}, echo)}, {"bytes": "e.bytes"}, tally=tally or Tally()
     )
 
 

@@ -25,9 +25,7 @@ def test_a_file_uri_is_read_whatever_its_name(tmp_path: Path, name: str) -> None
 
 
 @pytest.mark.parametrize("begin", ["file://", "file://localhost", "FILE://", "File://"])
-def test_a_file_uri_may_name_this_host_and_be_written_in_any_case(
-    tmp_path: Path, begin: str
-) -> None:
+def test_a_file_uri_may_name_this_host_in_any_case(tmp_path: Path, begin: str) -> None:
     path = tmp_path / "a b"
     path.write_bytes(DATA)
     source = Source.parse(begin + path.as_uri().removeprefix("file://"))

@@ -114,8 +114,7 @@ RULES: Mapping[str, Rule] = {
     # It reads the URIs of sources, and fetches nothing.
     "chonkle.lock": rule(5, "tomli_w", never="backends cache engine oci"),
     "chonkle.executor": rule(
-        5,
-        never="cache storage engine oci fetch backends.wasm backends.native",
+        5, never="cache storage engine oci fetch backends.wasm backends.native"
     ),
     "chonkle.installing": rule(5),
     "chonkle.settings": Rule(layer=5, environment=True),
@@ -458,9 +457,7 @@ def test_a_tree_that_keeps_the_rules_has_no_violations(tmp_path: Path) -> None:
         pytest.param("run.py", "from os import environ", "run:1: the environment", id="from-os"),
     ],
 )
-def test_a_violation_of_each_kind_is_found(
-    tmp_path: Path, name: str, source: str, expected: str
-) -> None:
+def test_each_violation_is_found(tmp_path: Path, name: str, source: str, expected: str) -> None:
     found = violations(fake_tree(tmp_path, {name: source}), "fake", FAKE_RULES)
     assert len(found) == 1
     assert expected in found[0]

@@ -235,9 +235,7 @@ def test_a_source_with_the_pin_of_the_pipeline_is_read(requested: str, source: s
         ("junk", "", DIGEST, "it has no scheme"),
     ],
 )
-def test_a_source_with_another_pin_is_refused(
-    requested: str, source: str, digest: Digest, problem: str
-) -> None:
+def test_another_pin_is_refused(requested: str, source: str, digest: Digest, problem: str) -> None:
     lock = with_(key=LockKey("zlib", (), requested), source=source, digest=digest)
     with pytest.raises(LockError, match=f"^lock: codec `zlib`: .*{problem}"):
         Lock.parse(lock.to_text().encode(), what="lock")

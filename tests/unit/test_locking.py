@@ -58,7 +58,7 @@ os._exit(0)
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 @pytest.mark.parametrize("held", ["runtime", "trampoline"])
-def test_a_child_opens_codecs_whatever_threads_of_its_parent_do(
+def test_a_child_opens_codecs_despite_threads(
     tmp_path: Path, make_codec: MakeCodec, held: str
 ) -> None:
     path = tmp_path / "echo@1.0.0.core.wasm"

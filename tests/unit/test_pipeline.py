@@ -84,7 +84,7 @@ def test_a_file_that_cannot_be_read_is_said(path: str) -> None:
 
 
 @pytest.mark.parametrize("document", [None, 1, [], b"{}"])
-def test_what_is_no_document_is_refused(document: Any) -> None:  # noqa: ANN401 - of any kind
+def test_what_is_no_document_is_refused(document: Any) -> None:
     with pytest.raises(PipelineError, match="not a pipeline"):
         load(document)
 
@@ -93,16 +93,9 @@ def test_what_is_no_document_is_refused(document: Any) -> None:  # noqa: ANN401 
 
 
 @pytest.mark.parametrize("direction", ["encode", "decode", None])
-def test_a_prepared_pipeline_runs_as_often_as_you_like(
-    direction: Any,  # noqa: ANN401 - a literal
-    echo: Resolver,
-    runtime: Runtime,
-) -> None:
+def test_a_prepared_pipeline_runs_often(direction: Any, echo: Resolver, runtime: Runtime) -> None:
     with prepare(
-        chain("echo", "echo"),
-        direction=direction,
-        resolver=echo,
-        runtime=runtime,
+        chain("echo", "echo"), direction=direction, resolver=echo, runtime=runtime
     ) as prepared:
         for data in (b"abc", b"", b"x" * 1000):
             assert prepared.run({"bytes": data}) == {"bytes": data}
@@ -118,7 +111,7 @@ def test_a_prepared_pipeline_runs_as_often_as_you_like(
 
 
 @pytest.mark.parametrize("direction", ["both", "", 1, [], "Decode"])
-def test_another_direction_is_refused(direction: Any) -> None:  # noqa: ANN401 - of any kind
+def test_another_direction_is_refused(direction: Any) -> None:
     with pytest.raises(PipelineError, match="bad direction, expected `encode` or `decode`, got"):
         prepare(chain("echo"), direction=direction)
 
@@ -165,10 +158,7 @@ def write(path: Path, document: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("direction", ["encode", "decode"])
 def test_a_pipeline_is_a_step_of_another(
-    direction: Any,  # noqa: ANN401 - a literal
-    tmp_path: Path,
-    make_codec: MakeCodec,
-    runtime: Runtime,
+    direction: Any, tmp_path: Path, make_codec: MakeCodec, runtime: Runtime
 ) -> None:
     echo = tmp_path / "echo.wasm"
     echo.write_bytes(make_codec())
@@ -184,9 +174,7 @@ def test_a_pipeline_is_a_step_of_another(
 
 
 @pytest.mark.parametrize("width", [1, 5])
-def test_a_pipeline_that_contains_itself_is_refused_at_once(
-    tmp_path: Path, runtime: Runtime, width: int
-) -> None:
+def test_a_recursive_pipeline_is_refused(tmp_path: Path, runtime: Runtime, width: int) -> None:
     path = tmp_path / "loop.json"
     uri = path.as_uri()
     write(path, chain(*["loop"] * width, codec_id="loop", sources={"loop": uri}))
@@ -308,9 +296,7 @@ def test_the_search_for_codecs_ends_when_many_are_missing(runtime: Runtime) -> N
 
 
 @pytest.mark.parametrize("source", ["gone.bytes", "input.x"])
-def test_the_names_that_there_are_are_sorted_once(
-    monkeypatch: pytest.MonkeyPatch, source: str
-) -> None:
+def test_the_names_are_sorted_once(monkeypatch: pytest.MonkeyPatch, source: str) -> None:
     sorted_names = []
 
     def list_choices(names: Collection[str]) -> str:

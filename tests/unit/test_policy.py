@@ -124,11 +124,7 @@ def test_a_rule_holds_for_its_time(when: str, words: str, office: Office) -> Non
         ('codecs = ["zlib"]\nrepositories = ["other.test/**"]', False),
     ],
 )
-def test_a_rule_applies_where_all_that_it_names_matches(
-    about: str,
-    applies: object,
-    office: Office,
-) -> None:
+def test_a_rule_applies_where_all_matches(about: str, applies: object, office: Office) -> None:
     policy = office.policy(f"{SIGNED}{about}\n")
     if applies:
         policy.require(office.candidate("alice"))
@@ -178,9 +174,7 @@ def test_deny_wins_over_everything_while_it_holds(office: Office) -> None:
 
 
 @pytest.mark.parametrize("origin", ["shipped", "native"])
-def test_what_is_shipped_is_trusted_unless_the_policy_says_otherwise(
-    origin: str, office: Office
-) -> None:
+def test_shipped_codecs_are_trusted_unless_the_policy_says_no(origin: str, office: Office) -> None:
     candidate = Candidate(codec_id="zlib", origin=origin, name="x")  # type: ignore[arg-type]
     assert office.policy("").require(candidate).reason == f"`{origin}` is trusted"
     assert "no rule applies" in refusal(office.policy("", f"{HEAD}trusted = []\n"), candidate)
@@ -251,9 +245,7 @@ FREE = f"{HEAD}[[rules]]\nunsigned = true\n"
         (f"{FREE}until = 9999-12-31T23:59:59-12:00", "wrong `rule 1: until`, expected a date"),
     ],
 )
-def test_a_policy_that_is_wrong_is_refused_with_the_place(
-    text: str, words: str, office: Office
-) -> None:
+def test_a_wrong_policy_is_refused_with_the_place(text: str, words: str, office: Office) -> None:
     path = office.folder / "policy.toml"
     path.write_text(text)
     with pytest.raises(PolicyError) as caught:

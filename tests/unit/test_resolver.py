@@ -48,24 +48,24 @@ class World:
         self.store = CodecStore(root / "store")
         self._make = make_codec
 
-    def file(self, implementation: str, version: str = "1.0.0", **more: Any) -> Path:  # noqa: ANN401 - handed on
+    def file(self, implementation: str, version: str = "1.0.0", **more: Any) -> Path:
         path = self.root / f"{implementation} {version} {more.get('kind', '')}.wasm"
         path.write_bytes(self._make("echo", implementation, version, **more))
         return path
 
-    def uri(self, implementation: str, *, pin: str = "", **more: Any) -> str:  # noqa: ANN401 - handed on
+    def uri(self, implementation: str, *, pin: str = "", **more: Any) -> str:
         path = self.file(implementation, **more)
         if pin == "right":
             pin = Digest.blake3(path.read_bytes()).hex
         return f"{path.as_uri()}#blake3={pin}" if pin else path.as_uri()
 
-    def install(self, implementation: str, version: str = "1.0.0", **more: Any) -> None:  # noqa: ANN401 - handed on
+    def install(self, implementation: str, version: str = "1.0.0", **more: Any) -> None:
         self.store.install(WasmCodec.from_file(self.file(implementation, version, **more)))
 
-    def resolver(self, **more: Any) -> Resolver:  # noqa: ANN401 - handed on
+    def resolver(self, **more: Any) -> Resolver:
         return Resolver(codec_store=self.store.root, **more)
 
-    def pick(self, **more: Any) -> Resolution:  # noqa: ANN401 - handed on
+    def pick(self, **more: Any) -> Resolution:
         found = self.resolver(**more).resolve("echo")
         assert isinstance(found, Resolution)
         return found
@@ -186,9 +186,7 @@ def junk(world: World, name: str) -> None:
     path.write_bytes(b"junk")
 
 
-def test_a_bad_file_concerns_only_who_asks_for_it(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_bad_file_concerns_only_its_users(world: World, caplog: pytest.LogCaptureFixture) -> None:
     CodecStore(world.root / "shipped").install(WasmCodec.from_file(world.file("a")))
     world.install("b")
     junk(world, "c@9.0.0.core.wasm")
@@ -225,9 +223,7 @@ def test_a_bad_file_does_not_stand_before_a_source_and_is_left_alone(
     assert (world.store.root / "echo" / "a@1.0.0.core.wasm").read_bytes() == b"junk"
 
 
-def test_two_files_that_claim_one_name_are_refused(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_two_files_of_one_name_are_refused(world: World, caplog: pytest.LogCaptureFixture) -> None:
     CodecStore(world.root / "shipped").install(WasmCodec.from_file(world.file("a")))
     world.install("a", note="different")
     with pytest.raises(StoreError, match="two different files claim codec `echo`"):
@@ -266,7 +262,7 @@ def test_an_override_that_is_not_there_is_refused_and_not_ignored(world: World) 
 
 
 @pytest.mark.parametrize("preference", [["wasm"], ["core", "Native"], "core", [1], [None]])
-def test_a_preference_for_an_unknown_backend_is_refused(preference: Any) -> None:  # noqa: ANN401 - of any kind
+def test_a_preference_for_an_unknown_backend_is_refused(preference: Any) -> None:
     with pytest.raises(ResolveError, match="unknown backend in the preference, expected `native`"):
         Resolver(preference=preference)
 
@@ -330,9 +326,7 @@ def test_a_file_of_another_codec_is_refused(world: World, make_codec: MakeCodec)
         (b'{"codecs": []}', ResolveError),
     ],
 )
-def test_a_file_that_is_no_codec_is_refused(
-    world: World, data: bytes, kind: type[ChonkleError]
-) -> None:
+def test_another_file_is_refused(world: World, data: bytes, kind: type[ChonkleError]) -> None:
     path = world.root / "file"
     path.write_bytes(data)
     with pytest.raises(kind):
@@ -399,7 +393,7 @@ def test_what_is_kept_is_checked_against_the_pin_each_time(
     assert kept.read_bytes() == right
 
 
-def test_what_is_kept_of_an_artifact_is_checked_through_its_manifest(
+def test_a_kept_artifact_is_checked_by_manifest(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def manifest_of(wasm: bytes) -> bytes:

@@ -54,7 +54,7 @@ def test_pipelines_of_a_process_share_its_runtime(echo: Resolver) -> None:
         assert again.codecs[0] is encoder.codecs[0]
 
 
-def test_another_environment_has_another_runtime(
+def test_an_environment_has_its_runtime(
     echo: Resolver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared = prepare(PIPELINE, resolver=echo)
@@ -69,9 +69,7 @@ def test_another_environment_has_another_runtime(
         default_runtime()
 
 
-def test_what_is_given_stands_before_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_arguments_override_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHONKLE_FORCE_DOWNLOAD", "1")
     monkeypatch.setenv("CHONKLE_POLICY", str(tmp_path / "policy.toml"))
     monkeypatch.setenv("CHONKLE_AOT", "perhaps")
@@ -114,16 +112,13 @@ def test_a_runtime_that_is_closed_opens_nothing(make_codec: MakeCodec, echo: Res
 
 def test_threads_open_a_codec_once(make_codec: MakeCodec) -> None:
     found = resolution(make_codec)
-    with (
-        Runtime(cache=None, compile_limits=None) as runtime,
-        ThreadPoolExecutor(16) as threads,
-    ):
+    with Runtime(cache=None, compile_limits=None) as runtime, ThreadPoolExecutor(16) as threads:
         opened = set(threads.map(lambda _: runtime.open(found, Limits()), range(64)))
         assert len(opened) == 1
         assert runtime.counts.compiled == 1
 
 
-def test_codecs_that_no_pipeline_uses_do_not_pile_up(
+def test_unused_codecs_do_not_pile_up(
     make_codec: MakeCodec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runtime_module, "_OPEN_CODECS_MAX", 2)
@@ -155,9 +150,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes fork on POSIX only")
-def test_the_default_runtime_outlives_forks_and_ends_in_silence(
-    tmp_path: Path, echo: Resolver
-) -> None:
+def test_the_default_runtime_survives_forks_and_ends(tmp_path: Path, echo: Resolver) -> None:
     pipeline = tmp_path / "p.json"
     pipeline.write_text(json.dumps(PIPELINE))
     ended = subprocess.run(

@@ -40,19 +40,9 @@ def home(monkeypatch: pytest.MonkeyPatch) -> None:
             HOME / "Library/Caches/chonkle",
             HOME / "Library/Application Support/chonkle/codecs",
         ),
-        (
-            "win32",
-            {},
-            HOME / "AppData/Local/chonkle",
-            HOME / "AppData/Local/chonkle/codecs",
-        ),
+        ("win32", {}, HOME / "AppData/Local/chonkle", HOME / "AppData/Local/chonkle/codecs"),
         ("win32", {"LOCALAPPDATA": "/l"}, Path("/l/chonkle"), Path("/l/chonkle/codecs")),
-        (
-            "linux",
-            {"CHONKLE_CACHE_DIR": "/a", "CHONKLE_CODEC_STORE": "b"},
-            Path("/a"),
-            Path("b"),
-        ),
+        ("linux", {"CHONKLE_CACHE_DIR": "/a", "CHONKLE_CODEC_STORE": "b"}, Path("/a"), Path("b")),
         (
             "win32",
             {"CHONKLE_CACHE_DIR": "", "CHONKLE_CODEC_STORE": "/b"},
@@ -178,9 +168,7 @@ def test_guests_are_called_in_one_of_two_ways(value: str, prepared: bool) -> Non
         ("CHONKLE_COMPILE_TIMEOUT", "nan", "a number of seconds as `60` or `2.5`"),
     ],
 )
-def test_a_value_that_a_variable_cannot_have_is_refused(
-    name: str, value: str, expected: str
-) -> None:
+def test_a_bad_value_of_a_variable_is_refused(name: str, value: str, expected: str) -> None:
     with pytest.raises(ChonkleError) as caught:
         Settings.from_environment({name: value})
     assert str(caught.value).startswith(f"bad {name}, expected {expected}, got `")
@@ -191,9 +179,7 @@ def test_the_environment_of_the_process_is_read(monkeypatch: pytest.MonkeyPatch)
     assert Settings.from_environment().cache.mode == "off"
 
 
-def test_a_user_without_a_home_needs_none_when_both_directories_are_set(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_no_home_is_needed_when_both_directories_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
     def homeless() -> Path:
         raise RuntimeError("Could not determine home directory.")
 

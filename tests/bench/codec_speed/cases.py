@@ -118,10 +118,7 @@ CASES = [
     ),
     *(
         Filter(
-            codec_id="shuffle",
-            kind=kind,
-            label=kind,
-            rivals=[native("shuffle", elementsize=None)],
+            codec_id="shuffle", kind=kind, label=kind, rivals=[native("shuffle", elementsize=None)]
         )
         for kind in ("uint16", "float32")
     ),

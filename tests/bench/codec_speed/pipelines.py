@@ -81,10 +81,7 @@ def against_others(chunk: Chunk, runtime: chonkle.Runtime, effort: Effort) -> Ou
 
     if prepared.run({"bytes": encoded})["bytes"] != pixels.tobytes():
         raise AssertionError(f"{COG.name} decodes to something else")
-    calls: dict[str, Call] = {
-        "ours": partial(prepared.run, {"bytes": encoded}),
-        "others": others,
-    }
+    calls: dict[str, Call] = {"ours": partial(prepared.run, {"bytes": encoded}), "others": others}
     times = seconds_in_turn(calls, effort)
     size = format_size(pixels.nbytes)
     ratio = ratio_of(times["others"], times["ours"])

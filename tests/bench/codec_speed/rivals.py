@@ -48,7 +48,7 @@ def in_wasm(package: str, name: str, **config: object) -> MakeRival:
     return make
 
 
-def images(codec: str, *, sized: bool = True, **options: Any) -> MakeRival:  # noqa: ANN401 - theirs
+def images(codec: str, *, sized: bool = True, **options: Any) -> MakeRival:
     """Compare with a codec of imagecodecs that maps bytes to bytes.
 
     Args:
@@ -63,11 +63,7 @@ def images(codec: str, *, sized: bool = True, **options: Any) -> MakeRival:  # n
         told = {name: value for name, value in options.items() if name != "level"}
         if sized:
             told["out"] = len(data)
-        return Rival(
-            "imagecodecs",
-            partial(encode, data, **options),
-            partial(decode, **told),
-        )
+        return Rival("imagecodecs", partial(encode, data, **options), partial(decode, **told))
 
     return make
 
@@ -83,7 +79,7 @@ def image_rows(codec: str, *, dtype: str | None = None) -> MakeRival:
     def make(chunk: Chunk) -> Rival:
         encode, decode = (getattr(imagecodecs, f"{codec}_{way}") for way in ("encode", "decode"))
 
-        def decoded(encoded: Any) -> object:  # noqa: ANN401 - theirs
+        def decoded(encoded: Any) -> object:
             rows = np.frombuffer(as_bytes(encoded), dtype or chunk.array.dtype)
             return decode(rows.reshape(chunk.array.shape), axis=-1)
 
@@ -131,7 +127,7 @@ def byte_swap(chunk: Chunk) -> Rival:
     """Compare with swapping bytes in NumPy."""
     swapped = chunk.array.dtype.newbyteorder(">")
 
-    def decode(encoded: Any) -> bytes:  # noqa: ANN401 - theirs
+    def decode(encoded: Any) -> bytes:
         return np.frombuffer(as_bytes(encoded), swapped).astype(chunk.array.dtype).tobytes()
 
     return Rival("NumPy", lambda: chunk.array.astype(swapped).tobytes(), decode)
@@ -141,13 +137,13 @@ def transposition(chunk: Chunk) -> Rival:
     """Compare with swapping two axes in NumPy."""
     shape = chunk.array.shape
 
-    def decode(encoded: Any) -> bytes:  # noqa: ANN401 - theirs
+    def decode(encoded: Any) -> bytes:
         turned = np.frombuffer(as_bytes(encoded), chunk.array.dtype).reshape(shape[::-1])
         return turned.T.tobytes()
 
     return Rival("NumPy", chunk.array.T.tobytes, decode)
 
 
-def as_bytes(data: Any) -> bytes:  # noqa: ANN401 - arrays and buffers of every kind
+def as_bytes(data: Any) -> bytes:
     """Return the result of any codec as bytes."""
     return np.ascontiguousarray(data).tobytes() if isinstance(data, np.ndarray) else bytes(data)

@@ -23,9 +23,7 @@ def shipped(
         def open_(implementation: str, *, form: str = "core", memory_bytes: int = 0) -> Codec:
             codec_id = implementation.rpartition("-")[0]
             resolver = Resolver(
-                codec_store=ROOT / "codec",
-                preference=[form],
-                overrides={codec_id: implementation},
+                codec_store=ROOT / "codec", preference=[form], overrides={codec_id: implementation}
             )
             found = resolver.resolve(codec_id)
             assert isinstance(found, Resolution)

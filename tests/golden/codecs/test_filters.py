@@ -116,7 +116,7 @@ def test_floating_point_predictor(
         ({"width": 2147483647, "samples_per_pixel": 65535}, "whole rows of"),
     ],
 )
-def test_floating_point_predictor_refuses_in_words(
+def test_float_predictor_refuses_in_words(
     ours: Shipped, changes: dict[str, int], said: str
 ) -> None:
     layout = {"bytes_per_sample": 4, "width": 2, **changes}

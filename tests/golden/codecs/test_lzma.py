@@ -119,9 +119,7 @@ def test_theirs_decodes_ours(shipped: Shipped, plain: bytes, options: Options) -
 
 
 @given(plains=st.lists(chunks, min_size=1, max_size=3), zeros=st.integers(0, 3))
-def test_streams_and_zeros_between_them(
-    shipped: Shipped, *, plains: list[bytes], zeros: int
-) -> None:
+def test_streams_and_zeros_between(shipped: Shipped, *, plains: list[bytes], zeros: int) -> None:
     encoded = b"".join(lzma.compress(plain, preset=0) + bytes(4 * zeros) for plain in plains)
     assert call(shipped, "decode", encoded, {}) == b"".join(plains)
 

@@ -82,11 +82,7 @@ def wasm_of(kind: str, number: int) -> bytes:
     return bytes(wasmtime.wat2wasm(text.format(number=number)))
 
 
-def open_cache(
-    root: Path | None,
-    engine: Engine,
-    **settings: Any,  # noqa: ANN401 - those of CacheConfig
-) -> AotCache:
+def open_cache(root: Path | None, engine: Engine, **settings: Any) -> AotCache:
     """Open a cache as a new process would."""
     return AotCache(engine, CacheLayers(CacheConfig(root, **settings)))
 

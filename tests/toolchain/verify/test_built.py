@@ -112,10 +112,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_in_c_is_found_in_both_forms(build_reverse: BuildReverse, fault: str) -> None:
     files = build_reverse(fault)
-    for wasm, partner in (
-        (files["core"], files["component"]),
-        (files["component"], files["core"]),
-    ):
+    for wasm, partner in ((files["core"], files["component"]), (files["component"], files["core"])):
         found = failures_of(wasm, partner)
         assert found.keys() == FAULTS[fault].keys()
         assert all(found[check].startswith(reason) for check, reason in FAULTS[fault].items())

@@ -27,16 +27,14 @@ def failures(report: Report) -> dict[str, str]:
     return {check.name: check.reason for check in report.failed}
 
 
-def failures_of(wasm: bytes, **options: Any) -> dict[str, str]:  # noqa: ANN401 - verify_wasm's
+def failures_of(wasm: bytes, **options: Any) -> dict[str, str]:
     report = verify_wasm(wasm, **options)
     # Whatever is in a file, the report is calm.
     assert all(line.isprintable() for line in report.lines(every=True))
     return failures(report)
 
 
-def test_an_honest_codec_passes_in_both_forms(
-    make_core: Make, make_component: Make, vector: Vector
-) -> None:
+def test_honest_codecs_pass_in_both(make_core: Make, make_component: Make, vector: Vector) -> None:
     core, component = make_core(), make_component()
     for wasm, partner, kind in ((core, component, "core"), (component, core, "component")):
         report = verify_wasm(wasm, file="mask", partner=partner, vectors=[vector])
@@ -286,10 +284,7 @@ LIES: dict[str, tuple[dict[str, Any], str, str]] = {
         "decoding gives a port `bytes` that the signature does not name",
     ),
     "decodes, and says that it only encodes": (
-        {
-            "inputs.bytes.encode_only": True,
-            "outputs.bytes.encode_only": True,
-        },
+        {"inputs.bytes.encode_only": True, "outputs.bytes.encode_only": True},
         "directions",
         "decoding what encoding gave gives an answer, although the signature says that nothing",
     ),
@@ -495,9 +490,7 @@ def test_a_golden_vector_that_is_not_kept_is_named(make_core: Make, vector: Vect
 DIFFERS = {"mask": "(i32.add (local.get $key) (i32.const 1))"}
 
 
-def test_forms_that_differ_are_refused_from_either_side(
-    make_core: Make, make_component: Make
-) -> None:
+def test_forms_that_differ_are_refused_both_ways(make_core: Make, make_component: Make) -> None:
     core, component = make_core(), make_component(**DIFFERS)
     for wasm, partner in ((core, component), (component, core)):
         found = failures_of(wasm, partner=partner)
@@ -537,9 +530,7 @@ def test_what_is_no_other_form_is_refused(make_core: Make) -> None:
 
 
 @pytest.mark.slow
-def test_a_component_that_cannot_be_flattened_is_verified_too(
-    make_unflattened: Make, make_core: Make
-) -> None:
+def test_an_unflattened_component_is_verified_too(make_unflattened: Make, make_core: Make) -> None:
     report = verify_wasm(make_unflattened(), partner=make_core())
     assert failures(report) == {}
     (memory,) = [check for check in report.checks if check.name == "memory"]

@@ -159,9 +159,7 @@ def test_a_malformed_lock_is_found(locked_store: Path) -> None:
         ('codec_id = "mask"', 'codec_id = "task"', "the wrong core file of `mask-wat`, expected"),
     ],
 )
-def test_a_lock_that_disagrees_with_itself_is_found(
-    old: str, new: str, said: str, locked_store: Path
-) -> None:
+def test_a_contradictory_lock_is_found(old: str, new: str, said: str, locked_store: Path) -> None:
     path = locked_store / "codecs.lock"
     before = path.read_text("utf-8")
     assert old in before
@@ -182,9 +180,7 @@ def test_a_file_where_no_codec_can_be_is_found(place: str, store: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", ["mask/run.sh", "mask/Mask.WASM", "more/notes.txt"])
-def test_a_file_that_is_no_codec_is_found_among_those_that_are_listed(
-    place: str, locked_store: Path
-) -> None:
+def test_a_file_that_is_no_codec_is_found_among_the_listed(place: str, locked_store: Path) -> None:
     (locked_store / "LICENSE").write_text("words beside the codecs are none of a codec")
     assert failures(verify_folder(locked_store)) == []
     (locked_store / place).parent.mkdir(exist_ok=True)
@@ -234,7 +230,7 @@ def test_an_authors_folder_has_golden_vectors(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_golden_vectors_that_are_gone_or_others_are_found(
+def test_changed_golden_vectors_are_found(
     project: Path, write_vector: Callable[[Path], None]
 ) -> None:
     def reason() -> str:

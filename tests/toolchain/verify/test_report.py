@@ -1,12 +1,6 @@
 """Reports: what people and programs read."""
 
-from chonkle_toolchain.verify.report import (
-    Check,
-    CheckFailed,
-    NotApplicable,
-    Report,
-    carry_out,
-)
+from chonkle_toolchain.verify.report import Check, CheckFailed, NotApplicable, Report, carry_out
 
 from chonkle.errors import CodecTrap
 
@@ -67,10 +61,6 @@ def test_the_json_is_for_programs() -> None:
         "passed": False,
         "seconds": 1.235,
         "checks": [
-            {
-                "name": "memory",
-                "outcome": "failed",
-                "reason": r"it leaks, expected 1 byte, got 2\n",
-            }
+            {"name": "memory", "outcome": "failed", "reason": r"it leaks, expected 1 byte, got 2\n"}
         ],
     }

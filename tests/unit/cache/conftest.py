@@ -11,7 +11,7 @@ from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.record import Artifact, Authenticator, EntryMetadata, Record
 from chonkle.digest import Digest
 
-type WriteEntry = Callable[..., Record]
+type Write = Callable[..., Record]
 
 
 @pytest.fixture
@@ -23,16 +23,16 @@ def directory(tmp_path: Path) -> CacheDirectory:
 
 
 @pytest.fixture
-def write_entry(directory: CacheDirectory) -> WriteEntry:
+def write(directory: CacheDirectory) -> Write:
     """Give a function that writes an entry, with the key that a name stands for."""
 
-    def write(
+    def write_(
         name: str = "one",
         contents: Sequence[bytes] = (b"code",),
         *,
         into: CacheDirectory = directory,
         written_at: float | None = None,
-        **metadata: Any,  # noqa: ANN401 - the fields of EntryMetadata
+        **metadata: Any,
     ) -> Record:
         key = Digest.blake3(name.encode()).hex
         usual = {
@@ -55,4 +55,4 @@ def write_entry(directory: CacheDirectory) -> WriteEntry:
                 os.utime(path, (written_at, written_at))
         return record
 
-    return write
+    return write_

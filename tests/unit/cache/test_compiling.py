@@ -28,6 +28,8 @@ from chonkle.limits import CompileLimits
 from chonkle.storage.store import CodecStore
 from tests.unit.cache.bombs import BOMBS
 
+type RecordProperty = Callable[[str, object], None]
+
 ROOT = Path(__file__).parents[3]
 MIB = 1 << 20
 # What the process has besides what it allocates: files that it maps, Python and wasmtime.
@@ -105,7 +107,7 @@ def test_without_a_cache_the_native_code_comes_through_the_pipe(mode: Mode, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_digest_says_what_is_shipped_and_not_the_name(
+def test_a_shipped_codec_is_known_by_digest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = CodecStore(tmp_path)
@@ -172,7 +174,7 @@ print(json.dumps(told))
 
 
 def go_off(
-    names: Sequence[str], limits: CompileLimits, record_property: Callable[[str, object], None]
+    names: Sequence[str], limits: CompileLimits, record_property: RecordProperty
 ) -> dict[str, str]:
     """Compile bombs in one process, then a good module; give what was said of each bomb."""
     arguments = [",".join(names), str(limits.timeout_s), str(limits.memory_bytes), GOOD.hex()]
@@ -192,9 +194,7 @@ def go_off(
 
 
 @linux
-def test_a_bomb_takes_no_more_than_it_may_and_the_process_goes_on(
-    record_property: Callable[[str, object], None],
-) -> None:
+def test_a_bomb_is_limited_and_the_process_goes_on(record_property: RecordProperty) -> None:
     limits = CompileLimits(timeout_s=1)
     said = go_off(["nested_loops"], limits, record_property)
     assert said["nested_loops"] == (
@@ -211,9 +211,7 @@ def test_a_bomb_takes_no_more_than_it_may_and_the_process_goes_on(
 
 @linux
 @pytest.mark.slow
-def test_every_bomb_ends_within_tight_limits(
-    record_property: Callable[[str, object], None],
-) -> None:
+def test_every_bomb_ends_within_tight_limits(record_property: RecordProperty) -> None:
     limits = CompileLimits(timeout_s=2, memory_bytes=512 * MIB)
     for words in go_off(list(BOMBS), limits, record_property).values():
         assert words.startswith("codec bomb: compiling it took too ")
@@ -221,9 +219,7 @@ def test_every_bomb_ends_within_tight_limits(
 
 @linux
 @pytest.mark.slow
-def test_a_bomb_ends_within_the_limits_that_are_usual(
-    record_property: Callable[[str, object], None],
-) -> None:
+def test_a_bomb_ends_within_the_limits_that_are_usual(record_property: RecordProperty) -> None:
     said = go_off(["phi_chains"], CompileLimits(), record_property)
     assert said["phi_chains"].startswith("codec bomb: compiling it took too ")
 
@@ -393,7 +389,7 @@ def test_a_process_that_holds_the_interpreter_ends_in_time(strange: Callable[[st
 
 
 @pytest.mark.parametrize("executable", ["", "/nowhere/python"])
-def test_a_process_that_cannot_be_started_is_told(
+def test_a_process_that_cannot_start_is_told(
     executable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", executable)
@@ -472,9 +468,7 @@ def computed_s(process: int) -> float:
 @linux
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_who_ends_takes_the_process_that_compiles_with_it(
-    number: signal.Signals, tmp_path: Path
-) -> None:
+def test_a_signal_ends_the_compiling_process_too(number: signal.Signals, tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", WAITING, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE
     ) as parent:
@@ -515,7 +509,7 @@ with Runtime(cache=Path(sys.argv[2])) as runtime:
 
 
 @pytest.mark.slow
-def test_sixteen_threads_in_each_of_eight_processes_compile_once(
+def test_threads_of_many_processes_compile_once(
     tmp_path: Path, make_codec: Callable[..., bytes]
 ) -> None:
     wasm = tmp_path / "echo.wasm"

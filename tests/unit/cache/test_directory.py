@@ -20,7 +20,9 @@ from chonkle.storage.files import UntrustedError
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="file modes and links are POSIX")
 
-type WriteEntry = Callable[..., Record]
+type Write = Callable[..., Record]
+type Redirect = Callable[[], CacheDirectory]
+type Spoil = Callable[[Path], object]
 
 NOW = 1_800_000_000.0
 HOUR_S = 3600.0
@@ -60,10 +62,8 @@ def test_a_directory_is_made_when_told_and_not_before(tmp_path: Path) -> None:
 
 
 @posix
-def test_everything_that_is_written_is_its_owners_alone(
-    directory: CacheDirectory, write_entry: WriteEntry
-) -> None:
-    record = write_entry(contents=(b"one", b"two"))
+def test_all_files_are_their_owners_alone(directory: CacheDirectory, write: Write) -> None:
+    record = write(contents=(b"one", b"two"))
     with directory.lock(record.key, timeout_s=0):
         pass
     for path in directory.root.rglob("*"):
@@ -85,9 +85,7 @@ def test_nothing_is_written_where_others_write(tmp_path: Path) -> None:
 
 
 @posix
-def test_nothing_is_made_in_the_home_of_another_user(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_made_in_a_foreign_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # As root finds it who took over another user's environment.
     home = tmp_path / "home"
     home.mkdir()
@@ -103,9 +101,9 @@ def test_nothing_is_made_in_the_home_of_another_user(
 
 @posix
 def test_a_directory_that_took_the_place_is_judged_anew(
-    tmp_path: Path, directory: CacheDirectory, write_entry: WriteEntry
+    tmp_path: Path, directory: CacheDirectory, write: Write
 ) -> None:
-    record = write_entry()
+    record = write()
     assert directory.read(record.key) == record
     entries = directory.root / "aot-v3"
     entries.rename(tmp_path / "moved")
@@ -122,28 +120,45 @@ def test_a_directory_that_took_the_place_is_judged_anew(
         lambda: directory.lock(record.key, timeout_s=0),
         lambda: directory.remove(record.key),
         lambda: list(directory.entries()),
-        lambda: write_entry("other"),
+        lambda: write("other"),
         lambda: directory.note_trimmed(now=NOW),
     ):
         with pytest.raises(PermissionError, match="may be written by others"):
             use()
 
 
+@pytest.fixture
+def linked(tmp_path: Path, directory: CacheDirectory) -> CacheDirectory:
+    """Give the directory through a link."""
+    (tmp_path / "link").symlink_to(directory.root)
+    return CacheDirectory(tmp_path / "link", authenticator=Authenticator())
+
+
+@pytest.fixture
+def redirect(tmp_path: Path) -> Redirect:
+    """Give a function that lets the link lead to another directory."""
+
+    def redirect_() -> CacheDirectory:
+        other = CacheDirectory(tmp_path / "other", authenticator=Authenticator())
+        other.create()
+        (tmp_path / "link").unlink()
+        (tmp_path / "link").symlink_to(other.root)
+        return other
+
+    return redirect_
+
+
 @posix
 def test_what_was_read_is_of_the_place_that_is_trusted(
-    tmp_path: Path, directory: CacheDirectory, write_entry: WriteEntry
+    tmp_path: Path,
+    directory: CacheDirectory,
+    linked: CacheDirectory,
+    write: Write,
+    redirect: Redirect,
 ) -> None:
-    link, other = (
-        tmp_path / "link",
-        CacheDirectory(tmp_path / "other", authenticator=Authenticator()),
-    )
-    link.symlink_to(directory.root)
-    linked = CacheDirectory(link, authenticator=Authenticator())
-    record = write_entry()
+    record = write()
     assert linked.read(record.key) == record
-    other.create()
-    link.unlink()
-    link.symlink_to(other.root)
+    redirect()
     entries = directory.root / "aot-v3"
     shutil.copytree(entries, tmp_path / "copy")
     shutil.rmtree(entries)
@@ -159,10 +174,8 @@ def test_a_root_without_parents_is_judged_like_any_other(monkeypatch: pytest.Mon
 
 
 @posix
-def test_rights_that_were_taken_away_come_back(
-    directory: CacheDirectory, write_entry: WriteEntry
-) -> None:
-    records = [write_entry("one"), write_entry("two")]
+def test_lost_rights_are_restored(directory: CacheDirectory, write: Write) -> None:
+    records = [write("one"), write("two")]
     with directory.lock(records[0].key, timeout_s=0):
         pass
     for path in [*directory.root.rglob("*.lock"), *(shard_of(directory, r) for r in records)]:
@@ -174,12 +187,9 @@ def test_rights_that_were_taken_away_come_back(
 
 @posix
 def test_the_root_may_be_a_link_and_what_is_in_it_may_not(
-    tmp_path: Path, directory: CacheDirectory, write_entry: WriteEntry
+    tmp_path: Path, directory: CacheDirectory, linked: CacheDirectory, write: Write
 ) -> None:
-    record = write_entry()
-    link = tmp_path / "link"
-    link.symlink_to(directory.root)
-    linked = CacheDirectory(link, authenticator=Authenticator())
+    record = write()
     linked.check_trust()
     assert linked.read(record.key) == record
     entries = directory.root / "aot-v3"
@@ -190,19 +200,11 @@ def test_the_root_may_be_a_link_and_what_is_in_it_may_not(
 
 @posix
 def test_a_link_that_leads_elsewhere_later_is_not_followed(
-    tmp_path: Path, directory: CacheDirectory, write_entry: WriteEntry
+    directory: CacheDirectory, linked: CacheDirectory, write: Write, redirect: Redirect
 ) -> None:
-    link, other = (
-        tmp_path / "link",
-        CacheDirectory(tmp_path / "other", authenticator=Authenticator()),
-    )
-    other.create()
-    link.symlink_to(directory.root)
-    linked = CacheDirectory(link, authenticator=Authenticator())
     linked.create()
-    link.unlink()
-    link.symlink_to(other.root)
-    record = write_entry(into=linked)
+    other = redirect()
+    record = write(into=linked)
     assert directory.read(record.key) == record
     assert other.read(record.key) is None
 
@@ -221,14 +223,14 @@ def test_a_relative_root_in_a_directory_that_was_deleted_is_nowhere(
 
 
 def test_a_relative_root_stays_where_it_was(
-    tmp_path: Path, write_entry: WriteEntry, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
     relative = CacheDirectory(Path("relative"), authenticator=Authenticator())
     monkeypatch.chdir(tmp_path / "elsewhere")
     relative.create()
-    record = write_entry(into=relative)
+    record = write(into=relative)
     assert list((tmp_path / "elsewhere").iterdir()) == []
     assert (
         CacheDirectory(tmp_path / "relative", authenticator=Authenticator()).read(record.key)
@@ -243,7 +245,7 @@ def make_a_link(path: Path) -> None:
 @posix
 @pytest.mark.parametrize("make", [Path.mkdir, make_a_link, os.mkfifo])
 @pytest.mark.parametrize("name", ["CACHEDIR.TAG", "aot-v3/trimmed"])
-def test_another_kind_of_file_is_replaced(
+def test_other_files_are_replaced(
     directory: CacheDirectory, make: Callable[[Path], object], name: str
 ) -> None:
     path = directory.root / name
@@ -276,9 +278,9 @@ def test_nothing_is_written_through_a_link(
 
 @posix
 def test_only_a_directory_of_the_system_may_be_roots(
-    directory: CacheDirectory, write_entry: WriteEntry, monkeypatch: pytest.MonkeyPatch
+    directory: CacheDirectory, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = write_entry()
+    record = write()
     owner = os.geteuid()
     # The effective user counts, not the real one.
     monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
@@ -300,13 +302,11 @@ def test_only_a_directory_of_the_system_may_be_roots(
 @pytest.mark.parametrize(
     "authenticator", [Authenticator(), Authenticator(b"k" * 32)], ids=["plain", "keyed"]
 )
-def test_an_entry_is_read_as_it_was_written(
-    tmp_path: Path, write_entry: WriteEntry, authenticator: Authenticator
-) -> None:
+def test_entries_come_back(tmp_path: Path, write: Write, authenticator: Authenticator) -> None:
     directory = CacheDirectory(tmp_path / "other", authenticator=authenticator)
     directory.create()
     contents = (b"second", b"", b"first" * 100_000)
-    record = write_entry(contents=contents, into=directory)
+    record = write(contents=contents, into=directory)
     assert directory.read(record.key) == record
     paths = directory.checked_artifacts(record)
     assert tuple(path.read_bytes() for path in paths) == contents
@@ -317,39 +317,15 @@ def test_an_entry_is_read_as_it_was_written(
         CacheDirectory(directory.root, authenticator=Authenticator(b"o" * 32)).read(record.key)
 
 
-def test_an_entry_that_is_not_there_is_none(
-    tmp_path: Path, directory: CacheDirectory, write_entry: WriteEntry
-) -> None:
-    record = write_entry()
+def test_a_missing_entry_is_none(tmp_path: Path, directory: CacheDirectory, write: Write) -> None:
+    record = write()
     assert directory.read(record.key[:2] + "0" * 62) is None
     assert directory.read("0" * 64) is None
     assert CacheDirectory(tmp_path / "none", authenticator=Authenticator()).read(record.key) is None
 
 
-def loosen_shard(directory: CacheDirectory, record: Record) -> None:
-    shard_of(directory, record).chmod(0o770)
-
-
-def link_shard(directory: CacheDirectory, record: Record) -> None:
-    shard = shard_of(directory, record)
-    real = shard.rename(directory.root / "real")
-    shard.symlink_to(real)
-
-
-def loosen_record(directory: CacheDirectory, record: Record) -> None:
-    record_path(directory, record).chmod(0o620)
-
-
-def link_record(directory: CacheDirectory, record: Record) -> None:
-    link_away(record_path(directory, record))
-
-
 def link_away(path: Path) -> None:
     path.symlink_to(path.rename(path.with_suffix(".real")))
-
-
-def make_record_a_pipe(directory: CacheDirectory, record: Record) -> None:
-    make_a_pipe(record_path(directory, record))
 
 
 def make_a_pipe(path: Path) -> None:
@@ -357,79 +333,54 @@ def make_a_pipe(path: Path) -> None:
     os.mkfifo(path)
 
 
-def make_record_a_folder(directory: CacheDirectory, record: Record) -> None:
-    path = record_path(directory, record)
+def make_a_folder(path: Path) -> None:
     path.unlink()
     path.mkdir()
 
 
-def lengthen_record(directory: CacheDirectory, record: Record) -> None:
-    with record_path(directory, record).open("ab") as file:
-        file.write(b"#" * (1 << 20))
-
-
 @posix
 @pytest.mark.parametrize(
-    ("spoil", "reason"),
+    ("path_of", "spoil", "reason"),
     [
-        (loosen_shard, "may be written by others"),
-        (link_shard, "is a link"),
-        (loosen_record, "may be written by others"),
-        (link_record, "link"),
-        (make_record_a_pipe, "not a regular file"),
-        (make_record_a_folder, "not a regular file"),
-        (lengthen_record, "the record is longer than"),
+        (shard_of, lambda path: path.chmod(0o770), "may be written by others"),
+        (shard_of, link_away, "is a link"),
+        (record_path, lambda path: path.chmod(0o620), "may be written by others"),
+        (record_path, link_away, "link"),
+        (record_path, make_a_pipe, "not a regular file"),
+        (record_path, make_a_folder, "not a regular file"),
+        (record_path, lambda path: path.write_bytes(b"#" * (1 << 20)), "the record is longer than"),
     ],
 )
 def test_a_record_that_other_users_could_have_written_is_invalid(
     directory: CacheDirectory,
-    write_entry: WriteEntry,
-    spoil: Callable[[CacheDirectory, Record], None],
+    write: Write,
+    path_of: Callable[[CacheDirectory, Record], Path],
+    spoil: Spoil,
     reason: str,
 ) -> None:
-    record = write_entry()
-    spoil(directory, record)
+    record = write()
+    spoil(path_of(directory, record))
     with pytest.raises(InvalidEntry, match=reason):
         directory.read(record.key)
-
-
-def remove_artifact(path: Path) -> None:
-    path.unlink()
-
-
-def lengthen_artifact(path: Path) -> None:
-    path.write_bytes(path.read_bytes() + b"\0")
-
-
-def change_artifact(path: Path) -> None:
-    path.write_bytes(b"C" + path.read_bytes()[1:])
-
-
-def loosen_artifact(path: Path) -> None:
-    path.chmod(0o602)
 
 
 @posix
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (remove_artifact, "No such file"),
-        (lengthen_artifact, "has 5 bytes, not 4"),
-        (change_artifact, "does not have the digest of its record"),
-        (loosen_artifact, "may be written by others"),
+        (Path.unlink, "No such file"),
+        (lambda path: path.write_bytes(path.read_bytes() + b"\0"), "has 5 bytes, not 4"),
+        (lambda path: path.write_bytes(b"xxxx"), "does not have the digest of its record"),
+        (lambda path: path.chmod(0o602), "may be written by others"),
         (link_away, "link"),
         (make_a_pipe, "not a regular file"),
     ],
 )
 @pytest.mark.parametrize("index", [0, 1])
 def test_an_artifact_that_is_not_what_was_written_is_invalid(
-    directory: CacheDirectory,
-    write_entry: WriteEntry,
-    spoil: Callable[[Path], None],
-    reason: str,
-    index: int,
+    directory: CacheDirectory, write: Write, spoil: Spoil, reason: str, index: int
 ) -> None:
-    record = write_entry(contents=(b"code", b"more"))
+    record = write(contents=(b"code", b"more"))
     spoil(artifact_path(directory, record, index))
     assert directory.read(record.key) == record
     with pytest.raises(InvalidEntry, match=reason):
@@ -438,9 +389,9 @@ def test_an_artifact_that_is_not_what_was_written_is_invalid(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a file that cannot be read")
 def test_an_entry_on_a_failing_disk_is_invalid(
-    directory: CacheDirectory, write_entry: WriteEntry, monkeypatch: pytest.MonkeyPatch
+    directory: CacheDirectory, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = write_entry(contents=(b"",))
+    record = write(contents=(b"",))
 
     def open_unreadable(_: Path, *, owners: Sequence[int]) -> BinaryIO:
         assert owners
@@ -452,8 +403,8 @@ def test_an_entry_on_a_failing_disk_is_invalid(
         directory.checked_artifacts(record)
 
 
-def test_a_use_is_noted_at_most_hourly(directory: CacheDirectory, write_entry: WriteEntry) -> None:
-    record = write_entry(written_at=NOW)
+def test_a_use_is_noted_at_most_hourly(directory: CacheDirectory, write: Write) -> None:
+    record = write(written_at=NOW)
     hour = USE_RESOLUTION_S
     for now, noted in (
         (NOW + hour - 1, NOW),
@@ -467,11 +418,9 @@ def test_a_use_is_noted_at_most_hourly(directory: CacheDirectory, write_entry: W
         assert directory.read(record.key) == record
 
 
-def test_a_use_that_cannot_be_noted_does_not_matter(
-    directory: CacheDirectory, write_entry: WriteEntry
-) -> None:
+def test_a_use_that_cannot_be_noted(directory: CacheDirectory, write: Write) -> None:
     directory.note_use("0" * 64, now=NOW)
-    record = write_entry(written_at=NOW)
+    record = write(written_at=NOW)
     directory.note_use(record.key, now=1e300)
     system = CacheDirectory(directory.root, authenticator=Authenticator(), is_system=True)
     system.note_use(record.key, now=NOW + 1e6)
@@ -480,9 +429,9 @@ def test_a_use_that_cannot_be_noted_does_not_matter(
 
 
 def test_entries_come_in_the_order_of_their_keys_with_what_they_take(
-    directory: CacheDirectory, write_entry: WriteEntry
+    directory: CacheDirectory, write: Write
 ) -> None:
-    records = {write_entry(name, (b"a" * 10, b"b")).key for name in map(str, range(20))}
+    records = {write(name, (b"a" * 10, b"b")).key for name in map(str, range(20))}
     entries = list(directory.entries())
     assert [entry.key for entry in entries] == sorted(records)
     for entry in entries:
@@ -491,10 +440,8 @@ def test_entries_come_in_the_order_of_their_keys_with_what_they_take(
         assert entry.files.size_bytes == 11 + record_path(directory, entry.record).stat().st_size
 
 
-def test_an_invalid_entry_is_listed_with_the_reason(
-    directory: CacheDirectory, write_entry: WriteEntry
-) -> None:
-    broken, orphan = write_entry("broken"), write_entry("orphan", (b"12345",))
+def test_an_invalid_entry_has_a_reason(directory: CacheDirectory, write: Write) -> None:
+    broken, orphan = write("broken"), write("orphan", (b"12345",))
     record_path(directory, broken).write_bytes(b"nonsense")
     record_path(directory, orphan).unlink()
     found = {entry.key: entry for entry in directory.entries()}
@@ -504,10 +451,8 @@ def test_an_invalid_entry_is_listed_with_the_reason(
     assert found[orphan.key].files.size_bytes == 5
 
 
-def test_what_is_not_an_entrys_is_left_alone(
-    directory: CacheDirectory, write_entry: WriteEntry
-) -> None:
-    record = write_entry()
+def test_foreign_files_are_left_alone(directory: CacheDirectory, write: Write) -> None:
+    record = write()
     shard = shard_of(directory, record)
     entries = directory.root / "aot-v3"
     other = "00" if record.key[:2] != "00" else "01"
@@ -530,30 +475,27 @@ def test_what_is_not_an_entrys_is_left_alone(
 
 
 @posix
-def test_entries_behind_a_link_are_not_seen(
-    directory: CacheDirectory, write_entry: WriteEntry
-) -> None:
-    record = write_entry()
-    link_shard(directory, record)
+def test_entries_behind_a_link_are_not_seen(directory: CacheDirectory, write: Write) -> None:
+    record = write()
+    shard = shard_of(directory, record)
+    link_away(shard)
     assert list(directory.entries()) == []
     assert directory.remove(record.key) == 0
     assert collect(directory, now=NOW) == 0
-    assert (directory.root / "real" / f"{record.key}.record").exists()
+    assert (shard.with_suffix(".real") / f"{record.key}.record").exists()
 
 
-def test_a_deleted_directory_is_empty(tmp_path: Path, write_entry: WriteEntry) -> None:
+def test_a_deleted_directory_is_empty(tmp_path: Path, write: Write) -> None:
     directory = CacheDirectory(tmp_path / "none", authenticator=Authenticator())
     assert list(directory.entries()) == []
     assert collect(directory, now=NOW) == 0
     assert directory.last_trimmed() is None
-    record = write_entry(into=directory)
+    record = write(into=directory)
     assert directory.read(record.key) == record
 
 
-def test_an_entry_is_removed_with_all_of_it(
-    directory: CacheDirectory, write_entry: WriteEntry
-) -> None:
-    kept, record = write_entry("kept"), write_entry(contents=(b"1", b"2"))
+def test_an_entry_is_removed_with_all_of_it(directory: CacheDirectory, write: Write) -> None:
+    kept, record = write("kept"), write(contents=(b"1", b"2"))
     (entry,) = (entry for entry in directory.entries() if entry.key == record.key)
     assert directory.remove(record.key) == entry.files.size_bytes > 0
     assert not any(record.key in name for name in files_in(directory))
@@ -573,19 +515,15 @@ def listed_unfinished(directory: CacheDirectory, record: Record) -> EntryFiles:
     return listed
 
 
-def test_what_was_written_since_it_was_listed_goes_as_a_whole(
-    directory: CacheDirectory, write_entry: WriteEntry
-) -> None:
-    record = write_entry()
+def test_an_entry_finished_later_goes_whole(directory: CacheDirectory, write: Write) -> None:
+    record = write()
     listed = listed_unfinished(directory, record)
     assert directory.remove(record.key, files=listed) > 0
     assert directory.read(record.key) is None
 
 
-def test_what_was_finished_since_it_was_listed_stays(
-    directory: CacheDirectory, write_entry: WriteEntry
-) -> None:
-    record = write_entry()
+def test_an_entry_finished_later_stays(directory: CacheDirectory, write: Write) -> None:
+    record = write()
     left = leave_behind(directory, record, written_at=NOW)
     listed = listed_unfinished(directory, record)
     assert directory.remove_leftovers(listed, now=NOW) == 3
@@ -595,7 +533,7 @@ def test_what_was_finished_since_it_was_listed_stays(
 
 
 def test_the_record_is_written_last_and_removed_first(
-    directory: CacheDirectory, write_entry: WriteEntry, monkeypatch: pytest.MonkeyPatch
+    directory: CacheDirectory, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     removed, written = [], []
     unlink, replace = Path.unlink, Path.replace
@@ -605,7 +543,7 @@ def test_the_record_is_written_last_and_removed_first(
         return replace(path, target)
 
     monkeypatch.setattr(Path, "replace", note_written)
-    record = write_entry(contents=(b"1", b"2"))
+    record = write(contents=(b"1", b"2"))
     assert written == [".cwasm", ".cwasm", ".record"]
 
     def note(path: Path, missing_ok: bool = False) -> None:  # noqa: FBT001, FBT002 - as Path has it
@@ -628,7 +566,7 @@ def test_the_record_is_written_last_and_removed_first(
 )
 def test_an_entry_is_removed_without_a_lock_unless_another_process_has_it(
     directory: CacheDirectory,
-    write_entry: WriteEntry,
+    write: Write,
     monkeypatch: pytest.MonkeyPatch,
     failure: OSError,
     *,
@@ -637,16 +575,14 @@ def test_an_entry_is_removed_without_a_lock_unless_another_process_has_it(
     def fail(*_: object, **__: object) -> AbstractContextManager[None]:
         raise failure
 
-    record = write_entry()
+    record = write()
     monkeypatch.setattr(CacheDirectory, "lock", fail)
     assert (directory.remove(record.key) > 0) == is_removed
     assert directory.read(record.key) == (None if is_removed else record)
 
 
-def test_what_is_deeper_than_anything_of_ours_stays(
-    directory: CacheDirectory, write_entry: WriteEntry
-) -> None:
-    record = write_entry()
+def test_deep_foreign_folders_stay(directory: CacheDirectory, write: Write) -> None:
+    record = write()
     path = record_path(directory, record)
     path.unlink()
     (path / "of" / "another").mkdir(parents=True)
@@ -656,7 +592,7 @@ def test_what_is_deeper_than_anything_of_ours_stays(
     (path / "of" / "another").rmdir()
     (path / "of").rmdir()
     (path / "file").write_bytes(b"")
-    write_entry()
+    write()
     assert directory.read(record.key) == record
 
 
@@ -668,10 +604,8 @@ def leave_behind(directory: CacheDirectory, record: Record, *, written_at: float
     return path
 
 
-def test_what_dead_writers_left_is_collected(
-    directory: CacheDirectory, write_entry: WriteEntry
-) -> None:
-    whole, orphan = write_entry("whole"), write_entry("orphan", (b"12345",))
+def test_what_dead_writers_left_is_collected(directory: CacheDirectory, write: Write) -> None:
+    whole, orphan = write("whole"), write("orphan", (b"12345",))
     record_path(directory, orphan).unlink()
     left = [leave_behind(directory, record, written_at=NOW) for record in (whole, orphan)]
     assert collect(directory, now=NOW) == 5 + 2 * 3
@@ -682,10 +616,8 @@ def test_what_dead_writers_left_is_collected(
     assert collect(directory, now=NOW) == 0
 
 
-def test_what_a_living_writer_has_is_not_collected(
-    directory: CacheDirectory, write_entry: WriteEntry
-) -> None:
-    record = write_entry()
+def test_files_of_a_writer_are_kept(directory: CacheDirectory, write: Write) -> None:
+    record = write()
     record_path(directory, record).unlink()
     left = leave_behind(directory, record, written_at=NOW)
     with directory.lock(record.key, timeout_s=0):
@@ -696,12 +628,12 @@ def test_what_a_living_writer_has_is_not_collected(
 
 
 def test_where_there_are_no_locks_only_old_leftovers_are_collected(
-    directory: CacheDirectory, write_entry: WriteEntry, monkeypatch: pytest.MonkeyPatch
+    directory: CacheDirectory, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_locks(*_: object, **__: object) -> AbstractContextManager[None]:
         raise OSError(errno.ENOLCK, "no locks available")
 
-    record = write_entry()
+    record = write()
     record_path(directory, record).unlink()
     left = leave_behind(directory, record, written_at=NOW)
     monkeypatch.setattr(CacheDirectory, "lock", no_locks)

@@ -16,7 +16,8 @@ from chonkle.cache.record import Artifact, InvalidEntry, Record
 from chonkle.digest import Digest
 from chonkle.engine import ENGINE_CONFIGS, Engine, EngineConfig
 
-type WriteEntry = Callable[..., Record]
+type Write = Callable[..., Record]
+type Compiled = Callable[..., Entry]
 
 ONE, TWO = (
     bytes(wasmtime.wat2wasm(f'(module (func (export "run") (result i32) i32.const {number}))'))
@@ -74,7 +75,7 @@ def rewritten(directory: CacheDirectory, entry: Entry, **metadata: object) -> En
 
 
 def test_what_was_written_is_fine(
-    directory: CacheDirectory, compiled: Callable[..., Entry], recompiler: Recompiler
+    directory: CacheDirectory, compiled: Compiled, recompiler: Recompiler
 ) -> None:
     for config in ENGINE_CONFIGS:
         entry = compiled(config=config)
@@ -88,7 +89,7 @@ def test_what_was_written_is_fine(
     [(".record", "does not match its authenticator"), (".cwasm", "does not have the digest")],
 )
 def test_a_changed_file_is_found(
-    directory: CacheDirectory, compiled: Callable[..., Entry], suffix: str, reason: str
+    directory: CacheDirectory, compiled: Compiled, suffix: str, reason: str
 ) -> None:
     before = compiled()
     flip(file_of(directory, before, suffix))
@@ -96,8 +97,8 @@ def test_a_changed_file_is_found(
         check_entry(directory, entry_of(directory, before.key))
 
 
-def test_an_entry_without_a_record_or_removed_meanwhile_is_fine(
-    directory: CacheDirectory, compiled: Callable[..., Entry]
+def test_an_unfinished_or_removed_entry_is_fine(
+    directory: CacheDirectory, compiled: Compiled
 ) -> None:
     entry = compiled()
     file_of(directory, entry, ".record").unlink()
@@ -106,9 +107,7 @@ def test_an_entry_without_a_record_or_removed_meanwhile_is_fine(
     check_entry(directory, entry)
 
 
-def test_an_artifact_that_went_away_alone_is_not(
-    directory: CacheDirectory, compiled: Callable[..., Entry]
-) -> None:
+def test_a_missing_artifact_is_found(directory: CacheDirectory, compiled: Compiled) -> None:
     entry = compiled()
     file_of(directory, entry, ".cwasm").unlink()
     with pytest.raises(InvalidEntry, match="No such file"):
@@ -126,10 +125,7 @@ def test_an_artifact_that_went_away_alone_is_not(
     ],
 )
 def test_a_record_of_something_else_is_found(
-    directory: CacheDirectory,
-    compiled: Callable[..., Entry],
-    metadata: dict[str, object],
-    reason: str,
+    directory: CacheDirectory, compiled: Compiled, metadata: dict[str, object], reason: str
 ) -> None:
     entry = rewritten(directory, compiled(), **metadata)
     assert entry.problem is None
@@ -138,7 +134,7 @@ def test_a_record_of_something_else_is_found(
 
 
 def test_other_native_code_with_the_right_digests_is_found_by_compiling_again(
-    directory: CacheDirectory, compiled: Callable[..., Entry], recompiler: Recompiler
+    directory: CacheDirectory, compiled: Compiled, recompiler: Recompiler
 ) -> None:
     entry, other = compiled(ONE), compiled(TWO)
     assert entry.record is not None
@@ -152,10 +148,8 @@ def test_other_native_code_with_the_right_digests_is_found_by_compiling_again(
         recompiler.compare(planted)
 
 
-def test_what_cannot_be_compared_says_why(
-    write_entry: WriteEntry, compiled: Callable[..., Entry], recompiler: Recompiler
-) -> None:
-    foreign = write_entry(wasmtime="7")
+def test_incomparable_says_why(write: Write, compiled: Compiled, recompiler: Recompiler) -> None:
+    foreign = write(wasmtime="7")
     with pytest.raises(IncomparableError, match="made by another engine, wasmtime 7"):
         recompiler.compare(foreign)
     other = compiled(TWO).record
@@ -169,12 +163,8 @@ def test_what_cannot_be_compared_says_why(
         recompiler.compare(dataclasses.replace(other, metadata=kind))
 
 
-def test_a_binary_that_cannot_be_compiled_has_no_entry(
-    write_entry: WriteEntry, directory: CacheDirectory
-) -> None:
+def test_an_invalid_binary_has_no_entry(write: Write, directory: CacheDirectory) -> None:
     broken = ONE[:-3]
-    record = write_entry(
-        wasm=str(Digest.blake3(broken)), engine=Engine().fingerprint.hex, into=directory
-    )
+    record = write(wasm=str(Digest.blake3(broken)), engine=Engine().fingerprint.hex, into=directory)
     with pytest.raises(InvalidEntry, match="its binary cannot be compiled"):
         Recompiler(compilers=[ModuleCompiler()], binaries=[broken], limits=None).compare(record)

@@ -4,7 +4,6 @@ import errno
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ from chonkle.cache.survey import (
 from chonkle.engine import ENGINE_CONFIGS, Engine, target, wasmtime_version
 from chonkle.errors import CacheError
 
-type WriteEntry = Callable[..., Record]
+type Write = Callable[..., Record]
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="file modes are POSIX")
 
@@ -68,31 +67,17 @@ def test_directories_come_in_the_order_in_which_they_are_read() -> None:
 )
 def test_an_entry_is_of_use_to_the_engine_that_made_it(
     directory: CacheDirectory,
-    write_entry: WriteEntry,
+    write: Write,
     metadata: dict[str, str],
     expected: tuple[str | None, ...],
 ) -> None:
-    write_entry(**{"wasmtime": HERE.wasmtime, "target": HERE.target, **metadata})
+    write(**{"wasmtime": HERE.wasmtime, "target": HERE.target, **metadata})
     (found,) = survey(directory, HERE)
     assert (found.engine, found.status, found.reason) == expected
 
 
-def test_an_invalid_entry_has_a_reason(directory: CacheDirectory, write_entry: WriteEntry) -> None:
-    record = write_entry(engine=PLAIN)
-    path = directory.root / "aot-v3" / record.key[:2] / f"{record.key}.record"
-    path.write_bytes(b"tag")
-    (found,) = survey(directory, HERE)
-    assert (found.status, found.reason) == (
-        "invalid",
-        "the record does not match its authenticator",
-    )
-    path.unlink()
-    (found,) = survey(directory, HERE)
-    assert found.status == "unfinished"
-
-
 def test_codecs_come_first_then_entries_of_chonkle_then_invalid_ones(
-    directory: CacheDirectory, write_entry: WriteEntry
+    directory: CacheDirectory, write: Write
 ) -> None:
     wanted = [
         ("a", "a-c@1.0.0", "core", PLAIN),
@@ -108,8 +93,8 @@ def test_codecs_come_first_then_entries_of_chonkle_then_invalid_ones(
     ]
     for codec_id, label, kind, engine in reversed(wanted):
         name = f"{codec_id} {label} {kind} {engine}"
-        write_entry(name, codec_id=codec_id, label=label, kind=kind, engine=engine)
-    bad = write_entry("bad")
+        write(name, codec_id=codec_id, label=label, kind=kind, engine=engine)
+    bad = write("bad")
     (directory.root / "aot-v3" / bad.key[:2] / f"{bad.key}.record").write_bytes(b"")
     *found, last = survey(directory, HERE)
     abouts = [each.entry.record.metadata for each in found if each.entry.record]
@@ -117,11 +102,11 @@ def test_codecs_come_first_then_entries_of_chonkle_then_invalid_ones(
     assert last.status == "invalid"
 
 
-def test_totals_add_up(directory: CacheDirectory, write_entry: WriteEntry) -> None:
-    write_entry("usable", (b"12345",), engine=PLAIN)
-    write_entry("stale", engine=FOREIGN)
-    invalid = write_entry("invalid")
-    unfinished = write_entry("unfinished")
+def test_totals_add_up(directory: CacheDirectory, write: Write) -> None:
+    write("usable", (b"12345",), engine=PLAIN)
+    write("stale", engine=FOREIGN)
+    invalid = write("invalid")
+    unfinished = write("unfinished")
     shards = {
         record.key: directory.root / "aot-v3" / record.key[:2] for record in (invalid, unfinished)
     }
@@ -161,14 +146,6 @@ def test_a_cache_to_be_written_is_made(tmp_path: Path) -> None:
     for _ in range(2):
         require_writable(CacheConfig(root))
         assert CacheDirectory(root, authenticator=Authenticator()).exists()
-
-
-@pytest.mark.parametrize("mode", ["only", "off"])
-def test_a_mode_that_writes_nothing_is_refused(tmp_path: Path, mode: str) -> None:
-    config = replace(CacheConfig(tmp_path / "cache"), mode=mode)  # type: ignore[arg-type]
-    with pytest.raises(CacheError, match=f"CHONKLE_AOT={mode}: nothing is written to the cache"):
-        require_writable(config)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_cache_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from chonkle.cache.record import Authenticator, Record
 from chonkle.cache.trimming import DAY_S, STALE_GRACE_S, Removed, clear, prune, trim_if_due
 from chonkle.digest import Digest
 
-type WriteEntry = Callable[..., Record]
+type Write = Callable[..., Record]
 
 NOW = 1_800_000_000.0
 WASMTIME = "48.0.0"
@@ -49,18 +49,16 @@ def prune_at(
     )
 
 
-def test_a_directory_is_tidied_once_a_day(
-    directory: CacheDirectory, write_entry: WriteEntry
-) -> None:
+def test_a_directory_is_tidied_once_a_day(directory: CacheDirectory, write: Write) -> None:
     def trim_at(now: float) -> Removed | None:
         return trim_if_due(directory, size_max_bytes=0, wasmtime=WASMTIME, now=now)
 
-    write_entry("first", written_at=NOW)
+    write("first", written_at=NOW)
     removed = trim_at(NOW)
     assert removed is not None
     assert removed.entries == 1
     assert directory.last_trimmed() == NOW
-    write_entry("second", written_at=NOW)
+    write("second", written_at=NOW)
     assert trim_at(NOW) is None
     assert trim_at(NOW + DAY_S - 1) is None
     assert remaining(directory, ["second"]) == {"second"}
@@ -87,20 +85,18 @@ def test_it_is_noted_before_it_is_done(
     assert trim_if_due(directory, size_max_bytes=0, wasmtime=WASMTIME, now=NOW + 1) is None
 
 
-def test_within_the_budget_nothing_goes(directory: CacheDirectory, write_entry: WriteEntry) -> None:
-    write_entry("one", (b"1" * 1000,), written_at=NOW - 1000 * DAY_S)
+def test_within_the_budget_nothing_goes(directory: CacheDirectory, write: Write) -> None:
+    write("one", (b"1" * 1000,), written_at=NOW - 1000 * DAY_S)
     assert prune_at(directory, NOW) == Removed(0, 0)
     budget = size_of(directory, "one")
     assert prune_at(directory, NOW, size_max_bytes=budget) == Removed(0, 0)
     assert prune_at(directory, NOW, size_max_bytes=budget - 1) == Removed(1, budget)
 
 
-def test_the_least_recently_used_go_first(
-    directory: CacheDirectory, write_entry: WriteEntry
-) -> None:
+def test_the_least_recently_used_go_first(directory: CacheDirectory, write: Write) -> None:
     names = ["a", "b", "c", "d"]
     for name in names:
-        write_entry(name, (b"1" * 10_000,), written_at=NOW - 10)
+        write(name, (b"1" * 10_000,), written_at=NOW - 10)
     for hours, name in enumerate(["a", "c", "b", "a"], 1):
         directory.note_use(key_of(name), now=NOW + hours * HOUR_S)
     # Now `d` was never used, then come `c`, `b`, `a`.
@@ -112,22 +108,18 @@ def test_the_least_recently_used_go_first(
         assert len(kept) == count
 
 
-def test_one_that_is_too_large_does_not_take_the_others_with_it(
-    directory: CacheDirectory, write_entry: WriteEntry
-) -> None:
-    write_entry("large", (b"1" * 100_000,), written_at=NOW)
-    write_entry("small", written_at=NOW - DAY_S)
+def test_one_too_large_entry_goes_alone(directory: CacheDirectory, write: Write) -> None:
+    write("large", (b"1" * 100_000,), written_at=NOW)
+    write("small", written_at=NOW - DAY_S)
     prune_at(directory, NOW, size_max_bytes=50_000)
     assert remaining(directory, ["large", "small"]) == {"small"}
 
 
-def test_code_for_another_wasmtime_has_a_grace(
-    directory: CacheDirectory, write_entry: WriteEntry
-) -> None:
+def test_code_for_another_wasmtime_has_a_grace(directory: CacheDirectory, write: Write) -> None:
     names = ["current", "stale", "stale, used"]
-    write_entry("current", written_at=NOW)
+    write("current", written_at=NOW)
     for name in names[1:]:
-        write_entry(name, wasmtime="47.0.0", written_at=NOW)
+        write(name, wasmtime="47.0.0", written_at=NOW)
     directory.note_use(key_of("stale, used"), now=NOW + DAY_S)
     assert prune_at(directory, NOW + STALE_GRACE_S).entries == 0
     assert prune_at(directory, NOW + STALE_GRACE_S + 1).entries == 1
@@ -136,15 +128,13 @@ def test_code_for_another_wasmtime_has_a_grace(
     assert remaining(directory, names) == {"current"}
 
 
-def test_an_invalid_entry_has_the_same_grace(
-    directory: CacheDirectory, write_entry: WriteEntry
-) -> None:
-    record = write_entry("broken", written_at=NOW)
+def test_an_invalid_entry_has_the_same_grace(directory: CacheDirectory, write: Write) -> None:
+    record = write("broken", written_at=NOW)
     path = directory.root / "aot-v3" / record.key[:2] / f"{record.key}.record"
     path.write_bytes(b"nonsense")
     os.utime(path, (NOW, NOW))
     other = CacheDirectory(directory.root, authenticator=Authenticator(b"k" * 32))
-    write_entry("of another key", into=other, written_at=NOW)
+    write("of another key", into=other, written_at=NOW)
     names = ["broken", "of another key"]
     assert prune_at(directory, NOW + STALE_GRACE_S).entries == 0
     assert remaining(directory, names) == set(names)
@@ -152,31 +142,27 @@ def test_an_invalid_entry_has_the_same_grace(
     assert remaining(directory, names) == set()
 
 
-def test_entries_that_were_not_used_for_a_time_go_when_asked(
-    directory: CacheDirectory, write_entry: WriteEntry
-) -> None:
-    write_entry("old", written_at=NOW)
-    write_entry("used", written_at=NOW)
+def test_unused_entries_go_when_asked(directory: CacheDirectory, write: Write) -> None:
+    write("old", written_at=NOW)
+    write("used", written_at=NOW)
     directory.note_use(key_of("used"), now=NOW + HOUR_S)
     assert prune_at(directory, NOW + HOUR_S, unused_s=HOUR_S).entries == 0
     assert prune_at(directory, NOW + HOUR_S + 1, unused_s=HOUR_S).entries == 1
     assert remaining(directory, ["old", "used"]) == {"used"}
 
 
-def test_what_dead_writers_left_goes_and_is_counted(
-    directory: CacheDirectory, write_entry: WriteEntry
-) -> None:
-    record = write_entry("dead", (b"12345",), written_at=NOW)
+def test_leftovers_go_and_are_counted(directory: CacheDirectory, write: Write) -> None:
+    record = write("dead", (b"12345",), written_at=NOW)
     (directory.root / "aot-v3" / record.key[:2] / f"{record.key}.record").unlink()
-    write_entry("alive", written_at=NOW)
+    write("alive", written_at=NOW)
     assert prune_at(directory, NOW) == Removed(0, 5)
     assert remaining(directory, ["dead", "alive"]) == {"alive"}
 
 
 def test_an_entry_that_is_being_written_stays_and_is_not_counted(
-    directory: CacheDirectory, write_entry: WriteEntry, monkeypatch: pytest.MonkeyPatch
+    directory: CacheDirectory, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_entry("busy", written_at=NOW)
+    write("busy", written_at=NOW)
     monkeypatch.setattr(CacheDirectory, "remove", lambda *_, **__: 0)
     assert prune_at(directory, NOW, size_max_bytes=0) == Removed(0, 0)
 
@@ -188,7 +174,7 @@ def test_an_entry_that_is_being_written_stays_and_is_not_counted(
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_stays_fits_and_is_never_older_than_what_went_unless_smaller(
     tmp_path_factory: pytest.TempPathFactory,
-    write_entry: WriteEntry,
+    write: Write,
     entries: list[tuple[int, int]],
     budget: int,
 ) -> None:
@@ -197,7 +183,7 @@ def test_what_stays_fits_and_is_never_older_than_what_went_unless_smaller(
     )
     directory.create()
     for index, (size, age) in enumerate(entries):
-        write_entry(str(index), (b"1" * size,), into=directory, written_at=NOW - age)
+        write(str(index), (b"1" * size,), into=directory, written_at=NOW - age)
     before = {entry.key: entry for entry in directory.entries()}
     removed = prune_at(directory, NOW, size_max_bytes=budget)
     after = {entry.key: entry for entry in directory.entries()}
@@ -210,11 +196,11 @@ def test_what_stays_fits_and_is_never_older_than_what_went_unless_smaller(
         assert sum(other.files.size_bytes for other in newer) + entry.files.size_bytes > budget
 
 
-def test_clearing_removes_everything(directory: CacheDirectory, write_entry: WriteEntry) -> None:
-    write_entry("whole", (b"12345",))
-    orphan = write_entry("orphan", (b"123",))
+def test_clearing_removes_everything(directory: CacheDirectory, write: Write) -> None:
+    write("whole", (b"12345",))
+    orphan = write("orphan", (b"123",))
     (directory.root / "aot-v3" / orphan.key[:2] / f"{orphan.key}.record").unlink()
-    invalid = write_entry("invalid")
+    invalid = write("invalid")
     path = directory.root / "aot-v3" / invalid.key[:2] / f"{invalid.key}.record"
     path.write_bytes(path.read_bytes()[1:])
     total = sum(entry.files.size_bytes for entry in directory.entries())
@@ -224,12 +210,10 @@ def test_clearing_removes_everything(directory: CacheDirectory, write_entry: Wri
     assert list(directory.entries()) == []
 
 
-def test_clearing_leaves_entries_that_are_being_written(
-    directory: CacheDirectory, write_entry: WriteEntry
-) -> None:
-    write_entry("idle")
+def test_clearing_leaves_busy_entries(directory: CacheDirectory, write: Write) -> None:
+    write("idle")
     with directory.lock(key_of("new"), timeout_s=0), directory.lock(key_of("busy"), timeout_s=0):
-        write_entry("busy")
+        write("busy")
         cleared = clear(directory)
         assert (cleared.removed.entries, cleared.busy, cleared.removed.failures) == (1, 2, ())
         # Of the other there is only the lock as yet.
@@ -238,10 +222,10 @@ def test_clearing_leaves_entries_that_are_being_written(
     assert list(directory.entries()) == []
 
 
-def test_a_time_to_come_is_none(directory: CacheDirectory, write_entry: WriteEntry) -> None:
-    write_entry("wrong", wasmtime=WASMTIME, written_at=NOW + 1000 * DAY_S)
-    write_entry("skewed", wasmtime=WASMTIME, written_at=NOW + 60)
-    write_entry("old", wasmtime=WASMTIME, written_at=NOW - 10 * DAY_S)
+def test_a_time_to_come_is_none(directory: CacheDirectory, write: Write) -> None:
+    write("wrong", wasmtime=WASMTIME, written_at=NOW + 1000 * DAY_S)
+    write("skewed", wasmtime=WASMTIME, written_at=NOW + 60)
+    write("old", wasmtime=WASMTIME, written_at=NOW - 10 * DAY_S)
     prune_at(directory, NOW, size_max_bytes=PLENTY)
     assert remaining(directory, ["wrong", "skewed", "old"]) == {"wrong", "skewed", "old"}
     prune_at(directory, NOW, unused_s=DAY_S * 20)
@@ -251,7 +235,7 @@ def test_a_time_to_come_is_none(directory: CacheDirectory, write_entry: WriteEnt
 @pytest.mark.parametrize("tidy", [clear, lambda directory: prune_at(directory, NOW)])
 def test_no_shard_is_listed_once_for_each_of_its_entries(
     directory: CacheDirectory,
-    write_entry: WriteEntry,
+    write: Write,
     monkeypatch: pytest.MonkeyPatch,
     tidy: Callable[[CacheDirectory], object],
 ) -> None:
@@ -263,7 +247,7 @@ def test_no_shard_is_listed_once_for_each_of_its_entries(
         return scandir(path)
 
     for number in range(20):
-        write_entry(str(number), written_at=NOW - 100 * DAY_S)
+        write(str(number), written_at=NOW - 100 * DAY_S)
     shards = len([path for path in (directory.root / "aot-v3").iterdir() if path.is_dir()])
     monkeypatch.setattr(os, "scandir", note)
     tidy(directory)
@@ -272,13 +256,13 @@ def test_no_shard_is_listed_once_for_each_of_its_entries(
 
 
 def test_an_entry_that_cannot_be_removed_does_not_keep_the_rest(
-    directory: CacheDirectory, write_entry: WriteEntry, monkeypatch: pytest.MonkeyPatch
+    directory: CacheDirectory, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = ["one", "two", "three"]
 
     def write_all() -> None:
         for name in names:
-            write_entry(name, written_at=NOW)
+            write(name, written_at=NOW)
 
     write_all()
     remove = CacheDirectory.remove

@@ -77,7 +77,7 @@ def test_options_go_before_the_environment(
         (ME, replace(NAMED, registry="other:80", username="me", password="secret")),  # noqa: S106
     ],
 )
-def test_credentials_of_another_registry_stay_with_it(
+def test_credentials_stay_with_their_registry(
     options: tuple[str, ...], expected: RegistryAccess
 ) -> None:
     assert access(*options, uri="oci://other:80/a") == expected
@@ -109,7 +109,7 @@ def test_commands_that_read_sources_have_the_options_about_servers(
 ) -> None:
     @click.command()
     @resolver_options
-    def command(**options: Any) -> None:  # noqa: ANN401 - click's
+    def command(**options: Any) -> None:
         assert runtime_of(options).settings.access == expected
 
     done = CliRunner(env=ENVIRONMENT).invoke(command, options)

@@ -91,9 +91,7 @@ def test_of_two_distributions_the_first_by_name_has_the_command(install: Install
         ("greetings:number", "not a click command"),
     ],
 )
-def test_one_that_cannot_be_loaded_says_why_and_leaves_the_others(
-    install: Install, place: str, said: str
-) -> None:
+def test_one_that_cannot_be_loaded_says_why(install: Install, place: str, said: str) -> None:
     install("greetings", hello=place)
     expected = f"`chonkle hello` of greetings cannot be loaded: {said}"
     assert failure_of("hello", "--to", "her") == expected
@@ -104,9 +102,7 @@ def test_one_that_cannot_be_loaded_says_why_and_leaves_the_others(
     assert "\n  run " in listed.stdout
 
 
-def test_without_the_build_side_its_commands_say_how_to_get_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_commands_of_a_missing_build_side_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extensions, "entry_points", dict)
     said = failure_of("build", "there", "--json")
     assert said.startswith("`chonkle build` is a command of chonkle-toolchain, which is not")

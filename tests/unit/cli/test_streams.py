@@ -66,9 +66,7 @@ def test_different_files_and_the_null_device_do_not_collide(one: str, other: str
     assert written_twice({"a": one, "b": other}) is None
 
 
-def test_standard_output_is_known_by_its_names(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_names_of_standard_output(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with (folder / "here").open("w") as file:
         monkeypatch.setattr(sys, "stdout", file)
         assert [name for name in ("-", "here", "link", "other") if is_standard_output(name)] == [

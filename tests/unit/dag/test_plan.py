@@ -52,9 +52,7 @@ def pipeline(
 
 
 def compose(
-    steps: dict[str, tuple[Definition, dict[str, str]]],
-    outputs: dict[str, str],
-    **more: Any,  # noqa: ANN401 - of `pipeline`
+    steps: dict[str, tuple[Definition, dict[str, str]]], outputs: dict[str, str], **more: Any
 ) -> ResolvedPipeline:
     wiring = {name: links for name, (_, links) in steps.items()}
     definitions = {name: definition for name, (definition, _) in steps.items()}
@@ -78,7 +76,7 @@ def trace(plan: Plan) -> tuple[dict[str, dict[str, object]], dict[str, object]]:
     return steps, {name: sources[slot] for name, slot in plan.outputs.items()}
 
 
-def traced(resolved: ResolvedPipeline, direction: Direction) -> Any:  # noqa: ANN401 - read by tests only
+def traced(resolved: ResolvedPipeline, direction: Direction) -> Any:
     return trace(make_plan(resolved, direction))
 
 

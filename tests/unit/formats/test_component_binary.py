@@ -56,10 +56,7 @@ def test_a_binary_without_sections_demands_and_offers_nothing(header: bytes) -> 
 @pytest.mark.parametrize(
     ("tail", "problem"),
     [
-        (
-            section(10, vector(b"\x00" + text("f") + b"\x09\0")),
-            "unknown import.*: sort 0x09",
-        ),
+        (section(10, vector(b"\x00" + text("f") + b"\x09\0")), "unknown import.*: sort 0x09"),
         (section(10, vector(b"\x05" + text("f") + b"\x01\0")), "name of form 0x05"),
         (section(10, vector(b"\x00" + text("f"))), "truncated"),
         (section(11, vector(b"\x00" + text("f") + b"\x01")), "truncated"),

@@ -30,7 +30,7 @@ def schema_of(name: str) -> dict[str, Any]:
     return document
 
 
-def for_python(schema: object) -> Any:  # noqa: ANN401 - JSON
+def for_python(schema: object) -> Any:
     """Write patterns for Python: the `$` of ECMA-262 is the end and nothing else."""
     if isinstance(schema, list):
         return [for_python(item) for item in schema]
@@ -261,10 +261,7 @@ def linear_documents() -> Iterator[tuple[object, bool]]:
         yield changed(LINEAR, (*entry, "configuration"), None), True
         yield changed(LINEAR, (*entry, "configuration"), [1]), False
         yield changed(LINEAR, (*entry, "configuration"), {"1": 1}), False
-        yield (
-            changed(LINEAR, (*entry, "configuration"), {"size": 2, "x": [1], "y": {}}),
-            True,
-        )
+        yield (changed(LINEAR, (*entry, "configuration"), {"size": 2, "x": [1], "y": {}}), True)
     yield {"codecs": LINEAR["codecs"], "steps": {}}, False
 
 

@@ -232,11 +232,7 @@ def importing(description: bytes) -> bytes:
             section(2, vector(text("a") + text("b") + b"\x09")), "kind 0x09", id="import-kind"
         ),
         pytest.param(section(2, vector(text("a") + b"\x7f")), "truncated", id="import-cut"),
-        pytest.param(
-            importing(b"\x02\x01\0" + b"\x80" * 10),
-            "too long",
-            id="limit-without-end",
-        ),
+        pytest.param(importing(b"\x02\x01\0" + b"\x80" * 10), "too long", id="limit-without-end"),
         pytest.param(section(7, vector(text("f") + b"\0\0")), "function index 0 of 0"),
         pytest.param(section(3, b"\x01\x07") + section(7, vector(text("f") + b"\0\0")), "type ind"),
         pytest.param(section(7, vector(b"\x01\xff\0\0")), "not UTF-8", id="name"),

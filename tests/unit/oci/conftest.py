@@ -41,7 +41,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the names of `NAMES` lead to the loopback interface, and their certificate be trusted."""
     real = socket.getaddrinfo
 
-    def getaddrinfo(host: str, *arguments: Any, **options: Any) -> object:  # noqa: ANN401
+    def getaddrinfo(host: str, *arguments: Any, **options: Any) -> object:
         return real("127.0.0.1" if host in NAMES else host, *arguments, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)

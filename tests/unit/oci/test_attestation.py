@@ -35,6 +35,7 @@ from chonkle.oci.pem import to_base64
 from chonkle.oci.private_keys import PrivateKey
 
 type Repository = Any  # MemoryRepository of the conftest
+type PrivateKeys = dict[str, PrivateKey]
 
 SUBJECT = Digest("sha256", "c60b8dafdfbd6bb34335bc38928da412a6ff0a9b05680af0dc91b16d7f50b037")
 OTHER = Digest.sha256(b"another")
@@ -129,7 +130,7 @@ def test_what_cosign_wrote_is_verified(golden: Path) -> None:
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_what_is_signed_is_found_and_verified(
-    algorithm: Algorithm, repository: Repository, private_keys: dict[str, PrivateKey]
+    algorithm: Algorithm, repository: Repository, private_keys: PrivateKeys
 ) -> None:
     key, subject = private_keys[algorithm], repository.push(b"codec")
     assert sign(repository, subject, key, layouts=LAYOUTS, identity=IDENTITY) == list(LAYOUTS)
@@ -141,9 +142,7 @@ def test_what_is_signed_is_found_and_verified(
     ] == [Verified("me", subject.digest, layout, IDENTITY) for layout in LAYOUTS]
 
 
-def test_a_second_signature_of_a_key_is_not_written(
-    repository: Repository, private_keys: dict[str, PrivateKey]
-) -> None:
+def test_a_key_signs_only_once(repository: Repository, private_keys: PrivateKeys) -> None:
     key, other = private_keys.values()
     subject = repository.push(b"codec")
     sign(repository, subject, key, layouts=LAYOUTS, identity=IDENTITY)
@@ -156,9 +155,7 @@ def test_a_second_signature_of_a_key_is_not_written(
     assert len(read_attestations(repository, subject.digest).attestations) == 5
 
 
-def test_what_others_signed_stays_as_they_wrote_it(
-    repository: Repository, private_keys: dict[str, PrivateKey]
-) -> None:
+def test_what_others_signed_stays(repository: Repository, private_keys: PrivateKeys) -> None:
     subject = repository.push(b"codec")
     blob = repository.write_blob(b"theirs", "application/vnd.dev.cosign.simplesigning.v1+json")
     theirs = {
@@ -181,8 +178,8 @@ def test_what_others_signed_stays_as_they_wrote_it(
     assert len(config["history"]) == 2
 
 
-def test_a_tag_that_holds_something_else_is_not_overwritten(
-    repository: Repository, private_keys: dict[str, PrivateKey]
+def test_a_foreign_tag_is_not_overwritten(
+    repository: Repository, private_keys: PrivateKeys
 ) -> None:
     subject = repository.push(b"codec")
     tag = f"sha256-{subject.digest.hex}.sig"
@@ -197,9 +194,7 @@ def test_a_tag_that_holds_something_else_is_not_overwritten(
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_file_has_a_bundle_beside_it(
-    algorithm: Algorithm, private_keys: dict[str, PrivateKey]
-) -> None:
+def test_a_file_has_a_bundle_beside_it(algorithm: Algorithm, private_keys: PrivateKeys) -> None:
     key = private_keys[algorithm]
     bundle = Attestation("bundle", sign_file(b"codec", key))
 
@@ -335,7 +330,7 @@ def test_a_bundle_with_a_byte_order_mark_is_refused(made: Golden) -> None:
     )
 
 
-def statement(**changed: Any) -> bytes:  # noqa: ANN401 - JSON
+def statement(**changed: Any) -> bytes:
     document = {
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{"digest": {"sha256": SUBJECT.hex}}],
@@ -384,14 +379,14 @@ def envelope_of(key: PrivateKey, payload: bytes) -> Attestation:
     ],
 )
 def test_a_statement_that_is_signed_well_must_say_the_right_thing(
-    payload: bytes, words: str, private_keys: dict[str, PrivateKey]
+    payload: bytes, words: str, private_keys: PrivateKeys
 ) -> None:
     key = private_keys["ed25519"]
     assert check(envelope_of(key, statement()), me=key.public).key == "me"
     assert words in refusal(envelope_of(key, payload), me=key.public)
 
 
-def payload_of(**changed: Any) -> bytes:  # noqa: ANN401 - JSON
+def payload_of(**changed: Any) -> bytes:
     critical = {
         "identity": {"docker-reference": ""},
         "image": {"docker-manifest-digest": str(SUBJECT)},
@@ -430,7 +425,7 @@ def payload_of(**changed: Any) -> bytes:  # noqa: ANN401 - JSON
     ],
 )
 def test_a_payload_that_is_signed_well_must_say_the_right_thing(
-    payload: bytes, words: str, private_keys: dict[str, PrivateKey]
+    payload: bytes, words: str, private_keys: PrivateKeys
 ) -> None:
     key = private_keys["ed25519"]
     good = Attestation("classic", payload_of(), key.sign(payload_of()))
@@ -441,9 +436,7 @@ def test_a_payload_that_is_signed_well_must_say_the_right_thing(
 # What a repository may do
 
 
-def test_a_referrer_of_another_artifact_does_not_count(
-    repository: Repository, private_keys: dict[str, PrivateKey]
-) -> None:
+def test_a_false_referrer_does_not_count(repository: Repository, private_keys: PrivateKeys) -> None:
     key = private_keys["ed25519"]
     subject, other = repository.push(b"codec"), repository.push(b"evil", tag="evil")
     sign(repository, subject, key, layouts=("bundle",))
@@ -454,9 +447,7 @@ def test_a_referrer_of_another_artifact_does_not_count(
     assert "refers to another artifact" in found.problems[0]
 
 
-def test_a_replaced_referrer_is_refused(
-    repository: Repository, private_keys: dict[str, PrivateKey]
-) -> None:
+def test_a_replaced_referrer_is_refused(repository: Repository, private_keys: PrivateKeys) -> None:
     key = private_keys["ed25519"]
     subject, other = repository.push(b"codec"), repository.push(b"evil", tag="evil")
     sign(repository, subject, key, layouts=("bundle",))
@@ -470,9 +461,7 @@ def test_a_replaced_referrer_is_refused(
         verify(attestation, subjects=(other.digest,), keys={"me": key.public})
 
 
-def test_one_bad_attestation_does_not_hide_a_good_one(
-    repository: Repository, private_keys: dict[str, PrivateKey]
-) -> None:
+def test_a_bad_attestation_hides_no_good(repository: Repository, private_keys: PrivateKeys) -> None:
     key, other = private_keys.values()
     subject = repository.push(b"codec")
     sign(repository, subject, other, layouts=LAYOUTS)
@@ -500,7 +489,7 @@ def test_one_bad_attestation_does_not_hide_a_good_one(
     ],
 )
 def test_a_malformed_referrer_is_a_problem(
-    old: bytes, new: bytes, words: str, repository: Repository, private_keys: dict[str, PrivateKey]
+    old: bytes, new: bytes, words: str, repository: Repository, private_keys: PrivateKeys
 ) -> None:
     subject = repository.push(b"codec")
     sign(repository, subject, private_keys["ed25519"], layouts=("bundle",))
@@ -515,9 +504,7 @@ def test_a_malformed_referrer_is_a_problem(
     assert words in found.problems[0]
 
 
-def test_a_layer_without_its_annotation_is_a_problem(
-    repository: Repository, private_keys: dict[str, PrivateKey]
-) -> None:
+def test_a_layer_lacks_its_annotation(repository: Repository, private_keys: PrivateKeys) -> None:
     subject = repository.push(b"codec")
     sign(repository, subject, private_keys["ed25519"], layouts=("classic",))
     tag = f"sha256-{subject.digest.hex}.sig"

@@ -30,6 +30,7 @@ from chonkle.storage.store import CodecStore
 pytestmark = pytest.mark.network
 
 type Serve = Callable[..., Any]
+type LogIn = Callable[..., Path]
 type Told = bytes | dict[str, Any]
 
 WASM = b"\0asm what was asked for"
@@ -58,7 +59,7 @@ def manifest_of(**layer: object) -> bytes:
 MANIFEST = manifest_of()
 
 
-def content(seen: Any) -> Told:  # noqa: ANN401 - a request
+def content(seen: Any) -> Told:
     return MANIFEST if "/manifests/" in seen.path else WASM
 
 
@@ -74,7 +75,7 @@ def bearer(realm: str) -> str:
     return f'Bearer realm="{realm}",service="{SERVICE}",scope="{SCOPE}"'
 
 
-def wanting(authorization: str, challenge: str, then: Callable[[Any], Told] = content) -> Any:  # noqa: ANN401
+def wanting(authorization: str, challenge: str, then: Callable[[Any], Told] = content) -> Any:
     """Make a server that answers only to one authorization."""
     return lambda seen: then(seen) if seen.authorization == authorization else refuse(challenge)
 
@@ -83,17 +84,15 @@ def token_server(_: object) -> Told:
     return b'{"token": "t"}'
 
 
-def pull_from(reference: Reference, *, size_max: int = 1 << 20, **options: Any) -> Pulled:  # noqa: ANN401 - those of `RegistryAccess`
+def pull_from(reference: Reference, *, size_max: int = 1 << 20, **options: Any) -> Pulled:
     access = RegistryAccess(**{"bounds": QUICK, **options})
     with ArtifactReader(
-        reference,
-        lambda: open_repository(reference, access=access),
-        kinds=("core", "component"),
+        reference, lambda: open_repository(reference, access=access), kinds=("core", "component")
     ) as reader:
         return reader.pull(size_max=size_max)
 
 
-def pull(server: Any, **options: Any) -> bytes:  # noqa: ANN401 - a server, and those of `pull_from`
+def pull(server: Any, **options: Any) -> bytes:
     return pull_from(Reference.parse(f"{server.host}/codecs/guest:1"), **options).wasm
 
 
@@ -120,9 +119,7 @@ def netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 # What a registry asks for
 
 
-def test_a_registry_for_everybody_is_told_nothing(
-    serve: Serve, log_in: Callable[..., Path]
-) -> None:
+def test_a_registry_for_everybody_is_told_nothing(serve: Serve, log_in: LogIn) -> None:
     registry = serve(content)
     assert pull(registry, docker_config=log_in(registry.host)) == WASM
     assert registry.credentials == []
@@ -141,14 +138,14 @@ def test_a_token_is_given_to_everybody_and_serves_every_request(serve: Serve) ->
 @pytest.mark.parametrize(
     "answer", [b'{"access_token": "t"}', b'{"token": "t", "access_token": ""}']
 )
-def test_credentials_get_a_token(serve: Serve, log_in: Callable[..., Path], answer: bytes) -> None:
+def test_credentials_get_a_token(serve: Serve, log_in: LogIn, answer: bytes) -> None:
     tokens = serve(wanting(BASIC, "", lambda _: answer))
     registry = serve(wanting(TOKEN, bearer(tokens.origin)))
     assert pull(registry, docker_config=log_in(registry.host)) == WASM
     assert (registry.credentials, tokens.credentials) == ([TOKEN, TOKEN], [BASIC])
 
 
-def test_an_identity_token_gets_a_token(serve: Serve, log_in: Callable[..., Path]) -> None:
+def test_an_identity_token_gets_a_token(serve: Serve, log_in: LogIn) -> None:
     tokens = serve(lambda _: b'{"access_token": "t"}')
     registry = serve(wanting(TOKEN, bearer(f"{tokens.origin}/token")))
     config = log_in(registry.host, identitytoken="refresh me", auth="bWU6")
@@ -165,16 +162,14 @@ def test_an_identity_token_gets_a_token(serve: Serve, log_in: Callable[..., Path
 
 
 @pytest.mark.parametrize("challenge", ['Basic realm="codecs"', "basic", 'X a="b", Basic realm=x'])
-def test_credentials_are_shown_where_they_are_asked_for(
-    serve: Serve, log_in: Callable[..., Path], challenge: str
-) -> None:
+def test_credentials_are_shown_when_asked_for(serve: Serve, log_in: LogIn, challenge: str) -> None:
     registry = serve(wanting(BASIC, challenge))
     config = log_in(registry.host, username="me", password="secret")  # noqa: S106
     assert pull(registry, docker_config=config) == WASM
     assert registry.credentials == [BASIC, BASIC]
 
 
-def test_of_two_challenges_the_token_is_chosen(serve: Serve, log_in: Callable[..., Path]) -> None:
+def test_of_two_challenges_the_token_is_chosen(serve: Serve, log_in: LogIn) -> None:
     tokens = serve(token_server)
     challenge = f'Basic realm="codecs", {bearer(tokens.origin)}'
     registry = serve(wanting(TOKEN, challenge))
@@ -200,7 +195,7 @@ def test_who_may_not_is_told_to_log_in(
     assert capfd.readouterr() == ("", "")
 
 
-def test_an_identity_token_is_no_password(serve: Serve, log_in: Callable[..., Path]) -> None:
+def test_an_identity_token_is_no_password(serve: Serve, log_in: LogIn) -> None:
     registry = serve(wanting(BASIC, "Basic"))
     with pytest.raises(FetchError, match="401"):
         pull(registry, docker_config=log_in(registry.host, identitytoken="secret"))
@@ -224,9 +219,7 @@ def test_an_identity_token_is_no_password(serve: Serve, log_in: Callable[..., Pa
         (None, b"", "malformed JSON"),
     ],
 )
-def test_a_registry_may_say_anything(
-    serve: Serve, challenge: str | None, answer: bytes, words: str
-) -> None:
+def test_strange_challenges(serve: Serve, challenge: str | None, answer: bytes, words: str) -> None:
     tokens = serve(lambda _: answer)
     registry = serve(wanting(TOKEN, bearer(tokens.origin) if challenge is None else challenge))
     with pytest.raises(FetchError) as caught:
@@ -237,9 +230,7 @@ def test_a_registry_may_say_anything(
 
 
 @pytest.mark.parametrize("challenge", ["token", "Basic"])
-def test_a_registry_that_is_never_content_is_left(
-    serve: Serve, log_in: Callable[..., Path], challenge: str
-) -> None:
+def test_a_registry_that_always_refuses(serve: Serve, log_in: LogIn, challenge: str) -> None:
     tokens = serve(token_server)
     told = bearer(tokens.origin) if challenge == "token" else challenge
     registry = serve(lambda _: refuse(told))
@@ -299,7 +290,7 @@ def test_a_token_is_fetched_in_the_time_of_the_pull(serve: Serve) -> None:
 
 @pytest.mark.usefixtures("names")
 def test_credentials_stay_where_they_belong(
-    serve: Serve, log_in: Callable[..., Path], record_property: Callable[[str, object], None]
+    serve: Serve, log_in: LogIn, record_property: Callable[[str, object], None]
 ) -> None:
     """A blob, or a manifest, is on another host, which asks for credentials in every way."""
     tokens = serve(token_server, "tokens.test")
@@ -344,7 +335,7 @@ def test_credentials_stay_where_they_belong(
 
 
 @pytest.mark.usefixtures("names")
-def test_a_blob_may_be_elsewhere(serve: Serve, log_in: Callable[..., Path]) -> None:
+def test_a_blob_may_be_elsewhere(serve: Serve, log_in: LogIn) -> None:
     storage = serve(lambda _: WASM, "storage.test")
     registry = serve(
         wanting(
@@ -362,9 +353,7 @@ def test_a_blob_may_be_elsewhere(serve: Serve, log_in: Callable[..., Path]) -> N
 
 
 @pytest.mark.usefixtures("names")
-def test_only_the_first_token_server_gets_credentials(
-    serve: Serve, log_in: Callable[..., Path]
-) -> None:
+def test_only_the_first_token_server_gets_credentials(serve: Serve, log_in: LogIn) -> None:
     tokens = serve(lambda _: b'{"token": "first"}', "tokens.test")
     other = serve(lambda _: b'{"token": "second"}', "storage.test")
     registry = serve(lambda _: b"", "registry.test")
@@ -382,8 +371,8 @@ def test_only_the_first_token_server_gets_credentials(
 
 @pytest.mark.parametrize("is_named", [False, True])
 @pytest.mark.usefixtures("names")
-def test_a_registry_without_tls_names_no_token_server_elsewhere(
-    *, serve: Serve, log_in: Callable[..., Path], is_named: bool
+def test_without_tls_no_token_server_elsewhere(
+    *, serve: Serve, log_in: LogIn, is_named: bool
 ) -> None:
     tokens = serve(token_server, "tokens.test")
     registry = serve(wanting(TOKEN, bearer(tokens.origin)))
@@ -393,7 +382,7 @@ def test_a_registry_without_tls_names_no_token_server_elsewhere(
 
 
 @pytest.mark.usefixtures("names")
-def test_a_token_server_without_tls_is_not_asked(serve: Serve, log_in: Callable[..., Path]) -> None:
+def test_a_token_server_without_tls_is_not_asked(serve: Serve, log_in: LogIn) -> None:
     tokens = serve(token_server)
     registry = serve(wanting(TOKEN, bearer(tokens.origin)), "registry.test")
     for hosts in ((registry.host,), (registry.host, tokens.host)):
@@ -404,9 +393,7 @@ def test_a_token_server_without_tls_is_not_asked(serve: Serve, log_in: Callable[
 
 @pytest.mark.parametrize("entry", [{}, {"identitytoken": "refresh"}])
 @pytest.mark.usefixtures("names")
-def test_a_token_server_may_not_send_credentials_on(
-    serve: Serve, log_in: Callable[..., Path], entry: dict[str, str]
-) -> None:
+def test_no_credentials_are_sent_on(serve: Serve, log_in: LogIn, entry: dict[str, str]) -> None:
     other = serve(token_server, "storage.test")
     tokens = serve(lambda _: redirect(f"{other.origin}/elsewhere"), "tokens.test")
     registry = serve(wanting(TOKEN, bearer(f"{tokens.origin}/token")), "registry.test")
@@ -421,7 +408,7 @@ def test_a_token_server_may_not_send_credentials_on(
         assert [(seen.path, seen.authorization) for seen in other.seen] == [("/elsewhere", None)]
 
 
-def test_another_port_or_name_is_another_host(serve: Serve, log_in: Callable[..., Path]) -> None:
+def test_another_port_or_name_is_another_host(serve: Serve, log_in: LogIn) -> None:
     elsewhere = serve(wanting(BASIC, "Basic"))
     for there in (elsewhere.host, elsewhere.host.replace("127.0.0.1", "localhost")):
         registry = serve(lambda _, to=there: redirect(f"http://{to}/x"))

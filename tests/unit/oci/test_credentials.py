@@ -39,8 +39,7 @@ def test_what_is_written_down_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    [f"https://{REGISTRY}", f"https://{REGISTRY}/v1/", REGISTRY + "/", REGISTRY.upper()],
+    "name", [f"https://{REGISTRY}", f"https://{REGISTRY}/v1/", REGISTRY + "/", REGISTRY.upper()]
 )
 def test_a_registry_may_be_written_as_a_url(tmp_path: Path, name: str) -> None:
     write(tmp_path, {"auths": {name: {"auth": encoded("me:secret")}}})
@@ -79,9 +78,7 @@ def test_there_may_be_none(tmp_path: Path, config: object) -> None:
         ({"auth": encoded("me:"), "identitytoken": "t"}, Credentials("", identity_token="t")),  # noqa: S106
     ],
 )
-def test_an_entry_has_one_of_several_forms(
-    tmp_path: Path, entry: dict[str, str], found: Credentials
-) -> None:
+def test_the_forms_of_an_entry(tmp_path: Path, entry: dict[str, str], found: Credentials) -> None:
     write(tmp_path, {"auths": {REGISTRY: entry}})
     assert find_credentials(REGISTRY, tmp_path) == found
     assert repr(found) == f"Credentials(user={found.user!r})"
@@ -165,9 +162,7 @@ def test_a_program_may_know_of_none(tmp_path: Path) -> None:
     assert find_credentials("elsewhere.example", tmp_path) is None
 
 
-def test_a_program_that_is_not_there_is_a_warning(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_missing_program_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write(tmp_path, {"credsStore": "no-such-program"})
     with caplog.at_level(logging.WARNING):
         assert find_credentials(REGISTRY, tmp_path) is None

@@ -278,9 +278,7 @@ def test_a_manifest_is_found_by_its_digest_although_it_is_not_listed(write: Writ
         ({blob(manifest_of()): manifest_of() + b" "}, "longer than allowed"),
     ],
 )
-def test_a_hostile_layout_is_refused(
-    write: Write, changed: dict[str, bytes | None], words: str
-) -> None:
+def test_hostile_layouts(write: Write, changed: dict[str, bytes | None], words: str) -> None:
     path = write(files_of(**changed))
     with LayoutRepository(path) as layout, pytest.raises(FetchError) as caught:
         layout.manifest("1")
@@ -343,7 +341,7 @@ def device() -> tarfile.TarInfo:
         (device, "`device` in it is not a plain file"),
     ],
 )
-def test_a_hostile_tar_is_refused(
+def test_hostile_tar_files(
     tmp_path: Path, member: Callable[[], tarfile.TarInfo], words: str
 ) -> None:
     path = tmp_path / "a.tar"

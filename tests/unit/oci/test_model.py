@@ -28,7 +28,7 @@ HEX = "0123456789abcdef" * 4
 DIGEST = Digest("sha256", HEX)
 
 
-def reference(registry: str, repository: str, *more: Any) -> Reference:  # noqa: ANN401 - tag, digest
+def reference(registry: str, repository: str, *more: Any) -> Reference:
     return Reference(Host.parse(registry), repository, *more)
 
 

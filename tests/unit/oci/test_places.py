@@ -21,14 +21,14 @@ QUICK = Bounds(total_s=20, pause_s=0.01)
 type Serve = Callable[..., Any]
 
 
-def resolve(reference: Reference, **access: Any) -> object:  # noqa: ANN401 - those of RegistryAccess
+def resolve(reference: Reference, **access: Any) -> object:
     with opened([reference], access=RegistryAccess(bounds=QUICK, **access)) as (repository,):
         return repository.resolve("1")
 
 
 @pytest.mark.network
-def test_repositories_of_one_registry_share_what_was_learned(serve: Serve, registry: Any) -> None:  # noqa: ANN401
-    def answer(seen: Any) -> Any:  # noqa: ANN401
+def test_repositories_of_one_registry_share_what_was_learned(serve: Serve, registry: Any) -> None:
+    def answer(seen: Any) -> Any:
         refused = {"status": 401, "headers": {"WWW-Authenticate": "Basic"}}
         return registry(seen) if seen.authorization == BASIC else refused
 
@@ -59,9 +59,7 @@ def test_layouts_are_opened_as_registries_are(tmp_path: Path) -> None:
 @pytest.mark.network
 @pytest.mark.usefixtures("names")
 def test_certificates_are_those_of_the_file_whatever_the_variables_say(
-    serve: Serve,
-    registry: Any,  # noqa: ANN401
-    monkeypatch: pytest.MonkeyPatch,
+    serve: Serve, registry: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = serve(registry, "registry.test")
     reference = Reference.parse(f"{server.host}/codecs/guest")
@@ -79,9 +77,7 @@ def test_certificates_are_those_of_the_file_whatever_the_variables_say(
 @pytest.mark.network
 @pytest.mark.usefixtures("names")
 def test_a_server_without_tls_has_to_be_allowed_and_no_other_is_with_it(
-    serve: Serve,
-    registry: Any,  # noqa: ANN401
-    monkeypatch: pytest.MonkeyPatch,
+    serve: Serve, registry: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy"):
         monkeypatch.delenv(name, raising=False)
@@ -108,10 +104,8 @@ def test_a_server_without_tls_has_to_be_allowed_and_no_other_is_with_it(
 
 @pytest.mark.network
 @pytest.mark.usefixtures("names")
-def test_no_credentials_go_without_tls_to_a_registry_that_is_not_named(
-    serve: Serve,
-    registry: Any,  # noqa: ANN401
-    tmp_path: Path,
+def test_without_tls_no_credentials_to_unnamed_hosts(
+    serve: Serve, registry: Any, tmp_path: Path
 ) -> None:
     registry.fault = lambda _: {"status": 401, "headers": {"WWW-Authenticate": "Basic"}}
     server = serve(registry)

@@ -100,7 +100,7 @@ def test_an_index_gives_what_is_preferred(
     assert (again.wasm, again.top) == (wasm, pulled.manifest)
 
 
-def test_an_index_of_one_manifest_needs_no_platform(
+def test_a_single_manifest_needs_no_platform(
     layout: LayoutRepository, reference: LayoutReference
 ) -> None:
     layout.write_manifest(index_of(entry_of(CORE, None)), INDEX_TYPE, tag="1")
@@ -129,9 +129,7 @@ def test_a_hostile_index_is_refused(
         pull(reference)
 
 
-def test_an_index_in_an_index_is_refused(
-    layout: LayoutRepository, reference: LayoutReference
-) -> None:
+def test_nested_indexes_are_refused(layout: LayoutRepository, reference: LayoutReference) -> None:
     inner = index_of(entry_of(CORE, "wasip1"))
     layout.write_manifest(inner, INDEX_TYPE)
     outer = index_of(described(inner, INDEX_TYPE, platform={"os": "wasip1"}))
@@ -140,7 +138,7 @@ def test_an_index_in_an_index_is_refused(
         pull(reference)
 
 
-def test_a_manifest_that_an_index_promises_may_not_be_another(
+def test_an_index_promises_its_manifest(
     layout: LayoutRepository, reference: LayoutReference
 ) -> None:
     layout.write_manifest(index_of(entry_of(CORE, "wasip1")), INDEX_TYPE, tag="1")
@@ -150,17 +148,13 @@ def test_a_manifest_that_an_index_promises_may_not_be_another(
         pull(reference)
 
 
-def test_an_older_type_of_layer_is_taken(
-    layout: LayoutRepository, reference: LayoutReference
-) -> None:
+def test_older_layer_types_are_taken(layout: LayoutRepository, reference: LayoutReference) -> None:
     manifest = manifest_of(CORE, "application/vnd.wasm.content.layer.v1+wasm")
     layout.write_manifest(manifest, MANIFEST_TYPE, tag="1")
     assert pull(reference).wasm == CORE
 
 
-def test_what_is_too_large_is_not_read(
-    layout: LayoutRepository, reference: LayoutReference
-) -> None:
+def test_large_things_are_not_read(layout: LayoutRepository, reference: LayoutReference) -> None:
     layout.write_manifest(manifest_of(CORE), MANIFEST_TYPE, tag="1")
     with pytest.raises(
         FetchError, match=f"layout:1: too large, expected at most 3 bytes, got {len(CORE)}"

@@ -32,7 +32,7 @@ def opened() -> Iterator[Open]:
     """Give a function that opens the repository `codecs/guest` of a server."""
     with ExitStack() as stack:
 
-        def open_(server: Any) -> RegistryRepository:  # noqa: ANN401 - a server
+        def open_(server: Any) -> RegistryRepository:
             host = Host.parse(server.host)
             transport = RegistryTransport(host, what=f"oci://{host}", bounds=QUICK)
             stack.enter_context(transport)
@@ -42,16 +42,16 @@ def opened() -> Iterator[Open]:
 
 
 @pytest.fixture
-def server(serve: Serve, registry: Any) -> Any:  # noqa: ANN401
+def server(serve: Serve, registry: Any) -> Any:
     return serve(registry)
 
 
 @pytest.fixture
-def repository(server: Any, opened: Open) -> RegistryRepository:  # noqa: ANN401
+def repository(server: Any, opened: Open) -> RegistryRepository:
     return opened(server)
 
 
-def methods(server: Any) -> list[str]:  # noqa: ANN401
+def methods(server: Any) -> list[str]:
     return [seen.method for seen in server.seen]
 
 
@@ -68,7 +68,7 @@ def plain() -> bytes:
 # As the specification says
 
 
-def test_what_is_written_is_there(repository: RegistryRepository, registry: Any) -> None:  # noqa: ANN401
+def test_what_is_written_is_there(repository: RegistryRepository, registry: Any) -> None:
     artifact = image()
     assert repository.resolve("1.0.0") is None
     assert repository.tags() == []
@@ -86,7 +86,7 @@ def test_what_is_written_is_there(repository: RegistryRepository, registry: Any)
     assert repository.tags() == ["1.0.0", "1.0.0-core", "1.5.0", "2.0.0"]
 
 
-def test_a_blob_that_is_there_is_not_sent(repository: RegistryRepository, server: Any) -> None:  # noqa: ANN401
+def test_a_blob_that_is_there_is_not_sent(repository: RegistryRepository, server: Any) -> None:
     told: list[tuple[int, int]] = []
     blob = repository.write_blob(b"small", "text/plain")
     assert methods(server) == ["HEAD", "POST", "PUT"]
@@ -103,8 +103,8 @@ def test_a_blob_that_is_there_is_not_sent(repository: RegistryRepository, server
 def test_a_large_blob_is_sent_in_chunks(
     *,
     repository: RegistryRepository,
-    registry: Any,  # noqa: ANN401
-    server: Any,  # noqa: ANN401
+    registry: Any,
+    server: Any,
     chunk_min_bytes: int,
     sizes: list[int],
 ) -> None:
@@ -120,10 +120,7 @@ def test_a_large_blob_is_sent_in_chunks(
 
 @pytest.mark.parametrize("lists_referrers", [True, False])
 def test_referrers_are_listed(
-    repository: RegistryRepository,
-    registry: Any,  # noqa: ANN401
-    *,
-    lists_referrers: bool,
+    repository: RegistryRepository, registry: Any, *, lists_referrers: bool
 ) -> None:
     registry.lists_referrers = lists_referrers
     subject = repository.write_manifest(plain(), MANIFEST_TYPE, tag="1.0.0")
@@ -144,8 +141,7 @@ def test_referrers_are_listed(
 
 
 def test_a_list_of_referrers_that_another_process_replaced_is_written_again(
-    repository: RegistryRepository,
-    registry: Any,  # noqa: ANN401
+    repository: RegistryRepository, registry: Any
 ) -> None:
     registry.lists_referrers = False
     subject = Descriptor(MANIFEST_TYPE, Digest.sha256(b"nothing"), 7)
@@ -154,7 +150,7 @@ def test_a_list_of_referrers_that_another_process_replaced_is_written_again(
     theirs = registry.manifests[tag]
     replaced: list[bytes] = []
 
-    def fault(seen: Any) -> None:  # noqa: ANN401
+    def fault(seen: Any) -> None:
         # Just after ours was written, and before it is looked at.
         ours = registry.manifests[tag][1]
         if not replaced and seen.method == "GET" and len(json.loads(ours)["manifests"]) == 2:
@@ -167,7 +163,7 @@ def test_a_list_of_referrers_that_another_process_replaced_is_written_again(
     found = {each.digest for each in repository.referrers(subject.digest)}
     assert found == {other.digest, own.digest}
 
-    def always(seen: Any) -> None:  # noqa: ANN401
+    def always(seen: Any) -> None:
         if seen.method == "GET":
             registry.manifests[tag] = theirs
 
@@ -179,9 +175,7 @@ def test_a_list_of_referrers_that_another_process_replaced_is_written_again(
 
 
 def test_what_a_registry_does_not_say_of_a_manifest_is_read_from_it(
-    repository: RegistryRepository,
-    registry: Any,  # noqa: ANN401
-    server: Any,  # noqa: ANN401
+    repository: RegistryRepository, registry: Any, server: Any
 ) -> None:
     data = plain()
     registry.fault = lambda seen: data if "manifests" in seen.path else None
@@ -190,14 +184,10 @@ def test_what_a_registry_does_not_say_of_a_manifest_is_read_from_it(
     assert methods(server) == ["HEAD", "GET"]
 
 
-def test_an_upload_goes_on_where_it_broke(
-    repository: RegistryRepository,
-    registry: Any,  # noqa: ANN401
-    server: Any,  # noqa: ANN401
-) -> None:
+def test_an_upload_is_resumed(repository: RegistryRepository, registry: Any, server: Any) -> None:
     faults = iter([None, {"status": 0}, None, {"status": 0}])
 
-    def fault(seen: Any) -> Any:  # noqa: ANN401
+    def fault(seen: Any) -> Any:
         told = next(faults, None) if seen.method == "PATCH" else None
         if told is not None and server.seen[-2].method != "GET":
             # The first to break arrived in part.
@@ -211,12 +201,10 @@ def test_an_upload_goes_on_where_it_broke(
     assert "GET" in methods(server)
 
 
-def test_an_upload_that_is_lost_begins_anew(
-    repository: RegistryRepository,
-    registry: Any,  # noqa: ANN401
-    server: Any,  # noqa: ANN401
+def test_a_lost_upload_begins_anew(
+    repository: RegistryRepository, registry: Any, server: Any
 ) -> None:
-    def fault(seen: Any) -> None:  # noqa: ANN401
+    def fault(seen: Any) -> None:
         if seen.method == "PATCH" and methods(server).count("PATCH") == 2:
             registry.uploads.clear()
 
@@ -227,11 +215,9 @@ def test_an_upload_that_is_lost_begins_anew(
 
 
 def test_an_upload_whose_end_arrived_and_whose_answer_did_not_is_found(
-    repository: RegistryRepository,
-    registry: Any,  # noqa: ANN401
-    server: Any,  # noqa: ANN401
+    repository: RegistryRepository, registry: Any, server: Any
 ) -> None:
-    def fault(seen: Any) -> Any:  # noqa: ANN401
+    def fault(seen: Any) -> Any:
         if seen.method == "PUT" and methods(server).count("PUT") == 1:
             registry.fault = lambda _: None
             registry(seen)
@@ -245,11 +231,7 @@ def test_an_upload_whose_end_arrived_and_whose_answer_did_not_is_found(
     assert methods(server) == ["HEAD", "POST", "PUT", "PUT", "HEAD"]
 
 
-def test_a_token_that_expires_in_an_upload_is_replaced(
-    serve: Serve,
-    registry: Any,  # noqa: ANN401
-    opened: Open,
-) -> None:
+def test_a_token_that_expires_is_replaced(serve: Serve, registry: Any, opened: Open) -> None:
     given: list[str] = []
 
     def give(_: object) -> bytes:
@@ -260,7 +242,7 @@ def test_a_token_that_expires_in_an_upload_is_replaced(
     realm = f'Bearer realm="{tokens.origin}",service="a",scope="b"'
     used: list[str] = []
 
-    def fault(seen: Any) -> Any:  # noqa: ANN401
+    def fault(seen: Any) -> Any:
         # Each token serves two requests.
         known = seen.authorization == f"Bearer {given[-1]}" if given else False
         if not known or used.count(given[-1]) == 2:
@@ -282,7 +264,7 @@ def on(method: str, part: str, told: dict[str, Any], *, times: int = 99) -> Call
     """Make a fault of some requests."""
     left = [times]
 
-    def fault(seen: Any) -> Any:  # noqa: ANN401
+    def fault(seen: Any) -> Any:
         if seen.method == method and part in seen.path and left[0]:
             left[0] -= 1
             return told
@@ -370,8 +352,8 @@ DENIED = b'{"errors": [{"code": "DENIED", "message": "not\\u001b[31m you"}]}'
 def test_a_fault_while_pushing_is_one_error_and_leaves_no_tag(
     *,
     repository: RegistryRepository,
-    registry: Any,  # noqa: ANN401
-    server: Any,  # noqa: ANN401
+    registry: Any,
+    server: Any,
     fault: Callable[[Any], Any],
     words: str,
     requests_max: int,
@@ -404,12 +386,7 @@ def test_a_fault_while_pushing_is_one_error_and_leaves_no_tag(
     ],
 )
 def test_a_manifest_is_what_two_readers_agree_on(
-    *,
-    repository: RegistryRepository,
-    registry: Any,  # noqa: ANN401
-    body: bytes,
-    content_type: str,
-    words: str,
+    *, repository: RegistryRepository, registry: Any, body: bytes, content_type: str, words: str
 ) -> None:
     headers = {"Content-Type": content_type} if content_type else {}
     registry.fault = lambda _: {"body": body, "headers": headers}
@@ -421,10 +398,8 @@ def test_a_manifest_is_what_two_readers_agree_on(
 
 
 @pytest.mark.parametrize("method", ["HEAD", "GET"])
-def test_another_manifest_than_promised_is_refused(
-    repository: RegistryRepository,
-    registry: Any,  # noqa: ANN401
-    method: str,
+def test_another_manifest_is_refused(
+    repository: RegistryRepository, registry: Any, method: str
 ) -> None:
     headers = {"Content-Type": MANIFEST_TYPE, "Docker-Content-Digest": OTHER}
     registry.fault = on(method, "manifests", {"body": plain(), "headers": headers})
@@ -443,10 +418,7 @@ def test_another_manifest_than_promised_is_refused(
     ],
 )
 def test_a_list_may_be_anything(
-    repository: RegistryRepository,
-    registry: Any,  # noqa: ANN401
-    body: bytes,
-    words: str,
+    repository: RegistryRepository, registry: Any, body: bytes, words: str
 ) -> None:
     registry.fault = lambda _: body
     for read in (repository.tags, lambda: repository.referrers(Digest.sha256(b""))):
@@ -454,7 +426,7 @@ def test_a_list_may_be_anything(
             read()
 
 
-def test_a_list_has_an_end(repository: RegistryRepository, registry: Any) -> None:  # noqa: ANN401
+def test_a_list_has_an_end(repository: RegistryRepository, registry: Any) -> None:
     headers = {"Link": '</v2/codecs/guest/tags/list?last=a>; rel="next"'}
     registry.fault = lambda _: {"body": b'{"tags": null}', "headers": headers}
     with pytest.raises(FetchError, match="a list without end, expected at most 100 pages"):

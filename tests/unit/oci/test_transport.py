@@ -97,9 +97,7 @@ def server() -> Iterator[SlowServer]:
         pytest.param("https", bytes.fromhex("1603034000"), True, id="TLS"),
     ],
 )
-def test_a_server_that_drips_is_left(
-    server: SlowServer, *, scheme: str, begin: bytes, drips: bool
-) -> None:
+def test_dripping_is_left(server: SlowServer, *, scheme: str, begin: bytes, drips: bool) -> None:
     server.begin, server.drips = begin, drips
     url = f"{scheme}://127.0.0.1:{server.server_address[1]}/codec.wasm"
     started = time.monotonic()
@@ -189,9 +187,7 @@ def test_tries_have_an_end(serve: Serve, answer: Told, tries: int, words: str) -
 
 
 @pytest.mark.parametrize("how", ["seconds", "date", "past", "nonsense"])
-def test_a_server_says_when_to_come_again(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
+def test_retry_after_is_heeded(serve: Serve, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     asked, expected = {
         "seconds": ("7", 7.0),
         "date": (email.utils.formatdate(time.time() + 9, usegmt=True), 9.0),
@@ -316,8 +312,7 @@ def test_tls_is_never_left(serve: Serve) -> None:
     plain = serve(lambda _: b"x")
     for location in (plain.origin, plain.origin.replace("127.0.0.1", "localhost")):
         server = serve(
-            lambda _, to=location: {"status": 307, "headers": {"Location": to}},
-            "registry.test",
+            lambda _, to=location: {"status": 307, "headers": {"Location": to}}, "registry.test"
         )
         with pytest.raises(FetchError, match="an address without TLS"):
             download(f"{server.origin}/a", size_max=4)
@@ -350,9 +345,7 @@ def test_a_body_is_not_sent_on(serve: Serve) -> None:
 # What the environment says
 
 
-def test_neither_netrc_nor_cookies_are_sent(
-    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_cookies_or_netrc(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login me password secret\ndefault login me password secret")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -365,9 +358,7 @@ def test_neither_netrc_nor_cookies_are_sent(
 
 
 @pytest.mark.usefixtures("names")
-def test_a_proxy_is_asked_for_others_but_not_for_this_machine(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_proxy_is_not_for_this_machine(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as proxy:
 

@@ -220,9 +220,7 @@ def test_every_link_on_the_way_must_be_an_owners_and_in_a_closed_directory(
 
 
 @posix
-def test_links_may_lead_to_the_top_or_nowhere_but_not_round(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_links_lead_to_the_top_or_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, link, ring = tmp_path / "real", tmp_path / "link", tmp_path / "ring"
     real.mkdir()
     (real / "here").symlink_to(".")
@@ -354,7 +352,7 @@ def test_what_is_no_path_fails_as_any_file_that_cannot_be_read(tmp_path: Path, n
 
 
 @posix
-def test_a_file_that_a_pipe_takes_the_place_of_is_not_waited_for(
+def test_a_file_replaced_by_a_pipe_is_not_awaited(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a"
@@ -371,9 +369,7 @@ def test_a_file_that_a_pipe_takes_the_place_of_is_not_waited_for(
     assert len(os.listdir("/dev/fd")) == before  # noqa: PTH208
 
 
-def test_a_file_that_has_nothing_to_read_now_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_idle_file_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # As the log of the kernel in /proc, which is regular to the system.
     class Empty(BytesIO):
         def fileno(self) -> int:

@@ -27,7 +27,7 @@ def test_a_copy_is_found_by_its_digest_alone(kept: KeptFiles, digest: Digest) ->
 
 
 @pytest.mark.parametrize("content", [b"", DATA[:-1], DATA + b"x", b"x" * len(DATA)])
-def test_a_copy_is_checked_at_each_use(
+def test_copies_are_checked(
     kept: KeptFiles, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     digest = Digest.blake3(DATA)
@@ -52,9 +52,7 @@ def test_an_origin_is_remembered(kept: KeptFiles) -> None:
     assert kept.origin(digest) == ""
 
 
-def test_the_least_recently_used_copies_are_removed(
-    kept: KeptFiles, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_oldest_copies_are_removed(kept: KeptFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept_module, "_FILES_MAX", 3)
     copies = {Digest.blake3(data): data for data in (b"a", b"b", b"c", b"d", b"e")}
     first, second, *others = copies

@@ -55,7 +55,7 @@ def test_a_store_has_bytes_whatever_their_name(store: CodecStore, make_codec: Ma
     assert not store.has(Digest.blake3(other), size=len(other))
 
 
-def test_versions_kinds_and_implementations_stand_side_by_side(
+def test_versions_kinds_and_implementations_coexist(
     store: CodecStore, make_codec: MakeCodec
 ) -> None:
     for wasm in (
@@ -80,9 +80,7 @@ def test_versions_kinds_and_implementations_stand_side_by_side(
     assert len(store.find("echo")) == 5
 
 
-def test_other_bytes_under_the_same_name_are_refused(
-    store: CodecStore, make_codec: MakeCodec
-) -> None:
+def test_other_bytes_of_a_name_are_refused(store: CodecStore, make_codec: MakeCodec) -> None:
     first = store.install(codec_of(make_codec(note="one")))
     with pytest.raises(StoreError, match="two different files claim codec `echo`") as caught:
         store.install(codec_of(make_codec(note="two")))
@@ -199,9 +197,7 @@ def test_a_folder_that_cannot_be_read_is_said(
     assert (found, bad.path) == ([], store.root / "echo")
 
 
-def test_an_installed_file_remembers_where_it_came_from(
-    store: CodecStore, make_codec: MakeCodec
-) -> None:
+def test_an_installed_file_knows_its_origin(store: CodecStore, make_codec: MakeCodec) -> None:
     codec = codec_of(make_codec())
     store.install(codec)
     assert store.kept.origin(codec.digest) == ""
@@ -210,9 +206,7 @@ def test_an_installed_file_remembers_where_it_came_from(
     assert store.codec_ids() == ["echo"]
 
 
-def test_a_codec_that_occurs_twice_is_one_and_a_different_one_is_told_apart(
-    make_codec: MakeCodec,
-) -> None:
+def test_a_codec_that_occurs_twice_is_one_and_others_are_not(make_codec: MakeCodec) -> None:
     one, again, other = (
         codec_of(make_codec()),
         codec_of(make_codec()),
@@ -265,9 +259,7 @@ def install_many(root: str, wasm: bytes, begin: Callable[[], int]) -> None:
         CodecStore(Path(root)).install(WasmCodec.from_bytes(wasm, "elsewhere"))
 
 
-def test_processes_that_install_the_same_codec_agree(
-    store: CodecStore, make_codec: MakeCodec
-) -> None:
+def test_processes_that_install_at_once_agree(store: CodecStore, make_codec: MakeCodec) -> None:
     context = multiprocessing.get_context("fork")
     wasm = make_codec(note="x" * 500_000)
     barrier = context.Barrier(8)

@@ -33,11 +33,7 @@ def vectors() -> Iterator[Vector]:
         ("filters", [data], {"filters": FILTERS}),
         ("alone", [data], {"format": lzma.FORMAT_ALONE}),
         ("raw", [data], {"format": lzma.FORMAT_RAW, "filters": FILTERS}),
-        (
-            "raw-lzma1",
-            [data],
-            {"format": lzma.FORMAT_RAW, "filters": [{"id": lzma.FILTER_LZMA1}]},
-        ),
+        ("raw-lzma1", [data], {"format": lzma.FORMAT_RAW, "filters": [{"id": lzma.FILTER_LZMA1}]}),
     ):
         yield vector(case, plains, options)
     for case, file_format in (("auto-xz", lzma.FORMAT_XZ), ("auto-alone", lzma.FORMAT_ALONE)):

@@ -9,10 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from chonkle.backends.native import (
-    is_available,
-    native_codec_ids,
-)
+from chonkle.backends.native import is_available, native_codec_ids
 from chonkle.backends.native.catalog import native_call
 from chonkle.backends.native.native_codec import NativeCodec
 from chonkle.formats.portmap import Buffer
@@ -72,7 +69,7 @@ def run(
     return codec.call(direction, {"bytes": data, **scalars})["bytes"]
 
 
-def reference(codec_id: str, parameters: Mapping[str, object]) -> Any:  # noqa: ANN401
+def reference(codec_id: str, parameters: Mapping[str, object]) -> Any:
     """Make the numcodecs object for a set of parameters."""
     call = native_call(codec_id)
     assert call is not None
@@ -88,7 +85,7 @@ def sample(codec_id: str) -> tuple[bytes, dict[str, object]]:
     return SAMPLES.get(codec_id, (TEXT, {}))
 
 
-def as_given(codec_id: str, data: bytes, parameters: Mapping[str, object]) -> Any:  # noqa: ANN401
+def as_given(codec_id: str, data: bytes, parameters: Mapping[str, object]) -> Any:
     """Make of raw bytes what a user of numcodecs holds."""
     call = native_call(codec_id)
     assert call is not None

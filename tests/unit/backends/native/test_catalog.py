@@ -4,12 +4,7 @@ import sys
 
 import pytest
 
-from chonkle.backends.native import (
-    INSTALL_HINT,
-    is_available,
-    native_signature,
-    refusal,
-)
+from chonkle.backends.native import INSTALL_HINT, is_available, native_signature, refusal
 from chonkle.backends.native.native_codec import NativeCodec
 from chonkle.errors import ResolveError
 

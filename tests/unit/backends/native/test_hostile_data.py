@@ -245,11 +245,7 @@ def test_blosc_headers_that_lie_are_refused(at: int, value: int) -> None:
             {"dtype": b'"<f8"', "offset": b"0", "scale": b"0"},
             "port `scale`: out of range",
         ),
-        (
-            "categorize",
-            {"dtype": b'"<U4"', "labels": b'"x"'},
-            "port `labels`: malformed JSON",
-        ),
+        ("categorize", {"dtype": b'"<U4"', "labels": b'"x"'}, "port `labels`: malformed JSON"),
         (
             "categorize",
             {"dtype": b'"<U4"', "labels": b'"[1]"'},

@@ -15,10 +15,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from chonkle.backends.native import (
-    native_signature,
-    refusal,
-)
+from chonkle.backends.native import native_signature, refusal
 from chonkle.backends.native.catalog import native_call
 from chonkle.backends.native.native_codec import NativeCodec
 from chonkle.errors import ChonkleError, CodecError, LimitExceeded
@@ -133,7 +130,7 @@ def test_any_bytes_round_trip(data: bytes, level: int, elementsize: int) -> None
         hnp.array_shapes(min_dims=1, max_dims=3, max_side=5),
     )
 )
-def test_any_integers_round_trip(array: Any) -> None:  # noqa: ANN401
+def test_any_integers_round_trip(array: Any) -> None:
     dtype = array.dtype.str
     for codec_id, parameters in (
         ("delta", {"dtype": dtype}),
@@ -154,7 +151,7 @@ def test_any_integers_round_trip(array: Any) -> None:  # noqa: ANN401
     ),
     keepbits=st.integers(1, 10),
 )
-def test_any_floats_round_as_numcodecs_does(array: Any, keepbits: int) -> None:  # noqa: ANN401
+def test_any_floats_round_as_numcodecs_does(array: Any, keepbits: int) -> None:
     parameters = {"dtype": array.dtype.str, "keepbits": keepbits}
     encoded = run("bitround", "encode", array.tobytes(), parameters)
     native = array.astype(array.dtype.newbyteorder("="))

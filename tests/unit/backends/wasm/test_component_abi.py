@@ -13,12 +13,7 @@ import wasmtime
 
 from chonkle.backends.base import Limits
 from chonkle.backends.wasm.host_component import HostComponentCodec
-from chonkle.errors import (
-    CodecError,
-    CodecTrap,
-    LimitExceeded,
-    WasmFormatError,
-)
+from chonkle.errors import CodecError, CodecTrap, LimitExceeded, WasmFormatError
 from chonkle.formats.signature import embed_signature
 from chonkle.resolver import Resolution
 from chonkle.storage.store import WasmCodec
@@ -56,9 +51,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("decode", BROKEN.values(), ids=BROKEN.keys())
-def test_a_guest_that_breaks_is_a_trap_and_the_next_call_works(
-    open_component: OpenComponent, decode: str
-) -> None:
+def test_a_trap_of_a_guest_spares_the_next_call(open_component: OpenComponent, decode: str) -> None:
     codec = open_component(component(decode=decode))
     for _ in range(2):
         with pytest.raises(CodecTrap) as caught:
@@ -89,9 +82,7 @@ def many_rows(count: int, name_size: int, data_size: int) -> str:
 @pytest.mark.parametrize(
     ("name_size", "data_size"), [(60 << 20, 1), (200, 60 << 20)], ids=["names", "data"]
 )
-def test_ports_in_one_place_count_each(
-    open_component: OpenComponent, name_size: int, data_size: int
-) -> None:
+def test_ports_in_one_place(open_component: OpenComponent, name_size: int, data_size: int) -> None:
     codec = open_component(
         component(decode=many_rows(100, name_size, data_size), memory="1000"),
         Limits(memory_bytes=64 << 20, output_bytes=1 << 20),
@@ -131,9 +122,7 @@ def test_an_allocator_that_lies_is_a_trap(open_component: OpenComponent, realloc
         codec.call("decode", {"bytes": b"x" * 100})
 
 
-def test_an_allocator_that_gives_one_place_twice_overwrites_as_the_abi_says(
-    open_component: OpenComponent,
-) -> None:
+def test_an_allocator_that_gives_one_place_twice_overwrites(open_component: OpenComponent) -> None:
     # The row of the name is written over the name, and that of the data over nothing else.
     codec = open_component(component(realloc="(i32.const 4096)"))
     with pytest.raises(CodecTrap):
@@ -164,7 +153,7 @@ def test_a_trap_in_post_return_is_a_trap(open_component: OpenComponent) -> None:
             codec.call("decode", {"bytes": b"x"})
 
 
-def test_a_refusal_outlives_a_trap_in_post_return(
+def test_a_refusal_survives_a_trap_in_post_return(
     tmp_path: Path, open_runtime: OpenRuntime
 ) -> None:
     # Only flattened: wasmtime's own support runs post-return by itself and reports the trap.
@@ -180,9 +169,7 @@ def test_a_refusal_outlives_a_trap_in_post_return(
 LOOP = "(loop $forever (br $forever)) (i32.const 16)"
 
 
-def test_time_is_limited_in_the_allocator_and_in_post_return(
-    open_component: OpenComponent,
-) -> None:
+def test_time_is_limited_in_the_allocator_and_in_post_return(open_component: OpenComponent) -> None:
     for parts in ({"realloc": LOOP}, {"post": "(loop $forever (br $forever))"}):
         codec = open_component(component(**parts), Limits(timeout_s=0.1))
         with pytest.raises(LimitExceeded, match=r"longer than the allowed 0\.1 s"):

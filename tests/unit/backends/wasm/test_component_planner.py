@@ -186,12 +186,7 @@ def test_an_adapter_gets_its_imports_lowered() -> None:
     ]
     assert plan.instances[main] == ModuleInstance(0, (("wasi_snapshot_preview1", 1),))
     assert plan.instances[4] == InlineInstance(
-        (
-            (
-                "[resource-drop]error",
-                LoweredImport("wasi:io/error@0.2.0", "[resource-drop]error"),
-            ),
-        )
+        (("[resource-drop]error", LoweredImport("wasi:io/error@0.2.0", "[resource-drop]error")),)
     )
     assert plan.instances[8] == InlineInstance(
         (

@@ -7,12 +7,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from chonkle.errors import (
-    CodecError,
-    CodecTrap,
-    LimitExceeded,
-    WasmFormatError,
-)
+from chonkle.errors import CodecError, CodecTrap, LimitExceeded, WasmFormatError
 from tests.unit.backends.conftest import ECHO, OpenGuest, guest
 
 PACKED = "(i64.or (i64.shl (i64.const {0}) (i64.const 32)) (i64.const {1}))"
@@ -45,9 +40,7 @@ PACKED = "(i64.or (i64.shl (i64.const {0}) (i64.const 32)) (i64.const {1}))"
         ("(i64.store (i32.const 16) (i64.const 0))" + PACKED.format(16, 8), "after the last port"),
     ],
 )
-def test_a_guest_that_breaks_is_a_trap_and_the_next_calls_work(
-    open_guest: OpenGuest, transform: str, words: str
-) -> None:
+def test_a_guest_that_breaks_is_a_trap(open_guest: OpenGuest, transform: str, words: str) -> None:
     codec = open_guest(guest(decode=transform))
     for _ in range(3):
         with pytest.raises(CodecTrap, match=words) as caught:
@@ -77,9 +70,7 @@ def test_an_allocator_may_lie(open_guest: OpenGuest) -> None:
 
 
 @pytest.mark.parametrize("good_calls", [0, 2])
-def test_a_dealloc_that_traps_is_a_trap_of_that_call(
-    open_guest: OpenGuest, good_calls: int
-) -> None:
+def test_a_trap_of_dealloc_is_of_that_call(open_guest: OpenGuest, good_calls: int) -> None:
     text = guest(more="(global $frees (mut i32) (i32.const 0))").replace(
         "(global.set $next (i32.const 4096))",
         f"""(if (i32.eq (global.get $frees) (i32.const {good_calls})) (then unreachable))

@@ -11,13 +11,9 @@ from tests.unit.backends.conftest import OpenGuest, guest
 
 @pytest.mark.parametrize(
     ("more", "words"),
-    [
-        ("(table 200000 funcref)", "asked for more than allowed, got table minimum size of 200000"),
-    ],
+    [("(table 200000 funcref)", "asked for more than allowed, got table minimum size of 200000")],
 )
-def test_what_a_guest_asks_for_is_its_own_fault(
-    open_guest: OpenGuest, more: str, words: str
-) -> None:
+def test_a_request_of_a_guest_is_its_fault(open_guest: OpenGuest, more: str, words: str) -> None:
     with pytest.raises(LimitExceeded, match=words):
         open_guest(guest(more=more)).call("decode", {"bytes": b"x"})
 
@@ -28,9 +24,7 @@ def test_a_guest_that_begins_with_too_much_memory_is_its_own_fault(open_guest: O
 
 
 @pytest.mark.parametrize("start", ["$import", "$broken"])
-def test_a_guest_that_traps_at_the_start_is_its_own_fault(
-    open_guest: OpenGuest, start: str
-) -> None:
+def test_a_guest_that_traps_at_the_start_is_its_fault(open_guest: OpenGuest, start: str) -> None:
     more = f'(import "a" "b" (func $import)) (func $broken unreachable) (start {start})'
     with pytest.raises(CodecTrap, match=r"unreachable|unknown import: `a::b`"):
         open_guest(guest(more=more)).call("decode", {"bytes": b"x"})

@@ -110,9 +110,7 @@ def test_light_instances_have_no_part_in_that() -> None:
 
 
 @pytest.mark.parametrize("kind", ["core", "component"])
-def test_threads_leave_no_more_memory_behind_than_is_allowed(
-    open_guest: OpenGuest, kind: str
-) -> None:
+def test_threads_leave_no_more_memory_than_is_allowed(open_guest: OpenGuest, kind: str) -> None:
     # All are in a call at the same time, each with 48 MiB.
     codec = open_guest(guest(memory="768") if kind == "core" else component(memory="768"))
     together = threading.Barrier(8)

@@ -56,10 +56,7 @@ with chonkle.prepare(pipeline, resolver=chonkle.Resolver(paths={"deep": guest}))
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows commits stacks in its own way")
 def test_an_overflow_is_an_error_on_every_thread(tmp_path: object) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", OVERFLOW, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, "-c", OVERFLOW, str(tmp_path)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()

@@ -15,11 +15,7 @@ from hypothesis import strategies as st
 from chonkle.backends.base import Codec, Limits
 from chonkle.backends.wasm.guest_codec import GuestInstance, GuestSetup
 from chonkle.backends.wasm.guest_errors import no_room_for
-from chonkle.backends.wasm.trampoline import (
-    BUFFER_BYTES,
-    Trampoline,
-    TrampolineOpener,
-)
+from chonkle.backends.wasm.trampoline import BUFFER_BYTES, Trampoline, TrampolineOpener
 from chonkle.engine import Engine
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Direction, embed_signature
@@ -139,7 +135,7 @@ def test_an_instance_that_grew_through_the_trampoline_is_not_kept(
     assert trampoline_calls == ["encode", "decode"]
 
 
-def test_a_session_may_open_codecs_while_it_is_warmed(
+def test_a_session_opens_codecs_when_warmed(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wasm = embed_signature(bytes(wasmtime.wat2wasm(guest())), SIGNATURE)
@@ -318,9 +314,7 @@ def test_sizes_around_the_buffers_own(open_guest: OpenGuest, trampoline_calls: l
     ports=st.dictionaries(st.text(max_size=9), st.binary(max_size=99), max_size=9),
     kind=st.sampled_from(list(GUESTS)),
 )
-def test_any_ports_pass_through_the_trampoline(
-    open_guest: OpenGuest, ports: dict[str, bytes], kind: str
-) -> None:
+def test_any_ports_pass_through(open_guest: OpenGuest, ports: dict[str, bytes], kind: str) -> None:
     codec = open_guest(GUESTS[kind])
     for _ in range(2):
         assert codec.call("decode", ports) == ports

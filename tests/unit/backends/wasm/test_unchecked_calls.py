@@ -139,9 +139,7 @@ def test_a_packed_pair_has_both_halves(both: list[Guest], high: int, low: int) -
 @given(
     st.tuples(st.integers(0, I32), st.integers(0, I64), st.integers(0, I32), st.integers(0, I64))
 )
-def test_more_parameters_than_are_passed_one_by_one(
-    both: list[Guest], arguments: tuple[int, int, int, int]
-) -> None:
+def test_more_parameters_than_fit(both: list[Guest], arguments: tuple[int, int, int, int]) -> None:
     a, b, c, d = arguments
     expected = ((a + b) ^ (c * 3 + (d << 9 | d >> 55))) & I64
     for guest in both:
@@ -212,9 +210,7 @@ def test_what_is_no_function_or_no_memory_is_refused(guest: Guest) -> None:
         ("load", (I32,), "out of bounds"),
     ],
 )
-def test_a_trap_is_noticed_every_time(
-    guest: Guest, name: str, arguments: tuple[int, ...], words: str
-) -> None:
+def test_traps_are_noticed(guest: Guest, name: str, arguments: tuple[int, ...], words: str) -> None:
     call, same = guest.function(name), guest.function("same32")
     for _ in range(3):
         with pytest.raises(wasmtime.Trap, match=words):
@@ -305,9 +301,7 @@ def test_a_memory_of_no_bytes_has_a_view_of_none(guest: Guest) -> None:
 # Which one is used
 
 
-def test_prepared_calls_work_with_the_wasmtime_that_is_installed(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_prepared_calls_work_with_the_installed_wasmtime(caplog: pytest.LogCaptureFixture) -> None:
     assert isinstance(open_ways(), PreparedCalls)
     assert isinstance(open_ways(prepared=False), PublicCalls)
     assert caplog.records == []
@@ -398,11 +392,7 @@ def used(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 @pytest.mark.parametrize("told", WAYS)
 def test_sessions_of_tests_call_as_the_environment_says(
-    *,
-    monkeypatch: pytest.MonkeyPatch,
-    used: set[str],
-    request: pytest.FixtureRequest,
-    told: str,
+    *, monkeypatch: pytest.MonkeyPatch, used: set[str], request: pytest.FixtureRequest, told: str
 ) -> None:
     monkeypatch.setenv("CHONKLE_CALLS", told)
     open_guest: OpenGuest = request.getfixturevalue("open_guest")
