@@ -63,24 +63,24 @@ def install(
             hint="a web server gives no digest of the file",
         )
     kept = store.kept
-    admission = None
+    policy_check = None
     if policy is not None:
         # Late: most users have no policy.
-        from chonkle.admission import Admission  # noqa: PLC0415
+        from chonkle.policy_check import PolicyCheck  # noqa: PLC0415
 
-        admission = Admission(policy=policy, codec_store=store.root, access=access)
+        policy_check = PolicyCheck(policy=policy, codec_store=store.root, access=access)
     fetched = source.fetch(
         access=access,
         kinds=kinds,
         kept=kept,
         fetch_anew=fetch_anew,
-        is_from=None if admission is None else admission.is_from,
+        is_from=None if policy_check is None else policy_check.is_from,
     )
     codec = WasmCodec.from_bytes(fetched.data, source.uri)
     allowed = None
-    if admission is not None:
+    if policy_check is not None:
         codec_id = codec.signature.codec_id
-        allowed = admission.require(
+        allowed = policy_check.require(
             codec_id, "source", fetched.pinned, fetched.data, links=fetched.links
         )
     was_there = any(found.digest == codec.digest for found in _named(store, codec))

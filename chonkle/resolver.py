@@ -61,8 +61,8 @@ from chonkle.storage.store import (
 )
 
 if TYPE_CHECKING:
-    from chonkle.admission import Admission
     from chonkle.policy import Allowed, Origin, Policy
+    from chonkle.policy_check import PolicyCheck
 
 DEFAULT_PREFERENCE: tuple[Backend, ...] = ("native", "core", "component")
 
@@ -351,8 +351,8 @@ class Resolver:
         codec_id, source = locked.key.codec_id, locked.source
         store = self._store()
         data = None if store is None else store.kept.find(digest, size_max=SIZE_MAX_BYTES)
-        admission = self._admission()
-        if data is None or (admission and source and not admission.is_from(source, data)):
+        policy_check = self._policy_check()
+        if data is None or (policy_check and source and not policy_check.is_from(source, data)):
             return None
         self._require_layer(locked, data)
         found = self._identified(codec_id, data, f"locked {digest}, kept", source)
@@ -439,13 +439,13 @@ class Resolver:
         source = Source.parse(uri)
         store = self._store()
         kinds, kept = self.kinds(allowed), None if store is None else store.kept
-        admission = self._admission()
+        policy_check = self._policy_check()
         fetched = source.fetch(
             access=self.access or RegistryAccess(),
             kinds=kinds,
             kept=kept,
             fetch_anew=bool(self.force_download),
-            is_from=None if admission is None else admission.is_from,
+            is_from=None if policy_check is None else policy_check.is_from,
         )
         reason = f"{why} {uri}" + (", kept" if fetched.is_kept else "")
         found = self._identified(codec_id, fetched.data, reason, fetched.pinned)
@@ -470,13 +470,13 @@ class Resolver:
             return replace(found, wasm=store.install(found.wasm, source=fetched.pinned))
         return found
 
-    def _admission(self) -> "Admission | None":
+    def _policy_check(self) -> "PolicyCheck | None":
         if self.policy is None:
             return None
         # Late: most runs have no policy.
-        from chonkle.admission import Admission  # noqa: PLC0415
+        from chonkle.policy_check import PolicyCheck  # noqa: PLC0415
 
-        return Admission(
+        return PolicyCheck(
             policy=self.policy,
             codec_store=None if self.codec_store is None else Path(self.codec_store),
             access=self.access or RegistryAccess(),
@@ -492,18 +492,18 @@ class Resolver:
         *,
         links: tuple[bytes, ...] = (),
     ) -> Resolution | PipelineResolution:
-        admission = self._admission()
-        if admission is None:
+        policy_check = self._policy_check()
+        if policy_check is None:
             return found
-        allowed = admission.require(codec_id, origin, name, data, links=links)
+        allowed = policy_check.require(codec_id, origin, name, data, links=links)
         return replace(found, reason=f"{found.reason}, {allowed.reason}", allowed=allowed)
 
     def _allowed(
         self, codec_id: str, candidates: list[Resolution]
     ) -> tuple[list[Resolution], list[BadFile]]:
         """Give the candidates that the policy allows, and the others, which cannot be used."""
-        admission = self._admission()
-        if admission is None:
+        policy_check = self._policy_check()
+        if policy_check is None:
             return candidates, []
         allowed, refused = [], []
         for each in candidates:
@@ -511,7 +511,7 @@ class Resolver:
             name, data = ("numcodecs", b"") if wasm is None else (wasm.origin, wasm.wasm)
             origin = cast("Origin", "native" if wasm is None else each.reason)
             try:
-                why = admission.require(codec_id, origin, name, data)
+                why = policy_check.require(codec_id, origin, name, data)
             except PolicyError as failure:
                 refused.append(BadFile(Path(name), failure, each.signature.label))
             else:

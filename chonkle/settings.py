@@ -172,7 +172,7 @@ def _cache(variables: Mapping[str, str]) -> CacheConfig:
         Path(root) if root else _cache_home(variables) / "chonkle",
         system=Path(system) if system else None,
         mode=cast("Mode", _choice(variables, "CHONKLE_AOT", ("auto", "only", "off"))),
-        authenticator=_seal(variables),
+        authenticator=_authenticator(variables),
         size_max_bytes=parse_size(size, what="CHONKLE_CACHE_MAX_SIZE") if size else SIZE_MAX_BYTES,
     )
 
@@ -204,7 +204,7 @@ def read_compile_limits(variables: Mapping[str, str] = os.environ) -> CompileLim
     return limits
 
 
-def _seal(variables: Mapping[str, str]) -> Authenticator:
+def _authenticator(variables: Mapping[str, str]) -> Authenticator:
     key, path = variables.get("CHONKLE_CACHE_KEY"), variables.get("CHONKLE_CACHE_KEY_FILE")
     if key:
         return Authenticator.from_hex(key, what="CHONKLE_CACHE_KEY")

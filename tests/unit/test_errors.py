@@ -96,7 +96,7 @@ def test_several_problems_are_listed_and_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "shown"),
+    ("words", "displayed"),
     [
         ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),
         ("two\nlines\r", r"two\nlines\r"),

@@ -101,7 +101,7 @@ RULES: Mapping[str, Rule] = {
     "chonkle.fetch": rule(3, beside="oci"),
     "chonkle.evidence": rule(3, beside="oci"),
     "chonkle.policy": rule(3, beside="evidence oci"),
-    "chonkle.admission": rule(3, beside="evidence policy oci"),
+    "chonkle.policy_check": rule(3, beside="evidence policy oci"),
     "chonkle.backends.base": rule(4, never="cache storage engine oci fetch"),
     "chonkle.backends.wasm": rule(4, "wasmtime", never="oci fetch"),
     "chonkle.backends.wasm.unchecked_calls": rule(

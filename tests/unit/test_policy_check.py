@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from chonkle import resolver as resolver_module
-from chonkle.admission import Admission
 from chonkle.digest import Digest
 from chonkle.errors import ChonkleError, FetchError, PolicyError
 from chonkle.evidence import KeptEvidence
@@ -21,6 +20,7 @@ from chonkle.oci.layout import LayoutRepository
 from chonkle.oci.model import INDEX_TYPE, MANIFEST_TYPE, WASM_CONFIG_TYPE, WASM_LAYER_TYPE
 from chonkle.oci.private_keys import PrivateKey
 from chonkle.policy import Policy
+from chonkle.policy_check import PolicyCheck
 from chonkle.resolver import Resolution, Resolver
 from chonkle.storage.store import CodecStore, WasmCodec
 
@@ -63,13 +63,13 @@ class Place:
         return self.repository
 
     def require(self, data: bytes, policy: Policy | None = None) -> str:
-        admission = Admission(
+        policy_check = PolicyCheck(
             policy=policy or self.policy,
             codec_store=self.store,
             access=RegistryAccess(),
             open_repository=self.opened,
         )
-        return admission.require("x", "source", URI, data).reason
+        return policy_check.require("x", "source", URI, data).reason
 
     def refusal(self, data: bytes, policy: Policy | None = None) -> str:
         with pytest.raises(PolicyError) as caught:
@@ -327,15 +327,15 @@ def test_a_deny_by_the_digest_of_a_manifest_or_an_index_is_seen_whatever_allows(
         f'version = 1\ndefault = "deny"\n[[rules]]\ndigests = ["{digest}"]\nunsigned = true\n'
     )
     claimed = f"oci://registry.test/x@{digest}"
-    admission = Admission(policy=policy, codec_store=None, access=RegistryAccess())
+    policy_check = PolicyCheck(policy=policy, codec_store=None, access=RegistryAccess())
     with pytest.raises(PolicyError, match="withdrawn"):
-        admission.require("x", "source", claimed, b"codec")
-    admission = Admission(
+        policy_check.require("x", "source", claimed, b"codec")
+    policy_check = PolicyCheck(
         policy=allowing, codec_store=None, access=RegistryAccess(), open_repository=place.opened
     )
     place.is_online = False
     with pytest.raises(PolicyError, match="no rule applies"):
-        admission.require("x", "source", claimed, b"codec")
+        policy_check.require("x", "source", claimed, b"codec")
 
 
 def test_an_attestation_of_an_index_counts_inside_it(place: Place, make_codec: MakeCodec) -> None:

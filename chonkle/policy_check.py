@@ -1,4 +1,4 @@
-"""Admission: a policy is applied to each codec before its use.
+"""The check of a codec against a policy, before its use.
 
 candidate ──▶ evidence without a network ──▶ policy ──▶ allowed
                         │ refused, and the codec comes from a source
@@ -32,7 +32,7 @@ from chonkle.storage.store import CodecStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
+class PolicyCheck:
     """Applies a policy to codecs."""
 
     policy: Policy
