@@ -9,43 +9,43 @@ from typing import Any
 
 from chonkle.backends.native import REFUSED, native_codec_ids, native_signature
 from chonkle.formats.signature import Port, Signature
-from chonkle.storage.store import WasmCodec, bundled_store
+from chonkle.storage.store import bundled_store
 
 PAGE = Path(__file__).with_name("codecs.md")
 
 HEAD = """# Codecs
 
-[make_codecs.py](make_codecs.py) writes this page from the signatures in the repository; do not edit
-it. `chonkle codecs` lists the codecs on your machine, and [performance](performance.md) has the
-speed of each.
+[make_codecs.py](make_codecs.py) writes this page; do not edit it. `chonkle codecs` lists the codecs
+on your machine and their sizes, and [performance](performance.md) has the speed of each.
 
 A codec maps its port `bytes` to `bytes` unless the table says otherwise. Optional ports are in
 brackets, with their defaults. `encode` and `decode` mark ports of one direction only.
 
 ## Shipped
 
-WebAssembly, sandboxed, part of the package. Each is shipped as a core module and as a component.
+WebAssembly, sandboxed, part of the package. Each is shipped as a core module and as a component. A
+codec id is the name of the implementation without `-c` or `-rs`.
 """
-INSIDE = """
-### Names, licences, sizes
+NAMES = """
+### Names and licences
 
-- "Other names" are those of other programs and formats. `numcodecs` means that numcodecs and Zarr 2
-  know the codec by its codec id, and Zarr 3 by `numcodecs.` and its codec id.
-- The licence covers everything linked into the codec: Apache-2.0 AND MIT, and what the column adds.
-  LLVM is Apache-2.0 WITH LLVM-exception.
-- Sizes are in kB: core module / component.
+numcodecs and Zarr 2 know these codecs by their codec ids, and Zarr 3 by `numcodecs.` and the codec
+id: {known}.
+
+The licence of everything linked into a codec is Apache-2.0 AND MIT, with Apache-2.0 WITH
+LLVM-exception in those written in Rust. The table has further names and licences.
 """
 COMMON = {"Apache-2.0", "MIT"}
+COMMON_IN_RUST = {*COMMON, "Apache-2.0 WITH LLVM-exception"}
 NATIVE = """
 ## Native
 
 Codecs of numcodecs. They run in the caller's process,
 [without a sandbox](../concepts/sandbox.md#the-native-backend-is-not-sandboxed), and need the extra
-`native` (in a clone, `pip install '.[native]'`). `crc32c` and `msgpack2` need one more package,
-which the error names.
+`native`. `crc32c` and `msgpack2` need one more package, which the error names.
 
-These have the format and the ports of the shipped codec: {same}.
-The native `gzip` writes the time of day into the header.
+The codecs that numcodecs [knows](#names-and-licences) have the format and the ports of the shipped
+ones, except {other}, which is not native. The native `gzip` writes the time of day into the header.
 """
 ELSEWHERE = {
     "numcodecs": "numcodecs",
@@ -54,9 +54,7 @@ ELSEWHERE = {
     "tiff_compression": "TIFF",
 }
 REFUSED_HEAD = """
-## Not offered
-
-Codecs of numcodecs that chonkle does not offer:
+### Not offered
 """
 
 
@@ -94,85 +92,96 @@ def words_of(signature: Signature) -> tuple[str, str]:
     return description, ports_words(signature.inputs, signature.outputs)
 
 
-def shipped() -> list[dict[str, WasmCodec]]:
-    """Give the codecs that are shipped as WebAssembly, each as its core module and component."""
-    found: dict[tuple[str, str], dict[str, WasmCodec]] = {}
-    for codec in bundled_store().all():
-        key = (codec.signature.codec_id, codec.signature.label)
-        found.setdefault(key, {})[codec.kind] = codec
+def shipped() -> list[Signature]:
+    """Give the signatures of the codecs that are shipped as WebAssembly."""
+    found = {
+        (codec.signature.codec_id, codec.signature.label): codec.signature
+        for codec in bundled_store().all()
+    }
     return [found[key] for key in sorted(found)]
 
 
-def shipped_rows(codecs: Iterable[Mapping[str, WasmCodec]]) -> Iterable[tuple[str, ...]]:
-    """Describe what codecs do, one row for each implementation."""
-    for kinds in codecs:
-        signature = next(iter(kinds.values())).signature
-        yield f"`{signature.codec_id}`", f"`{signature.label}`", *words_of(signature)
+def name_of(signature: Signature) -> str:
+    """Name an implementation, and its codec where the name of the implementation does not."""
+    implementation = signature.implementation
+    is_named = signature.codec_id in {implementation.removesuffix(end) for end in ("-c", "-rs")}
+    return f"`{signature.label}`" + ("" if is_named else f", codec id `{signature.codec_id}`")
 
 
-def inside_rows(codecs: Iterable[Mapping[str, WasmCodec]]) -> Iterable[tuple[str, ...]]:
-    """Describe names, licences and sizes, one row for each implementation."""
-    for kinds in codecs:
-        signature = next(iter(kinds.values())).signature
-        sizes = (f"{len(kinds[kind].wasm) / 1000:.0f}" for kind in ("core", "component"))
-        yield (
-            f"`{signature.implementation}`",
-            other_names(signature),
-            other_licences(signature),
-            " / ".join(sizes),
-        )
+def names_rows(signatures: Iterable[Signature]) -> Iterable[tuple[str, ...]]:
+    """Describe the further names and licences, one row for each implementation that has any."""
+    for signature in signatures:
+        further = other_names(signature), other_licences(signature)
+        if any(further):
+            yield f"`{signature.implementation}`", *further
+
+
+def is_known_to_numcodecs(signature: Signature) -> bool:
+    """Tell whether numcodecs and Zarr know a codec by its codec id."""
+    aliases: Any = signature.document.get("aliases", {})
+    codec_id = signature.codec_id
+    return (
+        aliases.get("numcodecs") == aliases.get("zarr_v2") == [codec_id]
+        and f"numcodecs.{codec_id}" in aliases["zarr_v3"]
+    )
 
 
 def other_names(signature: Signature) -> str:
-    """List the names that other programs and formats have for a codec."""
-    codec_id = signature.codec_id
+    """List the further names that other programs and formats have for a codec."""
     aliases: Any = signature.document.get("aliases", {})
     names = {where: [*found] for where, found in sorted(aliases.items())}
-    parts = []
-    if names.get("numcodecs") == names.get("zarr_v2") == [codec_id]:
-        names["zarr_v3"].remove(f"numcodecs.{codec_id}")
+    if is_known_to_numcodecs(signature):
+        names["zarr_v3"].remove(f"numcodecs.{signature.codec_id}")
         names["numcodecs"] = names["zarr_v2"] = []
-        parts.append("numcodecs")
-    parts.extend(
+    return "; ".join(
         f"{ELSEWHERE.get(where, where)} " + ", ".join(f"`{name}`" for name in found)
         for where, found in names.items()
         if found
     )
-    return "; ".join(parts)
 
 
 def other_licences(signature: Signature) -> str:
     """List the licences of a codec besides the common ones, which it may lack."""
     licences = str(signature.document.get("license", "")).split(" AND ")
-    if not COMMON.issubset(licences):
+    common = COMMON_IN_RUST if signature.implementation.endswith("-rs") else COMMON
+    if not common.issubset(licences):
         return "only " + ", ".join(licences)
-    others = (licence for licence in licences if licence not in COMMON)
-    return ", ".join(others).replace("Apache-2.0 WITH LLVM-exception", "LLVM")
+    return ", ".join(licence for licence in licences if licence not in common)
+
+
+def listed(codec_ids: Iterable[str]) -> str:
+    """List codec ids in a sentence."""
+    return ", ".join(f"`{codec_id}`" for codec_id in codec_ids)
 
 
 def page() -> str:
     """Write the whole page."""
-    codecs = shipped()
-    signatures = [next(iter(kinds.values())).signature for kinds in codecs]
+    signatures = shipped()
+    known = [each.codec_id for each in signatures if is_known_to_numcodecs(each)]
     ports = {signature.codec_id: (signature.inputs, signature.outputs) for signature in signatures}
     native = [each for name in native_codec_ids() if (each := native_signature(name)) is not None]
-    same = [each for each in native if ports.get(each.codec_id) == (each.inputs, each.outputs)]
-    others = ((f"`{each.codec_id}`", *words_of(each)) for each in native if each not in same)
-    refused = (
-        (f"`{codec_id}`", words.partition("not offered: ")[2])
-        for codec_id, words in REFUSED.items()
+    same = {
+        each.codec_id for each in native if ports.get(each.codec_id) == (each.inputs, each.outputs)
+    }
+    others = (
+        (f"`{each.codec_id}`", *words_of(each)) for each in native if each.codec_id not in same
     )
+    refused: dict[str, list[str]] = {}
+    for codec_id, words in REFUSED.items():
+        refused.setdefault(words.partition("not offered: ")[2], []).append(codec_id)
     does = ("what it does", "ports besides `bytes`")
     return "".join(
         [
             HEAD,
-            table(("codec", "implementation", *does), shipped_rows(codecs)),
-            INSIDE,
-            table(("implementation", "other names", "licence", "size"), inside_rows(codecs)),
-            NATIVE.format(same=", ".join(f"`{each.codec_id}`" for each in same)),
+            table(
+                ("implementation", *does), ((name_of(each), *words_of(each)) for each in signatures)
+            ),
+            NAMES.format(known=listed(known)),
+            table(("implementation", "other names", "licences"), names_rows(signatures)),
+            NATIVE.format(other=listed(name for name in known if name not in same)),
             table(("codec", *does), others),
             REFUSED_HEAD,
-            table(("codec", "why"), refused),
+            table(("codecs", "why"), ((listed(ids), why) for why, ids in refused.items())),
         ]
     )
 
