@@ -89,6 +89,11 @@ def test_a_build_that_is_killed_while_it_writes_leaves_whole_files(tmp_path: Pat
         # Up to date, where the last one was killed before it had written anything.
         assert process.stdout.read().splitlines()[-1] in ("built", "rebuilt", "up to date")
     assert artifacts(folder) == known[0]
+    # The next build that writes removes what the killed ones left.
+    with start() as process:
+        assert process.stdout is not None
+        assert process.stdout.read().splitlines()[-1] == "rebuilt"
+    assert artifacts(folder) == known[1]
     assert leftovers(folder) == []
 
 

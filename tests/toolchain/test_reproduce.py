@@ -31,6 +31,7 @@ from chonkle.errors import BuildError
 from chonkle.formats.signature import embed_signature
 from chonkle.formats.wasm_binary import with_custom_section
 from chonkle_toolchain import build
+from chonkle_toolchain.abi import ABIS
 
 def make(recipe, context, **_):
     umask = os.umask(0)
