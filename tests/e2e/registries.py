@@ -102,7 +102,7 @@ class Registry:
     def request(
         self, method: str, url: str, body: bytes = b"", content_type: str = ""
     ) -> tuple[int, str, bytes]:
-        """Make a request, and give the status, the location and the body of the answer."""
+        """Make a request, and give the status, the location and the body of the response."""
         parts = urlsplit(url)
         authorization = self.authorization
         if self.tokens is not None:
@@ -120,8 +120,8 @@ class Registry:
             # One type has all that there may be in a manifest's place.
             headers["Accept"] = f"{MANIFEST_TYPE}, {INDEX_TYPE}"
             connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            return answer.status, answer.getheader("Location", ""), answer.read()
+            response = connection.getresponse()
+            return response.status, response.getheader("Location", ""), response.read()
         finally:
             connection.close()
 

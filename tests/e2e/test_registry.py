@@ -151,7 +151,7 @@ def redirect(to: str) -> Told:
 
 def test_the_liar_can_be_honest(explain: Explain, lying_registry: Server, wasm: bytes) -> None:
     """Without this, every test below might fail for a reason of its own."""
-    lying_registry.answer = lie("honest", wasm)
+    lying_registry.respond = lie("honest", wasm)
     source = f"guest=oci://127.0.0.1:{lying_registry.server_port}/{NAME}:1"
     assert explain("pipeline.json", *STORE, "--source", source)["cache"]["loaded"] >= 0
 
@@ -171,7 +171,7 @@ def test_the_liar_can_be_honest(explain: Explain, lying_registry: Server, wasm: 
 def test_a_lie_is_one_clear_line_and_installs_nothing(
     *, tmp_path: Path, error_of: ErrorOf, lying_registry: Server, wasm: bytes, kind: str, words: str
 ) -> None:
-    lying_registry.answer = lie(kind, wasm)
+    lying_registry.respond = lie(kind, wasm)
     uri = f"oci://127.0.0.1:{lying_registry.server_port}/{NAME}:1"
     started = time.monotonic()
     message = error_of(*("run", "pipeline.json", *STORE, "--explain", "--source", f"guest={uri}"))
@@ -198,7 +198,7 @@ def test_what_may_pass_is_tried_again_and_told(
     reason: str,
     place: str,
 ) -> None:
-    lying_registry.answer = lie(kind, wasm)
+    lying_registry.respond = lie(kind, wasm)
     uri = f"oci://127.0.0.1:{lying_registry.server_port}/{NAME}:1"
     done = chonkle_done(
         *("run", "pipeline.json", *STORE, "--explain", "--source", f"guest={uri}"), cwd=tmp_path

@@ -258,7 +258,7 @@ def test_an_image_of_roots_is_everybodys(decode: Decoder, shared: Path) -> None:
     assert ran["compiled"] == [EMPTY_MODULE_BYTES]
 
 
-def test_parts_of_an_image_that_are_shut_are_doubts(decode: Decoder, shared: Path) -> None:
+def test_parts_of_an_image_that_are_shut_are_reported(decode: Decoder, shared: Path) -> None:
     image = shared / "image"
     decode(environment={"CHONKLE_CACHE_DIR": image})
     open_to_all(image)

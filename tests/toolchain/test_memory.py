@@ -29,8 +29,8 @@ class Memory:
     def carry_out(self, given: list[tuple[int, int, int]]) -> tuple[int, int, int]:
         """Give how many orders got none, and how many pages there were when all was free, twice."""
         script = b"".join(struct.pack("<3I", *order) for order in given)
-        answer = call(self.wasm, "decode", {"bytes": script}, limits=LIMITS)
-        refused, free, again = struct.unpack("<3I", answer["bytes"])
+        result = call(self.wasm, "decode", {"bytes": script}, limits=LIMITS)
+        refused, free, again = struct.unpack("<3I", result["bytes"])
         return refused, free, again
 
 

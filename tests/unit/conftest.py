@@ -68,7 +68,7 @@ class MemoryRepository(Repository):
         self.blobs: dict[Digest, bytes] = {}
         self.manifests: dict[Digest, StoredManifest] = {}
         self.named: dict[str, Digest] = {}
-        self.listed: dict[Digest, list[Descriptor]] = {}
+        self.known_referrers: dict[Digest, list[Descriptor]] = {}
         self.questions = 0
 
     def resolve(self, wanted: str | Digest) -> Descriptor | None:
@@ -114,12 +114,12 @@ class MemoryRepository(Repository):
             self.named[tag] = descriptor.digest
         if "subject" in document:
             subject = Digest.parse(document["subject"]["digest"])
-            self.listed.setdefault(subject, []).append(descriptor)
+            self.known_referrers.setdefault(subject, []).append(descriptor)
         return descriptor
 
     def referrers(self, subject: Digest, *, artifact_type: str = "") -> list[Descriptor]:
         self.questions += 1
-        found = self.listed.get(subject, [])
+        found = self.known_referrers.get(subject, [])
         return [each for each in found if artifact_type in ("", each.artifact_type)]
 
     def push(self, wasm: bytes, *, tag: str = "1.0.0") -> Descriptor:

@@ -164,7 +164,7 @@ def test_there_is_one_tile_json() -> None:
                 assert json.loads(block.text) == demo, f"{where}: not the demo's"
 
 
-def shown_commands(page: Path) -> Iterator[list[str]]:
+def documented_commands(page: Path) -> Iterator[list[str]]:
     for block in blocks_of(page):
         if block.kind in {"console", "sh"}:
             for line in block.text.replace("\\\n", " ").splitlines():
@@ -179,7 +179,7 @@ def shown_commands(page: Path) -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_commands_and_options_exist(name: str) -> None:
-    for words in shown_commands(ROOT / name):
+    for words in documented_commands(ROOT / name):
         command: click.Command = command_line
         path = "chonkle"
         while isinstance(command, click.Group) and words and not words[0].startswith("-"):

@@ -16,7 +16,7 @@ from pathlib import Path
 import wasmtime
 from damage import put, read_table
 from heard import Heard
-from subjects import COMPILERS, ask, open_cache, wasm_of
+from numbered_codecs import COMPILERS, ask, open_cache, wasm_of
 from wasmtime import component as wasm_component
 
 from chonkle.cache.record import Artifact, Authenticator
@@ -51,7 +51,7 @@ class Loads:
 
 
 def forgeries(record: Path, artifacts: list[bytes]) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Give ways to make an entry answer something else.
+    """Give ways to make an entry give another number.
 
     Args:
         record: a record that its owner authenticated.
@@ -104,9 +104,9 @@ def main() -> None:
 
     def look(authenticator: Authenticator) -> dict[str, object]:
         cache = open_cache(root, engine, authenticator=authenticator)
-        answer = ask(cache, kind, RIGHT)
+        got = ask(cache, kind, RIGHT)
         return {
-            "answer": answer,
+            "number": got,
             "asked wasmtime": loads.take(),
             "messages": len(heard.take()),
             "loaded": cache.counts.loaded,

@@ -304,7 +304,7 @@ def test_credentials_stay_where_they_belong(
         for redirected in ("/blobs/", "/manifests/"):
             storage = serve(lambda _: refuse(""), "storage.test")
             told = challenge.replace('"self"', f'"{storage.origin}/token"')
-            storage.answer = lambda _, told=told: refuse(told)
+            storage.respond = lambda _, told=told: refuse(told)
             registry = serve(
                 wanting(
                     TOKEN,
@@ -357,7 +357,7 @@ def test_only_the_first_token_server_gets_credentials(serve: Serve, log_in: LogI
     tokens = serve(lambda _: b'{"token": "first"}', "tokens.test")
     other = serve(lambda _: b'{"token": "second"}', "storage.test")
     registry = serve(lambda _: b"", "registry.test")
-    registry.answer = lambda seen: (
+    registry.respond = lambda seen: (
         refuse(bearer((tokens if "/manifests/" in seen.path else other).origin))
         if seen.authorization != f"Bearer {'first' if '/manifests/' in seen.path else 'second'}"
         else content(seen)
