@@ -201,7 +201,7 @@ def make_lock(
     Raises:
         PipelineError: with every problem together.
         ResolveError: no implementation of a codec was found.
-        LockError: what the older lock says is not to be had, or a step does not allow what was
+        LockError: the older lock names what was not found, or a step does not allow what was
             picked for it.
     """
     resolver = (runtime or default_runtime()).complete(resolver)

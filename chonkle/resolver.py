@@ -114,7 +114,7 @@ class Resolver:
         lock: what every codec must be; None for no lock.
         is_locking: whether the lock is being made: what it does not have is resolved as without
             one, and what is fetched for that is kept.
-        policy: who may sign what.
+        policy: which keys may sign which codecs.
     """
 
     codec_store: str | Path | None = None

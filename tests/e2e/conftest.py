@@ -238,7 +238,7 @@ def install_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Callable[...,
         programs = Path(sysconfig.get_path("scripts", "venv", scheme))
         libraries = Path(sysconfig.get_path("purelib", "venv", scheme))
         # The dependencies come from where the tests run, as files and not as installed packages, so
-        # that nothing is downloaded. What stands there for chonkle itself is left out.
+        # that nothing is downloaded. chonkle's own entry there is left out.
         here = Path(sysconfig.get_path("purelib"))
         (libraries / "dependencies.pth").write_text(f"{here}\n")
         python = programs / Path(sys.executable).name

@@ -240,7 +240,7 @@ def certificate(name: str, *, issuer: Certificate | None = None) -> Certificate:
 
 
 class TokenServer(ThreadingHTTPServer):
-    """Gives tokens to those who know the password (Docker Registry, "Token Authentication").
+    """Gives tokens to clients that know the password (Docker Registry, "Token Authentication").
 
     Without a password, a token permits nothing.
 

@@ -84,7 +84,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, tile: Tile) -> Path:
         "unwired.json": changed_text(good, "steps/predictor2/inputs/width", ...),
         "unknown-codec.json": changed_text(good, "steps/zlib/codec_id", "zstdd"),
         "traversal.json": changed_text(good, "steps/zlib/codec_id", "../../etc/passwd"),
-        "two-problems.json": changed_text(json.loads(circle), "outputs/more", "nobody.bytes"),
+        "two-problems.json": changed_text(json.loads(circle), "outputs/more", "absent.bytes"),
         "itself.json": changed_text(good, "steps/zlib/codec_id", good["codec_id"]),
         "zero-width.json": changed_text(good, "constants/width/value", 0),
         "odd-samples.json": changed_text(good, "constants/bytes_per_sample/value", 3),
@@ -140,7 +140,7 @@ def case(name: str, arguments: str, *words: str) -> Any:
         case("unwired port", f"unwired.json {IN} {OUT}", "required port `width` gets no value"),
         case("unknown codec", f"unknown-codec.json {IN} {OUT}", "`zstdd`", "mean `zstd`"),
         case("codec id with folders", f"traversal.json {IN} {OUT}", "bad `codec_id`"),
-        case("two problems", f"two-problems.json {IN} {OUT}", "2 problems", "cycle", "`nobody`"),
+        case("two problems", f"two-problems.json {IN} {OUT}", "2 problems", "cycle", "`absent`"),
         case(
             "a pipeline in itself",
             f"itself.json {IN} {OUT} --codec-path geotiff-tile=itself.json",

@@ -1,4 +1,4 @@
-"""`chonkle cache` between processes: what was warmed is warm, and who watches sees it grow."""
+"""`chonkle cache` between processes: warming, and watching it grow."""
 
 import json
 import os

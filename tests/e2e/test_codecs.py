@@ -44,7 +44,7 @@ def test_a_bad_file_is_one_warning_beside_the_rest(store: Path, chonkle: Done) -
     assert chonkle("codecs", "guest", *STORE).stderr == b""
 
 
-def test_a_bad_file_stands_in_the_json(store: Path, chonkle: Done) -> None:
+def test_a_bad_file_is_in_the_json(store: Path, chonkle: Done) -> None:
     done = chonkle("codecs", "--json", *STORE)
     assert done.stderr.startswith(warning(store))
     documents: list[dict[str, Any]] = json.loads(done.stdout)
@@ -67,7 +67,7 @@ def test_two_files_that_contradict_each_other_are_no_candidates(
     assert b"guest-wat@1.0.0" not in done.stdout
 
 
-def test_only_who_asks_for_a_bad_file_fails(
+def test_only_a_pipeline_with_a_bad_file_fails(
     *,
     tmp_path: Path,
     store: Path,
@@ -105,7 +105,7 @@ def test_implementations_say_what_they_are(chonkle: Done) -> None:
     assert "\n  license      MIT\n" in text[native:wasm]
     assert "\n  license      Apache-2.0" in text[wasm:]
     assert "\n               tiff_compression: 8, 32946\n" in text[wasm:]
-    # What is printed for people comes from the signature, which JSON has whole.
+    # The printed text comes from the signature, which JSON has whole.
     listed = json.loads(chonkle("codecs", "zlib", "--json").stdout)
     signature = next(each["signature"] for each in listed if each["backend"] == "core")
     assert signature["aliases"]["tiff_compression"] == [8, 32946]

@@ -59,7 +59,7 @@ def test_what_a_pin_leads_to_is_kept_for_that_pin_alone(
     wasm.unlink()
     reasons.append(explain("with.json", *STORE)["steps"][0]["reason"])
     assert reasons == [f"pinned source {uri}", f"pinned source {uri}, kept"]
-    # Or the pipeline of a stranger would change what other pipelines run.
+    # Otherwise an untrusted pipeline would change what other pipelines run.
     message = error_of("run", "without.json", *STORE, "--explain")
     assert "no implementation of codec `guest`" in message
 

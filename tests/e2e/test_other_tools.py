@@ -127,7 +127,7 @@ def test_oras_discovers_what_refers_to_it(
     found = json.loads(tool(*arguments))
     assert found["digest"] == published.digest
     known = found["referrers"]
-    (tmp_path / "note.txt").write_text("what somebody has to say of it")
+    (tmp_path / "note.txt").write_text("a note")
     tool(
         *("oras", "attach", "--plain-http", "--artifact-type", "text/x-note"),
         *(published.pinned, "note.txt:text/plain"),
@@ -175,7 +175,7 @@ def push_with_oras(tool: RunTool, registry: Registry, tag: str) -> None:
 
 
 def push_with_oras_alone(tool: RunTool, registry: Registry, tag: str) -> None:
-    """Push as those do who never heard of a config."""
+    """Push without a config."""
     tool(
         *("oras", "push", "--plain-http"),
         *(f"{registry.address}/{NAME}:{tag}", f"codec.wasm:{WASM_TYPE}"),

@@ -50,7 +50,7 @@ def test_where_locks_fail_nothing_is_kept(report: Any) -> None:
         )
 
 
-def test_who_stops_delays_others_and_no_more(report: Any) -> None:
+def test_a_stopped_process_only_delays_others(report: Any) -> None:
     found = report["while_stopped"]
     require(found["meanwhile"], came(0, 1, 0))
     assert found["meanwhile"]["seconds"] >= WAITED_S
@@ -59,7 +59,7 @@ def test_who_stops_delays_others_and_no_more(report: Any) -> None:
     require(found["afterwards"], came(1, 0, 0))
 
 
-def test_who_waits_takes_what_the_other_compiled(report: Any) -> None:
+def test_a_waiting_process_loads_what_the_other_compiled(report: Any) -> None:
     found = report["until_it_goes_on"]
     assert (found["status"], found["waiter"]) == (0, 0)
     require(found["looked"], came(1, 0, 0))

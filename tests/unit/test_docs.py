@@ -5,7 +5,7 @@ says what a block is:
 
 - `python`: runs; all blocks of a file share their names;
 - `console`: commands behind `$`; each `chonkle` command runs, with the variables set before it, and
-  prints what stands below it, where `...` stands for anything;
+  prints the text below it, where `...` matches anything;
 - `json`: is JSON; pipelines and signatures are valid ones;
 - `toml`: is TOML;
 - `sh`: `chonkle` commands in it exist, with these options, but are not run.

@@ -47,7 +47,7 @@ class Project:
 
     @property
     def language_name(self) -> str:
-        """The language, as people write it."""
+        """The language's usual name."""
         return _LANGUAGES[self.language]
 
     @property

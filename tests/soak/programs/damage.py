@@ -340,7 +340,7 @@ def _substitutes(kind: str) -> Iterator[Way]:
             yield f"plan: {text[:14]}", INVALID, substituting(0, text.encode())
 
 
-# What stands in the way of an entry's other files, and of its directory.
+# Files in place of an entry's other files, and of its directory.
 
 
 def _beside() -> Iterator[Way]:

@@ -23,9 +23,9 @@ from chonkle.cache.record import Artifact, Authenticator
 from chonkle.engine import Engine
 
 RIGHT, FORGED = 1234567, 666
-OWNER, STRANGER = (
+OWNER, OTHER = (
     Authenticator(b"owner's key, thirty-two bytes..."),
-    Authenticator(b"stranger's key, 32 bytes long..."),
+    Authenticator(b"other key, thirty-two bytes....."),
 )
 
 
@@ -84,7 +84,7 @@ def forgeries(record: Path, artifacts: list[bytes]) -> Iterator[tuple[str, Calla
         return f"{algorithm or own}:{digest}".encode()
 
     yield "a plain digest", planted(lambda body: tag(Authenticator(), body))
-    yield "a tag with another key", planted(lambda body: tag(STRANGER, body))
+    yield "a tag with another key", planted(lambda body: tag(OTHER, body))
     yield "a tag with a key of zeros", planted(lambda body: tag(Authenticator(bytes(32)), body))
     yield (
         "a plain digest that says it is keyed",
@@ -122,11 +122,11 @@ def main() -> None:
     report: dict[str, object] = {"genuine": look(OWNER)}
     for number, (name, _) in enumerate(forgeries(next(root.rglob("*.record")), artifacts)):
         looked = {}
-        for who, authenticator in (("without a key", Authenticator()), ("with the key", OWNER)):
+        for reader, authenticator in (("without a key", Authenticator()), ("with the key", OWNER)):
             # Anew for each, because a refused entry is replaced.
             forge = list(forgeries(write_genuine(), artifacts))[number][1]
             forge()
-            looked[who] = look(authenticator)
+            looked[reader] = look(authenticator)
         report[name] = looked
     json.dump(report, sys.stdout)
 

@@ -2,7 +2,7 @@
 
 lock.py KIND FOLDER
 
-The last line is JSON: what became of who wanted an entry, in each case.
+The last line is JSON: the outcome of each process that wanted an entry.
 """
 
 import errno

@@ -178,7 +178,7 @@ def test_of_two_challenges_the_token_is_chosen(serve: Serve, log_in: LogIn) -> N
 
 
 @pytest.mark.parametrize("challenge", ["token", 'Basic realm="codecs"', "Digest x", ""])
-def test_who_may_not_is_told_to_log_in(
+def test_a_denied_request_is_told_to_log_in(
     serve: Serve, tmp_path: Path, capfd: pytest.CaptureFixture[str], challenge: str
 ) -> None:
     tokens = serve(wanting(BASIC, ""))
@@ -285,7 +285,7 @@ def test_a_token_is_fetched_in_the_time_of_the_pull(serve: Serve) -> None:
         pull(registry, bounds=Bounds(total_s=0.3))
 
 
-# Who sees credentials
+# Where credentials are sent
 
 
 @pytest.mark.usefixtures("names")
@@ -323,7 +323,9 @@ def test_credentials_stay_where_they_belong(
                 "its token server": tokens.credentials,
                 "where it redirects to": storage.credentials,
             }
-            words = "; ".join(f"{who}: {', '.join(found) or 'none'}" for who, found in saw.items())
+            words = "; ".join(
+                f"{server}: {', '.join(found) or 'none'}" for server, found in saw.items()
+            )
             record_property(
                 "measured",
                 f"{redirected} redirected to a host that asks for {asks_for}; seen by {words}",

@@ -234,7 +234,7 @@ def test_a_codec_that_occurs_twice_is_one_and_others_are_not(make_codec: MakeCod
         ("ab@1.0.0.core.wasm", "a", False),
     ],
 )
-def test_a_bad_file_stands_for_what_its_name_says(
+def test_a_bad_file_is_named_by_its_overrides(
     *, store: CodecStore, name: str, override: str, is_named: bool
 ) -> None:
     (store.root / "echo").mkdir(parents=True)

@@ -136,7 +136,7 @@ def test_a_refusal_may_have_no_words(open_guest: OpenGuest) -> None:
 def test_an_allocator_may_say_no_and_lie(open_guest: OpenGuest) -> None:
     # The first two allocations are honest, the third is not.
     for result, kind, words in (
-        # A new instance has room, so that nobody hears of it.
+        # A new instance has room, so the call succeeds.
         ("(i32.const 0)", None, ""),
         ("(i32.const -16)", CodecTrap, "input buffer lies outside"),
     ):
