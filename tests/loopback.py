@@ -107,6 +107,9 @@ class Server(ThreadingHTTPServer):
         """Say nothing of clients that left."""
 
 
+type Serve = Callable[..., Server]
+
+
 class Handler(BaseHTTPRequestHandler):
     server: Server
     protocol_version = "HTTP/1.1"

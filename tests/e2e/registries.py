@@ -11,7 +11,6 @@ Keys and certificates are made here, for each registry anew.
 
 import base64
 import datetime as dt
-import hashlib
 import ipaddress
 import json
 import re
@@ -34,6 +33,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from tests.loopback import sha256
+
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 CONFIG_TYPE = "application/vnd.wasm.config.v0+json"
@@ -47,10 +48,6 @@ BASIC = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 SERVICE, ISSUER = "codecs", "the tests"
 
 Kind = Literal["plain", "private", "token"]
-
-
-def sha256(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def descriptor(media_type: str, data: bytes) -> dict[str, Any]:

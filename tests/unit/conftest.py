@@ -1,7 +1,6 @@
 """Small real codecs: modules written in WebAssembly text; and a place for them, in memory."""
 
 import json
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -15,8 +14,7 @@ from chonkle.oci.keys import ALGORITHMS
 from chonkle.oci.model import MANIFEST_TYPE, WASM_CONFIG_TYPE, WASM_LAYER_TYPE, Descriptor
 from chonkle.oci.private_keys import PrivateKey
 from chonkle.oci.repository import Progress, Repository, StoredManifest
-
-type MakeCodec = Callable[..., bytes]
+from tests.fixture_types import MakeCodec
 
 # Gives back what it was given: the port-map itself is the answer.
 _ECHO = """(module

@@ -17,10 +17,10 @@ from chonkle.cache.record import Artifact, Authenticator, EntryMetadata, Record
 from chonkle.cli import main
 from chonkle.digest import Digest
 from chonkle.engine import Engine, EngineConfig, target, wasmtime_version
+from tests.fixture_types import MakeCodec
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="file modes are POSIX")
 
-type MakeCodec = Callable[..., bytes]
 type Install = Callable[..., Path]
 
 KEY = "5e" * 32

@@ -26,10 +26,10 @@ from chonkle.oci.places import open_repository
 from chonkle.oci.pull import ArtifactReader, Pulled
 from chonkle.oci.transport import Bounds
 from chonkle.storage.store import CodecStore
+from tests.loopback import Serve
 
 pytestmark = pytest.mark.network
 
-type Serve = Callable[..., Any]
 type LogIn = Callable[..., Path]
 type Told = bytes | dict[str, Any]
 
@@ -304,7 +304,7 @@ def test_credentials_stay_where_they_belong(
         for redirected in ("/blobs/", "/manifests/"):
             storage = serve(lambda _: refuse(""), "storage.test")
             told = challenge.replace('"self"', f'"{storage.origin}/token"')
-            storage.respond = lambda _, told=told: refuse(told)
+            storage.respond = lambda _, told=told: refuse(told)  # type: ignore[misc]
             registry = serve(
                 wanting(
                     TOKEN,

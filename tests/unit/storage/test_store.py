@@ -8,8 +8,7 @@ from chonkle.digest import Digest
 from chonkle.errors import SignatureError, StoreError, WasmFormatError
 from chonkle.formats.signature import Signature
 from chonkle.storage.store import CodecStore, WasmCodec, bundled_store, without_conflicts
-
-type MakeCodec = Callable[..., bytes]
+from tests.fixture_types import MakeCodec
 
 
 @pytest.fixture
