@@ -20,7 +20,7 @@ from chonkle.formats.json_text import parse_json
 from chonkle.formats.signature import Direction, Signature
 from chonkle.formats.values import format_value
 from chonkle.lock import Lock, Locked, LockKey
-from chonkle.resolver import PipelineResolution, Resolution, Resolver, answer_of
+from chonkle.resolver import PipelineResolution, Resolution, Resolver, lock_entry
 from chonkle.runtime import Runtime, default_runtime
 from chonkle.storage.files import read_file
 
@@ -139,7 +139,7 @@ def prepare(
 
     Raises:
         PipelineError: the pipeline is wrong, with every problem together.
-        ResolveError: a codec is not to be had.
+        ResolveError: no implementation of a codec was found.
         LockError: the lock cannot be read, or something else than it says is there.
         ChonkleError: a codec cannot be fetched, read or compiled.
     """
@@ -174,7 +174,7 @@ def define(
 
     Raises:
         PipelineError: with every problem together.
-        ResolveError: a codec is not to be had.
+        ResolveError: no implementation of a codec was found.
     """
     resolver = (runtime or default_runtime()).complete(resolver)
     defined = _Definer(resolver).define(pipeline)
@@ -194,30 +194,30 @@ def make_lock(
 
     Args:
         pipeline: a parsed pipeline.
-        known: an older lock, whose answers stay. What it says must be there, or be fetched.
+        known: an older lock, whose entries stay. What it says must be there, or be fetched.
         resolver: how other codecs are picked; the defaults when left out.
         runtime: holds the configuration; the process's own when left out.
 
     Raises:
         PipelineError: with every problem together.
-        ResolveError: a codec is not to be had.
-        LockError: what the older lock says is not to be had, or a step does not allow what was
+        ResolveError: no implementation of a codec was found.
+        LockError: the older lock names what was not found, or a step does not allow what was
             picked for it.
     """
     resolver = (runtime or default_runtime()).complete(resolver)
     known = known or Lock()
     definer = _Definer(replace(resolver, lock=known, is_locking=True))
     definer.define(pipeline)
-    answers = tuple(
+    entries = tuple(
         _signed(
-            known.get(key) or answer_of(key, found, source=_origin(resolver, key, found)), found
+            known.get(key) or lock_entry(key, found, source=_origin(resolver, key, found)), found
         )
         for key, found in definer.picked.items()
     )
-    for each in answers:
+    for each in entries:
         # Otherwise the lock could be written and not be read again.
         each.require_allowed()
-    return Lock(answers)
+    return Lock(entries)
 
 
 def _origin(resolver: Resolver, key: LockKey, found: Resolution | PipelineResolution) -> str:

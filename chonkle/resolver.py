@@ -114,7 +114,7 @@ class Resolver:
         lock: what every codec must be; None for no lock.
         is_locking: whether the lock is being made: what it does not have is resolved as without
             one, and what is fetched for that is kept.
-        policy: who may sign what.
+        policy: which keys may sign which codecs.
     """
 
     codec_store: str | Path | None = None
@@ -161,7 +161,7 @@ class Resolver:
                 those asked for, contradict each other.
             SignatureError: when the only file, or the one asked for, has no valid signature.
             WasmFormatError: when the only file, or the one asked for, is no wasm binary.
-            LockError: when the lock has no answer, or something else than its answer is there.
+            LockError: when the lock has no entry, or something else than its entry is there.
         """
         if self.lock is not None:
             locked = self.lock.get(self.key(codec_id, backends=backends))
@@ -289,7 +289,7 @@ class Resolver:
             if locked.digest is None
             else self._locked_file(locked, locked.digest)
         )
-        is_it = answer_of(locked.key, found, source=locked.source)
+        is_it = lock_entry(locked.key, found, source=locked.source)
         # A lock may be older than the policy, or made without one.
         if replace(is_it, signed_by=locked.signed_by) != locked:
             raise LockError(
@@ -399,7 +399,7 @@ class Resolver:
         if not chosen:
             raise ResolveError(
                 f"codec `{codec_id}`: no implementation `{override}`, which was asked for",
-                got=_listed(candidates),
+                got=_list_labels(candidates),
             )
         return self._picked(chosen, f"override `{override}`")
 
@@ -545,7 +545,7 @@ class Resolver:
         if elsewhere:
             return ResolveError(
                 f"codec `{codec_id}`: no implementation for backend {', '.join(allowed)}",
-                got=_listed(elsewhere),
+                got=_list_labels(elsewhere),
             )
         native = refusal(codec_id)
         if native is not None and (codec_id in REFUSED or native_signature(codec_id) is not None):
@@ -561,7 +561,7 @@ class Resolver:
         )
 
 
-def answer_of(key: LockKey, found: Resolution | PipelineResolution, *, source: str) -> Locked:
+def lock_entry(key: LockKey, found: Resolution | PipelineResolution, *, source: str) -> Locked:
     """Write down for a lock what was picked."""
     signed_by = "" if found.allowed is None else found.allowed.key
     if isinstance(found, PipelineResolution):
@@ -608,5 +608,5 @@ def _check_identity(codec_id: str, found: str, reason: str) -> None:
         )
 
 
-def _listed(candidates: Sequence[Resolution]) -> str:
+def _list_labels(candidates: Sequence[Resolution]) -> str:
     return ", ".join(f"`{each.label}`" for each in candidates) or "none at all"

@@ -13,7 +13,7 @@
 | `CHONKLE_REGISTRY` | the registry that the next two are for, `host[:port]` |
 | `CHONKLE_REGISTRY_USERNAME` | user name there, instead of docker's credentials |
 | `CHONKLE_REGISTRY_PASSWORD` | that user's password or token |
-| `CHONKLE_POLICY` | file of a policy: who may sign what |
+| `CHONKLE_POLICY` | file of a policy: which keys may sign which codecs |
 | `CHONKLE_AOT` | `auto` (default), `only` (never compile) or `off` (keep nothing) |
 | `CHONKLE_COMPILE_TIMEOUT` | seconds that compiling a codec may take: `120` (default) |
 | `CHONKLE_COMPILE_MEMORY` | memory that compiling a codec may take: `3G` (default) |

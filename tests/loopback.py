@@ -45,12 +45,12 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a server says.
+class Response:
+    """The response of a server.
 
     Attributes:
         body: its bytes.
-        status: of the answer; 0 breaks the connection instead.
+        status: of the response; 0 breaks the connection instead.
         headers: more of them.
         claimed: `Content-Length`; the true one when left out.
         endless: whether the body has no end.
@@ -73,14 +73,14 @@ class Server(ThreadingHTTPServer):
 
     Attributes:
         host: what it is called, with its port.
-        answer: what it says to a request: a body, or the fields of an `Answer`.
+        respond: gives the response to a request: a body, or the fields of a `Response`.
         breaks_off: tells by method and path whether to break off in the middle of a request.
         seen: all requests so far.
     """
 
     daemon_threads = True
 
-    def __init__(self, name: str, answer: Callable[[Seen], Told]) -> None:
+    def __init__(self, name: str, respond: Callable[[Seen], Told]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.scheme = "http"
         if name in NAMES:
@@ -91,7 +91,7 @@ class Server(ThreadingHTTPServer):
                 self.socket, server_side=True, do_handshake_on_connect=False
             )
         self.host = f"{name}:{self.server_port}"
-        self.answer = answer
+        self.respond = respond
         self.breaks_off: Callable[[str, str], bool] = lambda *_: False
         self.seen: list[Seen] = []
 
@@ -105,6 +105,9 @@ class Server(ThreadingHTTPServer):
 
     def handle_error(self, *_arguments: object) -> None:
         """Say nothing of clients that left."""
+
+
+type Serve = Callable[..., Server]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -121,27 +124,27 @@ class Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         seen = Seen(self.command, self.path, headers, self.rfile.read(size))
         self.server.seen.append(seen)
-        told = self.server.answer(seen)
-        answer = Answer(told) if isinstance(told, bytes) else Answer(**told)
-        if answer.status == 0:
+        told = self.server.respond(seen)
+        response = Response(told) if isinstance(told, bytes) else Response(**told)
+        if response.status == 0:
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
-        self.send_response(answer.status)
-        for name, value in answer.headers.items():
+        self.send_response(response.status)
+        for name, value in response.headers.items():
             self.send_header(name, value)
-        if answer.endless:
+        if response.endless:
             self.close_connection = True
         else:
-            claimed = len(answer.body) if answer.claimed is None else answer.claimed
+            claimed = len(response.body) if response.claimed is None else response.claimed
             self.send_header("Content-Length", str(claimed))
-            self.close_connection = claimed != len(answer.body)
+            self.close_connection = claimed != len(response.body)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(answer.body)
-        while answer.endless:
-            self.wfile.write(b" " if answer.drip_s else bytes(1 << 16))
-            time.sleep(answer.drip_s)
+            self.wfile.write(response.body)
+        while response.endless:
+            self.wfile.write(b" " if response.drip_s else bytes(1 << 16))
+            time.sleep(response.drip_s)
 
     def __getattr__(self, name: str) -> Callable[[], None]:
         if name.startswith("do_"):
@@ -182,8 +185,8 @@ class Registry:
         if match is None:
             return {"status": 404}
         name, kind, wanted = match.groups()
-        answer: Callable[..., Told] = getattr(self, f"_{kind.replace('/', '_')}")
-        return answer(seen, name, wanted, query)
+        handle: Callable[..., Told] = getattr(self, f"_{kind.replace('/', '_')}")
+        return handle(seen, name, wanted, query)
 
     def tags(self, name: str = "codecs/guest") -> list[str]:
         return [tag for there, tag in self.manifests if there == name and ":" not in tag]

@@ -44,7 +44,7 @@ class Authenticator:
     """How records are authenticated: with a plain digest, or with a key.
 
     Attributes:
-        key: 32 bytes, known only to those who may write entries; None for a plain digest.
+        key: 32 bytes, known only to the writers of entries; None for a plain digest.
     """
 
     key: bytes | None = field(default=None, repr=False)

@@ -1,4 +1,4 @@
-"""How commands print: tables for people, JSON for programs, both on standard output."""
+"""How commands print: text tables or JSON, both on standard output."""
 
 import json
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ def table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = ()) -> list[
 
 
 def format_size(size_bytes: int) -> str:
-    """Write a number of bytes for people: `7.5 KiB`."""
+    """Write a number of bytes as text: `7.5 KiB`."""
     if size_bytes < _KIB:
         return f"{size_bytes} B"
     value, unit = size_bytes / _KIB, "KiB"
@@ -63,12 +63,12 @@ def format_size(size_bytes: int) -> str:
 
 
 def format_entries(count: int) -> str:
-    """Write a number of cache entries for people."""
+    """Write a number of cache entries as text."""
     return "1 entry" if count == 1 else f"{count} entries"
 
 
 def format_time(seconds: float) -> str:
-    """Write a time for people, in the largest unit of which it has two: `36 h`, `340 ms`."""
+    """Write a time as text, in the largest unit of which it has two: `36 h`, `340 ms`."""
     for unit, length in _TIMES:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
@@ -76,5 +76,5 @@ def format_time(seconds: float) -> str:
 
 
 def format_age(seconds: float) -> str:
-    """Write an age for people, in whole seconds or larger units."""
+    """Write an age as text, in whole seconds or larger units."""
     return format_time(seconds) if seconds >= _TIMES[-1][1] * 2 else f"{max(seconds, 0):.0f} s"

@@ -1,4 +1,4 @@
-"""Signatures as text for people."""
+"""Signatures as human-readable text."""
 
 import json
 import textwrap

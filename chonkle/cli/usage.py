@@ -32,10 +32,10 @@ def translate(failure: click.ClickException) -> ChonkleError:
         case click.NoSuchOption():
             what = f"no such option `{failure.option_name}`"
         case click.MissingParameter(param=click.Parameter() as parameter):
-            what = f"missing {parameter.param_type_name} {_shown(parameter)}"
+            what = f"missing {parameter.param_type_name} {_format_parameter(parameter)}"
             expected = " or ".join(f"`{name}`" for name in names)
         case click.BadParameter(param=click.Parameter() as parameter):
-            what = f"{_shown(parameter)}: {_plain(failure.message)}"
+            what = f"{_format_parameter(parameter)}: {_plain(failure.message)}"
         case click.UsageError():
             pass
         case _:
@@ -58,7 +58,7 @@ def _names(failure: click.ClickException) -> Sequence[str]:
     return ()
 
 
-def _shown(parameter: click.Parameter) -> str:
+def _format_parameter(parameter: click.Parameter) -> str:
     is_option = isinstance(parameter, click.Option)
     return " / ".join(parameter.opts) if is_option else parameter.human_readable_name
 

@@ -56,12 +56,12 @@ def validate(pipeline: Path, *, as_json: bool, **options: Any) -> None:  # noqa:
         return
     print_lines(f"{parsed.codec_id}: valid, {len(plan.steps)} steps")
     print_lines(f"  {parsed.direction}: yes, as written")
-    print_lines(f"  {inverse}: {_listed(why_not) if why_not else 'yes, inverted'}")
+    print_lines(f"  {inverse}: {_format_problems(why_not) if why_not else 'yes, inverted'}")
     print_lines("", "ports, as decoding sees them:")
     print_lines(*port_table(signature.inputs, signature.outputs))
 
 
-def _listed(problems: tuple[str, ...]) -> str:
+def _format_problems(problems: tuple[str, ...]) -> str:
     more = len(problems) - _PROBLEMS_MAX
     displayed = [*problems[:_PROBLEMS_MAX], *([f"{more} more"] if more > 0 else [])]
     return f"no: {'; '.join(displayed)}"

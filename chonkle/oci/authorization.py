@@ -72,13 +72,13 @@ class RegistryTransport(Transport):
 
         response, where = send()
         if response.status_code == requests.codes.unauthorized and where.origin == self.base.origin:
-            granted = self._answer(response.headers.get("WWW-Authenticate", ""))
+            granted = self._authorize(response.headers.get("WWW-Authenticate", ""))
             if granted is not None:
                 self._granted[scope] = granted
                 response, _ = send()
         return response
 
-    def _answer(self, challenges: str) -> str | None:
+    def _authorize(self, challenges: str) -> str | None:
         """Return the `Authorization` header that answers a challenge; None where there is none."""
         found = {each[1].lower(): _parameters(each[2]) for each in _CHALLENGE.finditer(challenges)}
         if "bearer" in found:
@@ -100,10 +100,10 @@ class RegistryTransport(Transport):
         credentials = self._credentials if self._is_trusted(realm) else None
         response = self._persist(lambda: self._ask(realm, asked, credentials), repeatable=True)
         text = self.accepted(response, what=realm.origin).content
-        answer = parse_json(text, what=realm.origin, error=FetchError)
+        document = parse_json(text, what=realm.origin, error=FetchError)
         token = None
-        if isinstance(answer, dict):
-            token = answer.get("token") or answer.get("access_token")
+        if isinstance(document, dict):
+            token = document.get("token") or document.get("access_token")
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
             raise FetchError(f"{realm.origin}: no token in the answer")
         return token

@@ -155,8 +155,8 @@ def _asked(name: str, registry: str) -> Credentials | None:
         return None
     if done.returncode != 0:
         return None  # it has none
-    answer = _object(parse_json(done.stdout, what=program, error=FetchError))
-    user, secret = answer.get("Username"), answer.get("Secret")
+    reply = _object(parse_json(done.stdout, what=program, error=FetchError))
+    user, secret = reply.get("Username"), reply.get("Secret")
     if isinstance(user, str) and isinstance(secret, str):
         if user == _TOKEN_USER:
             return Credentials("", identity_token=secret)

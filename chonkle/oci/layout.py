@@ -71,7 +71,7 @@ class LayoutRepository(Repository):
 
     def resolve(self, wanted: str | Digest) -> Descriptor | None:
         """Look a manifest up without reading it, unless only its blob is there."""
-        with self._explained():
+        with self._translating_errors():
             entries = self._entries()
             if isinstance(wanted, Digest):
                 for entry in entries:
@@ -90,7 +90,7 @@ class LayoutRepository(Repository):
     def manifest(self, wanted: str | Digest) -> StoredManifest:
         """Read a manifest or an index."""
         found = self.resolve(wanted)
-        with self._explained():
+        with self._translating_errors():
             if found is None:
                 names = ", ".join(f"`{tag}`" for tag in self.tags()) or "none"
                 raise FetchError(f"no manifest `{wanted}`", got=f"the tags {names}")
@@ -99,19 +99,19 @@ class LayoutRepository(Repository):
 
     def tags(self) -> list[str]:
         """List the tags, sorted."""
-        with self._explained():
+        with self._translating_errors():
             names = {entry.annotations.get(REF_NAME, "") for entry in self._entries()}
             return sorted(names - {""})
 
     def has_blob(self, blob: Descriptor) -> bool:
         """Tell whether a blob is there, with the size that it should have."""
-        with self._explained():
+        with self._translating_errors():
             self._entries()
             return self._files.size(_blob(blob.digest)) == blob.size
 
     def blob(self, blob: Descriptor, *, progress: Progress | None = None) -> bytes:
         """Read a blob."""
-        with self._explained():
+        with self._translating_errors():
             self._entries()
             data = self._read(blob)
         if progress is not None:
@@ -123,7 +123,7 @@ class LayoutRepository(Repository):
     ) -> Descriptor:
         """Write a blob, unless it is there."""
         written = Descriptor(media_type, Digest.sha256(data), len(data))
-        with self._explained():
+        with self._translating_errors():
             self._begin()
             if self._files.read(_blob(written.digest), written.size) != data:
                 self._files.write(_blob(written.digest), data)
@@ -142,7 +142,7 @@ class LayoutRepository(Repository):
             artifact_type if isinstance(artifact_type, str) else "",
         )
         listed = written if tag is None else replace(written, annotations={REF_NAME: tag})
-        with self._explained():
+        with self._translating_errors():
             self._begin()
             self._files.write(_blob(written.digest), data)
             with self.exclusive():
@@ -161,7 +161,7 @@ class LayoutRepository(Repository):
     def referrers(self, subject: Digest, *, artifact_type: str = "") -> list[Descriptor]:
         """List the manifests that refer to a manifest, in the order of the index."""
         found = {}
-        with self._explained():
+        with self._translating_errors():
             for entry in self._entries():
                 if entry.size > MANIFEST_MAX_BYTES or entry.digest in found:
                     continue
@@ -184,7 +184,7 @@ class LayoutRepository(Repository):
         if self._is_exclusive:
             yield
             return
-        with self._explained(), self._files.changing():
+        with self._translating_errors(), self._files.changing():
             self._is_exclusive = True
             try:
                 yield
@@ -246,7 +246,7 @@ class LayoutRepository(Repository):
         return Descriptor(media_type if isinstance(media_type, str) else usual, digest, len(data))
 
     @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _translating_errors(self) -> Iterator[None]:
         """Name the layout in every failure."""
         try:
             yield
@@ -344,7 +344,7 @@ class _Tar:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: BinaryIO | None = None
-        self._listed: dict[str, tuple[int, int]] | None = None
+        self._known_members: dict[str, tuple[int, int]] | None = None
         self._pending: dict[str, bytes] = {}
 
     def exists(self) -> bool:
@@ -382,12 +382,12 @@ class _Tar:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
-        self._file = self._listed = None
+        self._file = self._known_members = None
 
     def _members(self) -> dict[str, tuple[int, int]]:
         """List the offset and the size of each file in the archive."""
-        if self._listed is not None:
-            return self._listed
+        if self._known_members is not None:
+            return self._known_members
         found: dict[str, tuple[int, int]] = {}
         try:
             self._file = open_regular(self._path)
@@ -409,7 +409,7 @@ class _Tar:
                     raise FetchError("the file is truncated")
                 found[name] = member.offset_data, member.size
                 _require_at_most(2 * _ENTRIES_MAX, len(found), "the number of files in it")
-        self._listed = found
+        self._known_members = found
         return found
 
     def _parts(self) -> Iterator[bytes]:

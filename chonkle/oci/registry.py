@@ -192,7 +192,7 @@ class RegistryRepository(Repository):
 
     def referrers(self, subject: Digest, *, artifact_type: str = "") -> list[Descriptor]:
         """List the manifests that refer to a manifest, in the order of the registry."""
-        found = self._listed(subject, artifact_type)
+        found = self._from_api(subject, artifact_type)
         if found is None:
             found = self._under_tag(subject)
         return [each for each in found if artifact_type in ("", each.artifact_type)]
@@ -227,7 +227,7 @@ class RegistryRepository(Repository):
 
     # Referrers
 
-    def _listed(self, subject: Digest, artifact_type: str) -> list[Descriptor] | None:
+    def _from_api(self, subject: Digest, artifact_type: str) -> list[Descriptor] | None:
         """Ask the referrers API; None where the registry has none."""
         if self._lists_referrers is False:
             return None

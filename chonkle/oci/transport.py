@@ -147,7 +147,7 @@ class Transport(Closing):
         Raises:
             FetchError: when there is no answer in time, or it breaks a rule.
         """
-        with self._explained():
+        with self._translating_errors():
             return self._persist(
                 lambda: self._authorized(Request(method, address, headers or {}, body), size_max),
                 repeatable=repeatable or method in _REPEATABLE,
@@ -209,13 +209,13 @@ class Transport(Closing):
 
     def _read(self, response: requests.Response, size_max: int) -> requests.Response:
         with response:
-            pieces = response.raw.stream(_CHUNK_BYTES, decode_content=False)
+            chunks = response.raw.stream(_CHUNK_BYTES, decode_content=False)
             if response.status_code >= HTTPStatus.BAD_REQUEST:
-                data = next(iter(pieces), b"")[:_ERROR_MAX_BYTES]
+                data = next(iter(chunks), b"")[:_ERROR_MAX_BYTES]
             elif response.headers.get("Content-Encoding", "identity") != "identity":
                 raise FetchError("sent in a compressed form, which was not asked for")
             else:
-                data = read_verified(pieces, digest=None, size_max=size_max, what="the answer")
+                data = read_verified(chunks, digest=None, size_max=size_max, what="the answer")
         response.raw = BytesIO(data)
         return response
 
@@ -256,12 +256,12 @@ class Transport(Closing):
         return True
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _translating_errors(self) -> Iterator[None]:
         """Turn every failure into one error, which says so when the time was up."""
         try:
             yield
         except (OSError, urllib3.exceptions.HTTPError, ValueError) as failure:
-            raise self._late() or _explained(failure, self.what) from failure
+            raise self._late() or _fetch_error(failure, self.what) from failure
         except FetchError as failure:
             raise self._late() or failure.within(self.what) from failure.__cause__
         late = self._late()
@@ -411,7 +411,7 @@ def _retry_after_s(response: requests.Response, usual_s: float) -> float:
     return usual_s
 
 
-def _explained(failure: Exception, what: str) -> FetchError:
+def _fetch_error(failure: Exception, what: str) -> FetchError:
     hint = ""
     match failure:
         case requests.exceptions.SSLError():

@@ -1,4 +1,4 @@
-"""Atomic writes, locks between processes, and checks of who could have written a file.
+"""Atomic writes, locks between processes, and checks of which users could have written a file.
 
 All functions raise OSError as the file system does. A write that fails leaves nothing behind.
 """
@@ -173,7 +173,7 @@ def locked(path: Path, *, timeout_s: float) -> Iterator[None]:
     # Importing it takes as long as starting Python, and only compiling and installing need it.
     from filelock import FileLock, Timeout  # noqa: PLC0415
 
-    # No soft lock, which would outlive its holder. Private, because a user who may read a lock
+    # No soft lock, which would outlive its holder. Private, because any reader of a lock
     # could hold it and block all others.
     lock = FileLock(path, timeout=timeout_s, mode=PRIVATE_FILE, fallback_to_soft=False)
     try:

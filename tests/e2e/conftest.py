@@ -19,6 +19,7 @@ import wasmtime
 from chonkle.formats.signature import Signature, embed_signature
 from tests.e2e.registries import Registry, started
 from tests.e2e.tiles import Tile
+from tests.fixture_types import Chonkle, ErrorOf, Explain, MakeCodec, PipelineOf
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 120
@@ -109,13 +110,13 @@ def chonkle_process() -> Callable[..., subprocess.Popen[bytes]]:
 
 
 @pytest.fixture(scope="session")
-def chonkle_done() -> Callable[..., Completed]:
+def chonkle_done() -> Chonkle:
     """Run `chonkle`, and leave it to the test what to make of it."""
     return run_chonkle
 
 
 @pytest.fixture
-def chonkle(tmp_path: Path) -> Callable[..., Completed]:
+def chonkle(tmp_path: Path) -> Chonkle:
     """Run `chonkle` as a process and demand that it succeeds."""
 
     def run(*arguments: str | Path, cwd: Path = tmp_path, **options: Any) -> Completed:
@@ -127,7 +128,7 @@ def chonkle(tmp_path: Path) -> Callable[..., Completed]:
 
 
 @pytest.fixture
-def explain(chonkle: Callable[..., Completed]) -> Callable[..., Any]:
+def explain(chonkle: Chonkle) -> Explain:
     """Run `chonkle run` and give what `--explain --json` says."""
 
     def run(*arguments: str | Path, **options: Any) -> Any:
@@ -146,7 +147,7 @@ def everything_under(*folders: Path) -> dict[Path, bytes | None]:
 
 
 @pytest.fixture
-def error_of(tmp_path: Path) -> Callable[..., str]:
+def error_of(tmp_path: Path) -> ErrorOf:
     """Run `chonkle` and demand that it fails as every failure must.
 
     Exit code 1 (2 for wrong usage), one line on standard error (several problems of one pipeline
@@ -238,7 +239,7 @@ def install_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Callable[...,
         programs = Path(sysconfig.get_path("scripts", "venv", scheme))
         libraries = Path(sysconfig.get_path("purelib", "venv", scheme))
         # The dependencies come from where the tests run, as files and not as installed packages, so
-        # that nothing is downloaded. What stands there for chonkle itself is left out.
+        # that nothing is downloaded. chonkle's own entry there is left out.
         here = Path(sysconfig.get_path("purelib"))
         (libraries / "dependencies.pth").write_text(f"{here}\n")
         python = programs / Path(sys.executable).name
@@ -260,7 +261,7 @@ def install_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Callable[...,
 
 
 @pytest.fixture(scope="session")
-def make_codec() -> Callable[..., bytes]:
+def make_codec() -> MakeCodec:
     """Make a core codec of WebAssembly text."""
 
     def make(
@@ -280,7 +281,7 @@ def make_codec() -> Callable[..., bytes]:
 
 
 @pytest.fixture(scope="session")
-def pipeline_of() -> Callable[..., dict[str, Any]]:
+def pipeline_of() -> PipelineOf:
     """Write a pipeline of one step, which maps `bytes` to `bytes`."""
 
     def write(codec_id: str = "guest", **fields: object) -> dict[str, Any]:
@@ -297,7 +298,7 @@ def pipeline_of() -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
-def wasm(make_codec: Callable[..., bytes]) -> bytes:
+def wasm(make_codec: MakeCodec) -> bytes:
     return make_codec()
 
 
@@ -310,5 +311,14 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def registry(tmp_path_factory: pytest.TempPathFactory, registry_program: str) -> Iterator[Registry]:
+    with started(tmp_path_factory.mktemp("registry"), registry_program) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def shared_registry(
+    tmp_path_factory: pytest.TempPathFactory, registry_program: str
+) -> Iterator[Registry]:
+    """Start one registry for all tests of a file."""
     with started(tmp_path_factory.mktemp("registry"), registry_program) as found:
         yield found

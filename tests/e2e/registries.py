@@ -11,7 +11,6 @@ Keys and certificates are made here, for each registry anew.
 
 import base64
 import datetime as dt
-import hashlib
 import ipaddress
 import json
 import re
@@ -34,6 +33,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from tests.loopback import sha256
+
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 CONFIG_TYPE = "application/vnd.wasm.config.v0+json"
@@ -47,10 +48,6 @@ BASIC = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 SERVICE, ISSUER = "codecs", "the tests"
 
 Kind = Literal["plain", "private", "token"]
-
-
-def sha256(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def descriptor(media_type: str, data: bytes) -> dict[str, Any]:
@@ -102,7 +99,7 @@ class Registry:
     def request(
         self, method: str, url: str, body: bytes = b"", content_type: str = ""
     ) -> tuple[int, str, bytes]:
-        """Make a request, and give the status, the location and the body of the answer."""
+        """Make a request, and give the status, the location and the body of the response."""
         parts = urlsplit(url)
         authorization = self.authorization
         if self.tokens is not None:
@@ -120,8 +117,8 @@ class Registry:
             # One type has all that there may be in a manifest's place.
             headers["Accept"] = f"{MANIFEST_TYPE}, {INDEX_TYPE}"
             connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            return answer.status, answer.getheader("Location", ""), answer.read()
+            response = connection.getresponse()
+            return response.status, response.getheader("Location", ""), response.read()
         finally:
             connection.close()
 
@@ -240,7 +237,7 @@ def certificate(name: str, *, issuer: Certificate | None = None) -> Certificate:
 
 
 class TokenServer(ThreadingHTTPServer):
-    """Gives tokens to those who know the password (Docker Registry, "Token Authentication").
+    """Gives tokens to clients that know the password (Docker Registry, "Token Authentication").
 
     Without a password, a token permits nothing.
 

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.e2e import registries
+from tests.loopback import sha256
 
 pytestmark = pytest.mark.slow
 
@@ -160,7 +161,7 @@ def test_five_commands_lead_from_an_empty_folder_to_a_published_codec(
         for command in (keygen, *commands):
             said[command[1]] = run(command)
         assert registry.tags("codecs/stride-c")[:2] == ["0.1.0", "0.1.0-core"]
-        manifest = registries.sha256(registry.read("codecs/stride-c/manifests/0.1.0"))
+        manifest = sha256(registry.read("codecs/stride-c/manifests/0.1.0"))
         assert manifest in said["publish"]
         assert manifest in said["sign"]
         # What the workflow runs in the folder of that codec, whose pipeline was locked once.

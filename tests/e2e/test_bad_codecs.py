@@ -10,14 +10,12 @@ import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess, Popen
-from typing import Any
+from subprocess import Popen
 
 import pytest
 
-type Chonkle = Callable[..., CompletedProcess[bytes]]
-type PipelineOf = Callable[..., dict[str, Any]]
-type MakeCodec = Callable[..., bytes]
+from tests.fixture_types import Chonkle, ErrorOf, MakeCodec, PipelineOf
+
 type Run = Callable[..., str]
 
 # The answer of a transform: an address and a size, packed.
@@ -77,7 +75,9 @@ GUESTS: dict[str, tuple[dict[str, str], str]] = {
 
 
 @pytest.fixture
-def run_guest(tmp_path: Path, error_of: Run, make_codec: MakeCodec, pipeline_of: PipelineOf) -> Run:
+def run_guest(
+    tmp_path: Path, error_of: ErrorOf, make_codec: MakeCodec, pipeline_of: PipelineOf
+) -> Run:
     def run(*arguments: str, **parts: str) -> str:
         (tmp_path / "guest.wasm").write_bytes(make_codec(**parts))
         (tmp_path / "pipeline.json").write_text(json.dumps(pipeline_of()))
@@ -124,7 +124,7 @@ def test_compiling_ends_at_its_limit(run_guest: Run, option: str, words: str) ->
 
 
 def test_data_may_not_be_larger_than_the_memory_limit(
-    tmp_path: Path, error_of: Run, make_codec: MakeCodec, pipeline_of: PipelineOf
+    tmp_path: Path, error_of: ErrorOf, make_codec: MakeCodec, pipeline_of: PipelineOf
 ) -> None:
     (tmp_path / "guest.wasm").write_bytes(make_codec())
     (tmp_path / "pipeline.json").write_text(json.dumps(pipeline_of()))
@@ -138,7 +138,7 @@ def test_data_may_not_be_larger_than_the_memory_limit(
 
 @pytest.mark.parametrize("backend", ["core", "component", "native"])
 def test_a_bomb_is_stopped_at_the_limit(
-    tmp_path: Path, error_of: Run, pipeline_of: PipelineOf, backend: str
+    tmp_path: Path, error_of: ErrorOf, pipeline_of: PipelineOf, backend: str
 ) -> None:
     (tmp_path / "bomb.json").write_text(json.dumps(pipeline_of("zlib")))
     (tmp_path / "bomb.bin").write_bytes(zlib.compress(bytes(64 << 20), 9))

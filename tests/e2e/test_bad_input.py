@@ -14,7 +14,7 @@ import time
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from subprocess import CompletedProcess, Popen
+from subprocess import Popen
 from typing import Any
 
 import numpy as np
@@ -24,8 +24,7 @@ from chonkle.formats.signature import SECTION_NAME
 from chonkle.formats.wasm_binary import with_custom_section
 from tests.documents import changed
 from tests.e2e.tiles import Tile
-
-type ErrorOf = Callable[..., str]
+from tests.fixture_types import Chonkle, ErrorOf, MakeCodec, PipelineOf
 
 ROOT = Path(__file__).parents[2]
 ZLIB = next((ROOT / "codec/zlib").glob("*.core.wasm"))
@@ -84,7 +83,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, tile: Tile) -> Path:
         "unwired.json": changed_text(good, "steps/predictor2/inputs/width", ...),
         "unknown-codec.json": changed_text(good, "steps/zlib/codec_id", "zstdd"),
         "traversal.json": changed_text(good, "steps/zlib/codec_id", "../../etc/passwd"),
-        "two-problems.json": changed_text(json.loads(circle), "outputs/more", "nobody.bytes"),
+        "two-problems.json": changed_text(json.loads(circle), "outputs/more", "absent.bytes"),
         "itself.json": changed_text(good, "steps/zlib/codec_id", good["codec_id"]),
         "zero-width.json": changed_text(good, "constants/width/value", 0),
         "odd-samples.json": changed_text(good, "constants/bytes_per_sample/value", 3),
@@ -140,7 +139,7 @@ def case(name: str, arguments: str, *words: str) -> Any:
         case("unwired port", f"unwired.json {IN} {OUT}", "required port `width` gets no value"),
         case("unknown codec", f"unknown-codec.json {IN} {OUT}", "`zstdd`", "mean `zstd`"),
         case("codec id with folders", f"traversal.json {IN} {OUT}", "bad `codec_id`"),
-        case("two problems", f"two-problems.json {IN} {OUT}", "2 problems", "cycle", "`nobody`"),
+        case("two problems", f"two-problems.json {IN} {OUT}", "2 problems", "cycle", "`absent`"),
         case(
             "a pipeline in itself",
             f"itself.json {IN} {OUT} --codec-path geotiff-tile=itself.json",
@@ -338,7 +337,7 @@ def test_only_regular_files_are_read(
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
 @pytest.mark.parametrize("name", ["-", "/dev/stdin", "/dev/fd/0"])
 def test_streams_of_the_shell_are_read(
-    bench: Path, chonkle: Callable[..., CompletedProcess[bytes]], tile: Tile, name: str
+    bench: Path, chonkle: Chonkle, tile: Tile, name: str
 ) -> None:
     command = f"run tile.json --input bytes={name} --output bytes=-".split()
     assert chonkle(*command, cwd=bench, stdin=tile.encoded).stdout == tile.pixels
@@ -401,9 +400,7 @@ def test_wrong_usage(error_of: ErrorOf, bench: Path, arguments: str, words: str)
     assert words in error_of(*arguments.split(), cwd=bench, code=2)
 
 
-def test_without_arguments_the_help_is_shown(
-    chonkle_done: Callable[..., CompletedProcess[bytes]], tmp_path: Path
-) -> None:
+def test_without_arguments_the_help_is_shown(chonkle_done: Chonkle, tmp_path: Path) -> None:
     done = chonkle_done(cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.startswith(b"Usage: chonkle [OPTIONS] COMMAND")
@@ -424,9 +421,7 @@ def test_standard_output_has_other_names(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="names standard output as Unix does")
-def test_several_outputs_may_go_to_the_null_device(
-    tmp_path: Path, chonkle: Callable[..., CompletedProcess[bytes]]
-) -> None:
+def test_several_outputs_may_go_to_the_null_device(tmp_path: Path, chonkle: Chonkle) -> None:
     (tmp_path / "page.json").write_text(json.dumps(PAGE))
     files = [f"--output={name}=/dev/null" for name in ("rep_levels", "def_levels")]
     done = chonkle(
@@ -458,7 +453,7 @@ def test_a_closed_standard_stream(bench: Path, descriptor: int) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
 def test_ctrl_c_ends_a_guest_that_loops(
-    bench: Path, make_codec: Callable[..., bytes], pipeline_of: Callable[..., dict[str, Any]]
+    bench: Path, make_codec: MakeCodec, pipeline_of: PipelineOf
 ) -> None:
     (bench / "loop.wasm").write_bytes(make_codec(transform="(loop $l (br $l)) (i64.const 0)"))
     (bench / "loop.json").write_text(json.dumps(pipeline_of("guest")))

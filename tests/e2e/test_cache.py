@@ -4,13 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.e2e.tiles import Tile
+from tests.fixture_types import Explain
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def cold(tmp_path: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("backend", ["core", "component"])
 def test_the_second_process_compiles_nothing(
-    explain: Callable[..., Any], command: list[str], cold: Mapping[str, str], backend: str
+    explain: Explain, command: list[str], cold: Mapping[str, str], backend: str
 ) -> None:
     first, second = (explain(*command[:-1], backend, environment=cold)["cache"] for _ in range(2))
     assert first["compiled"] > 0
@@ -54,7 +54,7 @@ def test_processes_that_start_at_once_compile_each_codec_once(
 
 
 def test_off_keeps_nothing(
-    tmp_path: Path, explain: Callable[..., Any], command: list[str], cold: Mapping[str, str]
+    tmp_path: Path, explain: Explain, command: list[str], cold: Mapping[str, str]
 ) -> None:
     off = {**cold, "CHONKLE_AOT": "off"}
     for _ in range(2):

@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.tiles import Tile
+from tests.fixture_types import Chonkle
 
 type Environment = Mapping[str, str]
-type Chonkle = Callable[..., Any]
-
 
 KEY = "5e" * 32
 ALLOW = "--allow-unauthenticated"
@@ -122,7 +121,7 @@ def test_one_entry_is_one_entry(tmp_path: Path, warm: Environment, chonkle: Chon
 
 
 def test_json_and_a_bundle_do_not_mix(
-    tmp_path: Path, warm: Environment, chonkle_done: Callable[..., Any]
+    tmp_path: Path, warm: Environment, chonkle_done: Chonkle
 ) -> None:
     done = chonkle_done("cache", "export", "-", "--json", cwd=tmp_path, environment=warm)
     assert (done.returncode, done.stdout) == (2, b"")

@@ -1,16 +1,16 @@
-"""`chonkle cache` between processes: what was warmed is warm, and who watches sees it grow."""
+"""`chonkle cache` between processes: warming, and watching it grow."""
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.e2e.tiles import Tile
+from tests.fixture_types import Chonkle
 
 type Cold = Mapping[str, str]
 
@@ -41,7 +41,7 @@ def test_what_was_warmed_is_not_compiled(
 
 
 @pytest.mark.slow
-def test_all_shipped_codecs_are_warmed_by_default(chonkle: Callable[..., Any], cold: Cold) -> None:
+def test_all_shipped_codecs_are_warmed_by_default(chonkle: Chonkle, cold: Cold) -> None:
     codecs = json.loads(chonkle("codecs", "--json").stdout)
     shipped = {(each["implementation"], each["backend"]) for each in codecs if each["path"]}
     warmed = json.loads(chonkle("cache", "warm", "--json", environment=cold).stdout)

@@ -1,21 +1,18 @@
 """Codecs on the command line: what is listed, and what can be wrong with a store."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 
-type Done = Callable[..., CompletedProcess[bytes]]
-type ErrorOf = Callable[..., str]
+from tests.fixture_types import Chonkle, ErrorOf, MakeCodec, PipelineOf
 
 STORE = ("--codec-store", "store")
 
 
 @pytest.fixture
-def store(tmp_path: Path, make_codec: Callable[..., bytes]) -> Path:
+def store(tmp_path: Path, make_codec: MakeCodec) -> Path:
     """Lay out a store with a good codec and a damaged one, which also stands for a shipped one."""
     files = {"guest/guest-wat@1.0.0.core.wasm": make_codec(), "zlib/damaged.wasm": b"damaged"}
     for name, data in files.items():
@@ -30,7 +27,7 @@ def warning(store: Path) -> bytes:
     return f"warning: {path}: not a WebAssembly binary, expected".encode()
 
 
-def test_a_bad_file_is_one_warning_beside_the_rest(store: Path, chonkle: Done) -> None:
+def test_a_bad_file_is_one_warning_beside_the_rest(store: Path, chonkle: Chonkle) -> None:
     done = chonkle("codecs", *STORE)
     assert done.stderr.startswith(warning(store))
     assert done.stderr.count(b"\n") == 1
@@ -44,7 +41,7 @@ def test_a_bad_file_is_one_warning_beside_the_rest(store: Path, chonkle: Done) -
     assert chonkle("codecs", "guest", *STORE).stderr == b""
 
 
-def test_a_bad_file_stands_in_the_json(store: Path, chonkle: Done) -> None:
+def test_a_bad_file_is_in_the_json(store: Path, chonkle: Chonkle) -> None:
     done = chonkle("codecs", "--json", *STORE)
     assert done.stderr.startswith(warning(store))
     documents: list[dict[str, Any]] = json.loads(done.stdout)
@@ -57,7 +54,7 @@ def test_a_bad_file_stands_in_the_json(store: Path, chonkle: Done) -> None:
 
 
 def test_two_files_that_contradict_each_other_are_no_candidates(
-    store: Path, chonkle: Done, error_of: ErrorOf, make_codec: Callable[..., bytes]
+    store: Path, chonkle: Chonkle, error_of: ErrorOf, make_codec: MakeCodec
 ) -> None:
     (store / "guest/other-bytes.wasm").write_bytes(make_codec(transform="unreachable"))
     words = "two different files claim codec `guest`"
@@ -67,13 +64,13 @@ def test_two_files_that_contradict_each_other_are_no_candidates(
     assert b"guest-wat@1.0.0" not in done.stdout
 
 
-def test_only_who_asks_for_a_bad_file_fails(
+def test_only_a_pipeline_with_a_bad_file_fails(
     *,
     tmp_path: Path,
     store: Path,
-    chonkle: Done,
+    chonkle: Chonkle,
     error_of: ErrorOf,
-    pipeline_of: Callable[..., dict[str, Any]],
+    pipeline_of: PipelineOf,
 ) -> None:
     (tmp_path / "guest.json").write_text(json.dumps(pipeline_of()))
     (tmp_path / "zlib.json").write_text(json.dumps(pipeline_of("zlib")))
@@ -96,7 +93,7 @@ def test_a_codec_that_has_only_a_bad_file_is_an_error(store: Path, error_of: Err
     assert message.startswith("store/mystery/damaged.wasm: not a WebAssembly binary")
 
 
-def test_implementations_say_what_they_are(chonkle: Done) -> None:
+def test_implementations_say_what_they_are(chonkle: Chonkle) -> None:
     text = chonkle("codecs", "zlib").stdout.decode()
     native, wasm = (
         text.index("\nnumcodecs.zlib (native):"),
@@ -105,7 +102,7 @@ def test_implementations_say_what_they_are(chonkle: Done) -> None:
     assert "\n  license      MIT\n" in text[native:wasm]
     assert "\n  license      Apache-2.0" in text[wasm:]
     assert "\n               tiff_compression: 8, 32946\n" in text[wasm:]
-    # What is printed for people comes from the signature, which JSON has whole.
+    # The printed text comes from the signature, which JSON has whole.
     listed = json.loads(chonkle("codecs", "zlib", "--json").stdout)
     signature = next(each["signature"] for each in listed if each["backend"] == "core")
     assert signature["aliases"]["tiff_compression"] == [8, 32946]
@@ -130,7 +127,7 @@ def test_a_store_that_is_named_must_be_there(
 
 
 def test_the_usual_store_need_not_be_there_but_may_not_be_a_file(
-    *, tmp_path: Path, chonkle: Done, error_of: ErrorOf, pipeline_of: Callable[..., dict[str, Any]]
+    *, tmp_path: Path, chonkle: Chonkle, error_of: ErrorOf, pipeline_of: PipelineOf
 ) -> None:
     (tmp_path / "p.json").write_text(json.dumps(pipeline_of("identity")))
     nowhere = {"CHONKLE_CODEC_STORE": str(tmp_path / "nowhere")}

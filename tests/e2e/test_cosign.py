@@ -6,15 +6,15 @@ Where cosign is missing, its tests are skipped with a reason, and fail in CI.
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e import registries
 from tests.e2e.registries import Registry
+from tests.fixture_types import Chonkle
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -24,12 +24,6 @@ PASSWORD = "of a key"  # noqa: S105 - of a key that lives as long as a test
 TIMEOUT_S = 120
 CODEC = Path(__file__).parents[2] / "codec/packbits/packbits-c@1.0.0.core.wasm"
 LAYOUTS = {"classic": "--new-bundle-format=false", "bundle": "--new-bundle-format=true"}
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory, registry_program: str) -> Iterator[Registry]:
-    with registries.started(tmp_path_factory.mktemp("registry"), registry_program) as found:
-        yield found
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +98,14 @@ class Table:
 @pytest.fixture
 def table(
     tmp_path: Path,
-    registry: Registry,
+    shared_registry: Registry,
     external_program: Callable[[str], str],
-    chonkle_done: Callable[..., Completed],
+    chonkle_done: Chonkle,
 ) -> Table:
     # A repository of its own for each test, in which nothing is signed yet.
     name = f"codecs/{tmp_path.name.replace('_', '-').strip('-')}"
-    digest = registry.push(name, "1", CODEC.read_bytes())
-    return Table(tmp_path, external_program("cosign"), registry, name, digest, chonkle_done)
+    digest = shared_registry.push(name, "1", CODEC.read_bytes())
+    return Table(tmp_path, external_program("cosign"), shared_registry, name, digest, chonkle_done)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

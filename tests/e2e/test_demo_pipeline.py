@@ -1,16 +1,12 @@
 """The demo's pipeline on every backend, against a tile that was made without chonkle."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
-from typing import Any
 
 import pytest
 
 from tests.e2e.tiles import Tile
-
-type Chonkle = Callable[..., CompletedProcess[bytes]]
+from tests.fixture_types import Chonkle, Explain, PipelineOf
 
 BACKENDS = ("core", "component", "native")
 
@@ -23,7 +19,7 @@ def files(tmp_path: Path, tile: Tile) -> None:
 
 
 def test_every_backend_decodes_what_every_backend_encodes(
-    tmp_path: Path, tile: Tile, explain: Callable[..., Any]
+    tmp_path: Path, tile: Tile, explain: Explain
 ) -> None:
     writers = ["tile.bin"]
     for backend in BACKENDS:
@@ -85,7 +81,7 @@ def test_an_output_that_exists_is_replaced(tmp_path: Path, tile: Tile, chonkle: 
 
 
 def test_a_pipeline_is_a_step_of_another(
-    tmp_path: Path, tile: Tile, chonkle: Chonkle, pipeline_of: Callable[..., dict[str, Any]]
+    tmp_path: Path, tile: Tile, chonkle: Chonkle, pipeline_of: PipelineOf
 ) -> None:
     outer = pipeline_of(tile.pipeline["codec_id"])
     (tmp_path / "outer.json").write_text(json.dumps(outer))

@@ -1,19 +1,13 @@
 """Codecs from `file://` sources: fetched once, installed, and found again without the source."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 
 from chonkle.digest import Digest
-
-type Chonkle = Callable[..., CompletedProcess[bytes]]
-type ErrorOf = Callable[..., str]
-type PipelineOf = Callable[..., dict[str, Any]]
-type Explain = Callable[..., Any]
+from tests.fixture_types import Chonkle, ErrorOf, Explain, MakeCodec, PipelineOf
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -21,7 +15,7 @@ STORE = ("--codec-store", "store")
 
 
 @pytest.fixture
-def wasm(tmp_path: Path, make_codec: Callable[..., bytes]) -> Path:
+def wasm(tmp_path: Path, make_codec: MakeCodec) -> Path:
     path = tmp_path / "elsewhere" / "guest.wasm"
     path.parent.mkdir()
     path.write_bytes(make_codec())
@@ -59,7 +53,7 @@ def test_what_a_pin_leads_to_is_kept_for_that_pin_alone(
     wasm.unlink()
     reasons.append(explain("with.json", *STORE)["steps"][0]["reason"])
     assert reasons == [f"pinned source {uri}", f"pinned source {uri}, kept"]
-    # Or the pipeline of a stranger would change what other pipelines run.
+    # Otherwise an untrusted pipeline would change what other pipelines run.
     message = error_of("run", "without.json", *STORE, "--explain")
     assert "no implementation of codec `guest`" in message
 
@@ -70,7 +64,7 @@ def test_a_forced_source_is_fetched_again_and_changes_nothing(
     explain: Explain,
     error_of: ErrorOf,
     wasm: Path,
-    make_codec: Callable[..., bytes],
+    make_codec: MakeCodec,
     pipeline_of: PipelineOf,
 ) -> None:
     write(tmp_path / "pipeline.json", pipeline_of(sources={"guest": wasm.as_uri()}))

@@ -2,16 +2,13 @@
 
 import json
 import struct
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 
 import chonkle as api
-
-type Chonkle = Callable[..., CompletedProcess[bytes]]
+from tests.fixture_types import Chonkle
 
 PARTS = {
     "rep_levels": b"\x02\x01" * 5,

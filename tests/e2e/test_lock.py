@@ -13,12 +13,9 @@ import pytest
 from chonkle.digest import Digest
 from chonkle.lock import Lock
 from tests.e2e.registries import Registry
+from tests.fixture_types import Chonkle, ErrorOf, Explain, PipelineOf
 
 pytestmark = [pytest.mark.network, pytest.mark.usefixtures("store")]
-
-type ErrorOf = Callable[..., str]
-type Chonkle = Callable[..., Any]
-type Explain = Callable[..., Any]
 
 SHIPPED = Path(__file__).parents[2] / "codec"
 NAME = "codecs/guest"
@@ -34,7 +31,7 @@ def newer(wasm: bytes) -> bytes:
 
 
 @pytest.fixture
-def write(tmp_path: Path, pipeline_of: Callable[..., dict[str, Any]]) -> Callable[..., None]:
+def write(tmp_path: Path, pipeline_of: PipelineOf) -> Callable[..., None]:
     def write(uri: str, name: str = "pipeline.json", **fields: object) -> None:
         document = pipeline_of(sources={"guest": uri}, **fields)
         (tmp_path / name).write_text(json.dumps(document))
@@ -222,7 +219,7 @@ def test_pipelines_within_pipelines_and_native_codecs_are_locked_too(
     explain: Explain,
     error_of: ErrorOf,
     write: Callable[..., None],
-    pipeline_of: Callable[..., dict[str, Any]],
+    pipeline_of: PipelineOf,
     wasm: bytes,
 ) -> None:
     file, inner = tmp_path / "guest.wasm", tmp_path / "inner.json"
@@ -365,7 +362,7 @@ def test_an_edited_lock_cannot_name_another_file_than_its_pin_leads_to(
 
 
 def test_a_pinned_index_is_locked_with_its_own_pin(
-    *, tmp_path: Path, chonkle: Chonkle, explain: Explain, pipeline_of: Callable[..., Any]
+    *, tmp_path: Path, chonkle: Chonkle, explain: Explain, pipeline_of: PipelineOf
 ) -> None:
     blobs = tmp_path / "layout/blobs/sha256"
     blobs.mkdir(parents=True)

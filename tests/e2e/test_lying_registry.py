@@ -11,11 +11,10 @@ from subprocess import CompletedProcess
 import pytest
 
 from tests.e2e.registries import free_port, serving
+from tests.fixture_types import Chonkle, MakeCodec
 from tests.loopback import Registry, Server, Told, refusal, sha256
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
-
-type ChonkleDone = Callable[..., CompletedProcess[bytes]]
 
 NAME = "codecs/guest"
 
@@ -61,7 +60,7 @@ def server(registry: Registry) -> Iterator[Server]:
 
 
 @pytest.fixture(autouse=True)
-def wasm(tmp_path: Path, make_codec: Callable[..., bytes]) -> bytes:
+def wasm(tmp_path: Path, make_codec: MakeCodec) -> bytes:
     """Make a codec that is sent in several chunks."""
     data = make_codec()
     # A custom section (WebAssembly Core Specification, section 5.5.3) without meaning.
@@ -76,7 +75,7 @@ def wasm(tmp_path: Path, make_codec: Callable[..., bytes]) -> bytes:
 
 
 def publish(
-    chonkle_done: ChonkleDone, folder: Path, port: int
+    chonkle_done: Chonkle, folder: Path, port: int
 ) -> tuple[CompletedProcess[bytes], float]:
     uri = f"oci://127.0.0.1:{port}/{NAME}:1.0.0"
     started = time.monotonic()
@@ -85,7 +84,7 @@ def publish(
 
 
 def test_the_registry_can_be_honest(
-    tmp_path: Path, chonkle_done: ChonkleDone, registry: Registry, server: Server, wasm: bytes
+    tmp_path: Path, chonkle_done: Chonkle, registry: Registry, server: Server, wasm: bytes
 ) -> None:
     """Without this, every test below might fail for a reason of its own."""
     done, _ = publish(chonkle_done, tmp_path, server.server_port)
@@ -97,7 +96,7 @@ def test_the_registry_can_be_honest(
 
 @pytest.mark.parametrize("kind", LIES)
 def test_a_lie_is_one_clear_error_and_leaves_no_tag(
-    tmp_path: Path, chonkle_done: ChonkleDone, registry: Registry, server: Server, kind: str
+    tmp_path: Path, chonkle_done: Chonkle, registry: Registry, server: Server, kind: str
 ) -> None:
     method, part, answer, words = LIES[kind]
     if answer is None:
@@ -121,7 +120,7 @@ def test_a_lie_is_one_clear_error_and_leaves_no_tag(
 
 
 def test_no_server_listens(
-    tmp_path: Path, chonkle_done: ChonkleDone, record_property: Callable[[str, object], None]
+    tmp_path: Path, chonkle_done: Chonkle, record_property: Callable[[str, object], None]
 ) -> None:
     done, took_s = publish(chonkle_done, tmp_path, free_port())
     assert done.returncode == 1

@@ -6,21 +6,19 @@ Where a tool is missing, its test is skipped with a reason, and fails in CI.
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 
-from tests.e2e import registries
 from tests.e2e.registries import CONFIG_TYPE, WASM_TYPE, Registry
+from tests.fixture_types import Chonkle, Explain, PipelineOf
+from tests.loopback import sha256
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
-type Explain = Callable[..., Any]
 type RunTool = Callable[..., str]
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +29,7 @@ TIMEOUT_S = 120
 
 
 @pytest.fixture(autouse=True)
-def pipeline(tmp_path: Path, pipeline_of: Callable[..., dict[str, Any]]) -> None:
+def pipeline(tmp_path: Path, pipeline_of: PipelineOf) -> None:
     (tmp_path / "pipeline.json").write_text(json.dumps(pipeline_of("zlib")))
 
 
@@ -57,12 +55,6 @@ def tool(tmp_path: Path, external_program: Callable[[str], str]) -> RunTool:
     return run
 
 
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory, registry_program: str) -> Iterator[Registry]:
-    with registries.started(tmp_path_factory.mktemp("registry"), registry_program) as found:
-        yield found
-
-
 @dataclass(frozen=True, slots=True)
 class Published:
     """A codec in a registry.
@@ -83,7 +75,7 @@ class Published:
 
     @property
     def digest(self) -> str:
-        return registries.sha256(self.manifest)
+        return sha256(self.manifest)
 
     @property
     def repository(self) -> str:
@@ -101,11 +93,11 @@ class Published:
 @pytest.fixture(scope="module", params=FORMS)
 def published(
     request: pytest.FixtureRequest,
-    registry: Registry,
-    chonkle_done: Callable[..., CompletedProcess[bytes]],
+    shared_registry: Registry,
+    chonkle_done: Chonkle,
 ) -> Published:
     file = CODEC.with_name(CODEC.name.replace("component", request.param))
-    found = Published(registry, f"of-{request.param}", file.read_bytes())
+    found = Published(shared_registry, f"of-{request.param}", file.read_bytes())
     uri = f"oci://{found.tagged}"
     done = chonkle_done("publish", file, uri, "--no-verify", cwd=ROOT)
     assert done.returncode == 0, done
@@ -127,7 +119,7 @@ def test_oras_discovers_what_refers_to_it(
     found = json.loads(tool(*arguments))
     assert found["digest"] == published.digest
     known = found["referrers"]
-    (tmp_path / "note.txt").write_text("what somebody has to say of it")
+    (tmp_path / "note.txt").write_text("a note")
     tool(
         *("oras", "attach", "--plain-http", "--artifact-type", "text/x-note"),
         *(published.pinned, "note.txt:text/plain"),
@@ -153,7 +145,7 @@ def test_skopeo_copies_it_to_a_layout(
     layout = tmp_path / "layout"
     (entry,) = json.loads((layout / "index.json").read_text())["manifests"]
     assert entry["digest"] == published.digest
-    blob = layout / "blobs/sha256" / sha256(published.wasm).hexdigest()
+    blob = layout / "blobs" / sha256(published.wasm).replace(":", "/")
     assert blob.read_bytes() == published.wasm
     found = found_in(explain, f"oci-layout://{layout}:{published.tag}")
     assert found["implementation"] == "zlib-rs@1.0.0"
@@ -175,7 +167,7 @@ def push_with_oras(tool: RunTool, registry: Registry, tag: str) -> None:
 
 
 def push_with_oras_alone(tool: RunTool, registry: Registry, tag: str) -> None:
-    """Push as those do who never heard of a config."""
+    """Push without a config."""
     tool(
         *("oras", "push", "--plain-http"),
         *(f"{registry.address}/{NAME}:{tag}", f"codec.wasm:{WASM_TYPE}"),
@@ -207,15 +199,15 @@ def test_what_others_push_is_pulled(
     *,
     tmp_path: Path,
     tool: RunTool,
-    registry: Registry,
+    shared_registry: Registry,
     explain: Explain,
     push: Callable[[RunTool, Registry, str], None],
 ) -> None:
     (tmp_path / "codec.wasm").write_bytes(CODEC.read_bytes())
     (tmp_path / "config.json").write_text("{}")
     tag = push.__name__.replace("_", "-")
-    push(tool, registry, tag)
-    source = f"oci://{registry.address}/{NAME}:{tag}"
+    push(tool, shared_registry, tag)
+    source = f"oci://{shared_registry.address}/{NAME}:{tag}"
     found = found_in(explain, source)
     assert found["implementation"] == "zlib-rs@1.0.0"
     assert found["backend"] == "component"

@@ -11,8 +11,9 @@ import pytest
 
 from chonkle.oci.layout import LayoutRepository
 from chonkle.oci.model import INDEX_TYPE
-from tests.e2e import registries
 from tests.e2e.registries import Registry
+from tests.fixture_types import Chonkle, ErrorOf, PipelineOf
+from tests.loopback import sha256
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -33,9 +34,7 @@ identities = ["{registry}/codecs/**"]
 
 
 @pytest.fixture
-def uri(
-    tmp_path: Path, registry: Registry, chonkle: Run, pipeline_of: Callable[..., dict[str, Any]]
-) -> str:
+def uri(tmp_path: Path, registry: Registry, chonkle: Chonkle, pipeline_of: PipelineOf) -> str:
     """Publish a codec with its golden vectors and provenance, and make a key and a policy."""
     codec = Path(__file__).parents[2] / "codec/packbits/packbits-c@1.0.0.core.wasm"
     target = f"oci://{registry.address}/codecs/packbits:1"
@@ -53,9 +52,9 @@ RUN = ("run", "pipeline.json", "--input", "bytes=input", "--output", "bytes=out"
 
 
 def test_an_author_signs_and_a_reader_demands_it(
-    uri: str, tmp_path: Path, chonkle: Run, error_of: Run, registry: Registry
+    uri: str, tmp_path: Path, chonkle: Chonkle, error_of: ErrorOf, registry: Registry
 ) -> None:
-    digest = registries.sha256(registry.read("codecs/packbits/manifests/1"))
+    digest = sha256(registry.read("codecs/packbits/manifests/1"))
     pinned = f"{uri}@{digest}"
     strict = {"CHONKLE_POLICY": str(tmp_path / "policy.toml")}
     # Unsigned: refused by every command, and nothing is left.
@@ -99,7 +98,7 @@ def test_an_author_signs_and_a_reader_demands_it(
     assert "rule 1: it expired at 2020-01-01" in error_of(*RUN, "--locked", environment=offline)
 
 
-def test_a_wrong_policy_stops_every_command(uri: str, tmp_path: Path, error_of: Run) -> None:
+def test_a_wrong_policy_stops_every_command(uri: str, tmp_path: Path, error_of: ErrorOf) -> None:
     (tmp_path / "policy.toml").write_text('version = 1\ndefault = "deny"\nruls = []\n')
     for arguments in (RUN, ("pull", uri, *STORE), ("validate", "pipeline.json", *STORE)):
         words = error_of(*arguments, "--policy", "policy.toml")
@@ -107,7 +106,9 @@ def test_a_wrong_policy_stops_every_command(uri: str, tmp_path: Path, error_of: 
         assert "did you mean `rules`?" in words
 
 
-def test_a_key_of_another_repository_is_refused(uri: str, chonkle: Run, error_of: Run) -> None:
+def test_a_key_of_another_repository_is_refused(
+    uri: str, chonkle: Chonkle, error_of: ErrorOf
+) -> None:
     chonkle("keygen", "--output-prefix", "mallory", environment=SIGNER)
     chonkle("sign", uri, "--key", "mallory.key", environment=SIGNER)
     chonkle(
@@ -120,7 +121,7 @@ def test_a_key_of_another_repository_is_refused(uri: str, chonkle: Run, error_of
 
 @pytest.mark.usefixtures("uri")
 def test_an_image_layout_is_signed_and_checked(
-    tmp_path: Path, chonkle: Run, error_of: Run, chonkle_done: Run
+    tmp_path: Path, chonkle: Chonkle, error_of: ErrorOf, chonkle_done: Chonkle
 ) -> None:
     codec = Path(__file__).parents[2] / "codec/packbits/packbits-c@1.0.0.core.wasm"
     layout = "oci-layout://layout:1"
@@ -140,7 +141,7 @@ def test_an_image_layout_is_signed_and_checked(
 
 
 def test_an_index_is_signed_for_all_that_it_leads_to(
-    tmp_path: Path, chonkle: Run, error_of: Run, pipeline_of: Callable[..., dict[str, Any]]
+    tmp_path: Path, chonkle: Chonkle, error_of: ErrorOf, pipeline_of: PipelineOf
 ) -> None:
     folder = Path(__file__).parents[2] / "codec/packbits"
     layout = LayoutRepository(tmp_path / "layout")
@@ -190,7 +191,7 @@ def test_an_index_is_signed_for_all_that_it_leads_to(
 
 @pytest.mark.usefixtures("uri")
 def test_a_file_is_signed_and_checked(
-    tmp_path: Path, chonkle: Run, error_of: Run, chonkle_done: Run
+    tmp_path: Path, chonkle: Chonkle, error_of: ErrorOf, chonkle_done: Chonkle
 ) -> None:
     codec = tmp_path / "packbits.wasm"
     source = Path(__file__).parents[2] / "codec/packbits/packbits-c@1.0.0.core.wasm"
@@ -221,7 +222,7 @@ def test_a_file_is_signed_and_checked(
 
 @pytest.mark.skipif(os.name == "nt", reason="file modes and links are POSIX")
 def test_the_files_of_a_new_key_are_closed_to_other_writers_and_replace_nothing(
-    tmp_path: Path, chonkle: Run, error_of: Run
+    tmp_path: Path, chonkle: Chonkle, error_of: ErrorOf
 ) -> None:
     old = os.umask(0)
     try:
@@ -243,19 +244,21 @@ def test_the_files_of_a_new_key_are_closed_to_other_writers_and_replace_nothing(
 
 @pytest.mark.parametrize("name", ["CHONKLE_KEY_PASSWORD", "COSIGN_PASSWORD"])
 @pytest.mark.parametrize("password", ["", " "])
-def test_a_new_key_has_no_empty_password(name: str, password: str, error_of: Run) -> None:
+def test_a_new_key_has_no_empty_password(name: str, password: str, error_of: ErrorOf) -> None:
     words = error_of("keygen", environment={name: password})
     assert f"an empty password for the new key, from {name}, expected a password" in words
 
 
 @pytest.mark.parametrize("line", [b"\n", b"\r\n", b" \t\n"])
-def test_a_new_key_has_no_blank_line_as_its_password(line: bytes, error_of: Run) -> None:
+def test_a_new_key_has_no_blank_line_as_its_password(line: bytes, error_of: ErrorOf) -> None:
     words = error_of("keygen", "--key-password-stdin", stdin=line)
     assert "an empty password for the new key, from standard input" in words
 
 
 @pytest.mark.usefixtures("uri")
-def test_only_codecs_and_pipelines_are_signed(tmp_path: Path, chonkle: Run, error_of: Run) -> None:
+def test_only_codecs_and_pipelines_are_signed(
+    tmp_path: Path, chonkle: Chonkle, error_of: ErrorOf
+) -> None:
     pipeline = {
         "codec_id": "echo",
         "direction": "decode",
@@ -286,7 +289,7 @@ def test_only_codecs_and_pipelines_are_signed(tmp_path: Path, chonkle: Run, erro
 @pytest.mark.parametrize("arguments", [("--layout", "both"), ("--identity", "x")])
 @pytest.mark.usefixtures("uri")
 def test_options_that_would_do_nothing_are_usage_errors(
-    arguments: tuple[str, ...], tmp_path: Path, chonkle_done: Run
+    arguments: tuple[str, ...], tmp_path: Path, chonkle_done: Chonkle
 ) -> None:
     done = chonkle_done(
         "sign", "input", "--key", "release.key", *arguments, cwd=tmp_path, environment=SIGNER

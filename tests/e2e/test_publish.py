@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from chonkle.formats.signature import Signature, embed_signature, read_signature
-from tests.e2e.registries import MANIFEST_TYPE, PASSWORD, USER, Registry, sha256, started
+from tests.e2e.registries import MANIFEST_TYPE, PASSWORD, USER, Registry, started
+from tests.fixture_types import MakeCodec
+from tests.loopback import sha256
 
 pytestmark = pytest.mark.network
 
@@ -126,7 +128,7 @@ def test_other_bytes_of_a_version_need_force(tmp_path: Path, registry: Registry,
 
 
 def test_a_codec_that_fails_its_checks_is_not_published(
-    tmp_path: Path, registry: Registry, run: Run, make_codec: Callable[..., bytes]
+    tmp_path: Path, registry: Registry, run: Run, make_codec: MakeCodec
 ) -> None:
     (tmp_path / "codec.wasm").write_bytes(make_codec(transform="(i64.const 0)"))
     done = run("publish", tmp_path / "codec.wasm", f"oci://{registry.address}/bad/guest")

@@ -1,7 +1,7 @@
 """All codecs of the repository into a registry and back, with each kind of registry."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -9,12 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.registries import Kind, Registry, docker_login, sha256, started
+from tests.e2e.registries import Kind, Registry, docker_login, started
 from tests.e2e.tiles import Tile
-
-type Chonkle = Callable[..., CompletedProcess[bytes]]
-type ChonkleDone = Callable[..., CompletedProcess[bytes]]
-type Explain = Callable[..., Any]
+from tests.fixture_types import Chonkle, Explain
+from tests.loopback import sha256
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -66,7 +64,7 @@ def access_to(
 
 
 def publish(
-    site: Site, place: Path, target: str, chonkle_done: ChonkleDone, **environment: str
+    site: Site, place: Path, target: str, chonkle_done: Chonkle, **environment: str
 ) -> CompletedProcess[bytes]:
     sources = ("--codec-src", "codec-src") if place == CODECS else ()
     # Other tests verify these files.
@@ -77,7 +75,7 @@ def publish(
     )
 
 
-def publish_all(site: Site, chonkle_done: ChonkleDone) -> list[dict[str, Any]]:
+def publish_all(site: Site, chonkle_done: Chonkle) -> list[dict[str, Any]]:
     done = publish(site, CODECS, site.target, chonkle_done)
     assert done.returncode == 0, done.stderr.decode()
     found: list[dict[str, Any]] = json.loads(done.stdout)
@@ -109,7 +107,7 @@ def check_every_file(site: Site) -> None:
         assert kinds == {VECTORS, PROVENANCE}
 
 
-def publish_again(site: Site, chonkle_done: ChonkleDone) -> None:
+def publish_again(site: Site, chonkle_done: Chonkle) -> None:
     before = len(site.registry.requests())
     done = publish(site, CODECS, site.target, chonkle_done)
     assert done.returncode == 0, done.stderr.decode()
@@ -120,7 +118,7 @@ def publish_again(site: Site, chonkle_done: ChonkleDone) -> None:
     assert methods <= {"GET", "HEAD"}
 
 
-def publish_other_bytes(site: Site, tmp_path: Path, chonkle_done: ChonkleDone) -> None:
+def publish_other_bytes(site: Site, tmp_path: Path, chonkle_done: Chonkle) -> None:
     # A custom section at the end, which means nothing.
     changed = tmp_path / "changed.wasm"
     changed.write_bytes(ZLIB.read_bytes() + b"\0\2\1x")
@@ -162,7 +160,7 @@ def run_the_demo_from_pins(
             assert len(site.registry.requests()) > before
 
 
-def publish_without_a_password(site: Site, tmp_path: Path, chonkle_done: ChonkleDone) -> None:
+def publish_without_a_password(site: Site, tmp_path: Path, chonkle_done: Chonkle) -> None:
     docker = str(tmp_path / "no-docker")
     done = publish(site, ZLIB, f"{site.target}/mine:1", chonkle_done, DOCKER_CONFIG=docker)
     assert done.returncode == 1
@@ -179,7 +177,7 @@ def test_all_codecs_are_published_and_pulled(
     kind: Kind,
     tile: Tile,
     chonkle: Chonkle,
-    chonkle_done: ChonkleDone,
+    chonkle_done: Chonkle,
     explain: Explain,
 ) -> None:
     folder = tmp_path / "registry"

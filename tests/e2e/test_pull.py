@@ -1,7 +1,6 @@
 """`chonkle pull`: codecs come from a real registry, an image layout or a file, into the store."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,10 @@ import pytest
 from chonkle.digest import Digest
 from tests.e2e import registries
 from tests.e2e.registries import INDEX_TYPE, MANIFEST_TYPE, PASSWORD, USER, Registry
+from tests.fixture_types import Chonkle, ErrorOf, PipelineOf
+from tests.loopback import sha256
 
 pytestmark = [pytest.mark.network, pytest.mark.usefixtures("store")]
-
-type ErrorOf = Callable[..., str]
-type Chonkle = Callable[..., Any]
 
 NAME = "codecs/guest"
 STORE = ("--codec-store", "store")
@@ -55,7 +53,7 @@ def test_a_codec_that_is_there_costs_one_request(
         "was_there": False,
     }
     assert installed.read_bytes() == wasm
-    layer = f"blobs/{registries.sha256(wasm)}"
+    layer = f"blobs/{sha256(wasm)}"
     assert asked(registry, before) == [("GET", "manifests/1"), ("GET", layer)]
 
     before = len(registry.requests())
@@ -75,7 +73,7 @@ def test_a_codec_that_is_there_costs_one_request(
 
 
 def test_offline_names_what_would_be_fetched_and_the_command(
-    error_of: ErrorOf, tmp_path: Path, pipeline_of: Callable[..., dict[str, Any]]
+    error_of: ErrorOf, tmp_path: Path, pipeline_of: PipelineOf
 ) -> None:
     for uri in (
         "oci://registry.invalid/codecs/guest:1",

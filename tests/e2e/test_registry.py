@@ -7,8 +7,6 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from subprocess import CompletedProcess
-from typing import Any
 
 import pytest
 
@@ -21,22 +19,19 @@ from tests.e2e.registries import (
     docker_login,
     manifest_of,
     serving,
-    sha256,
     started,
 )
-from tests.loopback import Seen, Server, Told
+from tests.fixture_types import Chonkle, ErrorOf, Explain, PipelineOf
+from tests.loopback import Seen, Server, Told, sha256
 
 pytestmark = pytest.mark.network
-
-type Explain = Callable[..., Any]
-type ErrorOf = Callable[..., str]
 
 STORE = ("--codec-store", "store")
 NAME = "codecs/guest"
 
 
 @pytest.fixture(autouse=True)
-def pipeline(tmp_path: Path, pipeline_of: Callable[..., dict[str, Any]]) -> Path:
+def pipeline(tmp_path: Path, pipeline_of: PipelineOf) -> Path:
     (tmp_path / "store").mkdir()
     path = tmp_path / "pipeline.json"
     path.write_text(json.dumps(pipeline_of()))
@@ -58,7 +53,7 @@ def test_a_codec_is_pulled_once_and_then_found(
     tmp_path: Path,
     explain: Explain,
     pipeline: Path,
-    pipeline_of: Callable[..., dict[str, Any]],
+    pipeline_of: PipelineOf,
     registry: Registry,
     wasm: bytes,
     pinned: bool,
@@ -151,7 +146,7 @@ def redirect(to: str) -> Told:
 
 def test_the_liar_can_be_honest(explain: Explain, lying_registry: Server, wasm: bytes) -> None:
     """Without this, every test below might fail for a reason of its own."""
-    lying_registry.answer = lie("honest", wasm)
+    lying_registry.respond = lie("honest", wasm)
     source = f"guest=oci://127.0.0.1:{lying_registry.server_port}/{NAME}:1"
     assert explain("pipeline.json", *STORE, "--source", source)["cache"]["loaded"] >= 0
 
@@ -171,7 +166,7 @@ def test_the_liar_can_be_honest(explain: Explain, lying_registry: Server, wasm: 
 def test_a_lie_is_one_clear_line_and_installs_nothing(
     *, tmp_path: Path, error_of: ErrorOf, lying_registry: Server, wasm: bytes, kind: str, words: str
 ) -> None:
-    lying_registry.answer = lie(kind, wasm)
+    lying_registry.respond = lie(kind, wasm)
     uri = f"oci://127.0.0.1:{lying_registry.server_port}/{NAME}:1"
     started = time.monotonic()
     message = error_of(*("run", "pipeline.json", *STORE, "--explain", "--source", f"guest={uri}"))
@@ -191,14 +186,14 @@ def test_a_lie_is_one_clear_line_and_installs_nothing(
 def test_what_may_pass_is_tried_again_and_told(
     *,
     tmp_path: Path,
-    chonkle_done: Callable[..., CompletedProcess[bytes]],
+    chonkle_done: Chonkle,
     lying_registry: Server,
     wasm: bytes,
     kind: str,
     reason: str,
     place: str,
 ) -> None:
-    lying_registry.answer = lie(kind, wasm)
+    lying_registry.respond = lie(kind, wasm)
     uri = f"oci://127.0.0.1:{lying_registry.server_port}/{NAME}:1"
     done = chonkle_done(
         *("run", "pipeline.json", *STORE, "--explain", "--source", f"guest={uri}"), cwd=tmp_path

@@ -1,13 +1,11 @@
 """What is promised of every codec in this repository."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
 
-type Chonkle = Callable[..., CompletedProcess[bytes]]
+from tests.fixture_types import Chonkle
 
 CODECS = Path(__file__).parents[2] / "codec"
 FILES = sorted(str(path.relative_to(CODECS)) for path in CODECS.rglob("*.wasm"))

@@ -8,12 +8,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-type MakeCodec = Callable[..., bytes]
-type PipelineOf = Callable[..., dict[str, Any]]
+from tests.fixture_types import MakeCodec, PipelineOf
 
 LOOP = "(loop $forever (br $forever)) (i64.const 0)"
 TIMEOUT_S = 300
@@ -75,7 +73,6 @@ def child():
     for thread in threads:
         thread.join()
     os._exit(0 if said == [True, True] and all(right) else 1)
-
 
 threads = [threading.Thread(target=work, args=(number,)) for number in range(THREADS)]
 for thread in threads:

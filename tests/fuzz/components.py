@@ -122,14 +122,14 @@ class Writer:
         for _ in range(chance.randrange(3)):
             instance, exports = self.put_together(instance, exports)
         for name, (sort, kind) in exports.items():
-            thing = f'{instance} "{name}"'
+            entity = f'{instance} "{name}"'
             if chance.random() < 0.4:
                 alias = self.new("a")
-                self.lines.append(f"(alias core export {thing} (core {sort} {alias}))")
-                thing = alias
+                self.lines.append(f"(alias core export {entity} (core {sort} {alias}))")
+                entity = alias
                 self.core.setdefault(f"{kind}{number}", []).append(alias)
             else:
-                self.core.setdefault(f"{kind}{number}", []).append(thing)
+                self.core.setdefault(f"{kind}{number}", []).append(entity)
 
     def put_together(
         self, instance: str, exports: dict[str, tuple[str, str]]
@@ -153,8 +153,8 @@ class Writer:
         def one(*kinds: str) -> str:
             return chance.choice(self.core[f"{chance.choice(kinds)}{number}"])
 
-        def core(sort: str, thing: str) -> str:
-            return f"(core {sort} {thing})"
+        def core(sort: str, entity: str) -> str:
+            return f"(core {sort} {entity})"
 
         function = self.new("f")
         post = (
@@ -197,7 +197,7 @@ class Writer:
     def export(self, chosen: dict[str, str], functions: list[str]) -> None:
         """Write the exported instance: directly, or as what a nested component gives on."""
         chance = self.chance
-        instance, shell = self.new("n"), self.new("c")
+        instance, forwarding = self.new("n"), self.new("c")
         items = list(chosen.items())
         chance.shuffle(items)
         if chance.random() < 0.5:
@@ -216,11 +216,11 @@ class Writer:
                 f'(import "import-{name}" (func ${name} (type $t)))' for name, _ in given
             )
             output_ports = "".join(f'(export "{name}" (func ${name}))' for name, _ in items)
-            self.lines.append(f"(component {shell} {type_} {imports} {output_ports})")
+            self.lines.append(f"(component {forwarding} {type_} {imports} {output_ports})")
             arguments = " ".join(
                 f'(with "import-{name}" (func {function}))' for name, function in given
             )
-            self.lines.append(f"(instance {instance} (instantiate {shell} {arguments}))")
+            self.lines.append(f"(instance {instance} (instantiate {forwarding} {arguments}))")
         if chance.random() < 0.3:
             self.lines.append(f'(export "more" (func {chance.choice(functions)}))')
         self.lines.append(f'(export "{INTERFACE}" (instance {instance}))')

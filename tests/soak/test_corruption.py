@@ -1,4 +1,4 @@
-"""Whatever happens to an entry, it is a miss that is told once, and the answer is right."""
+"""Whatever happens to an entry, it is a miss that is told once, and the result is right."""
 
 import sys
 from collections.abc import Callable

@@ -23,13 +23,13 @@ def test_a_forged_entry_does_not_reach_wasmtime(
 ) -> None:
     report = report_of("forge", kind, tmp_path)
     genuine = report.pop("genuine")
-    assert (genuine["answer"], genuine["loaded"], genuine["messages"]) == (RIGHT, 1, 0)
+    assert (genuine["number"], genuine["loaded"], genuine["messages"]) == (RIGHT, 1, 0)
     assert genuine["asked wasmtime"] >= 1
     for name, looked in report.items():
-        refused = {"answer": RIGHT, "asked wasmtime": 0, "messages": 1, "loaded": 0}
+        refused = {"number": RIGHT, "asked wasmtime": 0, "messages": 1, "loaded": 0}
         assert looked["with the key"] == refused, name
     # What is refused above is a perfect forgery: without a key it is loaded.
     loaded = report["a plain digest"]["without a key"]
-    assert loaded == {**genuine, "answer": FORGED}
+    assert loaded == {**genuine, "number": FORGED}
     assert len(report) == 10
     record_property("measured", f"{len(report)} forgeries, none reached wasmtime")

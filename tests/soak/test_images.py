@@ -28,8 +28,8 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="modes and mounts are POSIX"),
 ]
 
-NOBODY = 65534
-AS_NOBODY = f"--become={NOBODY}"
+OTHER_USER = 65534
+AS_OTHER_USER = f"--become={OTHER_USER}"
 # Magic and version of wasm: the fingerprint of an engine is read from what it makes of this.
 EMPTY_MODULE_BYTES = 8
 MOUNT = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
@@ -229,9 +229,9 @@ def test_a_directory_that_is_forbidden_is_told_once(
     root = shared / "cache"
     root.mkdir()
     if is_own:
-        os.chown(root, NOBODY, NOBODY)
+        os.chown(root, OTHER_USER, OTHER_USER)
     root.chmod(mode)
-    ran = decode(AS_NOBODY, environment={"CHONKLE_CACHE_DIR": root})
+    ran = decode(AS_OTHER_USER, environment={"CHONKLE_CACHE_DIR": root})
     assert ran["counts"] == [0, 2, 0]
     assert len(ran["messages"]) == 1
     assert words in ran["messages"][0]
@@ -246,19 +246,19 @@ def test_an_image_of_roots_is_everybodys(decode: Decoder, shared: Path) -> None:
         "CHONKLE_CACHE_DIR": str(shared / "own"),
         "CHONKLE_AOT": "only",
     }
-    shut = decode(AS_NOBODY, environment=layers)
+    shut = decode(AS_OTHER_USER, environment=layers)
     # As chonkle made it, only root can enter it.
     assert "no native code" in shut["error"]
     assert len(shut["messages"]) == 1
     assert "AOT cache of the system not used: " in shut["messages"][0]
     assert "Permission denied" in shut["messages"][0]
     open_to_all(image)
-    ran = decode(AS_NOBODY, environment=layers)
+    ran = decode(AS_OTHER_USER, environment=layers)
     assert (ran["counts"], ran["messages"]) == ([2, 0, 0], [])
     assert ran["compiled"] == [EMPTY_MODULE_BYTES]
 
 
-def test_parts_of_an_image_that_are_shut_are_doubts(decode: Decoder, shared: Path) -> None:
+def test_parts_of_an_image_that_are_shut_are_reported(decode: Decoder, shared: Path) -> None:
     image = shared / "image"
     decode(environment={"CHONKLE_CACHE_DIR": image})
     open_to_all(image)
@@ -270,7 +270,7 @@ def test_parts_of_an_image_that_are_shut_are_doubts(decode: Decoder, shared: Pat
         "CHONKLE_CACHE_DIR": str(shared / "own"),
         "CHONKLE_AOT": "only",
     }
-    ran = decode(AS_NOBODY, environment=layers)
+    ran = decode(AS_OTHER_USER, environment=layers)
     assert "no native code for codec zlib-rs@1.0.0" in ran["error"]
     assert len(ran["messages"]) == 1
     assert "Permission denied" in ran["messages"][0]

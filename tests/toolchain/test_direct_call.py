@@ -31,9 +31,9 @@ def guest(
     return bytes(wasmtime.wat2wasm(text))
 
 
-def test_an_answer_and_a_refusal() -> None:
-    answers = guest(transform="(i64.const 0x200000000d)")
-    assert call(answers, "encode", {"bytes": b"x"}) == {"x": b""}
+def test_a_result_and_a_refusal() -> None:
+    results = guest(transform="(i64.const 0x200000000d)")
+    assert call(results, "encode", {"bytes": b"x"}) == {"x": b""}
     with pytest.raises(CodecError, match=r"^no$"):
         call(guest(more=WORDS.format("0x1000000002")), "encode", {})
     with pytest.raises(CodecError, match=r"^$"):

@@ -1,4 +1,4 @@
-"""Files of strangers and our own: what cannot be read or written is named, with the reason."""
+"""Files that cannot be read or written are named, with the reason."""
 
 import os
 from pathlib import Path

@@ -33,14 +33,14 @@ scalars = st.sampled_from(
 
 def well_behaved(wasm: bytes, direction: Direction, request: bytes) -> None:
     try:
-        answer = call_raw(wasm, direction, request)
+        result = call_raw(wasm, direction, request)
     except CodecError as failure:
         text = str(failure)
         assert text
         assert "\n" not in text
         assert not text.endswith(".")
     else:
-        portmap.decode(answer)
+        portmap.decode(result)
 
 
 # The SDK reads port-maps: one codec for each language shows it.

@@ -29,8 +29,8 @@ class Memory:
     def carry_out(self, given: list[tuple[int, int, int]]) -> tuple[int, int, int]:
         """Give how many orders got none, and how many pages there were when all was free, twice."""
         script = b"".join(struct.pack("<3I", *order) for order in given)
-        answer = call(self.wasm, "decode", {"bytes": script}, limits=LIMITS)
-        refused, free, again = struct.unpack("<3I", answer["bytes"])
+        result = call(self.wasm, "decode", {"bytes": script}, limits=LIMITS)
+        refused, free, again = struct.unpack("<3I", result["bytes"])
         return refused, free, again
 
 
@@ -58,7 +58,7 @@ def test_sizes_that_nothing_has(
 
 
 @pytest.mark.toolchain
-def test_nearly_all_of_what_is_allowed_can_be_had(memory: Memory) -> None:
+def test_nearly_all_allowed_memory_can_be_allocated(memory: Memory) -> None:
     most = 55 * PAGE
     rising = [(REALLOC, 0, size) for size in range(0, most, 3 * PAGE)]
     assert memory.carry_out([(MALLOC, 0, most)])[0] == 0

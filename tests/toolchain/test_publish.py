@@ -436,7 +436,7 @@ def test_a_time_that_is_none(
     assert "bad SOURCE_DATE_EPOCH, expected seconds since 1970" in done.stderr
 
 
-def test_a_bar_is_for_who_watches(target: Target) -> None:
+def test_a_progress_bar_needs_a_terminal(target: Target) -> None:
     command = ["publish", str(CORE), target.reference.uri, "--no-verify"]
     ours, theirs = pty.openpty()
     with subprocess.Popen(

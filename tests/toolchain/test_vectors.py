@@ -1,4 +1,4 @@
-"""Golden vectors: read from files that people write, and compared with what a codec gives."""
+"""Golden vectors: read from handwritten files, and compared with a codec's outputs."""
 
 import json
 from collections.abc import Mapping

@@ -1,7 +1,6 @@
 """Small real codecs: modules written in WebAssembly text; and a place for them, in memory."""
 
 import json
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -15,8 +14,7 @@ from chonkle.oci.keys import ALGORITHMS
 from chonkle.oci.model import MANIFEST_TYPE, WASM_CONFIG_TYPE, WASM_LAYER_TYPE, Descriptor
 from chonkle.oci.private_keys import PrivateKey
 from chonkle.oci.repository import Progress, Repository, StoredManifest
-
-type MakeCodec = Callable[..., bytes]
+from tests.fixture_types import MakeCodec
 
 # Gives back what it was given: the port-map itself is the answer.
 _ECHO = """(module
@@ -68,7 +66,7 @@ class MemoryRepository(Repository):
         self.blobs: dict[Digest, bytes] = {}
         self.manifests: dict[Digest, StoredManifest] = {}
         self.named: dict[str, Digest] = {}
-        self.listed: dict[Digest, list[Descriptor]] = {}
+        self.known_referrers: dict[Digest, list[Descriptor]] = {}
         self.questions = 0
 
     def resolve(self, wanted: str | Digest) -> Descriptor | None:
@@ -114,12 +112,12 @@ class MemoryRepository(Repository):
             self.named[tag] = descriptor.digest
         if "subject" in document:
             subject = Digest.parse(document["subject"]["digest"])
-            self.listed.setdefault(subject, []).append(descriptor)
+            self.known_referrers.setdefault(subject, []).append(descriptor)
         return descriptor
 
     def referrers(self, subject: Digest, *, artifact_type: str = "") -> list[Descriptor]:
         self.questions += 1
-        found = self.listed.get(subject, [])
+        found = self.known_referrers.get(subject, [])
         return [each for each in found if artifact_type in ("", each.artifact_type)]
 
     def push(self, wasm: bytes, *, tag: str = "1.0.0") -> Descriptor:

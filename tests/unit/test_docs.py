@@ -5,7 +5,7 @@ says what a block is:
 
 - `python`: runs; all blocks of a file share their names;
 - `console`: commands behind `$`; each `chonkle` command runs, with the variables set before it, and
-  prints what stands below it, where `...` stands for anything;
+  prints the text below it, where `...` matches anything;
 - `json`: is JSON; pipelines and signatures are valid ones;
 - `toml`: is TOML;
 - `sh`: `chonkle` commands in it exist, with these options, but are not run.
@@ -164,7 +164,7 @@ def test_there_is_one_tile_json() -> None:
                 assert json.loads(block.text) == demo, f"{where}: not the demo's"
 
 
-def shown_commands(page: Path) -> Iterator[list[str]]:
+def documented_commands(page: Path) -> Iterator[list[str]]:
     for block in blocks_of(page):
         if block.kind in {"console", "sh"}:
             for line in block.text.replace("\\\n", " ").splitlines():
@@ -179,7 +179,7 @@ def shown_commands(page: Path) -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_commands_and_options_exist(name: str) -> None:
-    for words in shown_commands(ROOT / name):
+    for words in documented_commands(ROOT / name):
         command: click.Command = command_line
         path = "chonkle"
         while isinstance(command, click.Group) and words and not words[0].startswith("-"):

@@ -151,7 +151,7 @@ def test_a_message_has_no_secrets_of_urls(text: str, safe: str) -> None:
         assert "s3cret" not in str(error)
 
 
-def test_an_offer_names_a_few() -> None:
+def test_choices_name_a_few() -> None:
     assert list_choices([]) == "there is none"
     assert list_choices(["a", "b"]) == "there is `a`, `b`"
     assert list_choices([str(index) for index in range(1000)]).endswith(" and 988 more")

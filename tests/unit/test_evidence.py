@@ -1,4 +1,4 @@
-"""Evidence: found where a codec comes from, kept in the store, and never believed."""
+"""Evidence: found at a codec's source, kept in the store, and always verified."""
 
 import json
 from pathlib import Path

@@ -4,14 +4,12 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from chonkle.locking import ForkableLock
-
-type MakeCodec = Callable[..., bytes]
+from tests.fixture_types import MakeCodec
 
 # A thread compiles for ever and holds the lock of a runtime or its trampoline; another one forks.
 FORK = """

@@ -12,8 +12,8 @@ from chonkle.errors import CodecTrap, PipelineError, ResolveError
 from chonkle.pipeline import define, load, prepare
 from chonkle.resolver import PipelineResolution, Resolution, Resolver
 from chonkle.runtime import Runtime
+from tests.fixture_types import MakeCodec
 
-type MakeCodec = Callable[..., bytes]
 BYTES = {"type": "bytes"}
 
 

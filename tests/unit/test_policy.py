@@ -108,7 +108,7 @@ def test_a_rule_holds_for_its_time(when: str, words: str, office: Office) -> Non
 
 
 @pytest.mark.parametrize(
-    ("about", "applies"),
+    ("conditions", "applies"),
     [
         ('codecs = ["zlib"]', True),
         ('codecs = ["z*"]', True),
@@ -124,8 +124,8 @@ def test_a_rule_holds_for_its_time(when: str, words: str, office: Office) -> Non
         ('codecs = ["zlib"]\nrepositories = ["other.test/**"]', False),
     ],
 )
-def test_a_rule_applies_where_all_matches(about: str, applies: object, office: Office) -> None:
-    policy = office.policy(f"{SIGNED}{about}\n")
+def test_a_rule_applies_where_all_matches(conditions: str, applies: object, office: Office) -> None:
+    policy = office.policy(f"{SIGNED}{conditions}\n")
     if applies:
         policy.require(office.candidate("alice"))
     else:

@@ -1,7 +1,6 @@
 """A policy between what was found and its use: with the resolver, and where attestations are."""
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,9 @@ from chonkle.policy import Policy
 from chonkle.policy_check import PolicyCheck
 from chonkle.resolver import Resolution, Resolver
 from chonkle.storage.store import CodecStore, WasmCodec
+from tests.fixture_types import MakeCodec
 
 type Repository = Any  # MemoryRepository of the conftest
-type MakeCodec = Callable[..., bytes]
 
 URI = "oci://registry.test/codecs/x:1.0.0"
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

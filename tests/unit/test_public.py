@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", chonkle.__all__)
-def test_every_public_name_is_listed_and_can_be_had(name: str) -> None:
+def test_every_public_name_is_listed_and_importable(name: str) -> None:
     assert name in dir(chonkle)
     assert getattr(chonkle, name) is not None
 

@@ -1,5 +1,4 @@
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,8 @@ from chonkle.formats.signature import Signature
 from chonkle.oci import places
 from chonkle.resolver import PipelineResolution, Resolution, Resolver
 from chonkle.storage.store import CodecStore, WasmCodec
+from tests.fixture_types import MakeCodec
 
-type MakeCodec = Callable[..., bytes]
 NATIVE = Signature.from_json(
     {
         "codec_id": "echo",

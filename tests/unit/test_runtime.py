@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import weakref
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,8 +19,8 @@ from chonkle.policy import Policy
 from chonkle.resolver import Resolution, Resolver
 from chonkle.runtime import Runtime, default_runtime
 from chonkle.storage.store import WasmCodec
+from tests.fixture_types import MakeCodec
 
-type MakeCodec = Callable[..., bytes]
 PIPELINE = {
     "codec_id": "p",
     "direction": "decode",

@@ -10,7 +10,7 @@ from chonkle.errors import CacheError, ChonkleError, PolicyError
 from chonkle.limits import CompileLimits
 from chonkle.settings import Settings, parse_size
 
-HOME = Path("/home/somebody")
+HOME = Path("/home/user")
 
 
 @pytest.fixture(autouse=True)

@@ -54,7 +54,7 @@ class Attachment:
     layer: Blob
     annotations: Mapping[str, str] = field(default_factory=dict)
 
-    def about(self, subject: Descriptor) -> Artifact:
+    def referrer_of(self, subject: Descriptor) -> Artifact:
         """Make the referrer of a manifest."""
         return referrer(
             subject,

@@ -96,7 +96,7 @@ def compile_rust(
         _LOCKED,
         # Faults and warnings only, and not what is compiled.
         "--quiet",
-        # What it makes is told on its standard output; faults are still shown as people read them.
+        # What it makes is told on its standard output; faults are still shown as text.
         "--message-format=json-render-diagnostics",
         f"--target={TARGET}",
         f"--target-dir={target_dir}",

@@ -30,7 +30,7 @@ TOOLCHAIN_VERSION = "3"
 _SOURCE_MAX_BYTES = 1 << 30
 
 # The names of parts in messages.
-_SHOWN = {
+_LABELS = {
     "recipe": RECIPE_FILE,
     "c-sdk": "the C SDK",
     "rust-sdk": "the Rust SDK",
@@ -63,7 +63,7 @@ class Fingerprint:
         parts = _changes(self.parts, before.parts)
         return (
             *(f"{file} {_verb(was, now)}" for file, was, now in sources),
-            *(f"{_SHOWN.get(part, part)} {_verb(was, now)}" for part, was, now in parts),
+            *(f"{_LABELS.get(part, part)} {_verb(was, now)}" for part, was, now in parts),
             *self.tools_since(before),
         )
 

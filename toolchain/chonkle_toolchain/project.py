@@ -46,8 +46,8 @@ class Project:
                 raise BuildError(f"bad {what} `{name}`", expected=CODEC_NAME_RULE)
 
     @property
-    def shown_language(self) -> str:
-        """The language, as people write it."""
+    def language_name(self) -> str:
+        """The language's usual name."""
         return _LANGUAGES[self.language]
 
     @property
@@ -61,7 +61,7 @@ class Project:
         return {
             "implementation": self.implementation,
             "codec_id": self.codec_id,
-            "language": self.shown_language,
+            "language": self.language_name,
             "source": self.source,
             # Cargo allows fewer characters, no digit at the start and no keyword.
             "crate": f"codec-{_NOT_IN_CRATES.sub('-', self.implementation)}",

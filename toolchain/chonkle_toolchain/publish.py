@@ -158,7 +158,7 @@ class Plan:
             for blob in candidate.artifact.blobs:
                 self.repository.write_blob(blob.data, blob.media_type, progress=progress)
         for attachment in self.missing:
-            attachment.about(self.subject).write(self.repository, progress=progress)
+            attachment.referrer_of(self.subject).write(self.repository, progress=progress)
         if self.state != "unchanged":
             self.repository.write_manifest(
                 candidate.artifact.manifest, MANIFEST_TYPE, tag=candidate.reference.tag
@@ -387,7 +387,9 @@ def _plan(candidate: Candidate, repository: Repository, *, force: bool) -> Plan:
             )
     known = {each.digest for each in repository.referrers(found.digest)}
     missing = tuple(
-        each for each in candidate.attachments if each.about(found).descriptor.digest not in known
+        each
+        for each in candidate.attachments
+        if each.referrer_of(found).descriptor.digest not in known
     )
     return Plan(candidate, repository, "unchanged", found, missing)
 

@@ -29,7 +29,7 @@ _SUFFIX = ".json"
 # 1 for equal suffixes; `.jsn` is nearer.
 _NEAR = 0.8
 _FIELDS = ("made_by", "directions", "inputs", "outputs")
-_SHOWN_BYTES = 8
+_EXCERPT_BYTES = 8
 _FORM = "an object with `made_by`, a list `directions`, and the objects `inputs` and `outputs`"
 
 type Call = Callable[[Direction, Mapping[str, bytes]], Mapping[str, bytes]]
@@ -210,12 +210,12 @@ def format_ports(ports: Mapping[str, bytes], *, beside: Mapping[str, bytes] | No
 
 def _format_bytes(data: bytes, other: bytes) -> str:
     if data == other:
-        return f" beginning {data[:_SHOWN_BYTES].hex(' ')}" if data else ""
+        return f" beginning {data[:_EXCERPT_BYTES].hex(' ')}" if data else ""
     size = min(len(data), len(other))
     at = next((index for index in range(size) if data[index] != other[index]), size)
-    before = data[max(0, at - _SHOWN_BYTES // 2) : at].hex(" ")
+    before = data[max(0, at - _EXCERPT_BYTES // 2) : at].hex(" ")
     here = data[at : at + 1].hex() or "end"
-    after = data[at + 1 : at + _SHOWN_BYTES // 2].hex(" ")
+    after = data[at + 1 : at + _EXCERPT_BYTES // 2].hex(" ")
     return f" with {' '.join(filter(None, [before, f'[{here}]', after]))} at byte {at}"
 
 

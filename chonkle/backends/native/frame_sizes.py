@@ -42,7 +42,7 @@ def lz4(data: memoryview) -> int:
 def blosc(data: memoryview) -> int:
     """Read the header of a Blosc 1 chunk.
 
-    The library believes `cbytes`, and would read past the end of shorter data.
+    The library trusts `cbytes`, and would read past the end of shorter data.
     """
     *_, nbytes, _, cbytes = _BLOSC_HEADER.unpack_from(data)
     if cbytes != len(data):

@@ -248,13 +248,13 @@ class ComponentInstance(GuestInstance):
             self._stage = IN_TRANSFORM
 
     def call_import(
-        self, item: LoweredImport, answer: WasiFunction | None, arguments: Iterable[int]
+        self, item: LoweredImport, function: WasiFunction | None, arguments: Iterable[int]
     ) -> int | None:
         """Answer an import that the guest calls.
 
         Args:
             item: the import.
-            answer: what answers it, if it is allowed.
+            function: implements it; None where it is denied.
             arguments: core values, unsigned.
 
         Raises:
@@ -264,11 +264,11 @@ class ComponentInstance(GuestInstance):
         if not self._is_at(IN_TRANSFORM):
             # The canonical ABI forbids calls of imports during allocation and cleanup.
             self._denied = f"{name}, while it may call nothing"
-        elif answer is None:
+        elif function is None:
             self._denied = name
         else:
             try:
-                return answer.lower(_ImportCaller(self, item), *arguments)
+                return function.lower(_ImportCaller(self, item), *arguments)
             except (RefusedError, CodecTrap) as failure:
                 self._denied = f"{name}: {failure}"
             except BaseException as failure:
@@ -317,9 +317,9 @@ class ComponentInstance(GuestInstance):
     def _stub(self, item: LoweredImport, type_: str) -> wasmtime.Func:
         """Make the function for an import: WASI that tells nothing, or a trap."""
         parameters, results = type_parts(type_)
-        # Only a function of integers is ever answered.
+        # Only a function of integers is ever allowed.
         masks = [_MASKS.get(parameter, 0) for parameter in parameters]
-        answer = allowed(item.interface, item.function, type_)
+        function = allowed(item.interface, item.function, type_)
         # wasmtime's package keeps a callback as long as its store. A reference to the instance,
         # which owns the store, would keep both for ever.
         find_self = weakref.ref(self)
@@ -329,7 +329,7 @@ class ComponentInstance(GuestInstance):
             assert instance is not None  # noqa: S101 - it is in a call
             # wasmtime passes signed integers; addresses and sizes are unsigned.
             unsigned = (each & mask for each, mask in zip(arguments, masks, strict=True))
-            return instance.call_import(item, answer, unsigned)
+            return instance.call_import(item, function, unsigned)
 
         try:
             types = [[_VALUE_TYPES[each]() for each in part] for part in (parameters, results)]

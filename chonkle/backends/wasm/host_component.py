@@ -31,8 +31,8 @@ class HostComponentCodec(GuestCodec):
     """
 
     def __init__(self, component: wasm_component.Component, setup: GuestSetup) -> None:
-        answers = _answers(component, setup.engine.wasmtime)
-        start = partial(_Instance, component=component, answers=answers)
+        imports = _allowed_imports(component, setup.engine.wasmtime)
+        start = partial(_Instance, component=component, imports=imports)
         super().__init__(start, "component", replace(setup, open_trampoline=None))
 
     def memory_bytes(self) -> None:
@@ -45,12 +45,12 @@ class _Instance(GuestInstance):
         setup: GuestSetup,
         *,
         component: wasm_component.Component,
-        answers: Mapping[str, Mapping[str, WasiFunction]],
+        imports: Mapping[str, Mapping[str, WasiFunction]],
     ) -> None:
         super().__init__(setup)
         self._import_failures: list[BaseException] = []
         linker = wasm_component.Linker(setup.engine.wasmtime)
-        for interface, functions in answers.items():
+        for interface, functions in imports.items():
             with linker.root() as root, root.add_instance(interface) as defined:
                 for name, function in functions.items():
                     defined.add_func(name, _import(function, self._import_failures))
@@ -117,23 +117,23 @@ class _Instance(GuestInstance):
         return self._setup.engine.deadline(self._wasm_store, self.functions.left_s())
 
 
-def _answers(
+def _allowed_imports(
     component: wasm_component.Component, engine: wasmtime.Engine
 ) -> dict[str, dict[str, WasiFunction]]:
-    """Give the imports that are answered, by interface and name."""
+    """Give the allowed imports, by interface and name."""
     found = {
         interface: {
-            name: answer
+            name: function
             for name, type_ in functions.items()
-            if (answer := allowed(interface, name, type_)) is not None
+            if (function := allowed(interface, name, type_)) is not None
         }
         for interface, functions in imported_functions(component, engine)
     }
-    return {interface: answers for interface, answers in found.items() if answers}
+    return {interface: imports for interface, imports in found.items() if imports}
 
 
 def _import(function: WasiFunction, failures: list[BaseException]) -> Callable[..., Value]:
-    def answer(_store: object, *arguments: int) -> Value:
+    def call(_store: object, *arguments: int) -> Value:
         try:
             return function.value(*arguments)
         except BaseException as failure:
@@ -141,4 +141,4 @@ def _import(function: WasiFunction, failures: list[BaseException]) -> Callable[.
             # wasmtime's package would keep any other for the next call of any user that fails.
             raise wasmtime.WasmtimeError("an import failed") from failure
 
-    return answer
+    return call

@@ -91,7 +91,7 @@ class TrampolineText:
     `$codec`.
     """
 
-    label: str  # the trampoline, for people
+    label: str  # the trampoline, for messages
     imports: str  # its imports, as `GuestInstance.trampoline_import` takes them
     transform: str  # one transform, `{direction}`: takes the size of the port-map in the buffer
     functions: str = ""  # what both transforms call

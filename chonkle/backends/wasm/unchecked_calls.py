@@ -314,23 +314,23 @@ def call_component(
 
 
 def host_function(
-    wasm_store: wasmtime.Store, type_: wasmtime.FuncType, answer: Callable[..., int | None]
+    wasm_store: wasmtime.Store, type_: wasmtime.FuncType, callback: Callable[..., int | None]
 ) -> wasmtime.Func:
     """Make a function of the host that guests may import.
 
     Args:
         wasm_store: the store of the guests.
         type_: its type: integers, and one result or none.
-        answer: gives the result. Where it raises, the guest traps and the exception is dropped, so
-            `answer` records what its caller needs to know.
+        callback: gives the result. Where it raises, the guest traps and the exception is dropped,
+            so `callback` records what its caller needs to know.
     """
     try:
         trampoline = _trampoline()
     except AttributeError:
         # A later version makes functions in another way.
-        return wasmtime.Func(wasm_store, type_, answer)
+        return wasmtime.Func(wasm_store, type_, callback)
     function = wasmtime.Func.__new__(wasmtime.Func)
-    _with_own(wasmtime.Func.__init__, trampoline=trampoline)(function, wasm_store, type_, answer)
+    _with_own(wasmtime.Func.__init__, trampoline=trampoline)(function, wasm_store, type_, callback)
     return function
 
 
@@ -340,7 +340,7 @@ def _trampoline() -> object:
     functions = wasmtime._func.FUNCTIONS  # noqa: SLF001 - see above
     value: Any = wasmtime.Val
 
-    def answer(index: int | None, _: object, *values: Any) -> int:  # noqa: ANN401 - C's arrays
+    def run_callback(index: int | None, _: object, *values: Any) -> int:  # noqa: ANN401 - C's arrays
         given, count, results, _ = values
         try:
             run, result_types, _ = functions.get(index or 0)
@@ -352,7 +352,7 @@ def _trampoline() -> object:
             return ctypes.cast(trap, c_void_p).value or 0
         return 0
 
-    return wasmtime._ffi.wasmtime_func_callback_t(answer)  # noqa: SLF001
+    return wasmtime._ffi.wasmtime_func_callback_t(run_callback)  # noqa: SLF001
 
 
 def _context(wasm_store: wasmtime.Store) -> object:

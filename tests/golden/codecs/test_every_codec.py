@@ -57,7 +57,7 @@ type Outcome = dict[str, bytes] | str
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class CodecUnderTest:
     """A shipped codec, opened in both forms with little memory."""
 
     signature: Signature
@@ -94,15 +94,15 @@ def outcome_of(codec: Codec, direction: Direction, ports: dict[str, bytes]) -> O
 
 
 @pytest.fixture(scope="module")
-def subjects(open_runtime: Callable[..., Runtime]) -> Iterator[Callable[[str], Subject]]:
+def codec_of(open_runtime: Callable[..., Runtime]) -> Iterator[Callable[[str], CodecUnderTest]]:
     """Return a function that opens a codec, once."""
-    opened: dict[str, Subject] = {}
+    opened: dict[str, CodecUnderTest] = {}
     with open_runtime(cache=None) as runtime:
 
-        def open_(name: str) -> Subject:
+        def open_(name: str) -> CodecUnderTest:
             if name not in opened:
                 forms = [open_form(runtime, SIGNATURES[name], form) for form in FORMS]
-                opened[name] = Subject(SIGNATURES[name], VECTORS[name], *forms)
+                opened[name] = CodecUnderTest(SIGNATURES[name], VECTORS[name], *forms)
             return opened[name]
 
         yield open_
@@ -148,12 +148,14 @@ def patched(data: bytes, place: int, patch: bytes) -> bytes:
 
 
 @st.composite
-def hostile_calls(draw: st.DrawFn, subject: Subject) -> tuple[Direction, dict[str, bytes], Vector]:
+def hostile_calls(
+    draw: st.DrawFn, codec: CodecUnderTest
+) -> tuple[Direction, dict[str, bytes], Vector]:
     """Return a call of a golden vector with damaged ports."""
-    vector = draw(st.sampled_from(subject.vectors))
+    vector = draw(st.sampled_from(codec.vectors))
     direction = draw(st.sampled_from(DIRECTIONS))
-    ports = vector.given(direction, subject.signature)
-    input_ports = subject.signature.input_ports(direction)
+    ports = vector.given(direction, codec.signature)
+    input_ports = codec.signature.input_ports(direction)
     for name in draw(st.lists(st.sampled_from(sorted(input_ports)), min_size=1, max_size=2)):
         if input_ports[name].type == "bytes":
             ports[name] = draw(damaged(ports.get(name, b"")))
@@ -164,70 +166,70 @@ def hostile_calls(draw: st.DrawFn, subject: Subject) -> tuple[Direction, dict[st
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VECTORS)
-def test_hostile_calls(name: str, subjects: Callable[[str], Subject]) -> None:
-    look_for_harm(subjects(name), examples=80)
+def test_hostile_calls(name: str, codec_of: Callable[[str], CodecUnderTest]) -> None:
+    look_for_harm(codec_of(name), examples=80)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VECTORS)
-def test_many_hostile_calls(name: str, subjects: Callable[[str], Subject]) -> None:
-    look_for_harm(subjects(name), examples=500)
+def test_many_hostile_calls(name: str, codec_of: Callable[[str], CodecUnderTest]) -> None:
+    look_for_harm(codec_of(name), examples=500)
 
 
-def look_for_harm(subject: Subject, *, examples: int) -> None:
+def look_for_harm(codec: CodecUnderTest, *, examples: int) -> None:
     @settings(max_examples=examples)
-    @given(call=hostile_calls(subject))
+    @given(call=hostile_calls(codec))
     def stands(call: tuple[Direction, dict[str, bytes], Vector]) -> None:
         direction, ports, vector = call
-        subject.outcome(direction, ports)
-        subject.is_unharmed(vector)
+        codec.outcome(direction, ports)
+        codec.is_unharmed(vector)
 
     stands()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VECTORS)
-def test_claims_in_headers(name: str, subjects: Callable[[str], Subject]) -> None:
-    subject = subjects(name)
-    for vector in subject.vectors:
-        ports = vector.given("decode", subject.signature)
+def test_claims_in_headers(name: str, codec_of: Callable[[str], CodecUnderTest]) -> None:
+    codec = codec_of(name)
+    for vector in codec.vectors:
+        ports = vector.given("decode", codec.signature)
         for port, data in vector.inputs.items():
-            if subject.signature.inputs[port].type == "bytes":
+            if codec.signature.inputs[port].type == "bytes":
                 for place in range(min(len(data), HEADER_BYTES)):
                     for claim in CLAIMS:
-                        subject.outcome("decode", {**ports, port: patched(data, place, claim)})
-        subject.is_unharmed(vector)
+                        codec.outcome("decode", {**ports, port: patched(data, place, claim)})
+        codec.is_unharmed(vector)
 
 
 @pytest.mark.parametrize("name", VECTORS)
-def test_every_cut(name: str, subjects: Callable[[str], Subject]) -> None:
-    subject = subjects(name)
-    vector = min(subject.vectors, key=lambda each: (not any(each.outputs.values()), sizes(each)))
-    ports = vector.given("decode", subject.signature)
+def test_every_cut(name: str, codec_of: Callable[[str], CodecUnderTest]) -> None:
+    codec = codec_of(name)
+    vector = min(codec.vectors, key=lambda each: (not any(each.outputs.values()), sizes(each)))
+    ports = vector.given("decode", codec.signature)
     for port, data in vector.inputs.items():
-        if subject.signature.inputs[port].type == "bytes":
+        if codec.signature.inputs[port].type == "bytes":
             for end in range(len(data)):
-                subject.outcome("decode", {**ports, port: data[:end]})
-    subject.is_unharmed(vector)
+                codec.outcome("decode", {**ports, port: data[:end]})
+    codec.is_unharmed(vector)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VECTORS)
-def test_damaged_data_of_many_blocks(name: str, subjects: Callable[[str], Subject]) -> None:
-    subject = subjects(name)
+def test_damaged_data_of_many_blocks(name: str, codec_of: Callable[[str], CodecUnderTest]) -> None:
+    codec = codec_of(name)
     random = Random(name)  # noqa: S311 - the same damage each time
-    for vector in subject.vectors:
-        ports = vector.given("encode", subject.signature)
+    for vector in codec.vectors:
+        ports = vector.given("encode", codec.signature)
         data = {port: value for port, value in vector.outputs.items() if len(value) > 1}
         ports |= {port: value * (LARGE_BYTES // len(value)) for port, value in data.items()}
-        encoded = subject.outcome("encode", ports)
+        encoded = codec.outcome("encode", ports)
         # Some codecs take the shape of the data, which has changed.
         if data and not isinstance(encoded, str):
-            given_ports = {**vector.given("decode", subject.signature), **encoded}
+            given_ports = {**vector.given("decode", codec.signature), **encoded}
             for _ in range(40):
                 damaged_ports = {port: spoiled(value, random) for port, value in encoded.items()}
-                subject.outcome("decode", {**given_ports, **damaged_ports})
-            subject.is_unharmed(vector)
+                codec.outcome("decode", {**given_ports, **damaged_ports})
+            codec.is_unharmed(vector)
 
 
 @pytest.mark.slow

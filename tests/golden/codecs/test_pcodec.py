@@ -96,7 +96,7 @@ def test_what_is_refused(shipped: Shipped, config: Config, words: str) -> None:
         shipped(IMPLEMENTATION).call("encode", call_of(np.arange(3, dtype="<f4"), config))
 
 
-def test_what_a_file_claims_is_not_believed(shipped: Shipped) -> None:
+def test_sizes_in_a_header_are_not_trusted(shipped: Shipped) -> None:
     """A header with a window or dictionary of gigabytes: pco would trap when memory is out."""
     codec = shipped(IMPLEMENTATION)
     whole = bytes(PCodec().encode(np.arange(1000, dtype="<u8")))

@@ -16,7 +16,7 @@ IMPLEMENTATION = "tiff-lzw-c"
 CLEAR, END, FIRST = 256, 257, 258
 
 # Runs, and noise of few and of many values, which fill more than a table of strings.
-pieces = st.one_of(
+parts = st.one_of(
     st.binary(max_size=300),
     st.tuples(st.binary(min_size=1, max_size=4), st.integers(1, 8_000)).map(
         lambda run: run[0] * run[1]
@@ -27,7 +27,7 @@ pieces = st.one_of(
         )
     ),
 )
-chunks = st.lists(pieces, max_size=4).map(b"".join)
+chunks = st.lists(parts, max_size=4).map(b"".join)
 
 
 def decode(shipped: Shipped, encoded: bytes, size: int | None = None) -> bytes:

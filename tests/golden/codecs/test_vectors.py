@@ -20,5 +20,5 @@ def test_every_vector(name: str, abi: Abi) -> None:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_vector_says_who_made_it(name: str) -> None:
+def test_every_vector_names_its_maker(name: str) -> None:
     assert all(vector.made_by for vector in read_vectors(RECIPES[name]))

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from damage import HIT, MISS, Damage, Outcome, Target, put, read_table, ways
 from heard import Heard
-from subjects import COMPILERS, ask, open_cache, wasm_of
+from numbered_codecs import COMPILERS, ask, open_cache, wasm_of
 
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.record import Authenticator
@@ -83,10 +83,10 @@ class Trial:
 
     def _look(self, number: int) -> tuple[Outcome, int]:
         cache = open_cache(self._root, self._engine)
-        answer = ask(cache, self._kind, number)
+        got = ask(cache, self._kind, number)
         self._last = self._heard.take()
         counts = cache.counts
-        return (len(self._last), counts.loaded, counts.compiled, counts.rejected), answer
+        return (len(self._last), counts.loaded, counts.compiled, counts.rejected), got
 
     def _restore(self) -> None:
         for directory in (self._root, self._elsewhere):

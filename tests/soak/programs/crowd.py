@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 from heard import Heard
-from subjects import ask, open_cache
+from numbered_codecs import ask, open_cache
 
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.record import Authenticator
@@ -40,9 +40,9 @@ def use(rounds: int, seed: int, root: Path) -> dict[str, object]:
         mode = "auto" if number % ONLY_EVERY else "only"
         cache = open_cache(root, engine, mode=mode)
         try:
-            answer = ask(cache, kind, wanted)
-            if answer != wanted:
-                wrong.append(f"{kind} {wanted} gave {answer}")
+            got = ask(cache, kind, wanted)
+            if got != wanted:
+                wrong.append(f"{kind} {wanted} gave {got}")
         except CacheError:
             did["missed"] += 1
             if mode != "only":

@@ -13,7 +13,7 @@ from chonkle.cache.record import Artifact, Authenticator
 from chonkle.engine import elf_section, wasmtime_version
 
 # What a look at an entry comes to: messages, and what was loaded, compiled and rejected.
-DOUBT, MISS, HIT = (1, 0, 1, 1), (0, 0, 1, 0), (0, 1, 0, 0)
+INVALID, MISS, HIT = (1, 0, 1, 1), (0, 0, 1, 0), (0, 1, 0, 0)
 
 type Outcome = tuple[int, int, int, int]
 type Table = dict[str, Any]
@@ -86,15 +86,15 @@ type Say = Callable[[Table, Target], object]
 def ways(kind: str) -> Iterator[Way]:
     """Give every way of damage: its name, what must come of it, and how it is done."""
     for name, other in BYTES.items():
-        yield f"record: {name}", DOUBT, at_record(writing(other))
-        yield f"artifact: {name}", DOUBT, at_artifact(writing(other))
+        yield f"record: {name}", INVALID, at_record(writing(other))
+        yield f"artifact: {name}", INVALID, at_artifact(writing(other))
     for name, place in PLACES.items():
-        yield f"record: {name}", DOUBT, at_record(place)
-        yield f"artifact: {name}", DOUBT, at_artifact(place)
+        yield f"record: {name}", INVALID, at_record(place)
+        yield f"artifact: {name}", INVALID, at_artifact(place)
     for name, say in SAYS.items():
-        yield f"record says: {name}", DOUBT, saying(say)
+        yield f"record says: {name}", INVALID, saying(say)
     for name, body in BODIES.items():
-        yield f"record is: {name}", DOUBT, writing_record(body)
+        yield f"record is: {name}", INVALID, writing_record(body)
     yield from _swaps()
     yield from _substitutes(kind)
     yield from _beside()
@@ -263,7 +263,7 @@ SAYS: dict[str, Say] = {
     "another digest": artifact_says(blake3="0" * 64),
     "a date that is text": record_says(created="yesterday"),
     "a time that is a whole number": record_says(compile_seconds=1),
-    "a label that is a list": record_says(label=["subject"]),
+    "a label that is a list": record_says(label=["numbered"]),
     **{
         f"no field `{name}`": without(name)
         for name in ("key", "artifacts", "kind", "wasm", "engine", "wasmtime", "created")
@@ -292,15 +292,15 @@ def _swaps() -> Iterator[Way]:
         for path in target.other_artifacts:
             take(target.shard / path.name, path)
 
-    yield "record of the other", DOUBT, lambda t: take(t.record, t.other_record)
+    yield "record of the other", INVALID, lambda t: take(t.record, t.other_record)
     # The second of a component: its first is a plan, which is the same for both.
     yield (
         "artifact of the other",
-        DOUBT,
+        INVALID,
         lambda t: take(t.artifacts[:2][-1], t.other_artifacts[:2][-1]),
     )
-    yield "everything of the other", DOUBT, everything
-    yield "artifact: removed", DOUBT, lambda t: t.some_artifact.unlink()
+    yield "everything of the other", INVALID, everything
+    yield "artifact: removed", INVALID, lambda t: t.some_artifact.unlink()
     # An entry without a record is none.
     yield "record: removed", MISS, lambda t: t.record.unlink()
     yield "shard: removed", MISS, lambda t: shutil.rmtree(t.shard)
@@ -323,24 +323,24 @@ def substituting(index: int, content: bytes) -> Damage:
 
 
 def _substitutes(kind: str) -> Iterator[Way]:
-    yield "native code: empty", DOUBT, substituting(-1, b"")
-    yield "native code: noise", DOUBT, substituting(-1, b"\x7fELF" + bytes(range(256)) * 20)
+    yield "native code: empty", INVALID, substituting(-1, b"")
+    yield "native code: noise", INVALID, substituting(-1, b"\x7fELF" + bytes(range(256)) * 20)
     yield (
         "native code: of another configuration",
-        DOUBT,
+        INVALID,
         lambda t: t.substitute(-1, t.foreign[-1]),
     )
     yield (
         "native code: of another wasmtime",
-        DOUBT,
+        INVALID,
         lambda t: t.substitute(-1, another_wasmtime(t.artifacts[-1].read_bytes())),
     )
     if kind == "component":
         for text in ("", "null", "[]", "{}", '{"plan": 1}', '{"plan": {}}', '{"plan"', "[" * 5000):
-            yield f"plan: {text[:14]}", DOUBT, substituting(0, text.encode())
+            yield f"plan: {text[:14]}", INVALID, substituting(0, text.encode())
 
 
-# What stands in the way of an entry's other files, and of its directory.
+# Files in place of an entry's other files, and of its directory.
 
 
 def _beside() -> Iterator[Way]:
@@ -361,8 +361,8 @@ def _beside() -> Iterator[Way]:
     for name, place in PLACES.items():
         # An unreadable lock gives a second message.
         if name != "not readable":
-            yield f"lock: {name}, and an empty artifact", DOUBT, lock(place)
-    yield "shard: a link to a copy", DOUBT, shard(lambda path, moved: path.symlink_to(moved))
-    yield "shard: a file", DOUBT, shard(lambda path, _: path.touch())
-    yield "shard: a FIFO", DOUBT, shard(lambda path, _: os.mkfifo(path))
-    yield "shard: writable for all", DOUBT, lambda t: t.shard.chmod(0o777)
+            yield f"lock: {name}, and an empty artifact", INVALID, lock(place)
+    yield "shard: a link to a copy", INVALID, shard(lambda path, moved: path.symlink_to(moved))
+    yield "shard: a file", INVALID, shard(lambda path, _: path.touch())
+    yield "shard: a FIFO", INVALID, shard(lambda path, _: os.mkfifo(path))
+    yield "shard: writable for all", INVALID, lambda t: t.shard.chmod(0o777)

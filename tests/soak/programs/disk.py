@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from heard import Heard
-from subjects import ask, leftovers, open_cache
+from numbered_codecs import ask, leftovers, open_cache
 
 from chonkle.engine import Engine
 
@@ -41,9 +41,9 @@ def fill(kind: str, root: Path, engine: Engine, heard: Heard) -> tuple[str, list
     for number in (1, 2):
         for _ in range(2):
             cache = open_cache(root, engine)
-            answer, messages = ask(cache, kind, number), heard.take()
-            if answer != number:
-                wrong.append(f"answered {answer}")
+            got, messages = ask(cache, kind, number), heard.take()
+            if got != number:
+                wrong.append(f"gave {got}")
             kept = cache.counts.kept if cache.counts.compiled else 1
             # One message where something was not done, be it only to note the time of trimming.
             if len(messages) > 1 or (not kept and not messages) or cache.counts.rejected:

@@ -16,16 +16,16 @@ from pathlib import Path
 import wasmtime
 from damage import put, read_table
 from heard import Heard
-from subjects import COMPILERS, ask, open_cache, wasm_of
+from numbered_codecs import COMPILERS, ask, open_cache, wasm_of
 from wasmtime import component as wasm_component
 
 from chonkle.cache.record import Artifact, Authenticator
 from chonkle.engine import Engine
 
 RIGHT, FORGED = 1234567, 666
-OWNER, STRANGER = (
+OWNER, OTHER = (
     Authenticator(b"owner's key, thirty-two bytes..."),
-    Authenticator(b"stranger's key, 32 bytes long..."),
+    Authenticator(b"other key, thirty-two bytes....."),
 )
 
 
@@ -51,7 +51,7 @@ class Loads:
 
 
 def forgeries(record: Path, artifacts: list[bytes]) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Give ways to make an entry answer something else.
+    """Give ways to make an entry give another number.
 
     Args:
         record: a record that its owner authenticated.
@@ -84,7 +84,7 @@ def forgeries(record: Path, artifacts: list[bytes]) -> Iterator[tuple[str, Calla
         return f"{algorithm or own}:{digest}".encode()
 
     yield "a plain digest", planted(lambda body: tag(Authenticator(), body))
-    yield "a tag with another key", planted(lambda body: tag(STRANGER, body))
+    yield "a tag with another key", planted(lambda body: tag(OTHER, body))
     yield "a tag with a key of zeros", planted(lambda body: tag(Authenticator(bytes(32)), body))
     yield (
         "a plain digest that says it is keyed",
@@ -104,9 +104,9 @@ def main() -> None:
 
     def look(authenticator: Authenticator) -> dict[str, object]:
         cache = open_cache(root, engine, authenticator=authenticator)
-        answer = ask(cache, kind, RIGHT)
+        got = ask(cache, kind, RIGHT)
         return {
-            "answer": answer,
+            "number": got,
             "asked wasmtime": loads.take(),
             "messages": len(heard.take()),
             "loaded": cache.counts.loaded,
@@ -122,11 +122,11 @@ def main() -> None:
     report: dict[str, object] = {"genuine": look(OWNER)}
     for number, (name, _) in enumerate(forgeries(next(root.rglob("*.record")), artifacts)):
         looked = {}
-        for who, authenticator in (("without a key", Authenticator()), ("with the key", OWNER)):
+        for reader, authenticator in (("without a key", Authenticator()), ("with the key", OWNER)):
             # Anew for each, because a refused entry is replaced.
             forge = list(forgeries(write_genuine(), artifacts))[number][1]
             forge()
-            looked[who] = look(authenticator)
+            looked[reader] = look(authenticator)
         report[name] = looked
     json.dump(report, sys.stdout)
 

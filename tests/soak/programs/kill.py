@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from heard import Heard
-from subjects import ask, leftovers, open_cache, wasm_of
+from numbered_codecs import ask, leftovers, open_cache, wasm_of
 
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.record import Authenticator
@@ -102,13 +102,13 @@ class Scene:
             deed = chance.choice((self.use, self.use, self.remove))
             deed(chance.choice(KINDS), chance.choice(NUMBERS))
 
-    def look(self, when: str, *kinds: str, doubts: int = 0) -> None:
+    def look(self, when: str, *kinds: str, rejected_max: int = 0) -> None:
         """Demand that trimming keeps whole entries and nothing else, and that all are read.
 
         Args:
             when: what was killed.
             kinds: of entries that are read.
-            doubts: how many messages are right about each.
+            rejected_max: messages, and rejected entries, to allow for each.
         """
         tidied = self.root.with_name("tidied")
         shutil.rmtree(tidied, ignore_errors=True)
@@ -122,14 +122,14 @@ class Scene:
         for root in (tidied, self.root):
             for kind in kinds:
                 for number in NUMBERS:
-                    self._read(root, kind, number, when, doubts)
+                    self._read(root, kind, number, when, rejected_max)
 
-    def _read(self, root: Path, kind: str, number: int, when: str, doubts: int) -> None:
+    def _read(self, root: Path, kind: str, number: int, when: str, rejected_max: int) -> None:
         cache = open_cache(root, self._engine)
-        answer = ask(cache, kind, number)
+        got = ask(cache, kind, number)
         heard = self._heard.take()
-        if answer != number or len(heard) > doubts or cache.counts.rejected > doubts:
-            self.wrong.append(f"{when}: {kind} {number} in {root.name}: {answer}, {heard}")
+        if got != number or len(heard) > rejected_max or cache.counts.rejected > rejected_max:
+            self.wrong.append(f"{when}: {kind} {number} in {root.name}: {got}, {heard}")
 
 
 def start(act: Callable[[], object]) -> int:
@@ -197,7 +197,7 @@ def kill_at_steps(scene: Scene, stride: int) -> int:
                 if not was_killed(start(partial(die_at, step, scene.root, partial(deed, kind)))):
                     break
                 when = f"{name} {kind}, killed at step {step}"
-                scene.look(when, kind, doubts=name == "mend")
+                scene.look(when, kind, rejected_max=name == "mend")
                 kills += 1
     return kills
 

@@ -2,7 +2,7 @@
 
 lock.py KIND FOLDER
 
-The last line is JSON: what became of who wanted an entry, in each case.
+The last line is JSON: the outcome of each process that wanted an entry.
 """
 
 import errno
@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from heard import Heard
-from subjects import COMPILERS, ask, open_cache
+from numbered_codecs import COMPILERS, ask, open_cache
 
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.record import Authenticator
@@ -56,10 +56,10 @@ class Case:
         cache = open_cache(self._root, self._engine)
         cache.wait_s = wait_s
         started = time.monotonic()
-        answer = ask(cache, self._kind, NUMBER)
+        got = ask(cache, self._kind, NUMBER)
         counts = cache.counts
         return {
-            "right": answer == NUMBER,
+            "right": got == NUMBER,
             "loaded": counts.loaded,
             "compiled": counts.compiled,
             "kept": counts.kept,

@@ -1,4 +1,4 @@
-;; The codec `mask`, whole and honest; what stands in braces is replaced to make it lie or break.
+;; The codec `mask`, without defects; the parts in braces are replaced to make it lie or break.
 ;;
 ;; Encoded: "M", the number `note`, then each byte of the data, exclusive-or `key + i * step`.
 ;; Memory: 16 the result of a component's call, 1024 words, 4096 and on what is allocated.

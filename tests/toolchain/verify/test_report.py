@@ -1,4 +1,4 @@
-"""Reports: what people and programs read."""
+"""Reports, as lines and as JSON."""
 
 from chonkle_toolchain.verify.report import Check, CheckFailed, NotApplicable, Report, carry_out
 
@@ -39,7 +39,7 @@ CHECKS = (
 )
 
 
-def test_the_lines_are_for_people() -> None:
+def test_a_report_as_lines() -> None:
     report = Report("a\n.wasm", "a@1 (core)", CHECKS, 1.26)
     assert list(report.lines()) == [
         r"failed  a\n.wasm  1 passed, 1 failed, 1 not applicable, 1.3 s",

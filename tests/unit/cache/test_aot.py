@@ -384,7 +384,7 @@ def test_only_with_a_system_alone(
     assert caplog.text == ""
 
 
-def test_only_doubts_aloud(
+def test_only_mode_reports_invalid_entries(
     open_cache: OpenCache, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run(open_cache(), ONE)
@@ -511,7 +511,7 @@ def test_a_key_decides_what_is_valid(
 ) -> None:
     key, other = Authenticator(b"k" * 32), Authenticator(b"o" * 32)
     run(open_cache(), ONE)
-    # Each writes its own over what it does not believe.
+    # Each replaces the entry that it rejects.
     for authenticator, reason in (
         (key, "it is not authenticated, and a cache key is set"),
         (other, "the record does not match its authenticator or was made with another key"),
@@ -552,7 +552,7 @@ def test_where_there_are_no_locks_entries_are_kept_all_the_same(
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.ENOSPC])
-def test_who_cannot_write_compiles_in_memory_and_says_so_once(
+def test_without_write_access_codecs_are_compiled_in_memory(
     open_cache: OpenCache,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -570,7 +570,7 @@ def test_who_cannot_write_compiles_in_memory_and_says_so_once(
     ]
 
 
-def test_who_waits_too_long_compiles_for_itself_in_silence(
+def test_a_wait_that_takes_too_long_ends_in_compiling(
     open_cache: OpenCache,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -357,7 +357,7 @@ WRONG_KEY = "the record does not match its authenticator or was made with anothe
         pytest.param(KEYED, OTHER_KEY, True, WRONG_KEY, id="other-key-and-allowed"),
     ],
 )
-def test_who_vouches_for_a_bundle(
+def test_a_bundle_is_authenticated(
     tmp_path: Path,
     *,
     made_with: Authenticator,

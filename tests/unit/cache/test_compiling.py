@@ -1,4 +1,4 @@
-"""Compiling what strangers made: in a process of its own, within limits, and as good as here."""
+"""Compiling untrusted codecs: in a child process, within limits, with the same result as here."""
 
 import io
 import json

@@ -86,7 +86,7 @@ def test_nothing_is_written_where_others_write(tmp_path: Path) -> None:
 
 @posix
 def test_nothing_is_made_in_a_foreign_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # As root finds it who took over another user's environment.
+    # As root finds it with another user's environment.
     home = tmp_path / "home"
     home.mkdir()
     owner = os.geteuid()
@@ -108,7 +108,7 @@ def test_a_directory_that_took_the_place_is_judged_anew(
     entries = directory.root / "aot-v3"
     entries.rename(tmp_path / "moved")
     assert directory.read(record.key) is None
-    # With a shard and files that are all ours: what it stands in is not.
+    # The shard and the files are ours, the directory above is not.
     shutil.copytree(tmp_path / "moved", entries)
     assert directory.read(record.key) == record
     entries.rename(tmp_path / "again")

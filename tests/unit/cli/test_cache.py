@@ -1,4 +1,4 @@
-"""`chonkle cache`: what each command says and does, to people and to programs."""
+"""`chonkle cache`: the output of each command, as text and as JSON."""
 
 import errno
 import json
@@ -17,10 +17,10 @@ from chonkle.cache.record import Artifact, Authenticator, EntryMetadata, Record
 from chonkle.cli import main
 from chonkle.digest import Digest
 from chonkle.engine import Engine, EngineConfig, target, wasmtime_version
+from tests.fixture_types import MakeCodec
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="file modes are POSIX")
 
-type MakeCodec = Callable[..., bytes]
 type Install = Callable[..., Path]
 
 KEY = "5e" * 32
@@ -473,7 +473,7 @@ class TestWarm:
         assert second == {**first, "result": "present"}
         assert set(entries(own)) == {"echo-a@1.0.0", "chonkle's trampoline"}
 
-    def test_it_says_so_to_people(self, run: Run, install: Install) -> None:
+    def test_it_prints_a_table(self, run: Run, install: Install) -> None:
         install()
         header, row = rows(run("warm", "echo").out)
         assert header == ["codec", "implementation", "backend", "engine", "result"]

@@ -21,8 +21,8 @@ def entry(name: bytes, data: bytes) -> bytes:
 @example({"é" * 50: b"\0" * 1000})
 def test_a_port_map_comes_back_in_its_order(ports: dict[str, bytes]) -> None:
     encoded = portmap.encode(ports)
-    pieces, size = portmap.segments(ports)
-    assert encoded == b"".join(pieces)
+    segments, size = portmap.segments(ports)
+    assert encoded == b"".join(segments)
     assert len(encoded) == size
     decoded = portmap.decode(encoded)
     assert decoded == ports
@@ -39,10 +39,10 @@ def test_every_kind_of_buffer_is_written(make: type[bytes | bytearray | memoryvi
     assert portmap.decode(portmap.encode({"x": make(b"abc")})) == {"x": b"abc"}
 
 
-def test_pieces_are_the_callers_own_data() -> None:
+def test_segments_are_the_callers_own_data() -> None:
     data = bytearray(b"abc")
-    pieces, _ = portmap.segments({"x": data})
-    assert any(piece is data for piece in pieces)
+    segments, _ = portmap.segments({"x": data})
+    assert any(segment is data for segment in segments)
 
 
 @pytest.fixture(scope="module")

@@ -8,16 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.loopback import NAMES, TLS, Registry, Seen, Server, Told
+from tests.loopback import NAMES, TLS, Registry, Seen, Serve, Server, Told
 
 
 @pytest.fixture
 def registry() -> Registry:
     """Give an empty registry; `serve(registry)` starts it."""
     return Registry()
-
-
-type Serve = Callable[..., Server]
 
 
 @pytest.fixture

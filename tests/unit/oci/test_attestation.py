@@ -441,7 +441,7 @@ def test_a_false_referrer_does_not_count(repository: Repository, private_keys: P
     subject, other = repository.push(b"codec"), repository.push(b"evil", tag="evil")
     sign(repository, subject, key, layouts=("bundle",))
     # The registry lists it as a referrer of something else.
-    repository.listed[other.digest] = repository.listed[subject.digest]
+    repository.known_referrers[other.digest] = repository.known_referrers[subject.digest]
     found = read_attestations(repository, other.digest)
     assert found.attestations == ()
     assert "refers to another artifact" in found.problems[0]
@@ -451,7 +451,7 @@ def test_a_replaced_referrer_is_refused(repository: Repository, private_keys: Pr
     key = private_keys["ed25519"]
     subject, other = repository.push(b"codec"), repository.push(b"evil", tag="evil")
     sign(repository, subject, key, layouts=("bundle",))
-    [referrer] = repository.listed[subject.digest]
+    [referrer] = repository.known_referrers[subject.digest]
     # The same bundle, in a manifest that says that it is about the other one.
     manifest = json.loads(repository.manifests[referrer.digest].data)
     manifest["subject"] = other.to_json()
@@ -467,7 +467,7 @@ def test_a_bad_attestation_hides_no_good(repository: Repository, private_keys: P
     sign(repository, subject, other, layouts=LAYOUTS)
     for digest in [d for d, data in repository.blobs.items() if b"critical" in data]:
         del repository.blobs[digest]
-    [referrer] = repository.listed[subject.digest]
+    [referrer] = repository.known_referrers[subject.digest]
     stored = repository.manifests[referrer.digest]
     repository.manifests[referrer.digest] = replace(
         stored, data=stored.data.replace(b'"layers":[', b'"layers":[{},')
@@ -493,7 +493,7 @@ def test_a_malformed_referrer_is_a_problem(
 ) -> None:
     subject = repository.push(b"codec")
     sign(repository, subject, private_keys["ed25519"], layouts=("bundle",))
-    [referrer] = repository.listed[subject.digest]
+    [referrer] = repository.known_referrers[subject.digest]
     stored = repository.manifests[referrer.digest]
     data = stored.data
     if words == "too large":
@@ -517,7 +517,7 @@ def test_a_layer_lacks_its_annotation(repository: Repository, private_keys: Priv
 
 def test_a_registry_that_lists_without_end_is_not_followed(repository: Repository) -> None:
     subject = repository.push(b"codec")
-    repository.listed[subject.digest] = [
+    repository.known_referrers[subject.digest] = [
         Descriptor(MANIFEST_TYPE, Digest.sha256(b"%d" % number), 1) for number in range(1000)
     ]
     before = repository.questions

@@ -26,10 +26,10 @@ from chonkle.oci.places import open_repository
 from chonkle.oci.pull import ArtifactReader, Pulled
 from chonkle.oci.transport import Bounds
 from chonkle.storage.store import CodecStore
+from tests.loopback import Serve
 
 pytestmark = pytest.mark.network
 
-type Serve = Callable[..., Any]
 type LogIn = Callable[..., Path]
 type Told = bytes | dict[str, Any]
 
@@ -178,7 +178,7 @@ def test_of_two_challenges_the_token_is_chosen(serve: Serve, log_in: LogIn) -> N
 
 
 @pytest.mark.parametrize("challenge", ["token", 'Basic realm="codecs"', "Digest x", ""])
-def test_who_may_not_is_told_to_log_in(
+def test_a_denied_request_is_told_to_log_in(
     serve: Serve, tmp_path: Path, capfd: pytest.CaptureFixture[str], challenge: str
 ) -> None:
     tokens = serve(wanting(BASIC, ""))
@@ -285,7 +285,7 @@ def test_a_token_is_fetched_in_the_time_of_the_pull(serve: Serve) -> None:
         pull(registry, bounds=Bounds(total_s=0.3))
 
 
-# Who sees credentials
+# Where credentials are sent
 
 
 @pytest.mark.usefixtures("names")
@@ -304,7 +304,7 @@ def test_credentials_stay_where_they_belong(
         for redirected in ("/blobs/", "/manifests/"):
             storage = serve(lambda _: refuse(""), "storage.test")
             told = challenge.replace('"self"', f'"{storage.origin}/token"')
-            storage.answer = lambda _, told=told: refuse(told)
+            storage.respond = lambda _, told=told: refuse(told)  # type: ignore[misc]
             registry = serve(
                 wanting(
                     TOKEN,
@@ -323,7 +323,9 @@ def test_credentials_stay_where_they_belong(
                 "its token server": tokens.credentials,
                 "where it redirects to": storage.credentials,
             }
-            words = "; ".join(f"{who}: {', '.join(found) or 'none'}" for who, found in saw.items())
+            words = "; ".join(
+                f"{server}: {', '.join(found) or 'none'}" for server, found in saw.items()
+            )
             record_property(
                 "measured",
                 f"{redirected} redirected to a host that asks for {asks_for}; seen by {words}",
@@ -357,7 +359,7 @@ def test_only_the_first_token_server_gets_credentials(serve: Serve, log_in: LogI
     tokens = serve(lambda _: b'{"token": "first"}', "tokens.test")
     other = serve(lambda _: b'{"token": "second"}', "storage.test")
     registry = serve(lambda _: b"", "registry.test")
-    registry.answer = lambda seen: (
+    registry.respond = lambda seen: (
         refuse(bearer((tokens if "/manifests/" in seen.path else other).origin))
         if seen.authorization != f"Bearer {'first' if '/manifests/' in seen.path else 'second'}"
         else content(seen)

@@ -119,12 +119,12 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Install `docker-credential-test`, which answers with what is in its file `answer`."""
+    """Install `docker-credential-test`, which answers with what is in its file `reply`."""
     path = tmp_path / "bin" / "docker-credential-test"
     path.parent.mkdir()
     path.write_text(
         '#!/bin/sh\n[ "$1" = get ] || exit 1\n'
-        f'case "$(cat)" in {REGISTRY} | {HUB_KEY}) cat "$0.answer" ;; *) exit 1 ;; esac\n'
+        f'case "$(cat)" in {REGISTRY} | {HUB_KEY}) cat "$0.reply" ;; *) exit 1 ;; esac\n'
     )
     path.chmod(0o755)
     monkeypatch.setenv("PATH", str(path.parent), prepend=":")
@@ -136,21 +136,21 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     "config", [{"credsStore": "test"}, {"credsStore": "x", "credHelpers": {REGISTRY: "test"}}]
 )
 def test_a_program_is_asked(tmp_path: Path, program: Path, config: dict[str, object]) -> None:
-    answer = program.with_name(f"{program.name}.answer")
-    answer.write_text(json.dumps({"ServerURL": REGISTRY, "Username": "me", "Secret": "s"}))
+    reply = program.with_name(f"{program.name}.reply")
+    reply.write_text(json.dumps({"ServerURL": REGISTRY, "Username": "me", "Secret": "s"}))
     # What `docker login` leaves where a program keeps the credentials.
     write(tmp_path, {"auths": {REGISTRY: {}}, **config})
     assert find_credentials(REGISTRY, tmp_path) == Credentials("me", "s")
-    answer.write_text(json.dumps({"Username": "<token>", "Secret": "s"}))
+    reply.write_text(json.dumps({"Username": "<token>", "Secret": "s"}))
     assert find_credentials(REGISTRY, tmp_path) == Credentials("", identity_token="s")  # noqa: S106
-    answer.write_text('{"Username": 7}')
+    reply.write_text('{"Username": 7}')
     with pytest.raises(FetchError, match="docker-credential-test: malformed answer"):
         find_credentials(REGISTRY, tmp_path)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the program is a shell script")
 def test_a_program_knows_docker_hub_by_its_key(tmp_path: Path, program: Path) -> None:
-    program.with_name(f"{program.name}.answer").write_text('{"Username": "me", "Secret": "s"}')
+    program.with_name(f"{program.name}.reply").write_text('{"Username": "me", "Secret": "s"}')
     write(tmp_path, {"credsStore": "test"})
     assert find_credentials("docker.io", tmp_path) == Credentials("me", "s")
 

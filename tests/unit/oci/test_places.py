@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,10 @@ from chonkle.oci.access import RegistryAccess
 from chonkle.oci.model import LayoutReference, Reference
 from chonkle.oci.places import opened
 from chonkle.oci.transport import Bounds
+from tests.loopback import Serve
 
 BASIC = "Basic " + base64.b64encode(b"me:secret").decode()
 QUICK = Bounds(total_s=20, pause_s=0.01)
-
-type Serve = Callable[..., Any]
 
 
 def resolve(reference: Reference, **access: Any) -> object:

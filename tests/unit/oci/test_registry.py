@@ -16,6 +16,7 @@ from chonkle.oci.authorization import RegistryTransport
 from chonkle.oci.model import INDEX_TYPE, MANIFEST_TYPE, Descriptor
 from chonkle.oci.registry import RegistryRepository
 from chonkle.oci.transport import Bounds
+from tests.loopback import Serve
 
 pytestmark = pytest.mark.network
 
@@ -23,7 +24,6 @@ QUICK = Bounds(total_s=20, pause_s=0.01)
 LARGE = bytes(range(256)) * 40
 CHUNK_BYTES = 4096
 
-type Serve = Callable[..., Any]
 type Open = Callable[[Any], RegistryRepository]
 
 

@@ -7,7 +7,7 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,10 @@ import pytest
 from chonkle.errors import FetchError
 from chonkle.oci.address import Address
 from chonkle.oci.transport import Bounds, Transport, download
+from tests.loopback import Serve
 
 pytestmark = pytest.mark.network
 
-type Serve = Callable[..., Any]
 type Told = bytes | dict[str, Any]
 
 CERTIFICATES = Path(__file__).parent / "tls/ca.pem"

@@ -8,8 +8,7 @@ from chonkle.digest import Digest
 from chonkle.errors import SignatureError, StoreError, WasmFormatError
 from chonkle.formats.signature import Signature
 from chonkle.storage.store import CodecStore, WasmCodec, bundled_store, without_conflicts
-
-type MakeCodec = Callable[..., bytes]
+from tests.fixture_types import MakeCodec
 
 
 @pytest.fixture
@@ -234,7 +233,7 @@ def test_a_codec_that_occurs_twice_is_one_and_others_are_not(make_codec: MakeCod
         ("ab@1.0.0.core.wasm", "a", False),
     ],
 )
-def test_a_bad_file_stands_for_what_its_name_says(
+def test_a_bad_file_is_named_by_its_overrides(
     *, store: CodecStore, name: str, override: str, is_named: bool
 ) -> None:
     (store.root / "echo").mkdir(parents=True)

@@ -49,7 +49,7 @@ def new(name: str, lang: Language, codec_id: str | None, into: Path) -> None:
     displayed = shlex.quote(folder.as_posix())
     print_lines(
         *f"""\
-{displayed}: the codec `{project.codec_id}` in {project.shown_language}
+{displayed}: the codec `{project.codec_id}` in {project.language_name}
   its transform is {displayed}/{project.source}
 
 next:

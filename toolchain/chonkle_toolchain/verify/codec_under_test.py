@@ -23,12 +23,12 @@ class Example:
     Attributes:
         direction: which of the codec's functions.
         ports: the inputs.
-        answer: the outputs.
+        outputs: what it gave.
     """
 
     direction: Direction
     ports: Ports
-    answer: Ports
+    outputs: Ports
 
     def without(self, name: str) -> dict[str, bytes]:
         """Give the inputs without one port."""
@@ -59,7 +59,7 @@ class Tried:
         return self.outcome == _REFUSED
 
     @property
-    def is_answered(self) -> bool:
+    def has_outputs(self) -> bool:
         """Whether the call succeeded."""
         return self.outcome not in (_REFUSED, None)
 

@@ -54,22 +54,22 @@ def check_round_trip(tested: CodecUnderTest) -> str:
         raise NotApplicable("the signature offers one direction only")
     comes_back = tested.signature.output_ports("decode").keys()
     found = [
-        trip
-        for trip in _round_trips(tested)
-        if not isinstance(trip.encoded, Refusal) and comes_back & trip.given.keys()
+        tried
+        for tried in _round_trips(tested)
+        if not isinstance(tried.encoded, Refusal) and comes_back & tried.given.keys()
     ]
     guessed = 0
-    for trip in found:
-        lost = loss(tested, trip)
-        if lost and trip.is_guessed:
+    for tried in found:
+        lost = loss(tested, tried)
+        if lost and tried.is_guessed:
             guessed += 1
         elif lost:
             if tested.signature.document.get("lossless", True) is not False:
                 raise CheckFailed(
-                    f"decoding what encoding {format_ports(trip.given)} gave: {lost}",
+                    f"decoding what encoding {format_ports(tried.given)} gave: {lost}",
                     hint="if the codec is to lose something, its signature says `lossless: false`",
                 )
-            _require_to_settle(tested, trip, lost)
+            _require_to_settle(tested, tried, lost)
     if not found:
         raise NotApplicable(
             "encoding refuses every input that was tried, or takes nothing that decoding gives back"
@@ -90,11 +90,11 @@ def check_determinism(tested: CodecUnderTest) -> str:
     for example in tested.examples:
         for _ in range(2):
             reply = tested.opened.call(example.direction, example.ports, what="again")
-            if reply != example.answer:
+            if reply != example.outputs:
                 raise CheckFailed(
                     f"{doing(example.direction, '')} the same again gives another answer",
-                    expected=_shown(example.answer, beside=reply),
-                    got=_shown(reply, beside=example.answer),
+                    expected=_format_reply(example.outputs, beside=reply),
+                    got=_format_reply(reply, beside=example.outputs),
                 )
     fresh = tested.runner.open(tested.file)
     # Backwards, so that each call finds other remains in memory than the first time.
@@ -102,7 +102,7 @@ def check_determinism(tested: CodecUnderTest) -> str:
         raise CheckFailed(
             f"{doing(call.direction, '')} {format_ports(call.ports)} gives another answer in a "
             "fresh instance",
-            got=_shown(reply),
+            got=_format_reply(reply),
         )
     return f"{len(tested.tried)} calls"
 
@@ -123,8 +123,8 @@ def check_both_forms(tested: CodecUnderTest) -> str:
         own = tested.opened.call(call.direction, call.ports)
         raise CheckFailed(
             f"the two forms differ, {doing(call.direction, '')} {format_ports(call.ports)}",
-            expected=f"{_shown(own, beside=reply)}, as from the {tested.file.kind} form",
-            got=f"{_shown(reply, beside=own)}, from the {partner.kind} form",
+            expected=f"{_format_reply(own, beside=reply)}, as from the {tested.file.kind} form",
+            got=f"{_format_reply(reply, beside=own)}, from the {partner.kind} form",
         )
     return f"{len(tested.tried)} calls"
 
@@ -154,17 +154,17 @@ def _round_trips_of(
             yield round_trip(tested, setting, content=content, size=size)
 
 
-def _require_to_settle(tested: CodecUnderTest, trip: RoundTrip, lost: str) -> None:
+def _require_to_settle(tested: CodecUnderTest, tried: RoundTrip, lost: str) -> None:
     """Require that a lossy codec loses nothing more after a few round trips."""
     for _ in range(_ROUND_TRIPS_MAX):
-        if trip.decoded is None or isinstance(trip.decoded, Refusal):
+        if tried.decoded is None or isinstance(tried.decoded, Refusal):
             break
-        given = {**trip.given, **trip.decoded}
+        given = {**tried.given, **tried.decoded}
         encoded = tested.call("encode", given, what="what decoding gave")
         if isinstance(encoded, Refusal):
             break
-        trip = decode_again(tested, given, encoded)
-        if not loss(tested, trip):
+        tried = decode_again(tested, given, encoded)
+        if not loss(tested, tried):
             return
     raise CheckFailed(
         f"{_ROUND_TRIPS_MAX} round trips in a row change the data each time; the first: {lost}",
@@ -183,7 +183,7 @@ def _replayed(
             yield call, reply
 
 
-def _shown(reply: Reply, *, beside: Reply | None = None) -> str:
+def _format_reply(reply: Reply, *, beside: Reply | None = None) -> str:
     if isinstance(reply, Refusal):
         return f"the refusal: {reply.words}"
     return format_ports(reply, beside=None if isinstance(beside, Refusal) else beside)

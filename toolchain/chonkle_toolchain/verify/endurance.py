@@ -125,12 +125,12 @@ def _not_the_same(kind: _Kind, reply: Reply) -> CheckFailed:
 def _kinds_of_calls(tested: CodecUnderTest, direction: Direction) -> Iterator[_Kind]:
     """Give calls that succeed with little, some and much data, and all refused ones."""
     tried = [call for call in tested.tried if call.direction == direction]
-    answered = sorted((call for call in tried if call.is_answered), key=_size)
+    successful = sorted((call for call in tried if call.has_outputs), key=_size)
     for calls, rounds in (
-        ([call for call in answered if _has_data(tested, call)][:1], _SMALL_CALLS),
+        ([call for call in successful if _has_data(tested, call)][:1], _SMALL_CALLS),
         # Neither an empty one, which can leak nothing, nor a slow one.
         (_middle(tested, direction), _CALLS),
-        (_largest(answered), _LARGE_CALLS),
+        (_largest(successful), _LARGE_CALLS),
     ):
         if calls:
             yield _Kind(direction, f"{_size(calls[0])} bytes", calls, rounds)
@@ -143,11 +143,11 @@ def _kinds_of_calls(tested: CodecUnderTest, direction: Direction) -> Iterator[_K
 def _middle(tested: CodecUnderTest, direction: Direction) -> list[Tried]:
     examples = sorted(tested.examples_of(direction), key=_size)
     middle = examples[len(examples) // 2 :][:1]
-    return [Tried(direction, each.ports, outcome_of(each.answer)) for each in middle]
+    return [Tried(direction, each.ports, outcome_of(each.outputs)) for each in middle]
 
 
-def _largest(answered: list[Tried]) -> list[Tried]:
-    large = [call for call in answered if _size(call) <= _LARGE_BYTES_MAX]
+def _largest(successful: list[Tried]) -> list[Tried]:
+    large = [call for call in successful if _size(call) <= _LARGE_BYTES_MAX]
     return [max(large, key=_size)] if large else []
 
 

@@ -104,7 +104,7 @@ def verify_folder(
         )
     # Before the first report, which the caller may print at once.
     vectors = {name: read_vectors(recipe) for name, recipe in recipes.items()}
-    listed, about_lock = _read_listed(store, recipes)
+    locked, lock_check = _read_locked_files(store, recipes)
     patterns = tuple(allowed_imports)
     reports = []
 
@@ -113,13 +113,13 @@ def verify_folder(
         reports.append(each)
 
     # A lock lists every file in the folders of codecs.
-    others = _visible(store, "**/*.wasm") if listed is None else _visible(store, "**/*.wasm", "*/*")
+    others = _visible(store, "**/*.wasm") if locked is None else _visible(store, "**/*.wasm", "*/*")
     strays = [path.relative_to(store).as_posix() for path in others if path not in paths]
-    done(_about_folder(store, about_lock, listed, recipes, strays))
+    done(_folder_report(store, lock_check, locked, recipes, strays))
     # Shared, so that the other form of a codec finds it compiled.
     with TemporaryDirectory(prefix="chonkle-verify-", ignore_cleanup_errors=True) as cache:
         for path in paths:
-            place = _Place(store, path.relative_to(store).as_posix(), listed)
+            place = _Place(store, path.relative_to(store).as_posix(), locked)
             done(
                 _verify_in_place(
                     place,
@@ -158,12 +158,12 @@ class _Place:
     Attributes:
         store: the folder.
         file: the file, relative to it, with `/` between.
-        listed: the files in the lock; None without a lock.
+        locked: the files in the lock; None without a lock.
     """
 
     store: Path
     file: str
-    listed: Mapping[str, Artifact] | None
+    locked: Mapping[str, Artifact] | None
 
 
 def _verify_in_place(
@@ -202,9 +202,9 @@ def _verify_in_place(
 
 
 def _check_digest(place: _Place, wasm: bytes) -> str:
-    if place.listed is None:
+    if place.locked is None:
         raise NotApplicable(f"there is no {LOCK_FILE}")
-    wanted = place.listed.get(place.file)
+    wanted = place.locked.get(place.file)
     if wanted is None:
         raise CheckFailed(f"{LOCK_FILE} does not list it")
     found = Artifact.of(place.file, wasm)
@@ -227,10 +227,10 @@ def _check_place(place: _Place, codec: WasmCodec | None) -> str:
     return wanted
 
 
-def _about_folder(
+def _folder_report(
     store: Path,
-    about_lock: Check,
-    listed: Mapping[str, Artifact] | None,
+    lock_check: Check,
+    locked: Mapping[str, Artifact] | None,
     recipes: Mapping[str, Recipe],
     strays: Sequence[str],
 ) -> Report:
@@ -241,18 +241,18 @@ def _about_folder(
             )
         wanted = {recipe.artifact(abi) for recipe in recipes.values() for abi in ABIS}
         missing = sorted(
-            file for file in wanted | (listed or {}).keys() if not (store / file).is_file()
+            file for file in wanted | (locked or {}).keys() if not (store / file).is_file()
         )
         if missing:
             raise CheckFailed(f"`{missing[0]}` is not there", hint="`chonkle build` builds it")
-        if listed is None and not recipes:
+        if locked is None and not recipes:
             raise NotApplicable("nothing says which files should be there")
-        return f"{len(wanted | (listed or {}).keys())} files"
+        return f"{len(wanted | (locked or {}).keys())} files"
 
-    return Report(str(store), "", (about_lock, carry_out("files", check_files)))
+    return Report(str(store), "", (lock_check, carry_out("files", check_files)))
 
 
-def _read_listed(
+def _read_locked_files(
     store: Path, recipes: Mapping[str, Recipe]
 ) -> tuple[Mapping[str, Artifact] | None, Check]:
     """Read the files in the lock, and check the lock itself."""
@@ -262,14 +262,14 @@ def _read_listed(
     try:
         lock = read_lock(store)
     except BuildError as failure:
-        # No file counts as listed.
+        # No file counts as locked.
         return {}, Check("lock", "failed", str(failure))
-    listed = {
+    locked = {
         built.artifact(abi).file: built.artifact(abi)
         for built in lock.codecs.values()
         for abi in ABIS
     }
-    return listed, carry_out("lock", lambda: _check_lock(lock, recipes))
+    return locked, carry_out("lock", lambda: _check_lock(lock, recipes))
 
 
 def _check_lock(lock: Lock, recipes: Mapping[str, Recipe]) -> str:

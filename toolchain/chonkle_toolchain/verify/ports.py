@@ -27,14 +27,14 @@ def check_outputs(tested: CodecUnderTest) -> str:
     for example in tested.examples:
         output_ports = tested.signature.output_ports(example.direction)
         did = doing(example.direction, "")
-        for name in example.answer.keys() - output_ports.keys():
+        for name in example.outputs.keys() - output_ports.keys():
             raise CheckFailed(f"{did} gives a port `{name}` that the signature does not name")
         for name, port in output_ports.items():
-            if name not in example.answer:
+            if name not in example.outputs:
                 if port.required:
                     raise CheckFailed(f"{did} does not give `{name}`, which the signature names")
             elif port.type != "bytes":
-                check_scalar(example.answer[name], port.type, what=f"{did} gives `{name}`")
+                check_scalar(example.outputs[name], port.type, what=f"{did} gives `{name}`")
     return f"in {len(tested.examples)} answers"
 
 
@@ -50,7 +50,7 @@ def check_required(tested: CodecUnderTest) -> str:
                 what=f"without `{name}`",
                 because="the signature says that it is required",
             )
-    return _listed(names, none="no port is required")
+    return _join_names(names, none="no port is required")
 
 
 def check_optional(tested: CodecUnderTest) -> str:
@@ -88,8 +88,8 @@ def check_optional(tested: CodecUnderTest) -> str:
                 )
             not_given.append(name)
     if not_given:
-        return f"{_listed(names)}; no value was found for {_listed(not_given)}"
-    return _listed(names, none="no port is optional")
+        return f"{_join_names(names)}; no value was found for {_join_names(not_given)}"
+    return _join_names(names, none="no port is optional")
 
 
 def check_defaults(tested: CodecUnderTest) -> str:
@@ -114,8 +114,8 @@ def check_defaults(tested: CodecUnderTest) -> str:
             compared += not isinstance(left_out, Refusal)
         (names if compared else refused).append(name)
     if refused and not names:
-        raise NotApplicable(f"every call with a default is refused: {_listed(refused)}")
-    return _listed(names, none="no port has a default")
+        raise NotApplicable(f"every call with a default is refused: {_join_names(refused)}")
+    return _join_names(names, none="no port has a default")
 
 
 def check_directions(tested: CodecUnderTest) -> str:
@@ -143,7 +143,7 @@ def check_directions(tested: CodecUnderTest) -> str:
                         )
     if len(tested.directions) == 1:
         return f"{tested.directions[0]} only"
-    return _listed(names, none="every port exists in both directions")
+    return _join_names(names, none="every port exists in both directions")
 
 
 def check_types(tested: CodecUnderTest) -> str:
@@ -158,7 +158,7 @@ def check_types(tested: CodecUnderTest) -> str:
                 what=f"with `{name}` at {_value(wrong)}",
                 because=f"that is no value of its type, `{port.type}`",
             )
-    return _listed(names, none="every port is bytes")
+    return _join_names(names, none="every port is bytes")
 
 
 def check_unknown_ports(tested: CodecUnderTest) -> str:
@@ -192,7 +192,7 @@ def _require_no_way_back(tested: CodecUnderTest, direction: Direction) -> None:
         known = {name: data for name, data in example.ports.items() if name in parameters}
         tested.require_refusal(
             direction,
-            {**known, **example.answer},
+            {**known, **example.outputs},
             what=f"what {doing(example.direction, '')} gave",
             because="the signature says that nothing comes out in that direction",
         )
@@ -222,14 +222,14 @@ def _given_first(example: Example, name: str, values: list[bytes]) -> list[bytes
 
 
 def _same_or_refused(example: Example, reply: Reply) -> bool:
-    return isinstance(reply, Refusal) or identified(reply) == identified(example.answer)
+    return isinstance(reply, Refusal) or identified(reply) == identified(example.outputs)
 
 
 def _value(text: bytes) -> str:
     return f"`{text.decode(errors='replace')}`"
 
 
-def _listed(names: list[str], *, none: str = "") -> str:
+def _join_names(names: list[str], *, none: str = "") -> str:
     if not names and none:
         raise NotApplicable(none)
     return ", ".join(f"`{name}`" for name in dict.fromkeys(names))

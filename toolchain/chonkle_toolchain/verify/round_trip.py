@@ -23,7 +23,7 @@ _SETTINGS_MAX = 4
 _TRIES_MAX = 256
 _VECTOR_EXAMPLES_MAX = 4
 _VECTOR_BYTES_MAX = 1 << 16
-_SHOWN_WORDS = 3
+_REFUSALS_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +97,10 @@ def _first_calls(tested: CodecUnderTest) -> Iterator[tuple[Direction, Ports, Rep
     if "encode" in tested.directions:
         for setting in settings(tested):
             for content in CONTENTS:
-                trip = round_trip(tested, setting, content=content, size=usual_size(tested))
-                yield "encode", trip.given, trip.encoded
-                if trip.decoded is not None:
-                    yield "decode", trip.taken, trip.decoded
+                tried = round_trip(tested, setting, content=content, size=usual_size(tested))
+                yield "encode", tried.given, tried.encoded
+                if tried.decoded is not None:
+                    yield "decode", tried.taken, tried.decoded
 
 
 def usual_size(tested: CodecUnderTest) -> int:
@@ -158,7 +158,7 @@ def round_trip(
     """
     signature, units = tested.signature, [unit for unit in setting.units.values() if unit]
     sizes = [size, *(max(1, size // unit) * unit for unit in units)]
-    trip = RoundTrip({}, Refusal("nothing was tried"))
+    tried = RoundTrip({}, Refusal("nothing was tried"))
     for data in (
         *(data_of(signature, content, each) for each in sizes),
         # All ports of one length.
@@ -168,8 +168,8 @@ def round_trip(
         encoded = tested.call("encode", given, what=f"{size} bytes of {content} data")
         if not isinstance(encoded, Refusal):
             return decode_again(tested, given, encoded)
-        trip = RoundTrip(given, encoded)
-    return trip
+        tried = RoundTrip(given, encoded)
+    return tried
 
 
 def decode_again(
@@ -199,22 +199,22 @@ def decode_again(
     lengths = [encode_scalar(len(given[name])) for name in given if name in data]
     for combination in _combinations(tested, missing, first=lengths):
         ports = {**taken, **combination}
-        trip = RoundTrip(
+        tried = RoundTrip(
             given, encoded, ports, tested.call("decode", ports, what=what), is_guessed=True
         )
-        if loss(tested, trip) == "":
-            return trip
+        if loss(tested, tried) == "":
+            return tried
         if best is None or isinstance(best.decoded, Refusal):
-            best = trip
+            best = tried
     return best or RoundTrip(given, encoded)
 
 
-def loss(tested: CodecUnderTest, trip: RoundTrip) -> str:
+def loss(tested: CodecUnderTest, tried: RoundTrip) -> str:
     """Describe how decoded data differ from the original; empty when they do not."""
-    if trip.decoded is None or isinstance(trip.decoded, Refusal):
-        return "" if trip.decoded is None else f"it is refused: {trip.decoded.words}"
+    if tried.decoded is None or isinstance(tried.decoded, Refusal):
+        return "" if tried.decoded is None else f"it is refused: {tried.decoded.words}"
     for name, port in tested.signature.output_ports("decode").items():
-        before, after = trip.given.get(name), trip.decoded.get(name)
+        before, after = tried.given.get(name), tried.decoded.get(name)
         if before is None or before == after:
             continue
         if after is None:
@@ -287,7 +287,7 @@ def _difference(before: bytes, after: bytes) -> str:
 
 
 def _said(words: list[str]) -> str:
-    return "; ".join(list(dict.fromkeys(words))[:_SHOWN_WORDS])
+    return "; ".join(list(dict.fromkeys(words))[:_REFUSALS_MAX])
 
 
 def _size(ports: Ports) -> int:

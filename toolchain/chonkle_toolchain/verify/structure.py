@@ -16,7 +16,7 @@ from chonkle_toolchain.direct_call import compiled, start
 from chonkle_toolchain.recipe import require_data
 from chonkle_toolchain.verify.report import CheckFailed, NotApplicable
 
-_SHOWN_IMPORTS = 3
+_IMPORTS_MAX = 3
 
 
 def check_valid(wasm: bytes, limits: CompileLimits) -> str:
@@ -42,8 +42,8 @@ def check_imports(wasm: bytes, allowed: Iterable[str]) -> str:
         if not any(fnmatchcase(item.name, pattern) for pattern in patterns)
     ]
     if wrong:
-        more = f" and {len(wrong) - _SHOWN_IMPORTS} more" if len(wrong) > _SHOWN_IMPORTS else ""
-        displayed = ", ".join(f"`{name}`" for name in wrong[:_SHOWN_IMPORTS])
+        more = f" and {len(wrong) - _IMPORTS_MAX} more" if len(wrong) > _IMPORTS_MAX else ""
+        displayed = ", ".join(f"`{name}`" for name in wrong[:_IMPORTS_MAX])
         raise CheckFailed(
             f"it imports {displayed}{more}",
             expected=f"nothing but {', '.join(patterns)}" if patterns else "no import at all",

@@ -345,7 +345,7 @@ for _ in range(4000):
         chunk[chance.randrange(chance.choice((16, 200, len(chunk))))] = chance.randrange(256)
     if chance.random() < 0.3:
         del chunk[chance.randrange(200, len(chunk)):]
-    if sys.argv[1] == "blosc":  # a header that agrees with the length, so that it is believed
+    if sys.argv[1] == "blosc":  # a header that agrees with the length and passes the check
         chunk[12:16] = len(chunk).to_bytes(4, "little")
     ctypes.memmove(end - len(chunk), bytes(chunk), len(chunk))
     try:

@@ -247,7 +247,7 @@ def test_errors_keep_their_cause() -> None:
     assert isinstance(caught.value.__cause__, zlib.error)
 
 
-def test_memory_that_cannot_be_had_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_allocation_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     def exhaust(*_: object) -> None:
         raise MemoryError
 

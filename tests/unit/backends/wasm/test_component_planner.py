@@ -86,7 +86,7 @@ class Followed:
             return self.extern(self.instances[found.instance][found.name])
         if isinstance(found, LoweredImport):
             assert isinstance(type_, wasmtime.FuncType)
-            return self.answer(found, type_)
+            return self.host_function(found, type_)
         return found
 
     def function(self, export: CoreExport) -> Callable[..., int]:
@@ -99,7 +99,7 @@ class Followed:
         assert isinstance(found, wasmtime.Memory)
         return found
 
-    def answer(self, lowered: LoweredImport, type_: wasmtime.FuncType) -> wasmtime.Func:
+    def host_function(self, lowered: LoweredImport, type_: wasmtime.FuncType) -> wasmtime.Func:
         def call(size: int, result: int) -> None:
             assert lowered.function == "get-random-bytes"
             assert lowered.memory is not None
@@ -126,16 +126,16 @@ class Followed:
         result = self.function(lifted.function)(head, len(rows))
         discriminant, head, count = struct.unpack("<3I", self.read(memory, result, 12))
         assert discriminant == 0
-        answer = []
+        host_function = []
         for index in range(count):
             first, size, second, length = struct.unpack(
                 "<4I", self.read(memory, head + 16 * index, 16)
             )
             port = self.read(memory, first, size).decode()
-            answer.append((port, self.read(memory, second, length)))
+            host_function.append((port, self.read(memory, second, length)))
         if lifted.post_return is not None:
             self.function(lifted.post_return)(result)
-        return answer
+        return host_function
 
     def read(self, memory: wasmtime.Memory, start: int, size: int) -> bytes:
         return bytes(memory.read(self.store, start, start + size))

@@ -135,8 +135,8 @@ def test_a_refusal_may_have_no_words(open_guest: OpenGuest) -> None:
 
 def test_an_allocator_may_say_no_and_lie(open_guest: OpenGuest) -> None:
     # The first two allocations are honest, the third is not.
-    for answer, kind, words in (
-        # A new instance has room, so that nobody hears of it.
+    for result, kind, words in (
+        # A new instance has room, so the call succeeds.
         ("(i32.const 0)", None, ""),
         ("(i32.const -16)", CodecTrap, "input buffer lies outside"),
     ):
@@ -145,7 +145,7 @@ def test_an_allocator_may_say_no_and_lie(open_guest: OpenGuest) -> None:
             f"""
               (global.set $count (i32.add (global.get $count) (i32.const 1)))
               (if (result i32) (i32.eq (global.get $count) (i32.const 3))
-                (then {answer}) (else (local.get $start))))
+                (then {result}) (else (local.get $start))))
             """,
             1,
         )

@@ -117,9 +117,9 @@ def test_threads_leave_no_more_memory_than_is_allowed(open_guest: OpenGuest, kin
     data = {"bytes": bytes(100_000)}
 
     def call() -> None:
-        answer = codec.call_borrowed("decode", data)
+        result = codec.call_borrowed("decode", data)
         together.wait()
-        answer.close()
+        result.close()
 
     threads = [threading.Thread(target=call) for _ in range(8)]
     for thread in threads:
@@ -138,8 +138,8 @@ def test_small_calls_of_large_instances_are_no_way_around(open_guest: OpenGuest)
     for size in (100_000, 1, 1):
         lent = [codec.call_borrowed("decode", {"bytes": bytes(100_000)}) for _ in range(7)]
         codec.call("decode", {"bytes": bytes(size)})
-        for answer in lent:
-            answer.close()
+        for result in lent:
+            result.close()
         assert codec.memory_bytes() == 5 * 48 * MIB
         codec.call("decode", {"bytes": bytes(size)})
         assert codec.memory_bytes() == 5 * 48 * MIB

@@ -254,12 +254,12 @@ def test_a_function_of_the_host_gets_and_gives_integers(guest: Guest, value: int
     i32, i64 = wasmtime.ValType.i32(), wasmtime.ValType.i64()
     got: list[tuple[int, int]] = []
 
-    def answer(small: int, large: int) -> int:
+    def echo(small: int, large: int) -> int:
         got.append((small, large))
         return small
 
     type_ = wasmtime.FuncType([i32, i64], [i32])
-    function = host_function(guest.wasm_store, type_, answer)
+    function = host_function(guest.wasm_store, type_, echo)
     call = guest.calls.function(guest.wasm_store, function, "(i32, i64) -> i32")
     assert call(value & I32, value & I64) & I32 == value & I32
     assert got == [(value, value)]

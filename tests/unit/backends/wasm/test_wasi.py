@@ -1,4 +1,4 @@
-"""Imports of components: a few are answered, all others are denied by name."""
+"""Imports of components: a few are allowed, all others are denied by name."""
 
 import gc
 import struct
@@ -99,8 +99,8 @@ def test_random_numbers_are_always_the_same(open_component: OpenComponent) -> No
         decode=RANDOM_U64,
     )  # fmt: skip
     codec = open_component(wasm)
-    answers = [codec.call("decode", {"bytes": b"x"})["words"] for _ in range(2)]
-    assert answers[0] == answers[1] == (0x2545_F491_4F6C_DD1D).to_bytes(8, "little")
+    words = [codec.call("decode", {"bytes": b"x"})["words"] for _ in range(2)]
+    assert words[0] == words[1] == (0x2545_F491_4F6C_DD1D).to_bytes(8, "little")
 
 
 def test_random_bytes_go_where_the_guest_allocates(open_component: OpenComponent) -> None:

@@ -1,6 +1,6 @@
 ;; The shape that `wasm-tools component new --adapt` makes: the codec is instantiated with a shim
 ;; whose table is filled in last, because the adapter and the lowered imports need the codec's own
-;; memory. A nested component gives on what is lifted. Here the codec's answer has one more row,
+;; memory. A nested component gives on what is lifted. Here the codec's result has one more row,
 ;; whose data are random bytes from the host.
 (component
   (type $error-interface (instance (export "error" (type (sub resource)))))

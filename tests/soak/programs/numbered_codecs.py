@@ -1,6 +1,6 @@
-"""Codecs so small that compiling one takes a millisecond; what each answers is its own number.
+"""Codecs so small that compiling one takes a millisecond; each gives its own number.
 
-An answer that belongs to another entry, or was made of damaged code, is another number.
+A number that belongs to another entry, or was made of damaged code, differs.
 """
 
 from functools import cache
@@ -45,7 +45,7 @@ _COMPONENT = """
       (global.set $next (i32.add (local.get $start) (local.get 3)))
       (local.get $start))
     ;; At 16 `ok(list)`, at 32 its one row: a name at 64, and four bytes at 72.
-    (func (export "answer") (param i32 i32) (result i32)
+    (func (export "run") (param i32 i32) (result i32)
       (i32.store (i32.const 20) (i32.const 32))
       (i32.store (i32.const 24) (i32.const 1))
       (i32.store (i32.const 32) (i32.const 64))
@@ -59,25 +59,25 @@ _COMPONENT = """
   (core instance $codec (instantiate $codec (with "library" (instance $library))))
   (alias core export $codec "memory" (core memory $memory))
   (alias core export $codec "realloc" (core func $realloc))
-  (alias core export $codec "answer" (core func $answer))
+  (alias core export $codec "run" (core func $run))
   (type $port-map (list (tuple string (list u8))))
   (type $transform (func (param "inputs" $port-map) (result (result $port-map (error string)))))
   (func $encode (type $transform)
-    (canon lift (core func $answer) (memory $memory) (realloc $realloc)))
+    (canon lift (core func $run) (memory $memory) (realloc $realloc)))
   (func $decode (type $transform)
-    (canon lift (core func $answer) (memory $memory) (realloc $realloc)))
+    (canon lift (core func $run) (memory $memory) (realloc $realloc)))
   (instance $exported (export "encode" (func $encode)) (export "decode" (func $decode)))
   (export "chonkle:codec/transform@0.1.0" (instance $exported)))
 """
 _PORTS = {"bytes": {"type": "bytes"}}
 _SIGNATURE = Signature.from_json(
-    {"codec_id": "subject", "implementation": "subject-wat", "inputs": _PORTS, "outputs": _PORTS}
+    {"codec_id": "numbered", "implementation": "numbered-wat", "inputs": _PORTS, "outputs": _PORTS}
 )
 
 
 @cache
 def wasm_of(kind: str, number: int) -> bytes:
-    """Make the binary that answers a number."""
+    """Make the binary that gives a number."""
     text = _CORE if kind == "core" else _COMPONENT
     return bytes(wasmtime.wat2wasm(text.format(number=number)))
 
@@ -88,21 +88,21 @@ def open_cache(root: Path | None, engine: Engine, **settings: Any) -> AotCache:
 
 
 def ask(cache_: AotCache, kind: str, number: int) -> int:
-    """Have a subject from a cache, compiled or loaded, and give its answer."""
+    """Run a codec from a cache, compiled or loaded, and give its number."""
     wasm = wasm_of(kind, number)
-    binary = Binary(wasm, Digest.blake3(wasm), codec_id="subject", label=f"subject-{number}")
+    binary = Binary(wasm, Digest.blake3(wasm), codec_id="numbered", label=f"numbered-{number}")
     runs = cache_.get_or_compile(binary, COMPILERS[kind])
-    return _answer(runs, cache_.engine)
+    return _run(runs, cache_.engine)
 
 
-def _answer(runs: object, engine: Engine) -> int:
+def _run(runs: object, engine: Engine) -> int:
     if isinstance(runs, wasmtime.Module):
         wasm_store = wasmtime.Store(engine.wasmtime)
         run = wasmtime.Instance(wasm_store, runs, []).exports(wasm_store)["run"]
         assert isinstance(run, wasmtime.Func)
-        answer = run(wasm_store)
-        assert isinstance(answer, int)
-        return answer
+        number = run(wasm_store)
+        assert isinstance(number, int)
+        return number
     setup = GuestSetup(
         signature=_SIGNATURE,
         engine=engine,
