@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from typing import Literal
 
 import wasmtime
 from blake3 import blake3
@@ -26,6 +27,7 @@ from chonkle.digest import Digest
 from chonkle.engine import Engine, innermost_cause, target, wasmtime_version
 from chonkle.errors import CacheError, os_error_text, warn
 from chonkle.limits import CompileLimits
+from chonkle.locking import ForkableLock
 
 # Compiling takes milliseconds for a small codec and seconds for a large one, on a machine that may
 # be busy. A process that has waited longer compiles for itself.
@@ -57,6 +59,13 @@ class CacheCounts:
     compiled: int = 0  # binaries that were compiled
     kept: int = 0  # compiled ones that were written to the cache
     rejected: int = 0  # entries that failed a check
+    # Threads that open different codecs of one runtime count at the same time.
+    _lock: ForkableLock = field(default_factory=ForkableLock, repr=False, compare=False)
+
+    def add(self, name: Literal["loaded", "compiled", "kept", "rejected"]) -> None:
+        """Count one more."""
+        with self._lock:
+            setattr(self, name, getattr(self, name) + 1)
 
 
 @dataclass(slots=True)
@@ -187,7 +196,7 @@ class AotCache:
         except OSError as failure:
             self.layers.warn_once(f"AOT cache: {_NOT_KEPT}: {os_error_text(failure)}")
         else:
-            self.counts.kept += 1
+            self.counts.add("kept")
 
     def _trim_if_due(self, own: CacheDirectory) -> None:
         from chonkle.cache.trimming import trim_if_due  # noqa: PLC0415 - only after compiling
@@ -235,7 +244,7 @@ class AotCache:
         )
 
     def _reject(self, binary: Binary, problem: InvalidEntry) -> None:
-        self.counts.rejected += 1
+        self.counts.add("rejected")
         warn(LOGGER, f"AOT cache entry of codec {binary.label} not used: {problem}")
 
     def _load[T](
@@ -253,7 +262,7 @@ class AotCache:
                 if directory.read(key) == record and (not is_missing or reads >= _READS_MAX):
                     raise
                 continue
-            self.counts.loaded += 1
+            self.counts.add("loaded")
             directory.note_use(key, now=self.layers.clock())
             return loaded
         return None
@@ -297,7 +306,7 @@ class AotCache:
             raise CacheError(
                 f"codec {binary.label}: what compiling it gave is no native code"
             ) from failure
-        self.counts.compiled += 1
+        self.counts.add("compiled")
         return compiled, contents
 
 

@@ -115,6 +115,10 @@ def test_threads_open_a_codec_once(make_codec: MakeCodec) -> None:
         opened = set(threads.map(lambda _: runtime.open(found, Limits()), range(64)))
         assert len(opened) == 1
         assert runtime.counts.compiled == 1
+        # Several codecs at once are all counted.
+        limits = [Limits(output_bytes=size) for size in range(1, 65)]
+        assert len(set(threads.map(lambda each: runtime.open(found, each), limits))) == len(limits)
+        assert runtime.counts.compiled == 1 + len(limits)
 
 
 def test_unused_codecs_do_not_pile_up(

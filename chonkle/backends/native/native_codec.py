@@ -139,21 +139,23 @@ class NativeCodec(Codec):
                 raise too_large(limits)
         elif prepared.element_sizes is not None:
             encoded, decoded = prepared.element_sizes
-            if len(data) // encoded * decoded > limits.output_bytes:
-                raise too_large(limits)
+            self._check_elements(len(data) // encoded, decoded)
         source = _array(data, call, prepared.parameters)
         return _as_bytes(prepared.codec.decode(source), call, prepared.parameters)
 
     def _encode(self, data: memoryview, prepared: _Prepared) -> bytes:
-        call, limits = self._call, self._limits
+        call = self._call
         if call.empty is not None and len(data) == 0:
             return bytes.fromhex(call.empty)
         if prepared.element_sizes is not None:
             encoded, decoded = prepared.element_sizes
-            if len(data) // decoded * encoded > limits.output_bytes:
-                raise too_large(limits)
+            self._check_elements(len(data) // decoded, encoded)
         source = _array(data, call, prepared.parameters)
         return _as_bytes(prepared.codec.encode(source), call, prepared.parameters)
+
+    def _check_elements(self, count: int, size_bytes: int) -> None:
+        if count * size_bytes > self._limits.output_bytes:
+            raise too_large(self._limits)
 
 
 def _prepare(
