@@ -140,7 +140,7 @@ class CacheDirectory:
         with suppress(FileNotFoundError):
             if path.lstat().st_size == len(CACHEDIR_TAG):
                 return
-        # In place: a temporary file that a dead writer left here would never be collected, and the
+        # In place: nothing would remove a temporary file here after an interruption, and the
         # next process repairs the tag.
         with os.fdopen(_open_own(path), "wb") as tag:
             tag.truncate()

@@ -130,7 +130,7 @@ class EntryStatus:
     entry: Entry
     engine: EngineName | None  # which of our engines compiled it; None for another one
     # `usable`; `stale`, compiled by another engine; `invalid`, its record failed a check; or
-    # `unfinished`, without a record: being written, or left by a dead writer.
+    # `unfinished`, without a record: being written, or left by an interrupted writer.
     status: Status
     reason: str | None  # why it is not usable
 

@@ -20,7 +20,7 @@ class Removed:
     """What was removed."""
 
     entries: int
-    freed_bytes: int  # the length of their files, and of those that dead writers left
+    freed_bytes: int  # the length of their files, and of those that interrupted writers left
     failures: tuple[OSError, ...] = ()  # why others could not be removed
 
 
@@ -54,7 +54,7 @@ def prune(
     now: float,
     unused_s: float | None = None,
 ) -> Removed:
-    """Remove leftovers of dead writers, stale entries, and the least recently used beyond a size.
+    """Remove unfinished files, stale entries, and the least recently used entries beyond a size.
 
     Args:
         directory: the user's own.

@@ -54,7 +54,8 @@ def validate(pipeline: Path, *, as_json: bool, **options: Any) -> None:  # noqa:
             }
         )
         return
-    print_lines(f"{parsed.codec_id}: valid, {len(plan.steps)} steps")
+    count = len(plan.steps)
+    print_lines(f"{parsed.codec_id}: valid, {count} step{'' if count == 1 else 's'}")
     print_lines(f"  {parsed.direction}: yes, as written")
     print_lines(f"  {inverse}: {_format_problems(why_not) if why_not else 'yes, inverted'}")
     print_lines("", "ports, as decoding sees them:")

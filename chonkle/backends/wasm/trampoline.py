@@ -114,7 +114,7 @@ class TrampolineOpener:
     """
 
     def __init__(self, cache: AotCache, text: TrampolineText) -> None:
-        # With counts of its own: a session counts codecs.
+        # With counts of its own: a runtime counts codecs.
         self._cache = AotCache(cache.engine, cache.layers)
         self._text = text
         self._lock = ForkableLock()

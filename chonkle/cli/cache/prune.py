@@ -31,7 +31,7 @@ from chonkle.settings import Settings
 @click.option("-v", "--verbose", is_flag=True, help="List what is removed.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def prune(*, max_size: int | None, older_than: float | None, verbose: bool, as_json: bool) -> None:
-    """Remove leftovers of dead writers, stale entries, and the least recently used beyond a size.
+    """Remove unfinished files, stale entries, and the least recently used entries beyond a size.
 
     Code for another version of wasmtime is stale when it was not used for 30 days.
 
