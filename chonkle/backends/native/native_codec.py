@@ -136,9 +136,9 @@ class NativeCodec(Codec):
             return b""
         if call.decoder:
             return DECODERS[call.decoder](data, prepared.parameters, limits)
-        if call.frame:
-            if FRAME_SIZES[call.frame](data) > max(limits.output_bytes, _ALWAYS_ALLOWED_BYTES):
-                raise too_large(limits)
+        allowed = max(limits.output_bytes, _ALWAYS_ALLOWED_BYTES)
+        if call.frame and FRAME_SIZES[call.frame](data) > allowed:
+            raise too_large(limits)
         source: Any = _array(data, call, prepared.parameters)
         if prepared.dtypes is not None:
             encoded, decoded = prepared.dtypes
@@ -177,7 +177,8 @@ def _prepare(
     if call.dtypes:
         encoded_name, decoded_name = call.dtypes
         decoded: Any = parameters[decoded_name]
-        dtypes = encoded, _ = parameters.get(encoded_name, decoded), decoded
+        encoded: Any = parameters.get(encoded_name, decoded)
+        dtypes = (encoded, decoded)
         is_integers = encoded.kind in "iu" and decoded.kind in "iu"
         sums_decoded = call.sums and direction == "decode" and is_integers
         if sums_decoded:

@@ -166,9 +166,7 @@ def _out_of_range(value: object, minimum: int, maximum: int, what: str) -> Codec
     )
 
 
-def _check_kind(
-    value: object, dtype: "np.dtype[Any]", kinds: str, what: str, *, hint: str
-) -> None:
+def _check_kind(value: object, dtype: "np.dtype[Any]", kinds: str, what: str, *, hint: str) -> None:
     allowed = [_KINDS[kind] for kind in kinds]
     if any(f"{dtype.kind}{dtype.itemsize}" in types for _, types in allowed):
         return

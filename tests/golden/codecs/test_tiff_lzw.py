@@ -159,7 +159,10 @@ def test_data_that_want_all_slots_for_one(shipped: Shipped) -> None:
         (b"\x80\x40", "truncated: no code of the end"),
         (b"\x80\x7f\xff", "code 511, where there are 258"),
         (their_encode(b"words, words, words")[:-2], "truncated: no code of the end"),
-        (their_encode(b"words") + b"x", "1 bytes after the end of the stream; with `decoded_size`, decoding ignores"),
+        (
+            their_encode(b"words") + b"x",
+            "1 bytes after the end of the stream; with `decoded_size`, decoding ignores",
+        ),
     ],
 )
 def test_damage(shipped: Shipped, encoded: bytes, words: str) -> None:

@@ -291,7 +291,11 @@ def test_bad_port_maps_name_the_port(codec_id: str, ports: dict[str, bytes], mes
             {"dtype": "<i4", "keepbits": 3},
             'expected a type of floats (`f2`, `f4`, `f8`), got `"<i4"`',
         ),
-        ("bitround", {"dtype": "<f2", "keepbits": 11}, "of float16: out of range, expected 0 to 10"),
+        (
+            "bitround",
+            {"dtype": "<f2", "keepbits": 11},
+            "of float16: out of range, expected 0 to 10",
+        ),
         ("bitround", {"dtype": "<f8", "keepbits": 53}, "out of range, expected 0 to 52, got `53`"),
         ("bitround", {"dtype": "<f8"}, "port `keepbits` is missing"),
         ("shuffle", {"elementsize": 3}, "not an integer multiple of elementsize"),
