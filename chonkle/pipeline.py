@@ -7,11 +7,20 @@ with chonkle.prepare("pipeline.json", direction="decode") as prepared:
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from chonkle import executor
 from chonkle.backends.base import Codec, Limits
 from chonkle.closing import Closing
-from chonkle.dag.codec_list import codec_list_pipeline, is_codec_list
+from chonkle.dag.codec_list import (
+    CodecEntry,
+    CodecList,
+    ListedCodec,
+    codec_list_pipeline,
+    is_codec_list,
+    listed_codec,
+    read_codec_list,
+)
 from chonkle.dag.graph import Pipeline, Step
 from chonkle.dag.plan import LEVELS_MAX, Plan, ResolvedPipeline, make_plan, resolve_pipeline
 from chonkle.errors import ChonkleError, LockError, PipelineError
@@ -89,8 +98,11 @@ class PreparedPipeline(Closing):
         self._codecs = None
 
 
-def load(pipeline: str | Path | Mapping[str, object]) -> Pipeline:
-    """Read and check a pipeline.
+type Parsed = Pipeline | CodecList
+
+
+def load(pipeline: str | Path | Mapping[str, object]) -> Parsed:
+    """Read and check a pipeline or a codec list.
 
     Args:
         pipeline: the path of a JSON file, or the parsed document; a graph or a codec list.
@@ -106,15 +118,15 @@ def load(pipeline: str | Path | Mapping[str, object]) -> Pipeline:
             raise PipelineError(f"cannot read pipeline {pipeline}: {failure.strerror}") from failure
         document = parse_json(text, what=str(pipeline), error=PipelineError)
         try:
-            return _parse(document)
+            return _parse(document, Path(pipeline).parent)
         except PipelineError as failure:
             raise failure.within(str(pipeline)) from failure
-    return _parse(dict(given) if isinstance(given, Mapping) else given)
+    return _parse(dict(given) if isinstance(given, Mapping) else given, Path())
 
 
-def _parse(document: object) -> Pipeline:
+def _parse(document: object, folder: Path) -> Parsed:
     if is_codec_list(document):
-        return codec_list_pipeline(document)  # type: ignore[arg-type]  # is_codec_list looked
+        return read_codec_list(cast("Mapping[str, object]", document), folder=folder)
     return Pipeline.from_json(document)
 
 
@@ -152,18 +164,53 @@ def prepare(
     if lock is not None:
         resolver = _with_lock(resolver, lock if isinstance(lock, Lock) else Lock.read(Path(lock)))
     parsed = load(pipeline)
-    defined = _Definer(resolver).define(parsed)
-    return PreparedPipeline(
-        make_plan(defined.resolved, direction or parsed.direction),
-        resolved=defined.resolved,
-        resolutions=dict(defined.resolutions()),
-        runtime=runtime,
-        limits=limits or Limits(),
+    return prepare_defined(
+        parsed, direction or parsed.direction, resolver, runtime, limits or Limits()
     )
 
 
+def prepare_defined(
+    parsed: Parsed, direction: Direction, resolver: Resolver, runtime: Runtime, limits: Limits
+) -> PreparedPipeline:
+    """Resolve, check, plan and open what was parsed; see `prepare`.
+
+    Args:
+        parsed: the pipeline or codec list.
+        direction: the direction to run it in.
+        resolver: how codecs are picked, completed by the runtime.
+        runtime: holds the open codecs.
+        limits: what one call of a codec may take.
+    """
+    defined = _Definer(resolver).define(parsed)
+    return PreparedPipeline(
+        make_plan(defined.resolved, direction),
+        resolved=defined.resolved,
+        resolutions=dict(defined.resolutions()),
+        runtime=runtime,
+        limits=limits,
+    )
+
+
+def resolve_codecs(
+    codec_list: CodecList, resolver: Resolver | None = None, runtime: Runtime | None = None
+) -> list[ListedCodec]:
+    """Resolve the codecs of a list and check their configurations, opening nothing.
+
+    Args:
+        codec_list: the list.
+        resolver: how codecs are picked; the defaults when left out.
+        runtime: holds the configuration; the process's own when left out.
+
+    Raises:
+        PipelineError: with every problem together.
+        ResolveError: no implementation of a codec was found.
+    """
+    resolver = (runtime or default_runtime()).complete(resolver)
+    return _Definer(resolver).listed(codec_list)
+
+
 def define(
-    pipeline: Pipeline, resolver: Resolver | None = None, runtime: Runtime | None = None
+    pipeline: Parsed, resolver: Resolver | None = None, runtime: Runtime | None = None
 ) -> tuple[ResolvedPipeline, dict[str, Resolution]]:
     """Resolve each step, by its path, and check the wiring of a pipeline, opening nothing.
 
@@ -182,7 +229,7 @@ def define(
 
 
 def make_lock(
-    pipeline: Pipeline,
+    pipeline: Parsed,
     *,
     known: Lock | None = None,
     resolver: Resolver | None = None,
@@ -285,24 +332,57 @@ class _Definer:
         self._known: dict[tuple[object, ...], Resolution | _Defined | ChonkleError] = {}
         self.picked: dict[LockKey, Resolution | PipelineResolution] = {}
 
-    def define(self, pipeline: Pipeline, around: tuple[Pipeline, ...] = ()) -> _Defined:
+    def listed(self, codec_list: CodecList) -> list[ListedCodec]:
+        """Resolve the codecs of a list, and check their configurations.
+
+        Raises:
+            ChonkleError: when one cannot be had; a PipelineError for wrong configurations.
+        """
+        codecs: list[ListedCodec] = []
+        problems: list[str] = []
+        for index, entry in enumerate(codec_list.entries):
+            try:
+                codecs.append(self._listed(entry))
+            except PipelineError as failure:
+                found = failure.problems or (str(failure),)
+                problems.extend(f"codec {index} (`{entry.name}`): {each}" for each in found)
+        if len(codec_list.entries) == 1 and problems:
+            raise PipelineError(problems[0].partition("codec 0 (")[2].replace(")", "", 1))
+        if problems:
+            raise PipelineError.from_problems(codec_list.codec_id, problems)
+        return codecs
+
+    def _listed(self, entry: CodecEntry) -> ListedCodec:
+        codec_id = self._resolver.resolve_name(entry.name, entry.scope)
+        resolver = self._resolver
+        if entry.uri:
+            resolver = resolver.with_sources({codec_id: entry.uri})
+        found = self._found(Step(codec_id, {}, entry.backends), resolver, entry.uri or None, ())
+        if isinstance(found, ChonkleError):
+            raise found
+        if isinstance(found, Resolution):
+            digest = str(found.wasm.digest) if found.wasm else found.signature.label
+            return listed_codec(entry, codec_id, found.signature, digest)
+        return listed_codec(entry, codec_id, found.resolved.signature, "")
+
+    def define(self, pipeline: Parsed, around: tuple[Pipeline, ...] = ()) -> _Defined:
         """Resolve the steps of a pipeline, and of the pipelines among them.
 
         Args:
-            pipeline: the pipeline.
+            pipeline: the pipeline, or a codec list.
             around: the pipelines that it stands in.
 
         Raises:
             ChonkleError: when one step cannot be had; a PipelineError for more problems than one.
         """
+        if isinstance(pipeline, CodecList):
+            pipeline = codec_list_pipeline(self.listed(pipeline), pipeline.array)
         resolver = self._resolver.with_sources(pipeline.sources)
         found: dict[str, Resolution | _Defined] = {}
         failures: dict[str, ChonkleError] = {}
         for name, step in pipeline.steps.items():
-            key = (step.codec_id, step.backends, pipeline.sources.get(step.codec_id))
-            known = self._known.get(key)
-            if known is None:
-                known = self._known[key] = self._find(step, resolver, (*around, pipeline))
+            source = pipeline.sources.get(step.codec_id)
+            known = self._found(step, resolver, source, (*around, pipeline))
             if isinstance(known, ChonkleError):
                 failures[name] = known
                 if len(failures) == _FAILURES_MAX:
@@ -322,6 +402,15 @@ class _Definer:
             for name, each in found.items()
         }
         return _Defined(resolve_pipeline(pipeline, steps), found)
+
+    def _found(
+        self, step: Step, resolver: Resolver, source: str | None, around: tuple[Pipeline, ...]
+    ) -> Resolution | _Defined | ChonkleError:
+        key = (step.codec_id, step.backends, source)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._find(step, resolver, around)
+        return known
 
     def _find(
         self, step: Step, resolver: Resolver, around: tuple[Pipeline, ...]

@@ -61,7 +61,7 @@ def codecs(codec_id: str | None, codec_store: Path | None, *, as_json: bool) -> 
                 print_lines("", f"{name}:")
                 print_lines(*table([(f"  {field}", text) for field, text in words]))
             print_lines("", f"ports of {name}, as decoding sees them:")
-            print_lines(*port_table(signature.inputs, signature.outputs))
+            print_lines(*port_table(signature))
 
 
 def _distinct(group: list[Resolution]) -> Iterator[tuple[str, Signature]]:

@@ -59,7 +59,7 @@ def validate(pipeline: Path, *, as_json: bool, **options: Any) -> None:  # noqa:
     print_lines(f"  {parsed.direction}: yes, as written")
     print_lines(f"  {inverse}: {_format_problems(why_not) if why_not else 'yes, inverted'}")
     print_lines("", "ports, as decoding sees them:")
-    print_lines(*port_table(signature.inputs, signature.outputs))
+    print_lines(*port_table(signature))
 
 
 def _format_problems(problems: tuple[str, ...]) -> str:

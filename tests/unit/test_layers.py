@@ -120,9 +120,11 @@ RULES: Mapping[str, Rule] = {
     "chonkle.settings": Rule(layer=5, environment=True),
     "chonkle.runtime": rule(5, beside="resolver settings"),
     "chonkle.pipeline": rule(6),
+    "chonkle.arrays": rule(5, "numpy"),
+    "chonkle.codecs": rule(6, beside="pipeline"),
     # A command is imported when it is used, by the name in a table.
     "chonkle.__main__": rule(6, beside="cli"),
-    "chonkle.cli": replace(rule(6, "click", beside="pipeline"), computed=True),
+    "chonkle.cli": replace(rule(6, "click", beside="pipeline codecs"), computed=True),
 }
 # The façade: its version and what it re-exports, late. Modules below import from where a thing is
 # made.
