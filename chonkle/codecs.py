@@ -293,6 +293,10 @@ class ChunkCodec:
         """The codecs as written, in the order of encoding."""
         return self._entries
 
+    def codec_ids(self) -> list[str]:
+        """Give the ids of the codecs, in the order of encoding."""
+        return [each.codec_id for each in self._codecs]
+
     @property
     def config(self) -> dict[str, object] | list[dict[str, object]]:
         """The configuration as Zarr 3 metadata: an object, or a list of them for a chain."""
@@ -476,7 +480,7 @@ class ChunkCodec:
 
     def __hash__(self) -> int:
         """Hash by the ids of the codecs."""
-        return hash(tuple(each.codec_id for each in self._codecs))
+        return hash(tuple(self.codec_ids()))
 
     def __repr__(self) -> str:
         """Write the call that makes it."""

@@ -41,7 +41,7 @@ def lock(pipeline: Path, *, update: bool, check: bool, as_json: bool, **options:
     known = None if old is None or update else old.without(named)
     with interruptible():
         if named:
-            check_used(resolver, define(parsed, resolver, runtime)[0])
+            check_used(resolver, define(parsed, resolver, runtime)[0].codec_ids())
         new = make_lock(parsed, known=known, resolver=resolver, runtime=runtime)
     changes = list(differences(old or Lock(), new))
     is_current = old is not None and not changes

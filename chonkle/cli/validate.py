@@ -34,7 +34,7 @@ def validate(pipeline: Path, *, as_json: bool, **options: Any) -> None:  # noqa:
     parsed = load(pipeline)
     resolver, runtime = resolver_of(options), runtime_of(options)
     resolved, resolutions = define(parsed, resolver, runtime)
-    check_used(resolver, resolved)
+    check_used(resolver, resolved.codec_ids())
     plan = make_plan(resolved, parsed.direction)
     inverse = opposite(parsed.direction)
     why_not: tuple[str, ...] = ()
