@@ -36,7 +36,7 @@ from chonkle.formats.dtypes import Dtype
 from chonkle.formats.signature import Direction, Port, Signature
 from chonkle.formats.values import format_value
 from chonkle.locking import ForkableLock
-from chonkle.pipeline import PreparedPipeline, load, prepare_defined, resolve_codecs
+from chonkle.pipeline import PreparedPipeline, load, prepare_parsed, resolve_codecs
 from chonkle.resolver import Resolver
 from chonkle.runtime import Runtime, default_runtime
 
@@ -456,8 +456,8 @@ class ChunkCodec:
         if prepared is not None:
             return prepared
         pipeline = codec_list_pipeline(self._codecs, array)
-        prepared = prepare_defined(
-            pipeline, direction, self._resolver, self._runtime or default_runtime(), self.limits
+        prepared = prepare_parsed(
+            pipeline, direction, self._resolver, self.limits, self._runtime or default_runtime()
         )
         with self._lock:
             self._prepared[key] = prepared

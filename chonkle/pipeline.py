@@ -4,10 +4,13 @@ with chonkle.prepare("pipeline.json", direction="decode") as prepared:
     outputs = chonkle.run(prepared, {"bytes": chunk})
 """
 
-from collections.abc import Iterator, Mapping
+import pickle
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import cast
+from typing import Any, Self, cast, overload
 
 from chonkle import executor
 from chonkle.backends.base import Codec, Limits
@@ -23,25 +26,43 @@ from chonkle.dag.codec_list import (
 )
 from chonkle.dag.graph import Pipeline, Step
 from chonkle.dag.plan import LEVELS_MAX, Plan, ResolvedPipeline, make_plan, resolve_pipeline
-from chonkle.errors import ChonkleError, LockError, PipelineError
+from chonkle.errors import ChonkleError, LockError, PipelineError, ResolveError
 from chonkle.fetch import Source
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.signature import Direction, Signature
-from chonkle.formats.values import format_value
+from chonkle.formats.values import format_value, plain_value
 from chonkle.lock import Lock, Locked, LockKey
 from chonkle.resolver import PipelineResolution, Resolution, Resolver, lock_entry
-from chonkle.runtime import Runtime, default_runtime
+from chonkle.runtime import Runtime, default_runtime, shared_runtime
 from chonkle.storage.files import read_file
 
 _FILE_MAX_BYTES = 16 << 20
 # Steps without a codec, after which the others are not looked at.
 _FAILURES_MAX = 1000
+# Pipelines from other processes that stay prepared: a pool of processes sends one with each task.
+_RECEIVED_MAX = 16
+
+
+type Parsed = Pipeline | CodecList
+
+
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """What prepares a pipeline again, also in another process."""
+
+    pipeline: Parsed
+    direction: Direction
+    resolver: Resolver  # as the caller gave it: what it leaves open, the runtime there decides
+    limits: Limits
+    picked: tuple[Locked, ...]  # what was picked for each question that a step asked
 
 
 class PreparedPipeline(Closing):
     """A pipeline in one direction with its codecs opened: run it as often as you like.
 
     Threads may share it. The codecs belong to its runtime, and stay open there when it is closed.
+    It can be copied, and pickled for another process, which prepares it again with its own default
+    runtime, and requires the same codecs.
 
     Attributes:
         plan: the calls that a run makes.
@@ -51,25 +72,18 @@ class PreparedPipeline(Closing):
         limits: what one call of a codec may take.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        *,
-        resolved: ResolvedPipeline,
-        resolutions: Mapping[str, Resolution],
-        runtime: Runtime,
-        limits: Limits,
-    ) -> None:
-        """Open the codecs of a plan; `prepare` makes the arguments."""
-        self.plan = plan
-        self.resolved = resolved
-        self.resolutions = resolutions
+    def __init__(self, defined: "_Defined", recipe: _Recipe, runtime: Runtime) -> None:
+        """Plan it and open its codecs; `prepare` makes the arguments."""
+        self.plan: Plan = make_plan(defined.resolved, recipe.direction)
+        self.resolved: ResolvedPipeline = defined.resolved
+        self.resolutions: Mapping[str, Resolution] = dict(defined.resolutions())
         self.runtime = runtime
-        self.limits = limits
+        self.limits = recipe.limits
+        self._recipe = recipe
         self._codecs: list[Codec] | None = []
-        for step in plan.steps:
+        for step in self.plan.steps:
             try:
-                self._codecs.append(runtime.open(resolutions[step.path], limits))
+                self._codecs.append(runtime.open(self.resolutions[step.path], self.limits))
             except ChonkleError as failure:
                 raise failure.within(f"step `{step.path}`") from failure
 
@@ -89,16 +103,106 @@ class PreparedPipeline(Closing):
             raise PipelineError(f"pipeline `{self.plan.codec_id}` is already closed")
         return self._codecs
 
-    def run(self, inputs: Mapping[str, object]) -> dict[str, bytes]:
+    @overload
+    def run(self, inputs: Mapping[str, object], *, out: None = None) -> dict[str, bytes]: ...
+    @overload
+    def run(
+        self, inputs: Mapping[str, object], *, out: Mapping[str, object] | None
+    ) -> dict[str, Any]: ...
+    def run(
+        self, inputs: Mapping[str, object], *, out: Mapping[str, object] | None = None
+    ) -> dict[str, Any]:
         """Run it once; see `chonkle.executor.run`."""
-        return executor.run(self, inputs)
+        return executor.run(self, inputs, out=out)
+
+    def borrow(self, inputs: Mapping[str, object]) -> AbstractContextManager[dict[str, memoryview]]:
+        """Run it once, and lend its outputs; see `chonkle.executor.borrow`."""
+        return executor.borrow(self, inputs)
+
+    def run_many(
+        self, items: Iterable[Mapping[str, object]], *, threads: int | None = None
+    ) -> Iterator[dict[str, bytes]]:
+        """Run it on many inputs, in several threads; see `chonkle.executor.run_many`."""
+        return executor.run_many(self, items, threads=threads)
 
     def close(self) -> None:
         """Let go of the codecs. Idempotent."""
         self._codecs = None
 
+    def __copy__(self) -> Self:
+        """Give another one with the same codecs; closing one of them leaves the other open."""
+        copied = object.__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
 
-type Parsed = Pipeline | CodecList
+    def __deepcopy__(self, memo: object) -> Self:
+        """Do as `__copy__`: all that it holds is shared and never changes."""
+        return self.__copy__()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle what prepares it again, and the settings of a runtime that is not the default one.
+
+        Raises:
+            PipelineError: when it is closed, or something of that cannot be pickled.
+        """
+        what = f"pipeline `{self.plan.codec_id}`"
+        if self._codecs is None:
+            raise PipelineError(f"{what} is already closed")
+        is_default = self.runtime is default_runtime()
+        return _received, (
+            _pickled(self._recipe, f"{what}: its resolver"),
+            None
+            if is_default
+            else _pickled(self.runtime.settings, f"{what}: its runtime's settings"),
+        )
+
+
+def _pickled(part: object, what: str) -> bytes:
+    try:
+        return pickle.dumps(part)
+    except Exception as failure:
+        # Each class raises its own errors here.
+        raise PipelineError(
+            f"{what} cannot be pickled",
+            got=f"{type(failure).__name__}: {failure}",
+            hint="prepare the pipeline in the process that runs it",
+        ) from failure
+
+
+def _received(recipe: bytes, settings: bytes | None) -> PreparedPipeline:
+    """Prepare a pipeline that was pickled.
+
+    Raises:
+        ResolveError: when a codec here is another one.
+        ChonkleError: as `prepare`.
+    """
+    runtime = default_runtime() if settings is None else shared_runtime(_unpickled(settings))
+    return _prepare_again(recipe, runtime).__copy__()
+
+
+def _unpickled(part: bytes) -> Any:  # noqa: ANN401 - what `_pickled` got
+    return pickle.loads(part)  # noqa: S301 - a part of a pickle that is being loaded
+
+
+@lru_cache(maxsize=_RECEIVED_MAX)
+def _prepare_again(recipe: bytes, runtime: Runtime) -> PreparedPipeline:
+    made: _Recipe = _unpickled(recipe)
+    definer = _Definer(runtime.complete(made.resolver))
+    defined = definer.define(made.pipeline)
+    here = {each.key: each for each in definer.locked()}
+    for each in made.picked:
+        found = here.get(each.key)
+        if found != each:
+            raise ResolveError(
+                f"codec `{each.key.codec_id}`: pickled with {_described(each)}, here "
+                f"{'none' if found is None else _described(found)}",
+                hint="both processes need the same codecs: installed files, versions and sources",
+            )
+    return PreparedPipeline(defined, made, runtime)
+
+
+def _described(picked: Locked) -> str:
+    return f"{picked.label} {picked.digest or ''}".rstrip()
 
 
 def load(pipeline: str | Path | Mapping[str, object]) -> Parsed:
@@ -121,7 +225,8 @@ def load(pipeline: str | Path | Mapping[str, object]) -> Parsed:
             return _parse(document, Path(pipeline).parent)
         except PipelineError as failure:
             raise failure.within(str(pipeline)) from failure
-    return _parse(dict(given) if isinstance(given, Mapping) else given, Path())
+    # A document that is made in Python may hold NumPy's numbers, dtypes and shapes.
+    return _parse(plain_value(given), Path())
 
 
 def _parse(document: object, folder: Path) -> Parsed:
@@ -132,8 +237,8 @@ def _parse(document: object, folder: Path) -> Parsed:
 
 def prepare(
     pipeline: str | Path | Mapping[str, object],
-    *,
     direction: Direction | None = None,
+    *,
     resolver: Resolver | None = None,
     lock: Lock | str | Path | None = None,
     limits: Limits | None = None,
@@ -160,35 +265,31 @@ def prepare(
             "bad direction", expected="`encode` or `decode`", got=format_value(direction)
         )
     runtime = runtime or default_runtime()
-    resolver = runtime.complete(resolver)
+    resolver = resolver or Resolver()
     if lock is not None:
         resolver = _with_lock(resolver, lock if isinstance(lock, Lock) else Lock.read(Path(lock)))
     parsed = load(pipeline)
-    return prepare_defined(
-        parsed, direction or parsed.direction, resolver, runtime, limits or Limits()
+    return prepare_parsed(
+        parsed, direction or parsed.direction, resolver, limits or Limits(), runtime
     )
 
 
-def prepare_defined(
-    parsed: Parsed, direction: Direction, resolver: Resolver, runtime: Runtime, limits: Limits
+def prepare_parsed(
+    parsed: Parsed, direction: Direction, resolver: Resolver, limits: Limits, runtime: Runtime
 ) -> PreparedPipeline:
     """Resolve, check, plan and open what was parsed; see `prepare`.
 
     Args:
         parsed: the pipeline or codec list.
         direction: the direction to run it in.
-        resolver: how codecs are picked, completed by the runtime.
-        runtime: holds the open codecs.
+        resolver: how codecs are picked; the runtime decides what it leaves open.
         limits: what one call of a codec may take.
+        runtime: holds the open codecs.
     """
-    defined = _Definer(resolver).define(parsed)
-    return PreparedPipeline(
-        make_plan(defined.resolved, direction),
-        resolved=defined.resolved,
-        resolutions=dict(defined.resolutions()),
-        runtime=runtime,
-        limits=limits,
-    )
+    definer = _Definer(runtime.complete(resolver))
+    defined = definer.define(parsed)
+    recipe = _Recipe(parsed, direction, resolver, limits, definer.locked())
+    return PreparedPipeline(defined, recipe, runtime)
 
 
 def resolve_codecs(
@@ -364,6 +465,13 @@ class _Definer:
             digest = str(found.wasm.digest) if found.wasm else found.signature.label
             return listed_codec(entry, codec_id, found.signature, digest)
         return listed_codec(entry, codec_id, found.resolved.signature, "")
+
+    def locked(self) -> tuple[Locked, ...]:
+        """Give what was picked as in a lock, without sources and keys that signed it."""
+        return tuple(
+            replace(lock_entry(key, found, source=""), signed_by="")
+            for key, found in self.picked.items()
+        )
 
     def define(self, pipeline: Parsed, around: tuple[Pipeline, ...] = ()) -> _Defined:
         """Resolve the steps of a pipeline, and of the pipelines among them.

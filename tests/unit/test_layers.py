@@ -113,8 +113,9 @@ RULES: Mapping[str, Rule] = {
     "chonkle.resolver": rule(5, beside="lock", never="backends.wasm"),
     # It reads the URIs of sources, and fetches nothing.
     "chonkle.lock": rule(5, "tomli_w", never="backends cache engine oci"),
+    "chonkle.arguments": rule(5, never="cache storage engine oci fetch backends"),
     "chonkle.executor": rule(
-        5, never="cache storage engine oci fetch backends.wasm backends.native"
+        5, beside="arguments", never="cache storage engine oci fetch backends.wasm backends.native"
     ),
     "chonkle.installing": rule(5),
     "chonkle.settings": Rule(layer=5, environment=True),
