@@ -25,7 +25,7 @@ from chonkle.errors import ChonkleError, PipelineError, list_choices, suggest
 from chonkle.formats.declared import Declared, Parameter
 from chonkle.formats.dtypes import Dtype
 from chonkle.formats.signature import Direction, Port, Signature
-from chonkle.formats.values import encode_scalar, format_value, is_value
+from chonkle.formats.values import encode_scalar, format_value, is_value, plain_value
 
 CODEC_LIST_ID = "codec-list"
 _FIELDS = frozenset({"name", "type", "configuration", "uri"})
@@ -377,9 +377,8 @@ def read_shape(value: object) -> tuple[int, ...]:
     Raises:
         PipelineError: when it is none.
     """
-    plain = value.tolist() if hasattr(value, "tolist") else value
-    extents = list(plain) if isinstance(plain, (list, tuple)) else [plain]
-    extents = [each.item() if hasattr(each, "item") else each for each in extents]
+    plain = plain_value(value)
+    extents = plain if isinstance(plain, list) else [plain]
     if not is_value(extents, "uint[]") or math.prod(cast("list[int]", extents)) > _EXTENT_MAX:
         raise PipelineError(
             "bad `shape`", expected="a list of whole numbers", got=format_value(value)
@@ -389,10 +388,8 @@ def read_shape(value: object) -> tuple[int, ...]:
 
 def _port_value(value: Any, port: Port, declared: Parameter, name: str) -> object:  # noqa: ANN401
     """Convert a value of a configuration to a value of a port."""
-    if hasattr(value, "tolist") and port.type != "dtype_desc":  # NumPy's numbers and arrays
-        value = value.tolist()
-    if isinstance(value, (tuple, list)) and port.type != "dtype_desc":
-        value = [each.item() if hasattr(each, "item") else each for each in value]
+    if port.type != "dtype_desc":
+        value = plain_value(value)
     if declared.values and isinstance(value, str) and value in declared.values:
         value = declared.values[value]
     if declared.json_text and not isinstance(value, str):

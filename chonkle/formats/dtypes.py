@@ -12,10 +12,10 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 from chonkle.errors import PipelineError
-from chonkle.formats.values import format_value
+from chonkle.formats.values import format_value, plain_value
 
 _NATIVE = "<" if sys.byteorder == "little" else ">"
 _TYPE_STRING = re.compile(r"([<>|=]?)([?biufcmMSUV])([0-9]{0,9})(\[(?:[0-9]*[a-zA-Zμ]{1,2})\])?")
@@ -74,7 +74,7 @@ class Dtype:
         Raises:
             PipelineError: when it is none, or one of Python objects.
         """
-        return _make(_described(value))
+        return _make(_described(plain_value(value)))
 
 
 def _make(description: str | list[object]) -> Dtype:
@@ -88,20 +88,14 @@ def _wrong(got: object, expected: str = "a type such as `<u2` or `float32`") -> 
     return PipelineError("bad dtype", expected=expected, got=format_value(got))
 
 
-def _described(value: Any) -> str | list[object]:  # noqa: ANN401 - any spelling
+def _described(value: object) -> str | list[object]:
+    if isinstance(value, str):
+        return _type_string(value)
     if isinstance(value, Mapping):
         return _from_zarr(value)
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, list):
         return [_field(each) for each in value]
-    if isinstance(value, type):
-        # NumPy's scalar types have the names of dtypes, some with a `_` behind it.
-        value = value.__name__.rstrip("_")
-    if getattr(value, "names", None):
-        return [_field(each) for each in value.descr]
-    text = getattr(value, "str", value)
-    if not isinstance(text, str):
-        raise _wrong(value)
-    return _type_string(text)
+    raise _wrong(value)
 
 
 def _type_string(text: str) -> str:
@@ -129,14 +123,14 @@ def _type_string(text: str) -> str:
 
 
 def _field(written: object) -> list[object]:
-    if not isinstance(written, (list, tuple)) or not _FIELD_MIN <= len(written) <= _FIELD_MAX:
+    if not isinstance(written, list) or not _FIELD_MIN <= len(written) <= _FIELD_MAX:
         raise _wrong(written, "a field `[name, type]` or `[name, type, shape]`")
     name, inner, *shape = written
-    if isinstance(name, (list, tuple)):  # NumPy's title and name
+    if isinstance(name, list):  # NumPy's title and name
         name = name[-1] if name else None
     if not isinstance(name, str):
         raise _wrong(written, "a field whose name is text")
-    extents = [list(each) if isinstance(each, (list, tuple)) else [each] for each in shape]
+    extents = [each if isinstance(each, list) else [each] for each in shape]
     for each in extents:
         if not all(isinstance(extent, int) and extent >= 0 for extent in each):
             raise _wrong(written, "a field with a shape of whole numbers")
