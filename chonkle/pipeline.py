@@ -120,8 +120,8 @@ def _parse(document: object) -> Pipeline:
 
 def prepare(
     pipeline: str | Path | Mapping[str, object],
-    *,
     direction: Direction | None = None,
+    *,
     resolver: Resolver | None = None,
     lock: Lock | str | Path | None = None,
     limits: Limits | None = None,
@@ -222,12 +222,8 @@ def make_lock(
 
 def _origin(resolver: Resolver, key: LockKey, found: Resolution | PipelineResolution) -> str:
     """Give the pinned source of what was picked: as its pipeline pins it, if it does."""
-    is_named = any(
-        key.codec_id in each
-        for each in (resolver.overrides, resolver.force_sources, resolver.paths)
-    )
     # The pin may be that of an index, which leads to a manifest with another digest.
-    is_requested = bool(found.source and key.requested) and not is_named
+    is_requested = bool(found.source and key.requested) and not resolver.chooses(key.codec_id)
     if is_requested and Source.parse(key.requested).is_pinned:
         return key.requested
     return resolver.origin(found)
