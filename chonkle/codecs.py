@@ -37,7 +37,7 @@ from chonkle.formats.signature import Direction, Port, Signature
 from chonkle.formats.values import format_value
 from chonkle.locking import ForkableLock
 from chonkle.pipeline import PreparedPipeline, load, prepare_parsed, resolve_codecs
-from chonkle.resolver import Resolver
+from chonkle.resolver import PipelineResolution, Resolver
 from chonkle.runtime import Runtime, default_runtime
 
 if TYPE_CHECKING:
@@ -257,26 +257,28 @@ class ChunkCodec:
         """Name the codecs that were given by their place."""
         resolver = (self._runtime or default_runtime()).complete(self._given.resolver)
         entries = []
-        places: dict[str, str | Path] = {}
+        paths, sources = dict(resolver.paths), dict(resolver.pipeline_sources)
         for entry in self._given.entries:
-            location = entry.location
-            if location is None:
+            if entry.location is None:
                 entries.append(entry)
                 continue
-            codec_id = resolver.identify(location)
-            if places.setdefault(codec_id, location) != location:
-                raise ResolveError(
-                    f"codec `{codec_id}` from two places: {places[codec_id]} and {location}"
+            found = resolver.identify(entry.location)
+            if isinstance(found, PipelineResolution):
+                raise PipelineError(
+                    f"{entry.location}: a pipeline", hint="`chonkle.prepare` runs pipelines"
                 )
+            codec_id = found.signature.codec_id
+            # The source that it was found at is pinned.
+            place: str | Path = entry.location
+            if isinstance(place, Path):
+                known = paths.setdefault(codec_id, place)
+            else:
+                place = found.source
+                known = sources.setdefault(codec_id, place)
+            if known != place:
+                raise ResolveError(f"codec `{codec_id}` from two places: {known} and {place}")
             entries.append(replace(entry, name=codec_id))
-        paths = {name: each for name, each in places.items() if isinstance(each, Path)}
-        uris = {name: each for name, each in places.items() if isinstance(each, str)}
-        resolver = replace(
-            resolver,
-            paths={**resolver.paths, **paths},
-            force_sources={**resolver.force_sources, **uris},
-        )
-        return resolver, tuple(entries)
+        return replace(resolver, paths=paths, pipeline_sources=sources), tuple(entries)
 
     def _require_digests(self, digests: Sequence[str] | None) -> None:
         for listed, expected in zip(self._codecs, digests or (), strict=False):

@@ -32,6 +32,7 @@ from chonkle.formats.json_text import parse_json
 from chonkle.formats.signature import Direction, Signature
 from chonkle.formats.values import format_value, plain_value
 from chonkle.lock import Lock, Locked, LockKey
+from chonkle.names import is_codec_name
 from chonkle.resolver import PipelineResolution, Resolution, Resolver, lock_entry
 from chonkle.runtime import Runtime, default_runtime, shared_runtime
 from chonkle.storage.files import read_file
@@ -370,12 +371,8 @@ def make_lock(
 
 def _origin(resolver: Resolver, key: LockKey, found: Resolution | PipelineResolution) -> str:
     """Give the pinned source of what was picked: as its pipeline pins it, if it does."""
-    is_named = any(
-        key.codec_id in each
-        for each in (resolver.overrides, resolver.force_sources, resolver.paths)
-    )
     # The pin may be that of an index, which leads to a manifest with another digest.
-    is_requested = bool(found.source and key.requested) and not is_named
+    is_requested = bool(found.source and key.requested) and not resolver.chooses(key.codec_id)
     if is_requested and Source.parse(key.requested).is_pinned:
         return key.requested
     return resolver.origin(found)
@@ -454,7 +451,7 @@ class _Definer:
         return codecs
 
     def _listed(self, entry: CodecEntry) -> ListedCodec:
-        codec_id = self._resolver.resolve_name(entry.name, entry.scope)
+        codec_id = self._codec_id(entry)
         resolver = self._resolver
         if entry.uri:
             resolver = resolver.with_sources({codec_id: entry.uri})
@@ -465,6 +462,15 @@ class _Definer:
             digest = str(found.wasm.digest) if found.wasm else found.signature.label
             return listed_codec(entry, codec_id, found.signature, digest)
         return listed_codec(entry, codec_id, found.resolved.signature, "")
+
+    def _codec_id(self, entry: CodecEntry) -> str:
+        try:
+            return self._resolver.resolve_name(entry.name, entry.scope or None)
+        except ResolveError:
+            if not is_codec_name(entry.name):
+                raise
+            # It may be neither installed nor shipped: a source or a file may have it.
+            return entry.name
 
     def locked(self) -> tuple[Locked, ...]:
         """Give what was picked as in a lock, without sources and keys that signed it."""
