@@ -143,7 +143,7 @@ def _plain(value: object) -> object:
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, type):
         return _plain_type(value)
-    if hasattr(value, "descr") and hasattr(value, "itemsize"):
+    if hasattr(value, "subdtype"):
         return _plain_dtype(value)
     return _plain_array(value)
 
@@ -159,14 +159,14 @@ def _plain_array(value: Any) -> object:  # noqa: ANN401 - anything may come
     except (TypeError, ValueError):
         return value
     # A long double has no other form.
-    return converted if type(converted) is type(value) else _plain(converted)
+    return value if type(converted) is type(value) else _plain(converted)
 
 
 def _plain_type(value: type) -> object:
     """Give the dtype of a type of scalars, such as `numpy.float32`, or of a type of Python."""
     if value in _DTYPES_OF_TYPES:
         return _DTYPES_OF_TYPES[value]
-    if not hasattr(value, "dtype") and not hasattr(value, "descr"):
+    if not hasattr(value, "dtype") and not hasattr(value, "subdtype"):
         return value
     try:
         made = value()
