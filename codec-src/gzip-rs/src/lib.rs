@@ -22,7 +22,7 @@ impl Transform for Codec {
             let padding = encoded[used..].iter().take_while(|byte| **byte == 0).count();
             let rest = &encoded[used + padding..];
             if rest.is_empty() {
-                return Ok(());
+                return inputs.end("bytes", encoded.len());
             }
             if !Gzip::begins(rest) {
                 return inputs.end("bytes", used);

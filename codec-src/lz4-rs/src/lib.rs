@@ -27,18 +27,16 @@ impl Transform for Lz4 {
         }
         let mut output = outputs.begin("bytes", size)?;
         let room = &mut output.spare()[..size];
-        // A block has no mark of its end: only where it cannot be decoded is the end looked for.
-        let is_whole = lz4_kernel::decompress(block, room)
-            || match lz4_kernel::encoded_size(block, size) {
-                Some(end) if end < block.len() && lz4_kernel::decompress(&block[..end], room) => {
-                    inputs.end("bytes", HEADER + end)?;
-                    true
-                }
-                _ => false,
-            };
-        if !is_whole {
+        let end = match lz4_kernel::decompress(block, room) {
+            true => Some(block.len()),
+            // A block has no mark of its end, so that lz4 refuses what follows.
+            false => lz4_kernel::encoded_size(block, size)
+                .filter(|&end| end < block.len() && lz4_kernel::decompress(&block[..end], room)),
+        };
+        let Some(end) = end else {
             return Err(Error::new(format_args!("port `bytes`: bad LZ4 block of {size} bytes")));
-        }
+        };
+        inputs.end("bytes", HEADER + end)?;
         // SAFETY: all of them were written.
         unsafe { output.advance(size) };
         Ok(())
