@@ -240,6 +240,8 @@ class _Parser:
             return None
         self._refuse_unknown(item, _STEP_FIELDS, f"{where}: ")
         codec_id, wiring = item.get("codec_id"), item.get("inputs")
+        if type(codec_id) is int:
+            codec_id = str(codec_id)  # TIFF's name of a compression
         if not is_codec_name(codec_id):
             self._problem(f"{where}: bad `codec_id`", CODEC_NAME_RULE, codec_id)
         if not isinstance(wiring, dict):

@@ -96,7 +96,7 @@ def shipped() -> list[Signature]:
     """Give the signatures of the codecs that are shipped as WebAssembly."""
     found = {
         (codec.signature.codec_id, codec.signature.label): codec.signature
-        for codec in bundled_store().all()
+        for codec in bundled_store().survey()[0]
     }
     return [found[key] for key in sorted(found)]
 
