@@ -41,8 +41,10 @@ class _Prepared:
     codec: Any  # the numcodecs object
     # As the constructor took them, and those that describe the data.
     parameters: Mapping[str, object]
-    # Bytes of an encoded and of a decoded element, where their number stays.
-    element_sizes: tuple[int, int] | None
+    # Types of an encoded and of a decoded element, where their number stays.
+    dtypes: "tuple[np.dtype[Any], np.dtype[Any]] | None"
+    # Whether encoded elements become decoded ones before numcodecs sums them.
+    sums_decoded: bool
 
 
 class NativeCodec(Codec):
@@ -141,19 +143,21 @@ class NativeCodec(Codec):
             data = data[: sizes.encoded]
         if call.is_empty(data):
             return b""
-        if prepared.element_sizes is not None:
-            encoded, decoded = prepared.element_sizes
-            self._check_elements(len(data) // encoded, decoded)
-        source = _array(data, call, prepared.parameters)
+        source: Any = _array(data, call, prepared.parameters)
+        if prepared.dtypes is not None:
+            encoded, decoded = prepared.dtypes
+            self._check_elements(len(data) // encoded.itemsize, decoded.itemsize)
+            if prepared.sums_decoded:
+                source = source.view(encoded).astype(decoded)
         return _as_bytes(prepared.codec.decode(source), call, prepared.parameters)
 
     def _encode(self, data: memoryview, prepared: _Prepared) -> bytes:
         call = self._call
         if call.empty is not None and len(data) == 0:
             return bytes.fromhex(call.empty)
-        if prepared.element_sizes is not None:
-            encoded, decoded = prepared.element_sizes
-            self._check_elements(len(data) // decoded, encoded)
+        if prepared.dtypes is not None:
+            encoded, decoded = prepared.dtypes
+            self._check_elements(len(data) // decoded.itemsize, encoded.itemsize)
         source = _array(data, call, prepared.parameters)
         return _as_bytes(prepared.codec.encode(source), call, prepared.parameters)
 
@@ -167,10 +171,22 @@ def _prepare(
 ) -> _Prepared:
     where = call_label(signature, "native", direction)
     ports = {name: port for name, port in signature.input_ports(direction).items() if name != _DATA}
-    parameters = read_parameters(dict(given), ports=ports, call=call, where=where)
+    fields: Any = signature.document["inputs"]
+    parameters = read_parameters(dict(given), ports=ports, fields=fields, call=call, where=where)
     arguments = {
         name: value for name, value in parameters.items() if name not in call.describes
     } | missing_placeholders(call, signature.inputs, direction)
+    dtypes: Any = None
+    sums_decoded = False
+    if call.dtypes:
+        encoded_name, decoded_name = call.dtypes
+        decoded: Any = parameters[decoded_name]
+        encoded: Any = parameters.get(encoded_name, decoded)
+        dtypes = (encoded, decoded)
+        is_integers = encoded.kind in "iu" and decoded.kind in "iu"
+        sums_decoded = call.sums and direction == "decode" and is_integers
+        if sums_decoded:
+            arguments[encoded_name] = decoded
     # Costs 150 ms that only a running codec pays.
     import numcodecs  # noqa: PLC0415
 
@@ -180,13 +196,7 @@ def _prepare(
     except Exception as failure:
         words = " ".join(str(failure).split()) or type(failure).__name__
         raise CodecError(f"{where} with {written(parameters)}: {words}") from failure
-    sizes = None
-    if call.dtypes:
-        encoded_name, decoded_name = call.dtypes
-        decoded: Any = parameters[decoded_name]
-        encoded: Any = parameters.get(encoded_name, decoded)
-        sizes = (encoded.itemsize, decoded.itemsize)
-    return _Prepared(codec, parameters, sizes)
+    return _Prepared(codec, parameters, dtypes, sums_decoded)
 
 
 def _raw_bytes(data: Buffer) -> memoryview:

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::{ptr, slice};
 
 use crate::buffer::Buffer;
-use crate::dtype::Dtype;
+use crate::dtype::{self, Dtype};
 use crate::error::{Error, Shown, error};
 use crate::{Result, json};
 
@@ -222,11 +222,8 @@ impl<'a> Inputs<'a> {
                 put(name);
                 put("`: expected ");
                 for (index, choice) in choices.iter().enumerate() {
-                    put(match choices.len() - index {
-                        _ if index == 0 => "`\"",
-                        1 => " or `\"",
-                        _ => ", `\"",
-                    });
+                    put(separator(index, choices.len()));
+                    put("`\"");
                     put(choice);
                     put("\"`");
                 }
@@ -252,8 +249,19 @@ impl<'a> Inputs<'a> {
         let text = self.text(name)?;
         let found = json::string(text).and_then(|text| Dtype::parse(text.as_bytes(), kinds));
         found.ok_or_else(|| {
-            let expected = "`: expected a NumPy type of a kind in `";
-            error!("port `", name, expected, kinds, "`, got `", Shown(text), "`")
+            Error::write(|sink| {
+                let mut put = |text: &str| sink.put(text.into());
+                put("port `");
+                put(name);
+                put("`: expected a type of ");
+                for (index, kind) in kinds.bytes().enumerate() {
+                    put(separator(index, kinds.len()));
+                    put(dtype::words(kind));
+                }
+                put(", got `");
+                sink.put(Shown(text).into());
+                sink.put("`".into());
+            })
         })
     }
 
@@ -262,6 +270,15 @@ impl<'a> Inputs<'a> {
         parse(text).ok_or_else(|| {
             error!("port `", name, "`: expected ", expected, ", got `", Shown(text), "`")
         })
+    }
+}
+
+/// Returns what comes before an item of a list in a sentence.
+fn separator(index: usize, count: usize) -> &'static str {
+    match count - index {
+        _ if index == 0 => "",
+        1 => " or ",
+        _ => ", ",
     }
 }
 
