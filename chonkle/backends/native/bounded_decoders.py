@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from chonkle.backends.base import Limits
 from chonkle.backends.native import frame_sizes
-from chonkle.errors import LimitExceeded
+from chonkle.backends.native.parameters import read_dtype
+from chonkle.errors import CodecError, LimitExceeded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -253,14 +254,14 @@ def msgpack(data: memoryview, parameters: Mapping[str, object], limits: Limits) 
 
 
 def _elements(document: object, parameters: Mapping[str, object], limits: Limits) -> bytes:
-    # The stored type is not used: it may be that of Python objects. What counts is that every
-    # element comes back unchanged out of the type that the caller asked for.
-    dtype = cast("np.dtype[Any]", parameters["dtype"])
-    if dtype.kind not in _DTYPE_KINDS:
-        raise TypeError(f"elements of type `{dtype.str}` have no text form")
     if not isinstance(document, list) or len(document) < 2:  # noqa: PLR2004 - type and shape
         raise ValueError("no list of elements, type and shape")
-    *items, _, shape = document
+    *items, stored, shape = document
+    # The caller's type comes before the stored one, which may be that of Python objects. What
+    # counts is that every element comes back unchanged out of it.
+    dtype = cast("np.dtype[Any]", parameters.get("dtype") or _stored_type(stored))
+    if dtype.kind not in _DTYPE_KINDS:
+        raise TypeError(f"elements of type `{dtype.str}` have no text form")
     is_shape = isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape)
     if not is_shape:
         raise ValueError(f"the shape is no list of lengths: {str(shape)[:60]}")
@@ -271,6 +272,13 @@ def _elements(document: object, parameters: Mapping[str, object], limits: Limits
         raise ValueError(f"stored shape {shape}, but port `shape` says {expected}")
     values = _flat(items, shape or [1])
     return _packed(values, dtype)
+
+
+def _stored_type(stored: object) -> "np.dtype[Any]":
+    try:
+        return read_dtype(stored, what="the stored type, as port `dtype` has none")
+    except CodecError as failure:
+        raise ValueError(str(failure)) from failure
 
 
 def _flat(items: list[object], shape: list[int]) -> list[object]:

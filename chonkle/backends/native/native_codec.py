@@ -220,7 +220,7 @@ def _array(
 
     if call.data == "bytes":
         return np.frombuffer(data, "u1")
-    dtype: Any = parameters["dtype"]
+    dtype: Any = parameters.get("dtype", np.dtype("u1"))
     array = np.frombuffer(data, dtype)
     if call.data == "array":
         return array.astype(dtype.newbyteorder("="), copy=False)
