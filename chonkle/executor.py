@@ -10,7 +10,7 @@ copy; `run_many` runs many inputs on several threads.
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any, Protocol, overload
@@ -147,7 +147,7 @@ def borrow(prepared: Prepared, inputs: Mapping[str, object]) -> Iterator[dict[st
 
 def run_many(
     prepared: Prepared, items: Iterable[Mapping[str, object]], *, threads: int | None = None
-) -> Iterator[dict[str, bytes]]:
+) -> Generator[dict[str, bytes]]:
     """Run a prepared pipeline on many inputs, in several threads.
 
     Args:
@@ -158,7 +158,8 @@ def run_many(
             out. They end with the iterator.
 
     Returns:
-        An iterator of the outputs of each run, in the order of the items.
+        A generator of the outputs of each run, in the order of the items. Closing it early waits
+        for the runs that have begun.
 
     Raises:
         ChonkleError: as `run`, when the result of the item that failed is wanted, whose index the
@@ -167,7 +168,8 @@ def run_many(
     count = plain_value(threads)
     if count is None:
         count = os.process_cpu_count() or 1
-    if not isinstance(count, int) or not 1 <= count <= _THREADS_MAX:
+    # A bool is an int.
+    if type(count) is not int or not 1 <= count <= _THREADS_MAX:
         raise PipelineError(
             "bad `threads`", expected=f"1 to {_THREADS_MAX}", got=format_value(count)
         )
@@ -188,7 +190,7 @@ def run_many(
 
 def _run_in_order(
     prepared: Prepared, items: Iterator[Mapping[str, object]], threads: int
-) -> Iterator[dict[str, bytes]]:
+) -> Generator[dict[str, bytes]]:
     # Takes as long as all of chonkle, and only this needs it.
     from concurrent.futures import Future, ThreadPoolExecutor  # noqa: PLC0415
 

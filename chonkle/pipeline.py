@@ -5,7 +5,7 @@ with chonkle.prepare("pipeline.json", direction="decode") as prepared:
 """
 
 import pickle
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -63,7 +63,7 @@ class PreparedPipeline(Closing):
 
     Threads may share it. The codecs belong to its runtime, and stay open there when it is closed.
     It can be copied, and pickled for another process, which prepares it again with its own default
-    runtime, and requires the same codecs.
+    runtime, and requires the same codecs; where they differ, each use raises a ResolveError.
 
     Attributes:
         plan: the calls that a run makes.
@@ -122,7 +122,7 @@ class PreparedPipeline(Closing):
 
     def run_many(
         self, items: Iterable[Mapping[str, object]], *, threads: int | None = None
-    ) -> Iterator[dict[str, bytes]]:
+    ) -> Generator[dict[str, bytes]]:
         """Run it on many inputs, in several threads; see `chonkle.executor.run_many`."""
         return executor.run_many(self, items, threads=threads)
 
@@ -170,15 +170,32 @@ def _pickled(part: object, what: str) -> bytes:
         ) from failure
 
 
-def _received(recipe: bytes, settings: bytes | None) -> PreparedPipeline:
-    """Prepare a pipeline that was pickled.
+class _Unprepared(PreparedPipeline):
+    """A pipeline that was pickled and cannot be prepared here: each use says why.
 
-    Raises:
-        ResolveError: when a codec here is another one.
-        ChonkleError: as `prepare`.
+    A pool of processes that cannot load what it was sent loses the error, or waits for ever.
     """
-    runtime = default_runtime() if settings is None else shared_runtime(_unpickled(settings))
-    return _prepare_again(recipe, runtime).__copy__()
+
+    def __init__(self, failure: ChonkleError) -> None:
+        self._failure = failure
+
+    def __getattr__(self, name: str) -> object:
+        """Raise the failure instead of giving what only a prepared pipeline has."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise self._failure.within("a pickled pipeline")
+
+    def close(self) -> None:
+        """Do nothing: it holds nothing."""
+
+
+def _received(recipe: bytes, settings: bytes | None) -> PreparedPipeline:
+    """Prepare a pipeline that was pickled."""
+    try:
+        runtime = default_runtime() if settings is None else shared_runtime(_unpickled(settings))
+        return _prepare_again(recipe, runtime).__copy__()
+    except ChonkleError as failure:
+        return _Unprepared(failure)
 
 
 def _unpickled(part: bytes) -> Any:  # noqa: ANN401 - what `_pickled` got
@@ -187,6 +204,12 @@ def _unpickled(part: bytes) -> Any:  # noqa: ANN401 - what `_pickled` got
 
 @lru_cache(maxsize=_RECEIVED_MAX)
 def _prepare_again(recipe: bytes, runtime: Runtime) -> PreparedPipeline:
+    """Prepare a pipeline, and require the codecs that it was pickled with.
+
+    Raises:
+        ResolveError: when a codec here is another one.
+        ChonkleError: as `prepare`.
+    """
     made: _Recipe = _unpickled(recipe)
     definer = _Definer(runtime.complete(made.resolver))
     defined = definer.define(made.pipeline)

@@ -66,6 +66,25 @@ _CHECKS: dict[str, Callable[[object], bool]] = {
 }
 
 
+def read_older_constant(older_type: object, value: object) -> tuple[object, object]:
+    """Give the port type and the value of a constant, whose type may be one that chonkle had first.
+
+    A `number` has the narrowest type that fits. A `list` is a `uint[]` or, with other items, the
+    JSON text that a `string` port holds.
+
+    Args:
+        older_type: the type in a pipeline; any that is not an older one is returned as it is.
+        value: the parsed JSON value.
+    """
+    if older_type == "number":
+        return next((each for each in ("uint", "int") if is_value(value, each)), "float"), value
+    if older_type == "list":
+        if isinstance(value, list) and not is_value(value, "uint[]") and _is_json(value):
+            return "string", encode_scalar(value).decode()
+        return "uint[]", value
+    return older_type, value
+
+
 def encode_scalar(value: object) -> bytes:
     """Write a scalar as the JSON text that goes into a port-map."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
@@ -143,7 +162,7 @@ def _plain(value: object) -> object:
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, type):
         return _plain_type(value)
-    if hasattr(value, "descr") and hasattr(value, "itemsize"):
+    if hasattr(value, "subdtype"):
         return _plain_dtype(value)
     return _plain_array(value)
 
@@ -159,14 +178,14 @@ def _plain_array(value: Any) -> object:  # noqa: ANN401 - anything may come
     except (TypeError, ValueError):
         return value
     # A long double has no other form.
-    return converted if type(converted) is type(value) else _plain(converted)
+    return value if type(converted) is type(value) else _plain(converted)
 
 
 def _plain_type(value: type) -> object:
     """Give the dtype of a type of scalars, such as `numpy.float32`, or of a type of Python."""
     if value in _DTYPES_OF_TYPES:
         return _DTYPES_OF_TYPES[value]
-    if not hasattr(value, "dtype") and not hasattr(value, "descr"):
+    if not hasattr(value, "dtype") and not hasattr(value, "subdtype"):
         return value
     try:
         made = value()

@@ -79,7 +79,7 @@ def wasm_files(root: Path) -> Iterator[tuple[str, os.stat_result | StoreError]]:
     Raises:
         StoreError: when the root is not a folder, cannot be read, or holds too much.
     """
-    visited: set[tuple[int, int]] = set()
+    visited = {_place(root.stat())} if root.is_dir() else set()
     todo = [(str(root), 0)]
     count = 0
     while todo:
@@ -102,10 +102,14 @@ def wasm_files(root: Path) -> Iterator[tuple[str, os.stat_result | StoreError]]:
         for path, status in entries:
             if isinstance(status, StoreError) or not stat.S_ISDIR(status.st_mode):
                 yield path, status
-            elif depth < _DEPTH_MAX and (status.st_dev, status.st_ino) not in visited:
-                visited.add((status.st_dev, status.st_ino))
+            elif depth < _DEPTH_MAX and _place(status) not in visited:
+                visited.add(_place(status))
                 folders.append((path, depth + 1))
         todo.extend(reversed(folders))
+
+
+def _place(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _entries(folder: str) -> list[tuple[str, os.stat_result | StoreError]]:

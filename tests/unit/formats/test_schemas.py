@@ -257,6 +257,10 @@ def constant_documents() -> Iterator[tuple[object, bool]]:
         for value in VALUES_BAD[constant_type]:
             yield constant(constant_type, value), False
         yield constant(constant_type, None), False
+    older: dict[str, list[Any]] = {"number": [0, -1, 0.5], "list": [[], [1], ["a"]]}
+    for older_type, values in older.items():
+        yield from ((constant(older_type, value), True) for value in values)
+        yield constant(older_type, "1"), False
     for text in ("", "AA==", "AAA=", "AAAA", "+/+/"):
         yield constant("bytes", text), True
     for bad in ("A", "AA", "AA=", "A===", "AA==AA==", "AA\n==", "-_-_", "é", 1, None, [0]):
@@ -266,6 +270,9 @@ def constant_documents() -> Iterator[tuple[object, bool]]:
         yield changed(GRAPH, ("constants", "extra"), item), False
     yield changed(GRAPH, ("constants", "width", "unit"), "px"), False
     yield changed(GRAPH, ("constants", "width", "description"), "pixels"), True
+    numbers: list[tuple[object, bool]] = [(8, True), (-8, False), (True, False), (0.5, False)]
+    for number, good in numbers:
+        yield changed(GRAPH, ("steps", "zlib", "codec_id"), number), good
 
 
 def wiring_documents() -> Iterator[tuple[object, bool]]:
