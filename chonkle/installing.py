@@ -76,7 +76,7 @@ def install(
         fetch_anew=fetch_anew,
         is_from=None if policy_check is None else policy_check.is_from,
     )
-    codec = WasmCodec.from_bytes(fetched.data, source.uri)
+    codec = WasmCodec.from_bytes(fetched.data, source.uri, file=source.uri)
     allowed = None
     if policy_check is not None:
         codec_id = codec.signature.codec_id
@@ -93,4 +93,4 @@ def install(
 
 def _named(store: CodecStore, codec: WasmCodec) -> list[WasmCodec]:
     found, _ = store.survey(codec.signature.codec_id)
-    return [each for each in found if each.file_name == codec.file_name]
+    return [each for each in found if each.name == codec.name]

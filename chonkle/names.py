@@ -41,6 +41,23 @@ def is_codec_name(name: object) -> bool:
     )
 
 
+def implementation_of(file: str) -> str:
+    """Give the implementation that a wasm file's name says, `zlib-rs` of `zlib-rs@1.0.0.core.wasm`.
+
+    Args:
+        file: a path or a URI.
+
+    Returns:
+        The name; empty where the file's is none.
+    """
+    name = re.split(r"[/\\]", re.split("[?#]", file, maxsplit=1)[0])[-1]
+    if not name.endswith(".wasm"):
+        return ""
+    stem = name.removesuffix(".wasm").removesuffix(".core").removesuffix(".component")
+    stem = stem.partition("@")[0]
+    return stem if is_codec_name(stem) else ""
+
+
 def is_wire_name(name: object) -> bool:
     """Tell whether a value may name a port, a step or a constant."""
     return isinstance(name, str) and _WIRE_NAME.fullmatch(name) is not None

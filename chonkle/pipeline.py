@@ -10,12 +10,20 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self, overload
+from typing import Any, Self, cast, overload
 
 from chonkle import executor
 from chonkle.backends.base import Codec, Limits
 from chonkle.closing import Closing
-from chonkle.dag.codec_list import codec_list_pipeline, is_codec_list
+from chonkle.dag.codec_list import (
+    CodecEntry,
+    CodecList,
+    ListedCodec,
+    codec_list_pipeline,
+    is_codec_list,
+    listed_codec,
+    read_codec_list,
+)
 from chonkle.dag.graph import Pipeline, Step
 from chonkle.dag.plan import LEVELS_MAX, Plan, ResolvedPipeline, make_plan, resolve_pipeline
 from chonkle.errors import ChonkleError, LockError, PipelineError, ResolveError
@@ -24,6 +32,7 @@ from chonkle.formats.json_text import parse_json
 from chonkle.formats.signature import Direction, Signature
 from chonkle.formats.values import format_value, plain_value
 from chonkle.lock import Lock, Locked, LockKey
+from chonkle.names import is_codec_name
 from chonkle.resolver import PipelineResolution, Resolution, Resolver, lock_entry
 from chonkle.runtime import Runtime, default_runtime, shared_runtime
 from chonkle.storage.files import read_file
@@ -35,11 +44,14 @@ _FAILURES_MAX = 1000
 _RECEIVED_MAX = 16
 
 
+type Parsed = Pipeline | CodecList
+
+
 @dataclass(frozen=True, slots=True)
 class _Recipe:
     """What prepares a pipeline again, also in another process."""
 
-    pipeline: Pipeline
+    pipeline: Parsed
     direction: Direction
     resolver: Resolver  # as the caller gave it: what it leaves open, the runtime there decides
     limits: Limits
@@ -217,8 +229,8 @@ def _described(picked: Locked) -> str:
     return f"{picked.label} {picked.digest or ''}".rstrip()
 
 
-def load(pipeline: str | Path | Mapping[str, object]) -> Pipeline:
-    """Read and check a pipeline.
+def load(pipeline: str | Path | Mapping[str, object]) -> Parsed:
+    """Read and check a pipeline or a codec list.
 
     Args:
         pipeline: the path of a JSON file, or the parsed document; a graph or a codec list.
@@ -234,16 +246,16 @@ def load(pipeline: str | Path | Mapping[str, object]) -> Pipeline:
             raise PipelineError(f"cannot read pipeline {pipeline}: {failure.strerror}") from failure
         document = parse_json(text, what=str(pipeline), error=PipelineError)
         try:
-            return _parse(document)
+            return _parse(document, Path(pipeline).parent)
         except PipelineError as failure:
             raise failure.within(str(pipeline)) from failure
     # A document that is made in Python may hold NumPy's numbers, dtypes and shapes.
-    return _parse(plain_value(given))
+    return _parse(plain_value(given), Path())
 
 
-def _parse(document: object) -> Pipeline:
+def _parse(document: object, folder: Path) -> Parsed:
     if is_codec_list(document):
-        return codec_list_pipeline(document)  # type: ignore[arg-type]  # is_codec_list looked
+        return read_codec_list(cast("Mapping[str, object]", document), folder=folder)
     return Pipeline.from_json(document)
 
 
@@ -281,16 +293,49 @@ def prepare(
     if lock is not None:
         resolver = _with_lock(resolver, lock if isinstance(lock, Lock) else Lock.read(Path(lock)))
     parsed = load(pipeline)
+    return prepare_parsed(
+        parsed, direction or parsed.direction, resolver, limits or Limits(), runtime
+    )
+
+
+def prepare_parsed(
+    parsed: Parsed, direction: Direction, resolver: Resolver, limits: Limits, runtime: Runtime
+) -> PreparedPipeline:
+    """Resolve, check, plan and open what was parsed; see `prepare`.
+
+    Args:
+        parsed: the pipeline or codec list.
+        direction: the direction to run it in.
+        resolver: how codecs are picked; the runtime decides what it leaves open.
+        limits: what one call of a codec may take.
+        runtime: holds the open codecs.
+    """
     definer = _Definer(runtime.complete(resolver))
     defined = definer.define(parsed)
-    recipe = _Recipe(
-        parsed, direction or parsed.direction, resolver, limits or Limits(), definer.locked()
-    )
+    recipe = _Recipe(parsed, direction, resolver, limits, definer.locked())
     return PreparedPipeline(defined, recipe, runtime)
 
 
+def resolve_codecs(
+    codec_list: CodecList, resolver: Resolver | None = None, runtime: Runtime | None = None
+) -> list[ListedCodec]:
+    """Resolve the codecs of a list and check their configurations, opening nothing.
+
+    Args:
+        codec_list: the list.
+        resolver: how codecs are picked; the defaults when left out.
+        runtime: holds the configuration; the process's own when left out.
+
+    Raises:
+        PipelineError: with every problem together.
+        ResolveError: no implementation of a codec was found.
+    """
+    resolver = (runtime or default_runtime()).complete(resolver)
+    return _Definer(resolver).listed(codec_list)
+
+
 def define(
-    pipeline: Pipeline, resolver: Resolver | None = None, runtime: Runtime | None = None
+    pipeline: Parsed, resolver: Resolver | None = None, runtime: Runtime | None = None
 ) -> tuple[ResolvedPipeline, dict[str, Resolution]]:
     """Resolve each step, by its path, and check the wiring of a pipeline, opening nothing.
 
@@ -309,7 +354,7 @@ def define(
 
 
 def make_lock(
-    pipeline: Pipeline,
+    pipeline: Parsed,
     *,
     known: Lock | None = None,
     resolver: Resolver | None = None,
@@ -349,12 +394,8 @@ def make_lock(
 
 def _origin(resolver: Resolver, key: LockKey, found: Resolution | PipelineResolution) -> str:
     """Give the pinned source of what was picked: as its pipeline pins it, if it does."""
-    is_named = any(
-        key.codec_id in each
-        for each in (resolver.overrides, resolver.force_sources, resolver.paths)
-    )
     # The pin may be that of an index, which leads to a manifest with another digest.
-    is_requested = bool(found.source and key.requested) and not is_named
+    is_requested = bool(found.source and key.requested) and not resolver.chooses(key.codec_id)
     if is_requested and Source.parse(key.requested).is_pinned:
         return key.requested
     return resolver.origin(found)
@@ -412,6 +453,48 @@ class _Definer:
         self._known: dict[tuple[object, ...], Resolution | _Defined | ChonkleError] = {}
         self.picked: dict[LockKey, Resolution | PipelineResolution] = {}
 
+    def listed(self, codec_list: CodecList) -> list[ListedCodec]:
+        """Resolve the codecs of a list, and check their configurations.
+
+        Raises:
+            ChonkleError: when one cannot be had; a PipelineError for wrong configurations.
+        """
+        codecs: list[ListedCodec] = []
+        problems: list[str] = []
+        for index, entry in enumerate(codec_list.entries):
+            try:
+                codecs.append(self._listed(entry))
+            except PipelineError as failure:
+                found = failure.problems or (str(failure),)
+                problems.extend(f"codec {index} (`{entry.name}`): {each}" for each in found)
+        if len(codec_list.entries) == 1 and problems:
+            raise PipelineError(problems[0].partition("codec 0 (")[2].replace(")", "", 1))
+        if problems:
+            raise PipelineError.from_problems(codec_list.codec_id, problems)
+        return codecs
+
+    def _listed(self, entry: CodecEntry) -> ListedCodec:
+        codec_id = self._codec_id(entry)
+        resolver = self._resolver
+        if entry.uri:
+            resolver = resolver.with_sources({codec_id: entry.uri})
+        found = self._found(Step(codec_id, {}, entry.backends), resolver, entry.uri or None, ())
+        if isinstance(found, ChonkleError):
+            raise found
+        if isinstance(found, Resolution):
+            digest = str(found.wasm.digest) if found.wasm else found.signature.label
+            return listed_codec(entry, codec_id, found.signature, digest)
+        return listed_codec(entry, codec_id, found.resolved.signature, "")
+
+    def _codec_id(self, entry: CodecEntry) -> str:
+        try:
+            return self._resolver.resolve_name(entry.name, entry.scope or None)
+        except ResolveError:
+            if not is_codec_name(entry.name):
+                raise
+            # It may be neither installed nor shipped: a source or a file may have it.
+            return entry.name
+
     def locked(self) -> tuple[Locked, ...]:
         """Give what was picked as in a lock, without sources and keys that signed it."""
         return tuple(
@@ -419,24 +502,24 @@ class _Definer:
             for key, found in self.picked.items()
         )
 
-    def define(self, pipeline: Pipeline, around: tuple[Pipeline, ...] = ()) -> _Defined:
+    def define(self, pipeline: Parsed, around: tuple[Pipeline, ...] = ()) -> _Defined:
         """Resolve the steps of a pipeline, and of the pipelines among them.
 
         Args:
-            pipeline: the pipeline.
+            pipeline: the pipeline, or a codec list.
             around: the pipelines that it stands in.
 
         Raises:
             ChonkleError: when one step cannot be had; a PipelineError for more problems than one.
         """
+        if isinstance(pipeline, CodecList):
+            pipeline = codec_list_pipeline(self.listed(pipeline), pipeline.array)
         resolver = self._resolver.with_sources(pipeline.sources)
         found: dict[str, Resolution | _Defined] = {}
         failures: dict[str, ChonkleError] = {}
         for name, step in pipeline.steps.items():
-            key = (step.codec_id, step.backends, pipeline.sources.get(step.codec_id))
-            known = self._known.get(key)
-            if known is None:
-                known = self._known[key] = self._find(step, resolver, (*around, pipeline))
+            source = pipeline.sources.get(step.codec_id)
+            known = self._found(step, resolver, source, (*around, pipeline))
             if isinstance(known, ChonkleError):
                 failures[name] = known
                 if len(failures) == _FAILURES_MAX:
@@ -456,6 +539,15 @@ class _Definer:
             for name, each in found.items()
         }
         return _Defined(resolve_pipeline(pipeline, steps), found)
+
+    def _found(
+        self, step: Step, resolver: Resolver, source: str | None, around: tuple[Pipeline, ...]
+    ) -> Resolution | _Defined | ChonkleError:
+        key = (step.codec_id, step.backends, source)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._find(step, resolver, around)
+        return known
 
     def _find(
         self, step: Step, resolver: Resolver, around: tuple[Pipeline, ...]

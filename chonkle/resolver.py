@@ -10,13 +10,17 @@ The first of these that says something decides:
 6. what is installed, shipped and native, by backend preference, then version, then name;
 7. a source of the pipeline.
 
-With a lock, it alone decides.
+With a lock, it alone decides. Whatever decides, a backend that the preference leaves out is not
+used.
+
+A codec may be asked for by another name of it (`chonkle.formats.aliases`). A codec id comes before
+the same name of another codec.
 
 Nothing is compiled or instantiated here, and identity comes only from embedded signatures.
 """
 
 from codecs import BOM_UTF8
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
@@ -25,7 +29,6 @@ from chonkle.backends.base import BACKENDS, Backend
 from chonkle.backends.native import (
     REFUSED,
     is_available,
-    native_codec_ids,
     native_signature,
     native_version,
     refusal,
@@ -34,55 +37,42 @@ from chonkle.dag.codec_list import is_codec_list
 from chonkle.dag.graph import Pipeline
 from chonkle.digest import Digest
 from chonkle.errors import (
+    ChonkleError,
     DigestMismatchError,
     FetchError,
     LockError,
     PipelineError,
     PolicyError,
     ResolveError,
-    suggest,
     warn,
 )
 from chonkle.fetch import Source
+from chonkle.formats.aliases import aliases
 from chonkle.formats.json_text import parse_json
-from chonkle.formats.signature import Signature
 from chonkle.formats.values import format_value
 from chonkle.formats.wasm_binary import SIZE_MAX_BYTES, Kind
+from chonkle.inventory import Inventory, Resolution, Survey
 from chonkle.lock import Lock, Locked, LockKey
-from chonkle.names import is_codec_name, version_key
 from chonkle.oci.access import RegistryAccess
+from chonkle.settings import Settings
+from chonkle.storage.codec_files import BadFile
 from chonkle.storage.files import read_file
-from chonkle.storage.store import (
-    BadFile,
-    CodecStore,
-    WasmCodec,
-    bundled_store,
-    without_conflicts,
-)
+from chonkle.storage.store import CodecStore, WasmCodec
 
 if TYPE_CHECKING:
     from chonkle.policy import Allowed, Origin, Policy
     from chonkle.policy_check import PolicyCheck
 
+__all__ = [
+    "DEFAULT_PREFERENCE",
+    "PipelineResolution",
+    "Resolution",
+    "Resolver",
+    "Survey",
+    "lock_entry",
+]
+
 DEFAULT_PREFERENCE: tuple[Backend, ...] = ("native", "core", "component")
-
-
-@dataclass(frozen=True, slots=True)
-class Resolution:
-    """The implementation that was picked for a codec id."""
-
-    backend: Backend
-    signature: Signature
-    reason: str  # why this one, in words
-    wasm: WasmCodec | None = None  # the file, for wasm backends
-    passed_over: tuple[str, ...] = ()  # labels of the candidates that were not picked, best first
-    source: str = ""  # the pinned source that the file came from, as far as that is known
-    allowed: "Allowed | None" = None  # why the policy allows it; None where none is set
-
-    @property
-    def label(self) -> str:
-        """The implementation, version and backend, `zlib-rs@1.0.0 (core)`."""
-        return f"{self.signature.label} ({self.backend})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +90,14 @@ class PipelineResolution:
 class Resolver:
     """Picks implementations.
 
-    None leaves `codec_store`, `force_download`, `access` and `policy` to the runtime.
+    None leaves `codec_store`, `force_download`, `access` and `policy` to the runtime, or to the
+    environment where there is none.
 
     Attributes:
         codec_store: directory of installed codecs.
-        preference: backends, best first; those left out come after, in the default order.
+        preference: the backends that may run codecs, best first.
         overrides: codec id to implementation, as `zlib-rs` or `zlib-rs@1.0.0`.
-        force_sources: codec id to source URI; fetched whatever is installed.
+        force_sources: codec id to source URI; fetched whatever is installed, and installed.
         pipeline_sources: codec id to source URI; fetched where nothing is installed.
         paths: codec id to a wasm or pipeline file.
         force_download: fetch from sources even what is installed.
@@ -128,11 +119,11 @@ class Resolver:
     lock: Lock | None = None
     is_locking: bool = False
     policy: "Policy | None" = None
-    # The ids to suggest, listed once: a pipeline may ask for many unknown codecs.
-    _suggested: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse a preference that names no backend, with a ResolveError."""
+        if not self.preference:
+            raise ResolveError("the preference is empty", expected="at least one backend")
         for backend in self.preference:
             if backend not in BACKENDS:
                 raise ResolveError(
@@ -141,17 +132,39 @@ class Resolver:
                     got=format_value(backend),
                 )
 
+    def completed(self, settings: Settings | None = None) -> "Resolver":
+        """Give a resolver in which settings stand for what it leaves open.
+
+        Args:
+            settings: the settings; those of the environment when left out.
+
+        Raises:
+            PolicyError: when the policy of the settings cannot be read, or is wrong.
+            ChonkleError: when a variable of the environment has a value that it cannot have.
+        """
+        if settings is None:
+            if None not in (self.codec_store, self.force_download, self.access):
+                return self
+            settings = Settings.from_environment()
+        return replace(
+            self,
+            codec_store=settings.codec_store if self.codec_store is None else self.codec_store,
+            force_download=_or(self.force_download, settings.force_download),
+            access=_or(self.access, settings.access),
+            policy=settings.read_policy() if self.policy is None else self.policy,
+        )
+
     def with_sources(self, sources: Mapping[str, str]) -> "Resolver":
         """Give a resolver that knows a pipeline's sources; its own win over them."""
         return replace(self, pipeline_sources={**sources, **self.pipeline_sources})
 
     def resolve(
-        self, codec_id: str, *, backends: Sequence[str] = ()
+        self, name: str, *, backends: Sequence[str] = ()
     ) -> Resolution | PipelineResolution:
         """Pick the implementation of a codec.
 
         Args:
-            codec_id: a validated codec id.
+            name: a validated codec id, or another name of the codec.
             backends: the only backends that may run it; empty where any may.
 
         Raises:
@@ -163,129 +176,182 @@ class Resolver:
             WasmFormatError: when the only file, or the one asked for, is no wasm binary.
             LockError: when the lock has no entry, or something else than its entry is there.
         """
+        self = self.completed()  # noqa: PLW0642 - the same resolver, with what it left open
         if self.lock is not None:
-            locked = self.lock.get(self.key(codec_id, backends=backends))
+            locked = self.lock.get(self.key(name, backends=backends))
             if locked is not None:
                 return self._locked(locked)
             if not self.is_locking:
                 raise LockError(
-                    f"codec `{codec_id}` is not in the lock as this pipeline asks for it",
+                    f"codec `{name}` is not in the lock as this pipeline asks for it",
                     hint="`chonkle lock` adds what is missing",
                 )
-        return self._chosen(codec_id, tuple(backends) or BACKENDS)
+        return self._chosen(self._wanted(name, backends))
+
+    def chooses(self, name: str) -> bool:
+        """Tell whether a path, a forced source or an override is for a codec.
+
+        Args:
+            name: its id, or another name of it.
+        """
+        resolver = self.completed()
+        return resolver._is_chosen(resolver._wanted(name, ()))  # noqa: SLF001 - the same class
+
+    def _is_chosen(self, wanted: "_Wanted") -> bool:
+        given = (self.paths, self.force_sources, self.overrides)
+        return any(self._given(each, wanted) is not None for each in given)
+
+    def _wanted(self, name: str, backends: Sequence[str]) -> "_Wanted":
+        # What the caller gives under this very name needs no other one.
+        is_given = name in self.paths or name in self.force_sources
+        return _Wanted(
+            name,
+            name if is_given else self.inventory.codec_id(name),
+            tuple(each for each in self.preference if not backends or each in backends),
+            tuple(backends),
+        )
 
     def _chosen(  # noqa: PLR0911 - one return for each rule of the chain
-        self, codec_id: str, allowed: Sequence[str]
+        self, wanted: "_Wanted"
     ) -> Resolution | PipelineResolution:
-        if codec_id in self.paths:
-            return self._from_file(codec_id, Path(self.paths[codec_id]))
-        if codec_id in self.force_sources:
-            uri = self.force_sources[codec_id]
-            return self._from_source(codec_id, uri, "forced source", allowed)
-        if codec_id in self.overrides:
-            return self._overridden(codec_id, self.overrides[codec_id], allowed)
+        if (path := self._given(self.paths, wanted)) is not None:
+            return self._from_file(wanted, Path(path))
+        if (uri := self._given(self.force_sources, wanted)) is not None:
+            return self._from_source(wanted, uri, "forced source", install=True, replaces=True)
+        if (override := self._given(self.overrides, wanted)) is not None:
+            return self._overridden(wanted, override)
+        sources = self.pipeline_sources
+        uri = sources.get(wanted.name) or sources.get(wanted.codec_id) or ""
         # What a source gives, the native backend does not run.
-        uri = "" if set(allowed) == {"native"} else self.pipeline_sources.get(codec_id, "")
+        if set(wanted.backends) == {"native"}:
+            uri = ""
         if uri and self.force_download:
-            return self._from_source(codec_id, uri, "source, download forced", allowed)
+            return self._from_source(wanted, uri, "source, download forced")
         if uri and Source.parse(uri).is_pinned:
-            return self._from_source(codec_id, uri, "pinned source", allowed)
-        candidates, bad_files = self.survey(codec_id, backends=allowed)
-        if not candidates and not uri:
-            raise bad_files[0].failure if bad_files else self._unknown(codec_id, allowed)
-        _warn_of(bad_files)
-        if candidates:
-            count = len(candidates)
-            return self._picked(candidates, f"best of {count}" if count > 1 else "the only one")
+            return self._from_source(wanted, uri, "pinned source")
+        survey = self.inventory.survey(wanted.codec_id, wanted.allowed)
+        if not survey.codecs and not uri:
+            raise self._nothing(wanted, survey)
+        _warn_of(survey.bad_files)
+        if survey.codecs:
+            count = len(survey.codecs)
+            return _picked(
+                survey.codecs, survey, f"best of {count}" if count > 1 else "the only one"
+            )
         # A bad file may have the name that the codec would get, and is the user's to remove.
-        why = "source of the pipeline"
-        return self._from_source(codec_id, uri, why, allowed, install=not bad_files)
+        return self._from_source(
+            wanted, uri, "source of the pipeline", install=not survey.bad_files
+        )
+
+    def _given[T](self, values: Mapping[str, T], wanted: "_Wanted") -> T | None:
+        """Give what a mapping has for a codec, under any name of it."""
+        for name in (wanted.name, wanted.codec_id):
+            if name in values:
+                return values[name]
+        return next(
+            (
+                value
+                for name, value in values.items()
+                if self.inventory.codec_id(name) == wanted.codec_id
+            ),
+            None,
+        )
+
+    def resolve_name(self, name: str | int, scope: str | None = None) -> str:
+        """Give the id of the codec that a name stands for.
+
+        Args:
+            name: a codec id, or another name of a codec, such as `numcodecs.zlib` or `8`.
+            scope: who uses the name: `zarr_v3`, `zarr_v2`, `numcodecs`, `tiff_compression` and so
+                on. Names of the scope come before codec ids. Without a scope, a codec id comes
+                first, and then any other name; numbers are those of `tiff_compression`.
+
+        Raises:
+            ResolveError: when it is no codec's name, or that of several.
+            StoreError: when the codec store is not a directory, or cannot be read.
+        """
+        return self.completed().inventory.resolve_name(name, scope)
+
+    def codecs(self, name: str | int | None = None) -> list[Resolution]:
+        """Give what is installed, shipped and native: by codec id, then best first.
+
+        Args:
+            name: a codec, by its id or another name; None for all.
+
+        Raises:
+            ResolveError: when the name is no codec's.
+            StoreError: when the codec store is not a directory, or cannot be read.
+        """
+        return list(self.survey(None if name is None else self.resolve_name(name)).codecs)
+
+    def survey(self, codec_id: str | None = None) -> Survey:
+        """Give what is installed, shipped and native, and what of it cannot be used.
+
+        Args:
+            codec_id: a validated codec id; None for every codec.
+
+        Raises:
+            StoreError: when the codec store is not a directory, or cannot be read.
+        """
+        return self.completed().inventory.survey(codec_id, self.preference)
+
+    @property
+    def inventory(self) -> Inventory:
+        """What is installed, shipped and native, for a resolver that leaves nothing open."""
+        return Inventory(self._store(), self._policy_check())
+
+    def identify(self, location: str | Path) -> Resolution | PipelineResolution:
+        """Tell what is in a file or at a source; nothing is installed.
+
+        Args:
+            location: a path, or a source URI.
+
+        Raises:
+            ChonkleError: when it cannot be read or fetched, or is neither codec nor pipeline.
+        """
+        resolver = self.completed()
+        anything = _Wanted("", "", allowed=self.preference)
+        if isinstance(location, Path):
+            return resolver._from_file(anything, location)  # noqa: SLF001 - the same class
+        return resolver._from_source(anything, location, "source")  # noqa: SLF001
 
     def key(self, codec_id: str, *, backends: Sequence[str] = ()) -> LockKey:
-        """Give what a lock answers when a step asks for a codec."""
+        """Give what a lock answers when a step asks for a codec.
+
+        Args:
+            codec_id: as the step writes it; what other names mean may differ between machines.
+            backends: the only backends that may run it; empty where any may.
+        """
         return LockKey(codec_id, tuple(backends), self.pipeline_sources.get(codec_id, ""))
 
     def origin(self, found: Resolution | PipelineResolution) -> str:
         """Give the pinned source of what was picked, or nothing where it is not known."""
         if found.source or isinstance(found, PipelineResolution) or found.wasm is None:
             return found.source
-        store = self._store()
-        noted = "" if store is None else store.kept.origin(found.wasm.digest)
+        noted = self.completed().inventory.store.kept.origin(found.wasm.digest)
         try:
             return noted if noted and Source.parse(noted).is_pinned else ""
         except FetchError:
             return ""  # a note that another program wrote
 
-    def codec_ids(self) -> list[str]:
-        """Name every codec that is installed, shipped or native, sorted.
-
-        Raises:
-            StoreError: when the codec store is not a directory, or cannot be read.
-        """
-        store = self._store()
-        installed = [] if store is None else store.codec_ids()
-        ids = {*installed, *bundled_store().codec_ids(), *native_codec_ids()}
-        return sorted(filter(is_codec_name, ids))
-
-    def candidates(self, codec_id: str, *, backends: Sequence[str] = BACKENDS) -> list[Resolution]:
-        """Give what is installed, shipped and native for a codec, best first.
-
-        Raises:
-            StoreError: when the codec store is not a directory, or cannot be read.
-        """
-        return self.survey(codec_id, backends=backends)[0]
-
-    def survey(
-        self, codec_id: str, *, backends: Sequence[str] = BACKENDS
-    ) -> tuple[list[Resolution], list[BadFile]]:
-        """Give the candidates for a codec, best first, and the files that cannot be any.
-
-        Raises:
-            StoreError: when the codec store is not a directory, or cannot be read.
-        """
-        store = self._store()
-        installed, bad_files = ([], []) if store is None else store.survey(codec_id)
-        words = {codec.origin: "installed" for codec in installed}
-        shipped, more_bad_files = bundled_store().survey(codec_id)
-        codecs, conflicts = without_conflicts(installed + shipped)
-        found = [
-            Resolution(codec.kind, codec.signature, words.get(codec.origin, "shipped"), codec)
-            for codec in codecs
-        ]
-        signature = native_signature(codec_id)
-        if signature is not None and is_available(codec_id):
-            found.append(Resolution("native", signature, "numcodecs"))
-        found, refused = self._allowed(codec_id, found)
-        order = self._order()
-        # Sorting is stable, so the least important criterion comes first.
-        found.sort(key=lambda each: each.signature.implementation)
-        found.sort(key=lambda each: version_key(each.signature.version), reverse=True)
-        found.sort(key=lambda each: order.index(each.backend))
-        return (
-            [each for each in found if each.backend in backends],
-            bad_files + more_bad_files + conflicts + refused,
-        )
-
-    def _order(self) -> list[str]:
-        return [*self.preference, *(b for b in DEFAULT_PREFERENCE if b not in self.preference)]
-
     def kinds(self, allowed: Sequence[str] = BACKENDS) -> list[Kind]:
         """Give what a wasm file may be, best first."""
-        order = self._order()
-        return [kind for kind in sorted(get_args(Kind), key=order.index) if kind in allowed]
+        kinds = [kind for kind in get_args(Kind) if kind in self.preference and kind in allowed]
+        return sorted(kinds, key=self.preference.index)
 
-    def _store(self) -> CodecStore | None:
-        return None if self.codec_store is None else CodecStore(Path(self.codec_store))
+    def _store(self) -> CodecStore:
+        return CodecStore(Path(cast("str | Path", self.codec_store)))
 
     def _locked(self, locked: Locked) -> Resolution | PipelineResolution:
         codec_id = locked.key.codec_id
-        if self.preference and locked.backend not in (*self.preference, "pipeline"):
+        if locked.backend not in (*self.preference, "pipeline"):
             raise LockError(
-                f"codec `{codec_id}`: the lock has a {locked.backend} one, which is not preferred",
+                f"codec `{codec_id}`: the lock has a {locked.backend} one, which the preference "
+                "leaves out",
                 expected=", ".join(f"`{each}`" for each in self.preference),
             )
         found = (
-            self._locked_native(codec_id)
+            self._locked_native(locked)
             if locked.digest is None
             else self._locked_file(locked, locked.digest)
         )
@@ -300,12 +366,16 @@ class Resolver:
             )
         return found
 
-    def _locked_native(self, codec_id: str) -> Resolution | PipelineResolution:
+    def _locked_native(self, locked: Locked) -> Resolution | PipelineResolution:
+        codec_id = self.inventory.codec_id(locked.key.codec_id)
         signature = native_signature(codec_id)
         if signature is None or not is_available(codec_id):
-            raise refusal(codec_id) or self._unknown(codec_id, ("native",))
+            wanted = _Wanted(locked.key.codec_id, codec_id, ("native",), ("native",))
+            raise refusal(codec_id) or self._nothing(
+                wanted, self.inventory.survey(codec_id, ("native",))
+            )
         found = Resolution("native", signature, "locked, numcodecs")
-        return self._admitted(codec_id, found, "native", "numcodecs", b"")
+        return self._admitted(found, "native", "numcodecs", b"")
 
     def _locked_file(self, locked: Locked, digest: Digest) -> Resolution | PipelineResolution:
         codec_id, source = locked.key.codec_id, locked.source
@@ -322,8 +392,9 @@ class Resolver:
                 f"{what}: not found, and where it came from is not known",
                 hint="install the file, or `chonkle lock --update` takes another one",
             )
+        kinds = self.kinds(_locked_backends(locked))
         try:
-            found = self._from_source(codec_id, source, "locked source", _locked_backends(locked))
+            found = self._from_source(_any_of(locked), source, "locked source", kinds=kinds)
         except FetchError as failure:
             raise failure.within(what) from failure
         if _digest(found) != digest:
@@ -335,12 +406,14 @@ class Resolver:
         return found
 
     def _locked_candidate(self, locked: Locked, digest: Digest) -> Resolution | None:
-        candidates, bad_files = self.survey(locked.key.codec_id)
-        for each in candidates:
+        survey = self.inventory.survey(
+            self.inventory.codec_id(locked.key.codec_id), self.preference
+        )
+        for each in survey.codecs:
             if each.wasm is not None and each.wasm.digest == digest:
                 self._require_layer(locked, each.wasm.wasm)
                 return replace(each, reason=f"locked, {each.reason}", source=locked.source)
-        for bad in bad_files:
+        for bad in survey.bad_files:
             if isinstance(bad.failure, PolicyError) and bad.is_named(locked.implementation):
                 raise bad.failure
         return None
@@ -348,15 +421,17 @@ class Resolver:
     def _locked_copy(
         self, locked: Locked, digest: Digest
     ) -> Resolution | PipelineResolution | None:
-        codec_id, source = locked.key.codec_id, locked.source
-        store = self._store()
-        data = None if store is None else store.kept.find(digest, size_max=SIZE_MAX_BYTES)
+        source = locked.source
+        data = self._store().kept.find(digest, size_max=SIZE_MAX_BYTES)
         policy_check = self._policy_check()
         if data is None or (policy_check and source and not policy_check.is_from(source, data)):
             return None
         self._require_layer(locked, data)
-        found = self._identified(codec_id, data, f"locked {digest}, kept", source)
-        return self._admitted(codec_id, found, "source", source, data)
+        # The copy of a file without a source has no name.
+        file = source or f"{locked.implementation}.wasm"
+        reason = f"locked {digest}, kept"
+        found = self._identified(_any_of(locked), data, reason, source, file=file)
+        return self._admitted(found, "source", source, data)
 
     def _require_layer(self, locked: Locked, data: bytes) -> None:
         """Require that bytes are the codec in the artifact that the lock's source pins.
@@ -367,12 +442,11 @@ class Resolver:
         if not locked.source:
             return
         what = f"codec `{locked.key.codec_id}`, locked as `{locked.digest}`"
-        store = self._store()
         try:
             promised = Source.parse(locked.source).codec_digest(
-                access=self.access or RegistryAccess(),
+                access=self._access(),
                 kinds=self.kinds(_locked_backends(locked)),
-                kept=None if store is None else store.kept,
+                kept=self._store().kept,
             )
         except FetchError as failure:
             raise failure.within(what) from failure
@@ -385,80 +459,70 @@ class Resolver:
                 hint="`chonkle lock --update` writes the lock anew",
             )
 
-    def _overridden(self, codec_id: str, override: str, allowed: Sequence[str]) -> Resolution:
-        candidates, bad_files = self.survey(codec_id, backends=allowed)
-        for bad in bad_files:
+    def _overridden(self, wanted: "_Wanted", override: str) -> Resolution:
+        survey = self.inventory.survey(wanted.codec_id, wanted.allowed)
+        for bad in survey.bad_files:
             if bad.is_named(override):
                 raise bad.failure
-        chosen = [
-            each
-            for each in candidates
-            if override in (each.signature.implementation, each.signature.label)
-        ]
-        _warn_of(bad_files)
-        if not chosen:
-            raise ResolveError(
-                f"codec `{codec_id}`: no implementation `{override}`, which was asked for",
-                got=_list_labels(candidates),
-            )
-        return self._picked(chosen, f"override `{override}`")
+        _warn_of(survey.bad_files)
+        chosen = [each for each in survey.codecs if override in _names(each)]
+        if chosen:
+            return _picked(chosen, survey, f"override `{override}`")
+        for each in survey.left_out:
+            if override in _names(each):
+                raise wanted.refusal(f"override `{override}`", each.backend)
+        raise ResolveError(
+            f"codec `{wanted.name}`: no implementation `{override}`, which was asked for",
+            got=_list_labels(survey.codecs),
+        )
 
-    def _picked(self, candidates: list[Resolution], why: str) -> Resolution:
-        best, *others = candidates
-        passed_over = tuple(each.label for each in others)
-        return replace(best, reason=f"{best.reason}, {why}", passed_over=passed_over)
-
-    def _from_file(self, codec_id: str, path: Path) -> Resolution | PipelineResolution:
+    def _from_file(self, wanted: "_Wanted", path: Path) -> Resolution | PipelineResolution:
         try:
             data = read_file(path, size_max=SIZE_MAX_BYTES)
         except OSError as failure:
             reason = failure.strerror
-            raise ResolveError(f"codec `{codec_id}`: cannot read {path}: {reason}") from failure
+            raise ResolveError(f"codec `{wanted.name}`: cannot read {path}: {reason}") from failure
         pinned = f"{path.absolute().as_uri()}#blake3={Digest.blake3(data).hex}"
-        found = self._identified(codec_id, data, f"path {path}", pinned)
-        return self._admitted(codec_id, found, "path", str(path), data)
+        found = self._identified(wanted, data, f"path {path}", pinned)
+        return self._admitted(found, "path", str(path), data)
 
     def _from_source(
         self,
-        codec_id: str,
+        wanted: "_Wanted",
         uri: str,
         why: str,
-        allowed: Sequence[str],
         *,
+        kinds: Sequence[Kind] | None = None,
         install: bool = False,
+        replaces: bool = False,
     ) -> Resolution | PipelineResolution:
         """Fetch from a source, or take what it gave before and what a digest still says.
 
         Args:
-            codec_id: the codec.
+            wanted: the codec.
             uri: the source.
             why: the rule that chose it.
-            allowed: the only backends that may run it.
-            install: make it a candidate for every pipeline; only where there was none.
+            kinds: what to take from an index, best first; what is wanted when left out.
+            install: make it a candidate for every pipeline.
+            replaces: install it in place of another file of its implementation and version.
         """
-        source = Source.parse(uri)
-        store = self._store()
-        kinds, kept = self.kinds(allowed), None if store is None else store.kept
+        source, store = Source.parse(uri), self._store()
         policy_check = self._policy_check()
         fetched = source.fetch(
-            access=self.access or RegistryAccess(),
-            kinds=kinds,
-            kept=kept,
+            access=self._access(),
+            kinds=self.kinds(wanted.allowed) if kinds is None else kinds,
+            kept=store.kept,
             fetch_anew=bool(self.force_download),
             is_from=None if policy_check is None else policy_check.is_from,
         )
         reason = f"{why} {uri}" + (", kept" if fetched.is_kept else "")
-        found = self._identified(codec_id, fetched.data, reason, fetched.pinned)
-        found = self._admitted(
-            codec_id, found, "source", fetched.pinned, fetched.data, links=fetched.links
-        )
+        found = self._identified(wanted, fetched.data, reason, fetched.pinned)
+        found = self._admitted(found, "source", fetched.pinned, fetched.data, links=fetched.links)
         signed = None if found.allowed is None else found.allowed.signed
         for origin in fetched.origins if signed else ():
             # Only this source leads through the index whose attestation was demanded.
             if signed is not None and origin.endswith(f"@{signed.subject}"):
                 found = replace(found, source=origin)
-        if store is None:
-            return found
         fetched.keep(store.kept)
         if self.is_locking:
             # The lock leads to it by this digest, whatever becomes of the source.
@@ -466,9 +530,14 @@ class Resolver:
             store.kept.keep(digest, fetched.data)
             if not fetched.is_kept:
                 store.kept.keep_origin(digest, *fetched.origins)
-        if install and not source.is_pinned and isinstance(found, Resolution) and found.wasm:
-            return replace(found, wasm=store.install(found.wasm, source=fetched.pinned))
+        if install and isinstance(found, Resolution) and found.wasm:
+            # A source that was not asked is not recorded as where the bytes came from.
+            noted = "" if fetched.is_kept else fetched.pinned
+            return replace(found, wasm=store.install(found.wasm, source=noted, replace=replaces))
         return found
+
+    def _access(self) -> RegistryAccess:
+        return cast("RegistryAccess", self.access)
 
     def _policy_check(self) -> "PolicyCheck | None":
         if self.policy is None:
@@ -478,13 +547,12 @@ class Resolver:
 
         return PolicyCheck(
             policy=self.policy,
-            codec_store=None if self.codec_store is None else Path(self.codec_store),
-            access=self.access or RegistryAccess(),
+            codec_store=self._store().root,
+            access=self._access(),
         )
 
     def _admitted(
         self,
-        codec_id: str,
         found: Resolution | PipelineResolution,
         origin: "Origin",
         name: str,
@@ -495,70 +563,104 @@ class Resolver:
         policy_check = self._policy_check()
         if policy_check is None:
             return found
+        # A policy is about what a codec is, whatever name it was asked for by.
+        codec_id = (
+            found.signature.codec_id if isinstance(found, Resolution) else found.pipeline.codec_id
+        )
         allowed = policy_check.require(codec_id, origin, name, data, links=links)
         return replace(found, reason=f"{found.reason}, {allowed.reason}", allowed=allowed)
 
-    def _allowed(
-        self, codec_id: str, candidates: list[Resolution]
-    ) -> tuple[list[Resolution], list[BadFile]]:
-        """Give the candidates that the policy allows, and the others, which cannot be used."""
-        policy_check = self._policy_check()
-        if policy_check is None:
-            return candidates, []
-        allowed, refused = [], []
-        for each in candidates:
-            wasm = each.wasm
-            name, data = ("numcodecs", b"") if wasm is None else (wasm.origin, wasm.wasm)
-            origin = cast("Origin", "native" if wasm is None else each.reason)
-            try:
-                why = policy_check.require(codec_id, origin, name, data)
-            except PolicyError as failure:
-                refused.append(BadFile(Path(name), failure, each.signature.label))
-            else:
-                reason = f"{each.reason}, {why.reason}"
-                allowed.append(replace(each, reason=reason, allowed=why))
-        return allowed, refused
-
     def _identified(
-        self, codec_id: str, data: bytes, reason: str, source: str
+        self, wanted: "_Wanted", data: bytes, reason: str, source: str, *, file: str = ""
     ) -> Resolution | PipelineResolution:
-        """Tell what some bytes are: a pipeline if they are JSON, otherwise a wasm codec."""
+        """Tell what some bytes are: a pipeline if they are JSON, otherwise a wasm codec.
+
+        Args:
+            wanted: what they must be.
+            data: the bytes.
+            reason: why they were chosen.
+            source: the pinned source that they are from; empty where it is not known.
+            file: what names the implementation, where the signature does not; the source when
+                left out.
+        """
         if data.removeprefix(BOM_UTF8).lstrip()[:1] == b"{":
             document = parse_json(data, what=reason, error=PipelineError)
             if is_codec_list(document):
                 raise ResolveError(
-                    f"codec `{codec_id}`: {reason} is a codec list",
+                    f"codec `{wanted.name}`: {reason} is a codec list",
                     hint="it has no ports and no codec_id; only a graph can be a step",
                 )
             try:
                 pipeline = Pipeline.from_json(document)
             except PipelineError as failure:
-                raise failure.within(f"codec `{codec_id}`: {reason}") from failure
-            _check_identity(codec_id, pipeline.codec_id, reason)
+                raise failure.within(f"codec `{wanted.name}`: {reason}") from failure
+            wanted.require_identity(pipeline.codec_id, (), reason)
             return PipelineResolution(pipeline, reason, Digest.blake3(data), source)
-        codec = WasmCodec.from_bytes(data, reason)
-        _check_identity(codec_id, codec.signature.codec_id, reason)
+        codec = WasmCodec.from_bytes(data, reason, file=file or source)
+        wanted.require_identity(codec.signature.codec_id, aliases(codec.signature), reason)
+        if codec.kind not in wanted.allowed:
+            raise wanted.refusal(reason, codec.kind)
         return Resolution(codec.kind, codec.signature, reason, codec, source=source)
 
-    def _unknown(self, codec_id: str, allowed: Sequence[str]) -> ResolveError:
-        elsewhere = self.candidates(codec_id) if set(allowed) != set(BACKENDS) else []
-        if elsewhere:
+    def _nothing(self, wanted: "_Wanted", survey: Survey) -> ChonkleError:
+        """Say why no implementation can be picked."""
+        if survey.bad_files:
+            return survey.bad_files[0].failure
+        if survey.left_out:
+            backends = wanted.backends or self.preference
             return ResolveError(
-                f"codec `{codec_id}`: no implementation for backend {', '.join(allowed)}",
-                got=_list_labels(elsewhere),
+                f"codec `{wanted.name}`: no implementation for backend {', '.join(backends)}",
+                got=_list_labels(survey.left_out),
+                hint=wanted.hint(*dict.fromkeys(each.backend for each in survey.left_out)),
             )
-        native = refusal(codec_id)
-        if native is not None and (codec_id in REFUSED or native_signature(codec_id) is not None):
+        native = refusal(wanted.codec_id)
+        is_native = wanted.codec_id in REFUSED or native_signature(wanted.codec_id) is not None
+        if native is not None and is_native:
             return native
-        if not self._suggested:
-            self._suggested.extend(self.codec_ids())
-        # A similar name may be that of another codec, so how to get this one is always said.
-        similar = suggest(codec_id, self._suggested)
         return ResolveError(
-            f"no implementation of codec `{codec_id}`",
-            hint=f"{similar}{' ' if similar else ''}`chonkle codecs` lists the available codecs; "
-            "`chonkle pull` installs one, --codec-path and --source name one",
+            f"no implementation of codec `{wanted.name}`",
+            hint=f"{self.inventory.hint(wanted.name)}; `chonkle pull` installs one, --codec-path "
+            "and --source name one",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a step asks for."""
+
+    name: str  # as the step writes it
+    codec_id: str  # the codec that has this name, or the name itself
+    allowed: Sequence[str]  # backends that both the preference and the step allow, best first
+    backends: tuple[str, ...] = ()  # backends that the step allows; empty for any
+
+    def require_identity(self, codec_id: str, aliases: Container[str], reason: str) -> None:
+        """Require that what was given explicitly is the codec, where one is wanted."""
+        if self.name and codec_id not in (self.name, self.codec_id) and self.name not in aliases:
+            raise ResolveError(
+                f"codec `{self.name}`: {reason} is another codec",
+                expected=f"a signature of `{self.codec_id}`",
+                got=f"`{codec_id}`",
+            )
+
+    def refusal(self, reason: str, backend: str) -> ResolveError:
+        """Say that what was given explicitly is of a backend that may not run it."""
+        return ResolveError(
+            f"codec `{self.name}`: {reason} is for another backend",
+            expected=" or ".join(f"`{each}`" for each in self.allowed) or "none",
+            got=f"`{backend}`",
+            hint=self.hint(backend),
+        )
+
+    def hint(self, *backends: str) -> str:
+        """Say what leaves out backends."""
+        if self.backends and not set(backends) & set(self.backends):
+            return f"its step allows only {', '.join(f'`{each}`' for each in self.backends)}"
+        return f"the preference leaves out {', '.join(f'`{each}`' for each in backends)}"
+
+
+def _any_of(locked: Locked) -> _Wanted:
+    """Ask for what a lock says in any backend; the lock itself is compared later."""
+    return _Wanted(locked.key.codec_id, locked.key.codec_id, BACKENDS)
 
 
 def lock_entry(key: LockKey, found: Resolution | PipelineResolution, *, source: str) -> Locked:
@@ -599,13 +701,23 @@ def _warn_of(bad_files: Iterable[BadFile]) -> None:
         warn("chonkle.resolver", f"codec file not used: {bad.failure}")
 
 
-def _check_identity(codec_id: str, found: str, reason: str) -> None:
-    if found != codec_id:
-        raise ResolveError(
-            f"codec `{codec_id}`: {reason} is another codec",
-            expected=f"a signature of `{codec_id}`",
-            got=f"`{found}`",
-        )
+def _picked(candidates: Sequence[Resolution], survey: Survey, why: str) -> Resolution:
+    best, *others = candidates
+    return replace(
+        best,
+        reason=f"{best.reason}, {why}",
+        passed_over=tuple(each.label for each in others),
+        left_out=tuple(each.label for each in survey.left_out),
+    )
+
+
+def _names(found: Resolution) -> tuple[str, str]:
+    """Give what an override may call a candidate."""
+    return found.signature.implementation, found.signature.label
+
+
+def _or[T](value: T | None, default: T) -> T:
+    return default if value is None else value
 
 
 def _list_labels(candidates: Sequence[Resolution]) -> str:

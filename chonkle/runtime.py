@@ -6,7 +6,7 @@ Pipelines that are prepared without a runtime share the process's default one, w
 
 import atexit
 from collections import OrderedDict
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Unpack
 from weakref import WeakSet
 
@@ -157,16 +157,7 @@ class Runtime(Closing):
         Raises:
             PolicyError: when the policy of the settings cannot be read, or is wrong.
         """
-        resolver, settings = resolver or Resolver(), self.settings
-        return replace(
-            resolver,
-            codec_store=settings.codec_store
-            if resolver.codec_store is None
-            else resolver.codec_store,
-            force_download=_or(resolver.force_download, settings.force_download),
-            access=_or(resolver.access, settings.access),
-            policy=settings.read_policy() if resolver.policy is None else resolver.policy,
-        )
+        return (resolver or Resolver()).completed(self.settings)
 
     def open(self, resolution: Resolution, limits: Limits) -> Codec:
         """Open the codec that was resolved, or give the one that is open.
@@ -230,10 +221,6 @@ class Runtime(Closing):
             self._codecs.clear()
         for codec in codecs:
             codec.close()
-
-
-def _or[T](value: T | None, default: T) -> T:
-    return default if value is None else value
 
 
 class _Shared:

@@ -11,6 +11,7 @@ from chonkle.errors import StoreError, WasmFormatError
 from chonkle.formats.component_binary import read_interface
 from chonkle.formats.signature import embed_signature as embed
 from chonkle.formats.signature import parse_signature
+from chonkle.names import implementation_of
 from chonkle.storage.files import replace_file
 
 
@@ -25,12 +26,17 @@ from chonkle.storage.files import replace_file
 def embed_signature(file: Path, signature: Path, output: Path | None) -> None:
     """Put the JSON file SIGNATURE into the wasm FILE, in place of any signature in it.
 
+    A signature without `implementation` has the name of the file.
+
     \b
     Examples:
       chonkle embed-signature codec.wasm signature.json
       chonkle embed-signature codec.wasm signature.json --output signed.wasm
     """
-    parsed = parse_signature(read_named(signature), what=str(signature))
+    target = output or file
+    parsed = parse_signature(
+        read_named(signature), what=str(signature), implementation=implementation_of(str(target))
+    )
     wasm = read_named(file)
     try:
         # A codec whose interface cannot be read would be of no use.
@@ -38,7 +44,6 @@ def embed_signature(file: Path, signature: Path, output: Path | None) -> None:
         embedded = embed(wasm, parsed)
     except WasmFormatError as failure:
         raise failure.within(str(file)) from failure
-    target = output or file
     try:
         with terminable():
             replace_file(target, embedded)

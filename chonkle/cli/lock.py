@@ -37,11 +37,13 @@ def lock(pipeline: Path, *, update: bool, check: bool, as_json: bool, **options:
     path = lock_path(pipeline)
     resolver, runtime = resolver_of(options), runtime_of(options)
     old = _read(path, update=update)
-    named = (*resolver.overrides, *resolver.force_sources, *resolver.paths)
-    known = None if old is None or update else old.without(named)
+    known = None if update else old
+    if known is not None:
+        ids = {each.key.codec_id for each in known.codecs}
+        known = known.without([each for each in ids if resolver.chooses(each)])
     with interruptible():
-        if named:
-            check_used(resolver, define(parsed, resolver, runtime)[0])
+        if resolver.overrides or resolver.force_sources or resolver.paths:
+            check_used(resolver, define(parsed, resolver, runtime)[0].codec_ids())
         new = make_lock(parsed, known=known, resolver=resolver, runtime=runtime)
     changes = list(differences(old or Lock(), new))
     is_current = old is not None and not changes

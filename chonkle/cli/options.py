@@ -2,20 +2,20 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from chonkle.backends.base import BACKENDS
+from chonkle.backends.base import BACKENDS, Limits
 from chonkle.cli.access import access_of, server_options, together
+from chonkle.cli.output import print_lines
 from chonkle.cli.usage import WrongUsage, checked_limits
-from chonkle.dag.plan import ResolvedPipeline
 from chonkle.errors import ChonkleError, ResolveError, StoreError, suggest
 from chonkle.limits import CompileLimits
-from chonkle.resolver import Resolver
+from chonkle.resolver import DEFAULT_PREFERENCE, Resolver
 from chonkle.settings import Given, parse_size, read_compile_limits
 
 if TYPE_CHECKING:
@@ -115,6 +115,8 @@ class BackendList(click.ParamType[list[str]]):
     ) -> list[str]:
         """Split the list; each backend must be known."""
         names = [name.strip() for name in str(value).split(",") if name.strip()]
+        if not names:
+            self.fail("names no backend", param, ctx)
         choice = click.Choice(self.choices)
         for name in names:
             choice.convert(name, param, ctx)
@@ -131,34 +133,41 @@ def to_mapping(pairs: tuple[tuple[str, str], ...], option: str) -> dict[str, str
     return mapping
 
 
-def _require_directory(
+def _checked_store(
     ctx: click.Context,  # noqa: ARG001 - click's signature
     param: click.Parameter,
     value: Path | None,
 ) -> Path | None:
-    """Refuse a directory that does not exist: its name is probably mistyped."""
+    """Warn of a directory that does not exist: it may be new, but may also be mistyped."""
     if value is None or value.is_dir():
         return value
     if value.exists():
-        wrong, hint = "not a directory", "name the directory that codecs are installed in"
-    else:
-        wrong, hint = "no such directory", "make it first if it is to be a new one"
-    raise StoreError(f"{param.opts[0]} {value}: {wrong}", hint=hint)
+        raise StoreError(
+            f"{param.opts[0]} {value}: not a directory",
+            hint="name the directory that codecs are installed in",
+        )
+    print_lines(
+        f"warning: {param.opts[0]} {value}: no such directory, so nothing is installed there; "
+        "installing a codec makes it",
+        err=True,
+    )
+    return value
 
 
 codec_store_option = click.option(
     "--codec-store",
     type=click.Path(path_type=Path),
-    callback=_require_directory,
-    help="Directory of installed codecs, instead of CHONKLE_CODEC_STORE.",
+    callback=_checked_store,
+    help="Directory of codecs, any folder of .wasm files, instead of CHONKLE_CODEC_STORE.",
 )
 
 preference_option = click.option(
     "--preference",
     type=BackendList(),
-    default="",
+    default=",".join(DEFAULT_PREFERENCE),
+    show_default=True,
     metavar="LIST",
-    help="Backends, best first: native,core,component. Others come after these.",
+    help="The backends that may run codecs, best first. Others are not used.",
 )
 
 policy_option = click.option(
@@ -176,7 +185,10 @@ resolver_options = together(
         "--override", "overrides", form="ID=IMPL", text="Use this implementation of a codec."
     ),
     assignments(
-        "--source", "force_sources", form="ID=URI", text="Fetch a codec, even if it is installed."
+        "--source",
+        "force_sources",
+        form="ID=URI",
+        text="Fetch a codec and install it, in place of the same version of the implementation.",
     ),
     assignments(
         "--codec-path", "paths", form="ID=FILE", text="Use this wasm or pipeline file for a codec."
@@ -202,6 +214,31 @@ compile_options = together(
         "[default: 3GiB]",
     ),
 )
+
+
+# Limits on running; `limits_of` reads them.
+limit_options = together(
+    click.option(
+        "--memory-limit",
+        type=SIZE,
+        metavar="SIZE",
+        help="Limit on the memory and on the output of a codec, such as 256MiB.  [default: 1GiB]",
+    ),
+    click.option(
+        "--timeout",
+        type=SECONDS,
+        metavar="SECONDS",
+        help="Stop a codec that runs longer. Slows codecs down by up to a fifth.",
+    ),
+)
+
+
+def limits_of(options: Mapping[str, Any]) -> Limits:
+    """Make limits of the options that `limit_options` added."""
+    memory = options["memory_limit"]
+    memory = Limits().memory_bytes if memory is None else memory
+    with checked_limits():
+        return Limits(memory_bytes=memory, output_bytes=memory, timeout_s=options["timeout"])
 
 
 def compile_limits_of(options: Mapping[str, Any]) -> CompileLimits:
@@ -237,31 +274,33 @@ def runtime_of(options: Mapping[str, Any]) -> "Runtime":
     return Runtime(**given)
 
 
-def check_used(resolver: Resolver, resolved: ResolvedPipeline) -> None:
+def check_used(resolver: Resolver, codec_ids: Collection[str]) -> None:
     """Refuse an option for a codec that the pipeline does not use, since it would do nothing.
 
     Raises:
         ResolveError: naming the option and the codec.
     """
-    known = sorted(resolved.codec_ids())
+    known = sorted(codec_ids)
+    inventory = resolver.completed().inventory
     named = (
         ("--override", resolver.overrides),
         ("--source", resolver.force_sources),
         ("--codec-path", resolver.paths),
     )
     for option, codecs in named:
-        for codec_id in codecs:
-            if codec_id not in known:
+        for name in codecs:
+            if name not in known and inventory.codec_id(name) not in map(inventory.codec_id, known):
                 raise ResolveError(
-                    f"{option} {codec_id}: no step of the pipeline has that codec",
+                    f"{option} {name}: no step of the pipeline has that codec",
                     got=", ".join(f"`{each}`" for each in known),
-                    hint=suggest(codec_id, known),
+                    hint=suggest(name, known),
                 )
 
 
 def resolver_of(options: dict[str, Any]) -> Resolver:
     """Make a resolver of `resolver_options`."""
     return Resolver(
+        codec_store=options["codec_store"],
         preference=options["preference"],
         overrides=to_mapping(options["overrides"], "--override"),
         force_sources=to_mapping(options["force_sources"], "--source"),

@@ -9,6 +9,7 @@ from chonkle.cli.access import AccessTo, with_access
 from chonkle.cli.options import codec_store_option, policy_option, preference_option
 from chonkle.cli.output import print_json, print_lines
 from chonkle.cli.signals import interruptible
+from chonkle.cli.usage import WrongUsage
 from chonkle.fetch import Source
 from chonkle.installing import Installed, install
 from chonkle.resolver import Resolver
@@ -46,12 +47,15 @@ def pull(
     """
     settings = Settings.from_environment()
     parsed = Source.parse(source)
+    kinds = Resolver(preference=preference).kinds()
+    if not kinds:
+        raise WrongUsage("--preference has no backend of WebAssembly", hint="`core` or `component`")
     with interruptible():
         found = install(
             parsed,
             CodecStore(codec_store or settings.codec_store),
             access=access_to(parsed.reference),
-            kinds=Resolver(preference=preference).kinds(),
+            kinds=kinds,
             fetch_anew=settings.force_download,
             policy=replace(settings, policy=policy or settings.policy).read_policy(),
         )

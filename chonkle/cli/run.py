@@ -8,13 +8,12 @@ from typing import Any
 
 import click
 
-from chonkle.backends.base import Limits
 from chonkle.cli.options import (
-    SECONDS,
-    SIZE,
     assignments,
     check_used,
     compile_options,
+    limit_options,
+    limits_of,
     resolver_of,
     resolver_options,
     runtime_of,
@@ -29,10 +28,11 @@ from chonkle.cli.streams import (
     write_output,
     written_twice,
 )
-from chonkle.cli.usage import WrongUsage, checked_limits
+from chonkle.cli.usage import WrongUsage
+from chonkle.digest import Digest
 from chonkle.errors import PipelineError, list_choices
 from chonkle.lock import lock_path
-from chonkle.pipeline import PreparedPipeline, load, prepare
+from chonkle.pipeline import PreparedPipeline, prepare
 
 
 @click.command
@@ -53,18 +53,7 @@ from chonkle.pipeline import PreparedPipeline, load, prepare
     is_flag=True,
     help="Run exactly what PIPELINE.lock says, which `chonkle lock` writes.",
 )
-@click.option(
-    "--memory-limit",
-    type=SIZE,
-    metavar="SIZE",
-    help="Limit on the memory and on the output of a codec, such as 256MiB.  [default: 1GiB]",
-)
-@click.option(
-    "--timeout",
-    type=SECONDS,
-    metavar="SECONDS",
-    help="Stop a codec that runs longer. Slows codecs down by up to a fifth.",
-)
+@limit_options
 @compile_options
 @click.option(
     "--explain",
@@ -72,15 +61,17 @@ from chonkle.pipeline import PreparedPipeline, load, prepare
     help="Explain why each codec was picked, and what the cache did. Without outputs, nothing is "
     "run.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the explanation as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print what is printed as JSON.")
 def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's options
     """Run PIPELINE on files.
 
-    An output file appears whole or not at all; outputs without an option are not written.
+    An output file appears whole or not at all, and its folders are made; outputs without an option
+    are not written. Without any --output, each output's name, size and digest are printed.
 
     \b
     Examples:
       chonkle run tile.json --input bytes=tile.bin --output bytes=pixels.raw
+      chonkle run tile.json --input bytes=tile.bin
       chonkle run tile.json --direction encode --input bytes=pixels.raw --output bytes=tile.bin
       cat tile.bin | chonkle run tile.json --input bytes=- --output bytes=- | sha256sum
       chonkle run tile.json --preference core --explain
@@ -89,13 +80,7 @@ def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's optio
           --codec-path mystery=mystery.wasm --timeout 2 --memory-limit 64MiB
     """
     files = _files(options)
-    if not files.outputs and not options["explain"]:
-        load(pipeline)  # a file that is missing or malformed is the larger mistake
-        raise WrongUsage("nothing to do", hint="give --output NAME=FILE, or --explain")
-    memory = options["memory_limit"]
-    memory = Limits().memory_bytes if memory is None else memory
-    with checked_limits():
-        limits = Limits(memory_bytes=memory, output_bytes=memory, timeout_s=options["timeout"])
+    limits = limits_of(options)
     started = time.perf_counter()
     resolver = resolver_of(options)
     with runtime_of(options) as runtime:
@@ -110,8 +95,12 @@ def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's optio
                 runtime=runtime,
             )
         prepared_s = time.perf_counter() - started
-        check_used(resolver, prepared.resolved)
-        ran_s = _run_on(files, prepared) if files.outputs else None
+        check_used(resolver, prepared.resolved.codec_ids())
+        ran_s = None
+        if files.outputs or not options["explain"]:
+            results, ran_s = _run_on(files, prepared)
+            if not files.outputs:
+                _print_outputs(results, as_json=options["as_json"])
         if options["explain"]:
             _explain(prepared, prepared_s, ran_s, as_json=options["as_json"])
 
@@ -145,8 +134,8 @@ def _files(options: Mapping[str, Any]) -> _Files:
     return files
 
 
-def _run_on(files: _Files, prepared: PreparedPipeline) -> float:
-    """Run the pipeline on files, and return how many seconds the run itself took."""
+def _run_on(files: _Files, prepared: PreparedPipeline) -> tuple[dict[str, bytes], float]:
+    """Run the pipeline on files, and return its outputs and the seconds of the run itself."""
     _check_outputs(prepared, files.outputs)
     for name in files.scalars:
         if name in prepared.plan.inputs and prepared.plan.inputs[name][1].type == "bytes":
@@ -167,7 +156,18 @@ def _run_on(files: _Files, prepared: PreparedPipeline) -> float:
         raise PipelineError(f"the run gave no output `{missing[0]}`")
     for name, file in files.outputs.items():
         write_output(name, file, results[name])
-    return seconds
+    return results, seconds
+
+
+def _print_outputs(outputs: Mapping[str, bytes], *, as_json: bool) -> None:
+    """Print what would be written."""
+    found = [(name, len(data), str(Digest.sha256(data))) for name, data in outputs.items()]
+    if as_json:
+        fields = ("output", "size_bytes", "digest")
+        print_json([dict(zip(fields, each, strict=True)) for each in found])
+        return
+    rows = [(name, f"{size} bytes", digest) for name, size, digest in found]
+    print_lines(*table(rows, header=("output", "size", "digest")))
 
 
 def _check_outputs(prepared: PreparedPipeline, files: Mapping[str, str]) -> None:
@@ -177,12 +177,17 @@ def _check_outputs(prepared: PreparedPipeline, files: Mapping[str, str]) -> None
         f"unknown output `{name}`, {list_choices(known)}" for name in files if name not in known
     ]
     problems.extend(
-        f"output `{name}`: no directory {Path(file).parent}"
+        f"output `{name}`: {place} is not a directory"
         for name, file in files.items()
-        if file != STANDARD and not Path(file).parent.is_dir()
+        if file != STANDARD and not (place := _existing_parent(file)).is_dir()
     )
     if problems:
         raise PipelineError.from_problems(prepared.plan.codec_id, problems)
+
+
+def _existing_parent(file: str) -> Path:
+    """Give what is there already on the way to a file."""
+    return next((each for each in Path(file).parents if each.exists()), Path())
 
 
 def _explain(
@@ -197,6 +202,7 @@ def _explain(
             "backend": found.backend,
             "reason": found.reason,
             "passed_over": list(found.passed_over),
+            "left_out": list(found.left_out),
         }
         for step in prepared.plan.steps
         for found in (prepared.resolutions[step.path],)
@@ -228,11 +234,12 @@ def _explain(
     ]
     lines = [f"{prepared.plan.direction} with {prepared.plan.codec_id}:"]
     lines.extend(table(rows, header=("  step", "codec", "implementation", "why")))
-    lines.extend(
-        f"  {step.path} could also be: {', '.join(passed_over)}"
-        for step in prepared.plan.steps
-        if (passed_over := prepared.resolutions[step.path].passed_over)
-    )
+    for step in prepared.plan.steps:
+        found = prepared.resolutions[step.path]
+        if found.passed_over:
+            lines.append(f"  {step.path} could also be: {', '.join(found.passed_over)}")
+        if found.left_out:
+            lines.append(f"  {step.path} is not allowed to be: {', '.join(found.left_out)}")
     lines.append(
         f"  native code: {counts.loaded} loaded from the cache, {counts.compiled} compiled, "
         f"{counts.rejected} cached and rejected"

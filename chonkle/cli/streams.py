@@ -62,7 +62,7 @@ def _read_opened(descriptor: int, size_max: int) -> bytes:
 
 
 def write_output(name: str, file: str, data: bytes) -> None:
-    """Write an output, whole or not at all where it is a file.
+    """Write an output, whole or not at all where it is a file; its folders are made.
 
     Args:
         name: the output, for messages.
@@ -73,6 +73,8 @@ def write_output(name: str, file: str, data: bytes) -> None:
         PipelineError: when it cannot be written.
     """
     try:
+        if file != STANDARD:
+            Path(file).parent.mkdir(parents=True, exist_ok=True)
         write_parts(file, (data,))
     except BrokenPipeError:
         raise

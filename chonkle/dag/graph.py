@@ -15,7 +15,14 @@ from typing import NamedTuple, cast
 
 from chonkle.errors import ChonkleError, PipelineError, list_choices
 from chonkle.formats.signature import Direction, Port, read_port
-from chonkle.formats.values import PORT_TYPES, PortType, encode_scalar, format_value, is_value
+from chonkle.formats.values import (
+    PORT_TYPES,
+    PortType,
+    encode_scalar,
+    format_value,
+    is_value,
+    read_older_constant,
+)
 from chonkle.names import CODEC_NAME_RULE, WIRE_NAME_RULE, is_codec_name, is_wire_name
 
 INPUT, CONSTANT = "input", "constant"
@@ -211,14 +218,17 @@ class _Parser:
 
     def _constant(self, name: str, item: object) -> Constant | None:
         where = f"constant `{name}`"
-        if not isinstance(item, dict) or item.get("type") not in PORT_TYPES or "value" not in item:
+        is_object = isinstance(item, dict) and "value" in item
+        fields = cast("dict[str, object]", item) if is_object else {"value": None}
+        found_type, value = read_older_constant(fields.get("type"), fields["value"])
+        if found_type not in PORT_TYPES:
             self._problem(f"bad {where}", "an object with `type` and `value`", item)
             return None
-        self._refuse_unknown(item, _CONSTANT_FIELDS, f"{where}: ")
-        constant_type, value = cast("PortType", item["type"]), item["value"]
+        self._refuse_unknown(fields, _CONSTANT_FIELDS, f"{where}: ")
+        constant_type = cast("PortType", found_type)
         if constant_type == "bytes":
             try:
-                data = base64.b64decode(value, validate=True)
+                data = base64.b64decode(cast("str", value), validate=True)
             except (TypeError, ValueError, binascii.Error):
                 self._problem(f"bad value of {where}", "bytes written in base64", value)
                 return None
@@ -240,6 +250,8 @@ class _Parser:
             return None
         self._refuse_unknown(item, _STEP_FIELDS, f"{where}: ")
         codec_id, wiring = item.get("codec_id"), item.get("inputs")
+        if type(codec_id) is int:
+            codec_id = str(codec_id)  # TIFF's name of a compression
         if not is_codec_name(codec_id):
             self._problem(f"{where}: bad `codec_id`", CODEC_NAME_RULE, codec_id)
         if not isinstance(wiring, dict):

@@ -20,7 +20,7 @@ from typing import Literal, cast
 from chonkle.errors import SignatureError
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.values import PORT_TYPES, PortType, format_value, is_value
-from chonkle.formats.wasm_binary import custom_sections, with_custom_section
+from chonkle.formats.wasm_binary import BinaryData, custom_sections, with_custom_section
 from chonkle.names import (
     CODEC_NAME_RULE,
     WIRE_NAME_RULE,
@@ -136,20 +136,27 @@ class Signature:
         return {name: port for name, port in ports.items() if port.exists(direction)}
 
     @classmethod
-    def from_json(cls, document: object, *, what: str = "signature") -> "Signature":
+    def from_json(
+        cls, document: object, *, what: str = "signature", implementation: str = ""
+    ) -> "Signature":
         """Check a parsed JSON object and make a signature of it.
+
+        Args:
+            document: the object.
+            what: the signature, for messages.
+            implementation: what a signature without one gets; the codec_id when left out.
 
         Raises:
             SignatureError: when a field is missing, malformed or not allowed.
         """
         if not isinstance(document, dict):
             raise SignatureError(f"{what}: not an object", got=format_value(document))
-        for name in ("codec_id", "implementation"):
-            if not is_codec_name(document.get(name)):
+        codec_id = document.get("codec_id")
+        named = document.get("implementation", implementation or codec_id)
+        for name, value in (("codec_id", codec_id), ("implementation", named)):
+            if not is_codec_name(value):
                 raise SignatureError(
-                    f"{what}: bad `{name}`",
-                    expected=CODEC_NAME_RULE,
-                    got=format_value(document.get(name)),
+                    f"{what}: bad `{name}`", expected=CODEC_NAME_RULE, got=format_value(value)
                 )
         version = document.get("version", "")
         if version != "" and not is_version(version):
@@ -175,7 +182,7 @@ class Signature:
             )
         return cls(
             codec_id=document["codec_id"],
-            implementation=document["implementation"],
+            implementation=cast("str", named),
             inputs=inputs,
             outputs=outputs,
             version=version,
@@ -185,7 +192,10 @@ class Signature:
     def to_json(self) -> dict[str, object]:
         """Write the signature as a JSON object, optional fields as they were read."""
         written: dict[str, object] = dict(self.document)
-        written.update(codec_id=self.codec_id, implementation=self.implementation)
+        written["codec_id"] = self.codec_id
+        # A file's signature without one takes it from the file's name, which may change.
+        if "implementation" in self.document or not self.document:
+            written["implementation"] = self.implementation
         if self.version:
             written["version"] = self.version
         sides = {"inputs": self.inputs, "outputs": self.outputs}
@@ -260,17 +270,28 @@ def read_port(name: str, document: object, *, what: str, side: str) -> Port:
     return Port(type=cast("PortType", port_type), default=default, **flags)
 
 
-def parse_signature(text: bytes | str, *, what: str) -> Signature:
+def parse_signature(text: bytes | str, *, what: str, implementation: str = "") -> Signature:
     """Parse a signature's JSON text.
+
+    Args:
+        text: the text.
+        what: the signature, for messages.
+        implementation: what a signature without one gets; the codec_id when left out.
 
     Raises:
         SignatureError: when it is not JSON or not a signature.
     """
-    return Signature.from_json(parse_json(text, what=what, error=SignatureError), what=what)
+    document = parse_json(text, what=what, error=SignatureError)
+    return Signature.from_json(document, what=what, implementation=implementation)
 
 
-def read_signature(wasm: bytes, *, what: str) -> Signature:
+def read_signature(wasm: BinaryData, *, what: str, implementation: str = "") -> Signature:
     """Read the signature embedded in a wasm binary; nothing is executed.
+
+    Args:
+        wasm: the binary.
+        what: the binary, for messages.
+        implementation: what a signature without one gets; the codec_id when left out.
 
     Raises:
         WasmFormatError: when the bytes are no wasm binary.
@@ -290,7 +311,7 @@ def read_signature(wasm: bytes, *, what: str) -> Signature:
             expected=f"at most {_SECTION_MAX_BYTES} bytes",
             got=str(len(found[0])),
         )
-    return parse_signature(found[0], what=what)
+    return parse_signature(found[0], what=what, implementation=implementation)
 
 
 def embed_signature(wasm: bytes, signature: Signature) -> bytes:

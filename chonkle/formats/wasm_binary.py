@@ -15,7 +15,7 @@ type, flag or byte that is unknown here is refused, even if wasmtime accepts it.
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Literal
+from typing import Literal, Protocol, overload
 
 from chonkle.errors import WasmFormatError
 
@@ -86,12 +86,25 @@ class External:
         return self.name.removeprefix(f"{self.module}.")
 
 
+class BinaryData(Protocol):
+    """What is read: bytes, or a file of which only parts are read."""
+
+    def __len__(self) -> int:
+        """Give the number of bytes."""
+
+    @overload
+    def __getitem__(self, at: int, /) -> int: ...
+
+    @overload
+    def __getitem__(self, at: slice, /) -> bytes: ...
+
+
 class Reader:
     """A cursor over bytes that does not read past an end."""
 
     __slots__ = ("data", "end", "offset")
 
-    def __init__(self, data: bytes, offset: int, end: int) -> None:
+    def __init__(self, data: BinaryData, offset: int, end: int) -> None:
         """Begin at `offset` of `data`, with `end` as the limit."""
         self.data = data
         self.offset = offset
@@ -160,7 +173,7 @@ class Reader:
             raise WasmFormatError(f"a name at byte {start} is not UTF-8") from failure
 
 
-def binary_kind(data: bytes) -> Kind:
+def binary_kind(data: BinaryData) -> Kind:
     """Tell a core module from a component by the header.
 
     Raises:
@@ -172,7 +185,7 @@ def binary_kind(data: bytes) -> Kind:
             expected="a file that begins with `\\0asm`",
             got=f"{len(data)} bytes beginning with {data[:4]!r}" if data else "no bytes at all",
         )
-    kind = _VERSIONS.get(bytes(data[4:8]))
+    kind = _VERSIONS.get(data[4:8])
     if kind is None:
         raise WasmFormatError(
             "unknown WebAssembly version",
@@ -182,7 +195,7 @@ def binary_kind(data: bytes) -> Kind:
     return kind
 
 
-def sections(data: bytes) -> Iterator[Section]:
+def sections(data: BinaryData) -> Iterator[Section]:
     """Read the top-level sections of a binary, in file order.
 
     Raises:
@@ -214,7 +227,7 @@ def sections(data: bytes) -> Iterator[Section]:
         reader.offset = end
 
 
-def custom_sections(data: bytes, name: str) -> list[bytes]:
+def custom_sections(data: BinaryData, name: str) -> list[bytes]:
     """Return the payloads of all top-level custom sections with a name."""
     return [
         data[section.payload : section.end]

@@ -87,7 +87,7 @@ def shipped(wanted: Sequence[str] | None) -> list[Signature]:
     """Return the signatures of all shipped codecs, or of the wanted ones."""
     found = {
         codec.signature.label: codec.signature
-        for codec in bundled_store().all()
+        for codec in bundled_store().survey()[0]
         if not wanted or codec.signature.codec_id in wanted
     }
     return [found[label] for label in sorted(found)]

@@ -152,7 +152,11 @@ def case(name: str, arguments: str, *words: str) -> Any:
         case("pipeline is wasm", f"random.wasm {IN} {OUT}", "not UTF-8"),
         case("no such file", f"tile.json --input bytes=gone.bin {OUT}", "cannot read gone.bin"),
         case("input is a folder", f"tile.json --input bytes=folder {OUT}", "cannot read folder"),
-        case("no such folder", f"tile.json {IN} --output bytes=gone/out.raw", "no directory gone"),
+        case(
+            "folder is a file",
+            f"tile.json {IN} --output bytes=tile.json/new/out.raw",
+            "output `bytes`: tile.json is not a directory",
+        ),
         case("output is a folder", f"tile.json {IN} --output bytes=folder", "cannot write folder"),
         case(
             "no such implementation",
@@ -250,7 +254,7 @@ BAD_DATA: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("damage", BAD_DATA)
 def test_bad_data(bench: Path, error_of: ErrorOf, tile: Tile, backend: str, damage: str) -> None:
     message = error_of(
-        *f"run tile.json --input bytes=- {OUT} --preference {backend}".split(),
+        *f"run tile.json --input bytes=- {OUT} --preference {backend},core".split(),
         stdin=BAD_DATA[damage](tile.encoded),
         cwd=bench,
     )
@@ -369,7 +373,7 @@ def test_a_reader_that_leaves_ends_the_run_quietly(
     [
         ("frobnicate", "no such command `frobnicate`"),
         ("run", "missing argument PIPELINE"),
-        ("run tile.json", "nothing to do; hint: give --output NAME=FILE"),
+        (f"run tile.json {IN} {OUT} --preference ,", "--preference: names no backend"),
         ("run tile.json --colour red", "no such option `--colour`"),
         (f"run tile.json {IN} {OUT} --direction sideways", "--direction: `sideways` is not one of"),
         (f"run tile.json {IN} {OUT} --preference gpu", "--preference: `gpu` is not one of"),

@@ -58,7 +58,7 @@ def test_what_a_pin_leads_to_is_kept_for_that_pin_alone(
     assert "no implementation of codec `guest`" in message
 
 
-def test_a_forced_source_is_fetched_again_and_changes_nothing(
+def test_a_forced_source_is_fetched_again_and_installed(
     *,
     tmp_path: Path,
     explain: Explain,
@@ -70,16 +70,18 @@ def test_a_forced_source_is_fetched_again_and_changes_nothing(
     write(tmp_path / "pipeline.json", pipeline_of(sources={"guest": wasm.as_uri()}))
     explain("pipeline.json", *STORE)
     installed = tmp_path / "store/guest/guest-wat@1.0.0.core.wasm"
-    before = installed.read_bytes()
-    # Other bytes under the same name.
-    wasm.write_bytes(make_codec(transform="unreachable"))
     forced = ("--source", f"guest={wasm.as_uri()}", *STORE)
-    for _ in range(2):
+    # Other bytes under the same name.
+    for transform in ("unreachable", "unreachable unreachable"):
+        new = make_codec(transform=transform)
+        assert new != installed.read_bytes()
+        wasm.write_bytes(new)
         assert "forced source" in explain("pipeline.json", *forced)["steps"][0]["reason"]
-    assert installed.read_bytes() == before
-    # What is installed does not stand in for it either.
+        assert installed.read_bytes() == new
+    # What is installed does not stand in for the source.
     wasm.unlink()
     assert "cannot read the file" in error_of("run", "pipeline.json", *forced, "--explain")
+    assert "installed" in explain("pipeline.json", *STORE)["steps"][0]["reason"]
 
 
 def test_an_installed_codec_runs_and_is_listed(

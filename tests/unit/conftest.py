@@ -38,11 +38,12 @@ def make_codec() -> MakeCodec:
 
     def make(
         codec_id: str = "echo",
-        implementation: str = "echo-a",
+        implementation: str | None = "echo-a",
         version: str = "1.0.0",
         *,
         kind: str = "core",
         note: str = "",
+        **fields: object,
     ) -> bytes:
         document = {
             "codec_id": codec_id,
@@ -51,7 +52,10 @@ def make_codec() -> MakeCodec:
             "inputs": {"bytes": {"type": "bytes"}},
             "outputs": {"bytes": {"type": "bytes"}},
             "description": note,
+            **fields,
         }
+        if implementation is None:
+            del document["implementation"]
         wat = _ECHO if kind == "core" else "(component)"
         return embed_signature(_compiled(wat), Signature.from_json(document))
 

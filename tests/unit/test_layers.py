@@ -64,6 +64,7 @@ RULES: Mapping[str, Rule] = {
     "chonkle.oci.model": rule(1, beside="formats"),
     "chonkle.storage.files": rule(2, "filelock"),
     "chonkle.storage.kept": rule(2),
+    "chonkle.storage.codec_files": rule(2),
     "chonkle.storage.store": rule(2),
     # Records are sealed, artifacts are hashed while they are read, and entries are keyed.
     "chonkle.cache.record": rule(2, "blake3"),
@@ -110,7 +111,8 @@ RULES: Mapping[str, Rule] = {
     "chonkle.backends.wasm.thread_stack": rule(4, never="cache storage oci fetch"),
     "chonkle.backends.native": rule(4, "numcodecs", "numpy"),
     # The resolver picks a file and never opens it; the executor runs whatever it was given.
-    "chonkle.resolver": rule(5, beside="lock", never="backends.wasm"),
+    "chonkle.inventory": rule(5, never="backends.wasm"),
+    "chonkle.resolver": rule(5, beside="inventory lock settings", never="backends.wasm"),
     # It reads the URIs of sources, and fetches nothing.
     "chonkle.lock": rule(5, "tomli_w", never="backends cache engine oci"),
     "chonkle.arguments": rule(5, never="cache storage engine oci fetch backends"),
@@ -121,9 +123,13 @@ RULES: Mapping[str, Rule] = {
     "chonkle.settings": Rule(layer=5, environment=True),
     "chonkle.runtime": rule(5, beside="resolver settings"),
     "chonkle.pipeline": rule(6),
+    "chonkle.arrays": rule(5, "numpy"),
+    "chonkle.codecs": rule(6, beside="pipeline"),
     # A command is imported when it is used, by the name in a table.
     "chonkle.__main__": rule(6, beside="cli"),
-    "chonkle.cli": replace(rule(6, "click", beside="pipeline"), computed=True),
+    # They read and write `.npy` files.
+    "chonkle.cli.chunks": rule(6, "click", "numpy", beside="codecs"),
+    "chonkle.cli": replace(rule(6, "click", beside="pipeline codecs"), computed=True),
 }
 # The façade: its version and what it re-exports, late. Modules below import from where a thing is
 # made.

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chonkle.names import is_codec_name, is_version, is_wire_name, version_key
+from chonkle.names import implementation_of, is_codec_name, is_version, is_wire_name, version_key
 
 HOSTILE = [
     "",
@@ -213,3 +213,22 @@ def test_the_order_of_versions_is_total_and_consistent(a: str, b: str, c: str) -
     assert version_key("") < x
     if x == y:
         assert a.partition("+")[0] == b.partition("+")[0]
+
+
+@pytest.mark.parametrize(
+    ("file", "implementation"),
+    [
+        ("zlib-rs.wasm", "zlib-rs"),
+        ("/a/b.c/zlib-rs@1.0.0.core.wasm", "zlib-rs"),
+        ("a\\zlib.component.wasm", "zlib"),
+        ("https://host/zlib.wasm?x=/y.wasm#blake3=00", "zlib"),
+        ("file:///zlib%20rs.wasm", ""),
+        ("oci://host/codecs/zlib-rs:1.0.0", ""),
+        ("a b.wasm", ""),
+        (".core.wasm", ""),
+        ("@1.wasm", ""),
+        ("", ""),
+    ],
+)
+def test_a_files_name_may_name_an_implementation(file: str, implementation: str) -> None:
+    assert implementation_of(file) == implementation

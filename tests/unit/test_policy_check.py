@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chonkle import resolver as resolver_module
+from chonkle import inventory as inventory_module
 from chonkle.digest import Digest
 from chonkle.errors import ChonkleError, FetchError, PolicyError
 from chonkle.evidence import KeptEvidence
@@ -95,7 +95,7 @@ def place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Place:
     shipped = CodecStore(tmp_path / "shipped")
-    monkeypatch.setattr(resolver_module, "bundled_store", lambda: shipped)
+    monkeypatch.setattr(inventory_module, "bundled_store", lambda: shipped)
     return Place(tmp_path, repository, golden, private_keys)
 
 

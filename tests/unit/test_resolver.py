@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chonkle import resolver as resolver_module
+from chonkle import inventory as inventory_module
 from chonkle.digest import Digest
 from chonkle.errors import (
     ChonkleError,
@@ -61,6 +61,10 @@ class World:
     def install(self, implementation: str, version: str = "1.0.0", **more: Any) -> None:
         self.store.install(WasmCodec.from_file(self.file(implementation, version, **more)))
 
+    def implementations(self) -> list[str]:
+        """Name what is installed."""
+        return [each.signature.implementation for each in self.store.survey()[0]]
+
     def resolver(self, **more: Any) -> Resolver:
         return Resolver(codec_store=self.store.root, **more)
 
@@ -73,7 +77,7 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path, make_codec: MakeCodec, monkeypatch: pytest.MonkeyPatch) -> World:
     shipped = CodecStore(tmp_path / "shipped")
-    monkeypatch.setattr(resolver_module, "bundled_store", lambda: shipped)
+    monkeypatch.setattr(inventory_module, "bundled_store", lambda: shipped)
     return World(tmp_path, make_codec)
 
 
@@ -81,8 +85,8 @@ def world(tmp_path: Path, make_codec: MakeCodec, monkeypatch: pytest.MonkeyPatch
 def native(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the native backend have the codec too."""
     found = {"echo": NATIVE}
-    monkeypatch.setattr(resolver_module, "native_signature", found.get)
-    monkeypatch.setattr(resolver_module, "is_available", found.__contains__)
+    monkeypatch.setattr(inventory_module, "native_signature", found.get)
+    monkeypatch.setattr(inventory_module, "is_available", found.__contains__)
 
 
 # Precedence
@@ -100,7 +104,8 @@ def test_each_rule_comes_before_the_next(world: World) -> None:
             {"pipeline_sources": {"echo": world.uri("pinned", pin="right")}},
             "pinned",
         ),
-        ("numcodecs, best of 2", {}, "echo-native"),
+        # The forced source was installed.
+        ("numcodecs, best of 3", {}, "echo-native"),
     ]
     for at, (reason, _, implementation) in enumerate(rules):
         lower: dict[str, Any] = {}
@@ -116,7 +121,7 @@ def test_a_source_that_is_not_pinned_comes_last(world: World) -> None:
     found = world.pick(pipeline_sources=sources)
     assert found.reason == f"source of the pipeline {sources['echo']}"
     # It was installed, where there was nothing, and so is a candidate from now on.
-    assert [each.signature.implementation for each in world.store.find("echo")] == ["source"]
+    assert world.implementations() == ["source"]
     assert world.pick().reason == "installed, the only one"
     assert (
         world.pick(pipeline_sources={"echo": world.uri("another")}).label == "source@1.0.0 (core)"
@@ -124,23 +129,54 @@ def test_a_source_that_is_not_pinned_comes_last(world: World) -> None:
 
 
 @pytest.mark.usefixtures("native")
-def test_backends_are_preferred_in_their_order(world: World) -> None:
+def test_a_preference_is_the_whole_list_of_backends(world: World) -> None:
     world.install("a", kind="core")
     world.install("a", kind="component")
-    assert [each.backend for each in world.resolver().candidates("echo")] == [
-        *("native", "core", "component")
-    ]
-    for preference, order in (
-        (["component"], ["component", "native", "core"]),
-        (["core", "component"], ["core", "component", "native"]),
-        (["component", "core", "native"], ["component", "core", "native"]),
-        ([], ["native", "core", "component"]),
+    labels = {
+        "native": "echo-native (native)",
+        "core": "a@1.0.0 (core)",
+        "component": "a@1.0.0 (component)",
+    }
+    for preference in (
+        ["native", "core", "component"],
+        ["component"],
+        ["core", "component"],
+        ["component", "core", "native"],
     ):
         resolver = world.resolver(preference=preference)
-        assert [each.backend for each in resolver.candidates("echo")] == order
-    found = world.pick(preference=["component"])
-    assert found.label == "a@1.0.0 (component)"
-    assert found.passed_over == ("echo-native (native)", "a@1.0.0 (core)")
+        assert [each.backend for each in resolver.codecs("echo")] == preference
+        found = world.pick(preference=preference)
+        assert (found.label, *found.passed_over) == tuple(labels[each] for each in preference)
+        assert found.left_out == tuple(
+            label for backend, label in labels.items() if backend not in preference
+        )
+
+
+@pytest.mark.usefixtures("native")
+def test_what_the_preference_leaves_out_is_told_and_not_used(world: World) -> None:
+    with pytest.raises(ResolveError) as caught:
+        world.pick(preference=["component", "core"])
+    assert str(caught.value) == (
+        "codec `echo`: no implementation for backend component, core, got `echo-native (native)`; "
+        "hint: the preference leaves out `native`"
+    )
+    world.install("a")
+    for preference, more, got in (
+        (["core"], {"overrides": {"echo": "echo-native"}}, "native"),
+        (["native", "component"], {"overrides": {"echo": "a@1.0.0"}}, "core"),
+        (["component"], {"paths": {"echo": world.file("b")}}, "core"),
+        (["native"], {"force_sources": {"echo": world.uri("b")}}, "core"),
+        (["native"], {"pipeline_sources": {"echo": world.uri("b", pin="right")}}, "core"),
+    ):
+        with pytest.raises(ResolveError, match=f"is for another backend.* got `{got}`; hint: the"):
+            world.pick(preference=preference, **more)
+    # What may not be used is not installed either.
+    assert world.implementations() == ["a"]
+
+
+def test_an_empty_preference_is_refused() -> None:
+    with pytest.raises(ResolveError, match="the preference is empty, expected at least one"):
+        Resolver(preference=())
 
 
 def test_ties_go_to_the_highest_version_and_then_to_the_first_name(world: World) -> None:
@@ -152,7 +188,7 @@ def test_ties_go_to_the_highest_version_and_then_to_the_first_name(world: World)
         ("z", ""),
     ):
         world.install(implementation, version)
-    labels = [each.label for each in world.resolver().candidates("echo")]
+    labels = [each.label for each in world.resolver().codecs("echo")]
     assert labels == [
         "b@1.10.0 (core)",
         "c@1.10.0 (core)",
@@ -167,7 +203,7 @@ def test_shipped_and_installed_are_one_pool(world: World) -> None:
     for version in ("1.0.0", "2.0.0"):
         shipped.install(WasmCodec.from_file(world.file("a", version)))
     world.install("a", "1.0.0")
-    found = world.resolver().candidates("echo")
+    found = world.resolver().codecs("echo")
     assert [(each.label, each.reason) for each in found] == [
         ("a@2.0.0 (core)", "shipped"),
         ("a@1.0.0 (core)", "installed"),
@@ -311,7 +347,7 @@ def test_a_file_of_another_codec_is_refused(world: World, make_codec: MakeCodec)
     ):
         with pytest.raises(ResolveError, match="is another codec, expected a signature of `echo`"):
             world.resolver(**more).resolve("echo")
-    assert world.store.codec_ids() == []
+    assert world.implementations() == []
 
 
 @pytest.mark.parametrize(
@@ -448,7 +484,7 @@ def test_a_forced_download_goes_before_what_is_installed(world: World) -> None:
     assert world.pick(pipeline_sources=sources).signature.implementation == "installed"
     found = world.pick(pipeline_sources=sources, force_download=True)
     assert found.reason == f"source, download forced {sources['echo']}"
-    assert len(world.store.find("echo")) == 1
+    assert world.implementations() == ["installed"]
     assert world.pick(force_download=True).signature.implementation == "installed"
 
 
@@ -469,8 +505,148 @@ def test_the_resolvers_own_sources_win_over_a_pipelines(world: World) -> None:
     assert resolver.pipeline_sources == {"echo": "a"}
 
 
-def test_a_resolver_without_a_store_writes_nothing(world: World) -> None:
-    for pin in ("", "right"):
-        found = Resolver(pipeline_sources={"echo": world.uri("a", pin=pin)}).resolve("echo")
-        assert isinstance(found, Resolution)
-    assert not world.store.root.exists()
+def test_a_resolver_alone_uses_the_store_of_the_environment(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHONKLE_CODEC_STORE", str(world.store.root))
+    world.install("a")
+    found = Resolver(preference=("core",)).codecs()
+    assert [each.label for each in found] == ["a@1.0.0 (core)"]
+    assert Resolver().resolve("echo") == world.resolver().resolve("echo")
+
+
+# Forced sources
+
+
+def test_a_forced_source_is_installed_in_place_of_its_version(world: World) -> None:
+    world.install("a", "1.0.0", note="old")
+    world.install("a", "2.0.0")
+    uri = world.uri("a", note="new")
+    found = world.pick(force_sources={"echo": uri})
+    assert found.reason == f"forced source {uri}"
+    assert found.wasm is not None
+    assert found.wasm.origin == str(world.store.root / "echo/a@1.0.0.core.wasm")
+    assert b"new" in Path(found.wasm.origin).read_bytes()
+    # Other versions stay, and so the highest one is picked again without the source.
+    assert world.pick().label == "a@2.0.0 (core)"
+    assert world.implementations() == ["a", "a"]
+
+
+def test_a_forced_source_replaces_a_file_where_it_is(world: World, make_codec: MakeCodec) -> None:
+    flat = world.store.root / "anything.wasm"
+    flat.parent.mkdir()
+    flat.write_bytes(make_codec("echo", "a", "1.0.0", note="old"))
+    again = world.store.root / "again" / "echo.wasm"
+    again.parent.mkdir()
+    again.write_bytes(flat.read_bytes())
+    new = world.uri("a", note="new")
+    found = world.pick(force_sources={"echo": new})
+    assert [found.wasm] == world.store.survey("echo")[0]
+    (left,) = world.store.root.rglob("*.wasm")
+    assert b"new" in left.read_bytes()
+
+
+def test_a_forced_source_leaves_the_file_of_another_codec_alone(
+    world: World, make_codec: MakeCodec
+) -> None:
+    place = world.store.root / "echo" / "a@1.0.0.core.wasm"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(make_codec("other"))
+    with pytest.raises(StoreError, match=r"cannot install a@1\.0\.0\.core\.wasm: another file is"):
+        world.pick(force_sources={"echo": world.uri("a")})
+    place.write_bytes(b"junk")
+    assert world.pick(force_sources={"echo": world.uri("a")}).label == "a@1.0.0 (core)"
+    assert world.implementations() == ["a"]
+
+
+# Names
+
+
+def named(world: World, make_codec: MakeCodec, codec_id: str, **aliases: Any) -> Path:
+    path = world.store.root / f"{codec_id}.wasm"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(make_codec(codec_id, f"{codec_id}-a", aliases=aliases))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "scope", "codec_id"),
+    [
+        ("first", None, "first"),
+        ("x.first", None, "first"),
+        (7, None, "first"),
+        ("7", None, "first"),
+        (7, "tiff_compression", "first"),
+        (7, "tiff_predictor", "second"),
+        ("old_second", "chonkle", "second"),
+        # A codec id comes first, unless the scope has a name of its own.
+        ("second", None, "second"),
+        ("second", "zarr_v2", "first"),
+        ("second", "zarr_v3", "second"),
+        # It is only a predictor.
+        (777, None, None),
+        ("old_second", "zarr_v3", None),
+        ("third", None, None),
+        ("", None, None),
+        (True, None, None),
+        (-1, None, None),
+    ],
+)
+def test_codecs_are_found_under_other_names(
+    world: World, make_codec: MakeCodec, name: str | int, scope: str | None, codec_id: str | None
+) -> None:
+    named(
+        world,
+        make_codec,
+        "first",
+        zarr_v3=["x.first"],
+        zarr_v2=["second"],
+        tiff_compression=[7],
+    )
+    named(world, make_codec, "second", tiff_predictor=[7, 777], chonkle=["old_second"], other=3)
+    resolver = world.resolver()
+    if codec_id is None:
+        with pytest.raises(ResolveError, match=r"no codec has the name .*hint: .*`chonkle codecs`"):
+            resolver.resolve_name(name, scope)
+    else:
+        assert resolver.resolve_name(name, scope) == codec_id
+
+
+def test_a_name_of_two_codecs_names_both(world: World, make_codec: MakeCodec) -> None:
+    for codec_id in ("first", "second"):
+        named(world, make_codec, codec_id, zarr_v2=["both"])
+    expected = (
+        '`"both"` is a name of several codecs, got `first`, `second`; hint: write the codec_id'
+    )
+    for ask in (
+        world.resolver().resolve,
+        world.resolver().resolve_name,
+        world.resolver().codecs,
+    ):
+        with pytest.raises(ResolveError, match=expected):
+            ask("both")
+
+
+def test_a_step_and_the_options_may_use_different_names(
+    world: World, make_codec: MakeCodec
+) -> None:
+    named(world, make_codec, "echo", zarr_v3=["x.echo"])
+    world.install("b", "2.0.0")
+    for asked in ("echo", "x.echo"):
+        for given in ("echo", "x.echo"):
+            for more, implementation in (
+                ({"overrides": {given: "echo-a"}}, "echo-a"),
+                ({"paths": {given: world.file("c")}}, "c"),
+                ({"force_sources": {given: world.uri("d", version="0.1.0")}}, "d"),
+            ):
+                if given == "x.echo" == asked and "overrides" not in more:
+                    continue  # the file would have to have this name too
+                found = world.resolver(**more).resolve(asked)
+                assert isinstance(found, Resolution)
+                assert found.signature.implementation == implementation
+    # A file that is not installed may have the name itself.
+    path = world.root / "x.wasm"
+    path.write_bytes(make_codec("new", "new-a", aliases={"numcodecs": ["x.new"]}))
+    found = world.resolver(pipeline_sources={"x.new": path.as_uri()}).resolve("x.new")
+    assert isinstance(found, Resolution)
+    assert found.signature.codec_id == "new"

@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from chonkle.errors import ResolveError, suggest
+from chonkle.formats.wasm_binary import Kind
 from chonkle.pipeline import define, load
 from chonkle.resolver import Resolution, Resolver
 from chonkle.runtime import Runtime
-from chonkle.storage.store import BadFile, CodecStore, WasmCodec
+from chonkle.storage.codec_files import BadFile
+from chonkle.storage.store import CodecStore, WasmCodec
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,26 +19,25 @@ class Selection:
     """The codecs that were named."""
 
     codecs: Sequence[Resolution]
-    # Unusable files of a codec store, each with its codec id.
-    bad_files: Sequence[tuple[str, BadFile]]
+    bad_files: Sequence[BadFile]  # unusable files of a codec store
 
     @classmethod
     def union(cls, parts: Iterable["Selection"]) -> "Selection":
         """Join selections."""
         codecs: dict[str, Resolution] = {}
-        bad_files: dict[Path, tuple[str, BadFile]] = {}
+        bad_files: dict[Path, BadFile] = {}
         for part in parts:
             for each in part.codecs:
                 codecs.setdefault(each.label if each.wasm is None else str(each.wasm.digest), each)
-            for codec_id, bad in part.bad_files:
-                bad_files.setdefault(bad.path, (codec_id, bad))
+            for bad in part.bad_files:
+                bad_files.setdefault(bad.path, bad)
         return cls(list(codecs.values()), list(bad_files.values()))
 
     def named(self, name: str) -> "Selection":
         """Give the part that a codec id, an implementation, or an implementation@version names."""
         return Selection(
             [each for each in self.codecs if name in _names_of(each)],
-            [(codec_id, bad) for codec_id, bad in self.bad_files if name == codec_id],
+            [each for each in self.bad_files if each.concerns(name)],
         )
 
 
@@ -45,12 +47,8 @@ def installed_codecs(store: Path) -> Selection:
     Raises:
         StoreError: when the store cannot be read.
     """
-    resolver = Resolver(codec_store=store)
-    parts = []
-    for codec_id in resolver.codec_ids():
-        found, bad_files = resolver.survey(codec_id, backends=("core", "component"))
-        parts.append(Selection(found, [(codec_id, bad) for bad in bad_files]))
-    return Selection.union(parts)
+    found = Resolver(codec_store=store, preference=get_args(Kind)).survey()
+    return Selection(found.codecs, found.bad_files)
 
 
 def select_codecs(names: Sequence[str], *, resolver: Resolver, runtime: Runtime) -> Selection:
@@ -97,17 +95,10 @@ def _from_path(path: Path, resolver: Resolver, runtime: Runtime) -> Selection:
 
 
 def _from_directory(path: Path) -> Selection:
-    store = CodecStore(path)
-    surveys = {codec_id: store.survey(codec_id) for codec_id in store.codec_ids()}
-    if not surveys:
-        raise ResolveError(
-            f"no codecs in {path}",
-            expected="files as <codec_id>/<implementation>@<version>.<core|component>.wasm",
-        )
-    return Selection(
-        [_resolution(codec) for codecs, _ in surveys.values() for codec in codecs],
-        [(codec_id, bad) for codec_id, (_, group) in surveys.items() for bad in group],
-    )
+    codecs, bad_files = CodecStore(path).survey()
+    if not codecs and not bad_files:
+        raise ResolveError(f"no codecs in {path}", expected="`.wasm` files")
+    return Selection([_resolution(codec) for codec in codecs], bad_files)
 
 
 def _resolution(codec: WasmCodec) -> Resolution:

@@ -50,7 +50,7 @@ def warm(
     """Compile codecs into the cache, several at once; without arguments all wasm codecs.
 
     An argument is a pipeline file, a codec, an implementation with or without its version, a wasm
-    file, or a directory with the layout of the codec store.
+    file, or a directory of wasm files.
 
     \b
     Examples:
@@ -69,8 +69,8 @@ def warm(
         for engine in (engines if found.wasm else engines[:1])
     ]
     warmed = [
-        _Warmed(codec_id=codec_id, problem=str(bad.failure))
-        for codec_id, bad in selection.bad_files
+        _Warmed(codec_id=bad.codec_id or None, problem=str(bad.failure))
+        for bad in selection.bad_files
     ]
     warmed += work_through(jobs, partial(_warm, runtime), label="compiling")
     if as_json:
@@ -87,7 +87,7 @@ def warm(
 class _Warmed:
     """The result for one codec."""
 
-    codec_id: str
+    codec_id: str | None  # None for a file that does not say
     implementation: str | None = None  # its implementation and version; None for a bad file
     backend: Backend | None = None
     engine: EngineName | None = None  # which engine the code is for
@@ -124,5 +124,5 @@ def _row(warmed: _Warmed) -> tuple[str, ...]:
         "native": "nothing to compile",
         "failed": f"failed: {warmed.problem}",
     }
-    known = (warmed.implementation, warmed.backend, warmed.engine)
-    return (warmed.codec_id, *(each or "-" for each in known), words[warmed.result])
+    known = (warmed.codec_id, warmed.implementation, warmed.backend, warmed.engine)
+    return (*(each or "-" for each in known), words[warmed.result])

@@ -555,9 +555,9 @@ class TestWarm:
         assert {name: each["result"] for name, each in results.items()} == {
             "good": "compiled",
             "hollow": "failed",
-            "broken": "failed",
+            None: "failed",
         }
-        assert "not a WebAssembly binary" in results["broken"]["problem"]
+        assert "broken-a@1.0.0.core.wasm: not a WebAssembly binary" in results[None]["problem"]
         assert results["hollow"]["problem"]
         assert done.err == "error: 2 of 3 could not be compiled and kept\n"
         assert "good-a@1.0.0" in entries(own)
@@ -597,7 +597,7 @@ class TestWarm:
             ("./xyzzy", "cannot read pipeline xyzzy: No such file or directory"),
             ("xyzzy.json", "cannot read pipeline xyzzy.json: No such file or directory"),
             ("xyzzy.wasm", "cannot read xyzzy.wasm: No such file or directory"),
-            ("empty", "no codecs in empty, expected files as <codec_id>/"),
+            ("empty", "no codecs in empty, expected `.wasm` files"),
             (HOSTILE, "no codec, implementation or file `\\x1b"),
         ],
     )

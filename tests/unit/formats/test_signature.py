@@ -51,7 +51,7 @@ DOCUMENT: dict[str, Any] = {
         ("inputs", {"a.b": {"type": "bytes"}}, "port `a.b`: bad port name, expected 1 to 64"),
         ("outputs", {"": {"type": "bytes"}}, "port ``: bad port name"),
         ("codec_id", ..., "bad `codec_id`.*got `null`"),
-        ("implementation", ..., "bad `implementation`"),
+        ("implementation", None, "bad `implementation`"),
         ("inputs", ..., "bad `inputs`, expected an object of ports, got `null`"),
         ("outputs", [], "bad `outputs`"),
         ("inputs", "bytes", "bad `inputs`"),
@@ -233,3 +233,18 @@ def test_a_signature_inside_a_nested_component_is_not_the_components_own() -> No
 def test_other_bytes_than_wasm_are_refused(read: Callable[[bytes], object]) -> None:
     with pytest.raises(WasmFormatError, match="not a WebAssembly binary"):
         read(TEXT)
+
+
+def test_a_signature_without_an_implementation_takes_the_files_name() -> None:
+    document = {name: each for name, each in DOCUMENT.items() if name != "implementation"}
+    signature = Signature.from_json(document)
+    assert signature.implementation == "page"
+    named = Signature.from_json(document, implementation="page-x")
+    assert named.label == "page-x@1.2.3"
+    # It is not written down, as the file may be renamed.
+    assert "implementation" not in named.to_json()
+    embedded = embed_signature(b"\0asm\x01\0\0\0", named)
+    assert read_signature(embedded, what="x", implementation="page-y").implementation == "page-y"
+    assert read_signature(embedded, what="x").implementation == "page"
+    given = Signature.from_json(DOCUMENT, implementation="page-x")
+    assert given.implementation == "page-c"

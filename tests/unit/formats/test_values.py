@@ -21,6 +21,7 @@ from chonkle.formats.values import (
     format_value,
     is_value,
     plain_value,
+    read_older_constant,
 )
 
 SCALAR_TYPES = [name for name in PORT_TYPES if name != "bytes"]
@@ -213,7 +214,7 @@ class Remote:
         (bool, "|b1"),
         (complex, f"{ORDER}c16"),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )  # fmt: skip
 def test_numpys_values_become_those_of_json(value: object, plain: object) -> None:
     found = plain_value(value)
@@ -240,7 +241,7 @@ def test_a_dtype_is_what_numpy_makes_of_it_again(dtype: Any) -> None:
     "value",
     [None, 1, "x", b"x", bytearray(b"x"), memoryview(b"x"), object(), {1, 2}, Remote(1, 2), str,
      object, np.floating, np.void, np.longdouble(1), json],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )  # fmt: skip
 def test_other_values_are_left_as_they_are(value: object) -> None:
     assert plain_value(value) is value
@@ -290,3 +291,27 @@ def test_numpy_is_not_imported() -> None:
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("older_type", "value", "expected"),
+    [
+        ("number", 2, ("uint", 2)),
+        ("number", -2, ("int", -2)),
+        ("number", 0.5, ("float", 0.5)),
+        ("number", "2", ("float", "2")),
+        ("list", [1, 2], ("uint[]", [1, 2])),
+        ("list", [], ("uint[]", [])),
+        ("list", ["a", "b"], ("string", '["a","b"]')),
+        ("list", [{"id": 3}], ("string", '[{"id":3}]')),
+        ("list", "a", ("uint[]", "a")),
+        ("list", [{1}], ("uint[]", [{1}])),
+        ("int", 2, ("int", 2)),
+        (None, 2, (None, 2)),
+        (["x"], 2, (["x"], 2)),
+    ],
+)
+def test_constants_of_an_older_type_have_one_of_today(
+    older_type: object, value: object, expected: tuple[object, object]
+) -> None:
+    assert read_older_constant(older_type, value) == expected

@@ -1,4 +1,5 @@
 import multiprocessing
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,8 +21,19 @@ def codec_of(wasm: bytes) -> WasmCodec:
     return WasmCodec.from_bytes(wasm, "here")
 
 
+def found_in(store: CodecStore, codec_id: str | None = None) -> list[WasmCodec]:
+    """Give what a store holds, which must all be good."""
+    found, bad_files = store.survey(codec_id)
+    assert bad_files == []
+    return found
+
+
+def ids_in(store: CodecStore) -> list[str]:
+    return sorted({each.codec_id for each in store.signatures()})
+
+
 def files_in(root: Path) -> set[str]:
-    return {str(path.relative_to(root)) for path in root.rglob("*.wasm")}
+    return {str(path.relative_to(root)) for path in root.rglob("*.wasm") if path.is_file()}
 
 
 def test_a_codec_goes_where_its_signature_says(store: CodecStore, make_codec: MakeCodec) -> None:
@@ -30,7 +42,7 @@ def test_a_codec_goes_where_its_signature_says(store: CodecStore, make_codec: Ma
     path = store.root / "echo" / "echo-a@1.0.0.core.wasm"
     assert installed.origin == str(path)
     assert path.read_bytes() == wasm
-    assert store.find("echo") == [installed]
+    assert found_in(store, "echo") == [installed]
     assert installed.digest == Digest.blake3(wasm)
 
 
@@ -74,9 +86,9 @@ def test_versions_kinds_and_implementations_coexist(
         "echo/echo-b@1.0.0.core.wasm",
         "other/echo-a@1.0.0.core.wasm",
     }
-    assert store.codec_ids() == ["echo", "other"]
-    assert len(list(store.all())) == 6
-    assert len(store.find("echo")) == 5
+    assert ids_in(store) == ["echo", "other"]
+    assert len(found_in(store)) == 6
+    assert len(found_in(store, "echo")) == 5
 
 
 def test_other_bytes_of_a_name_are_refused(store: CodecStore, make_codec: MakeCodec) -> None:
@@ -85,7 +97,7 @@ def test_other_bytes_of_a_name_are_refused(store: CodecStore, make_codec: MakeCo
         store.install(codec_of(make_codec(note="two")))
     assert str(first.digest) in str(caught.value)
     assert "here" in str(caught.value)
-    assert store.find("echo") == [first]
+    assert found_in(store, "echo") == [first]
 
 
 @pytest.mark.parametrize("name", ["../evil", "/evil", "a/b", "..", "nul"])
@@ -99,13 +111,114 @@ def test_a_hostile_identity_never_reaches_the_store(name: str, make_codec: MakeC
         codec_of(wasm)
 
 
-def test_a_file_in_the_wrong_place_is_refused(store: CodecStore, make_codec: MakeCodec) -> None:
-    installed = store.install(codec_of(make_codec(codec_id="echo")))
-    place = store.root / "zlib"
-    place.mkdir()
-    Path(installed.origin).rename(place / "zlib-rs@1.0.0.core.wasm")
-    with pytest.raises(StoreError, match="wrong place in the codec store, expected a codec `zlib`"):
-        store.find("zlib")
+def place(store: CodecStore, name: str, data: bytes) -> Path:
+    path = store.root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "echo.wasm",
+        "echo-a/echo.wasm",
+        "echo/echo-a@1.0.0.core.wasm",
+        "zlib/zlib-rs@1.0.0.core.wasm",
+        "1/2/3/4/5/6/7/8/x.wasm",
+        "folder.wasm/x.wasm",
+    ],
+)
+def test_a_file_is_what_its_signature_says_wherever_it_is(
+    store: CodecStore, make_codec: MakeCodec, name: str
+) -> None:
+    path = place(store, name, make_codec())
+    (found,) = found_in(store, "echo")
+    assert (found.origin, found.signature.label) == (str(path), "echo-a@1.0.0")
+    assert found_in(store) == [found]
+    assert found_in(store, "zlib") == []
+    assert (store.holds("echo"), store.holds("zlib")) == (True, False)
+    # Nothing is installed twice.
+    assert store.install(codec_of(make_codec())) == found
+    assert files_in(store.root) == {name}
+    with pytest.raises(StoreError, match="two different files claim codec `echo`"):
+        store.install(codec_of(make_codec(note="other")))
+
+
+def test_a_file_may_be_exchanged_in_place(store: CodecStore, make_codec: MakeCodec) -> None:
+    first, second = make_codec("one", "x-a"), make_codec("two", "x-a")
+    assert len(first) == len(second)
+    path = place(store, "x.wasm", first)
+    assert ids_in(store) == ["one"]
+    path.write_bytes(second)
+    assert ids_in(store) == ["two"]
+    assert found_in(store, "one") == []
+    assert [each.wasm for each in found_in(store, "two")] == [second]
+
+
+@pytest.mark.parametrize(
+    "name", ["1/2/3/4/5/6/7/8/9/x.wasm", ".x.wasm", ".hidden/x.wasm", "x.WASM"]
+)
+def test_some_files_are_passed_over(store: CodecStore, make_codec: MakeCodec, name: str) -> None:
+    place(store, name, make_codec())
+    assert found_in(store) == []
+
+
+def test_a_folder_of_everything_is_no_store(
+    store: CodecStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chonkle.storage.codec_files._ENTRIES_MAX", 3)
+    for name in ("a", "b", "b/c/d"):
+        (store.root / name).mkdir(parents=True)
+    with pytest.raises(StoreError, match="store: too many files and folders, expected at most 3"):
+        store.survey()
+
+
+def test_links_are_followed_and_loops_are_not(
+    store: CodecStore, make_codec: MakeCodec, tmp_path: Path
+) -> None:
+    wasm = tmp_path / "elsewhere.wasm"
+    wasm.write_bytes(make_codec())
+    inner = store.root / "a" / "b"
+    inner.mkdir(parents=True)
+    (inner / "loop").symlink_to(store.root, target_is_directory=True)
+    (inner / "self").symlink_to("self")
+    (store.root / "codec.wasm").symlink_to(wasm)
+    assert [each.origin for each in found_in(store)] == [str(store.root / "codec.wasm")]
+    # Replacing the codec leaves alone what the link leads to.
+    other = make_codec(note="other")
+    store.install(codec_of(other), replace=True)
+    assert (store.root / "codec.wasm").read_bytes() == other
+    assert wasm.read_bytes() == make_codec()
+
+
+def test_a_store_that_is_sorted_looks_only_into_the_folder(
+    store: CodecStore, make_codec: MakeCodec
+) -> None:
+    store.install(codec_of(make_codec()))
+    place(store, "echo/other.wasm", make_codec("other"))
+    place(store, "echo.wasm", make_codec(implementation="echo-b"))
+    ordered = CodecStore(store.root, is_sorted=True)
+    assert [each.signature.label for each in found_in(ordered, "echo")] == ["echo-a@1.0.0"]
+    assert found_in(ordered, "other") == found_in(ordered, "echo.wasm") == []
+    assert found_in(ordered) == found_in(store)
+
+
+def test_a_signature_without_an_implementation_is_named_by_its_file(
+    store: CodecStore, make_codec: MakeCodec
+) -> None:
+    wasm = make_codec(implementation=None)
+    path = place(store, "echo-x@3.core.wasm", wasm)
+    (found,) = found_in(store)
+    assert found.signature.label == "echo-x@1.0.0"
+    path.unlink()
+    assert codec_of(wasm).signature.implementation == "echo"
+    store.install(found)
+    assert files_in(store.root) == {"echo/echo-x@1.0.0.core.wasm"}
+    assert found_in(store)[0].signature == found.signature
+
+
+# Bad files
 
 
 @pytest.mark.parametrize(
@@ -117,38 +230,44 @@ def test_a_file_in_the_wrong_place_is_refused(store: CodecStore, make_codec: Mak
         (b"\0asm\x01\0\0\0\x01\x09", WasmFormatError, "truncated"),
     ],
 )
-def test_a_damaged_file_is_named(
-    store: CodecStore, data: bytes, kind: type[Exception], words: str
+@pytest.mark.parametrize(
+    ("name", "concerned"),
+    [
+        ("echo/echo-a@1.0.0.core.wasm", ["echo", "echo-a"]),
+        ("echo-a/echo.wasm", ["echo", "echo-a"]),
+        ("echo.wasm", ["echo"]),
+    ],
+)
+def test_a_bad_file_concerns_those_that_may_have_it(
+    *,
+    store: CodecStore,
+    make_codec: MakeCodec,
+    data: bytes,
+    kind: type[Exception],
+    words: str,
+    name: str,
+    concerned: list[str],
 ) -> None:
-    path = store.root / "echo" / "echo-a.core.wasm"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(data)
-    with pytest.raises(kind, match=words) as caught:
-        store.find("echo")
-    assert str(path) in str(caught.value)
-
-
-def test_a_survey_tells_good_files_from_bad_ones(store: CodecStore, make_codec: MakeCodec) -> None:
-    good = store.install(codec_of(make_codec()))
-    damaged = store.root / "echo" / "damaged.wasm"
-    damaged.write_bytes(b"damaged")
-    misplaced = store.root / "echo" / "misplaced.wasm"
-    misplaced.write_bytes(make_codec("other"))
-    found, bad_files = store.survey("echo")
-    assert found == [good]
-    assert [bad.path for bad in bad_files] == [damaged, misplaced]
-    assert [type(bad.failure) for bad in bad_files] == [WasmFormatError, StoreError]
-    with pytest.raises(WasmFormatError, match=r"damaged\.wasm"):
-        store.find("echo")
+    path = place(store, name, data)
+    good = place(store, "good.wasm", make_codec("good"))
+    found, (bad,) = store.survey()
+    assert [each.origin for each in found] == [str(good)]
+    assert bad.path == path
+    assert type(bad.failure) is kind
+    assert words in str(bad.failure)
+    assert str(path) in str(bad.failure)
+    assert found_in(store, "good") == found
+    assert [
+        each for each in ("echo", "echo-a", "good", "other") if store.survey(each)[1]
+    ] == concerned
 
 
 def test_a_store_that_is_a_file_is_said(tmp_path: Path) -> None:
     store = CodecStore(tmp_path / "store")
     store.root.write_bytes(b"")
-    with pytest.raises(StoreError, match="store: not a directory"):
-        store.find("echo")
-    with pytest.raises(StoreError, match="store: not a directory"):
-        store.codec_ids()
+    for ask in (store.survey, store.signatures):
+        with pytest.raises(StoreError, match="store: not a directory"):
+            ask()
 
 
 def test_what_is_no_codec_file_is_passed_over(store: CodecStore, make_codec: MakeCodec) -> None:
@@ -157,23 +276,29 @@ def test_what_is_no_codec_file_is_passed_over(store: CodecStore, make_codec: Mak
     (store.root / "echo" / "README").write_bytes(b"")
     (store.root / "file").write_bytes(b"")
     (store.root / "empty").mkdir()
-    assert store.codec_ids() == ["echo"]
-    assert len(store.find("echo")) == 1
-    assert store.find("file") == store.find("empty") == store.find("nothing") == []
+    assert ids_in(store) == ["echo"]
+    assert len(found_in(store, "echo")) == 1
+    assert found_in(store, "file") == found_in(store, "nothing") == []
 
 
 def test_a_store_need_not_exist(store: CodecStore) -> None:
-    assert store.find("echo") == []
-    assert store.codec_ids() == []
-    assert list(store.all()) == []
+    assert found_in(store, "echo") == []
+    assert ids_in(store) == []
+    assert found_in(store) == []
     assert store.kept.find(Digest.blake3(b"x"), size_max=1) is None
 
 
 def test_a_file_that_cannot_be_read_is_said(store: CodecStore, make_codec: MakeCodec) -> None:
-    (store.root / "echo" / "echo-a.core.wasm").mkdir(parents=True)
-    with pytest.raises(StoreError, match=r"cannot read .*echo-a.core.wasm"):
-        store.find("echo")
-    blocked = CodecStore(Path(store.root / "file"))
+    path = place(store, "echo/echo-a.wasm", b"")
+    path.unlink()
+    path.symlink_to("nowhere")
+    _, (bad,) = store.survey("echo")
+    assert str(bad.failure) == f"cannot read {path}: No such file or directory"
+    path.unlink()
+    os.mkfifo(path)
+    _, (bad,) = store.survey("echo")
+    assert str(bad.failure) == f"cannot read {path}: not a regular file"
+    blocked = CodecStore(store.root / "file")
     blocked.root.write_bytes(b"")
     with pytest.raises(StoreError, match=r"cannot install echo-a@1.0.0.core.wasm"):
         blocked.install(codec_of(make_codec()))
@@ -185,15 +310,23 @@ def test_a_folder_that_cannot_be_read_is_said(
     store: CodecStore, make_codec: MakeCodec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.install(codec_of(make_codec()))
+    store.install(codec_of(make_codec("other")))
+    scan, unreadable = os.scandir, str(store.root / "echo")
 
-    def denied(path: Path) -> None:
-        raise PermissionError(13, "Permission denied", str(path))
+    def denied(path: str) -> object:
+        if path == unreadable:
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
 
-    monkeypatch.setattr(Path, "iterdir", denied)
-    with pytest.raises(StoreError, match=r"cannot read .*echo: Permission denied"):
-        store.find("echo")
-    found, (bad,) = store.survey("echo")
-    assert (found, bad.path) == ([], store.root / "echo")
+    monkeypatch.setattr(os, "scandir", denied)
+    found, (bad,) = store.survey()
+    assert ([each.signature.codec_id for each in found], bad.path) == (["other"], Path(unreadable))
+    assert str(bad.failure) == f"cannot read {unreadable}: Permission denied"
+    assert [each.path for each in store.survey("echo")[1]] == [bad.path]
+    assert len(found_in(store, "other")) == 1
+    unreadable = str(store.root)
+    with pytest.raises(StoreError, match=r"cannot read .*store: Permission denied"):
+        store.survey()
 
 
 def test_an_installed_file_knows_its_origin(store: CodecStore, make_codec: MakeCodec) -> None:
@@ -202,7 +335,7 @@ def test_an_installed_file_knows_its_origin(store: CodecStore, make_codec: MakeC
     assert store.kept.origin(codec.digest) == ""
     store.install(codec, source="file:///x#blake3=1")
     assert store.kept.origin(codec.digest) == "file:///x#blake3=1"
-    assert store.codec_ids() == ["echo"]
+    assert ids_in(store) == ["echo"]
 
 
 def test_a_codec_that_occurs_twice_is_one_and_others_are_not(make_codec: MakeCodec) -> None:
@@ -244,9 +377,9 @@ def test_a_bad_file_is_named_by_its_overrides(
 
 def test_the_shipped_codecs_are_a_store() -> None:
     shipped = bundled_store()
-    found = list(shipped.all())
-    assert {codec.signature.codec_id for codec in found} == set(shipped.codec_ids())
-    assert {"zlib", "identity"} <= set(shipped.codec_ids())
+    found = found_in(shipped)
+    assert {codec.signature.codec_id for codec in found} == set(ids_in(shipped))
+    assert {"zlib", "identity"} <= set(ids_in(shipped))
     for codec in found:
         assert Path(codec.origin).name == codec.file_name
         assert isinstance(codec.signature, Signature)
@@ -272,5 +405,5 @@ def test_processes_that_install_at_once_agree(store: CodecStore, make_codec: Mak
         process.join(60)
     assert [process.exitcode for process in processes] == [0] * 8
     assert files_in(store.root) == {"echo/echo-a@1.0.0.core.wasm"}
-    assert [codec.wasm for codec in store.find("echo")] == [wasm]
+    assert [codec.wasm for codec in found_in(store, "echo")] == [wasm]
     assert not list(store.root.rglob("*.tmp"))

@@ -183,6 +183,27 @@ def test_json_of_python_objects_decodes_to_a_type_that_holds_them() -> None:
         run("json2", "decode", encoded, {"dtype": "<U2"})
 
 
+@pytest.mark.parametrize("codec_id", ["json2", "msgpack2"])
+def test_elements_without_a_type_have_the_stored_one_or_are_bytes(codec_id: str) -> None:
+    numbers = np.array([[1, -2], [3, 4]], "<i2")
+    given = {"dtype": "<i2", "shape": [2, 2]}
+    encoded = run(codec_id, "encode", numbers.tobytes(), given)
+    assert run(codec_id, "decode", encoded, {}) == numbers.tobytes()
+    data = bytes(range(256))
+    encoded = run(codec_id, "encode", data, {})
+    expected = {"json2": numcodecs.JSON, "msgpack2": numcodecs.MsgPack}[codec_id]().encode(
+        np.frombuffer(data, "u1")
+    )
+    assert encoded == bytes(expected)
+    assert run(codec_id, "decode", encoded, {}) == data
+
+
+def test_a_stored_type_that_cannot_be_used_is_refused() -> None:
+    for stored in (b'"|O"', b"3", b'"<u99"', b'"|S0"', b'[["a", "<i4"]]'):
+        with pytest.raises(CodecError, match=r"json2.*, decode: "):
+            run("json2", "decode", b"[1," + stored + b",[1]]", {})
+
+
 def test_any_buffer_is_taken_and_the_result_is_a_copy() -> None:
     stored = create_string_buffer(zlib.crc32(TEXT).to_bytes(4, "little") + TEXT)
     guest = memoryview(stored).cast("B")[:-1]

@@ -1,0 +1,44 @@
+"""Names that other libraries have for codecs: the field `aliases` of a signature.
+
+    {"zarr_v3": ["numcodecs.zlib"], "numcodecs": ["zlib"], "tiff_compression": [8, 32946]}
+
+A key is a *scope*: who uses the names. Numbers are names too, and may be written as text.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from chonkle.formats.signature import Signature
+
+# Its numbers mean other codecs than those of `tiff_compression`.
+_ONLY_BY_SCOPE = "tiff_predictor"
+
+
+def aliases(signature: Signature, scope: str | None = None) -> set[str]:
+    """Give the other names of a codec, as text.
+
+    Args:
+        signature: its signature; what is malformed in it is passed over.
+        scope: who uses the names, such as `zarr_v3`; None for every scope but `tiff_predictor`.
+    """
+    written = signature.document.get("aliases")
+    if not isinstance(written, Mapping):
+        return set()
+    return {
+        str(name)
+        for where, names in written.items()
+        if (where != _ONLY_BY_SCOPE if scope is None else where == scope)
+        and isinstance(names, list)
+        for name in names
+        if isinstance(name, (str, int)) and not isinstance(name, bool)
+    }
+
+
+def codecs_named(signatures: Iterable[Signature], name: str, scope: str | None = None) -> list[str]:
+    """Give the ids of the codecs that have another name, sorted.
+
+    Args:
+        signatures: the codecs that there are.
+        name: the name.
+        scope: who uses it; None for every scope but `tiff_predictor`.
+    """
+    return sorted({each.codec_id for each in signatures if name in aliases(each, scope)})
