@@ -102,11 +102,11 @@ def test_implementations_say_what_they_are(chonkle: Chonkle) -> None:
     )
     assert re.search(r"\n  license +MIT\n", text[native:wasm])
     assert re.search(r"\n  license +Apache-2.0", text[wasm:])
-    assert re.search(r"\n +tiff_compression: 8, 32946\n", text[wasm:])
+    assert re.search(r"\n +tiff_compression: 8, 32946, 50013\n", text[wasm:])
     # The printed text comes from the signature, which JSON has whole.
     listed = json.loads(chonkle("codecs", "zlib", "--json").stdout)
     signature = next(each["signature"] for each in listed if each["backend"] == "core")
-    assert signature["aliases"]["tiff_compression"] == [8, 32946]
+    assert signature["aliases"]["tiff_compression"] == [8, 32946, 50013]
     for field in ("description", "version", "license", "source"):
         assert re.search(rf"\n  {field} +{re.escape(signature[field])}\n", text[wasm:])
 
