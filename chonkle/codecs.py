@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from chonkle import executor
 from chonkle.arrays import array_of, elements_of, empty_array, fill, numpy_dtype
@@ -24,6 +24,7 @@ from chonkle.dag.codec_list import (
     CodecEntry,
     CodecList,
     codec_list_pipeline,
+    encoded_size,
     is_codec_list,
     is_little_endian,
     listed_array,
@@ -34,7 +35,7 @@ from chonkle.dag.codec_list import (
 from chonkle.errors import ChonkleError, PipelineError, ResolveError
 from chonkle.formats.dtypes import Dtype
 from chonkle.formats.signature import Direction, Port, Signature
-from chonkle.formats.values import format_value
+from chonkle.formats.values import format_value, is_value, plain_value
 from chonkle.locking import ForkableLock
 from chonkle.pipeline import PreparedPipeline, load, prepare_parsed, resolve_codecs
 from chonkle.resolver import PipelineResolution, Resolver
@@ -375,6 +376,59 @@ class ChunkCodec:
             return decoded.astype(numpy_dtype(array.dtype))
         fill(out, decoded, array)
         return out
+
+    def encoded_size(
+        self, decoded_size: int, *, dtype: object = None, shape: object = None
+    ) -> int | None:
+        """Give the size that a chunk is encoded to, where it does not depend on the data.
+
+        Args:
+            decoded_size: the size of the chunk in bytes.
+            dtype: its element type, where a codec needs it.
+            shape: its shape, likewise.
+
+        Returns:
+            The bytes, or None where a codec declares no exact size, or needs what was left out.
+
+        Raises:
+            PipelineError: the size is none, or not that of the dtype and shape.
+        """
+        return self._encoded_size(decoded_size, dtype, shape, is_exact=True)
+
+    def encoded_size_bound(
+        self, decoded_size: int, *, dtype: object = None, shape: object = None
+    ) -> int | None:
+        """Give a size that no chunk of a size is encoded to more than: for buffers.
+
+        Args:
+            decoded_size: the size of the chunk in bytes.
+            dtype: its element type, where a codec needs it.
+            shape: its shape, likewise.
+
+        Returns:
+            The bytes, or None where a codec declares no bound, or needs what was left out.
+
+        Raises:
+            PipelineError: the size is none, or not that of the dtype and shape.
+        """
+        return self._encoded_size(decoded_size, dtype, shape, is_exact=False)
+
+    def _encoded_size(
+        self, decoded_size: int, dtype: object, shape: object, *, is_exact: bool
+    ) -> int | None:
+        size = plain_value(decoded_size)
+        if not is_value(size, "uint"):
+            raise PipelineError(
+                "bad size", expected="a whole number of bytes", got=format_value(decoded_size)
+            )
+        array = self._given_array(dtype, shape) or self._array
+        if array is not None and array.size_bytes not in (None, size):
+            raise PipelineError(
+                "not the size of the array",
+                expected=f"{array.size_bytes} bytes, of its dtype and shape",
+                got=f"{size}",
+            )
+        return encoded_size(self._codecs, cast("int", size), array, is_exact=is_exact)
 
     def _decode_into(
         self,
