@@ -138,6 +138,30 @@ class ListedCodec:
                 found[name] = value
         return found
 
+    def size_values(
+        self, size_bytes: int, values: Mapping[str, object]
+    ) -> tuple[dict[str, float], dict[str, int]]:
+        """Give what the formula of the encoded size needs: the numbers, and the sizes of dtypes.
+
+        Args:
+            size_bytes: bytes of what is encoded.
+            values: the values of parameters.
+        """
+        numbers: dict[str, float] = {"bytes": size_bytes}
+        sizes: dict[str, int] = {}
+        for name, port in self.signature.inputs.items():
+            value = values.get(name, port.default)
+            if port.type == "dtype_desc" and value is not None:
+                sizes[name] = Dtype.of(value).itemsize
+            elif isinstance(value, (int, float)):
+                numbers[name] = value
+        # A dtype that is left out is that of the next in the list.
+        for name in reversed(self.declared.encoded.dtype):
+            known = [sizes[each] for each in self.declared.encoded.dtype if each in sizes]
+            if known:
+                sizes.setdefault(name, known[0])
+        return numbers, sizes
+
     def is_identity(self, values: Mapping[str, object]) -> bool:
         """Tell whether with these values encoded and decoded bytes are equal."""
         inputs = self.signature.inputs
