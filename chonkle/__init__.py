@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chonkle.backends.base import Limits
     from chonkle.cache.layers import CacheConfig
     from chonkle.cache.record import Authenticator
+    from chonkle.codecs import ChunkCodec, codec, decode, encode, get_codecs
     from chonkle.errors import ChonkleError
     from chonkle.executor import run
     from chonkle.formats.signature import Signature
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 # Public name -> module. They are imported when first asked for, so that a command pays only for
 # what it uses.
 _PUBLIC = {
+    "codec": "chonkle.codecs",
+    "ChunkCodec": "chonkle.codecs",
+    "get_codecs": "chonkle.codecs",
+    "encode": "chonkle.codecs",
+    "decode": "chonkle.codecs",
     "prepare": "chonkle.pipeline",
     "PreparedPipeline": "chonkle.pipeline",
     "run": "chonkle.executor",
@@ -43,6 +49,7 @@ __all__ = [
     "Authenticator",
     "CacheConfig",
     "ChonkleError",
+    "ChunkCodec",
     "CompileLimits",
     "Limits",
     "PreparedPipeline",
@@ -50,6 +57,10 @@ __all__ = [
     "Runtime",
     "Signature",
     "__version__",
+    "codec",
+    "decode",
+    "encode",
+    "get_codecs",
     "prepare",
     "run",
 ]

@@ -143,15 +143,18 @@ class PipelineError(ChonkleError, ValueError):
     problems: tuple[str, ...] = ()  # everything that is wrong, one clause each
 
     @classmethod
-    def from_problems(cls, pipeline: str, problems: Iterable[str]) -> "PipelineError":
+    def from_problems(
+        cls, pipeline: str, problems: Iterable[str], *, noun: str = "pipeline"
+    ) -> "PipelineError":
         """Fold the problems of one pipeline into one exception.
 
         Args:
             pipeline: its codec id; empty where it has no valid one.
             problems: each problem.
+            noun: what is wrong, if it is no pipeline.
         """
         found = tuple(map(printable, problems))
-        name = f"pipeline `{printable(pipeline)}`" if pipeline else "the pipeline"
+        name = f"{noun} `{printable(pipeline)}`" if pipeline else f"the {noun}"
         if len(found) == 1:
             text = f"{name}: {found[0]}"
         else:

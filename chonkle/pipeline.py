@@ -4,35 +4,66 @@ with chonkle.prepare("pipeline.json", direction="decode") as prepared:
     outputs = chonkle.run(prepared, {"bytes": chunk})
 """
 
-from collections.abc import Iterator, Mapping
+import pickle
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Any, Self, cast, overload
 
 from chonkle import executor
 from chonkle.backends.base import Codec, Limits
 from chonkle.closing import Closing
-from chonkle.dag.codec_list import codec_list_pipeline, is_codec_list
+from chonkle.dag.codec_list import (
+    CodecEntry,
+    CodecList,
+    ListedCodec,
+    codec_list_pipeline,
+    is_codec_list,
+    listed_codec,
+    read_codec_list,
+)
 from chonkle.dag.graph import Pipeline, Step
 from chonkle.dag.plan import LEVELS_MAX, Plan, ResolvedPipeline, make_plan, resolve_pipeline
-from chonkle.errors import ChonkleError, LockError, PipelineError
+from chonkle.errors import ChonkleError, LockError, PipelineError, ResolveError
 from chonkle.fetch import Source
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.signature import Direction, Signature
-from chonkle.formats.values import format_value
+from chonkle.formats.values import format_value, plain_value
 from chonkle.lock import Lock, Locked, LockKey
+from chonkle.names import is_codec_name
 from chonkle.resolver import PipelineResolution, Resolution, Resolver, lock_entry
-from chonkle.runtime import Runtime, default_runtime
+from chonkle.runtime import Runtime, default_runtime, shared_runtime
 from chonkle.storage.files import read_file
 
 _FILE_MAX_BYTES = 16 << 20
 # Steps without a codec, after which the others are not looked at.
 _FAILURES_MAX = 1000
+# Pipelines from other processes that stay prepared: a pool of processes sends one with each task.
+_RECEIVED_MAX = 16
+
+
+type Parsed = Pipeline | CodecList
+
+
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """What prepares a pipeline again, also in another process."""
+
+    pipeline: Parsed
+    direction: Direction
+    resolver: Resolver  # as the caller gave it: what it leaves open, the runtime there decides
+    limits: Limits
+    picked: tuple[Locked, ...]  # what was picked for each question that a step asked
 
 
 class PreparedPipeline(Closing):
     """A pipeline in one direction with its codecs opened: run it as often as you like.
 
     Threads may share it. The codecs belong to its runtime, and stay open there when it is closed.
+    It can be copied, and pickled for another process, which prepares it again with its own default
+    runtime, and requires the same codecs; where they differ, each use raises a ResolveError.
 
     Attributes:
         plan: the calls that a run makes.
@@ -42,25 +73,18 @@ class PreparedPipeline(Closing):
         limits: what one call of a codec may take.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        *,
-        resolved: ResolvedPipeline,
-        resolutions: Mapping[str, Resolution],
-        runtime: Runtime,
-        limits: Limits,
-    ) -> None:
-        """Open the codecs of a plan; `prepare` makes the arguments."""
-        self.plan = plan
-        self.resolved = resolved
-        self.resolutions = resolutions
+    def __init__(self, defined: "_Defined", recipe: _Recipe, runtime: Runtime) -> None:
+        """Plan it and open its codecs; `prepare` makes the arguments."""
+        self.plan: Plan = make_plan(defined.resolved, recipe.direction)
+        self.resolved: ResolvedPipeline = defined.resolved
+        self.resolutions: Mapping[str, Resolution] = dict(defined.resolutions())
         self.runtime = runtime
-        self.limits = limits
+        self.limits = recipe.limits
+        self._recipe = recipe
         self._codecs: list[Codec] | None = []
-        for step in plan.steps:
+        for step in self.plan.steps:
             try:
-                self._codecs.append(runtime.open(resolutions[step.path], limits))
+                self._codecs.append(runtime.open(self.resolutions[step.path], self.limits))
             except ChonkleError as failure:
                 raise failure.within(f"step `{step.path}`") from failure
 
@@ -80,17 +104,133 @@ class PreparedPipeline(Closing):
             raise PipelineError(f"pipeline `{self.plan.codec_id}` is already closed")
         return self._codecs
 
-    def run(self, inputs: Mapping[str, object]) -> dict[str, bytes]:
+    @overload
+    def run(self, inputs: Mapping[str, object], *, out: None = None) -> dict[str, bytes]: ...
+    @overload
+    def run(
+        self, inputs: Mapping[str, object], *, out: Mapping[str, object] | None
+    ) -> dict[str, Any]: ...
+    def run(
+        self, inputs: Mapping[str, object], *, out: Mapping[str, object] | None = None
+    ) -> dict[str, Any]:
         """Run it once; see `chonkle.executor.run`."""
-        return executor.run(self, inputs)
+        return executor.run(self, inputs, out=out)
+
+    def borrow(self, inputs: Mapping[str, object]) -> AbstractContextManager[dict[str, memoryview]]:
+        """Run it once, and lend its outputs; see `chonkle.executor.borrow`."""
+        return executor.borrow(self, inputs)
+
+    def run_many(
+        self, items: Iterable[Mapping[str, object]], *, threads: int | None = None
+    ) -> Generator[dict[str, bytes]]:
+        """Run it on many inputs, in several threads; see `chonkle.executor.run_many`."""
+        return executor.run_many(self, items, threads=threads)
 
     def close(self) -> None:
         """Let go of the codecs. Idempotent."""
         self._codecs = None
 
+    def __copy__(self) -> Self:
+        """Give another one with the same codecs; closing one of them leaves the other open."""
+        copied = object.__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
 
-def load(pipeline: str | Path | Mapping[str, object]) -> Pipeline:
-    """Read and check a pipeline.
+    def __deepcopy__(self, memo: object) -> Self:
+        """Do as `__copy__`: all that it holds is shared and never changes."""
+        return self.__copy__()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle what prepares it again, and the settings of a runtime that is not the default one.
+
+        Raises:
+            PipelineError: when it is closed, or something of that cannot be pickled.
+        """
+        what = f"pipeline `{self.plan.codec_id}`"
+        if self._codecs is None:
+            raise PipelineError(f"{what} is already closed")
+        is_default = self.runtime is default_runtime()
+        return _received, (
+            _pickled(self._recipe, f"{what}: its resolver"),
+            None
+            if is_default
+            else _pickled(self.runtime.settings, f"{what}: its runtime's settings"),
+        )
+
+
+def _pickled(part: object, what: str) -> bytes:
+    try:
+        return pickle.dumps(part)
+    except Exception as failure:
+        # Each class raises its own errors here.
+        raise PipelineError(
+            f"{what} cannot be pickled",
+            got=f"{type(failure).__name__}: {failure}",
+            hint="prepare the pipeline in the process that runs it",
+        ) from failure
+
+
+class _Unprepared(PreparedPipeline):
+    """A pipeline that was pickled and cannot be prepared here: each use says why.
+
+    A pool of processes that cannot load what it was sent loses the error, or waits for ever.
+    """
+
+    def __init__(self, failure: ChonkleError) -> None:
+        self._failure = failure
+
+    def __getattr__(self, name: str) -> object:
+        """Raise the failure instead of giving what only a prepared pipeline has."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise self._failure.within("a pickled pipeline")
+
+    def close(self) -> None:
+        """Do nothing: it holds nothing."""
+
+
+def _received(recipe: bytes, settings: bytes | None) -> PreparedPipeline:
+    """Prepare a pipeline that was pickled."""
+    try:
+        runtime = default_runtime() if settings is None else shared_runtime(_unpickled(settings))
+        return _prepare_again(recipe, runtime).__copy__()
+    except ChonkleError as failure:
+        return _Unprepared(failure)
+
+
+def _unpickled(part: bytes) -> Any:  # noqa: ANN401 - what `_pickled` got
+    return pickle.loads(part)  # noqa: S301 - a part of a pickle that is being loaded
+
+
+@lru_cache(maxsize=_RECEIVED_MAX)
+def _prepare_again(recipe: bytes, runtime: Runtime) -> PreparedPipeline:
+    """Prepare a pipeline, and require the codecs that it was pickled with.
+
+    Raises:
+        ResolveError: when a codec here is another one.
+        ChonkleError: as `prepare`.
+    """
+    made: _Recipe = _unpickled(recipe)
+    definer = _Definer(runtime.complete(made.resolver))
+    defined = definer.define(made.pipeline)
+    here = {each.key: each for each in definer.locked()}
+    for each in made.picked:
+        found = here.get(each.key)
+        if found != each:
+            raise ResolveError(
+                f"codec `{each.key.codec_id}`: pickled with {_described(each)}, here "
+                f"{'none' if found is None else _described(found)}",
+                hint="both processes need the same codecs: installed files, versions and sources",
+            )
+    return PreparedPipeline(defined, made, runtime)
+
+
+def _described(picked: Locked) -> str:
+    return f"{picked.label} {picked.digest or ''}".rstrip()
+
+
+def load(pipeline: str | Path | Mapping[str, object]) -> Parsed:
+    """Read and check a pipeline or a codec list.
 
     Args:
         pipeline: the path of a JSON file, or the parsed document; a graph or a codec list.
@@ -106,15 +246,16 @@ def load(pipeline: str | Path | Mapping[str, object]) -> Pipeline:
             raise PipelineError(f"cannot read pipeline {pipeline}: {failure.strerror}") from failure
         document = parse_json(text, what=str(pipeline), error=PipelineError)
         try:
-            return _parse(document)
+            return _parse(document, Path(pipeline).parent)
         except PipelineError as failure:
             raise failure.within(str(pipeline)) from failure
-    return _parse(dict(given) if isinstance(given, Mapping) else given)
+    # A document that is made in Python may hold NumPy's numbers, dtypes and shapes.
+    return _parse(plain_value(given), Path())
 
 
-def _parse(document: object) -> Pipeline:
+def _parse(document: object, folder: Path) -> Parsed:
     if is_codec_list(document):
-        return codec_list_pipeline(document)  # type: ignore[arg-type]  # is_codec_list looked
+        return read_codec_list(cast("Mapping[str, object]", document), folder=folder)
     return Pipeline.from_json(document)
 
 
@@ -148,22 +289,53 @@ def prepare(
             "bad direction", expected="`encode` or `decode`", got=format_value(direction)
         )
     runtime = runtime or default_runtime()
-    resolver = runtime.complete(resolver)
+    resolver = resolver or Resolver()
     if lock is not None:
         resolver = _with_lock(resolver, lock if isinstance(lock, Lock) else Lock.read(Path(lock)))
     parsed = load(pipeline)
-    defined = _Definer(resolver).define(parsed)
-    return PreparedPipeline(
-        make_plan(defined.resolved, direction or parsed.direction),
-        resolved=defined.resolved,
-        resolutions=dict(defined.resolutions()),
-        runtime=runtime,
-        limits=limits or Limits(),
+    return prepare_parsed(
+        parsed, direction or parsed.direction, resolver, limits or Limits(), runtime
     )
 
 
+def prepare_parsed(
+    parsed: Parsed, direction: Direction, resolver: Resolver, limits: Limits, runtime: Runtime
+) -> PreparedPipeline:
+    """Resolve, check, plan and open what was parsed; see `prepare`.
+
+    Args:
+        parsed: the pipeline or codec list.
+        direction: the direction to run it in.
+        resolver: how codecs are picked; the runtime decides what it leaves open.
+        limits: what one call of a codec may take.
+        runtime: holds the open codecs.
+    """
+    definer = _Definer(runtime.complete(resolver))
+    defined = definer.define(parsed)
+    recipe = _Recipe(parsed, direction, resolver, limits, definer.locked())
+    return PreparedPipeline(defined, recipe, runtime)
+
+
+def resolve_codecs(
+    codec_list: CodecList, resolver: Resolver | None = None, runtime: Runtime | None = None
+) -> list[ListedCodec]:
+    """Resolve the codecs of a list and check their configurations, opening nothing.
+
+    Args:
+        codec_list: the list.
+        resolver: how codecs are picked; the defaults when left out.
+        runtime: holds the configuration; the process's own when left out.
+
+    Raises:
+        PipelineError: with every problem together.
+        ResolveError: no implementation of a codec was found.
+    """
+    resolver = (runtime or default_runtime()).complete(resolver)
+    return _Definer(resolver).listed(codec_list)
+
+
 def define(
-    pipeline: Pipeline, resolver: Resolver | None = None, runtime: Runtime | None = None
+    pipeline: Parsed, resolver: Resolver | None = None, runtime: Runtime | None = None
 ) -> tuple[ResolvedPipeline, dict[str, Resolution]]:
     """Resolve each step, by its path, and check the wiring of a pipeline, opening nothing.
 
@@ -182,7 +354,7 @@ def define(
 
 
 def make_lock(
-    pipeline: Pipeline,
+    pipeline: Parsed,
     *,
     known: Lock | None = None,
     resolver: Resolver | None = None,
@@ -281,24 +453,73 @@ class _Definer:
         self._known: dict[tuple[object, ...], Resolution | _Defined | ChonkleError] = {}
         self.picked: dict[LockKey, Resolution | PipelineResolution] = {}
 
-    def define(self, pipeline: Pipeline, around: tuple[Pipeline, ...] = ()) -> _Defined:
+    def listed(self, codec_list: CodecList) -> list[ListedCodec]:
+        """Resolve the codecs of a list, and check their configurations.
+
+        Raises:
+            ChonkleError: when one cannot be had; a PipelineError for wrong configurations.
+        """
+        codecs: list[ListedCodec] = []
+        problems: list[str] = []
+        for index, entry in enumerate(codec_list.entries):
+            try:
+                codecs.append(self._listed(entry))
+            except PipelineError as failure:
+                found = failure.problems or (str(failure),)
+                problems.extend(f"codec {index} (`{entry.name}`): {each}" for each in found)
+        if len(codec_list.entries) == 1 and problems:
+            raise PipelineError(problems[0].partition("codec 0 (")[2].replace(")", "", 1))
+        if problems:
+            raise PipelineError.from_problems(codec_list.codec_id, problems)
+        return codecs
+
+    def _listed(self, entry: CodecEntry) -> ListedCodec:
+        codec_id = self._codec_id(entry)
+        resolver = self._resolver
+        if entry.uri:
+            resolver = resolver.with_sources({codec_id: entry.uri})
+        found = self._found(Step(codec_id, {}, entry.backends), resolver, entry.uri or None, ())
+        if isinstance(found, ChonkleError):
+            raise found
+        if isinstance(found, Resolution):
+            digest = str(found.wasm.digest) if found.wasm else found.signature.label
+            return listed_codec(entry, codec_id, found.signature, digest)
+        return listed_codec(entry, codec_id, found.resolved.signature, "")
+
+    def _codec_id(self, entry: CodecEntry) -> str:
+        try:
+            return self._resolver.resolve_name(entry.name, entry.scope or None)
+        except ResolveError:
+            if not is_codec_name(entry.name):
+                raise
+            # It may be neither installed nor shipped: a source or a file may have it.
+            return entry.name
+
+    def locked(self) -> tuple[Locked, ...]:
+        """Give what was picked as in a lock, without sources and keys that signed it."""
+        return tuple(
+            replace(lock_entry(key, found, source=""), signed_by="")
+            for key, found in self.picked.items()
+        )
+
+    def define(self, pipeline: Parsed, around: tuple[Pipeline, ...] = ()) -> _Defined:
         """Resolve the steps of a pipeline, and of the pipelines among them.
 
         Args:
-            pipeline: the pipeline.
+            pipeline: the pipeline, or a codec list.
             around: the pipelines that it stands in.
 
         Raises:
             ChonkleError: when one step cannot be had; a PipelineError for more problems than one.
         """
+        if isinstance(pipeline, CodecList):
+            pipeline = codec_list_pipeline(self.listed(pipeline), pipeline.array)
         resolver = self._resolver.with_sources(pipeline.sources)
         found: dict[str, Resolution | _Defined] = {}
         failures: dict[str, ChonkleError] = {}
         for name, step in pipeline.steps.items():
-            key = (step.codec_id, step.backends, pipeline.sources.get(step.codec_id))
-            known = self._known.get(key)
-            if known is None:
-                known = self._known[key] = self._find(step, resolver, (*around, pipeline))
+            source = pipeline.sources.get(step.codec_id)
+            known = self._found(step, resolver, source, (*around, pipeline))
             if isinstance(known, ChonkleError):
                 failures[name] = known
                 if len(failures) == _FAILURES_MAX:
@@ -318,6 +539,15 @@ class _Definer:
             for name, each in found.items()
         }
         return _Defined(resolve_pipeline(pipeline, steps), found)
+
+    def _found(
+        self, step: Step, resolver: Resolver, source: str | None, around: tuple[Pipeline, ...]
+    ) -> Resolution | _Defined | ChonkleError:
+        key = (step.codec_id, step.backends, source)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._find(step, resolver, around)
+        return known
 
     def _find(
         self, step: Step, resolver: Resolver, around: tuple[Pipeline, ...]

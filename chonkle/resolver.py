@@ -300,6 +300,21 @@ class Resolver:
         """What is installed, shipped and native, for a resolver that leaves nothing open."""
         return Inventory(self._store(), self._policy_check())
 
+    def identify(self, location: str | Path) -> Resolution | PipelineResolution:
+        """Tell what is in a file or at a source; nothing is installed.
+
+        Args:
+            location: a path, or a source URI.
+
+        Raises:
+            ChonkleError: when it cannot be read or fetched, or is neither codec nor pipeline.
+        """
+        resolver = self.completed()
+        anything = _Wanted("", "", allowed=self.preference)
+        if isinstance(location, Path):
+            return resolver._from_file(anything, location)  # noqa: SLF001 - the same class
+        return resolver._from_source(anything, location, "source")  # noqa: SLF001
+
     def key(self, codec_id: str, *, backends: Sequence[str] = ()) -> LockKey:
         """Give what a lock answers when a step asks for a codec.
 
@@ -615,12 +630,12 @@ class _Wanted:
 
     name: str  # as the step writes it
     codec_id: str  # the codec that has this name, or the name itself
-    allowed: tuple[str, ...]  # backends that both the preference and the step allow, best first
+    allowed: Sequence[str]  # backends that both the preference and the step allow, best first
     backends: tuple[str, ...] = ()  # backends that the step allows; empty for any
 
     def require_identity(self, codec_id: str, aliases: Container[str], reason: str) -> None:
-        """Require that what was given explicitly is the codec."""
-        if codec_id not in (self.name, self.codec_id) and self.name not in aliases:
+        """Require that what was given explicitly is the codec, where one is wanted."""
+        if self.name and codec_id not in (self.name, self.codec_id) and self.name not in aliases:
             raise ResolveError(
                 f"codec `{self.name}`: {reason} is another codec",
                 expected=f"a signature of `{self.codec_id}`",

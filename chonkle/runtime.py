@@ -6,8 +6,9 @@ Pipelines that are prepared without a runtime share the process's default one, w
 
 import atexit
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Unpack
+from weakref import WeakSet
 
 from chonkle.backends.base import Codec, Limits
 from chonkle.backends.wasm.core_abi import open_core
@@ -142,6 +143,11 @@ class Runtime(Closing):
         """What the AOT cache did for the codecs of this runtime."""
         return self._opener.counts
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed, and opens nothing any more."""
+        return self._closed
+
     def complete(self, resolver: Resolver | None) -> Resolver:
         """Give a resolver in which the settings stand for what it leaves open.
 
@@ -217,33 +223,45 @@ class Runtime(Closing):
             codec.close()
 
 
-class _Default:
-    """The runtime of the process.
+class _Shared:
+    """The runtimes of the process that pipelines share.
 
     Attributes:
-        runtime: the runtime; None before its first use.
+        default: the one of the environment; None before its first use.
     """
 
     def __init__(self) -> None:
-        self.runtime: Runtime | None = None
+        self.default: Runtime | None = None
+        # Those of pipelines that came from other processes, as long as they are used.
+        self._others: WeakSet[Runtime] = WeakSet()
         self._lock = ForkableLock()
 
     def get(self) -> Runtime:
         settings = Settings.from_environment()
         with self._lock:
-            if self.runtime is None:
+            if self.default is None:
                 atexit.register(self.close)
-            if self.runtime is None or self.runtime.settings != settings:
+            if self.default is None or self.default.settings != settings:
                 # The one before stays open for its pipelines, and is freed with the last of them.
-                self.runtime = Runtime()
-            return self.runtime
+                self.default = Runtime()
+            return self.default
+
+    def find_or_make(self, settings: Settings) -> Runtime:
+        with self._lock:
+            for each in self._others:
+                if each.settings == settings and not each.is_closed:
+                    return each
+            given = {each.name: getattr(settings, each.name) for each in fields(settings)}
+            made = Runtime(**given)
+            self._others.add(made)
+            return made
 
     def close(self) -> None:
-        if self.runtime is not None:
-            self.runtime.close()
+        if self.default is not None:
+            self.default.close()
 
 
-_DEFAULT = _Default()
+_SHARED = _Shared()
 
 
 def default_runtime() -> Runtime:
@@ -254,4 +272,12 @@ def default_runtime() -> Runtime:
     Raises:
         ChonkleError: when a variable of the environment has a value that it cannot have.
     """
-    return _DEFAULT.get()
+    return _SHARED.get()
+
+
+def shared_runtime(settings: Settings) -> Runtime:
+    """Give the runtime that pipelines share which other processes prepared with these settings.
+
+    It is freed with the last of them.
+    """
+    return _SHARED.find_or_make(settings)

@@ -7,6 +7,7 @@ straight into its own. `CallResult` says for how long.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Literal, cast
 
 from chonkle.closing import Closing
@@ -62,6 +63,63 @@ class CallResult:
                     data.release()
             self.ports = {}
             release()
+
+
+class Loan:
+    """A borrowed result, lent to a caller who may keep what is made of its views.
+
+    A slice of a view and a NumPy array made of one cannot be released by others. They show the
+    memory until they are gone, so the result is closed after the last of them.
+
+    Args of the constructor:
+        result: the result.
+        later: takes the result when something is kept after `close`, at the end of that, in any
+            thread and amid any other work.
+    """
+
+    __slots__ = ("_ends", "_is_closed", "_later", "_lent", "_result")
+
+    def __init__(self, result: CallResult, later: Callable[[CallResult], None]) -> None:
+        self._result = result
+        self._later = later
+        self._lent = 0
+        self._is_closed = False
+        # Counts the ends of the views and of this loan. Taking a number is one operation, so that
+        # of all threads exactly one takes the last.
+        self._ends = count()
+
+    def lend(self, data: Buffer) -> memoryview:
+        """Give a read-only view of data of the result; not after `close`."""
+        self._lent += 1
+        return memoryview(_Lent(data, self._end_view))
+
+    def close(self) -> None:
+        """End the loan, and close the result unless something still shows it. Idempotent."""
+        if not self._is_closed:
+            self._is_closed = True
+            if next(self._ends) == self._lent:
+                self._result.close()
+
+    def _end_view(self) -> None:
+        if next(self._ends) == self._lent:
+            self._later(self._result)
+
+
+class _Lent:
+    """The buffer behind a lent view (PEP 688): released when no view, slice or array shows it."""
+
+    __slots__ = ("_data", "_end")
+
+    def __init__(self, data: Buffer, end: Callable[[], None]) -> None:
+        self._data = data
+        self._end = end
+
+    def __buffer__(self, _flags: int, /) -> memoryview:
+        return memoryview(self._data).toreadonly()
+
+    def __release_buffer__(self, view: memoryview, /) -> None:
+        view.release()
+        self._end()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +218,16 @@ class Codec(Closing, ABC):
             LimitExceeded: the codec asked for more than its limits allow.
         """
         return self.call_borrowed(direction, port_map).to_owned()
+
+    def close_later(self, result: CallResult) -> None:
+        """Take back a borrowed result that something showed after its end.
+
+        It is called from anywhere, so it runs nothing of a guest. Unless a backend keeps the result
+        and closes it at a later call, its memory is freed and not used again.
+
+        Args:
+            result: the result, which nothing shows any more.
+        """
 
     def memory_bytes(self) -> int | None:
         """Give the size of the memories of the instances that wait for a call.

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Command -> the click command and its short help.
 _COMMANDS = {
     "run": ("chonkle.cli.run:run", "Run a pipeline on files."),
+    "decode": ("chonkle.cli.decode:decode", "Decode a chunk with its codec list."),
+    "encode": ("chonkle.cli.encode:encode", "Encode a chunk with its codec list."),
     "validate": ("chonkle.cli.validate:validate", "Check a pipeline without running it."),
     "codecs": ("chonkle.cli.codecs:codecs", "List the available codecs."),
     "pull": ("chonkle.cli.pull:pull", "Install a codec from a registry."),

@@ -58,7 +58,7 @@ def codecs(name: str | None, codec_store: Path | None, *, as_json: bool) -> None
                 print_lines("", f"{label}:")
                 print_lines(*table([(f"  {field}", text) for field, text in words]))
             print_lines("", f"ports of {label}, as decoding sees them:")
-            print_lines(*port_table(signature.inputs, signature.outputs))
+            print_lines(*port_table(signature))
 
 
 def _distinct(group: Sequence[Resolution]) -> Iterator[tuple[str, Signature]]:

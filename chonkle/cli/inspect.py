@@ -66,7 +66,7 @@ def inspect(file: Path, *, as_json: bool) -> None:
         print_lines("", f"signature: {missing}")
     else:
         print_lines("", "ports, as decoding sees them:")
-        print_lines(*port_table(signature.inputs, signature.outputs))
+        print_lines(*port_table(signature))
     for title, externals in (("imports", interface.imports), ("exports", interface.exports)):
         print_lines("", f"{title}:{'' if externals else ' none'}")
         if externals:

@@ -43,7 +43,7 @@ def lock(pipeline: Path, *, update: bool, check: bool, as_json: bool, **options:
         known = known.without([each for each in ids if resolver.chooses(each)])
     with interruptible():
         if resolver.overrides or resolver.force_sources or resolver.paths:
-            check_used(resolver, define(parsed, resolver, runtime)[0])
+            check_used(resolver, define(parsed, resolver, runtime)[0].codec_ids())
         new = make_lock(parsed, known=known, resolver=resolver, runtime=runtime)
     changes = list(differences(old or Lock(), new))
     is_current = old is not None and not changes

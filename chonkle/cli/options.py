@@ -2,18 +2,17 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from chonkle.backends.base import BACKENDS
+from chonkle.backends.base import BACKENDS, Limits
 from chonkle.cli.access import access_of, server_options, together
 from chonkle.cli.output import print_lines
 from chonkle.cli.usage import WrongUsage, checked_limits
-from chonkle.dag.plan import ResolvedPipeline
 from chonkle.errors import ChonkleError, ResolveError, StoreError, suggest
 from chonkle.limits import CompileLimits
 from chonkle.resolver import DEFAULT_PREFERENCE, Resolver
@@ -217,6 +216,31 @@ compile_options = together(
 )
 
 
+# Limits on running; `limits_of` reads them.
+limit_options = together(
+    click.option(
+        "--memory-limit",
+        type=SIZE,
+        metavar="SIZE",
+        help="Limit on the memory and on the output of a codec, such as 256MiB.  [default: 1GiB]",
+    ),
+    click.option(
+        "--timeout",
+        type=SECONDS,
+        metavar="SECONDS",
+        help="Stop a codec that runs longer. Slows codecs down by up to a fifth.",
+    ),
+)
+
+
+def limits_of(options: Mapping[str, Any]) -> Limits:
+    """Make limits of the options that `limit_options` added."""
+    memory = options["memory_limit"]
+    memory = Limits().memory_bytes if memory is None else memory
+    with checked_limits():
+        return Limits(memory_bytes=memory, output_bytes=memory, timeout_s=options["timeout"])
+
+
 def compile_limits_of(options: Mapping[str, Any]) -> CompileLimits:
     """Make limits of the options that `compile_options` added, and of the environment."""
     given = {
@@ -250,13 +274,13 @@ def runtime_of(options: Mapping[str, Any]) -> "Runtime":
     return Runtime(**given)
 
 
-def check_used(resolver: Resolver, resolved: ResolvedPipeline) -> None:
+def check_used(resolver: Resolver, codec_ids: Collection[str]) -> None:
     """Refuse an option for a codec that the pipeline does not use, since it would do nothing.
 
     Raises:
         ResolveError: naming the option and the codec.
     """
-    known = sorted(resolved.codec_ids())
+    known = sorted(codec_ids)
     inventory = resolver.completed().inventory
     named = (
         ("--override", resolver.overrides),

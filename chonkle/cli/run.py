@@ -8,13 +8,12 @@ from typing import Any
 
 import click
 
-from chonkle.backends.base import Limits
 from chonkle.cli.options import (
-    SECONDS,
-    SIZE,
     assignments,
     check_used,
     compile_options,
+    limit_options,
+    limits_of,
     resolver_of,
     resolver_options,
     runtime_of,
@@ -29,7 +28,7 @@ from chonkle.cli.streams import (
     write_output,
     written_twice,
 )
-from chonkle.cli.usage import WrongUsage, checked_limits
+from chonkle.cli.usage import WrongUsage
 from chonkle.digest import Digest
 from chonkle.errors import PipelineError, list_choices
 from chonkle.lock import lock_path
@@ -54,18 +53,7 @@ from chonkle.pipeline import PreparedPipeline, prepare
     is_flag=True,
     help="Run exactly what PIPELINE.lock says, which `chonkle lock` writes.",
 )
-@click.option(
-    "--memory-limit",
-    type=SIZE,
-    metavar="SIZE",
-    help="Limit on the memory and on the output of a codec, such as 256MiB.  [default: 1GiB]",
-)
-@click.option(
-    "--timeout",
-    type=SECONDS,
-    metavar="SECONDS",
-    help="Stop a codec that runs longer. Slows codecs down by up to a fifth.",
-)
+@limit_options
 @compile_options
 @click.option(
     "--explain",
@@ -92,10 +80,7 @@ def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's optio
           --codec-path mystery=mystery.wasm --timeout 2 --memory-limit 64MiB
     """
     files = _files(options)
-    memory = options["memory_limit"]
-    memory = Limits().memory_bytes if memory is None else memory
-    with checked_limits():
-        limits = Limits(memory_bytes=memory, output_bytes=memory, timeout_s=options["timeout"])
+    limits = limits_of(options)
     started = time.perf_counter()
     resolver = resolver_of(options)
     with runtime_of(options) as runtime:
@@ -110,7 +95,7 @@ def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's optio
                 runtime=runtime,
             )
         prepared_s = time.perf_counter() - started
-        check_used(resolver, prepared.resolved)
+        check_used(resolver, prepared.resolved.codec_ids())
         ran_s = None
         if files.outputs or not options["explain"]:
             results, ran_s = _run_on(files, prepared)

@@ -5,11 +5,13 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 from chonkle.cli.output import table
-from chonkle.errors import printable
+from chonkle.errors import SignatureError, printable
+from chonkle.formats.declared import Declared, Parameter
 from chonkle.formats.signature import Port, Signature
 
 _FIELDS = ("description", "version", "license", "source")
 _WIDTH = 85
+_NOTES_WIDTH = 60
 
 
 def described(signature: Signature) -> list[tuple[str, str]]:
@@ -18,6 +20,10 @@ def described(signature: Signature) -> list[tuple[str, str]]:
     A long text takes several rows. The fields are not checked before: each may be any JSON value.
     """
     fields = {name: _wrapped(_text(signature.document.get(name))) for name in _FIELDS}
+    fields["maps"] = _wrapped(_text(signature.document.get("kind")))
+    fields["encoded size"] = _wrapped(_encoded_size(signature.document.get("encoded_size")))
+    fields["partial decoding"] = _wrapped(_text(signature.document.get("partial_decode")))
+    fields["concurrency"] = _wrapped(_text(signature.document.get("concurrency")))
     fields["aliases"] = list(_aliases(signature.document.get("aliases")))
     return [
         (name if number == 0 else "", line)
@@ -26,20 +32,58 @@ def described(signature: Signature) -> list[tuple[str, str]]:
     ]
 
 
-def port_table(inputs: Mapping[str, Port], outputs: Mapping[str, Port]) -> list[str]:
-    """Lay out the ports of a signature."""
-    rows = []
-    for side, ports in (("in", inputs), ("out", outputs)):
+def port_table(signature: Signature) -> list[str]:
+    """Lay out the ports of a signature, with what it declares of them."""
+    try:
+        declared = Declared.of(signature).parameters
+    except SignatureError:
+        declared = {}  # a pipeline can run such a codec all the same
+    rows: list[tuple[str, ...]] = []
+    for side, ports in (("in", signature.inputs), ("out", signature.outputs)):
         for name, port in ports.items():
-            notes = [] if port.required else ["optional"]
-            if port.default is not None:
-                notes.append(f"default {port.default!r}")
-            if port.encode_only:
-                notes.append("encode only")
-            if port.decode_only:
-                notes.append("decode only")
-            rows.append((f"  {side}", name, port.type, ", ".join(notes)))
+            parameter = declared.get(name, Parameter()) if side == "in" else Parameter()
+            notes = ", ".join((*_port_notes(port), *_parameter_notes(parameter)))
+            first, *more = _wrapped(notes, _NOTES_WIDTH) or [""]
+            rows.append((f"  {side}", name, port.type, first))
+            rows.extend(("", "", "", line) for line in more)
     return table(rows)
+
+
+def _port_notes(port: Port) -> Iterator[str]:
+    if not port.required:
+        yield "optional"
+    if port.default is not None:
+        yield f"default {port.default!r}"
+    if port.encode_only:
+        yield "encode only"
+    if port.decode_only:
+        yield "decode only"
+
+
+def _parameter_notes(parameter: Parameter) -> Iterator[str]:
+    least, most = parameter.minimum, parameter.maximum
+    if least is not None or most is not None:
+        span = f"{least} to {most}" if most is not None else f"at least {least}"
+        yield (f"at most {most}" if least is None else span) + (
+            ", beyond it clamped" if parameter.clamp else ""
+        )
+    if parameter.choices:
+        yield f"one of {' '.join(map(_text, parameter.choices))}"
+    if parameter.values:
+        yield "also " + " ".join(f"{word}={_text(each)}" for word, each in parameter.values.items())
+    if parameter.from_array:
+        yield f"from the array's {parameter.from_array}"
+    if parameter.json_text:
+        yield "JSON text"
+
+
+def _encoded_size(size: object) -> str:
+    match size:
+        case {"kind": "fixed", "formula": formula}:
+            return _text(formula)
+        case {"kind": "bounded", "formula": formula}:
+            return f"at most {_text(formula)}"
+    return ""
 
 
 def _aliases(aliases: object) -> Iterator[str]:
@@ -52,8 +96,8 @@ def _aliases(aliases: object) -> Iterator[str]:
             yield from _wrapped(_text(f"{where}: {text}"))
 
 
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
+def _wrapped(text: str, width: int = _WIDTH) -> list[str]:
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def _text(value: object) -> str:

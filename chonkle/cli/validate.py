@@ -34,7 +34,7 @@ def validate(pipeline: Path, *, as_json: bool, **options: Any) -> None:  # noqa:
     parsed = load(pipeline)
     resolver, runtime = resolver_of(options), runtime_of(options)
     resolved, resolutions = define(parsed, resolver, runtime)
-    check_used(resolver, resolved)
+    check_used(resolver, resolved.codec_ids())
     plan = make_plan(resolved, parsed.direction)
     inverse = opposite(parsed.direction)
     why_not: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ def validate(pipeline: Path, *, as_json: bool, **options: Any) -> None:  # noqa:
     print_lines(f"  {parsed.direction}: yes, as written")
     print_lines(f"  {inverse}: {_format_problems(why_not) if why_not else 'yes, inverted'}")
     print_lines("", "ports, as decoding sees them:")
-    print_lines(*port_table(signature.inputs, signature.outputs))
+    print_lines(*port_table(signature))
 
 
 def _format_problems(problems: tuple[str, ...]) -> str:

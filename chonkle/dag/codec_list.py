@@ -2,79 +2,484 @@
 
     {"codecs": [{"name", "type": "numcodecs" | "wasm", "configuration", "uri"?}, ...]}
 
-Every codec maps its `bytes` port to `bytes`, and each entry of `configuration` becomes a constant
-that is wired to the port of that name. A first entry `bytes` describes the array (`endian`,
-`data_type`, `shape`) and adds no step, since chonkle moves raw bytes.
+An entry may be written as in Zarr 3 metadata (`{"name", "configuration"}`, or a name alone) or as a
+numcodecs configuration (`{"id", ...}`) too. Each codec maps its port `bytes` to `bytes`; its
+configuration becomes constants, by what its signature declares. So a list becomes a pipeline only
+once its codecs are resolved.
+
+An entry may describe the array that it encodes, with `data_type` and `shape`. What codecs take from
+an array, such as the size of its elements, comes from there, or from the array that is encoded.
 """
 
-from collections.abc import Mapping
-from typing import Any
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import unquote
 
 from chonkle.dag.graph import Constant, Pipeline, Step, WiringRef
-from chonkle.errors import PipelineError
-from chonkle.formats.signature import Port
-from chonkle.formats.values import PortType, encode_scalar, format_value
-from chonkle.names import CODEC_NAME_RULE, is_codec_name, is_wire_name
+from chonkle.errors import ChonkleError, PipelineError, list_choices
+from chonkle.formats.declared import Declared, Parameter
+from chonkle.formats.dtypes import Dtype
+from chonkle.formats.signature import Direction, Port, Signature
+from chonkle.formats.values import encode_scalar, format_value, is_value, plain_value
 
+CODEC_LIST_ID = "codec-list"
 _FIELDS = frozenset({"name", "type", "configuration", "uri"})
-_BACKENDS = {"numcodecs": ("native",), "wasm": ("core", "component")}
-_ARRAY_FIELDS = frozenset({"endian", "data_type", "shape"})
-_ENDIANS = ("little", "big")
+_WASM = ("core", "component")
+_BACKENDS = {"numcodecs": ("native",), "wasm": _WASM}
+# Members of a configuration that describe the array, and are no parameters of a codec.
+_ARRAY_MEMBERS = ("data_type", "shape")
+_NAME_MAX_CHARACTERS = 128
+_EXTENT_MAX = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class ArraySpec:
+    """The array that a codec encodes, or decodes to."""
+
+    dtype: Dtype
+    shape: tuple[int, ...] | None = None  # None where it is not known
+
+    @property
+    def size_bytes(self) -> int | None:
+        """The bytes of its elements, or None where the shape is not known."""
+        return None if self.shape is None else math.prod(self.shape) * self.dtype.itemsize
+
+    def value(self, what: str) -> object:
+        """Give a property by its name in `from_array`, or None where it is not known."""
+        match what:
+            case "dtype":
+                return self.dtype.description
+            case "itemsize":
+                return self.dtype.itemsize
+            case "scalarsize":
+                return self.dtype.scalarsize
+            case "shape":
+                return None if self.shape is None else list(self.shape)
+        return self.shape[-1] if self.shape else None
+
+
+@dataclass(frozen=True, slots=True)
+class CodecEntry:
+    """One codec of a list, as written."""
+
+    name: str  # a name in the scope
+    configuration: Mapping[str, object]
+    scope: str = ""  # of the name, as in `aliases`; empty for any
+    backends: tuple[str, ...] = _WASM  # the only ones that may run it
+    uri: str = ""  # where the codec may be fetched
+    # Without a value, a parameter takes its default, and not what the array has.
+    prefers_defaults: bool = False
+    location: str | Path | None = None  # the file or URI that is the codec, instead of a name
+
+
+@dataclass(frozen=True, slots=True)
+class CodecList:
+    """A codec list as written."""
+
+    entries: tuple[CodecEntry, ...]
+    array: ArraySpec | None = None  # what it encodes, where the document around it says that
+    codec_id: str = CODEC_LIST_ID
+    direction: Direction = "encode"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedCodec:
+    """One codec of a list, resolved, with its configuration checked.
+
+    Attributes:
+        codec_id: what it does.
+        declared: what its signature declares.
+        signature: its ports.
+        values: the values of parameters that the configuration has.
+        array: the array that it encodes, where its entry has one.
+        backends: the only ones that may run it.
+        uri: where it may be fetched.
+        digest: of its bytes; for a native codec, its label.
+    """
+
+    codec_id: str
+    signature: Signature
+    declared: Declared
+    values: Mapping[str, object]
+    array: ArraySpec | None = None
+    backends: tuple[str, ...] = _WASM
+    uri: str = ""
+    digest: str = ""
+
+    @property
+    def from_array(self) -> dict[str, str]:
+        """The parameters that take their value from the array, each with the property it takes."""
+        return {
+            name: parameter.from_array
+            for name, parameter in self.declared.parameters.items()
+            if parameter.from_array and name not in self.values
+        }
+
+    @property
+    def needs_array(self) -> list[str]:
+        """The parameters that need an array: decoding reads them too, or they have no default.
+
+        A default would be right for bytes only: encoding an array and decoding its bytes would not
+        use one value.
+        """
+        inputs = self.signature.inputs
+        return [
+            name
+            for name in self.from_array
+            if not inputs[name].encode_only or (inputs[name].required)
+        ]
+
+    def completed(self, array: ArraySpec | None) -> dict[str, object]:
+        """Give the values of all parameters that have one, for an array."""
+        found = dict(self.values)
+        for name, what in self.from_array.items() if array else ():
+            value = cast("ArraySpec", array).value(what)
+            if value is not None:
+                found[name] = value
+        return found
+
+    def is_identity(self, values: Mapping[str, object]) -> bool:
+        """Tell whether with these values encoded and decoded bytes are equal."""
+        inputs = self.signature.inputs
+        return any(
+            all(values.get(name, inputs[name].default) == value for name, value in each.items())
+            for each in self.declared.identity
+        )
+
+    def encoded_array(self, array: ArraySpec) -> ArraySpec:
+        """Give the array that follows in the list, of one that is encoded."""
+        form, dtype, shape = self.declared.encoded, array.dtype, array.shape
+        for each in form.dtype:
+            value = self.values.get(each, each if each[:1] in "<>|=" else None)
+            if value is not None:
+                dtype = Dtype.of(value)
+                break
+        order = self.values.get(form.permuted_by)
+        if isinstance(order, list) and shape is not None and sorted(order) == [*range(len(shape))]:
+            shape = tuple(shape[axis] for axis in order)
+        return ArraySpec(dtype, shape)
+
+    def decoded_array(self, array: ArraySpec) -> ArraySpec:
+        """Give the array that is before it in the list, of one that it encodes to."""
+        dtype, shape = array.dtype, array.shape
+        for name, parameter in self.declared.parameters.items():
+            if parameter.from_array == "dtype" and name in self.values:
+                dtype = Dtype.of(self.values[name])
+        order = self.values.get(self.declared.encoded.permuted_by)
+        if isinstance(order, list) and shape is not None and sorted(order) == [*range(len(shape))]:
+            shape = tuple(shape[order.index(axis)] for axis in range(len(order)))
+        return ArraySpec(dtype, shape)
 
 
 def is_codec_list(document: object) -> bool:
     """Tell a codec list from a graph by its one field."""
-    return isinstance(document, dict) and "codecs" in document and "steps" not in document
+    return isinstance(document, Mapping) and "codecs" in document and "steps" not in document
 
 
-def codec_list_pipeline(document: Mapping[str, object]) -> Pipeline:
-    """Make a pipeline of a codec list, written in the encode direction.
+def read_codec_list(document: Mapping[str, object], *, folder: Path | None = None) -> CodecList:
+    """Read a codec list, or Zarr 3 metadata, whose chunks it is about.
+
+    Args:
+        document: the parsed document.
+        folder: what relative `file://` URIs start from; the working directory when left out.
 
     Raises:
         PipelineError: with every problem.
     """
     entries = document.get("codecs")
-    if not isinstance(entries, list) or not entries:
+    if not isinstance(entries, (list, tuple)) or not entries:
         raise PipelineError(
             "not a codec list",
             expected="a list `codecs` of at least one codec",
             got=format_value(entries),
         )
     problems: list[str] = []
+    found = []
+    for index, entry in enumerate(entries):
+        try:
+            read = read_entry(entry)
+        except PipelineError as failure:
+            problems.extend(f"codec {index}: {problem}" for problem in failure.problems)
+        else:
+            found.append(replace(read, uri=_absolute(read.uri, folder or Path())))
+    if problems:
+        raise PipelineError.from_problems(CODEC_LIST_ID, problems)
+    return CodecList(tuple(found), _chunk_array(document))
+
+
+def _absolute(uri: str, folder: Path) -> str:
+    """Make a `file://` URI with a relative path absolute, as sidecars have them."""
+    rest = uri.removeprefix("file://")
+    if rest == uri or rest.startswith(("/", "localhost/")):
+        return uri
+    path, mark, pin = rest.partition("#")
+    return (folder / unquote(path)).absolute().as_uri() + mark + pin
+
+
+def _chunk_array(document: Mapping[str, Any]) -> ArraySpec | None:
+    """Give the chunk that Zarr 3 metadata describes, where it is regular."""
+    match document:
+        case {
+            "data_type": data_type,
+            "chunk_grid": {"configuration": {"chunk_shape": [*shape]}},
+        }:
+            return ArraySpec(Dtype.of(data_type), read_shape(shape))
+    return None
+
+
+def read_entry(entry: Any) -> CodecEntry:  # noqa: ANN401 - checked here
+    """Read one codec of a list.
+
+    Raises:
+        PipelineError: with every problem.
+    """
+    if isinstance(entry, str):
+        entry = {"name": entry}
+    if not isinstance(entry, Mapping):
+        _raise([f"not an object, got {format_value(entry)}"])
+    if "id" in entry and "name" not in entry:
+        settings = {name: value for name, value in entry.items() if name != "id"}
+        problems = list(_problems(entry["id"], settings, "id"))
+        _raise(problems, entry["id"])
+        return CodecEntry(
+            cast("str", entry["id"]), settings, scope="numcodecs", prefers_defaults=True
+        )
+    problems = [f"unknown field `{name}`" for name in entry if name not in _FIELDS]
+    configuration = entry.get("configuration")
+    configuration = {} if configuration is None else configuration
+    problems += _problems(entry.get("name"), configuration, "name")
+    kind, uri = entry.get("type"), entry.get("uri", "")
+    if kind is not None and (not isinstance(kind, str) or kind not in _BACKENDS):
+        problems.append(f"bad `type`, expected `numcodecs` or `wasm`, got {format_value(kind)}")
+    if not isinstance(uri, str):
+        problems.append(f"bad `uri`, got {format_value(uri)}")
+    _raise(problems, entry.get("name"))
+    # numcodecs writes the id.
+    settings = {name: value for name, value in configuration.items() if name != "id"}
+    # What describes the array is no codec of numcodecs, whatever its `type`.
+    is_array = "data_type" in settings
+    return CodecEntry(
+        cast("str", entry["name"]),
+        settings,
+        scope="zarr_v3" if kind is None else "",
+        backends=_WASM if is_array else _BACKENDS.get(cast("str", kind), _WASM),
+        uri=cast("str", uri),
+        prefers_defaults=kind is not None,
+    )
+
+
+def _raise(problems: Sequence[str], name: object = "") -> None:
+    if problems:
+        raise PipelineError.from_problems(
+            name if isinstance(name, str) else "", problems, noun="codec"
+        )
+
+
+def _problems(name: object, configuration: object, field_name: str) -> Iterator[str]:
+    if not isinstance(name, str) or not 0 < len(name) <= _NAME_MAX_CHARACTERS:
+        yield f"bad `{field_name}`, expected the name of a codec, got {format_value(name)}"
+    if not isinstance(configuration, Mapping) or not all(
+        isinstance(each, str) for each in configuration
+    ):
+        got = format_value(configuration)
+        yield f"bad `configuration`, expected an object, got {got}"
+
+
+def listed_codec(
+    entry: CodecEntry, codec_id: str, signature: Signature, digest: str
+) -> ListedCodec:
+    """Check the configuration of an entry against the signature of its codec.
+
+    Args:
+        entry: the entry as written.
+        codec_id: what it resolved to.
+        signature: that codec's.
+        digest: what is the same only for the same codec.
+
+    Raises:
+        PipelineError: with every problem.
+        SignatureError: when what the signature declares is malformed.
+    """
+    for side, ports in (("inputs", signature.inputs), ("outputs", signature.outputs)):
+        data = [f"`{name}`" for name, port in ports.items() if not port.parameter]
+        if data != ["`bytes`"]:
+            raise PipelineError(
+                f"codec `{codec_id}`: not a codec of one value, which a list is made of",
+                expected=f"data in {side} called `bytes`",
+                got=", ".join(data) or "none",
+                hint="a pipeline with steps can wire it",
+            )
+    declared = Declared.of(signature)
+    values: dict[str, object] = {}
+    problems: list[str] = []
+    settings: dict[str, Any] = dict(entry.configuration)
+    array = _read_array(settings, signature, problems)
+    for name, value in settings.items():
+        if name not in declared.parameters:
+            problems.append(f"unknown parameter `{name}`, {list_choices(declared.parameters)}")
+        elif value is not None:  # null stands for the default
+            try:
+                values[name] = _port_value(
+                    value, signature.inputs[name], declared.parameters[name], name
+                )
+            except ChonkleError as failure:
+                problems.append(str(failure))
+    _raise(problems, entry.name)
+    if entry.prefers_defaults:
+        for name, parameter in declared.parameters.items():
+            default = signature.inputs[name].default
+            if parameter.from_array and default is not None:
+                values.setdefault(name, default)
+    return ListedCodec(
+        codec_id, signature, declared, values, array, entry.backends, entry.uri, digest
+    )
+
+
+def _read_array(
+    settings: dict[str, object], signature: Signature, problems: list[str]
+) -> ArraySpec | None:
+    """Take what describes an array out of a configuration."""
+    members = {
+        name: settings.pop(name)
+        for name in _ARRAY_MEMBERS
+        if name in settings and name not in signature.inputs
+    }
+    if "shape" in settings and "data_type" in members:
+        members["shape"] = settings["shape"]
+    if not members:
+        return None
+    try:
+        dtype = Dtype.of(members["data_type"])
+    except KeyError:
+        problems.append("`shape` without `data_type`")
+        return None
+    except PipelineError as failure:
+        problems.append(f"bad `data_type`, {failure}")
+        return None
+    shape = members.get("shape")
+    if shape is None:
+        return ArraySpec(dtype)
+    try:
+        return ArraySpec(dtype, read_shape(shape))
+    except PipelineError as failure:
+        problems.append(str(failure))
+        return None
+
+
+def read_shape(value: object) -> tuple[int, ...]:
+    """Read a shape: a number, or a sequence of them, NumPy's too.
+
+    Raises:
+        PipelineError: when it is none.
+    """
+    plain = plain_value(value)
+    extents = plain if isinstance(plain, list) else [plain]
+    if not is_value(extents, "uint[]") or math.prod(cast("list[int]", extents)) > _EXTENT_MAX:
+        raise PipelineError(
+            "bad `shape`", expected="a list of whole numbers", got=format_value(value)
+        )
+    return tuple(cast("list[int]", extents))
+
+
+def _port_value(value: Any, port: Port, declared: Parameter, name: str) -> object:  # noqa: ANN401
+    """Convert a value of a configuration to a value of a port."""
+    if port.type != "dtype_desc":
+        value = plain_value(value)
+    if declared.values and isinstance(value, str) and value in declared.values:
+        value = declared.values[value]
+    if declared.json_text and not isinstance(value, str):
+        try:
+            value = json.dumps(value, separators=(",", ":"))
+        except (TypeError, ValueError, RecursionError):
+            raise PipelineError(
+                f"parameter `{name}`: wrong type", expected="JSON", got=format_value(value)
+            ) from None
+    if port.type == "dtype_desc":
+        try:
+            value = Dtype.of(value).description
+        except PipelineError as failure:
+            raise failure.within(f"parameter `{name}`") from None
+    if port.type == "bytes" and isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    if not is_value(value, port.type):
+        words = ", ".join(map(format_value, declared.values or ()))
+        raise PipelineError(
+            f"parameter `{name}`: wrong type",
+            expected=f"`{port.type}`{', or one of ' if words else ''}{words}",
+            got=format_value(value),
+        )
+    return declared.accept(value, what=f"parameter `{name}`", error=PipelineError)
+
+
+def listed_array(codecs: Sequence[ListedCodec]) -> ArraySpec | None:
+    """Give the array that a list encodes, where one of its entries describes one."""
+    for index, codec in enumerate(codecs):
+        if codec.array is not None:
+            array = codec.array
+            for before in reversed(codecs[:index]):
+                array = before.decoded_array(array)
+            return array
+    return None
+
+
+def is_little_endian(codecs: Sequence[ListedCodec]) -> bool:
+    """Tell whether a codec of a list works on little-endian elements only."""
+    return any(codec.declared.decoded.byte_order == "little" for codec in codecs)
+
+
+def codec_list_pipeline(codecs: Sequence[ListedCodec], array: ArraySpec | None = None) -> Pipeline:
+    """Make a pipeline of a codec list, written in the encode direction.
+
+    Codecs that would change nothing are left out.
+
+    Args:
+        codecs: the codecs, checked.
+        array: the array that is encoded; otherwise the one that an entry describes.
+
+    Raises:
+        PipelineError: with every problem.
+    """
+    array = array or listed_array(codecs)
+    if array is not None and is_little_endian(codecs):
+        array = replace(array, dtype=array.dtype.little)
+    problems: list[str] = []
     constants: dict[str, Constant] = {}
     steps: dict[str, Step] = {}
     sources: dict[str, str] = {}
     value = WiringRef("input", "bytes")
-    for index, entry in enumerate(entries):
-        if index == 0 and isinstance(entry, dict) and entry.get("name") == "bytes":
-            problems.extend(_array_problems(entry))
-            continue
-        found = list(_entry_problems(entry, index))
-        problems.extend(found)
-        if found:
-            continue
-        # Two steps may have one codec.
-        step_name = f"step{index}"
-        inputs = {"bytes": value}
-        for name, setting in _configuration(entry).items():
-            # numcodecs writes the id, and null for a default.
-            if name != "id" and setting is not None:
-                constant = f"{step_name}-{name}"
-                constants[constant] = Constant(_type_of(setting), setting, encode_scalar(setting))
-                inputs[name] = WiringRef("constant", constant)
-        steps[step_name] = Step(entry["name"], inputs, _BACKENDS[entry["type"]])
-        uri = entry.get("uri")
-        if uri is not None and sources.setdefault(entry["name"], uri) != uri:
+    for index, codec in enumerate(codecs):
+        values = codec.completed(array)
+        missing = [name for name in codec.needs_array if name not in values]
+        if missing:
             problems.append(
-                f"codec {index}: another `uri` of `{entry['name']}`, got {format_value(uri)}"
+                f"codec {index} (`{codec.codec_id}`): parameter `{missing[0]}` has no value, "
+                f"and there is no array to take it from"
             )
+        if array is not None:
+            array = replace(codec, values=values).encoded_array(array)
+        if codec.uri and sources.setdefault(codec.codec_id, codec.uri) != codec.uri:
+            problems.append(
+                f"codec {index}: another `uri` of `{codec.codec_id}`, got {format_value(codec.uri)}"
+            )
+        if codec.is_identity(values):
+            continue
+        step_name = _step_name(codec.codec_id, index, steps)
+        inputs = {"bytes": value}
+        for name, each in values.items():
+            constant = f"{step_name}-{name}"[:64]
+            constants[constant] = _constant(codec.signature.inputs[name], each)
+            inputs[name] = WiringRef("constant", constant)
+        steps[step_name] = Step(codec.codec_id, inputs, codec.backends)
         value = WiringRef(step_name, "bytes")
-    if not steps and not problems:
-        problems.append("no codec besides `bytes`")
     if problems:
-        raise PipelineError.from_problems("codec-list", problems)
+        raise PipelineError.from_problems(CODEC_LIST_ID, problems)
     return Pipeline(
-        codec_id="codec-list",
+        codec_id=CODEC_LIST_ID,
         direction="encode",
         inputs={"bytes": Port("bytes")},
         outputs={"bytes": value},
@@ -84,72 +489,15 @@ def codec_list_pipeline(document: Mapping[str, object]) -> Pipeline:
     )
 
 
-def _entry_problems(entry: object, index: int) -> list[str]:
-    where = f"codec {index}"
-    if not isinstance(entry, dict):
-        return [f"{where}: not an object, got {format_value(entry)}"]
-    problems = [f"{where}: unknown field `{name}`" for name in entry if name not in _FIELDS]
-    if not is_codec_name(entry.get("name")):
-        got = format_value(entry.get("name"))
-        problems.append(f"{where}: bad `name`, expected {CODEC_NAME_RULE}, got {got}")
-    kind = entry.get("type")
-    if not isinstance(kind, str) or kind not in _BACKENDS:
-        problems.append(
-            f"{where}: bad `type`, expected `numcodecs` or `wasm`, got {format_value(kind)}"
-        )
-    configuration = _configuration(entry)
-    if not isinstance(configuration, dict) or not all(map(is_wire_name, configuration)):
-        problems.append(f"{where}: bad `configuration`, expected an object of port names")
-    elif not _is_json(configuration):
-        problems.append(
-            f"{where}: bad `configuration`, expected JSON, got {format_value(configuration)}"
-        )
-    if not isinstance(entry.get("uri", ""), str):
-        problems.append(f"{where}: bad `uri`, got {format_value(entry['uri'])}")
-    return problems
+def _constant(port: Port, value: object) -> Constant:
+    if isinstance(value, bytes):
+        return Constant(port.type, value, value)
+    return Constant(port.type, value, encode_scalar(value))
 
 
-def _array_problems(entry: Mapping[str, object]) -> list[str]:
-    settings = _configuration(entry)
-    if not isinstance(settings, dict):
-        return [f"codec 0 (`bytes`): bad `configuration`, got {format_value(settings)}"]
-    problems = [
-        f"codec 0 (`bytes`): unknown field `{name}`"
-        for name in settings
-        if name not in _ARRAY_FIELDS
-    ]
-    if settings.get("endian", "little") not in _ENDIANS:
-        problems.append(
-            f"codec 0 (`bytes`): bad `endian`, expected `little` or `big`, "
-            f"got {format_value(settings['endian'])}"
-        )
-    return problems
-
-
-def _configuration(entry: Mapping[str, object]) -> Any:  # noqa: ANN401 - not checked yet
-    configuration = entry.get("configuration")
-    return {} if configuration is None else configuration
-
-
-def _is_json(setting: object) -> bool:
-    # A document made in Python may hold any object.
-    try:
-        encode_scalar(setting)
-    except (TypeError, ValueError, RecursionError):
-        return False
-    return True
-
-
-def _type_of(setting: object) -> PortType:
-    match setting:
-        case bool():
-            return "bool"
-        case int():
-            return "int"
-        case float():
-            return "float"
-        case str():
-            return "string"
-        case list() if all(isinstance(item, int) and item >= 0 for item in setting):
-            return "uint[]"
-    return "dtype_desc"
+def _step_name(codec_id: str, index: int, taken: Mapping[str, object]) -> str:
+    """Name a step after its codec; two steps may have one codec, and not every id is a name."""
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", codec_id)[:40]
+    if not name[:1].isalpha() or name in ("input", "constant") or name in taken:
+        name = f"step{index}-{name}"
+    return name

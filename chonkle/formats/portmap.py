@@ -34,7 +34,13 @@ _DATA_FORMAT = re.compile(r"(?:Z[fdg]|[?bBhHiIlLqQnNefdgcspuwxt]|T\{|[}@=<>!^0-9
 
 def is_data(view: memoryview) -> bool:
     """Tell whether a buffer's elements are data, at any depth, and no objects or addresses."""
-    return _DATA_FORMAT.fullmatch(_LABELS.sub(" ", view.format)) is not None
+    return _describes_data(view.format)
+
+
+# As slow as the rest of a small call, and the arrays of a program have a few formats.
+@lru_cache(maxsize=256)
+def _describes_data(buffer_format: str) -> bool:
+    return _DATA_FORMAT.fullmatch(_LABELS.sub(" ", buffer_format)) is not None
 
 
 # The chunks of an array mostly have one size, and its codecs a few ports.

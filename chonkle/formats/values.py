@@ -2,12 +2,15 @@
 
 A `bytes` port carries bytes as they are. A value of any other type is JSON text (RFC 8259): `2` is
 `b"2"`, a dtype is `b'"<u2"'` and a list of lengths is `b"[3, 4]"`.
+
+`plain_value` reads what Python programs have instead: NumPy's scalars, arrays and dtypes, tuples.
 """
 
 import json
 import math
-from collections.abc import Callable
-from typing import Literal, get_args
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, get_args
 
 from chonkle.errors import PipelineError
 from chonkle.formats.json_text import parse_json
@@ -116,6 +119,102 @@ def accepts(port_type: str, source_type: str) -> bool:
         ("int", "float"),
         ("string", "dtype_desc"),
     }
+
+
+_ORDER = "<" if sys.byteorder == "little" else ">"
+# What NumPy makes of Python's own types.
+_DTYPES_OF_TYPES: dict[object, str] = {
+    bool: "|b1",
+    int: f"{_ORDER}i8",
+    float: f"{_ORDER}f8",
+    complex: f"{_ORDER}c16",
+}
+
+# Not their subclasses: NumPy has some.
+_NOT_CONVERTED = frozenset({type(None), bool, int, float, str, bytes, bytearray, memoryview})
+
+
+def plain_value(value: object) -> object:
+    """Turn a value of a Python program into one that JSON has, where there is one.
+
+    NumPy is not imported; other libraries whose objects have the same attributes work alike.
+
+    Args:
+        value: anything. Scalars and arrays become numbers and lists, dtypes and the types of
+            scalars become type strings or lists of fields, tuples become lists; also within lists
+            and mappings. All else is returned as it is.
+
+    Raises:
+        PipelineError: when a dtype has neither a type string nor a list of fields.
+    """
+    try:
+        return _plain(value)
+    except RecursionError:
+        return value  # it contains itself
+
+
+def _plain(value: object) -> object:
+    if type(value) in _NOT_CONVERTED:
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, type):
+        return _plain_type(value)
+    if hasattr(value, "subdtype"):
+        return _plain_dtype(value)
+    return _plain_array(value)
+
+
+def _plain_array(value: Any) -> object:  # noqa: ANN401 - anything may come
+    """Give the numbers of an array or a scalar, and all else as it is."""
+    # Arrays of zero dimensions of some libraries have only `item`.
+    convert = getattr(value, "tolist", None) or (hasattr(value, "dtype") and value.item)
+    if not callable(convert):
+        return value
+    try:
+        converted: object = convert()
+    except (TypeError, ValueError):
+        return value
+    # A long double has no other form.
+    return value if type(converted) is type(value) else _plain(converted)
+
+
+def _plain_type(value: type) -> object:
+    """Give the dtype of a type of scalars, such as `numpy.float32`, or of a type of Python."""
+    if value in _DTYPES_OF_TYPES:
+        return _DTYPES_OF_TYPES[value]
+    if not hasattr(value, "dtype") and not hasattr(value, "subdtype"):
+        return value
+    try:
+        made = value()
+    except TypeError:
+        return value  # an abstract one
+    return _plain_dtype(getattr(made, "dtype", made))
+
+
+def _plain_dtype(dtype: Any) -> object:  # noqa: ANN401 - of a library that is not imported
+    """Give the type string of a dtype, or the list of fields of a structured one."""
+    if dtype.names is not None:
+        try:
+            return _plain(dtype.descr)
+        except ValueError:
+            raise PipelineError(
+                "a dtype whose fields overlap or are out of order",
+                got=f"`{dtype}`",
+                hint="`numpy.lib.recfunctions.repack_fields` puts them in order",
+            ) from None
+    if dtype.subdtype is not None:
+        raise PipelineError(
+            "a dtype of arrays",
+            expected="the dtype of their elements",
+            got=f"`{dtype}`",
+        )
+    # A type string has no word for bfloat16 and its kind, and would call them opaque.
+    is_named = dtype.kind == "V" and dtype.type.__name__ != "void"
+    name: str = dtype.name if is_named else dtype.str
+    return name
 
 
 def format_value(value: object) -> str:

@@ -19,7 +19,8 @@ HEAD = """# Codecs
 on your machine and their sizes, and [performance](performance.md) has the speed of each.
 
 A codec maps its port `bytes` to `bytes` unless the table says otherwise. Optional ports are in
-brackets, with their defaults. `encode` and `decode` mark ports of one direction only.
+brackets, with their defaults. `encode` and `decode` mark ports of one direction only. Types come
+with their ranges or choices, without a maximum where it is 2³¹ - 1 or more.
 
 ## Shipped
 
@@ -46,21 +47,44 @@ Codecs of numcodecs. They run in the caller's process,
 
 The codecs that numcodecs [knows](#names-and-licences) have the format and the ports of the shipped
 ones, except {other}, which is not native. The native `gzip` writes the time of day into the header.
+The native `delta` refuses booleans and dates: numcodecs does not decode what it encodes of them.
 """
 ELSEWHERE = {
     "numcodecs": "numcodecs",
     "zarr_v2": "Zarr 2",
     "zarr_v3": "Zarr 3",
     "tiff_compression": "TIFF",
+    "tiff_predictor": "TIFF predictor",
+    "chonkle": "in chonkle",
 }
 REFUSED_HEAD = """
 ### Not offered
 """
 
 
-def port_words(name: str, port: Port) -> str:
-    """Describe a port in a few words."""
-    words = f"`{name}`: {port.type}"
+# Above it, a range is that of an integer's size.
+MAXIMUM_SHOWN = 2**31 - 2
+
+
+def range_words(fields: Mapping[str, Any]) -> str:
+    """Describe the values that a port takes."""
+    least, most = fields.get("minimum"), fields.get("maximum")
+    if "choices" in fields:
+        return " " + "/".join(str(choice) for choice in fields["choices"])
+    if most is not None and most <= MAXIMUM_SHOWN:
+        return f" {least} to {most}"
+    return f" from {least}" if least else ""
+
+
+def port_words(name: str, port: Port, fields: Mapping[str, Any]) -> str:
+    """Describe a port in a few words.
+
+    Args:
+        name: its name.
+        port: the port.
+        fields: the port in its signature.
+    """
+    words = f"`{name}`: {port.type}{range_words(fields)}"
     if port.default is not None:
         words += f" = {str(port.default).lower() if port.type == 'bool' else port.default}"
     if port.encode_only or port.decode_only:
@@ -68,11 +92,19 @@ def port_words(name: str, port: Port) -> str:
     return words if port.required else f"[{words}]"
 
 
-def ports_words(inputs: Mapping[str, Port], outputs: Mapping[str, Port]) -> str:
+def ports_words(signature: Signature) -> str:
     """Describe the ports of a signature, leaving out `bytes` where that is all."""
-    more = [port_words(name, port) for name, port in inputs.items() if name != "bytes"]
+    fields: Any = signature.document
+    inputs, outputs = signature.inputs, signature.outputs
+    more = [
+        port_words(name, port, fields["inputs"][name])
+        for name, port in inputs.items()
+        if name != "bytes"
+    ]
     if [*outputs] != ["bytes"]:
-        given = ", ".join(port_words(name, port) for name, port in outputs.items())
+        given = ", ".join(
+            port_words(name, port, fields["outputs"][name]) for name, port in outputs.items()
+        )
         more.append(f"outputs {given}")
     return "; ".join(more)
 
@@ -89,7 +121,7 @@ def table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 def words_of(signature: Signature) -> tuple[str, str]:
     """Give the description of a codec, and of its ports."""
     description = str(signature.document.get("description", ""))
-    return description, ports_words(signature.inputs, signature.outputs)
+    return description, ports_words(signature)
 
 
 def shipped() -> list[Signature]:

@@ -107,7 +107,7 @@ def test_zlib_refuses_in_words(stream: bytes, said: str, abi: Abi) -> None:
         call(artifact("zlib-rs", abi), "decode", {"bytes": stream})
 
 
-samples = st.sampled_from(["u1", "<u2", "<u4", "<u8"]).flatmap(
+samples = st.sampled_from(["u1", "<u2", "<u4", "<u8", ">u2", ">u4", ">u8"]).flatmap(
     lambda dtype: arrays.arrays(
         dtype, st.tuples(st.integers(1, 4), st.integers(1, 70), st.integers(1, 18))
     )
@@ -121,6 +121,7 @@ def test_predictor_agrees_with_imagecodecs(rows: np.ndarray) -> None:
         "bytes_per_sample": str(rows.itemsize).encode(),
         "width": str(rows.shape[1]).encode(),
         "samples_per_pixel": str(rows.shape[2]).encode(),
+        "byte_order": b'"big"' if rows.dtype.str[0] == ">" else b'"little"',
     }
     encoded = imagecodecs.delta_encode(rows, axis=1).tobytes()
     decoded = rows.tobytes()
@@ -132,7 +133,7 @@ def test_predictor_agrees_with_imagecodecs(rows: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"bytes_per_sample": b"3"}, "`bytes_per_sample`: expected 1, 2, 4 or 8, got 3"),
+        ({"bytes_per_sample": b"3"}, "`bytes_per_sample`: expected 1, 2, 4 or 8, got `3`"),
         ({"bytes_per_sample": b"16"}, "expected an int from 1 to 8, got `16`"),
         ({"width": b"0"}, "`width`: expected an int from 1 to 2147483647, got `0`"),
         ({"width": b"2.0"}, "got `2.0`"),

@@ -246,16 +246,30 @@ def test_a_misspelt_field_is_guessed_and_another_one_kept(tmp_path: Path) -> Non
 def test_every_field_of_the_schema_is_known(tmp_path: Path) -> None:
     schema = json.loads((resources.files("chonkle.formats") / SCHEMA).read_text("utf-8"))
     values = {
-        **dict.fromkeys(schema["properties"], "words"),
-        **dict.fromkeys(["deterministic", "lossless"], True),
+        "$schema": "words",
+        "description": "words",
+        "license": "words",
+        "source": "words",
+        "deterministic": True,
+        "lossless": True,
         "encoded_size": {"kind": "bounded", "formula": "bytes"},
         "kind": "bytes-to-bytes",
+        "partial_decode": "none",
+        "concurrency": 1,
+        "identity": [{"level": 0}],
+        "aliases": {"zarr_v3": ["words"]},
     }
-    port = {**dict.fromkeys(schema["$defs"]["port"]["properties"], False), "type": "bool"}
-    ports = {"bytes": {"type": "bytes"}, "port": {**port, "description": "words"}}
-    kept = ("codec_id", "implementation", "version", "inputs", "outputs")
-    changes = {name: value for name, value in values.items() if name not in kept}
-    folder = write_codec(tmp_path, "double-c", **changes, inputs=ports)
+    kept = {"codec_id", "implementation", "version", "inputs", "outputs"}
+    assert values.keys() | kept == schema["properties"].keys()
+    level = {"type": "int", "required": False, "parameter": True, "minimum": 0, "maximum": 9}
+    level |= {"clamp": True, "choices": [0, 9], "values": {"low": 0}, "from_array": "itemsize"}
+    level |= {"default": 9, "encode_only": True, "decode_only": False, "description": "words"}
+    text = {"type": "string", "json_text": True}
+    data = {"type": "bytes", "array": {"byte_order": "little"}}
+    known = schema["$defs"]["port"]["properties"].keys()
+    assert {*level, *text, *data} == {*known}
+    inputs = {"bytes": data, "level": level, "text": text}
+    folder = write_codec(tmp_path, "double-c", **values, inputs=inputs)
     assert not [*misspelt(read_recipe(folder).signature)]
 
 

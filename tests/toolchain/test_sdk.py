@@ -203,7 +203,10 @@ def test_bad_values_are_named_with_what_they_may_be(probes: Path, language: str)
     )
     with pytest.raises(CodecError) as caught:
         parsed(wasm, "integer dtype", b'"<f4"')
-    assert str(caught.value) == 'port `bytes`: expected a NumPy type of a kind in `iu`, got `"<f4"`'
+    assert str(caught.value) == (
+        "port `bytes`: expected a type of integers (`i1`, `i2`, `i4`, `i8`) or unsigned integers "
+        '(`u1`, `u2`, `u4`, `u8`), got `"<f4"`'
+    )
     with pytest.raises(CodecError) as caught:
         parsed(wasm, "items", b"seven .")
     assert str(caught.value) == "port `bytes`: expected whole items of 4 bytes, got 7 bytes"

@@ -2,116 +2,25 @@ import array
 import ctypes
 import json
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
 
 from chonkle import executor
-from chonkle.backends.base import CallResult, Codec
-from chonkle.dag.graph import Pipeline
-from chonkle.dag.plan import Plan, make_plan, resolve_pipeline
+from chonkle.backends.base import CallResult
 from chonkle.errors import ChonkleError, CodecError, CodecTrap, LimitExceeded, PipelineError
 from chonkle.formats.portmap import Buffer
-from chonkle.formats.signature import Direction, Signature
-
-BYTES = {"type": "bytes"}
-type Function = Callable[[Mapping[str, Buffer]], Mapping[str, bytes]]
-
-
-@dataclass
-class Tally:
-    """Counts the answers of all codecs of a test."""
-
-    open: int = 0
-    peak: int = 0
-    calls: list[dict[str, bytes]] = field(default_factory=list)
-
-
-class FakeCodec(Codec):
-    """A function as a codec, whose answers are views that may not be read once closed."""
-
-    def __init__(self, signature: Signature, function: Function, tally: Tally) -> None:
-        self._signature = signature
-        self._function = function
-        self._tally = tally
-
-    def signature(self) -> Signature:
-        return self._signature
-
-    def call_borrowed(self, direction: Direction, port_map: Mapping[str, Buffer]) -> CallResult:
-        assert direction in ("encode", "decode")
-        tally = self._tally
-        tally.calls.append({name: bytes(data) for name, data in port_map.items()})
-        made = self._function(port_map)
-        tally.open += 1
-        tally.peak = max(tally.peak, tally.open)
-
-        def release() -> None:
-            tally.open -= 1
-
-        return CallResult({name: memoryview(data) for name, data in made.items()}, release)
-
-
-@dataclass
-class FakePrepared:
-    """The least that the executor runs."""
-
-    plan: Plan
-    codecs: list[Codec]
-
-
-def prepared(
-    inputs: dict[str, Any],
-    steps: dict[str, tuple[dict[str, str], Function]],
-    outputs: dict[str, str],
-    *,
-    tally: Tally,
-    output_ports: dict[str, Any] | None = None,
-    input_ports: dict[str, Any] | None = None,
-) -> FakePrepared:
-    """Prepare a pipeline of functions, each with the input ports that are wired."""
-    document = {
-        "codec_id": "p",
-        "direction": "decode",
-        "inputs": inputs,
-        "outputs": outputs,
-        "steps": {name: {"codec_id": "c", "inputs": wiring} for name, (wiring, _) in steps.items()},
-    }
-    signatures = {}
-    for name, (wiring, _) in steps.items():
-        ports = {
-            port: {**inputs[ref.removeprefix("input.")], **(input_ports or {})}
-            if ref.startswith("input.")
-            else BYTES
-            for port, ref in wiring.items()
-        }
-        signatures[name] = Signature.from_json(
-            {
-                "codec_id": "c",
-                "implementation": "c-fake",
-                "inputs": ports,
-                "outputs": output_ports or {"bytes": BYTES},
-            }
-        )
-    plan = make_plan(resolve_pipeline(Pipeline.from_json(document), signatures), "decode")
-    codecs: list[Codec] = [
-        FakeCodec(signatures[step.path], steps[step.path][1], tally) for step in plan.steps
-    ]
-    return FakePrepared(plan, codecs)
-
-
-def echo(ports: Mapping[str, Buffer]) -> Mapping[str, bytes]:
-    return {"bytes": b"".join(bytes(data) for data in ports.values())}
-
-
-def echoing(port: dict[str, Any], tally: Tally | None = None) -> FakePrepared:
-    """Prepare a pipeline of one input `x`, which comes out as it went in."""
-    return prepared(
-        {"x": port}, {"e": ({"x": "input.x"}, echo)}, {"bytes": "e.bytes"}, tally=tally or Tally()
-    )
+from chonkle.formats.signature import Direction
+from tests.unit.fake_codecs import (
+    BYTES,
+    FakeCodec,
+    Tally,
+    chain,
+    echo,
+    echoing,
+    prepared,
+)
 
 
 class Addresses(ctypes.Structure):
@@ -151,6 +60,9 @@ read_only = bytes(range(12))
         pytest.param(np.array([b"ab", b"c"]), b"abc\0", id="strings"),
         pytest.param(np.array(7, "<u4"), b"\x07\0\0\0", id="no-dimension"),
         pytest.param(np.uint16(7), b"\x07\0", id="numpy-scalar"),
+        pytest.param(np.array(["2000-01-02"], "M8[D]"), b"\xce*" + bytes(6), id="datetime"),
+        pytest.param(np.array(7, "m8[s]"), b"\x07" + bytes(7), id="timedelta"),
+        pytest.param(np.zeros(2, [("t", "M8[s]"), ("n", "u1")]), bytes(18), id="time-field"),
         pytest.param(b"", b"", id="empty"),
         pytest.param(np.empty((0, 3)), b"", id="empty-numpy"),
         pytest.param(np.empty((3, 0))[::2], b"", id="empty-strided"),
@@ -183,8 +95,15 @@ def released() -> memoryview:
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
-        pytest.param(GRID.T, "not contiguous; hint: pass a contiguous copy", id="transposed"),
-        pytest.param(np.asfortranarray(GRID), "not contiguous", id="fortran"),
+        pytest.param(
+            GRID.T,
+            r"not contiguous in C order, expected contiguous elements in C order, .*, "
+            r"got Fortran order; hint: `numpy\.ascontiguousarray\(array\)`",
+            id="transposed",
+        ),
+        pytest.param(np.asfortranarray(GRID), "got Fortran order; hint", id="fortran"),
+        pytest.param(GRID[:, ::2], "got elements with gaps or another order; hint", id="columns"),
+        pytest.param(np.zeros((4, 4), "M8[s]").T[1:], "got elements with gaps", id="times"),
         pytest.param(memoryview(b"abcd")[::2], "not contiguous", id="strided"),
         pytest.param(memoryview(b"abcd")[::-1], "not contiguous", id="backwards"),
         pytest.param("abc", "not a buffer, expected bytes", id="text"),
@@ -192,7 +111,7 @@ def released() -> memoryview:
         pytest.param(None, "not a buffer", id="none"),
         pytest.param([1, 2], "not a buffer", id="list"),
         pytest.param(released(), "not a buffer", id="released"),
-        pytest.param(np.zeros(2, "M8[s]"), "not a buffer", id="datetime"),
+        pytest.param(np.zeros(2, [("t", "M8[s]"), ("o", "O")]), "not a buffer", id="datetime"),
         pytest.param(np.array(["a", None]), "Python objects", id="objects"),
         pytest.param(np.zeros(2, [("a", "O")]), "got elements of the format `", id="structured"),
         pytest.param(np.zeros(2, [("a", [("b", "O", (2,)), ("c", "i4")])]), "objects", id="nested"),
@@ -233,6 +152,13 @@ def test_what_is_no_contiguous_buffer_is_refused(value: object, problem: str) ->
         ("dtype_desc", "<u2", b'"<u2"'),
         ("dtype_desc", [("a", "<u2")], b'[["a","<u2"]]'),
         ("dtype_desc", np.dtype([("a", "<u2", (2,))]).descr, b'[["a","<u2",[2]]]'),
+        ("dtype_desc", np.dtype(">u2"), b'">u2"'),
+        ("dtype_desc", np.dtype([("a", "<u2", (2,))]), b'[["a","<u2",[2]]]'),
+        ("dtype_desc", np.float32, b'"<f4"'),
+        ("string", np.dtype("i1"), b'"|i1"'),
+        ("bool", np.bool_(True), b"true"),  # noqa: FBT003 - the value itself
+        ("uint", np.array(3, "u1"), b"3"),
+        ("uint[]", (np.int64(2), np.array(3)), b"[2,3]"),
     ],
 )
 def test_a_scalar_is_taken_as_it_is_or_as_json(port_type: str, value: object, text: bytes) -> None:
@@ -260,7 +186,11 @@ def test_a_scalar_is_taken_as_it_is_or_as_json(port_type: str, value: object, te
         ("uint[]", np.array([1, -2])),
         ("dtype_desc", [math.nan]),
         ("dtype_desc", [object()]),
-        ("dtype_desc", np.dtype("<u2")),
+        ("dtype_desc", np.dtype(("<u2", (2,)))),
+        ("dtype_desc", np.floating),
+        ("int", np.float32(2)),
+        ("bool", np.int8(1)),
+        ("float", np.complex64(1)),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
@@ -310,13 +240,6 @@ def test_an_optional_input_is_left_out_and_a_default_is_put_in() -> None:
     for inputs in ({}, {"x": 1}, {"y": 2}, {"x": 1, "y": 2}):
         executor.run(run, inputs)
     assert tally.calls == [{"y": b"7"}, {"x": b"1", "y": b"7"}, {"y": b"2"}, {"x": b"1", "y": b"2"}]
-
-
-def chain(length: int, tally: Tally, function: Function = echo) -> FakePrepared:
-    steps: dict[str, tuple[dict[str, str], Function]] = {"s0": ({"bytes": "input.bytes"}, function)}
-    for index in range(1, length):
-        steps[f"s{index}"] = ({"bytes": f"s{index - 1}.bytes"}, function)
-    return prepared({"bytes": BYTES}, steps, {"bytes": f"s{length - 1}.bytes"}, tally=tally)
 
 
 def test_results_are_closed_after_their_last_reader() -> None:

@@ -115,16 +115,21 @@ RULES: Mapping[str, Rule] = {
     "chonkle.resolver": rule(5, beside="inventory lock settings", never="backends.wasm"),
     # It reads the URIs of sources, and fetches nothing.
     "chonkle.lock": rule(5, "tomli_w", never="backends cache engine oci"),
+    "chonkle.arguments": rule(5, never="cache storage engine oci fetch backends"),
     "chonkle.executor": rule(
-        5, never="cache storage engine oci fetch backends.wasm backends.native"
+        5, beside="arguments", never="cache storage engine oci fetch backends.wasm backends.native"
     ),
     "chonkle.installing": rule(5),
     "chonkle.settings": Rule(layer=5, environment=True),
     "chonkle.runtime": rule(5, beside="resolver settings"),
     "chonkle.pipeline": rule(6),
+    "chonkle.arrays": rule(5, "numpy"),
+    "chonkle.codecs": rule(6, beside="pipeline"),
     # A command is imported when it is used, by the name in a table.
     "chonkle.__main__": rule(6, beside="cli"),
-    "chonkle.cli": replace(rule(6, "click", beside="pipeline"), computed=True),
+    # They read and write `.npy` files.
+    "chonkle.cli.chunks": rule(6, "click", "numpy", beside="codecs"),
+    "chonkle.cli": replace(rule(6, "click", beside="pipeline codecs"), computed=True),
 }
 # The façade: its version and what it re-exports, late. Modules below import from where a thing is
 # made.

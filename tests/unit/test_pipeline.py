@@ -1,15 +1,18 @@
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pytest
 
 from chonkle import executor
 from chonkle.cache.layers import CacheConfig
 from chonkle.dag import graph
+from chonkle.dag.codec_list import CodecList
 from chonkle.errors import CodecTrap, PipelineError, ResolveError
-from chonkle.pipeline import define, load, prepare
+from chonkle.pipeline import PreparedPipeline, define, load, prepare
 from chonkle.resolver import PipelineResolution, Resolution, Resolver
 from chonkle.runtime import Runtime
 from tests.fixture_types import MakeCodec
@@ -89,14 +92,45 @@ def test_what_is_no_document_is_refused(document: Any) -> None:
         load(document)
 
 
+def test_a_document_may_hold_what_numpy_gives() -> None:
+    document = chain("echo", codec_id="numpy")
+    document["inputs"]["level"] = {"type": "int", "default": np.int8(3), "required": False}
+    values: dict[str, tuple[str, object, bytes]] = {
+        "width": ("int", np.int64(4), b"4"),
+        "scale": ("float", np.array(0.5), b"0.5"),
+        "clamp": ("bool", np.True_, b"true"),
+        "shape": ("uint[]", (np.int64(2), 3), b"[2,3]"),
+        "dtype": ("dtype_desc", np.dtype("<f4"), b'"<f4"'),
+        "fields": ("dtype_desc", np.dtype([("a", ">u2", (2,))]), b'[["a",">u2",[2]]]'),
+    }
+    document["constants"] = {
+        name: {"type": kind, "value": value} for name, (kind, value, _) in values.items()
+    }
+    found = load(document)
+    assert isinstance(found, graph.Pipeline)
+    assert {name: each.data for name, each in found.constants.items()} == {
+        name: data for name, (_, _, data) in values.items()
+    }
+    assert found.inputs["level"].default == 3
+    # Also of a codec list, and in what is no dictionary.
+    configuration = {"shape": (np.int64(2), 3), "dtype": np.uint8, "order": np.array([1, 0])}
+    codec = {"name": "transpose", "type": "wasm", "configuration": MappingProxyType(configuration)}
+    listed = load(MappingProxyType({"codecs": (codec,)}))
+    assert isinstance(listed, CodecList)
+    assert listed.entries[0].configuration == {"shape": [2, 3], "dtype": "|u1", "order": [1, 0]}
+    # Nothing of the caller's is changed.
+    assert document["constants"]["dtype"]["value"] == np.dtype("<f4")
+    document["constants"]["width"]["value"] = np.float32(4)
+    with pytest.raises(PipelineError, match=r"bad value of constant `width`, .*, got `4.0`"):
+        load(document)
+
+
 # Preparing and running
 
 
 @pytest.mark.parametrize("direction", ["encode", "decode", None])
 def test_a_prepared_pipeline_runs_often(direction: Any, echo: Resolver, runtime: Runtime) -> None:
-    with prepare(
-        chain("echo", "echo"), direction=direction, resolver=echo, runtime=runtime
-    ) as prepared:
+    with prepare(chain("echo", "echo"), direction, resolver=echo, runtime=runtime) as prepared:
         for data in (b"abc", b"", b"x" * 1000):
             assert prepared.run({"bytes": data}) == {"bytes": data}
             assert executor.run(prepared, {"bytes": data}) == {"bytes": data}
@@ -114,6 +148,35 @@ def test_a_prepared_pipeline_runs_often(direction: Any, echo: Resolver, runtime:
 def test_another_direction_is_refused(direction: Any) -> None:
     with pytest.raises(PipelineError, match="bad direction, expected `encode` or `decode`, got"):
         prepare(chain("echo"), direction=direction)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ("p.json", '`"p.json"`'),
+        (Path("p.json"), "p.json"),
+        (chain("echo"), '`{"codec_id": '),
+        (5, "int"),
+        (None, "NoneType"),
+        (PreparedPipeline, "type"),
+    ],
+    ids=repr,
+)
+def test_what_is_not_prepared_is_said_in_a_line(given: Any, named: str) -> None:
+    for use in (
+        lambda: executor.run(given, {"bytes": b""}),
+        lambda: executor.borrow(given, {"bytes": b""}).__enter__(),
+        lambda: executor.run_many(given, []),
+    ):
+        with pytest.raises(PipelineError) as caught:
+            use()
+        words = "not a prepared pipeline, expected what `chonkle.prepare` returns, got "
+        assert str(caught.value).startswith(words)
+        assert named in str(caught.value)
+        assert str(caught.value).endswith(
+            "`chonkle.run(chonkle.prepare(pipeline, direction), inputs)`"
+        )
+        assert "\n" not in str(caught.value)
 
 
 def test_a_session_that_was_handed_in_stays_open(echo: Resolver, runtime: Runtime) -> None:

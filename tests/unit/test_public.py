@@ -28,8 +28,8 @@ def test_names_are_listed_before_their_first_use() -> None:
 
 
 def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="has no attribute `decode`"):
-        chonkle.decode  # noqa: B018 - looking is what fails
+    with pytest.raises(AttributeError, match="has no attribute `decod`"):
+        chonkle.decod  # noqa: B018 - looking is what fails
 
 
 def test_everything_public_is_described() -> None:
@@ -37,7 +37,8 @@ def test_everything_public_is_described() -> None:
     for name in chonkle.__all__:
         assert f"`{name}`" in described
         value = getattr(chonkle, name)
-        if callable(value) and name not in {"ChonkleError", "PreparedPipeline", "Signature"}:
+        made_elsewhere = {"ChonkleError", "ChunkCodec", "PreparedPipeline", "Signature"}
+        if callable(value) and name not in made_elsewhere:
             section = described.partition(f"\n## `{name}`")[2].partition("\n## ")[0]
             # A runtime takes its settings by name.
             is_runtime = value is chonkle.Runtime

@@ -10,17 +10,21 @@ from difflib import get_close_matches
 from typing import cast
 
 from chonkle.errors import SignatureError, list_choices
+from chonkle.formats.declared import Declared, Parameter
 from chonkle.formats.signature import Port, Signature
 from chonkle.formats.values import format_value
 
-_PORT_FIELDS = (*(field.name for field in fields(Port)), "description")
+_PORT_FIELDS = (
+    *(field.name for kind in (Port, Parameter) for field in fields(kind)),
+    "array",
+    "description",
+)
 _FIELDS = (
     "$schema", "codec_id", "implementation", "version", "kind", "inputs", "outputs", "description",
     "license", "source", "deterministic", "lossless", "encoded_size", "partial_decode",
-    "concurrency", "aliases",
+    "concurrency", "aliases", "identity",
 )  # fmt: skip
 _FLAGS = ("deterministic", "lossless")
-_SIZE_KINDS = ("fixed", "bounded", "unbounded")
 # 1 for equal names; `licence` and `determinstic` are nearer.
 _NEAR = 0.8
 
@@ -49,15 +53,7 @@ def require_known_fields(signature: Signature, *, what: str) -> None:
             raise SignatureError(
                 f"{what}: bad `{flag}`", expected="a boolean", got=format_value(value)
             )
-    match document.get("encoded_size", {"kind": "unbounded"}):
-        case {"kind": kind} if kind in _SIZE_KINDS:
-            pass
-        case size:
-            raise SignatureError(
-                f"{what}: bad `encoded_size`",
-                expected=f"an object with `kind`, one of {', '.join(_SIZE_KINDS)}",
-                got=format_value(size),
-            )
+    Declared.of(signature, what=what)
 
 
 def misspelt(signature: Signature) -> Iterator[str]:

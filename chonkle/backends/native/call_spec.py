@@ -27,19 +27,24 @@ class CallSpec:
     # The function of `bounded_decoders` that decodes instead of numcodecs, which cannot bound the
     # decoded size.
     decoder: str = ""
-    # The function of `frame_sizes` that reads the decoded size from the encoded data.
+    # The function of `frame_sizes` that reads what the encoded data claims.
     frame: str = ""
     # The parameters with the encoded and the decoded type, where the element count stays the same;
     # without the first, the two are equal.
     dtypes: tuple[str, ...] = ()
-    # Parameters that describe the data, and are none of the class's constructor.
+    # Parameters that describe the data, or say how to read it, and are none of the class's
+    # constructor.
     describes: frozenset[str] = frozenset()
     # Parameters whose JSON text holds what port types cannot say.
     convert: Mapping[str, str] = field(default_factory=dict)
-    # Least and greatest value of a parameter.
-    range: Mapping[str, list[int]] = field(default_factory=dict)
-    # The values that a parameter may have.
-    choice: Mapping[str, list[str]] = field(default_factory=dict)
+    # The kinds of elements, as NumPy's letters, that numcodecs encodes and decodes right.
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    hint: str = ""  # what helps with other kinds
+    # Parameters that are at most the bits of the mantissa of the parameter `dtype`.
+    mantissa: frozenset[str] = frozenset()
+    # Decoding sums elements of `dtypes`. Of two types of integers, numcodecs sums some as floats,
+    # which lose bits; integers of one type are summed modulo 2^bits.
+    sums: bool = False
     nonzero: frozenset[str] = frozenset()  # parameters that may not be 0
     # What the constructor is given for parameters that the direction does not have.
     placeholder: Mapping[str, object] = field(default_factory=dict)
@@ -61,7 +66,9 @@ class CallSpec:
             value = written.get(each.name)
             if isinstance(value, list):
                 written[each.name] = (
-                    frozenset(value) if each.name in {"describes", "nonzero"} else tuple(value)
+                    frozenset(value)
+                    if each.name in {"describes", "mantissa", "nonzero"}
+                    else tuple(value)
                 )
         return cls(**written)  # type: ignore[arg-type]
 

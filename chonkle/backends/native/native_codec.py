@@ -7,7 +7,12 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
 
 from chonkle.backends.base import CallResult, Codec, Limits, call_label
-from chonkle.backends.native.bounded_decoders import DECODERS, too_large
+from chonkle.backends.native.bounded_decoders import (
+    DECODERS,
+    check_claim,
+    check_end,
+    too_large,
+)
 from chonkle.backends.native.call_spec import CallSpec
 from chonkle.backends.native.catalog import runnable
 from chonkle.backends.native.frame_sizes import FRAME_SIZES
@@ -17,6 +22,7 @@ from chonkle.backends.native.parameters import (
     written,
 )
 from chonkle.errors import ChonkleError, CodecError, LimitExceeded
+from chonkle.formats.declared import Declared, Parameter
 from chonkle.formats.portmap import Buffer, is_data
 from chonkle.formats.signature import Direction, Signature
 
@@ -25,9 +31,6 @@ if TYPE_CHECKING:
 
 # Parameter sets whose numcodecs object is kept.
 _KEPT = 64
-# A claimed size may be only a bound: 128 KiB for a frame of a few bytes. So a claim up to this size
-# is always allowed; the true size is checked once it is known.
-_ALWAYS_ALLOWED_BYTES = 16 << 20
 
 _DATA = "bytes"
 
@@ -39,8 +42,10 @@ class _Prepared:
     codec: Any  # the numcodecs object
     # As the constructor took them, and those that describe the data.
     parameters: Mapping[str, object]
-    # Bytes of an encoded and of a decoded element, where their number stays.
-    element_sizes: tuple[int, int] | None
+    # Types of an encoded and of a decoded element, where their number stays.
+    dtypes: "tuple[np.dtype[Any], np.dtype[Any]] | None"
+    # Whether encoded elements become decoded ones before numcodecs sums them.
+    sums_decoded: bool
 
 
 class NativeCodec(Codec):
@@ -61,7 +66,8 @@ class NativeCodec(Codec):
         # Always our own signature, so that no other document decides what is called.
         self._signature, self._call = signature, call = runnable(signature.codec_id)
         self._limits = limits or Limits()
-        self._prepare = lru_cache(maxsize=_KEPT)(partial(_prepare, signature, call))
+        declared = Declared.of(signature).parameters
+        self._prepare = lru_cache(maxsize=_KEPT)(partial(_prepare, signature, call, declared))
 
     @classmethod
     def of(cls, codec_id: str, *, limits: Limits | None = None) -> Self:
@@ -130,26 +136,30 @@ class NativeCodec(Codec):
 
     def _decode(self, data: memoryview, prepared: _Prepared) -> bytes:
         call, limits = self._call, self._limits
-        if call.is_empty(data):
-            return b""
         if call.decoder:
             return DECODERS[call.decoder](data, prepared.parameters, limits)
         if call.frame:
-            if FRAME_SIZES[call.frame](data) > max(limits.output_bytes, _ALWAYS_ALLOWED_BYTES):
-                raise too_large(limits)
-        elif prepared.element_sizes is not None:
-            encoded, decoded = prepared.element_sizes
-            self._check_elements(len(data) // encoded, decoded)
-        source = _array(data, call, prepared.parameters)
+            sizes = FRAME_SIZES[call.frame](data)
+            check_claim(sizes.decoded, limits)
+            check_end(data, sizes.encoded, prepared.parameters)
+            data = data[: sizes.encoded]
+        if call.is_empty(data):
+            return b""
+        source: Any = _array(data, call, prepared.parameters)
+        if prepared.dtypes is not None:
+            encoded, decoded = prepared.dtypes
+            self._check_elements(len(data) // encoded.itemsize, decoded.itemsize)
+            if prepared.sums_decoded:
+                source = source.view(encoded).astype(decoded)
         return _as_bytes(prepared.codec.decode(source), call, prepared.parameters)
 
     def _encode(self, data: memoryview, prepared: _Prepared) -> bytes:
         call = self._call
         if call.empty is not None and len(data) == 0:
             return bytes.fromhex(call.empty)
-        if prepared.element_sizes is not None:
-            encoded, decoded = prepared.element_sizes
-            self._check_elements(len(data) // decoded, encoded)
+        if prepared.dtypes is not None:
+            encoded, decoded = prepared.dtypes
+            self._check_elements(len(data) // decoded.itemsize, encoded.itemsize)
         source = _array(data, call, prepared.parameters)
         return _as_bytes(prepared.codec.encode(source), call, prepared.parameters)
 
@@ -159,14 +169,31 @@ class NativeCodec(Codec):
 
 
 def _prepare(
-    signature: Signature, call: CallSpec, direction: Direction, given: tuple[tuple[str, bytes], ...]
+    signature: Signature,
+    call: CallSpec,
+    declared: Mapping[str, Parameter],
+    direction: Direction,
+    given: tuple[tuple[str, bytes], ...],
 ) -> _Prepared:
     where = call_label(signature, "native", direction)
     ports = {name: port for name, port in signature.input_ports(direction).items() if name != _DATA}
-    parameters = read_parameters(dict(given), ports=ports, call=call, where=where)
+    parameters = read_parameters(
+        dict(given), ports=ports, declared=declared, call=call, where=where
+    )
     arguments = {
         name: value for name, value in parameters.items() if name not in call.describes
     } | missing_placeholders(call, signature.inputs, direction)
+    dtypes: Any = None
+    sums_decoded = False
+    if call.dtypes:
+        encoded_name, decoded_name = call.dtypes
+        decoded: Any = parameters[decoded_name]
+        encoded: Any = parameters.get(encoded_name, decoded)
+        dtypes = (encoded, decoded)
+        is_integers = encoded.kind in "iu" and decoded.kind in "iu"
+        sums_decoded = call.sums and direction == "decode" and is_integers
+        if sums_decoded:
+            arguments[encoded_name] = decoded
     # Costs 150 ms that only a running codec pays.
     import numcodecs  # noqa: PLC0415
 
@@ -176,13 +203,7 @@ def _prepare(
     except Exception as failure:
         words = " ".join(str(failure).split()) or type(failure).__name__
         raise CodecError(f"{where} with {written(parameters)}: {words}") from failure
-    sizes = None
-    if call.dtypes:
-        encoded_name, decoded_name = call.dtypes
-        decoded: Any = parameters[decoded_name]
-        encoded: Any = parameters.get(encoded_name, decoded)
-        sizes = (encoded.itemsize, decoded.itemsize)
-    return _Prepared(codec, parameters, sizes)
+    return _Prepared(codec, parameters, dtypes, sums_decoded)
 
 
 def _raw_bytes(data: Buffer) -> memoryview:

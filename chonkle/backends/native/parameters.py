@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from chonkle.backends.native.call_spec import CallSpec
 from chonkle.errors import CodecError, PipelineError
+from chonkle.formats.declared import Parameter
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Direction, Port
@@ -20,16 +21,31 @@ _CONVERTED = {
 }
 _ITEM_TYPES = {"strings": str, "objects": dict}
 _FIELD_MIN, _FIELD_MAX = 2, 3
+# Kinds of elements by NumPy's letter, in the words of the SDK of the WebAssembly codecs.
+_KINDS = {
+    "b": ("booleans", ("b1",)),
+    "i": ("integers", ("i1", "i2", "i4", "i8")),
+    "u": ("unsigned integers", ("u1", "u2", "u4", "u8")),
+    "f": ("floats", ("f2", "f4", "f8")),
+    "c": ("complex numbers", ("c8", "c16")),
+    "m": ("timedeltas", ("m8",)),
+}
 
 
 def read_parameters(
-    texts: Mapping[str, Buffer], *, ports: Mapping[str, Port], call: CallSpec, where: str
+    texts: Mapping[str, Buffer],
+    *,
+    ports: Mapping[str, Port],
+    declared: Mapping[str, Parameter],
+    call: CallSpec,
+    where: str,
 ) -> dict[str, object]:
     """Read the parameters of one call.
 
     Args:
         texts: the data of the parameters that are there.
         ports: every parameter that exists in the direction; defaults stand in for what is missing.
+        declared: what each of them declares: its range and choices.
         call: how numcodecs is called.
         where: codec and direction, for messages.
 
@@ -48,12 +64,19 @@ def read_parameters(
             value = port.default
         else:
             continue
-        _check(name, value, call, what)
+        value = declared[name].accept(value, what=what, error=CodecError)
+        if name in call.nonzero and value == 0:
+            raise CodecError(f"{what}: out of range", expected="a number other than 0", got="`0`")
         if port.type == "dtype_desc":
-            value = read_dtype(value, what=what)
+            dtype = read_dtype(value, what=what)
+            if name in call.kinds:
+                _check_kind(value, dtype, call.kinds[name], what, hint=call.hint)
+            value = dtype
         elif name in call.convert:
             value = _converted(str(value), call.convert[name], what)
         found[name] = value
+    for name in sorted(call.mantissa & found.keys()):
+        _check_mantissa(found[name], found["dtype"], f"{where}: port `{name}`")
     return found
 
 
@@ -122,20 +145,26 @@ def _read(text: bytes, port: Port, what: str) -> object:
         raise CodecError(str(failure)) from failure
 
 
-def _check(name: str, value: object, call: CallSpec, what: str) -> None:
-    if name in call.range and isinstance(value, int):
-        least, greatest = call.range[name]
-        if not least <= value <= greatest:
-            raise CodecError(
-                f"{what}: out of range", expected=f"{least} to {greatest}", got=format_value(value)
-            )
-    if name in call.choice and value not in call.choice[name]:
-        choices = ", ".join(f"`{choice}`" for choice in call.choice[name])
-        raise CodecError(
-            f"{what}: unknown value", expected=f"one of {choices}", got=format_value(value)
-        )
-    if name in call.nonzero and value == 0:
-        raise CodecError(f"{what}: out of range", expected="a number other than 0", got="`0`")
+def _check_kind(value: object, dtype: "np.dtype[Any]", kinds: str, what: str, *, hint: str) -> None:
+    allowed = [_KINDS[kind] for kind in kinds]
+    if any(f"{dtype.kind}{dtype.itemsize}" in types for _, types in allowed):
+        return
+    words = [f"{name} ({', '.join(f'`{each}`' for each in types)})" for name, types in allowed]
+    *first, last = words
+    expected = f"{', '.join(first)} or {last}" if first else last
+    raise CodecError(
+        f"{what}: wrong type of elements",
+        expected=f"a type of {expected}",
+        got=format_value(value),
+        hint=hint,
+    )
+
+
+def _check_mantissa(value: object, dtype: Any, what: str) -> None:  # noqa: ANN401
+    import numpy as np  # noqa: PLC0415 - costs 100 ms that only a running codec pays
+
+    most = np.finfo(dtype).nmant
+    Parameter(maximum=most).accept(value, what=f"{what} of {dtype.name}", error=CodecError)
 
 
 def _converted(text: str, conversion: str, what: str) -> object:

@@ -6,6 +6,7 @@ fresh instance, results that stay in guest memory, and errors.
 """
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ from chonkle.formats.signature import Direction, Signature
 
 # Attaching a trampoline takes longer than it saves in a process that makes one call.
 _CALLS_WITHOUT_TRAMPOLINE: Final = 1
+# Results that were shown after their end and wait for the next call. The oldest is freed, with its
+# instance, when there are more.
+_LATE_MAX: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +165,7 @@ class GuestCodec(Codec):
         self._limits = setup.limits
         self._stack = StackCheck(setup.engine)
         self._pool = InstancePool(lambda: start(setup), setup.idle)
+        self._late: deque[CallResult] = deque(maxlen=_LATE_MAX)
 
     def signature(self) -> Signature:
         """Give the codec's typed ports."""
@@ -168,6 +173,11 @@ class GuestCodec(Codec):
 
     def call_borrowed(self, direction: Direction, port_map: Mapping[str, Buffer]) -> CallResult:
         """Run the codec; a large result stays in the guest's memory until it is closed."""
+        while self._late:
+            # Another thread may close it. A guest that breaks here is lost, and this call has none
+            # of it.
+            with suppress(IndexError, ChonkleError):
+                self._late.popleft().close()
         found = self._run(direction, port_map, borrow=True)
         return found if isinstance(found, CallResult) else CallResult(found)
 
@@ -176,12 +186,17 @@ class GuestCodec(Codec):
         found = self._run(direction, port_map, borrow=False)
         return found.to_owned() if isinstance(found, CallResult) else found
 
+    def close_later(self, result: CallResult) -> None:
+        """Close a result at the next call that borrows."""
+        self._late.append(result)
+
     def memory_bytes(self) -> int | None:
         """Give the size of the memories of the waiting instances."""
         return sum(instance.memory_bytes() for instance in self._pool.waiting())
 
     def close(self) -> None:
         """Free the instances."""
+        self._late.clear()
         self._pool.clear()
 
     def _run(

@@ -21,7 +21,7 @@ typedef union {
 } block;
 
 /* A function that changes the first `count` values of a block. */
-typedef void block_change(block *values, size_t count, const void *parameters);
+typedef void block_change(block *values, size_t count, void *parameters);
 
 /* A float out of the integer's range: NumPy's result depends on the processor. These functions do
  * as x86-64 does: the least integer of 32 or 64 bits, of which the low bits are taken. */
@@ -135,10 +135,21 @@ static void block_write_wide(const f8 *values, uint8_t *to, int type, size_t cou
     }
 }
 
+/* From the other end, so that no value is overwritten before it is read. */
+static void block_widen(block *values, size_t count) {
+    while (count--) values->wide[count] = values->single[count];
+}
+
+static void block_narrow(block *values, size_t count) {
+    for (size_t i = 0; i < count; i++) values->single[i] = (f4)values->wide[i];
+}
+
 /* Change all elements of a port and make them the output `bytes`, in place unless they grow.
- *   change: changes the values; NULL to change the type only. */
-static bool blocks_map(chonkle_call *call, const chonkle_port *bytes, const chonkle_type *from,
-                       const chonkle_type *to, block_change *change, const void *parameters) {
+ *   is_single: whether to compute with floats; otherwise with doubles.
+ *   change:    changes the values; NULL to change the type only. */
+static bool blocks_compute(chonkle_call *call, const chonkle_port *bytes, const chonkle_type *from,
+                           const chonkle_type *to, bool is_single, block_change *change,
+                           void *parameters) {
     size_t count = bytes->size / from->size;
     if (count > INT32_MAX / to->size)
         return chonkle_fail(call, "port `bytes`: %zu elements of %zu bytes need more than 2 GiB",
@@ -146,8 +157,8 @@ static bool blocks_map(chonkle_call *call, const chonkle_port *bytes, const chon
     bool in_place = to->size <= from->size;
     uint8_t *output = in_place ? bytes->data : chonkle_output(call, "bytes", count * to->size);
     if (!output) return false;
-    bool is_single = block_is_single(from);
     int computed = is_single ? BLOCK_F4 : BLOCK_F8;
+    bool is_read_as_computed = block_is_single(from) == is_single;
     block scratch;
     uint8_t swapped[BLOCK_COUNT * sizeof(f8)];
     for (size_t at = 0; at < count; at += BLOCK_COUNT) {
@@ -159,9 +170,13 @@ static bool blocks_map(chonkle_call *call, const chonkle_port *bytes, const chon
             source = swapped;
         }
         /* Without a copy when the input or the output has the type that is computed with. */
-        block *values = block_type(to) == computed ? (block *)target : &scratch;
+        block *values =
+            is_read_as_computed && block_type(to) == computed ? (block *)target : &scratch;
         if (block_type(from) == computed) values = (block *)source;
-        else block_read(source, block_type(from), values, here);
+        else {
+            block_read(source, block_type(from), values, here);
+            if (!is_read_as_computed) (is_single ? block_narrow : block_widen)(values, here);
+        }
         if (change) change(values, here, parameters);
         if (block_type(to) != computed || values != (block *)target) {
             if (is_single) block_write_single(values->single, target, block_type(to), here);
@@ -172,10 +187,16 @@ static bool blocks_map(chonkle_call *call, const chonkle_port *bytes, const chon
     return !in_place || chonkle_output_in_place(call, "bytes", output, count * to->size);
 }
 
+/* As blocks_compute(), with the precision of NumPy for an array and a Python float. */
+static bool blocks_map(chonkle_call *call, const chonkle_port *bytes, const chonkle_type *from,
+                       const chonkle_type *to, block_change *change, void *parameters) {
+    return blocks_compute(call, bytes, from, to, block_is_single(from), change, parameters);
+}
+
 /* Read the ports `dtype`, `astype` and `bytes`; returns `bytes`, or NULL after a failure.
  *   kinds: the kinds of elements allowed. */
-static chonkle_port *blocks_of(chonkle_call *call, const char *kinds, bool is_encoding,
-                               chonkle_type *decoded, chonkle_type *encoded) {
+static inline chonkle_port *blocks_of(chonkle_call *call, const char *kinds, bool is_encoding,
+                                      chonkle_type *decoded, chonkle_type *encoded) {
     if (!chonkle_dtype(call, "dtype", kinds, decoded)) return NULL;
     *encoded = *decoded;
     if (chonkle_find(call, "astype") && !chonkle_dtype(call, "astype", kinds, encoded)) return NULL;

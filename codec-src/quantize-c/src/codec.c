@@ -6,7 +6,7 @@
 
 /* Division by a power of two is multiplication by its inverse, when both are normal floats. */
 #define QUANTIZE(name, type, rounded)                                                           \
-    static void quantize_##name(block *values, size_t count, const void *parameters) {          \
+    static void quantize_##name(block *values, size_t count, void *parameters) {          \
         const type scale = (type)*(const double *)parameters, inverse = 1 / scale;              \
         if (isnormal(scale) && isnormal(inverse))                                               \
             for (size_t i = 0; i < count; i++)                                                  \
@@ -20,7 +20,7 @@ QUANTIZE(wide, double, __builtin_rint)
 QUANTIZE(single, float, __builtin_rintf)
 
 /* Each step's result is rounded to a half float. */
-static void quantize_half(block *values, size_t count, const void *parameters) {
+static void quantize_half(block *values, size_t count, void *parameters) {
     const f2 scale = (f2)*(const double *)parameters;
     for (size_t i = 0; i < count; i++) {
         f2 value = (f2)(scale * values->single[i]);
@@ -37,7 +37,7 @@ bool chonkle_encode(chonkle_call *call) {
     chonkle_port *bytes = blocks_of(call, "f", true, &decoded, &encoded);
     if (!bytes || !chonkle_int(call, "digits", DIGITS_LEAST, DIGITS_MOST, &digits)) return false;
     const double bits_of_digit = 3.321928094887362; /* log2(10) */
-    const double scale = ldexp(1, (int)ceil((double)digits * bits_of_digit));
+    double scale = ldexp(1, (int)ceil((double)digits * bits_of_digit));
     block_change *change = quantize_wide;
     if (decoded.size == sizeof(f4)) change = quantize_single;
     if (decoded.size == sizeof(f2)) change = quantize_half;

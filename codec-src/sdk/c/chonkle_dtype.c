@@ -62,6 +62,28 @@ static bool parse(const char *text, const char *kinds, chonkle_type *type) {
     return true;
 }
 
+/* Append the kinds allowed, in words, to the text of the failure. */
+static void say_kinds(const char *kinds) {
+    /* A kind, then its name and its types. */
+    static const char *const words[] = {
+        "bbooleans (`b1`)",
+        "iintegers (`i1`, `i2`, `i4`, `i8`)",
+        "uunsigned integers (`u1`, `u2`, `u4`, `u8`)",
+        "ffloats (`f2`, `f4`, `f8`)",
+        "ccomplex numbers (`c8`, `c16`)",
+        "mtimedeltas (`m8`)",
+        "Mdatetimes (`M8`)",
+        "Sbyte strings (`S`)",
+        "Utext (`U`)",
+        "Vraw bytes (`V`)",
+    };
+    for (const char *kind = kinds; *kind; kind++)
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+            if (*words[i] == *kind)
+                chonkle_fail_more("%s %s", kind == kinds ? "" : kind[1] ? "," : " or",
+                                  words[i] + 1);
+}
+
 bool chonkle_dtype(chonkle_call *call, const char *name, const char *kinds, chonkle_type *type) {
     char value[CHONKLE_STRING_MAX];
     chonkle_json json;
@@ -69,7 +91,8 @@ bool chonkle_dtype(chonkle_call *call, const char *name, const char *kinds, chon
     if (!chonkle_json_of(call, name, &json)) return false;
     if (chonkle_json_string(&json, value, sizeof value, &size) && parse(value, kinds, type))
         return true;
-    return chonkle_fail(call, "port `%s`: expected a NumPy type of a kind in `%s`, got `%.*s`", name,
-                        kinds, (int)(json.end - json.text), json.text);
+    chonkle_fail(call, "port `%s`: expected a type of", name);
+    say_kinds(kinds);
+    chonkle_fail_more(", got `%.*s`", (int)(json.end - json.text), json.text);
+    return false;
 }
-

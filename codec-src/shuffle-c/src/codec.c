@@ -1,10 +1,12 @@
-/* shuffle: the first bytes of all elements, then the second bytes, and so on, as in numcodecs. */
+/* shuffle: the first bytes of all elements, then the second bytes, and so on, as in numcodecs, for
+ * which elements of 0 bytes are a way to say that nothing is shuffled. */
 #include "chonkle_codec.h"
 #include "transpose.h"
 
 static bool shuffle(chonkle_call *call, bool is_encoding) {
     uint64_t size;
-    if (!chonkle_uint(call, "elementsize", 1, INT32_MAX, &size)) return false;
+    if (!chonkle_uint(call, "elementsize", 0, INT32_MAX, &size)) return false;
+    if (!size) size = 1;
     chonkle_port *bytes = chonkle_items(call, "bytes", size);
     if (!bytes) return false;
     size_t count = bytes->size / size;

@@ -125,8 +125,10 @@ bool chonkle_decode(chonkle_call *call) {
             if (!is_run) takes = count;
         }
         if (takes > readable)
-            return chonkle_fail(call, "port `bytes`: truncated: %zu bytes are missing",
-                                takes - readable);
+            return chonkle_fail(call, "port `bytes`: truncated: %zu bytes are missing%s",
+                                takes - readable,
+                                output.is_sized ? ""
+                                                : "; with `decoded_size`, decoding ends at that size");
         if (is_run) fill(to, *from, count);
         else copy(to, from, count, readable);
         to += count;

@@ -46,7 +46,7 @@ def their_encode(plain: bytes) -> bytes:
     return bytes(imagecodecs.lzw_encode(plain))
 
 
-def old_encode(plain: bytes) -> bytes:
+def old_encode(plain: bytes, *, is_ended: bool = True) -> bytes:
     """Encode as before TIFF 6.0: least significant bit first, and no early change of width."""
     codes = [(CLEAR, 9)]
     strings: dict[tuple[int, int], int] = {}
@@ -68,7 +68,8 @@ def old_encode(plain: bytes) -> bytes:
     if code >= 0:
         codes.append((code, width))
         width = max(9, min(12, (FIRST + len(strings)).bit_length()))
-    codes.append((END, width))
+    if is_ended:
+        codes.append((END, width))
     bits = at = 0
     for code, width in codes:
         bits |= code << at
@@ -105,6 +106,14 @@ def test_sizes(shipped: Shipped, *, plain: bytes, old: bool, part: float, more: 
     assert decode(shipped, encoded, len(plain)) == plain
     with pytest.raises(CodecError, match="port `bytes`: "):
         decode(shipped, encoded, len(plain) + 1)
+
+
+@given(plain=chunks.filter(bool))
+def test_a_stream_without_an_end_code_needs_the_size(shipped: Shipped, plain: bytes) -> None:
+    encoded = old_encode(plain, is_ended=False)
+    with pytest.raises(CodecError, match="truncated: no code of the end; with `decoded_size`"):
+        decode(shipped, encoded)
+    assert decode(shipped, encoded, len(plain)) == plain
 
 
 @pytest.mark.parametrize("zeros", [1, 2, 5, 100])
@@ -146,11 +155,14 @@ def test_data_that_want_all_slots_for_one(shipped: Shipped) -> None:
         (b"", "no LZW stream"),
         (b"\x80", "no LZW stream"),
         (b"some words", "no LZW stream"),
-        (b"\x80\x00", "truncated: no code of the end"),
+        (b"\x80\x00", "truncated: no code of the end; with `decoded_size`, decoding ends at that"),
         (b"\x80\x40", "truncated: no code of the end"),
         (b"\x80\x7f\xff", "code 511, where there are 258"),
         (their_encode(b"words, words, words")[:-2], "truncated: no code of the end"),
-        (their_encode(b"words") + b"x", "1 bytes after the end of the stream"),
+        (
+            their_encode(b"words") + b"x",
+            "1 bytes after the end of the stream; with `decoded_size`, decoding ignores",
+        ),
     ],
 )
 def test_damage(shipped: Shipped, encoded: bytes, words: str) -> None:

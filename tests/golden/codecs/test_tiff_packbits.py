@@ -86,6 +86,14 @@ def test_sizes(shipped: Shipped, *, plain: bytes, part: float, more: bytes) -> N
         decode(shipped, their_encode(plain), len(plain) + 1)
 
 
+@pytest.mark.parametrize("padding", [b"\x05", b"\xff", b"\x00" * 3])
+def test_padding_needs_the_size(shipped: Shipped, padding: bytes) -> None:
+    packed = their_encode(b"some words") + padding
+    with pytest.raises(CodecError, match="are missing; with `decoded_size`, decoding ends at that"):
+        decode(shipped, packed)
+    assert decode(shipped, packed, len(b"some words")) == b"some words"
+
+
 @given(packed=st.binary(max_size=400))
 def test_any_bytes(shipped: Shipped, packed: bytes) -> None:
     """Nearly all bytes are packets, except for a truncated last one."""

@@ -1,7 +1,13 @@
+import array
 import json
 import math
+import subprocess
+import sys
+from collections import OrderedDict, namedtuple
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +20,7 @@ from chonkle.formats.values import (
     encode_scalar,
     format_value,
     is_value,
+    plain_value,
     read_older_constant,
 )
 
@@ -146,6 +153,144 @@ def test_a_value_of_a_type_round_trips(value: object, port_type: str) -> None:
         text = encode_scalar(value)
         assert json.loads(text) == value
         assert check_scalar(text, port_type, what="x") == value
+
+
+ORDER = "<" if sys.byteorder == "little" else ">"
+Shape = namedtuple("Shape", "rows columns")  # noqa: PYI024 - as programs write them
+
+
+class Remote:
+    """An array of no dimension, of a library whose arrays only have `item`."""
+
+    dtype = "int64"
+
+    def __init__(self, *values: int) -> None:
+        self.values = values
+
+    def item(self) -> int:
+        if len(self.values) != 1:
+            raise ValueError("not one value")
+        return self.values[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (np.int64(4), 4),
+        (np.uint64(2**64 - 1), 2**64 - 1),
+        (np.float32(0.5), 0.5),
+        (np.float64(0.1), 0.1),
+        (np.True_, True),
+        (np.str_("x"), "x"),
+        (np.array(4), 4),
+        (np.array([[1, 2], [3, 4]], ">u2"), [[1, 2], [3, 4]]),
+        (np.array([(1, 2.5)], [("a", "u1"), ("b", "<f8")]), [[1, 2.5]]),
+        (np.array([np.int8(1), (2, np.array(3))], "O"), [1, [2, 3]]),
+        (array.array("h", [1, -1]), [1, -1]),
+        (Remote(7), 7),
+        ((np.int64(2), 3), [2, 3]),
+        (Shape(np.int8(1), 2), [1, 2]),
+        (np.zeros((3, 4)).shape, [3, 4]),
+        ([{"a": (np.bool_(False), [np.dtype("<f4")])}], [{"a": [False, ["<f4"]]}]),  # noqa: FBT003
+        (OrderedDict(a=np.int8(1)), {"a": 1}),
+        (MappingProxyType({"a": (1,)}), {"a": [1]}),
+        (np.dtype("<f4"), "<f4"),
+        (np.dtype(">u2"), ">u2"),
+        (np.dtype("u1"), "|u1"),
+        (np.dtype("S5"), "|S5"),
+        (np.dtype("<M8[ns]"), "<M8[ns]"),
+        (np.dtype("V3"), "|V3"),
+        (np.dtype([("a", "<u2", (2, 3)), ("b", [("c", "?")])]),
+         [["a", "<u2", [2, 3]], ["b", [["c", "|b1"]]]]),
+        (np.dtype([("a", "u1"), ("b", "<u4")], align=True),
+         [["a", "|u1"], ["", "|V3"], ["b", "<u4"]]),
+        (np.float32, f"{ORDER}f4"),
+        (np.uint8, "|u1"),
+        (np.bool_, "|b1"),
+        (np.dtypes.Int16DType, f"{ORDER}i2"),
+        (np.dtypes.Int16DType(), f"{ORDER}i2"),
+        (float, f"{ORDER}f8"),
+        (int, f"{ORDER}i8"),
+        (bool, "|b1"),
+        (complex, f"{ORDER}c16"),
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_numpys_values_become_those_of_json(value: object, plain: object) -> None:
+    found = plain_value(value)
+    assert found == plain
+    assert json.loads(json.dumps(found)) == plain
+    # With the types of Python and no others, at any depth.
+    assert repr(found) == repr(plain)
+    if not isinstance(value, type):
+        assert plain_value({"x": [value]}) == {"x": [plain]}
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [np.dtype(None), *(np.dtype(code) for code in np.typecodes["All"] if code not in "OgG")],
+    ids=str,
+)
+def test_a_dtype_is_what_numpy_makes_of_it_again(dtype: Any) -> None:
+    for each in (dtype, dtype.newbyteorder()):
+        plain: Any = plain_value(each)
+        assert np.dtype(plain) == each
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, 1, "x", b"x", bytearray(b"x"), memoryview(b"x"), object(), {1, 2}, Remote(1, 2), str,
+     object, np.floating, np.void, np.longdouble(1), json],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_other_values_are_left_as_they_are(value: object) -> None:
+    assert plain_value(value) is value
+
+
+def test_a_circle_is_left_as_it_is() -> None:
+    made = circle()
+    assert plain_value(made) is made
+
+
+class Bfloat16Type:
+    """What ml_dtypes has as `dtype.type`."""
+
+
+class Bfloat16Dtype:
+    """What ml_dtypes has as a dtype: to a type string it would be opaque."""
+
+    names = subdtype = None
+    kind, str, name, itemsize, type = "V", "<V2", "bfloat16", 2, Bfloat16Type
+    descr = (("", "<V2"),)
+
+
+def test_a_dtype_without_a_type_string_has_its_name() -> None:
+    assert plain_value([Bfloat16Dtype()]) == ["bfloat16"]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "words"),
+    [
+        (
+            np.dtype({"names": ["a", "b"], "formats": ["u1", "<u4"], "offsets": [4, 0]}),
+            "fields overlap or are out of order, got `.*`; hint: .*repack_fields",
+        ),
+        (np.dtype(("<f4", (2,))), r"a dtype of arrays, expected the dtype of their elements, got"),
+    ],
+)
+def test_a_dtype_that_cannot_be_written_is_refused(dtype: object, words: str) -> None:
+    with pytest.raises(PipelineError, match=words):
+        plain_value({"x": dtype})
+
+
+def test_numpy_is_not_imported() -> None:
+    script = (
+        "import sys; from chonkle.formats.values import plain_value; plain_value((1, float));"
+        "print('numpy' in sys.modules)"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,22 @@ const SIZE_MAX: usize = 1 << 24;
 const NAMES: [(&[u8], u8); 4] =
     [(b"int", b'i'), (b"uint", b'u'), (b"float", b'f'), (b"complex", b'c')];
 
+/// Describes the types of a kind.
+pub(crate) fn words(kind: u8) -> &'static str {
+    match kind {
+        b'b' => "booleans (`b1`)",
+        b'i' => "integers (`i1`, `i2`, `i4`, `i8`)",
+        b'u' => "unsigned integers (`u1`, `u2`, `u4`, `u8`)",
+        b'f' => "floats (`f2`, `f4`, `f8`)",
+        b'c' => "complex numbers (`c8`, `c16`)",
+        b'm' => "timedeltas (`m8`)",
+        b'M' => "datetimes (`M8`)",
+        b'S' => "byte strings (`S`)",
+        b'U' => "text (`U`)",
+        _ => "raw bytes (`V`)",
+    }
+}
+
 impl Dtype {
     /// Parses a name, `uint16`, or order, kind, size and, for dates and durations, a unit: `<u2`,
     /// `|b1`, `<M8[ns]`.

@@ -37,9 +37,12 @@ def filtered(
 
 def between(dtype: str, astype: str) -> str:
     """Return the name of a case with two types."""
-    names = (name.strip("<|").replace(">", "big-") for name in (dtype, astype))
+    names = (name.strip("<|").replace(">", "big-").translate(UNIT) for name in (dtype, astype))
     return "-to-".join(names)
 
+
+# The brackets of `m8[s]`.
+UNIT = str.maketrans("[", "-", "]")
 
 # Our parameters that numcodecs takes from the array.
 DESCRIBING = {("bitround", "dtype")}
@@ -59,8 +62,8 @@ def vectors() -> Iterator[Vector]:
 def shuffle_vectors() -> Iterator[Vector]:
     """Return those of `shuffle`, with sizes for each code path."""
     data = smooth(np.dtype("u1"), (40, 24)).ravel()
-    for size in (1, 2, 3, 4, 7, 8, 12, 16, 20):
-        whole = data[: data.size // size * size]
+    for size in (0, 1, 2, 3, 4, 7, 8, 12, 16, 20):
+        whole = data[: data.size // size * size] if size else data
         yield filtered("shuffle", f"elements-of-{size}", whole, elementsize=size)
 
 
@@ -81,7 +84,11 @@ def bitround_vectors() -> Iterator[Vector]:
 
 
 def delta_vectors() -> Iterator[Vector]:
-    """Return those of `delta`."""
+    """Return those of `delta`.
+
+    numcodecs does not decode booleans and dates to what it has encoded. Ours does, so that decoding
+    has to return the array.
+    """
     values = smooth(np.dtype("u1"), (70, 1)).ravel()
     for dtype, astype in (
         ("|u1", "|u1"),
@@ -94,13 +101,52 @@ def delta_vectors() -> Iterator[Vector]:
         ("<f4", "<f4"),
         ("<f8", "<f4"),
         (">f8", "<f8"),
+        ("<i4", "<f4"),
+        ("<i8", ">f4"),
+        ("<f4", "<i2"),
+        (">f8", "|u1"),
+        ("<c8", "<c8"),
+        (">c16", "<c8"),
+        ("|b1", "|b1"),
+        ("|b1", "<f2"),
+        ("<m8[s]", "<m8[s]"),
+        (">M8[D]", ">M8[D]"),
+        ("<M8[ns]", "<m8[ns]"),
     ):
-        array = (values // 2).astype(dtype)
+        # Differences of booleans take the parity, and floats to be stored in bytes rise.
+        array = values % 3 == 0 if dtype == "|b1" else values // 2
+        array = (np.sort(array) if astype == "|u1" != dtype else array).astype("i8").astype(dtype)
         yield filtered("delta", between(dtype, astype), array, dtype=dtype, astype=astype)
 
 
 def fixedscaleoffset_vectors() -> Iterator[Vector]:
-    """Return those of `fixedscaleoffset`, some values halfway between integers."""
+    """Return those of `fixedscaleoffset`, some values halfway between integers.
+
+    With whole numbers, integers are near their bounds, where they wrap.
+    """
+    for dtype, astype, offset, scale in (
+        ("|u1", "|u1", 5, 3),
+        ("|i1", "<i4", -5, 7),
+        ("<u2", "<f2", 40_000, 1),
+        (">i4", ">f8", 9, -2),
+        ("<i8", "<i8", 1, 1),
+        ("<i8", "<f4", 2**40, 3),
+        ("<u8", ">u8", 2**63, 2),
+        ("<i2", "<f4", 300, 0.25),
+    ):
+        bound = np.iinfo(dtype).max
+        low, high = np.arange(40, dtype=dtype), bound - np.arange(35, dtype=dtype)
+        array = np.concatenate([low, high]).astype(dtype)
+        yield filtered(
+            "fixedscaleoffset",
+            f"{between(dtype, astype)}-offset-{offset}-scale-{scale}".replace("--", "-minus-"),
+            array,
+            lossy=True,
+            offset=offset,
+            scale=scale,
+            dtype=dtype,
+            astype=astype,
+        )
     for dtype, astype in (
         ("<f4", "<i2"),
         ("<f8", "|u1"),

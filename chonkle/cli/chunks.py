@@ -1,0 +1,113 @@
+"""What `chonkle decode` and `chonkle encode` share: chunks, and the codec lists beside them."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from chonkle.cli.access import together
+from chonkle.cli.options import (
+    check_used,
+    compile_options,
+    limit_options,
+    limits_of,
+    resolver_of,
+    resolver_options,
+    runtime_of,
+)
+from chonkle.cli.signals import interruptible
+from chonkle.errors import PipelineError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from chonkle.codecs import ChunkCodec
+
+_NPY = ".npy"
+
+chunk_options = together(
+    click.option(
+        "--codecs",
+        "codec_list",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Codec list, or zarr.json of the array.  [default: the name of the chunk, with .json]",
+    ),
+    click.option("--dtype", help="Type of the elements, such as float32 or >u2."),
+    click.option("--shape", metavar="N,N", help="Shape of the array, such as 512,512."),
+    resolver_options,
+    limit_options,
+    compile_options,
+)
+
+
+@contextmanager
+def chunk_codec(chunk: str, options: dict[str, Any]) -> Iterator["ChunkCodec"]:
+    """Open the codecs of a chunk.
+
+    Args:
+        chunk: the path of the encoded chunk.
+        options: those that `chunk_options` added.
+    """
+    # Late: a command that is only asked for its help does without it.
+    from chonkle.codecs import get_codecs  # noqa: PLC0415
+
+    codec_list = options["codec_list"] or Path(f"{chunk}.json")
+    if options["codec_list"] is None and not codec_list.exists():
+        raise PipelineError(
+            f"no codec list {codec_list} beside the chunk", hint="--codecs FILE names another one"
+        )
+    resolver = resolver_of(options)
+    with runtime_of(options) as runtime:
+        with interruptible():
+            codec = get_codecs(
+                codec_list, resolver=resolver, runtime=runtime, limits=limits_of(options)
+            )
+        check_used(resolver, codec.codec_ids())
+        yield codec
+
+
+def described_array(options: dict[str, Any]) -> dict[str, object]:
+    """Give `dtype` and `shape` as the options have them, where they do."""
+    given: dict[str, object] = {}
+    if options["dtype"] is not None:
+        given["dtype"] = options["dtype"]
+    if options["shape"] is not None:
+        try:
+            given["shape"] = [int(each) for each in options["shape"].split(",") if each.strip()]
+        except ValueError:
+            raise PipelineError(
+                "bad --shape", expected="numbers such as 512,512", got=f"`{options['shape']}`"
+            ) from None
+    return given
+
+
+def is_array_file(file: str) -> bool:
+    """Tell whether a file is one of NumPy's, by its name."""
+    return file.endswith(_NPY)
+
+
+def read_array(data: bytes, file: str) -> "np.ndarray[Any, Any]":
+    """Read the bytes of a `.npy` file.
+
+    Raises:
+        PipelineError: when it is none, or has Python objects.
+    """
+    import numpy as np  # noqa: PLC0415 - raw chunks do without it
+
+    try:
+        return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, EOFError, OverflowError, MemoryError, SyntaxError) as failure:
+        raise PipelineError(f"cannot read {file} as an array: {failure}") from failure
+
+
+def array_file(array: "np.ndarray[Any, Any]") -> bytes:
+    """Give an array as the bytes of a `.npy` file."""
+    import numpy as np  # noqa: PLC0415 - raw chunks do without it
+
+    written = io.BytesIO()
+    np.lib.format.write_array(written, array, allow_pickle=False)
+    return written.getvalue()

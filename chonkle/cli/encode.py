@@ -1,0 +1,38 @@
+"""`chonkle encode`: encode a chunk with its codec list."""
+
+from typing import Any
+
+import click
+
+from chonkle.cli.chunks import (
+    chunk_codec,
+    chunk_options,
+    described_array,
+    is_array_file,
+    read_array,
+)
+from chonkle.cli.signals import interruptible
+from chonkle.cli.streams import read_input, write_output
+
+
+@click.command
+@click.argument("array")
+@click.option("-o", "--output", required=True, metavar="CHUNK", help="File to write.")
+@chunk_options
+def encode(array: str, output: str, **options: Any) -> None:  # noqa: ANN401 - click's options
+    """Encode the file ARRAY with the codec list beside the chunk that is written.
+
+    An input with the suffix .npy is an array, any other the bytes of its elements in C order.
+
+    \b
+    Examples:
+      chonkle encode chunk.npy -o chunks/0
+      chonkle encode chunk.npy --codecs zarr.json -o c/0/0
+    """
+    with chunk_codec(output, options) as codec:
+        data: Any = read_input("array", array, size_max=codec.limits.memory_bytes)
+        if is_array_file(array):
+            data = read_array(data, array)
+        with interruptible():
+            encoded = codec.encode(data, **described_array(options))
+    write_output("chunk", output, encoded)

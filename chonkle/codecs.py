@@ -1,0 +1,551 @@
+"""Codecs as objects: one codec, or a chain of them, with `encode` and `decode`.
+
+codec = chonkle.codec("zlib", level=6)
+chunk = codec.decode(encoded)
+
+Names and configurations are taken as numcodecs, Zarr and TIFF write them; the signatures say what
+they mean. Codecs run in WebAssembly unless another backend is asked for.
+"""
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chonkle import executor
+from chonkle.arrays import array_of, elements_of, empty_array, fill, numpy_dtype
+from chonkle.backends.base import BACKENDS, Backend, Limits
+from chonkle.dag.codec_list import (
+    CODEC_LIST_ID,
+    ArraySpec,
+    CodecEntry,
+    CodecList,
+    codec_list_pipeline,
+    is_codec_list,
+    is_little_endian,
+    listed_array,
+    read_codec_list,
+    read_entry,
+    read_shape,
+)
+from chonkle.errors import ChonkleError, PipelineError, ResolveError
+from chonkle.formats.dtypes import Dtype
+from chonkle.formats.signature import Direction, Port, Signature
+from chonkle.formats.values import format_value
+from chonkle.locking import ForkableLock
+from chonkle.pipeline import PreparedPipeline, load, prepare_parsed, resolve_codecs
+from chonkle.resolver import PipelineResolution, Resolver
+from chonkle.runtime import Runtime, default_runtime
+
+if TYPE_CHECKING:
+    from chonkle.formats.portmap import Buffer
+
+# Dtypes, and shapes where a codec needs them, that a codec stays prepared for.
+_PREPARED_MAX = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What a codec is made of; its pickle."""
+
+    entries: tuple[CodecEntry, ...]
+    is_chain: bool  # whether it was given as a list
+    resolver: Resolver | None
+    limits: Limits
+    array: ArraySpec | None = None  # what it encodes, where metadata say that
+
+
+def codec(
+    what: object,
+    /,
+    *,
+    backend: Backend | None = None,
+    resolver: Resolver | None = None,
+    runtime: Runtime | None = None,
+    limits: Limits | None = None,
+    **parameters: object,
+) -> "ChunkCodec":
+    """Make a codec, or a chain of codecs.
+
+    Args:
+        what: a name; a TIFF compression number; the path of a `.wasm` file; an `oci://`,
+            `https://` or `file://` URI; a numcodecs configuration (`{"id": ...}`); Zarr 3 metadata
+            (`{"name": ..., "configuration": ...}`); a codec object of numcodecs or Zarr; a codec
+            list (`{"codecs": [...]}`); or a sequence of any of these, in the order of encoding.
+        backend: `native`, `core` or `component`; WebAssembly when left out.
+        resolver: how codecs are picked; the defaults when left out.
+        runtime: holds the configuration and the open codecs; the process's own when left out.
+        limits: what one call of a codec may take.
+        parameters: values of parameters, for a codec by name, number, path or URI.
+
+    Raises:
+        ResolveError: no implementation of a codec was found.
+        PipelineError: a configuration is wrong, with every problem.
+        ChonkleError: a codec cannot be fetched or read.
+    """
+    if isinstance(what, ChunkCodec) and not (backend or resolver or runtime or limits):
+        return what
+    is_chain = isinstance(what, Mapping) and is_codec_list(what)
+    is_chain = is_chain or (isinstance(what, Sequence) and not isinstance(what, str))
+    if parameters and not isinstance(what, (str, int, Path)):
+        raise PipelineError(
+            f"parameter `{next(iter(parameters))}` beside a configuration",
+            hint="only a codec by name, number, path or URI takes parameters",
+        )
+    entries = [_with_backend(entry, backend) for entry in _entries(what, parameters)]
+    if not entries and not is_chain:
+        raise _not_a_codec(what)
+    given = _Given(tuple(entries), is_chain, resolver, limits or Limits())
+    return ChunkCodec(given, runtime=runtime)
+
+
+def get_codecs(
+    codecs: str | Path | Mapping[str, object],
+    *,
+    resolver: Resolver | None = None,
+    runtime: Runtime | None = None,
+    limits: Limits | None = None,
+) -> "ChunkCodec":
+    """Make a chain of a codec list: a sidecar, or the `zarr.json` of an array.
+
+    Args:
+        codecs: the path of a JSON file, or the parsed document. `file://` URIs in it may be
+            relative to the file.
+        resolver: how codecs are picked; the defaults when left out.
+        runtime: holds the configuration and the open codecs; the process's own when left out.
+        limits: what one call of a codec may take.
+
+    Raises:
+        PipelineError: it cannot be read or is malformed, with every problem.
+        ResolveError: no implementation of a codec was found.
+        ChonkleError: a codec cannot be fetched or read.
+    """
+    parsed = load(codecs)
+    if not isinstance(parsed, CodecList):
+        raise PipelineError(
+            f"{codecs if isinstance(codecs, (str, Path)) else 'the document'}: not a codec list",
+            expected="a list `codecs`",
+            hint="`chonkle.prepare` takes a pipeline",
+        )
+    given = _Given(parsed.entries, True, resolver, limits or Limits(), parsed.array)  # noqa: FBT003
+    return ChunkCodec(given, runtime=runtime)
+
+
+def decode(data: object, codecs: object) -> Any:  # noqa: ANN401 - bytes or an array
+    """Decode a chunk with a codec list.
+
+    Args:
+        data: any contiguous buffer.
+        codecs: what `get_codecs` gave, or anything that `codec` takes.
+
+    Returns:
+        An array if an entry of the list describes it, otherwise bytes.
+
+    Raises:
+        ChonkleError: as `codec` and `ChunkCodec.decode`.
+    """
+    return codec(codecs).decode(data)
+
+
+def encode(array: object, codecs: object) -> bytes:
+    """Encode a chunk with a codec list.
+
+    Args:
+        array: an array, or any contiguous buffer.
+        codecs: what `get_codecs` gave, or anything that `codec` takes.
+
+    Raises:
+        ChonkleError: as `codec` and `ChunkCodec.encode`.
+    """
+    return codec(codecs).encode(array)
+
+
+def _entries(
+    what: Any,  # noqa: ANN401 - checked here
+    parameters: Mapping[str, object],
+) -> Iterator[CodecEntry]:
+    """Read one codec, or several."""
+    if isinstance(what, ChunkCodec):
+        yield from what.entries
+    elif isinstance(what, CodecEntry):
+        yield what
+    elif isinstance(what, (str, int, Path)) and not isinstance(what, bool):
+        yield _named(what, parameters)
+    elif hasattr(what, "get_config"):  # numcodecs
+        yield read_entry(what.get_config())
+    elif hasattr(what, "to_dict"):  # Zarr
+        yield read_entry(what.to_dict())
+    elif isinstance(what, Mapping):
+        yield from read_codec_list(what).entries if is_codec_list(what) else [read_entry(what)]
+    elif isinstance(what, Sequence):
+        for each in what:
+            yield from _entries(each, parameters)
+    elif what is not None:  # which Zarr 2 writes for no compressor
+        raise _not_a_codec(what)
+
+
+def _not_a_codec(what: object) -> PipelineError:
+    return PipelineError(
+        "not a codec",
+        expected="a name, a number, a path, a URI, a configuration or a list of these",
+        got=format_value(what),
+    )
+
+
+def _named(what: str | int | Path, parameters: Mapping[str, object]) -> CodecEntry:
+    if isinstance(what, int):
+        return CodecEntry(str(what), parameters, scope="tiff_compression")
+    if isinstance(what, Path):
+        return CodecEntry("", parameters, location=what)
+    if "://" in what:
+        return CodecEntry("", parameters, location=what)
+    if what.endswith(".wasm") or "/" in what or os.sep in what:
+        return CodecEntry("", parameters, location=Path(what))
+    return CodecEntry(what, parameters)
+
+
+def _with_backend(entry: CodecEntry, backend: Backend | None) -> CodecEntry:
+    if backend is None:
+        return entry
+    if backend not in BACKENDS:
+        listed = ", ".join(f"`{each}`" for each in BACKENDS)
+        raise PipelineError("unknown backend", expected=listed, got=format_value(backend))
+    return replace(entry, backends=(backend,))
+
+
+class ChunkCodec:
+    """One codec, or a chain of codecs, as `chonkle.codec` makes it.
+
+    Threads and forked processes may share it. It can be copied and pickled: what is pickled is the
+    configuration with the digests of the codecs, and never native code.
+
+    An array is encoded as its elements in C order; one that is not C-contiguous is copied first.
+    Where codecs work on little-endian elements, a big-endian array is converted first, and is
+    decoded to little-endian elements.
+
+    Attributes:
+        limits: what one call of a codec may take.
+    """
+
+    def __init__(
+        self,
+        given: _Given,
+        *,
+        runtime: Runtime | None = None,
+        digests: Sequence[str] | None = None,
+    ) -> None:
+        """Resolve the codecs; `chonkle.codec` makes the arguments."""
+        self._given = given
+        self._runtime = runtime
+        self.limits = given.limits
+        self._resolver, self._entries = self._located()
+        self._codecs = resolve_codecs(CodecList(self._entries), self._resolver, runtime)
+        self._require_digests(digests)
+        self._is_little = is_little_endian(self._codecs)
+        self._array = given.array or listed_array(self._codecs)
+        # What of an array the parameters depend on.
+        taken = {what for each in self._codecs for what in each.from_array.values()}
+        self._needs_shape = any(what.startswith("shape") for what in taken)
+        self._needs_dtype = bool(taken)
+        self._prepared: OrderedDict[object, PreparedPipeline] = OrderedDict()
+        self._lock = ForkableLock()
+
+    def _located(self) -> tuple[Resolver, tuple[CodecEntry, ...]]:
+        """Name the codecs that were given by their place."""
+        resolver = (self._runtime or default_runtime()).complete(self._given.resolver)
+        entries = []
+        paths, sources = dict(resolver.paths), dict(resolver.pipeline_sources)
+        for entry in self._given.entries:
+            if entry.location is None:
+                entries.append(entry)
+                continue
+            found = resolver.identify(entry.location)
+            if isinstance(found, PipelineResolution):
+                raise PipelineError(
+                    f"{entry.location}: a pipeline", hint="`chonkle.prepare` runs pipelines"
+                )
+            codec_id = found.signature.codec_id
+            # The source that it was found at is pinned.
+            place: str | Path = entry.location
+            if isinstance(place, Path):
+                known = paths.setdefault(codec_id, place)
+            else:
+                place = found.source
+                known = sources.setdefault(codec_id, place)
+            if known != place:
+                raise ResolveError(f"codec `{codec_id}` from two places: {known} and {place}")
+            entries.append(replace(entry, name=codec_id))
+        return replace(resolver, paths=paths, pipeline_sources=sources), tuple(entries)
+
+    def _require_digests(self, digests: Sequence[str] | None) -> None:
+        for listed, expected in zip(self._codecs, digests or (), strict=False):
+            if listed.digest != expected:
+                raise ResolveError(
+                    f"codec `{listed.codec_id}` is not the one that was pickled",
+                    expected=f"`{expected}`",
+                    got=f"`{listed.digest}` ({listed.signature.label})",
+                    hint="install the same codecs in both processes",
+                )
+
+    @property
+    def entries(self) -> tuple[CodecEntry, ...]:
+        """The codecs as written, in the order of encoding."""
+        return self._entries
+
+    def codec_ids(self) -> list[str]:
+        """Give the ids of the codecs, in the order of encoding."""
+        return [each.codec_id for each in self._codecs]
+
+    @property
+    def config(self) -> dict[str, object] | list[dict[str, object]]:
+        """The configuration as Zarr 3 metadata: an object, or a list of them for a chain."""
+        found: list[dict[str, object]] = [
+            {"name": each.codec_id, **({"configuration": dict(each.values)} if each.values else {})}
+            for each in self._codecs
+        ]
+        return found if self._given.is_chain else found[0]
+
+    @property
+    def signature(self) -> Signature:
+        """The typed ports: of a codec its own; a chain maps `bytes` to `bytes`."""
+        if self._given.is_chain:
+            ports = {"bytes": Port("bytes")}
+            return Signature(CODEC_LIST_ID, "pipeline", inputs=ports, outputs=ports)
+        return self._codecs[0].signature
+
+    def encode(self, data: object, *, dtype: object = None, shape: object = None) -> bytes:
+        """Encode a chunk.
+
+        Args:
+            data: an array, or any contiguous buffer. Bytes, and C-contiguous arrays in the byte
+                order that the codecs work on, are not copied.
+            dtype: the element type of `data`, where it is bytes and a codec needs it.
+            shape: the shape of `data`, likewise.
+
+        Raises:
+            PipelineError: the data cannot be encoded, or a parameter has no value.
+            CodecError: a codec refused the data.
+            CodecTrap: a codec broke; the next call works.
+            LimitExceeded: a codec asked for more than its limits allow.
+        """
+        array = self._given_array(dtype, shape)
+        if isinstance(data, bytes):
+            buffer: Buffer = data
+        else:
+            buffer, found = elements_of(data, is_little=self._is_little)
+            array = array or found
+        return executor.run(self._prepare("encode", array), {"bytes": buffer})["bytes"]
+
+    def decode(
+        self, data: object, out: object = None, *, dtype: object = None, shape: object = None
+    ) -> Any:  # noqa: ANN401 - bytes, an array, or `out`
+        """Decode a chunk.
+
+        Args:
+            data: any contiguous buffer. It is not copied.
+            out: a writable C-contiguous array or buffer of the decoded size, which is filled.
+            dtype: the element type, for an array; that of `out` when left out.
+            shape: the shape of the array; one axis when left out.
+
+        Returns:
+            `out` if it is given; otherwise an array if `dtype` is; otherwise bytes.
+
+        Raises:
+            PipelineError: the data is no buffer, or what it decodes to does not fit.
+            CodecError: a codec refused the data.
+            CodecTrap: a codec broke; the next call works.
+            LimitExceeded: a codec asked for more than its limits allow.
+        """
+        if out is None and dtype is None and self._array is None and shape is None:
+            prepared = self._prepare("decode", None)
+            return executor.run(prepared, {"bytes": data})["bytes"]
+        array = self._given_array(dtype, shape)
+        if array is None and out is not None:
+            array = elements_of(out, is_little=False)[1]
+        array = array or self._array
+        prepared = self._prepare("decode", array)
+        if array is None or not (self._is_little and array.dtype.little != array.dtype):
+            return self._decode_into(prepared, data, out, array)
+        little = replace(array, dtype=array.dtype.little)
+        decoded = array_of(executor.run(prepared, {"bytes": data})["bytes"], little)
+        if out is None:
+            return decoded.astype(numpy_dtype(array.dtype))
+        fill(out, decoded, array)
+        return out
+
+    def _decode_into(
+        self,
+        prepared: PreparedPipeline,
+        data: object,
+        out: object,
+        array: ArraySpec | None,
+    ) -> Any:  # noqa: ANN401 - as `decode`
+        if out is None and array is not None and array.shape is not None:
+            out = empty_array(array)
+        if out is not None:
+            executor.run(prepared, {"bytes": data}, out={"bytes": out})
+            return out
+        decoded = executor.run(prepared, {"bytes": data})["bytes"]
+        return decoded if array is None else array_of(decoded, array).copy()
+
+    def _given_array(self, dtype: object, shape: object) -> ArraySpec | None:
+        if dtype is not None:
+            return ArraySpec(Dtype.of(dtype), None if shape is None else read_shape(shape))
+        if shape is None:
+            return None
+        if self._array is None:
+            raise PipelineError("`shape` without `dtype`")
+        return replace(self._array, shape=read_shape(shape))
+
+    def encode_many(self, chunks: Iterable[object], *, threads: int | None = None) -> list[bytes]:
+        """Encode chunks on several threads.
+
+        Args:
+            chunks: arrays or buffers, as for `encode`.
+            threads: how many run at once; as many as there are processors when left out.
+
+        Raises:
+            ChonkleError: as `encode`, with the index of the first chunk that failed.
+        """
+        listed = list(chunks)
+        return _in_threads(lambda index: self.encode(listed[index]), len(listed), threads)
+
+    def decode_many(
+        self,
+        chunks: Iterable[object],
+        outs: Iterable[object] | None = None,
+        *,
+        threads: int | None = None,
+        dtype: object = None,
+        shape: object = None,
+    ) -> list[Any]:
+        """Decode chunks on several threads.
+
+        Args:
+            chunks: buffers, as for `decode`.
+            outs: an `out` for each.
+            threads: how many run at once; as many as there are processors when left out.
+            dtype: as for `decode`, of every chunk.
+            shape: as for `decode`, of every chunk.
+
+        Raises:
+            ChonkleError: as `decode`, with the index of the first chunk that failed.
+        """
+        listed = list(chunks)
+        targets: list[object] = [None] * len(listed) if outs is None else list(outs)
+        if len(targets) != len(listed):
+            raise PipelineError(
+                "not one `out` for each chunk",
+                expected=f"{len(listed)}",
+                got=f"{len(targets)}",
+            )
+
+        def decode(index: int) -> Any:  # noqa: ANN401 - as `decode`
+            return self.decode(listed[index], targets[index], dtype=dtype, shape=shape)
+
+        return _in_threads(decode, len(listed), threads)
+
+    def _prepare(self, direction: Direction, array: ArraySpec | None) -> PreparedPipeline:
+        array = array or self._array
+        # A new shape needs nothing new where no parameter depends on it.
+        key: object = direction
+        if array is not None and self._needs_dtype:
+            key = (direction, array.dtype, array.shape if self._needs_shape else None)
+        prepared = self._prepared.get(key)
+        if prepared is not None:
+            return prepared
+        pipeline = codec_list_pipeline(self._codecs, array)
+        prepared = prepare_parsed(
+            pipeline, direction, self._resolver, self.limits, self._runtime or default_runtime()
+        )
+        with self._lock:
+            self._prepared[key] = prepared
+            if len(self._prepared) > _PREPARED_MAX:
+                self._prepared.popitem(last=False)
+        return prepared
+
+    def _identity(self) -> tuple[object, ...]:
+        return (
+            self._given.is_chain,
+            self.limits,
+            *((each.codec_id, dict(each.values), each.backends) for each in self._codecs),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether another codec has the same codecs, configuration, backends and limits."""
+        if not isinstance(other, ChunkCodec):
+            return NotImplemented
+        return self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        """Hash by the ids of the codecs."""
+        return hash(tuple(self.codec_ids()))
+
+    def __repr__(self) -> str:
+        """Write the call that makes it."""
+        texts = [
+            ", ".join([repr(each.codec_id), *(f"{n}={v!r}" for n, v in each.values.items())])
+            for each in self._codecs
+        ]
+        if self._given.is_chain:
+            return f"chonkle.codec({self.config!r})"
+        return f"chonkle.codec({texts[0]})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle the configuration and the digests of the codecs."""
+        return _unpickled, (self._given, self._runtime, tuple(c.digest for c in self._codecs))
+
+    def __copy__(self) -> "ChunkCodec":
+        """Give itself: nothing in it changes."""
+        return self
+
+    def __deepcopy__(self, memo: object) -> "ChunkCodec":
+        """Give itself: nothing in it changes."""
+        return self
+
+
+def _unpickled(given: _Given, runtime: Runtime | None, digests: Sequence[str]) -> ChunkCodec:
+    return ChunkCodec(given, runtime=runtime, digests=digests)
+
+
+def _in_threads[T](work: Callable[[int], T], count: int, threads: int | None) -> list[T]:
+    """Do numbered work on this thread and others, and give the results in order.
+
+    Raises:
+        ChonkleError: the first failure by number; work after it may not have been done.
+    """
+    if threads is None:
+        threads = (
+            len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1
+        )
+    results: list[Any] = [None] * count
+    failures: dict[int, BaseException] = {}
+    numbers = iter(range(count))
+
+    def run() -> None:
+        for index in numbers:  # each number goes to one thread
+            if failures:
+                return
+            try:
+                results[index] = work(index)
+            except BaseException as failure:  # noqa: BLE001 - raised below
+                failures[index] = failure
+                return
+
+    others = [threading.Thread(target=run) for _ in range(min(threads, count) - 1)]
+    for thread in others:
+        thread.start()
+    run()
+    for thread in others:
+        thread.join()
+    if failures:
+        index, failure = min(failures.items())
+        if isinstance(failure, ChonkleError):
+            raise failure.within(f"chunk {index}") from failure
+        raise failure
+    return results
