@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 from urllib.parse import unquote
 
 from chonkle.dag.graph import Constant, Pipeline, Step, WiringRef
@@ -26,8 +26,12 @@ from chonkle.formats.declared import Declared, Parameter
 from chonkle.formats.dtypes import Dtype
 from chonkle.formats.signature import Direction, Port, Signature
 from chonkle.formats.values import encode_scalar, format_value, is_value, plain_value
+from chonkle.formats.zarr_metadata import ZarrArray
+
+type ChunkPart = Literal["chunk", "index"]
 
 CODEC_LIST_ID = "codec-list"
+_ZARR_FORMAT = 3
 _FIELDS = frozenset({"name", "type", "configuration", "uri"})
 _WASM = ("core", "component")
 _BACKENDS = {"numcodecs": ("native",), "wasm": _WASM}
@@ -228,7 +232,31 @@ def read_codec_list(document: Mapping[str, object], *, folder: Path | None = Non
             found.append(replace(read, uri=_absolute(read.uri, folder or Path())))
     if problems:
         raise PipelineError.from_problems(CODEC_LIST_ID, problems)
-    return CodecList(tuple(found), _chunk_array(document))
+    array = None
+    if document.get("zarr_format") == _ZARR_FORMAT:
+        array = zarr_codec_list(ZarrArray.from_json(document)).array
+    return CodecList(tuple(found), array)
+
+
+def zarr_codec_list(zarr: ZarrArray, part: ChunkPart = "chunk") -> CodecList:
+    """Give the codecs of a Zarr array, and what they encode.
+
+    Args:
+        zarr: the metadata of the array. A chunk in Fortran order is an array in C order with the
+            axes the other way round.
+        part: a chunk, or the index of a shard.
+
+    Raises:
+        PipelineError: a configuration is malformed, or there are no shards.
+    """
+    shape = zarr.chunk_shape[::-1] if zarr.order == "F" else zarr.chunk_shape
+    written, array = zarr.codecs, ArraySpec(zarr.dtype, shape)
+    if part == "index":
+        if zarr.shards is None:
+            raise PipelineError("the array has no shards, so that there is no index")
+        written = zarr.shards.index_codecs
+        array = ArraySpec(Dtype.of("<u8"), zarr.shards.index_shape)
+    return CodecList(tuple(map(read_entry, written)), array)
 
 
 def _absolute(uri: str, folder: Path) -> str:
@@ -238,17 +266,6 @@ def _absolute(uri: str, folder: Path) -> str:
         return uri
     path, mark, pin = rest.partition("#")
     return (folder / unquote(path)).absolute().as_uri() + mark + pin
-
-
-def _chunk_array(document: Mapping[str, Any]) -> ArraySpec | None:
-    """Give the chunk that Zarr 3 metadata describes, where it is regular."""
-    match document:
-        case {
-            "data_type": data_type,
-            "chunk_grid": {"configuration": {"chunk_shape": [*shape]}},
-        }:
-            return ArraySpec(Dtype.of(data_type), read_shape(shape))
-    return None
 
 
 def read_entry(entry: Any) -> CodecEntry:  # noqa: ANN401 - checked here
