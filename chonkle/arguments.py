@@ -54,7 +54,7 @@ def bind_inputs(plan: Plan, inputs: Mapping[str, object]) -> list[Buffer | None]
     if known != len(inputs):
         problems.extend(_unknown_inputs(plan, inputs))
     if problems:
-        raise PipelineError.from_problems(plan.codec_id, problems)
+        raise PipelineError.from_problems(plan.subject, problems)
     for source, slot in plan.copies:
         values[slot] = values[slot] if values[source] is None else values[source]
     return values
@@ -98,7 +98,7 @@ class OutputBuffers(Closing):
         problems.extend(_overlaps(self._views))
         if problems:
             self.close()
-            raise PipelineError.from_problems(plan.codec_id, problems)
+            raise PipelineError.from_problems(plan.subject, problems)
 
     def fill(self, outputs: Mapping[str, Buffer]) -> dict[str, Any]:
         """Copy outputs into their buffers: all of them, or none when one does not fit.
@@ -123,7 +123,7 @@ class OutputBuffers(Closing):
                     f"was written, expected {len(data)} bytes, got {len(view)}"
                 )
         if problems:
-            raise PipelineError.from_problems(self._plan.codec_id, problems)
+            raise PipelineError.from_problems(self._plan.subject, problems)
         filled: dict[str, Any] = {}
         for name, data in outputs.items():
             if name in self._views:
@@ -143,7 +143,7 @@ class OutputBuffers(Closing):
 def _require_mapping(given: object, plan: Plan, what: str, meaning: str) -> None:
     if not isinstance(given, Mapping):
         raise PipelineError(
-            f"pipeline `{plan.codec_id}`: {what}: not a mapping",
+            f"{plan.subject}: {what}: not a mapping",
             expected=f'{meaning}, such as `{{"bytes": data}}`',
             got=format_value(given),
         )

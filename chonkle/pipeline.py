@@ -21,6 +21,7 @@ from chonkle.dag.codec_list import (
     ListedCodec,
     codec_list_pipeline,
     is_codec_list,
+    list_failure,
     listed_codec,
     read_codec_list,
 )
@@ -86,7 +87,7 @@ class PreparedPipeline(Closing):
             try:
                 self._codecs.append(runtime.open(self.resolutions[step.path], self.limits))
             except ChonkleError as failure:
-                raise failure.within(f"step `{step.path}`") from failure
+                raise failure.within(step.subject) from failure
 
     @property
     def signature(self) -> Signature:
@@ -101,7 +102,7 @@ class PreparedPipeline(Closing):
             PipelineError: when the pipeline is closed.
         """
         if self._codecs is None:
-            raise PipelineError(f"pipeline `{self.plan.codec_id}` is already closed")
+            raise PipelineError(f"{self.plan.subject} is already closed")
         return self._codecs
 
     @overload
@@ -146,7 +147,7 @@ class PreparedPipeline(Closing):
         Raises:
             PipelineError: when it is closed, or something of that cannot be pickled.
         """
-        what = f"pipeline `{self.plan.codec_id}`"
+        what = self.plan.subject
         if self._codecs is None:
             raise PipelineError(f"{what} is already closed")
         is_default = self.runtime is default_runtime()
@@ -460,17 +461,14 @@ class _Definer:
             ChonkleError: when one cannot be had; a PipelineError for wrong configurations.
         """
         codecs: list[ListedCodec] = []
-        problems: list[str] = []
+        failures: dict[int, ChonkleError] = {}
         for index, entry in enumerate(codec_list.entries):
             try:
                 codecs.append(self._listed(entry))
-            except PipelineError as failure:
-                found = failure.problems or (str(failure),)
-                problems.extend(f"codec {index} (`{entry.name}`): {each}" for each in found)
-        if len(codec_list.entries) == 1 and problems:
-            raise PipelineError(problems[0].partition("codec 0 (")[2].replace(")", "", 1))
-        if problems:
-            raise PipelineError.from_problems(codec_list.codec_id, problems)
+            except ChonkleError as failure:
+                failures[index] = failure
+        if failures:
+            raise list_failure([each.name for each in codec_list.entries], failures)
         return codecs
 
     def _listed(self, entry: CodecEntry) -> ListedCodec:
@@ -487,13 +485,16 @@ class _Definer:
         return listed_codec(entry, codec_id, found.resolved.signature, "")
 
     def _codec_id(self, entry: CodecEntry) -> str:
+        resolver = self._resolver
         try:
-            return self._resolver.resolve_name(entry.name, entry.scope or None)
+            return resolver.resolve_name(entry.name, entry.scope or None)
         except ResolveError:
-            if not is_codec_name(entry.name):
-                raise
-            # It may be neither installed nor shipped: a source or a file may have it.
-            return entry.name
+            given = (resolver.paths, resolver.force_sources, resolver.pipeline_sources)
+            is_given = entry.uri or resolver.lock or any(entry.name in each for each in given)
+            # A source or a file may have what is neither installed nor shipped.
+            if is_given and is_codec_name(entry.name):
+                return entry.name
+            raise
 
     def locked(self) -> tuple[Locked, ...]:
         """Give what was picked as in a lock, without sources and keys that signed it."""
@@ -521,19 +522,19 @@ class _Definer:
             source = pipeline.sources.get(step.codec_id)
             known = self._found(step, resolver, source, (*around, pipeline))
             if isinstance(known, ChonkleError):
-                failures[name] = known
+                failures[f"step `{name}`" if step.title is None else step.title] = known
                 if len(failures) == _FAILURES_MAX:
                     break
             else:
                 found[name] = known
         if len(failures) == 1:
-            ((name, failure),) = failures.items()
-            raise failure.within(f"step `{name}`") from failure
+            ((subject, failure),) = failures.items()
+            raise failure.within(subject) from failure
         if failures:
             problems = list(_problems(failures))
             if len(failures) == _FAILURES_MAX:
                 problems.append("the steps after these were not looked at")
-            raise PipelineError.from_problems(pipeline.codec_id, problems)
+            raise PipelineError.from_problems(pipeline.subject, problems)
         steps = {
             name: each.signature if isinstance(each, Resolution) else each.resolved
             for name, each in found.items()
@@ -570,12 +571,12 @@ class _Definer:
 def _problems(failures: Mapping[str, ChonkleError]) -> Iterator[str]:
     """Give what is wrong with steps; the problems of a pipeline that several use are said once."""
     told: dict[int, str] = {}
-    for name, failure in failures.items():
+    for subject, failure in failures.items():
         problems = failure.problems if isinstance(failure, PipelineError) else ()
         if not problems:
-            yield f"step `{name}`: {failure}"
+            yield f"{subject}: {failure}"
         elif id(failure) in told:
-            yield f"step `{name}`: the problems of step `{told[id(failure)]}`"
+            yield f"{subject}: the problems of {told[id(failure)]}"
         else:
-            told[id(failure)] = name
-            yield from (f"step `{name}`: {problem}" for problem in problems)
+            told[id(failure)] = subject
+            yield from (f"{subject}: {problem}" for problem in problems)
