@@ -123,17 +123,12 @@ class ListedCodec:
 
     @property
     def needs_array(self) -> list[str]:
-        """The parameters that need an array: decoding reads them too, or they have no default.
+        """The parameters that need an array, as decoding reads them too.
 
         A default would be right for bytes only: encoding an array and decoding its bytes would not
-        use one value.
+        use one value. One that only encoding needs is missed by the plan of that direction.
         """
-        inputs = self.signature.inputs
-        return [
-            name
-            for name in self.from_array
-            if not inputs[name].encode_only or (inputs[name].required)
-        ]
+        return [name for name in self.from_array if not self.signature.inputs[name].encode_only]
 
     def completed(self, array: ArraySpec | None) -> dict[str, object]:
         """Give the values of all parameters that have one, for an array."""
