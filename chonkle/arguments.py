@@ -60,6 +60,18 @@ def bind_inputs(plan: Plan, inputs: Mapping[str, object]) -> list[Buffer | None]
     return values
 
 
+def bind_data(plan: Plan, name: str, value: object) -> Buffer:
+    """Give a caller's value for the only input of a plan, data, as `bind_inputs` does.
+
+    Raises:
+        PipelineError: when it is no contiguous buffer.
+    """
+    try:
+        return _as_buffer(value, plan.inputs[name][1], name)
+    except ChonkleError as failure:
+        raise PipelineError.from_problems(plan.subject, [str(failure)]) from None
+
+
 def _unknown_inputs(plan: Plan, inputs: Mapping[str, object]) -> Iterator[str]:
     for name in inputs:
         if name not in plan.inputs and name not in plan.unused_inputs:
@@ -92,7 +104,9 @@ class OutputBuffers(Closing):
         for name in plan.outputs:
             if name in given:
                 try:
-                    self._views[name] = _writable(given[name], f"out: buffer of output `{name}`")
+                    self._views[name] = writable_view(
+                        given[name], f"out: buffer of output `{name}`"
+                    )
                 except ChonkleError as failure:
                     problems.append(str(failure))
         problems.extend(_overlaps(self._views))
@@ -173,8 +187,16 @@ def _as_buffer(value: object, port: Port, name: str) -> Buffer:
     return encode_scalar(plain)
 
 
-def _writable(value: object, what: str) -> memoryview:
-    """Check one buffer for an output."""
+def writable_view(value: object, what: str) -> memoryview:
+    """Give a view of a caller's buffer, of one-byte elements.
+
+    Args:
+        value: the buffer.
+        what: the buffer, for messages.
+
+    Raises:
+        PipelineError: when it is no writable and contiguous buffer.
+    """
     view = _data_view(value, what, hint="`numpy.empty(shape, dtype)` is in that order")
     if view.readonly:
         raise PipelineError(

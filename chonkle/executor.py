@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any, Protocol, overload
 
-from chonkle.arguments import OutputBuffers, bind_inputs
+from chonkle.arguments import OutputBuffers, bind_data, bind_inputs
 from chonkle.backends.base import CallResult, Codec, Loan
 from chonkle.dag.plan import DirectCall, Plan, PlannedStep
 from chonkle.errors import ChonkleError, CodecError, CodecTrap, LimitExceeded, PipelineError
@@ -78,10 +78,14 @@ def run(
     except AttributeError:
         raise _not_prepared(prepared) from None
     direct = plan.direct
-    if direct is not None and out is None and type(inputs) is dict and len(inputs) == 1:
-        data = inputs.get(direct.input)
-        if type(data) is bytes:
-            return _call_directly(plan, direct, codecs[0], data)
+    if (
+        direct is not None
+        and out is None
+        and type(inputs) is dict
+        and len(inputs) == 1
+        and direct.input in inputs
+    ):
+        return _call_directly(plan, direct, codecs[0], inputs[direct.input])
     buffers = None if out is None else OutputBuffers(plan, out)
     # By the index of the step. Final outputs that become bytes are copied immediately.
     results: dict[int, CallResult | Loan] = {}
@@ -108,8 +112,9 @@ def run(
     return outputs
 
 
-def _call_directly(plan: Plan, direct: DirectCall, codec: Codec, data: bytes) -> dict[str, bytes]:
+def _call_directly(plan: Plan, direct: DirectCall, codec: Codec, value: object) -> dict[str, bytes]:
     """Make the only call of a plan."""
+    data = value if type(value) is bytes else bind_data(plan, direct.input, value)
     try:
         ports = codec.call(plan.direction, {direct.input_port: data, **direct.constants})
     except (CodecError, CodecTrap, LimitExceeded) as failure:
@@ -182,14 +187,7 @@ def run_many(
         ChonkleError: as `run`, when the result of the item that failed is wanted, whose index the
             message has; later items that have not begun are not run.
     """
-    count = plain_value(threads)
-    if count is None:
-        count = os.process_cpu_count() or 1
-    # A bool is an int.
-    if type(count) is not int or not 1 <= count <= _THREADS_MAX:
-        raise PipelineError(
-            "bad `threads`", expected=f"1 to {_THREADS_MAX}", got=format_value(count)
-        )
+    count = read_threads(threads)
     try:
         _ = prepared.plan, prepared.codecs
     except AttributeError:
@@ -203,6 +201,23 @@ def run_many(
             got=format_value(items),
         ) from None
     return _run_in_order(prepared, iterator, count)
+
+
+def read_threads(threads: object) -> int:
+    """Give a number of threads; the processors that this process may use for None.
+
+    Raises:
+        PipelineError: when it is none.
+    """
+    count = plain_value(threads)
+    if count is None:
+        count = os.process_cpu_count() or 1
+    # A bool is an int.
+    if type(count) is not int or not 1 <= count <= _THREADS_MAX:
+        raise PipelineError(
+            "bad `threads`", expected=f"1 to {_THREADS_MAX}", got=format_value(count)
+        )
+    return count
 
 
 def _run_in_order(

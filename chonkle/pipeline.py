@@ -4,7 +4,6 @@ with chonkle.prepare("pipeline.json", direction="decode") as prepared:
     outputs = chonkle.run(prepared, {"bytes": chunk})
 """
 
-import pickle
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -34,8 +33,9 @@ from chonkle.formats.signature import Direction, Signature
 from chonkle.formats.values import format_value, plain_value
 from chonkle.lock import Lock, Locked, LockKey
 from chonkle.names import is_codec_name
+from chonkle.pickles import Unusable, pickled, pickled_runtime, unpickled, unpickled_runtime
 from chonkle.resolver import PipelineResolution, Resolution, Resolver, lock_entry
-from chonkle.runtime import Runtime, default_runtime, shared_runtime
+from chonkle.runtime import Runtime, default_runtime
 from chonkle.storage.files import read_file
 
 _FILE_MAX_BYTES = 16 << 20
@@ -150,41 +150,14 @@ class PreparedPipeline(Closing):
         what = self.plan.subject
         if self._codecs is None:
             raise PipelineError(f"{what} is already closed")
-        is_default = self.runtime is default_runtime()
         return _received, (
-            _pickled(self._recipe, f"{what}: its resolver"),
-            None
-            if is_default
-            else _pickled(self.runtime.settings, f"{what}: its runtime's settings"),
+            pickled(self._recipe, f"{what}: its resolver"),
+            pickled_runtime(self.runtime, what),
         )
 
 
-def _pickled(part: object, what: str) -> bytes:
-    try:
-        return pickle.dumps(part)
-    except Exception as failure:
-        # Each class raises its own errors here.
-        raise PipelineError(
-            f"{what} cannot be pickled",
-            got=f"{type(failure).__name__}: {failure}",
-            hint="prepare the pipeline in the process that runs it",
-        ) from failure
-
-
-class _Unprepared(PreparedPipeline):
-    """A pipeline that was pickled and cannot be prepared here: each use says why.
-
-    A pool of processes that cannot load what it was sent loses the error, or waits for ever.
-    """
-
-    def __init__(self, failure: ChonkleError) -> None:
-        self._failure = failure
-
-    def __getattr__(self, name: str) -> object:
-        """Raise the failure instead of giving what only a prepared pipeline has."""
-        if name.startswith("__"):
-            raise AttributeError(name)
-        raise self._failure.within("a pickled pipeline")
+class _Unprepared(Unusable, PreparedPipeline):
+    """A pipeline that was pickled and cannot be prepared here."""
 
     def close(self) -> None:
         """Do nothing: it holds nothing."""
@@ -193,14 +166,9 @@ class _Unprepared(PreparedPipeline):
 def _received(recipe: bytes, settings: bytes | None) -> PreparedPipeline:
     """Prepare a pipeline that was pickled."""
     try:
-        runtime = default_runtime() if settings is None else shared_runtime(_unpickled(settings))
-        return _prepare_again(recipe, runtime).__copy__()
+        return _prepare_again(recipe, unpickled_runtime(settings)).__copy__()
     except ChonkleError as failure:
-        return _Unprepared(failure)
-
-
-def _unpickled(part: bytes) -> Any:  # noqa: ANN401 - what `_pickled` got
-    return pickle.loads(part)  # noqa: S301 - a part of a pickle that is being loaded
+        return _Unprepared(failure, "a pickled pipeline")
 
 
 @lru_cache(maxsize=_RECEIVED_MAX)
@@ -211,7 +179,7 @@ def _prepare_again(recipe: bytes, runtime: Runtime) -> PreparedPipeline:
         ResolveError: when a codec here is another one.
         ChonkleError: as `prepare`.
     """
-    made: _Recipe = _unpickled(recipe)
+    made: _Recipe = unpickled(recipe)
     definer = _Definer(runtime.complete(made.resolver))
     defined = definer.define(made.pipeline)
     here = {each.key: each for each in definer.locked()}
@@ -219,14 +187,14 @@ def _prepare_again(recipe: bytes, runtime: Runtime) -> PreparedPipeline:
         found = here.get(each.key)
         if found != each:
             raise ResolveError(
-                f"codec `{each.key.codec_id}`: pickled with {_described(each)}, here "
-                f"{'none' if found is None else _described(found)}",
+                f"codec `{each.key.codec_id}`: pickled with {_written(each)}, here "
+                f"{'none' if found is None else _written(found)}",
                 hint="both processes need the same codecs: installed files, versions and sources",
             )
     return PreparedPipeline(defined, made, runtime)
 
 
-def _described(picked: Locked) -> str:
+def _written(picked: Locked) -> str:
     return f"{picked.label} {picked.digest or ''}".rstrip()
 
 
@@ -476,13 +444,13 @@ class _Definer:
         resolver = self._resolver
         if entry.uri:
             resolver = resolver.with_sources({codec_id: entry.uri})
-        found = self._found(Step(codec_id, {}, entry.backends), resolver, entry.uri or None, ())
+        step = Step(codec_id, {}, entry.backends)
+        found = self._found(step, resolver, entry.uri or None, ())
         if isinstance(found, ChonkleError):
             raise found
-        if isinstance(found, Resolution):
-            digest = str(found.wasm.digest) if found.wasm else found.signature.label
-            return listed_codec(entry, codec_id, found.signature, digest)
-        return listed_codec(entry, codec_id, found.resolved.signature, "")
+        signature = found.signature if isinstance(found, Resolution) else found.resolved.signature
+        key = resolver.key(step.codec_id, backends=step.backends)
+        return listed_codec(entry, codec_id, signature, _written(self._lock_entry(key)))
 
     def _codec_id(self, entry: CodecEntry) -> str:
         resolver = self._resolver
@@ -498,10 +466,10 @@ class _Definer:
 
     def locked(self) -> tuple[Locked, ...]:
         """Give what was picked as in a lock, without sources and keys that signed it."""
-        return tuple(
-            replace(lock_entry(key, found, source=""), signed_by="")
-            for key, found in self.picked.items()
-        )
+        return tuple(map(self._lock_entry, self.picked))
+
+    def _lock_entry(self, key: LockKey) -> Locked:
+        return replace(lock_entry(key, self.picked[key], source=""), signed_by="")
 
     def define(self, pipeline: Parsed, around: tuple[Pipeline, ...] = ()) -> _Defined:
         """Resolve the steps of a pipeline, and of the pipelines among them.

@@ -100,7 +100,7 @@ class ListedCodec:
         array: the array that it encodes, where its entry has one.
         backends: the only ones that may run it.
         uri: where it may be fetched.
-        digest: of its bytes; for a native codec, its label.
+        picked: what runs it, the same for the same bytes: its implementation, version and digest.
     """
 
     codec_id: str
@@ -110,7 +110,7 @@ class ListedCodec:
     array: ArraySpec | None = None
     backends: tuple[str, ...] = _WASM
     uri: str = ""
-    digest: str = ""
+    picked: str = ""
 
     @property
     def from_array(self) -> dict[str, str]:
@@ -309,7 +309,7 @@ def _problems(name: object, configuration: object, field_name: str) -> Iterator[
 
 
 def listed_codec(
-    entry: CodecEntry, codec_id: str, signature: Signature, digest: str
+    entry: CodecEntry, codec_id: str, signature: Signature, picked: str = ""
 ) -> ListedCodec:
     """Check the configuration of an entry against the signature of its codec.
 
@@ -317,7 +317,7 @@ def listed_codec(
         entry: the entry as written.
         codec_id: what it resolved to.
         signature: that codec's.
-        digest: what is the same only for the same codec.
+        picked: what runs it, see `ListedCodec`.
 
     Raises:
         PipelineError: with every problem.
@@ -354,7 +354,7 @@ def listed_codec(
             if parameter.from_array and default is not None:
                 values.setdefault(name, default)
     return ListedCodec(
-        codec_id, signature, declared, values, array, entry.backends, entry.uri, digest
+        codec_id, signature, declared, values, array, entry.backends, entry.uri, picked
     )
 
 

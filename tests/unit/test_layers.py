@@ -122,9 +122,10 @@ RULES: Mapping[str, Rule] = {
     "chonkle.installing": rule(5),
     "chonkle.settings": Rule(layer=5, environment=True),
     "chonkle.runtime": rule(5, beside="resolver settings"),
-    "chonkle.pipeline": rule(6),
-    "chonkle.arrays": rule(5, "numpy"),
-    "chonkle.codecs": rule(6, beside="pipeline"),
+    "chonkle.pickles": rule(6),
+    "chonkle.pipeline": rule(6, beside="pickles"),
+    "chonkle.arrays": rule(5, "numpy", beside="arguments"),
+    "chonkle.codecs": rule(6, beside="pickles pipeline"),
     # A command is imported when it is used, by the name in a table.
     "chonkle.__main__": rule(6, beside="cli"),
     # They read and write `.npy` files.
