@@ -57,10 +57,10 @@ In strips of TIFF files and in padded chunks, other bytes may follow the encoded
 number and offset. These codecs have it:
 {codecs}.
 
-The default is what numcodecs, CPython and tifffile do: `refuse` for {refusing}, and `ignore`
-for the others. So nothing is refused that these libraries read, with one exception: a further stream
-that is damaged is always an error. With bzip2 and LZMA, CPython and numcodecs take it for the end
-of the data, and lose what is in it and in all streams after it.
+The default is what numcodecs, CPython and tifffile do: `refuse` for {refusing}, and
+`ignore` for the others. So nothing is refused that these libraries read, with one exception: a
+further stream that is damaged is always an error. With bzip2 and LZMA, CPython and numcodecs take
+it for the end of the data, and lose what is in it and in all streams after it.
 
 Further gzip members, streams of bzip2 and LZMA, and Zstandard frames belong to the data, and so do
 zeros after a gzip member, and those after an xz stream in multiples of 4.
