@@ -21,7 +21,7 @@ from typing import Any, cast
 from urllib.parse import unquote
 
 from chonkle.dag.graph import Constant, Pipeline, Step, WiringRef
-from chonkle.errors import ChonkleError, PipelineError, list_choices, suggest
+from chonkle.errors import ChonkleError, PipelineError, list_choices
 from chonkle.formats.declared import Declared, Parameter
 from chonkle.formats.dtypes import Dtype
 from chonkle.formats.signature import Direction, Port, Signature
@@ -408,34 +408,7 @@ def _port_value(value: Any, port: Port, declared: Parameter, name: str) -> objec
             expected=f"`{port.type}`{', or one of ' if words else ''}{words}",
             got=format_value(value),
         )
-    return _in_range(value, declared, name)
-
-
-def _in_range(value: Any, declared: Parameter, name: str) -> object:  # noqa: ANN401
-    if declared.choices and value not in declared.choices:
-        similar = suggest(value, map(str, declared.choices)) if isinstance(value, str) else ""
-        raise PipelineError(
-            f"parameter `{name}`: unknown value",
-            expected=f"one of {', '.join(map(format_value, declared.choices))}",
-            got=format_value(value),
-            hint=similar,
-        )
-    least, most = declared.minimum, declared.maximum
-    if least is not None and value < least:
-        bound = least
-    elif most is not None and value > most:
-        bound = most
-    else:
-        return value
-    if declared.clamp:
-        return bound
-    if least is None or most is None:
-        expected = f"at least {least}" if most is None else f"at most {most}"
-    else:
-        expected = f"{least} to {most}"
-    raise PipelineError(
-        f"parameter `{name}`: out of range", expected=expected, got=format_value(value)
-    )
+    return declared.accept(value, what=f"parameter `{name}`", error=PipelineError)
 
 
 def listed_array(codecs: Sequence[ListedCodec]) -> ArraySpec | None:

@@ -127,6 +127,8 @@ RULES: Mapping[str, Rule] = {
     "chonkle.codecs": rule(6, beside="pipeline"),
     # A command is imported when it is used, by the name in a table.
     "chonkle.__main__": rule(6, beside="cli"),
+    # They read and write `.npy` files.
+    "chonkle.cli.chunks": rule(6, "click", "numpy", beside="codecs"),
     "chonkle.cli": replace(rule(6, "click", beside="pipeline codecs"), computed=True),
 }
 # The façade: its version and what it re-exports, late. Modules below import from where a thing is
