@@ -126,7 +126,7 @@ RULES: Mapping[str, Rule] = {
     "chonkle.pipeline": rule(6, beside="pickles"),
     "chonkle.arrays": rule(5, "numpy", beside="arguments"),
     "chonkle.codecs": rule(6, beside="pickles pipeline"),
-    "chonkle.zarr_files": rule(7),
+    "chonkle.zarr_files": rule(6, beside="codecs"),
     "chonkle.zarr": rule(7, "numcodecs", "numpy", "zarr"),
     # A command is imported when it is used, by the name in a table.
     "chonkle.__main__": rule(6, beside="cli"),
