@@ -2,8 +2,8 @@
 
 numcodecs decodes these formats without a limit, so that a few hundred bytes can fill the memory of
 a machine. The functions here call the same libraries, give the same bytes, and stop one byte
-over the limit. Unlike numcodecs they refuse bytes after the end of the data, and no data where a
-format has a header.
+over the limit. Unlike numcodecs they refuse no data where a format has a header, and damage in a
+further stream, which numcodecs drops with all that follows.
 """
 
 import base64 as stdlib_base64
@@ -12,13 +12,14 @@ import json as stdlib_json
 import lzma as stdlib_lzma
 import sys
 import zlib as stdlib_zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from itertools import chain
 from math import prod
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from chonkle.backends.base import Limits
+from chonkle.backends.native import frame_sizes
 from chonkle.backends.native.parameters import read_dtype
 from chonkle.errors import CodecError, LimitExceeded
 
@@ -29,6 +30,17 @@ type Decoder = Callable[[memoryview, Mapping[str, object], Limits], bytes]
 
 # zlib's window bits: 15, the greatest, and 16 more for gzip's header and trailer.
 _GZIP_WBITS = 31
+_GZIP_MAGIC = b"\x1f\x8b"
+_XZ_MAGIC = b"\xfd7zXZ\0"
+# The header of a bzip2 stream, with any level, before its first block or its end.
+_BZ2_HEADERS = tuple(
+    b"BZh%d" % level + next_ for level in range(1, 10) for next_ in (b"1AY&SY", b"\x17rE8P\x90")
+)
+# LZMA-alone: the bytes of the header, before a zero, and the bound of its first byte.
+_ALONE_HEADER_BYTES, _ALONE_PROPERTIES = 13, 225
+# What is always decoded where a claimed size may be only a bound: 128 KiB for a frame of a few
+# bytes. The true size is checked once it is known.
+_ALWAYS_ALLOWED_BYTES = 16 << 20
 _BASE64_WHITESPACE = b" \t\r\n"
 _DTYPE_KINDS = "biufUSMm"
 
@@ -50,60 +62,136 @@ def too_large(limits: Limits) -> LimitExceeded:
     )
 
 
-def zlib(data: memoryview, _parameters: Mapping[str, object], limits: Limits) -> bytes:
+def check_claim(size_bytes: int, limits: Limits) -> None:
+    """Refuse a claimed decoded size, or a bound of it, that is certainly over the limit."""
+    if size_bytes > max(limits.output_bytes, _ALWAYS_ALLOWED_BYTES):
+        raise too_large(limits)
+
+
+def check_end(data: memoryview, used: int, parameters: Mapping[str, object]) -> None:
+    """Refuse bytes after the data, unless the parameter `trailing` says to ignore them.
+
+    Args:
+        data: the encoded data, and what follows.
+        used: the bytes that belong to the data.
+        parameters: those of the call.
+    """
+    if used < len(data) and parameters["trailing"] != "ignore":
+        # The words of the shipped codecs.
+        raise ValueError(
+            f"port `bytes`: {len(data) - used} bytes after the end of the stream at offset {used}; "
+            "hint: the value `ignore` of the parameter `trailing` skips them"
+        )
+
+
+def zlib(data: memoryview, parameters: Mapping[str, object], limits: Limits) -> bytes:
     """Decode one zlib stream."""
-    return _streams(data, stdlib_zlib.decompressobj, limits, is_single=True)
+    return _streams(data, stdlib_zlib.decompressobj, parameters, limits)
 
 
-def gzip(data: memoryview, _parameters: Mapping[str, object], limits: Limits) -> bytes:
-    """Decode gzip members; zero bytes may pad the end, as on tapes."""
-    return _streams(data, partial(stdlib_zlib.decompressobj, _GZIP_WBITS), limits, padding=b"\0")
+def gzip(data: memoryview, parameters: Mapping[str, object], limits: Limits) -> bytes:
+    """Decode gzip members; zero bytes may pad each, as on tapes."""
+    return _streams(
+        data,
+        partial(stdlib_zlib.decompressobj, _GZIP_WBITS),
+        parameters,
+        limits,
+        marks=(_GZIP_MAGIC,),
+        padding_bytes=1,
+    )
 
 
-def bz2(data: memoryview, _parameters: Mapping[str, object], limits: Limits) -> bytes:
+def bz2(data: memoryview, parameters: Mapping[str, object], limits: Limits) -> bytes:
     """Decode bzip2 streams, one behind the other."""
-    return _streams(data, stdlib_bz2.BZ2Decompressor, limits)
+    return _streams(data, stdlib_bz2.BZ2Decompressor, parameters, limits, marks=_BZ2_HEADERS)
 
 
 def lzma(data: memoryview, parameters: Mapping[str, object], limits: Limits) -> bytes:
-    """Decode LZMA streams, one behind the other."""
+    """Decode LZMA streams, one behind the other; zero bytes may pad xz streams."""
     file_format = cast("int", parameters["format"])
     # A header names the dictionary's size, up to 4 GiB, and the decoder allocates it.
     memory = None if file_format == stdlib_lzma.FORMAT_RAW else limits.memory_bytes
     filters = cast("Any", parameters.get("filters"))
+    is_xz = file_format in (stdlib_lzma.FORMAT_AUTO, stdlib_lzma.FORMAT_XZ)
     try:
         return _streams(
-            data, lambda: stdlib_lzma.LZMADecompressor(file_format, memory, filters), limits
+            data,
+            lambda: stdlib_lzma.LZMADecompressor(file_format, memory, filters),
+            parameters,
+            limits,
+            marks=(_XZ_MAGIC,) if is_xz else (),
+            is_possible=lambda rest: _may_be_lzma(rest, file_format),
+            padding_bytes=4 if is_xz else 0,
         )
     except stdlib_lzma.LZMAError as failure:
-        # liblzma's LZMA_MEMLIMIT_ERROR has no class of its own.
-        if "limit exceeded" in str(failure):
+        if _is_memory_limit(failure):
             raise LimitExceeded(
                 f"dictionary over the limit of {limits.memory_bytes} bytes of memory"
             ) from failure
         raise
 
 
+def _may_be_lzma(rest: bytes, file_format: int) -> bool:
+    """Tell whether bytes without a mark may be a stream."""
+    match file_format:
+        case stdlib_lzma.FORMAT_RAW:
+            return any(rest)
+        case stdlib_lzma.FORMAT_XZ:
+            return False
+        case _:
+            return (
+                any(rest)
+                and rest[0] < _ALONE_PROPERTIES
+                and rest[_ALONE_HEADER_BYTES : _ALONE_HEADER_BYTES + 1] == b"\0"
+            )
+
+
+def _is_memory_limit(failure: Exception) -> bool:
+    # liblzma's LZMA_MEMLIMIT_ERROR has no class of its own.
+    return "limit exceeded" in str(failure)
+
+
+def _never(_rest: bytes) -> bool:
+    return False
+
+
 def _streams(
     data: memoryview,
     open_stream: Callable[[], _Stream],
+    parameters: Mapping[str, object],
     limits: Limits,
     *,
-    is_single: bool = False,
-    padding: bytes = b"",
+    marks: Collection[bytes] = (),
+    is_possible: Callable[[bytes], bool] = _never,
+    padding_bytes: int = 0,
 ) -> bytes:
-    """Decode streams, one behind the other, to at most one byte over the limit."""
+    """Decode streams, one behind the other, to at most one byte over the limit.
+
+    Args:
+        data: the streams, and what follows them.
+        open_stream: makes a decompressor.
+        parameters: those of the call.
+        limits: what the call may take.
+        marks: how a further stream begins.
+        is_possible: tells whether what follows a stream may be a further one without a mark: it is
+            none when it cannot be decoded.
+        padding_bytes: zeros may follow a stream, in multiples of this number; 0 for none.
+    """
     parts: list[bytes] = []
-    made = 0
+    made = used = 0
     rest: bytes | memoryview = data
-    while not parts or rest:
-        if parts and is_single:
-            raise ValueError(f"{len(rest)} bytes after the end of the stream")
+    is_marked = True
+    while True:
         stream = open_stream()
-        # typeshed asks for bytes, where the modules take any buffer.
-        part = stream.decompress(
-            cast("bytes", rest), min(limits.output_bytes - made + 1, sys.maxsize)
-        )
+        try:
+            # typeshed asks for bytes, where the modules take any buffer.
+            part = stream.decompress(
+                cast("bytes", rest), min(limits.output_bytes - made + 1, sys.maxsize)
+            )
+        except stdlib_lzma.LZMAError as failure:
+            if is_marked or _is_memory_limit(failure):
+                raise
+            break
         made += len(part)
         if made > limits.output_bytes:
             raise too_large(limits)
@@ -111,9 +199,35 @@ def _streams(
             raise EOFError("truncated before the end of the stream")
         parts.append(part)
         rest = stream.unused_data
-        if padding and rest.startswith(padding) and not rest.strip(padding):
+        used = len(data) - len(rest)
+        if padding_bytes:
+            zeros = len(rest) - len(rest.lstrip(b"\0"))
+            rest = rest[zeros - zeros % padding_bytes :]
+            used = used if rest else len(data)
+        # The rest may be only a part of a mark.
+        is_marked = any(rest and mark.startswith(rest[: len(mark)]) for mark in marks)
+        if not (is_marked or is_possible(rest)):
             break
+    check_end(data, used, parameters)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def lz4(data: memoryview, parameters: Mapping[str, object], limits: Limits) -> bytes:
+    """Decode an LZ4 block after its decoded size, as numcodecs writes it."""
+    # Costs 150 ms that only a running codec pays.
+    from numcodecs import lz4 as library  # noqa: PLC0415
+
+    size = frame_sizes.lz4(data)
+    check_claim(size, limits)
+    try:
+        return cast("bytes", library.decompress(data))
+    except Exception:
+        # A block has no mark of its end. numcodecs refuses one that holds nothing, too.
+        end = frame_sizes.lz4_end(data)
+        if end is None or (end == len(data) and size > 0):
+            raise
+        check_end(data, end, parameters)
+        return cast("bytes", library.decompress(data[:end])) if size > 0 else b""
 
 
 def base64(data: memoryview, _parameters: Mapping[str, object], limits: Limits) -> bytes:
@@ -199,6 +313,7 @@ DECODERS: dict[str, Decoder] = {
     "bz2": bz2,
     "gzip": gzip,
     "json": json,
+    "lz4": lz4,
     "lzma": lzma,
     "msgpack": msgpack,
     "zlib": zlib,

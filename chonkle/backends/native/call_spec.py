@@ -27,12 +27,13 @@ class CallSpec:
     # The function of `bounded_decoders` that decodes instead of numcodecs, which cannot bound the
     # decoded size.
     decoder: str = ""
-    # The function of `frame_sizes` that reads the decoded size from the encoded data.
+    # The function of `frame_sizes` that reads what the encoded data claims.
     frame: str = ""
     # The parameters with the encoded and the decoded type, where the element count stays the same;
     # without the first, the two are equal.
     dtypes: tuple[str, ...] = ()
-    # Parameters that describe the data, and are none of the class's constructor.
+    # Parameters that describe the data, or say how to read it, and are none of the class's
+    # constructor.
     describes: frozenset[str] = frozenset()
     # Parameters whose JSON text holds what port types cannot say.
     convert: Mapping[str, str] = field(default_factory=dict)

@@ -1,21 +1,23 @@
-"""The decoded size that encoded data claims, read before numcodecs allocates it.
+"""The sizes that encoded data claims, read before numcodecs allocates the decoded one.
 
 numcodecs allocates what a header claims. It does not tell the Blosc library how long the data is.
 The libraries refuse everything else that is wrong with a frame.
 
-Every function takes the encoded data and gives its decoded size in bytes, or a bound of it. It
-raises ValueError for data that cannot be what it claims.
+Every function raises ValueError for data that cannot be what it claims.
 """
 
 from collections.abc import Callable
 from struct import Struct
 from struct import error as _struct_error
+from typing import NamedTuple
 
 _U32 = Struct("<I")
 
 # LZ4 block format: a length grows by at most 255 with each byte.
 _LZ4_RATIO_MAX = 255
 _LZ4_HEADER_BYTES = 4
+_LZ4_LENGTH_MORE, _LZ4_BYTE_MORE = 15, 255
+_LZ4_OFFSET_BYTES, _LZ4_MATCH_MIN = 2, 4
 
 # c-blosc's README_CHUNK_FORMAT: version, versionlz, flags, typesize, nbytes, blocksize, cbytes.
 _BLOSC_HEADER = Struct("<BBBBIII")
@@ -30,8 +32,20 @@ _ZSTD_RLE, _ZSTD_COMPRESSED = 1, 2
 _PACKBITS_PAD_MAX = 7
 
 
+class FrameSizes(NamedTuple):
+    """What encoded data claims.
+
+    Attributes:
+        decoded: the size of the decoded data in bytes, or a bound of it.
+        encoded: the bytes that belong to the data; others may follow them.
+    """
+
+    decoded: int
+    encoded: int
+
+
 def lz4(data: memoryview) -> int:
-    """Read the four bytes that numcodecs writes before an LZ4 block."""
+    """Read the decoded size in the four bytes that numcodecs writes before an LZ4 block."""
     (size,) = _U32.unpack_from(data)
     block = len(data) - _LZ4_HEADER_BYTES
     if size > block * _LZ4_RATIO_MAX:
@@ -39,35 +53,80 @@ def lz4(data: memoryview) -> int:
     return int(size)
 
 
-def blosc(data: memoryview) -> int:
+def lz4_end(data: memoryview) -> int | None:
+    """Find the end of an LZ4 block: no header records it, and only literals end a block.
+
+    Args:
+        data: the block, after the four bytes with its decoded size.
+
+    Returns:
+        The offset in the data; None where no block of this size ends in them.
+    """
+    size, offset, made = lz4(data), _LZ4_HEADER_BYTES, 0
+    try:
+        while True:
+            token = data[offset]
+            literals, offset = _lz4_length(data, offset + 1, token >> 4)
+            offset, made = offset + literals, made + literals
+            if made >= size:
+                return offset if made == size and offset <= len(data) else None
+            match, offset = _lz4_length(data, offset + _LZ4_OFFSET_BYTES, token & 15)
+            made += match + _LZ4_MATCH_MIN
+    except IndexError:
+        return None
+
+
+def _lz4_length(data: memoryview, offset: int, length: int) -> tuple[int, int]:
+    """Read the further bytes of a length that begins in a token."""
+    is_more = length == _LZ4_LENGTH_MORE
+    while is_more:
+        length += data[offset]
+        is_more = data[offset] == _LZ4_BYTE_MORE
+        offset += 1
+    return length, offset
+
+
+def blosc(data: memoryview) -> FrameSizes:
     """Read the header of a Blosc 1 chunk.
 
     The library trusts `cbytes`, and would read past the end of shorter data.
     """
     *_, nbytes, _, cbytes = _BLOSC_HEADER.unpack_from(data)
-    if cbytes != len(data):
+    if not _BLOSC_HEADER.size <= cbytes <= len(data):
         raise ValueError(f"the header claims {cbytes} bytes, but there are {len(data)}")
-    return int(nbytes)
+    return FrameSizes(decoded=nbytes, encoded=cbytes)
 
 
-def packbits(data: memoryview) -> int:
+def packbits(data: memoryview) -> FrameSizes:
     """Read how many bits pad the last byte of packed booleans; numcodecs accepts any number."""
     padding, packed = data[0], len(data) - 1
     if padding > _PACKBITS_PAD_MAX or (padding and not packed):
         raise ValueError(f"the first byte claims {padding} bits of padding in {packed} bytes")
-    return packed * 8 - padding
+    return FrameSizes(decoded=packed * 8 - padding, encoded=len(data))
 
 
-def zstd(data: memoryview) -> int:
+def zstd(data: memoryview) -> FrameSizes:
     """Add up what all Zstandard frames claim, or what their blocks can hold at most."""
     size = offset = 0
     try:
-        while offset < len(data):
+        while offset == 0 or _begins_zstd_frame(data[offset : offset + 4]):
             frame_size, offset = _zstd_frame(data, offset)
             size += frame_size
     except (IndexError, _struct_error) as failure:
         raise ValueError(f"truncated: a frame runs past byte {len(data)}") from failure
-    return size
+    if offset > len(data):
+        raise ValueError(f"truncated: a frame runs past byte {len(data)}")
+    return FrameSizes(decoded=size, encoded=offset)
+
+
+def _begins_zstd_frame(first: memoryview) -> bool:
+    """Tell whether up to four bytes begin a frame, or may do so when more follow."""
+    known = (1 << 8 * len(first)) - 1
+    found = int.from_bytes(first, "little")
+    # Of the magic number of a skippable frame, the last four bits vary.
+    return known > 0 and (
+        found == _ZSTD_MAGIC & known or (found ^ _ZSTD_SKIPPABLE.start) & known & ~0xF == 0
+    )
 
 
 def _zstd_frame(data: memoryview, start: int) -> tuple[int, int]:
@@ -98,9 +157,8 @@ def _zstd_frame(data: memoryview, start: int) -> tuple[int, int]:
     return bound if claimed is None else claimed, offset + (descriptor & 0x04)
 
 
-FRAME_SIZES: dict[str, Callable[[memoryview], int]] = {
+FRAME_SIZES: dict[str, Callable[[memoryview], FrameSizes]] = {
     "blosc": blosc,
-    "lz4": lz4,
     "packbits": packbits,
     "zstd": zstd,
 }

@@ -7,7 +7,12 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
 
 from chonkle.backends.base import CallResult, Codec, Limits, call_label
-from chonkle.backends.native.bounded_decoders import DECODERS, too_large
+from chonkle.backends.native.bounded_decoders import (
+    DECODERS,
+    check_claim,
+    check_end,
+    too_large,
+)
 from chonkle.backends.native.call_spec import CallSpec
 from chonkle.backends.native.catalog import runnable
 from chonkle.backends.native.frame_sizes import FRAME_SIZES
@@ -25,9 +30,6 @@ if TYPE_CHECKING:
 
 # Parameter sets whose numcodecs object is kept.
 _KEPT = 64
-# A claimed size may be only a bound: 128 KiB for a frame of a few bytes. So a claim up to this size
-# is always allowed; the true size is checked once it is known.
-_ALWAYS_ALLOWED_BYTES = 16 << 20
 
 _DATA = "bytes"
 
@@ -132,13 +134,15 @@ class NativeCodec(Codec):
 
     def _decode(self, data: memoryview, prepared: _Prepared) -> bytes:
         call, limits = self._call, self._limits
-        if call.is_empty(data):
-            return b""
         if call.decoder:
             return DECODERS[call.decoder](data, prepared.parameters, limits)
-        allowed = max(limits.output_bytes, _ALWAYS_ALLOWED_BYTES)
-        if call.frame and FRAME_SIZES[call.frame](data) > allowed:
-            raise too_large(limits)
+        if call.frame:
+            sizes = FRAME_SIZES[call.frame](data)
+            check_claim(sizes.decoded, limits)
+            check_end(data, sizes.encoded, prepared.parameters)
+            data = data[: sizes.encoded]
+        if call.is_empty(data):
+            return b""
         source: Any = _array(data, call, prepared.parameters)
         if prepared.dtypes is not None:
             encoded, decoded = prepared.dtypes

@@ -53,10 +53,10 @@ pub struct Header {
 }
 
 impl Header {
-    /// Reads the header of a chunk. Checks that its sizes are consistent with each other and with
-    /// the most that the chunk can decode to.
-    pub fn read(chunk: &[u8]) -> Result<Self> {
-        let Some((head, body)) = chunk.split_first_chunk::<HEADER>() else {
+    /// Reads the header of the chunk at the start of `encoded`; returns the chunk, too. Checks that its
+    /// sizes are consistent with each other and with the most that the chunk can decode to.
+    pub fn read(encoded: &[u8]) -> Result<(Self, &[u8])> {
+        let Some(head) = encoded.first_chunk::<HEADER>() else {
             return Err("port `bytes`: truncated, expected a header of 16 bytes".into());
         };
         let word = |at| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
@@ -65,12 +65,12 @@ impl Header {
         if head[0] != VERSION || flags & RESERVED != 0 {
             return Err("port `bytes`: not a chunk of Blosc 1".into());
         }
-        if chunk_size != chunk.len() {
+        let Some(body) = encoded.get(HEADER..chunk_size) else {
             return Err(Error::new(format_args!(
-                "port `bytes`: the header claims {chunk_size} bytes, got {}",
-                chunk.len()
+                "port `bytes`: truncated, the header claims {chunk_size} bytes, got {}",
+                encoded.len()
             )));
-        }
+        };
         let is_stored = flags & STORED != 0 || size == 0;
         let compressor = Compressor::of_format(flags >> COMPRESSOR_SHIFT);
         let compressor = match compressor {
@@ -92,7 +92,7 @@ impl Header {
             block,
         };
         if header.is_true(body.len()) {
-            return Ok(header);
+            return Ok((header, &encoded[..chunk_size]));
         }
         Err(Error::new(format_args!(
             "port `bytes`: {} bytes claim to hold {size}, in blocks of {block} and elements of \

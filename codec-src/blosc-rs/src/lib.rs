@@ -16,14 +16,19 @@ use compressor::Compressor;
 use filter::Filter;
 use header::{HEADER, Header, SIZE_MAX, STORED_MAX};
 
+/// The largest element that a header can record.
+const ELEMENT_MAX: u64 = 255;
+
 struct Blosc;
 
 impl Transform for Blosc {
     fn decode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
-        let chunk = inputs.bytes("bytes")?;
-        let header = Header::read(chunk)?;
+        let (header, chunk) = Header::read(inputs.bytes("bytes")?)?;
+        inputs.end("bytes", chunk.len())?;
         if header.is_stored {
+            let size = chunk.len();
             let mut stored = inputs.take("bytes")?;
+            stored.truncate(size);
             stored.drop_front(HEADER);
             return outputs.hand_back("bytes", stored);
         }
@@ -39,14 +44,16 @@ impl Transform for Blosc {
         let decoded = inputs.bytes("bytes")?;
         let level = inputs.int("clevel", 0..=9)? as i32;
         let compressor = Compressor::ALL[inputs.choice("cname", &Compressor::NAMES)?];
-        let element = match inputs.has("typesize") {
-            true => inputs.uint("typesize", 1..=255)? as usize,
+        let typesize = match inputs.has("typesize") {
+            true => inputs.uint("typesize", 1..=u64::MAX)?,
             false => 1,
         };
+        // As in c-blosc, larger elements count as single bytes.
+        let element = if typesize <= ELEMENT_MAX { typesize as usize } else { 1 };
         let filter = match inputs.int("shuffle", -1..=2)? {
             0 => Filter::None,
             2 => Filter::Bits,
-            -1 if element == 1 => Filter::Bits,
+            -1 if typesize == 1 => Filter::Bits,
             _ => Filter::Bytes,
         };
         let block = inputs.uint("blocksize", 0..=i32::MAX as u64)? as usize;

@@ -21,6 +21,23 @@ const LEVEL_AT: usize = 3;
 const BLOCK: usize = 100_000;
 const BLOCK_LESS: usize = 19;
 
+/// The header of a stream, with any level, before its first block or its end.
+const HEADER: &[u8] = b"BZh";
+const BLOCK_BEGINS: [u8; 6] = [0x31, 0x41, 0x59, 0x26, 0x53, 0x59];
+const STREAM_ENDS: [u8; 6] = [0x17, 0x72, 0x45, 0x38, 0x50, 0x90];
+
+/// Tells whether data begin like a stream, or the first bytes of one.
+pub fn begins(data: &[u8]) -> bool {
+    let (header, rest) = data.split_at(data.len().min(HEADER.len()));
+    let (level, block) = rest.split_at(rest.len().min(1));
+    !data.is_empty()
+        && HEADER.starts_with(header)
+        && level.iter().all(|level| (b'1'..=b'9').contains(level))
+        && [BLOCK_BEGINS, STREAM_ENDS].iter().any(|wanted| {
+            wanted.starts_with(&block[..block.len().min(wanted.len())])
+        })
+}
+
 /// The largest compressed size of `size` bytes.
 pub fn bound(size: usize) -> usize {
     size.saturating_add(size / 100 + 600)

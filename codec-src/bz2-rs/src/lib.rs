@@ -28,9 +28,9 @@ impl Transform for Bz2 {
         let mut rest = encoded;
         loop {
             rest = bzip2::decompress(rest, &mut output)?;
-            if rest.is_empty() {
+            if !bzip2::begins(rest) {
                 LAST_SIZE.set(output.len());
-                return Ok(());
+                return inputs.end("bytes", encoded.len() - rest.len());
             }
         }
     }

@@ -18,13 +18,17 @@ impl Transform for Codec {
         let mut used = 0;
         loop {
             used += decompress::<Gzip>(&encoded[used..], &mut output, expected as usize)?;
-            // Zeros may pad the end, as on tapes.
-            if encoded[used..].first().is_none_or(|byte| *byte == 0) {
-                break;
+            // Zeros may pad each member, as on tapes.
+            let padding = encoded[used..].iter().take_while(|byte| **byte == 0).count();
+            let rest = &encoded[used + padding..];
+            if rest.is_empty() {
+                return inputs.end("bytes", encoded.len());
             }
+            if !Gzip::begins(rest) {
+                return inputs.end("bytes", used);
+            }
+            used += padding;
         }
-        used += encoded[used..].iter().take_while(|byte| **byte == 0).count();
-        inputs.end("bytes", used)
     }
 
     fn encode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {

@@ -1,8 +1,12 @@
 //! lz4: the decoded size as four little-endian bytes, then one LZ4 block, as in numcodecs.
 
+use std::ops::RangeInclusive;
+
 use chonkle_codec::{Error, Inputs, Outputs, Result, Transform};
 use lz4_kernel::{Effort, INPUT_MAX, RATIO_MAX};
 
+/// Values that lz4 takes as they are.
+const ACCELERATIONS: RangeInclusive<i64> = 1..=65537;
 /// Bytes of the decoded size.
 const HEADER: usize = 4;
 
@@ -22,9 +26,17 @@ impl Transform for Lz4 {
             )));
         }
         let mut output = outputs.begin("bytes", size)?;
-        if !lz4_kernel::decompress(block, &mut output.spare()[..size]) {
+        let room = &mut output.spare()[..size];
+        let end = match lz4_kernel::decompress(block, room) {
+            true => Some(block.len()),
+            // A block has no mark of its end, so that lz4 refuses what follows.
+            false => lz4_kernel::encoded_size(block, size)
+                .filter(|&end| end < block.len() && lz4_kernel::decompress(&block[..end], room)),
+        };
+        let Some(end) = end else {
             return Err(Error::new(format_args!("port `bytes`: bad LZ4 block of {size} bytes")));
-        }
+        };
+        inputs.end("bytes", HEADER + end)?;
         // SAFETY: all of them were written.
         unsafe { output.advance(size) };
         Ok(())
@@ -32,7 +44,7 @@ impl Transform for Lz4 {
 
     fn encode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
         let decoded = inputs.bytes("bytes")?;
-        let acceleration = inputs.int("acceleration", 1..=i32::MAX.into())? as i32;
+        let acceleration = inputs.clamped_int("acceleration", ACCELERATIONS)? as i32;
         if decoded.len() > INPUT_MAX {
             return Err("port `bytes`: more than the 2113929216 bytes that a block may hold".into());
         }

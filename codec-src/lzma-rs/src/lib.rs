@@ -1,5 +1,6 @@
 //! lzma: xz, LZMA-alone and raw LZMA streams, with liblzma.
 
+mod begin;
 mod filters;
 mod liblzma;
 mod size;
@@ -28,9 +29,6 @@ const RATIO_GUESSED: usize = 256;
 /// liblzma's smallest dictionary.
 const DICTIONARY_LEAST: u32 = 4096;
 
-/// Zeros that may follow an xz stream.
-const PADDING: [u8; 4] = [0; 4];
-
 thread_local! {
     /// The size of the last output, as the chunks of an array mostly have one size.
     static LAST_SIZE: Cell<usize> = const { Cell::new(0) };
@@ -53,19 +51,29 @@ impl Transform for Lzma {
             .unwrap_or_else(|| LAST_SIZE.get().clamp(sized(RATIO_FIRST), sized(RATIO_GUESSED)));
         let mut output = outputs.begin("bytes", 0)?;
         output.reserve(expected).or_else(|_| output.reserve(encoded.len()))?;
-        let mut rest = encoded;
+        let (mut rest, mut used) = (encoded, 0);
         loop {
-            rest = liblzma::decode(container, &filters, rest, &mut output)?;
-            if container != Container::Raw {
-                while let Some(behind) = rest.strip_prefix(&PADDING) {
-                    rest = behind;
+            let (is_marked, before) = (begin::is_xz(container, rest), output.len());
+            match liblzma::decode(container, &filters, rest, &mut output) {
+                Ok(behind) => rest = behind,
+                // A further stream without a mark of its begin may be anything.
+                Err(failure) if used > 0 && !is_marked && failure.is_bad_data() => {
+                    output.truncate(before);
+                    break;
                 }
+                Err(failure) => return Err(failure.into()),
             }
+            used = encoded.len() - rest.len();
+            rest = begin::without_padding(container, rest);
             if rest.is_empty() {
-                LAST_SIZE.set(output.len());
-                return Ok(());
+                used = encoded.len();
+            }
+            if !begin::is_possible(container, rest) {
+                break;
             }
         }
+        LAST_SIZE.set(output.len());
+        inputs.end("bytes", used)
     }
 
     fn encode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {

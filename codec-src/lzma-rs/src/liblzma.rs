@@ -15,6 +15,10 @@ const OPTIONS: c_int = 8;
 const BUFFER: c_int = 10;
 const PROGRAM: c_int = 11;
 
+/// The ports that a failure names.
+const BYTES: &str = "bytes";
+const FILTERS: &str = "filters";
+
 /// The format around the data, with the numbers of Python's module.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Container {
@@ -71,6 +75,44 @@ unsafe extern "C" {
     fn lzma_kernel_end();
 }
 
+/// A result of liblzma that is no success, or an error of the SDK.
+pub enum Failure {
+    Found(c_int, &'static str),
+    Other(Error),
+}
+
+impl Failure {
+    /// Whether the data are damaged, or no stream of the format; false for a truncated stream.
+    pub fn is_bad_data(&self) -> bool {
+        matches!(self, Self::Found(found, BYTES) if ![MEMORY, BUFFER].contains(found))
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        let (found, port) = match failure {
+            Failure::Found(found, port) => (found, port),
+            Failure::Other(error) => return error,
+        };
+        let words = match found {
+            MEMORY => return "out of memory for liblzma's dictionary and tables".into(),
+            UNSUPPORTED_CHECK => return "port `check`: not one that liblzma has".into(),
+            FORMAT => "not a stream of this format",
+            // For a chain without filters, liblzma returns PROGRAM.
+            OPTIONS | PROGRAM => "filters, or values of theirs, that liblzma has not in this format",
+            BUFFER => "truncated LZMA stream",
+            _ => "bad LZMA stream, or wrong check",
+        };
+        Self::new(format_args!("port `{port}`: {words}"))
+    }
+}
+
 /// Decodes the stream at the start of `encoded` and appends it to `output`. Returns the bytes after
 /// the stream.
 pub fn decode<'a>(
@@ -78,14 +120,14 @@ pub fn decode<'a>(
     filters: &[Filter],
     encoded: &'a [u8],
     output: &mut Output,
-) -> Result<&'a [u8]> {
+) -> Result<&'a [u8], Failure> {
     let _end = End;
     // SAFETY: the slice is valid for its length.
     let begun = unsafe {
         lzma_kernel_decode(&ALLOCATOR, container as c_int, filters.as_ptr(), filters.len())
     };
     if begun != OK {
-        return Err(failure(begun, "filters"));
+        return Err(Failure::Found(begun, FILTERS));
     }
     run(encoded, output)
 }
@@ -106,13 +148,14 @@ pub fn encode(
         lzma_kernel_encode(&ALLOCATOR, container as c_int, check, filters, count, dictionary_most)
     };
     if begun != OK {
-        return Err(failure(begun, "filters"));
+        return Err(Failure::Found(begun, FILTERS).into());
     }
-    run(decoded, output).map(|_| ())
+    run(decoded, output)?;
+    Ok(())
 }
 
 /// Runs a stream to its end; returns the bytes of the input that it did not take.
-fn run<'a>(mut input: &'a [u8], output: &mut Output) -> Result<&'a [u8]> {
+fn run<'a>(mut input: &'a [u8], output: &mut Output) -> Result<&'a [u8], Failure> {
     loop {
         let room = output.spare();
         let (mut left, mut room_left) = (input.len(), room.len());
@@ -130,23 +173,9 @@ fn run<'a>(mut input: &'a [u8], output: &mut Output) -> Result<&'a [u8]> {
             OK => (),
             // No progress was possible, for lack of input or of room.
             BUFFER if room_left == 0 => output.reserve(1)?,
-            found => return Err(failure(found, "bytes")),
+            found => return Err(Failure::Found(found, BYTES)),
         }
     }
-}
-
-/// Makes the error for a result of liblzma.
-fn failure(found: c_int, port: &str) -> Error {
-    let words = match found {
-        MEMORY => return "out of memory for liblzma's dictionary and tables".into(),
-        UNSUPPORTED_CHECK => return "port `check`: not one that liblzma has".into(),
-        FORMAT => "not a stream of this format",
-        // For a chain without filters, liblzma returns PROGRAM.
-        OPTIONS | PROGRAM => "filters, or values of theirs, that liblzma has not in this format",
-        BUFFER => "truncated LZMA stream",
-        _ => "bad LZMA stream, or wrong check",
-    };
-    Error::new(format_args!("port `{port}`: {words}"))
 }
 
 /// Ends the stream.

@@ -16,7 +16,7 @@ pub fn read(inputs: &Inputs) -> Result<(ChunkConfig, usize)> {
         _ => ModeSpec::Classic,
     };
     inputs.choice("paging_spec", &["equal_pages_up_to"])?;
-    let page = inputs.uint("equal_pages_up_to", 1..=PAGE_MAX)? as usize;
+    let page = inputs.uint("equal_pages_up_to", 1..=u64::MAX)?.min(PAGE_MAX) as usize;
     let config = ChunkConfig::default()
         .with_compression_level(level)
         .with_mode_spec(mode)

@@ -49,12 +49,6 @@ chonkle_port *chonkle_items(chonkle_call *call, const char *name, size_t item_si
     return NULL;
 }
 
-bool chonkle_end(chonkle_call *call, const chonkle_port *input, size_t used) {
-    return used >= input->size ||
-           chonkle_fail(call, "port `%.*s`: %zu bytes after the end of the stream",
-                        (int)input->name_size, input->name, input->size - used);
-}
-
 /* ---- outputs ------------------------------------------------------------------------------- */
 
 /* Make room for an output port-map of `size` bytes, and of `generous` bytes where memory allows. */

@@ -76,8 +76,9 @@ chonkle_port *chonkle_input(chonkle_call *call, const char *name);
 /* As chonkle_input(); also fails when `item_size` is 0 or does not divide the port's size. */
 chonkle_port *chonkle_items(chonkle_call *call, const char *name, size_t item_size);
 
-/* Check that nothing follows a stream in its input.
- *   used: the size of the stream; fails when it is less than the input's. */
+/* End a stream in an input. Bytes after it are a failure, unless the port `trailing` is "ignore"; the
+ * other value is "refuse".
+ *   used: the size of the stream. */
 bool chonkle_end(chonkle_call *call, const chonkle_port *input, size_t used);
 
 /* ---- inputs: scalars ----------------------------------------------------------------------- */

@@ -122,3 +122,15 @@ bool chonkle_choice(chonkle_call *call, const char *name, const char *const *cho
     return false;
 }
 
+bool chonkle_end(chonkle_call *call, const chonkle_port *input, size_t used) {
+    static const char name[] = "trailing", *const choices[] = {"ignore", "refuse", NULL};
+    chonkle_json json = {.name = name};
+    size_t index = 1;
+    bool has_choice = chonkle_find(call, name) || find_default(&json);
+    if (has_choice && !chonkle_choice(call, name, choices, &index)) return false;
+    return index == 0 || used >= input->size ||
+           chonkle_fail(call, "port `%.*s`: %zu bytes after the end of the stream at offset %zu%s",
+                        (int)input->name_size, input->name, input->size - used, used,
+                        has_choice ? "; hint: the value `ignore` of the parameter `trailing` "
+                                     "skips them" : "");
+}

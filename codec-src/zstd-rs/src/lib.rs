@@ -1,5 +1,7 @@
 //! zstd: Zstandard frames (RFC 8878).
 
+use std::ops::RangeInclusive;
+
 use chonkle_codec::{Error, Inputs, Outputs, Result, Transform};
 use zstd_kernel::Failure;
 
@@ -7,6 +9,9 @@ use zstd_kernel::Failure;
 /// at least `ROOM_FIRST`.
 const RATIO_FIRST: usize = 64;
 const ROOM_FIRST: usize = 1 << 20;
+
+/// The levels that zstd has; 0 is its default.
+const LEVELS: RangeInclusive<i64> = -131072..=22;
 
 struct Zstd;
 
@@ -16,9 +21,11 @@ impl Transform for Zstd {
         if encoded.is_empty() {
             return Err("port `bytes`: expected a Zstandard frame, got no bytes".into());
         }
-        let (size, is_exact) = zstd_kernel::claim(encoded).map_err(refused)?;
-        let bound = usize::try_from(size).unwrap_or(usize::MAX);
-        let first = match is_exact {
+        let claim = zstd_kernel::claim(encoded).map_err(refused)?;
+        inputs.end("bytes", claim.encoded)?;
+        let encoded = &encoded[..claim.encoded];
+        let bound = usize::try_from(claim.decoded).unwrap_or(usize::MAX);
+        let first = match claim.is_exact {
             true => bound,
             false => encoded.len().saturating_mul(RATIO_FIRST).max(ROOM_FIRST).min(bound),
         };
@@ -38,7 +45,7 @@ impl Transform for Zstd {
 
     fn encode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
         let decoded = inputs.bytes("bytes")?;
-        let level = inputs.int("level", -131072..=22)? as i32;
+        let level = inputs.clamped_int("level", LEVELS)? as i32;
         let checksum = inputs.bool("checksum")?;
         let mut output = outputs.begin("bytes", zstd_kernel::bound(decoded.len()))?;
         let size = zstd_kernel::compress(level, checksum, decoded, output.spare())?;

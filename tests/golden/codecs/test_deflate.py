@@ -136,7 +136,7 @@ def test_gzip_without_a_time(shipped: Shipped) -> None:
     [
         (lambda whole: whole[:-8] + b"\1" + whole[-7:], "wrong checksum"),
         (lambda whole: whole[:-1] + b"\1", "wrong checksum or size"),
-        (lambda whole: whole + b"\0x", "1 bytes after the end"),
+        (lambda whole: whole + b"\0x", "2 bytes after the end of the stream at offset 24"),
         (lambda whole: whole + whole[:9], "bad or truncated gzip member"),
         (lambda _: b"", "bad or truncated gzip member"),
         (lambda _: bytes(20), "bad or truncated gzip member"),

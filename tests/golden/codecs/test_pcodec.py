@@ -22,7 +22,8 @@ configs = st.fixed_dictionaries(
     optional={
         "mode_spec": st.sampled_from(["auto", "classic"]),
         "paging_spec": st.just("equal_pages_up_to"),
-        "equal_pages_up_to": st.integers(1, 3000),
+        # More than the numbers that a page can hold counts as that.
+        "equal_pages_up_to": st.integers(1, 3000) | st.sampled_from([1 << 24, 1 << 25, 1 << 40]),
     },
 )
 deltas = st.one_of(

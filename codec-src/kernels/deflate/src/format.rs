@@ -122,6 +122,11 @@ impl Gzip {
     const FASTEST: u8 = 4;
     const SLOWEST: u8 = 2;
     const SYSTEM_UNKNOWN: u8 = 255;
+
+    /// Tells whether data, at least one byte, begin like a member.
+    pub fn begins(data: &[u8]) -> bool {
+        data.iter().zip(&Self::MAGIC[..2]).all(|(byte, wanted)| byte == wanted)
+    }
 }
 
 impl Format for Gzip {

@@ -80,7 +80,7 @@ pub fn fill<F: Format>(encoded: &[u8], room: &mut [MaybeUninit<u8>]) -> Result<b
     }))
 }
 
-/// Decodes the port `bytes`; an error when anything follows the stream.
+/// Decodes the port `bytes`, one stream.
 pub fn decode<F: Format>(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
     let mut output = outputs.begin("bytes", 0)?;
     let taken = decompress::<F>(inputs.bytes("bytes")?, &mut output, 0)?;

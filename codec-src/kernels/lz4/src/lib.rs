@@ -14,7 +14,7 @@ use chonkle_codec::{Error, Result};
 unsafe extern "C" {
     fn LZ4_sizeofState() -> c_int;
     fn LZ4_sizeofStateHC() -> c_int;
-    fn LZ4_compress_fast_extState(
+    fn lz4_kernel_compress(
         state: *mut c_void,
         input: *const u8,
         output: *mut u8,
@@ -36,6 +36,10 @@ unsafe extern "C" {
 /// The largest input of a block.
 pub const INPUT_MAX: usize = 0x7E00_0000;
 
+/// The bytes of a match's offset, and the least bytes of a match.
+const OFFSET: usize = 2;
+const MATCH_MIN: usize = 4;
+
 /// The largest ratio: a length takes a byte for each 255.
 pub const RATIO_MAX: usize = 255;
 
@@ -53,7 +57,7 @@ thread_local! {
 /// How hard to look for matches.
 #[derive(Clone, Copy)]
 pub enum Effort {
-    /// From 1; a higher value is less effort.
+    /// From 1 to 65537; a higher value is less effort.
     Acceleration(i32),
     /// LZ4 HC: from 1 to 12; a higher value is more effort.
     Level(i32),
@@ -69,6 +73,40 @@ pub fn decompress(encoded: &[u8], output: &mut [MaybeUninit<u8>]) -> bool {
     let given =
         unsafe { LZ4_decompress_safe(encoded.as_ptr(), output.as_mut_ptr().cast(), size, room) };
     given == room
+}
+
+/// Returns the size of the block at the start of `encoded` that holds `size` bytes; None when it ends
+/// elsewhere, as at a sequence with a match (LZ4 Block Format Description, "End of block").
+pub fn encoded_size(encoded: &[u8], size: usize) -> Option<usize> {
+    let (mut at, mut made) = (0, 0_usize);
+    loop {
+        let token = usize::from(*encoded.get(at)?);
+        at += 1;
+        let literals = length(encoded, &mut at, token >> 4)?;
+        at = at.checked_add(literals)?;
+        made = made.checked_add(literals)?;
+        if made >= size {
+            return (made == size && at <= encoded.len()).then_some(at);
+        }
+        at += OFFSET;
+        made = made.checked_add(length(encoded, &mut at, token & 15)? + MATCH_MIN)?;
+    }
+}
+
+/// Reads a length of which a token has the first four bits.
+fn length(encoded: &[u8], at: &mut usize, first: usize) -> Option<usize> {
+    let mut length = first;
+    if first == 15 {
+        loop {
+            let more = *encoded.get(*at)?;
+            *at += 1;
+            length = length.checked_add(more.into())?;
+            if more < 255 {
+                break;
+            }
+        }
+    }
+    Some(length)
 }
 
 /// Compresses to a block and returns its size; None when the room is too small.
@@ -91,7 +129,7 @@ pub fn compress(
             Effort::Acceleration(acceleration) => {
                 let state = STATE.get().map_or_else(|| allocate(LZ4_sizeofState()), Ok)?;
                 STATE.set(Some(state));
-                LZ4_compress_fast_extState(state.as_ptr(), from, to, size, room, acceleration)
+                lz4_kernel_compress(state.as_ptr(), from, to, size, room, acceleration)
             }
             Effort::Level(level) => {
                 let state = STATE_HC.get().map_or_else(|| allocate(LZ4_sizeofStateHC()), Ok)?;

@@ -1,7 +1,7 @@
 /* lz4 and its slow compressor, with words of 64 bits. */
 
 /* lz4 then uses 64-bit words with 32-bit pointers, as in the x32 ABI. It compresses large chunks
- * 1.3 times as fast, to the same bytes as on 64-bit machines. */
+ * 1.3 times as fast, and hashes as on 64-bit machines. */
 #define __x86_64__ 1
 /* The loop of longer copies, which __x86_64__ selects, is 5 to 10 % slower. */
 #define LZ4_FAST_DEC_LOOP 0
@@ -12,3 +12,19 @@
 
 #include "lz4.c"
 #include "lz4hc.c"
+
+/* LZ4_compress_fast_extState() with 32-bit pointers has a table of pointers for large inputs, where
+ * 64-bit machines have one of offsets: an unset entry of that is the first position, and a match. */
+int lz4_kernel_compress(void *state, const char *input, char *output, int size, int room,
+                        int acceleration) {
+    LZ4_stream_t_internal *context = &LZ4_initStream(state, sizeof(LZ4_stream_t))->internal_donotuse;
+    /* Compiled once for each pair of constants. */
+#define COMPRESS(limit, table)                                                            \
+    LZ4_compress_generic(context, input, output, size, NULL, room, limit, table, noDict, \
+                         noDictIssue, acceleration)
+    int is_small = size < LZ4_64Klimit;
+    if (room >= LZ4_compressBound(size))
+        return is_small ? COMPRESS(notLimited, byU16) : COMPRESS(notLimited, byU32);
+    return is_small ? COMPRESS(limitedOutput, byU16) : COMPRESS(limitedOutput, byU32);
+#undef COMPRESS
+}

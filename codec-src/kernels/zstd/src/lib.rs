@@ -19,7 +19,12 @@ type Release = unsafe extern "C" fn(*mut c_void, *mut c_void);
 unsafe extern "C" {
     fn zstd_kernel_compressor(allocate: Allocate, release: Release) -> *mut Cctx;
     fn zstd_kernel_decompressor(allocate: Allocate, release: Release) -> *mut Dctx;
-    fn zstd_kernel_claim(data: *const u8, size: u64, bytes: *mut u64, is_exact: *mut u32) -> u64;
+    fn zstd_kernel_claim(
+        data: *const u8,
+        size: *mut u64,
+        bytes: *mut u64,
+        is_exact: *mut u32,
+    ) -> u64;
     fn ZSTD_isError(result: u64) -> u32;
     fn ZSTD_getErrorName(result: u64) -> *const c_char;
     fn ZSTD_compressBound(size: u64) -> u64;
@@ -107,16 +112,25 @@ fn result(value: u64) -> Result<u64, Failure> {
     if unsafe { ZSTD_isError(value) } == 0 { Ok(value) } else { Err(Failure(value)) }
 }
 
-/// Returns the decoded size of all frames, and whether it is exact: false when a frame does not
-/// record its size, and the most that its blocks can hold is counted instead. Fails when a recorded
-/// size is more than that.
-pub fn claim(encoded: &[u8]) -> Result<(u64, bool), Failure> {
-    let (mut bytes, mut is_exact) = (0, 0);
-    // SAFETY: a slice, and two numbers to write to.
-    let status = unsafe {
-        zstd_kernel_claim(encoded.as_ptr(), encoded.len() as u64, &mut bytes, &mut is_exact)
-    };
-    result(status).map(|_| (bytes, is_exact != 0))
+/// What frames claim.
+pub struct Claim {
+    /// The encoded size of all frames; what follows them is no frame.
+    pub encoded: usize,
+    /// Their decoded size.
+    pub decoded: u64,
+    /// False when a frame does not record its size: the most that its blocks can hold is counted.
+    pub is_exact: bool,
+}
+
+/// Returns what frames, at least one, claim. Fails when a recorded size is more than the blocks of its
+/// frame can hold.
+pub fn claim(data: &[u8]) -> Result<Claim, Failure> {
+    let (mut encoded, mut decoded, mut is_exact) = (data.len() as u64, 0, 0);
+    // SAFETY: a slice, and three numbers to write to.
+    let status =
+        unsafe { zstd_kernel_claim(data.as_ptr(), &mut encoded, &mut decoded, &mut is_exact) };
+    // At most the size of the data.
+    result(status).map(|_| Claim { encoded: encoded as usize, decoded, is_exact: is_exact != 0 })
 }
 
 /// Decompresses all frames and returns the decompressed size.
@@ -144,7 +158,7 @@ pub fn decompress(encoded: &[u8], output: &mut [MaybeUninit<u8>]) -> Result<usiz
     result(size).map(|size| size as usize)
 }
 
-/// The highest level; the lowest is -131072.
+/// The highest level; zstd counts a level beyond the highest or the lowest, -131072, as that.
 pub fn level_max() -> i32 {
     // SAFETY: a constant.
     unsafe { ZSTD_maxCLevel() }

@@ -82,26 +82,39 @@ ZSTD_DCtx *zstd_kernel_decompressor(ZSTD_allocFunction allocate, ZSTD_freeFuncti
     return ZSTD_createDCtx_advanced((ZSTD_customMem){allocate, release, NULL});
 }
 
+/* Whether data, at least one byte, begin like a frame or the first bytes of one. */
+static int begins(const BYTE *data, size_t size) {
+    BYTE first[4] = {0};
+    for (size_t i = 0; i < size && i < sizeof first; i++) first[i] = data[i];
+    U32 const known = size < sizeof first ? (1U << 8 * size) - 1 : ~0U;
+    U32 const magic = MEM_readLE32(first);
+    return !((magic ^ ZSTD_MAGICNUMBER) & known) ||
+           !((magic ^ ZSTD_MAGIC_SKIPPABLE_START) & known & ZSTD_MAGIC_SKIPPABLE_MASK);
+}
+
 /* Add up the decoded sizes of all frames.
+ *   size:     set to the bytes that the frames take; what follows them is no frame.
  *   bytes:    the sum; of a frame that does not record its size, the most that its blocks can hold.
  *   is_exact: 0 when there is such a frame.
  * Returns 0, or an error, also when a recorded size is more than the blocks can hold. */
-size_t zstd_kernel_claim(const BYTE *data, size_t size, U64 *bytes, U32 *is_exact) {
-    *bytes = 0;
+size_t zstd_kernel_claim(const BYTE *data, size_t *size, U64 *bytes, U32 *is_exact) {
+    const BYTE *const end = data + *size;
+    *bytes = *size = 0;
     *is_exact = 1;
-    while (size) {
-        ZSTD_frameSizeInfo const info = ZSTD_findFrameSizeInfo(data, size, ZSTD_f_zstd1);
+    do {
+        size_t const rest = (size_t)(end - data);
+        ZSTD_frameSizeInfo const info = ZSTD_findFrameSizeInfo(data, rest, ZSTD_f_zstd1);
         ZSTD_FrameHeader header;
         if (ZSTD_isError(info.compressedSize)) return info.compressedSize;
         if (info.nbBlocks) { /* a frame to skip has none */
-            ZSTD_getFrameHeader(&header, data, size);
+            ZSTD_getFrameHeader(&header, data, rest);
             if (info.decompressedBound > info.nbBlocks * header.blockSizeMax)
                 return ERROR(corruption_detected);
             if (header.frameContentSize == ZSTD_CONTENTSIZE_UNKNOWN) *is_exact = 0;
         }
         *bytes += info.decompressedBound;
         data += info.compressedSize;
-        size -= info.compressedSize;
-    }
+        *size += info.compressedSize;
+    } while (data < end && begins(data, (size_t)(end - data)));
     return 0;
 }

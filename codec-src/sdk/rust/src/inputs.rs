@@ -12,6 +12,11 @@ use crate::{Result, json};
 /// Far above any signature; gives the inputs a fixed size.
 const PORTS_MAX: usize = 64;
 
+/// The port of what [`Inputs::end`] does with bytes after a stream, and its values.
+const TRAILING: &str = "trailing";
+const IGNORE: &str = "ignore";
+const REFUSE: &str = "refuse";
+
 /// The defaults in the signature: lines of `name text`.
 #[cfg(target_family = "wasm")]
 const DEFAULTS: &str = env!("CHONKLE_DEFAULTS", "the toolchain sets it, from signature.json");
@@ -120,12 +125,28 @@ impl<'a> Inputs<'a> {
         self.take(name)
     }
 
-    /// Checks that nothing follows a stream of `used` bytes in a port.
+    /// Ends a stream of `used` bytes in a port. Bytes after it are an error, unless the port
+    /// `trailing` is `"ignore"`; the other value is `"refuse"`.
     pub fn end(&self, name: &str, used: usize) -> Result {
-        match self.bytes(name)?.len().saturating_sub(used) {
-            0 => Ok(()),
-            rest => Err(error!("port `", name, "`: ", rest, " bytes after the end of the stream")),
+        let rest = self.bytes(name)?.len().saturating_sub(used);
+        // Most calls end here.
+        if rest == 0 && !self.has(TRAILING) {
+            return Ok(());
         }
+        let has_choice = self.text(TRAILING).is_ok();
+        if (has_choice && self.choice(TRAILING, &[IGNORE, REFUSE])? == 0) || rest == 0 {
+            return Ok(());
+        }
+        let hint = "; hint: the value `ignore` of the parameter `trailing` skips them";
+        Err(error!(
+            "port `",
+            name,
+            "`: ",
+            rest,
+            " bytes after the end of the stream at offset ",
+            used,
+            if has_choice { hint } else { "" }
+        ))
     }
 
     /// Returns an integer in a range: `inputs.int("level", -1..=9)`.
@@ -147,6 +168,11 @@ impl<'a> Inputs<'a> {
                 "`"
             )
         })
+    }
+
+    /// Returns an integer, with values beyond the range counted as its bounds.
+    pub fn clamped_int(&self, name: &str, range: RangeInclusive<i64>) -> Result<i64> {
+        Ok(self.int(name, i64::MIN..=i64::MAX)?.clamp(*range.start(), *range.end()))
     }
 
     /// Returns an unsigned integer in a range: `inputs.uint("width", 1..=65535)`.

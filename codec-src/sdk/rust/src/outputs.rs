@@ -171,6 +171,13 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// Forgets the bytes written after the first `len`.
+    pub fn truncate(&mut self, len: usize) {
+        self.outputs.size = self.outputs.last_data + len.min(self.len());
+        let (at, size) = (self.outputs.last_data - U32, self.len());
+        self.outputs.write_u32(at, size);
+    }
+
     /// Makes room for `additional` bytes after those written.
     ///
     /// Memory at least doubles when it grows: writing in small steps costs no more than copying the
