@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import imagecodecs
 import numcodecs
 import numpy as np
 from golden_vector import Vector, smooth
@@ -39,3 +40,13 @@ def vectors() -> Iterator[Vector]:
             inputs={"bytes": bytes(Blosc(**settings).encode(array))},
             outputs={"bytes": array.tobytes()},
         )
+    # Which the wheels of numcodecs leave out.
+    snappy = imagecodecs.blosc_encode(numbers, level=5, compressor="snappy", typesize=4, shuffle=1)
+    yield Vector(
+        implementation="blosc-rs",
+        case="snappy",
+        made_by=f"imagecodecs {imagecodecs.__version__}, {imagecodecs.blosc_version()}",
+        directions=("decode",),
+        inputs={"bytes": bytes(snappy)},
+        outputs={"bytes": numbers.tobytes()},
+    )
