@@ -52,8 +52,13 @@ def empty_array(array: ArraySpec) -> "AnyArray":
     return np.empty(array.shape or (), numpy_dtype(array.dtype))
 
 
-def array_of(data: Buffer, array: ArraySpec) -> "AnyArray":
+def array_of(data: Buffer, array: ArraySpec, dtype: "np.dtype[Any] | None" = None) -> "AnyArray":
     """Make an array of the bytes of its elements, without a copy.
+
+    Args:
+        data: the bytes.
+        array: the array.
+        dtype: NumPy's form of its dtype, where the caller has it.
 
     Raises:
         PipelineError: when the bytes do not have the size of the array.
@@ -70,7 +75,7 @@ def array_of(data: Buffer, array: ArraySpec) -> "AnyArray":
         raise PipelineError(
             "the data does not have the size of the array", expected=expected, got=f"{size} bytes"
         )
-    found = np.frombuffer(data, numpy_dtype(array.dtype))
+    found = np.frombuffer(data, numpy_dtype(array.dtype) if dtype is None else dtype)
     return found if array.shape is None else found.reshape(array.shape)
 
 

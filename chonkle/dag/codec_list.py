@@ -17,17 +17,21 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 from urllib.parse import unquote
 
 from chonkle.dag.graph import Constant, Pipeline, Step, WiringRef
-from chonkle.errors import ChonkleError, PipelineError, list_choices, suggest
+from chonkle.errors import ChonkleError, PipelineError, list_choices
 from chonkle.formats.declared import Declared, Parameter
 from chonkle.formats.dtypes import Dtype
 from chonkle.formats.signature import Direction, Port, Signature
 from chonkle.formats.values import encode_scalar, format_value, is_value, plain_value
+from chonkle.formats.zarr_metadata import ZarrArray
+
+type ChunkPart = Literal["chunk", "index"]
 
 CODEC_LIST_ID = "codec-list"
+_ZARR_FORMAT = 3
 _FIELDS = frozenset({"name", "type", "configuration", "uri"})
 _WASM = ("core", "component")
 _BACKENDS = {"numcodecs": ("native",), "wasm": _WASM}
@@ -122,17 +126,12 @@ class ListedCodec:
 
     @property
     def needs_array(self) -> list[str]:
-        """The parameters that need an array: decoding reads them too, or they have no default.
+        """The parameters that need an array, as decoding reads them too.
 
         A default would be right for bytes only: encoding an array and decoding its bytes would not
-        use one value.
+        use one value. One that only encoding needs is missed by the plan of that direction.
         """
-        inputs = self.signature.inputs
-        return [
-            name
-            for name in self.from_array
-            if not inputs[name].encode_only or (inputs[name].required)
-        ]
+        return [name for name in self.from_array if not self.signature.inputs[name].encode_only]
 
     def completed(self, array: ArraySpec | None) -> dict[str, object]:
         """Give the values of all parameters that have one, for an array."""
@@ -142,6 +141,30 @@ class ListedCodec:
             if value is not None:
                 found[name] = value
         return found
+
+    def size_values(
+        self, size_bytes: int, values: Mapping[str, object]
+    ) -> tuple[dict[str, float], dict[str, int]]:
+        """Give what the formula of the encoded size needs: the numbers, and the sizes of dtypes.
+
+        Args:
+            size_bytes: bytes of what is encoded.
+            values: the values of parameters.
+        """
+        numbers: dict[str, float] = {"bytes": size_bytes}
+        sizes: dict[str, int] = {}
+        for name, port in self.signature.inputs.items():
+            value = values.get(name, port.default)
+            if port.type == "dtype_desc" and value is not None:
+                sizes[name] = Dtype.of(value).itemsize
+            elif isinstance(value, (int, float)):
+                numbers[name] = value
+        # A dtype that is left out is that of the next in the list.
+        for name in reversed(self.declared.encoded.dtype):
+            known = [sizes[each] for each in self.declared.encoded.dtype if each in sizes]
+            if known:
+                sizes.setdefault(name, known[0])
+        return numbers, sizes
 
     def is_identity(self, values: Mapping[str, object]) -> bool:
         """Tell whether with these values encoded and decoded bytes are equal."""
@@ -209,7 +232,31 @@ def read_codec_list(document: Mapping[str, object], *, folder: Path | None = Non
             found.append(replace(read, uri=_absolute(read.uri, folder or Path())))
     if problems:
         raise PipelineError.from_problems(CODEC_LIST_ID, problems)
-    return CodecList(tuple(found), _chunk_array(document))
+    array = None
+    if document.get("zarr_format") == _ZARR_FORMAT:
+        array = zarr_codec_list(ZarrArray.from_json(document)).array
+    return CodecList(tuple(found), array)
+
+
+def zarr_codec_list(zarr: ZarrArray, part: ChunkPart = "chunk") -> CodecList:
+    """Give the codecs of a Zarr array, and what they encode.
+
+    Args:
+        zarr: the metadata of the array. A chunk in Fortran order is an array in C order with the
+            axes the other way round.
+        part: a chunk, or the index of a shard.
+
+    Raises:
+        PipelineError: a configuration is malformed, or there are no shards.
+    """
+    shape = zarr.chunk_shape[::-1] if zarr.order == "F" else zarr.chunk_shape
+    written, array = zarr.codecs, ArraySpec(zarr.dtype, shape)
+    if part == "index":
+        if zarr.shards is None:
+            raise PipelineError("the array has no shards, so that there is no index")
+        written = zarr.shards.index_codecs
+        array = ArraySpec(Dtype.of("<u8"), zarr.shards.index_shape)
+    return CodecList(tuple(map(read_entry, written)), array)
 
 
 def _absolute(uri: str, folder: Path) -> str:
@@ -219,17 +266,6 @@ def _absolute(uri: str, folder: Path) -> str:
         return uri
     path, mark, pin = rest.partition("#")
     return (folder / unquote(path)).absolute().as_uri() + mark + pin
-
-
-def _chunk_array(document: Mapping[str, Any]) -> ArraySpec | None:
-    """Give the chunk that Zarr 3 metadata describes, where it is regular."""
-    match document:
-        case {
-            "data_type": data_type,
-            "chunk_grid": {"configuration": {"chunk_shape": [*shape]}},
-        }:
-            return ArraySpec(Dtype.of(data_type), read_shape(shape))
-    return None
 
 
 def read_entry(entry: Any) -> CodecEntry:  # noqa: ANN401 - checked here
@@ -415,34 +451,7 @@ def _port_value(value: Any, port: Port, declared: Parameter, name: str) -> objec
             expected=f"`{port.type}`{', or one of ' if words else ''}{words}",
             got=format_value(value),
         )
-    return _in_range(value, declared, name)
-
-
-def _in_range(value: Any, declared: Parameter, name: str) -> object:  # noqa: ANN401
-    if declared.choices and value not in declared.choices:
-        similar = suggest(value, map(str, declared.choices)) if isinstance(value, str) else ""
-        raise PipelineError(
-            f"parameter `{name}`: unknown value",
-            expected=f"one of {', '.join(map(format_value, declared.choices))}",
-            got=format_value(value),
-            hint=similar,
-        )
-    least, most = declared.minimum, declared.maximum
-    if least is not None and value < least:
-        bound = least
-    elif most is not None and value > most:
-        bound = most
-    else:
-        return value
-    if declared.clamp:
-        return bound
-    if least is None or most is None:
-        expected = f"at least {least}" if most is None else f"at most {most}"
-    else:
-        expected = f"{least} to {most}"
-    raise PipelineError(
-        f"parameter `{name}`: out of range", expected=expected, got=format_value(value)
-    )
+    return declared.accept(value, what=f"parameter `{name}`", error=PipelineError)
 
 
 def listed_array(codecs: Sequence[ListedCodec]) -> ArraySpec | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import Any, Literal, cast, get_args
 
-from chonkle.errors import SignatureError
+from chonkle.errors import ChonkleError, SignatureError, suggest
 from chonkle.formats.signature import CodecKind, Signature
 from chonkle.formats.values import format_value, is_value
 
@@ -55,6 +55,43 @@ class Parameter:
     values: Mapping[str, object] | None = None
     from_array: FromArray | None = None
     json_text: bool = False
+
+    def accept(self, value: Any, *, what: str, error: type[ChonkleError]) -> object:  # noqa: ANN401
+        """Require a value of the port's type to be in the range or one of the choices.
+
+        Args:
+            value: the value.
+            what: the parameter, for messages.
+            error: the class of the error.
+
+        Returns:
+            The value, or the nearest one within.
+
+        Raises:
+            ChonkleError: of the class `error`.
+        """
+        if self.choices and value not in self.choices:
+            similar = suggest(value, map(str, self.choices)) if isinstance(value, str) else ""
+            raise error(
+                f"{what}: unknown value",
+                expected=f"one of {', '.join(map(format_value, self.choices))}",
+                got=format_value(value),
+                hint=similar,
+            )
+        least, most = self.minimum, self.maximum
+        if least is not None and value < least:
+            bound = least
+        elif most is not None and value > most:
+            bound = most
+        else:
+            return value
+        if self.clamp:
+            return bound
+        if least is None or most is None:
+            expected = f"at least {least}" if most is None else f"at most {most}"
+        else:
+            expected = f"{least} to {most}"
+        raise error(f"{what}: out of range", expected=expected, got=format_value(value))
 
 
 @dataclass(frozen=True, slots=True)

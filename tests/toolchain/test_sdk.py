@@ -212,7 +212,7 @@ def test_bad_values_are_named_with_what_they_may_be(probes: Path, language: str)
     assert str(caught.value) == "port `bytes`: expected whole items of 4 bytes, got 7 bytes"
     with pytest.raises(CodecError) as caught:
         parsed(wasm, "end", b"123456")
-    assert str(caught.value) == "port `bytes`: 3 bytes after the end of the stream"
+    assert str(caught.value) == "port `bytes`: 3 bytes after the end of the stream at offset 3"
     with pytest.raises(CodecError) as caught:
         parsed(wasm, "uint", b"\0\xff" + b"x" * 60)
     displayed = "??" + "x" * 42 + "..."

@@ -111,7 +111,9 @@ def test_sizes(shipped: Shipped, *, plain: bytes, old: bool, part: float, more: 
 @given(plain=chunks.filter(bool))
 def test_a_stream_without_an_end_code_needs_the_size(shipped: Shipped, plain: bytes) -> None:
     encoded = old_encode(plain, is_ended=False)
-    with pytest.raises(CodecError, match="truncated: no code of the end; with `decoded_size`"):
+    with pytest.raises(
+        CodecError, match="truncated: no code of the end; hint: with `decoded_size`"
+    ):
         decode(shipped, encoded)
     assert decode(shipped, encoded, len(plain)) == plain
 
@@ -155,13 +157,16 @@ def test_data_that_want_all_slots_for_one(shipped: Shipped) -> None:
         (b"", "no LZW stream"),
         (b"\x80", "no LZW stream"),
         (b"some words", "no LZW stream"),
-        (b"\x80\x00", "truncated: no code of the end; with `decoded_size`, decoding ends at that"),
+        (
+            b"\x80\x00",
+            "truncated: no code of the end; hint: with `decoded_size`, decoding ends at that",
+        ),
         (b"\x80\x40", "truncated: no code of the end"),
         (b"\x80\x7f\xff", "code 511, where there are 258"),
         (their_encode(b"words, words, words")[:-2], "truncated: no code of the end"),
         (
             their_encode(b"words") + b"x",
-            "1 bytes after the end of the stream; with `decoded_size`, decoding ignores",
+            "1 bytes after the end of the stream at offset 8; hint: with `decoded_size`, decoding",
         ),
     ],
 )
