@@ -449,6 +449,8 @@ def _port_value(value: Any, port: Port, declared: Parameter, name: str) -> objec
     """Convert a value of a configuration to a value of a port."""
     if port.type != "dtype_desc":
         value = plain_value(value)
+    if isinstance(value, bool) and port.type in ("int", "uint"):
+        value = int(value)  # which it is in Python, where configurations come from
     if declared.values and isinstance(value, str) and value in declared.values:
         value = declared.values[value]
     if declared.json_text and not isinstance(value, str):
