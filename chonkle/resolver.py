@@ -481,7 +481,8 @@ class Resolver:
             data = read_file(path, size_max=SIZE_MAX_BYTES)
         except OSError as failure:
             reason = failure.strerror
-            raise ResolveError(f"codec `{wanted.name}`: cannot read {path}: {reason}") from failure
+            what = f"codec `{wanted.name}`: " if wanted.name else ""
+            raise ResolveError(f"{what}cannot read {path}: {reason}") from failure
         pinned = f"{path.absolute().as_uri()}#blake3={Digest.blake3(data).hex}"
         found = self._identified(wanted, data, f"path {path}", pinned)
         return self._admitted(found, "path", str(path), data)

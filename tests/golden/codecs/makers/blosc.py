@@ -40,6 +40,14 @@ def vectors() -> Iterator[Vector]:
             inputs={"bytes": bytes(Blosc(**settings).encode(array))},
             outputs={"bytes": array.tobytes()},
         )
+    yield Vector(
+        implementation="blosc-rs",
+        case="followed",
+        made_by=f"numcodecs {numcodecs.__version__}, which ignores what follows, too",
+        directions=("decode",),
+        inputs={"bytes": bytes(Blosc().encode(numbers)) + b"\0??"},
+        outputs={"bytes": numbers.tobytes()},
+    )
     # Which the wheels of numcodecs leave out.
     snappy = imagecodecs.blosc_encode(numbers, level=5, compressor="snappy", typesize=4, shuffle=1)
     yield Vector(
