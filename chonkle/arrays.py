@@ -51,24 +51,28 @@ def as_array(data: object) -> "AnyArray | None":
     return None if array.dtype.hasobject else array
 
 
-def elements_of(data: object, array: "AnyArray | None", *, is_little: bool) -> Buffer:
+def elements_of(data: object, *, is_little: bool) -> "tuple[Buffer, AnyArray | None]":
     """Give the elements of an array in C order as bytes, without a copy if they are that.
 
     Args:
-        data: what was given.
-        array: the same as an array, or None where it is none; then it is returned as it is.
+        data: an array, or a buffer.
         is_little: whether elements are converted to little-endian ones.
+
+    Returns:
+        Contiguous bytes and the array. What is no array, see `as_array`, is given back as it is.
     """
+    array = as_array(data)
     if array is None:
-        return cast("Buffer", data)
+        return cast("Buffer", data), None
     import numpy as np  # noqa: PLC0415 - bytes do without it
 
+    elements = array
     if is_little:
-        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        elements = array.astype(array.dtype.newbyteorder("<"), copy=False)
     if array.nbytes == 0:
-        return b""
+        return b"", array
     # Of bytes: a buffer cannot describe the elements of some dtypes.
-    return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return memoryview(np.ascontiguousarray(elements).reshape(-1).view(np.uint8)), array
 
 
 def array_spec(array: "AnyArray") -> ArraySpec:
@@ -91,14 +95,24 @@ def copy_elements(data: Buffer, stored: ArraySpec, wanted: ArraySpec, out: objec
     Raises:
         PipelineError: when the bytes do not have the size of the array, or `out` cannot be filled.
     """
-    elements = _elements(data, stored)
+    elements = array_of(data, stored)
     if out is None:
         return elements.astype(numpy_dtype(wanted.dtype))
     _fill(out, elements, wanted)
     return out
 
 
-def _elements(data: Buffer, array: ArraySpec) -> "AnyArray":
+def array_of(data: Buffer, array: ArraySpec, dtype: "np.dtype[Any] | None" = None) -> "AnyArray":
+    """Make an array of the bytes of its elements, without a copy.
+
+    Args:
+        data: the bytes.
+        array: the array.
+        dtype: NumPy's form of its dtype, where the caller has it.
+
+    Raises:
+        PipelineError: when the bytes do not have the size of the array.
+    """
     import numpy as np  # noqa: PLC0415 - bytes do without it
 
     size, itemsize = len(data), array.dtype.itemsize
@@ -111,7 +125,7 @@ def _elements(data: Buffer, array: ArraySpec) -> "AnyArray":
         raise PipelineError(
             "the data does not have the size of the array", expected=expected, got=f"{size} bytes"
         )
-    found = np.frombuffer(data, numpy_dtype(array.dtype))
+    found = np.frombuffer(data, numpy_dtype(array.dtype) if dtype is None else dtype)
     return found if array.shape is None else found.reshape(array.shape)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from chonkle import executor
-from chonkle.arrays import array_spec, as_array, copy_elements, elements_of
+from chonkle.arrays import array_of, array_spec, as_array, copy_elements, elements_of, numpy_dtype
 from chonkle.backends.base import BACKENDS, Backend, Limits
 from chonkle.dag.codec_list import (
     CODEC_LIST_ID,
@@ -37,7 +37,7 @@ from chonkle.dag.codec_list import (
 from chonkle.errors import ChonkleError, PipelineError, ResolveError
 from chonkle.executor import read_threads
 from chonkle.formats.dtypes import Dtype
-from chonkle.formats.signature import Direction, Port, Signature
+from chonkle.formats.signature import CodecKind, Direction, Port, Signature
 from chonkle.formats.values import format_value
 from chonkle.locking import ForkableLock
 from chonkle.pickles import Unusable, pickled, pickled_runtime, unpickled, unpickled_runtime
@@ -364,10 +364,9 @@ class ChunkCodec:
             LimitExceeded: a codec asked for more than its limits allow.
         """
         array = self._given_array(dtype, shape)
-        found = as_array(data)
+        elements, found = elements_of(data, is_little=self._is_little)
         if array is None and found is not None and self._needs_dtype:
             array = array_spec(found)
-        elements = elements_of(data, found, is_little=self._is_little)
         return executor.run(self._prepare("encode", array), {"bytes": elements})["bytes"]
 
     def decode(
@@ -405,8 +404,11 @@ class ChunkCodec:
             return executor.run(prepared, {"bytes": data})["bytes"]
         stored = replace(array, dtype=array.dtype.little) if self._is_little else array
         # Straight from the memory of the codec.
-        with executor.borrow(prepared, {"bytes": data}) as outputs:
-            return copy_elements(outputs["bytes"], stored, array, out)
+        return executor.visit(
+            prepared,
+            {"bytes": data},
+            lambda outputs: copy_elements(outputs["bytes"], stored, array, out),
+        )
 
     def _given_array(self, dtype: object, shape: object) -> ArraySpec | None:
         if dtype is not None:
@@ -416,6 +418,69 @@ class ChunkCodec:
         if self._array is None:
             raise PipelineError("`shape` without `dtype`")
         return replace(self._array, shape=read_shape(shape))
+
+    def run(self, direction: Direction, data: object, array: ArraySpec | None = None) -> bytes:
+        """Encode or decode bytes as they are.
+
+        Args:
+            direction: `encode` or `decode`.
+            data: any contiguous buffer.
+            array: the array that parameters are taken from.
+
+        Raises:
+            ChonkleError: as `encode` and `decode`.
+        """
+        return executor.run(self._prepare(direction, array), {"bytes": data})["bytes"]
+
+    def encoded_array(self, array: ArraySpec) -> ArraySpec:
+        """Give the array that codecs behind this one see, of one that is encoded."""
+        for each in self._codecs:
+            array = replace(each, values=each.completed(array)).encoded_array(array)
+        return array
+
+    @property
+    def kind(self) -> CodecKind:
+        """What it maps; that of the first codec of a chain, if they differ."""
+        return self._codecs[0].declared.kind or "bytes-to-bytes"
+
+    @property
+    def is_fixed_size(self) -> bool:
+        """Whether the encoded size depends on the decoded size only."""
+        return all(each.declared.encoded_size.kind == "fixed" for each in self._codecs)
+
+    def encoded_size(self, decoded_size: int, array: ArraySpec | None = None) -> int | None:
+        """Give the encoded size of a chunk in bytes, or None where it is not fixed.
+
+        Args:
+            decoded_size: the bytes of the decoded chunk.
+            array: the array that parameters are taken from.
+        """
+        size, array = decoded_size, array or self._array
+        for each in self._codecs:
+            declared = each.declared.encoded_size
+            values = each.completed(array)
+            found = declared.compute(*each.size_values(size, values))
+            if declared.kind != "fixed" or found is None:
+                return None
+            if array is not None:
+                array = replace(each, values=values).encoded_array(array)
+            size = found
+        return size
+
+    def bind(self, dtype: object, shape: object) -> "BoundCodec":
+        """Prepare the codec for chunks of one dtype and shape.
+
+        Args:
+            dtype: the element type of a decoded chunk.
+            shape: its shape.
+
+        Raises:
+            PipelineError: a parameter has no value for such an array.
+        """
+        array = ArraySpec(Dtype.of(dtype), read_shape(shape))
+        if self._is_little:
+            array = replace(array, dtype=array.dtype.little)
+        return BoundCodec(array, self._prepare("encode", array), self._prepare("decode", array))
 
     def encode_many(self, chunks: Iterable[object], *, threads: int | None = None) -> list[bytes]:
         """Encode chunks on several threads.
@@ -529,6 +594,49 @@ class ChunkCodec:
     def __deepcopy__(self, memo: object) -> "ChunkCodec":
         """Give itself: nothing in it changes."""
         return self
+
+
+class BoundCodec:
+    """A codec for chunks of one dtype and shape; `ChunkCodec.bind` makes it.
+
+    Attributes:
+        array: the decoded chunk.
+    """
+
+    def __init__(
+        self, array: ArraySpec, encoder: PreparedPipeline, decoder: PreparedPipeline
+    ) -> None:
+        self.array = array
+        self._encoder = encoder
+        self._decoder = decoder
+        self._dtype = numpy_dtype(array.dtype)
+
+    def encode(self, chunk: object) -> bytes:
+        """Encode an array; one of another byte order or layout is copied first."""
+        buffer, _ = elements_of(chunk, is_little=self._dtype.byteorder != ">")
+        return executor.run(self._encoder, {"bytes": buffer})["bytes"]
+
+    def decode_with[T](self, data: object, use: Callable[[Any], T]) -> T:
+        """Decode a chunk, and give it to a function before its memory is used again.
+
+        Args:
+            data: any contiguous buffer.
+            use: gets a read-only array, and keeps no view of it.
+
+        Returns:
+            What the function gives.
+
+        Raises:
+            PipelineError: the chunk does not have the size of the array.
+            CodecError: a codec refused the data.
+            CodecTrap: a codec broke; the next call works.
+            LimitExceeded: a codec asked for more than its limits allow.
+        """
+        return executor.visit(
+            self._decoder,
+            {"bytes": data},
+            lambda outputs: use(array_of(outputs["bytes"], self.array, self._dtype)),
+        )
 
 
 class _Unusable(Unusable, ChunkCodec):

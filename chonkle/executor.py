@@ -10,7 +10,7 @@ copy; `run_many` runs many inputs on several threads.
 import os
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any, Protocol, overload
@@ -133,6 +133,33 @@ def _apart_from_inputs(plan: Plan, values: Sequence[Buffer | None]) -> dict[str,
         for name, slot in plan.outputs.items()
         if (value := values[slot]) is not None
     }
+
+
+def visit[T](
+    prepared: Prepared, inputs: Mapping[str, object], use: Callable[[Mapping[str, Buffer]], T]
+) -> T:
+    """Run a prepared pipeline once, and give its outputs to a function, without copying them.
+
+    Args:
+        prepared: what `chonkle.prepare` gave; several threads may run it at once.
+        inputs: as for `run`.
+        use: gets the outputs, and keeps no view of them: their memory is used again when it ends.
+
+    Returns:
+        What the function gives.
+
+    Raises:
+        ChonkleError: as `run`.
+    """
+    plan = prepared.plan
+    with _open_results(plan, prepared.codecs, inputs) as (values, _):
+        return use(
+            {
+                name: value
+                for name, slot in plan.outputs.items()
+                if (value := values[slot]) is not None
+            }
+        )
 
 
 @contextmanager

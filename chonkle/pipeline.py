@@ -303,6 +303,24 @@ def resolve_codecs(
     return _Definer(resolver).listed(codec_list)
 
 
+def list_pipeline(
+    codec_list: CodecList, resolver: Resolver | None = None, runtime: Runtime | None = None
+) -> Pipeline:
+    """Make the pipeline of a codec list.
+
+    Args:
+        codec_list: the list.
+        resolver: how codecs are picked; the defaults when left out.
+        runtime: holds the configuration; the process's own when left out.
+
+    Raises:
+        PipelineError: with every problem together.
+        ResolveError: no implementation of a codec was found.
+    """
+    codecs = resolve_codecs(codec_list, resolver, runtime)
+    return codec_list_pipeline(codecs, codec_list.array)
+
+
 def define(
     pipeline: Parsed, resolver: Resolver | None = None, runtime: Runtime | None = None
 ) -> tuple[ResolvedPipeline, dict[str, Resolution]]:

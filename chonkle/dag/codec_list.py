@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 from urllib.parse import unquote
 
 from chonkle.dag.graph import Constant, Pipeline, Step, WiringRef
@@ -26,9 +26,13 @@ from chonkle.formats.declared import Declared, Parameter
 from chonkle.formats.dtypes import Dtype
 from chonkle.formats.signature import Direction, Port, Signature
 from chonkle.formats.values import encode_scalar, format_value, is_value, plain_value
+from chonkle.formats.zarr_metadata import ZarrArray
+
+type ChunkPart = Literal["chunk", "index"]
 
 CODEC_LIST_ID = "codec-list"
 _LIST = "codec list"  # for messages
+_ZARR_FORMAT = 3
 _FIELDS = frozenset({"name", "type", "configuration", "uri"})
 _WASM = ("core", "component")
 _BACKENDS = {"numcodecs": ("native",), "wasm": _WASM}
@@ -139,6 +143,30 @@ class ListedCodec:
                 found[name] = value
         return found
 
+    def size_values(
+        self, size_bytes: int, values: Mapping[str, object]
+    ) -> tuple[dict[str, float], dict[str, int]]:
+        """Give what the formula of the encoded size needs: the numbers, and the sizes of dtypes.
+
+        Args:
+            size_bytes: bytes of what is encoded.
+            values: the values of parameters.
+        """
+        numbers: dict[str, float] = {"bytes": size_bytes}
+        sizes: dict[str, int] = {}
+        for name, port in self.signature.inputs.items():
+            value = values.get(name, port.default)
+            if port.type == "dtype_desc" and value is not None:
+                sizes[name] = Dtype.of(value).itemsize
+            elif isinstance(value, (int, float)):
+                numbers[name] = value
+        # A dtype that is left out is that of the next in the list.
+        for name in reversed(self.declared.encoded.dtype):
+            known = [sizes[each] for each in self.declared.encoded.dtype if each in sizes]
+            if known:
+                sizes.setdefault(name, known[0])
+        return numbers, sizes
+
     def is_identity(self, values: Mapping[str, object]) -> bool:
         """Tell whether with these values encoded and decoded bytes are equal."""
         inputs = self.signature.inputs
@@ -205,7 +233,31 @@ def read_codec_list(document: Mapping[str, object], *, folder: Path | None = Non
             found.append(replace(read, uri=_absolute(read.uri, folder or Path())))
     if failures:
         raise list_failure([""] * len(entries), failures)
-    return CodecList(tuple(found), _chunk_array(document))
+    array = None
+    if document.get("zarr_format") == _ZARR_FORMAT:
+        array = zarr_codec_list(ZarrArray.from_json(document)).array
+    return CodecList(tuple(found), array)
+
+
+def zarr_codec_list(zarr: ZarrArray, part: ChunkPart = "chunk") -> CodecList:
+    """Give the codecs of a Zarr array, and what they encode.
+
+    Args:
+        zarr: the metadata of the array. A chunk in Fortran order is an array in C order with the
+            axes the other way round.
+        part: a chunk, or the index of a shard.
+
+    Raises:
+        PipelineError: a configuration is malformed, or there are no shards.
+    """
+    shape = zarr.chunk_shape[::-1] if zarr.order == "F" else zarr.chunk_shape
+    written, array = zarr.codecs, ArraySpec(zarr.dtype, shape)
+    if part == "index":
+        if zarr.shards is None:
+            raise PipelineError("the array has no shards, so that there is no index")
+        written = zarr.shards.index_codecs
+        array = ArraySpec(Dtype.of("<u8"), zarr.shards.index_shape)
+    return CodecList(tuple(map(read_entry, written)), array)
 
 
 def list_failure(names: Sequence[str], failures: Mapping[int, ChonkleError]) -> ChonkleError:
@@ -238,20 +290,6 @@ def _absolute(uri: str, folder: Path) -> str:
         return uri
     path, mark, pin = rest.partition("#")
     return (folder / unquote(path)).absolute().as_uri() + mark + pin
-
-
-def _chunk_array(document: Mapping[str, Any]) -> ArraySpec | None:
-    """Give the chunk that Zarr 3 metadata describes, where it is regular."""
-    match document:
-        case {
-            "data_type": data_type,
-            "chunk_grid": {"configuration": {"chunk_shape": [*shape]}},
-        }:
-            try:
-                return ArraySpec(Dtype.of(data_type), read_shape(shape))
-            except PipelineError as failure:
-                raise failure.within("chunks") from failure
-    return None
 
 
 def read_entry(entry: Any) -> CodecEntry:  # noqa: ANN401 - checked here

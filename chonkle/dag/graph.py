@@ -105,6 +105,28 @@ class Pipeline:
         """
         return _Parser(document).pipeline()
 
+    def to_json(self) -> dict[str, object]:
+        """Write the pipeline as a JSON document; which backends may run a step is not in it."""
+        sections: dict[str, object] = {
+            "sources": dict(self.sources),
+            "inputs": {name: port.to_json(side="inputs") for name, port in self.inputs.items()},
+            "constants": {
+                name: {"type": each.type, "value": each.value}
+                for name, each in self.constants.items()
+            },
+            "outputs": {name: str(ref) for name, ref in self.outputs.items()},
+            "steps": {
+                name: {
+                    "codec_id": step.codec_id,
+                    "inputs": {port: str(ref) for port, ref in step.inputs.items()},
+                }
+                for name, step in self.steps.items()
+            },
+        }
+        optional = ("sources", "constants")
+        kept = {name: each for name, each in sections.items() if each or name not in optional}
+        return {"codec_id": self.codec_id, "direction": self.direction, **kept}
+
 
 def topological_order(needs: Mapping[str, set[str]]) -> list[str]:
     """Order steps so that each comes after those that it needs, otherwise as given.

@@ -70,9 +70,7 @@ def test_a_chain_of_filters_in_xz(runtime: Runtime) -> None:
     assert lzma.decompress(bytes(ours.encode(VALUES))) == VALUES.tobytes()
 
 
-@pytest.mark.parametrize(
-    ("word", "number"), [("noshuffle", 0), ("shuffle", 1), ("bitshuffle", 2)]
-)
+@pytest.mark.parametrize(("word", "number"), [("noshuffle", 0), ("shuffle", 1), ("bitshuffle", 2)])
 def test_blosc_of_zarr_3(runtime: Runtime, word: str, number: int) -> None:
     configuration = {
         "cname": "zstd", "clevel": 5, "shuffle": word, "typesize": 4, "blocksize": 0,

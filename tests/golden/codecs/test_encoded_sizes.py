@@ -44,8 +44,12 @@ OPTIONS: dict[str, list[dict[str, object]]] = {
     "bz2-rs": [{"level": 1}, {"level": 9}],
     "deflate-rs": [{"level": 0}, {"level": 1}, {"level": 9}],
     "gzip-rs": [{"level": 0}, {"level": 1}, {"level": 9}],
-    "lzma-rs": [{"preset": 0}, {"format": 2, "preset": 0}, {"format": 2, "preset": 6}]
-    + [{"format": 3, "filters": json.dumps([{"id": 0x4000000000000001, "lp": 4, "lc": 0}])}],
+    "lzma-rs": [
+        {"preset": 0},
+        {"format": 2, "preset": 0},
+        {"format": 2, "preset": 6},
+        {"format": 3, "filters": json.dumps([{"id": 0x4000000000000001, "lp": 4, "lc": 0}])},
+    ],
     "zlib-rs": [{"level": 0}, {"level": 1}, {"level": 9}],
     "zstd-rs": [{"level": -5}, {"level": 3, "checksum": True}, {"level": 12}],
 }

@@ -1,0 +1,13 @@
+"""Zarr arrays through chonkle's codecs.
+
+import chonkle.zarr
+
+chonkle.zarr.use()
+zarr.open("data.zarr")[:]
+"""
+
+from chonkle.zarr.codec_pipeline import CodecPipeline
+from chonkle.zarr.options import Options
+from chonkle.zarr.registration import unuse, use, using
+
+__all__ = ["CodecPipeline", "Options", "unuse", "use", "using"]
