@@ -51,28 +51,24 @@ def as_array(data: object) -> "AnyArray | None":
     return None if array.dtype.hasobject else array
 
 
-def elements_of(data: object, *, is_little: bool) -> "tuple[Buffer, AnyArray | None]":
+def elements_of(data: object, array: "AnyArray | None", *, is_little: bool) -> Buffer:
     """Give the elements of an array in C order as bytes, without a copy if they are that.
 
     Args:
-        data: an array, or a buffer.
+        data: what was given.
+        array: the same as an array, or None where it is none; then it is returned as it is.
         is_little: whether elements are converted to little-endian ones.
-
-    Returns:
-        Contiguous bytes and the array. What is no array, see `as_array`, is given back as it is.
     """
-    array = as_array(data)
     if array is None:
-        return cast("Buffer", data), None
+        return cast("Buffer", data)
     import numpy as np  # noqa: PLC0415 - bytes do without it
 
-    elements = array
     if is_little:
-        elements = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
     if array.nbytes == 0:
-        return b"", array
+        return b""
     # Of bytes: a buffer cannot describe the elements of some dtypes.
-    return memoryview(np.ascontiguousarray(elements).reshape(-1).view(np.uint8)), array
+    return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
 
 
 def array_spec(array: "AnyArray") -> ArraySpec:
@@ -103,7 +99,7 @@ def copy_elements(data: Buffer, stored: ArraySpec, wanted: ArraySpec, out: objec
 
 
 def array_of(data: Buffer, array: ArraySpec, dtype: "np.dtype[Any] | None" = None) -> "AnyArray":
-    """Make an array of the bytes of its elements, without a copy.
+    """View bytes as the elements of an array.
 
     Args:
         data: the bytes.

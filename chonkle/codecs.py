@@ -364,9 +364,10 @@ class ChunkCodec:
             LimitExceeded: a codec asked for more than its limits allow.
         """
         array = self._given_array(dtype, shape)
-        elements, found = elements_of(data, is_little=self._is_little)
+        found = as_array(data)
         if array is None and found is not None and self._needs_dtype:
             array = array_spec(found)
+        elements = elements_of(data, found, is_little=self._is_little)
         return executor.run(self._prepare("encode", array), {"bytes": elements})["bytes"]
 
     def decode(
@@ -613,8 +614,8 @@ class BoundCodec:
 
     def encode(self, chunk: object) -> bytes:
         """Encode an array; one of another byte order or layout is copied first."""
-        buffer, _ = elements_of(chunk, is_little=self._dtype.byteorder != ">")
-        return executor.run(self._encoder, {"bytes": buffer})["bytes"]
+        elements = elements_of(chunk, as_array(chunk), is_little=self._dtype.byteorder != ">")
+        return executor.run(self._encoder, {"bytes": elements})["bytes"]
 
     def decode_with[T](self, data: object, use: Callable[[Any], T]) -> T:
         """Decode a chunk, and give it to a function before its memory is used again.

@@ -1,7 +1,10 @@
 """Chunks of Zarr arrays in a folder, without zarr-python."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
+from chonkle.codecs import ChunkCodec
 from chonkle.errors import PipelineError
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.zarr_metadata import METADATA_FILES, ZarrArray

@@ -31,8 +31,8 @@ from chonkle.formats.zarr_metadata import ZarrArray
 type ChunkPart = Literal["chunk", "index"]
 
 CODEC_LIST_ID = "codec-list"
-_LIST = "codec list"  # for messages
 _ZARR_FORMAT = 3
+_LIST = "codec list"  # for messages
 _FIELDS = frozenset({"name", "type", "configuration", "uri"})
 _WASM = ("core", "component")
 _BACKENDS = {"numcodecs": ("native",), "wasm": _WASM}

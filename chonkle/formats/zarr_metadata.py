@@ -61,7 +61,7 @@ class ZarrArray:
     shards: Shards | None = None
 
     @classmethod
-    def from_json(cls, document: object) -> "ZarrArray":
+    def from_json(cls, document: Any) -> "ZarrArray":  # noqa: ANN401 - checked here
         """Read metadata.
 
         Raises:
@@ -132,10 +132,10 @@ def _read_v3(document: Mapping[str, Any]) -> ZarrArray:
     if not isinstance(codecs, (list, tuple)):
         raise _wrong("codecs", "a list", codecs)
     shards = None
-    match codecs:
-        case [
-            {"name": name, "configuration": {"chunk_shape": inner, "codecs": inside, **rest}}
-        ] if name == _SHARDING:
+    sharding = codecs[0] if len(codecs) == 1 else None
+    match sharding:
+        case {"name": "sharding_indexed", "configuration": {"chunk_shape": inner, **rest}}:
+            codecs = tuple(cast("Any", rest.get("codecs", ())))
             outer, shape = shape, _shape("chunk_shape", inner)
             if len(outer) != len(shape) or any(
                 n == 0 or m % n for m, n in zip(outer, shape, strict=True)

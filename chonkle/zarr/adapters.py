@@ -142,7 +142,8 @@ class _ZarrArrayArray(_ZarrCodec, ArrayArrayCodec):
 
     def _decode_sync(self, chunk_data: NDBuffer, chunk_spec: ArraySpec) -> NDBuffer:
         dtype = chunk_spec.dtype.to_native_dtype()
-        encoded, _ = elements_of(chunk_data.as_numpy_array(), is_little=False)
+        array = chunk_data.as_numpy_array()
+        encoded = elements_of(array, array, is_little=False)
         decoded = self.codec.decode(encoded, dtype=dtype, shape=chunk_spec.shape)
         return chunk_spec.prototype.nd_buffer.from_numpy_array(decoded)
 

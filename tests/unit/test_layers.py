@@ -126,12 +126,13 @@ RULES: Mapping[str, Rule] = {
     "chonkle.pipeline": rule(6, beside="pickles"),
     "chonkle.arrays": rule(5, "numpy", beside="arguments"),
     "chonkle.codecs": rule(6, beside="pickles pipeline"),
+    "chonkle.zarr_files": rule(6, beside="codecs"),
     "chonkle.zarr": rule(7, "numcodecs", "numpy", "zarr"),
     # A command is imported when it is used, by the name in a table.
     "chonkle.__main__": rule(6, beside="cli"),
     # They read and write `.npy` files.
-    "chonkle.cli.chunks": rule(6, "click", "numpy", beside="codecs"),
-    "chonkle.cli": replace(rule(6, "click", beside="pipeline codecs"), computed=True),
+    "chonkle.cli.chunks": rule(6, "click", "numpy", beside="codecs zarr_files"),
+    "chonkle.cli": replace(rule(6, "click", beside="pipeline codecs zarr_files"), computed=True),
 }
 # The façade: its version and what it re-exports, late. Modules below import from where a thing is
 # made.

@@ -323,6 +323,9 @@ def test_an_entry_anywhere_in_the_list_describes_the_array() -> None:
 def test_zarr_metadata_describe_the_chunk() -> None:
     document = {
         "zarr_format": 3,
+        "node_type": "array",
+        "shape": [10, 10],
+        "chunk_key_encoding": {"name": "default"},
         "data_type": "float32",
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [4, 5]}},
         "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "zstd"}],

@@ -39,3 +39,11 @@ def vectors() -> Iterator[Vector]:
             inputs={"bytes": bytes(Blosc(**settings).encode(array))},
             outputs={"bytes": array.tobytes()},
         )
+    yield Vector(
+        implementation="blosc-rs",
+        case="followed",
+        made_by=f"numcodecs {numcodecs.__version__}, which ignores what follows, too",
+        directions=("decode",),
+        inputs={"bytes": bytes(Blosc().encode(numbers)) + b"\0??"},
+        outputs={"bytes": numbers.tobytes()},
+    )
