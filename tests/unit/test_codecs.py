@@ -46,8 +46,16 @@ def error_of(*arguments: Any, kind: type[Exception] = PipelineError, **options: 
 
 def chunks_of(data_type: str, extent: int) -> str:
     """Give what is of matter in the `zarr.json` of an array of one dimension."""
-    grid = {"name": "regular", "configuration": {"chunk_shape": [extent]}}
-    return json.dumps({"codecs": [{"name": "zlib"}], "data_type": data_type, "chunk_grid": grid})
+    document = {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": [2],
+        "data_type": data_type,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [extent]}},
+        "chunk_key_encoding": {"name": "default"},
+        "codecs": [{"name": "numcodecs.zlib"}],
+    }
+    return json.dumps(document)
 
 
 # What it takes
@@ -470,8 +478,11 @@ def test_the_older_functions_take_a_list_or_its_codecs() -> None:
         ('{"codecs": []}', "{path}: not a codec list, expected a list `codecs` of at least one"),
         ('{"codecs": [{}]}', "{path}: the codec: bad `name`"),
         ('{"codecs": [{"name": "zlib"}, {}]}', "{path}: codec 1: the codec: bad `name`"),
-        (chunks_of("none", 2), "{path}: chunks: bad dtype, expected a type such as"),
-        (chunks_of("int8", -2), "{path}: chunks: bad `shape`, expected a list of whole numbers"),
+        (chunks_of("none", 2), "{path}: bad dtype, expected a type such as"),
+        (
+            chunks_of("int8", -2),
+            "{path}: Zarr metadata: bad `chunk_shape`, expected a list of whole numbers",
+        ),
     ],
 )
 def test_a_file_that_is_no_codec_list_is_named(
