@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from chonkle import executor
+from chonkle.arguments import writable_view
 from chonkle.arrays import array_of, array_spec, as_array, copy_elements, elements_of, numpy_dtype
 from chonkle.backends.base import BACKENDS, Backend, Limits
 from chonkle.dag.codec_list import (
@@ -404,7 +405,10 @@ class ChunkCodec:
         array = self._given_array(dtype, shape)
         if array is None and out is not None and (self._needs_dtype or self._is_little):
             target = as_array(out)
-            array = None if target is None else array_spec(target)
+            if target is None:
+                writable_view(out, "out").release()
+            else:
+                array = array_spec(target)
         array = array or self._array
         prepared = self._prepare("decode", array)
         if out is not None:
@@ -414,7 +418,10 @@ class ChunkCodec:
                 return out
         if array is None:
             return executor.run(prepared, {"bytes": data})["bytes"]
-        stored = replace(array, dtype=array.dtype.little) if self._is_little else array
+        stored = ArraySpec(
+            array.dtype.little if self._is_little else array.dtype,
+            array.shape if out is None else None,
+        )
         # Straight from the memory of the codec.
         return executor.visit(
             prepared,
