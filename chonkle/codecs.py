@@ -136,7 +136,18 @@ def get_codecs(
             expected="a list `codecs`",
             hint="`chonkle.prepare` takes a pipeline",
         )
-    given = _Given(parsed.entries, True, resolver, limits or Limits(), parsed.array)  # noqa: FBT003
+    return listed_chain(parsed, resolver=resolver, runtime=runtime, limits=limits)
+
+
+def listed_chain(
+    codec_list: CodecList,
+    *,
+    resolver: Resolver | None = None,
+    runtime: Runtime | None = None,
+    limits: Limits | None = None,
+) -> "ChunkCodec":
+    """Make a chain of a codec list that was parsed; see `get_codecs`."""
+    given = _Given(codec_list.entries, True, resolver, limits or Limits(), codec_list.array)  # noqa: FBT003
     return ChunkCodec(given, runtime=runtime)
 
 

@@ -445,27 +445,12 @@ def read_shape(value: object) -> tuple[int, ...]:
     return tuple(cast("list[int]", extents))
 
 
-def _port_value(value: Any, port: Port, declared: Parameter, name: str) -> object:  # noqa: ANN401
+def _port_value(value: object, port: Port, declared: Parameter, name: str) -> object:
     """Convert a value of a configuration to a value of a port."""
     what = f"parameter `{name}`"
-    if port.type != "dtype_desc":
-        value = plain_value(value)
-    if declared.values and isinstance(value, str) and value in declared.values:
-        value = declared.values[value]
-    if declared.json_text and not isinstance(value, str):
-        try:
-            value = json.dumps(value, separators=(",", ":"))
-        except (TypeError, ValueError, RecursionError):
-            raise PipelineError(
-                f"{what}: wrong type", expected="JSON", got=format_value(value)
-            ) from None
-    if port.type == "dtype_desc":
-        try:
-            value = Dtype.of(value).description
-        except PipelineError as failure:
-            raise failure.within(what) from None
-    if port.type == "bytes" and isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value)
+    value = _converted(value, port, declared, what)
+    if isinstance(value, bytes) and port.type == "bytes":
+        return value
     if type(value) is int and port.type in ("int", "uint"):
         # First, because a bound may be for numbers that no port can hold.
         value = declared.accept(value, what=what, error=PipelineError)
@@ -477,6 +462,30 @@ def _port_value(value: Any, port: Port, declared: Parameter, name: str) -> objec
             got=format_value(value),
         )
     return declared.accept(value, what=what, error=PipelineError)
+
+
+def _converted(value: Any, port: Port, declared: Parameter, what: str) -> object:  # noqa: ANN401
+    """Give a value as its port takes it, where another library writes it otherwise."""
+    if port.type == "dtype_desc":
+        try:
+            return Dtype.of(value).description
+        except PipelineError as failure:
+            raise failure.within(what) from None
+    if port.type == "bytes":
+        return bytes(value) if isinstance(value, (bytearray, memoryview)) else value
+    value = plain_value(value)
+    if isinstance(value, bool) and port.type in ("int", "uint"):
+        return int(value)  # which it is in Python, where configurations come from
+    if declared.values and isinstance(value, str):
+        return declared.values.get(value, value)
+    if declared.json_text and not isinstance(value, str):
+        try:
+            return json.dumps(value, separators=(",", ":"))
+        except (TypeError, ValueError, RecursionError):
+            raise PipelineError(
+                f"{what}: wrong type", expected="JSON", got=format_value(value)
+            ) from None
+    return value
 
 
 def listed_array(codecs: Sequence[ListedCodec]) -> ArraySpec | None:
