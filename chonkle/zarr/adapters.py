@@ -25,19 +25,18 @@ from chonkle.formats.signature import CodecKind
 from chonkle.zarr.options import Options
 
 
-def make_codec(configuration: Mapping[str, Any], options: Options) -> ChunkCodec:
-    """Make one codec of its metadata.
+def make_codec(what: object, options: Options) -> ChunkCodec:
+    """Make a codec with options.
+
+    Args:
+        what: its metadata, or anything else that `chonkle.codec` takes.
+        options: how it is run.
 
     Raises:
         ResolveError: no implementation of it was found.
         PipelineError: the configuration is wrong.
     """
-    return codec(
-        dict(configuration),
-        backend=options.backend,
-        resolver=options.resolver(),
-        limits=options.limits,
-    )
+    return codec(what, backend=options.backend, resolver=options.resolver(), limits=options.limits)
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,7 @@ RULES: Mapping[str, Rule] = {
     "chonkle.arrays": rule(5, "numpy"),
     "chonkle.codecs": rule(6, beside="pipeline"),
     "chonkle.zarr": rule(7, "numcodecs", "numpy", "zarr"),
+    "chonkle.dask": rule(7, "distributed", "zarr", beside="zarr"),
     # A command is imported when it is used, by the name in a table.
     "chonkle.__main__": rule(6, beside="cli"),
     # They read and write `.npy` files.
