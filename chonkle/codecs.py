@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from chonkle import executor
-from chonkle.arguments import data_view
+from chonkle.arguments import data_view, writable_view
 from chonkle.arrays import array_of, array_spec, as_array, copy_elements, elements_of, numpy_dtype
 from chonkle.backends.base import BACKENDS, Backend, Limits
 from chonkle.dag.codec_list import (
@@ -93,15 +93,14 @@ def codec(
         PipelineError: a configuration is wrong, with every problem.
         ChonkleError: a codec cannot be fetched or read.
     """
-    if isinstance(what, ChunkCodec) and not (backend or resolver or runtime or limits):
-        return what
-    is_chain = isinstance(what, Mapping) and is_codec_list(what)
-    is_chain = is_chain or (isinstance(what, Sequence) and not isinstance(what, str))
     if parameters and not isinstance(what, (str, int, Path)):
         raise PipelineError(
             f"parameter `{next(iter(parameters))}` beside a configuration",
             hint="only a codec by name, number, path or URI takes parameters",
         )
+    if isinstance(what, ChunkCodec):
+        return what.changed(backend=backend, resolver=resolver, runtime=runtime, limits=limits)
+    is_chain = _is_chain(what)
     entries = [_with_backend(entry, backend) for entry in _entries(what, parameters)]
     if not entries and not is_chain:
         raise _not_a_codec(what)
@@ -181,6 +180,12 @@ def encode(array: object, codecs: object) -> bytes:
     return codec(codecs).encode(array)
 
 
+def _is_chain(what: object) -> bool:
+    if isinstance(what, Mapping):
+        return is_codec_list(what)
+    return isinstance(what, Sequence) and not isinstance(what, (str, bytes, bytearray, memoryview))
+
+
 def _entries(
     what: Any,  # noqa: ANN401 - checked here
     parameters: Mapping[str, object],
@@ -198,7 +203,7 @@ def _entries(
         yield read_entry(what.to_dict())
     elif isinstance(what, Mapping):
         yield from read_codec_list(what).entries if is_codec_list(what) else [read_entry(what)]
-    elif isinstance(what, Sequence):
+    elif _is_chain(what):
         for each in what:
             yield from _entries(each, parameters)
     elif what is not None:  # which Zarr 2 writes for no compressor
@@ -268,6 +273,25 @@ class ChunkCodec:
         self._needs_dtype = bool(taken)
         self._prepared: OrderedDict[object, PreparedPipeline] = OrderedDict()
         self._lock = ForkableLock()
+
+    def changed(
+        self,
+        *,
+        backend: Backend | None = None,
+        resolver: Resolver | None = None,
+        runtime: Runtime | None = None,
+        limits: Limits | None = None,
+    ) -> "ChunkCodec":
+        """Give the same codec, with what is given changed; see `codec`."""
+        if not (backend or resolver or runtime or limits):
+            return self
+        given = replace(
+            self._given,
+            entries=tuple(_with_backend(each, backend) for each in self._given.entries),
+            resolver=resolver or self._given.resolver,
+            limits=limits or self.limits,
+        )
+        return ChunkCodec(given, runtime=runtime or self._runtime)
 
     def _located(self) -> tuple[Resolver, tuple[CodecEntry, ...]]:
         """Name the codecs that were given by their place."""
@@ -386,7 +410,10 @@ class ChunkCodec:
         array = self._given_array(dtype, shape)
         if array is None and out is not None and (self._needs_dtype or self._is_little):
             target = as_array(out)
-            array = None if target is None else array_spec(target)
+            if target is None:
+                writable_view(out, "out").release()
+            else:
+                array = array_spec(target)
         array = array or self._array
         prepared = self._prepare("decode", array)
         if out is not None:
@@ -396,10 +423,16 @@ class ChunkCodec:
                 return out
         if array is None:
             return executor.run(prepared, {"bytes": data})["bytes"]
-        stored = replace(array, dtype=array.dtype.little) if self._is_little else array
+        stored = ArraySpec(
+            array.dtype.little if self._is_little else array.dtype,
+            array.shape if out is None else None,
+        )
         # Straight from the memory of the codec.
-        with executor.borrow(prepared, {"bytes": data}) as outputs:
-            return copy_elements(outputs["bytes"], stored, array, out)
+        return executor.visit(
+            prepared,
+            {"bytes": data},
+            lambda outputs: copy_elements(outputs["bytes"], stored, array, out),
+        )
 
     def _given_array(self, dtype: object, shape: object) -> ArraySpec | None:
         if dtype is not None:

@@ -152,14 +152,22 @@ def visit[T](
         ChonkleError: as `run`.
     """
     plan = prepared.plan
-    with _open_results(plan, prepared.codecs, inputs) as (values, _):
-        return use(
+    results: dict[int, CallResult | Loan] = {}
+    try:
+        values = bind_inputs(plan, inputs)
+        _call_steps(plan, prepared.codecs, values, results, borrows=True)
+        found = use(
             {
                 name: value
                 for name, slot in plan.outputs.items()
                 if (value := values[slot]) is not None
             }
         )
+        _close(results, plan.steps, results)
+    except BaseException:
+        _abandon(results)
+        raise
+    return found
 
 
 @contextmanager

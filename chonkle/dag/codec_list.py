@@ -460,36 +460,47 @@ def read_shape(value: object) -> tuple[int, ...]:
     return tuple(cast("list[int]", extents))
 
 
-def _port_value(value: Any, port: Port, declared: Parameter, name: str) -> object:  # noqa: ANN401
+def _port_value(value: object, port: Port, declared: Parameter, name: str) -> object:
     """Convert a value of a configuration to a value of a port."""
-    if port.type != "dtype_desc":
-        value = plain_value(value)
-    if isinstance(value, bool) and port.type in ("int", "uint"):
-        value = int(value)  # which it is in Python, where configurations come from
-    if declared.values and isinstance(value, str) and value in declared.values:
-        value = declared.values[value]
-    if declared.json_text and not isinstance(value, str):
-        try:
-            value = json.dumps(value, separators=(",", ":"))
-        except (TypeError, ValueError, RecursionError):
-            raise PipelineError(
-                f"parameter `{name}`: wrong type", expected="JSON", got=format_value(value)
-            ) from None
-    if port.type == "dtype_desc":
-        try:
-            value = Dtype.of(value).description
-        except PipelineError as failure:
-            raise failure.within(f"parameter `{name}`") from None
-    if port.type == "bytes" and isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value)
+    what = f"parameter `{name}`"
+    value = _converted(value, port, declared, what)
+    if isinstance(value, bytes) and port.type == "bytes":
+        return value
+    if type(value) is int and port.type in ("int", "uint"):
+        # First, because a bound may be for numbers that no port can hold.
+        value = declared.accept(value, what=what, error=PipelineError)
     if not is_value(value, port.type):
         words = ", ".join(map(format_value, declared.values or ()))
         raise PipelineError(
-            f"parameter `{name}`: wrong type",
+            f"{what}: wrong type",
             expected=f"`{port.type}`{', or one of ' if words else ''}{words}",
             got=format_value(value),
         )
-    return declared.accept(value, what=f"parameter `{name}`", error=PipelineError)
+    return declared.accept(value, what=what, error=PipelineError)
+
+
+def _converted(value: Any, port: Port, declared: Parameter, what: str) -> object:  # noqa: ANN401
+    """Give a value as its port takes it, where another library writes it otherwise."""
+    if port.type == "dtype_desc":
+        try:
+            return Dtype.of(value).description
+        except PipelineError as failure:
+            raise failure.within(what) from None
+    if port.type == "bytes":
+        return bytes(value) if isinstance(value, (bytearray, memoryview)) else value
+    value = plain_value(value)
+    if isinstance(value, bool) and port.type in ("int", "uint"):
+        return int(value)  # which it is in Python, where configurations come from
+    if declared.values and isinstance(value, str):
+        return declared.values.get(value, value)
+    if declared.json_text and not isinstance(value, str):
+        try:
+            return json.dumps(value, separators=(",", ":"))
+        except (TypeError, ValueError, RecursionError):
+            raise PipelineError(
+                f"{what}: wrong type", expected="JSON", got=format_value(value)
+            ) from None
+    return value
 
 
 def listed_array(codecs: Sequence[ListedCodec]) -> ArraySpec | None:
@@ -532,11 +543,12 @@ def codec_list_pipeline(codecs: Sequence[ListedCodec], array: ArraySpec | None =
         values = codec.completed(array)
         if is_little:
             values = codec.little(values)
+        is_identity = codec.is_identity(values)
         problems = [
             f"parameter `{name}` has no value, and there is no array to take it from; hint: give "
             f"the parameter, or {'`dtype` and `shape`' if what.startswith('shape') else '`dtype`'}"
             for name, what in codec.from_array.items()
-            if name in codec.needs_array and name not in values
+            if name in codec.needs_array and name not in values and not is_identity
         ]
         if array is not None:
             array = replace(codec, values=values).encoded_array(array)
@@ -544,7 +556,7 @@ def codec_list_pipeline(codecs: Sequence[ListedCodec], array: ArraySpec | None =
             problems.append(f"another `uri` of the same codec, got {format_value(codec.uri)}")
         if problems:
             failures[index] = PipelineError.from_problems(f"codec `{codec.codec_id}`", problems)
-        if codec.is_identity(values):
+        if is_identity:
             continue
         step_name = _step_name(codec.codec_id, index, steps)
         inputs = {"bytes": value}

@@ -88,7 +88,9 @@ SCALARS = st.sampled_from(
     ["|b1", "|u1", "<i2", "<f4", "<i8", "<c8", "<c16", "<M8[s]", "<m8", "<U1", "<U3", "|S5", "|V3"]
 )  # fmt: skip
 # Numbers of scalars around the sizes of a vector and of a small element.
-SHAPES = st.one_of(st.just([]), st.lists(st.integers(0, 4), min_size=1, max_size=3), st.just([40]))
+SHAPES: st.SearchStrategy[list[int]] = st.one_of(
+    st.just([]), st.lists(st.integers(0, 4), min_size=1, max_size=3), st.just([40])
+)
 
 
 @st.composite
@@ -96,7 +98,9 @@ def fields(draw: st.DrawFn, depth: int = 2) -> list[list[object]]:
     """Return the fields of a structured type."""
     inner = st.one_of(SCALARS, fields(depth - 1)) if depth else SCALARS
     count = draw(st.integers(1, 5))
-    listed = [[f"f{i}", draw(inner), *([draw(SHAPES)] * draw(st.booleans()))] for i in range(count)]
+    listed: list[list[object]] = [
+        [f"f{i}", draw(inner), *([draw(SHAPES)] * draw(st.booleans()))] for i in range(count)
+    ]
     # So that the whole has a size.
     return [*listed, ["last", draw(SCALARS)]]
 
