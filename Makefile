@@ -103,7 +103,7 @@ wheel: $(VENV)/dev.stamp ## Build the distributions of chonkle and chonkle-toolc
 .PHONY: lock
 lock: $(VENV)/lock.stamp ## Renew the hashed pins; to move to newer versions: make lock ARGS=--upgrade
 	$(LOCK) -o $(REQUIREMENTS)/lock.txt --group lock
-	$(LOCK) -o $(REQUIREMENTS)/dev.txt $(PROJECTS) --extra attest --extra native \
+	$(LOCK) -o $(REQUIREMENTS)/dev.txt $(PROJECTS) --extra attest --extra native --extra zarr --extra dask --extra tiff \
 		--group dev
 	$(LOCK) -o $(REQUIREMENTS)/tools.txt --group tools --constraints $(REQUIREMENTS)/dev.txt
 	$(LOCK) -o $(REQUIREMENTS)/demo.txt pyproject.toml --group build --group demo \

@@ -74,7 +74,7 @@ class Dtype:
         Raises:
             PipelineError: when it is none, or one of Python objects.
         """
-        return _make(_described(plain_value(value)))
+        return value if isinstance(value, cls) else _make(_described(plain_value(value)))
 
 
 def _make(description: str | list[object]) -> Dtype:

@@ -192,3 +192,27 @@ def test_the_python_lines(folder: Path, monkeypatch: pytest.MonkeyPatch, tile: T
     assert tile.undo(encoded) == tile.pixels
     labels = {each.label for each in Resolver().codecs()}
     assert {"zlib-rs (core)", "tiff_predictor_2 (core)"} <= labels
+
+
+def test_options_and_locks_know_the_other_names(
+    folder: Path, chonkle: Chonkle, error_of: ErrorOf
+) -> None:
+    explain = ("run", "pipeline.json", "--preference", "core", "--explain", *STORE)
+    explained = chonkle(*explain, "--override", "8=zlib-rs@1.0.0").stderr.decode()
+    assert "shipped, override `zlib-rs@1.0.0`" in explained
+    assert "  zlib is not allowed to be: " in explained
+    message = error_of("validate", "pipeline.json", "--override", "gzip=gzip-rs", *STORE)
+    assert message.startswith("--override gzip: no step of the pipeline has that codec")
+    lock = ("lock", "pipeline.json", "--preference", "core", *STORE)
+    chonkle(*lock)
+    locked = ("run", "pipeline.json", "--locked", "--explain", "--json", *STORE)
+    steps = json.loads(chonkle(*locked).stdout)["steps"]
+    assert [each["codec_id"] for each in steps] == ["zlib", "tiff-predictor-2"]
+    assert steps[0]["implementation"] == "zlib-rs@1.0.0"
+    # An option replaces what the lock has under another name.
+    changed = chonkle(*lock, "--override", "zlib=zlib-rs@1.0.0", "--json")
+    assert json.loads(changed.stdout)["is_current"]
+    (folder / "shipped.wasm").write_bytes((folder / "codec/zlib-rs/zlib.wasm").read_bytes())
+    chonkle(*lock, "--codec-path", "zlib=shipped.wasm")
+    steps = json.loads(chonkle(*locked).stdout)["steps"]
+    assert steps[0]["implementation"] == "zlib-rs"
