@@ -117,6 +117,8 @@ def check_partial_decode(tested: CodecUnderTest) -> str:
         encoded, decoded = example.ports.get(source, b""), example.outputs.get(result, b"")
         values = _values_of(tested, example.ports)
         size = _element_bytes(tested, values)
+        if size is None:
+            continue
         unit = tested.declared.encoded_bytes({result: size}, values)
         count = len(decoded) // size
         # A size that is wrong is found by `encoded-size`.
@@ -336,11 +338,12 @@ def _check_dtype(tested: CodecUnderTest) -> bool:
             dtype = form.find_dtype(values)
         except PipelineError:  # one that arrays do not have
             continue
-        if dtype is None:
+        size = _element_bytes(tested, values)
+        if dtype is None or size is None:
             continue
         checked = True
         count, rest = divmod(sum(call.output_sizes.values()), dtype.itemsize)
-        given = len(call.ports.get(source, b"")) // _element_bytes(tested, values)
+        given = len(call.ports.get(source, b"")) // size
         if rest or (any(name in values for name in ports) and count != given):
             raise CheckFailed(
                 f"encoding {format_ports(call.ports)} does not give elements of {dtype.text}, the"
@@ -518,19 +521,27 @@ def _sizes(tested: CodecUnderTest, ports: Ports) -> dict[str, int]:
     }
 
 
-def _element_bytes(tested: CodecUnderTest, values: Mapping[str, object]) -> int:
-    """Give the size of a decoded element: what comes from the array, or else a byte."""
+def _element_bytes(tested: CodecUnderTest, values: Mapping[str, object]) -> int | None:
+    """Give the size of a decoded element: a byte if no parameter comes from its dtype.
+
+    Returns:
+        The bytes, or None if no such parameter has a value.
+    """
     known = tested.declared.with_defaults(values)
-    for name, parameter in tested.declared.parameters.items():
-        value = known.get(name)
-        if parameter.from_array == "dtype" and value is not None:
+    elements = [
+        (parameter.from_array, known.get(name))
+        for name, parameter in tested.declared.parameters.items()
+        if parameter.from_array in ("dtype", "itemsize", "scalarsize")
+    ]
+    for source, value in elements:
+        if source == "dtype" and value is not None:
             try:
                 return Dtype.of(value).itemsize
-            except PipelineError:
+            except PipelineError:  # one that arrays do not have
                 continue
-        if parameter.from_array in ("itemsize", "scalarsize") and isinstance(value, int) and value:
+        if isinstance(value, int) and value:
             return value
-    return 1
+    return None if elements else 1
 
 
 def _port_of(tested: CodecUnderTest, what: str) -> str:
