@@ -166,7 +166,7 @@ def _require_mapping(given: object, plan: Plan, what: str, meaning: str) -> None
 def _as_buffer(value: object, port: Port, name: str) -> Buffer:
     """Check one input and give it as contiguous bytes; data are not copied."""
     if port.type == "bytes":
-        view = _data_view(
+        view = data_view(
             value,
             f"input `{name}`",
             hint="`numpy.ascontiguousarray(array)` is a copy in that order",
@@ -197,7 +197,7 @@ def writable_view(value: object, what: str) -> memoryview:
     Raises:
         PipelineError: when it is no writable and contiguous buffer.
     """
-    view = _data_view(value, what, hint="`numpy.empty(shape, dtype)` is in that order")
+    view = data_view(value, what, hint="`numpy.empty(shape, dtype)` is in that order")
     if view.readonly:
         raise PipelineError(
             f"{what}: read-only",
@@ -207,13 +207,16 @@ def writable_view(value: object, what: str) -> memoryview:
     return view
 
 
-def _data_view(value: object, what: str, *, hint: str) -> memoryview:
+def data_view(value: object, what: str, *, hint: str = "") -> memoryview:
     """Give the data of a contiguous buffer as bytes.
 
     Args:
         value: anything.
         what: the value, for messages.
         hint: what helps when the elements are in another order.
+
+    Raises:
+        PipelineError: when it is none.
     """
     try:
         view = _buffer_of(value)

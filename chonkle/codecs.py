@@ -18,8 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from chonkle import executor
-from chonkle.arguments import writable_view
-from chonkle.arrays import array_of, array_spec, as_array, copy_elements, elements_of, numpy_dtype
+from chonkle.arguments import data_view, writable_view
+from chonkle.arrays import (
+    array_of,
+    array_spec,
+    as_array,
+    copy_elements,
+    elements_of,
+    numpy_dtype,
+    require_array,
+)
 from chonkle.backends.base import BACKENDS, Backend, Limits
 from chonkle.dag.codec_list import (
     CODEC_LIST_ID,
@@ -366,7 +374,9 @@ class ChunkCodec:
         Args:
             data: an array, or any contiguous buffer. Bytes, and C-contiguous arrays in the byte
                 order that the codecs work on, are not copied.
-            dtype: the element type of `data`, where it is bytes and a codec needs it.
+            dtype: the element type of `data`, where it is bytes and a codec needs it. Where an
+                entry of the codecs describes the array, `data` must be that one, unless this is
+                given.
             shape: the shape of `data`, likewise.
 
         Raises:
@@ -377,8 +387,13 @@ class ChunkCodec:
         """
         array = self._given_array(dtype, shape)
         found = as_array(data)
-        if array is None and found is not None and self._needs_dtype:
+        if array is None and self._array is not None:
+            array = self._array
+            require_array(data if found is None else found, array)
+        elif array is None and found is not None and self._needs_dtype:
             array = array_spec(found)
+        if found is None and array is not None and self._is_little and array.dtype.is_big:
+            found = array_of(data_view(data, "data"), replace(array, shape=None))
         elements = elements_of(data, found, is_little=self._is_little)
         return executor.run(self._prepare("encode", array), {"bytes": elements})["bytes"]
 
