@@ -49,6 +49,10 @@ class ArraySpec:
     dtype: Dtype
     shape: tuple[int, ...] | None = None  # None where it is not known
 
+    def __str__(self) -> str:
+        """Write it for messages: `"<u2" of shape (3, 4)`."""
+        return self.dtype.text + ("" if self.shape is None else f" of shape {self.shape}")
+
     @property
     def size_bytes(self) -> int | None:
         """The bytes of its elements, or None where the shape is not known."""
