@@ -42,8 +42,14 @@ from chonkle.formats.signature import CodecKind, Direction, Port, Signature
 from chonkle.formats.values import format_value
 from chonkle.locking import ForkableLock
 from chonkle.pickles import Unusable, pickled, pickled_runtime, unpickled, unpickled_runtime
-from chonkle.pipeline import PreparedPipeline, load, prepare_parsed, resolve_codecs
-from chonkle.resolver import PipelineResolution, Resolver
+from chonkle.pipeline import (
+    PreparedPipeline,
+    load,
+    picked_for,
+    prepare_parsed,
+    resolve_codecs,
+)
+from chonkle.resolver import PipelineResolution, Resolution, Resolver
 from chonkle.runtime import Runtime, default_runtime
 
 # Arguments of `codec` that are no parameters.
@@ -345,6 +351,10 @@ class ChunkCodec:
     def codec_ids(self) -> list[str]:
         """Give the ids of the codecs, in the order of encoding."""
         return [each.codec_id for each in self._codecs]
+
+    def resolutions(self) -> list[Resolution]:
+        """Give what was picked for the codecs, and for the steps of pipelines among them."""
+        return picked_for(CodecList(self._entries), self._resolver, self._runtime)
 
     @property
     def config(self) -> dict[str, object] | list[dict[str, object]]:

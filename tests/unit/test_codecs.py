@@ -325,7 +325,7 @@ def test_parameters_are_read_as_other_libraries_write_them() -> None:
         ("zlib", {"lvl": 1}, "codec `zlib`: unknown parameter `lvl`, there is `level`"),
         ("zlib", {"bytes": b""}, "codec `zlib`: unknown parameter `bytes`"),
         ("zlib", {"level": "6"}, 'parameter `level`: wrong type, expected `int`, got `"6"`'),
-        ("zlib", {"level": True}, "parameter `level`: wrong type, expected `int`, got `true`"),
+        ("zlib", {"level": [1]}, "parameter `level`: wrong type, expected `int`, got `[1]`"),
         ("zlib", {"level": 1.5}, "parameter `level`: wrong type, expected `int`, got `1.5`"),
         ("zlib", {"level": 10}, "parameter `level`: out of range, expected -1 to 9, got `10`"),
         ("delta", {"dtype": "nonsense"}, "parameter `dtype`: bad dtype, expected a type such as"),
