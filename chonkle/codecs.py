@@ -12,17 +12,21 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from keyword import iskeyword
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chonkle import executor
-from chonkle.arrays import array_of, elements_of, empty_array, fill, numpy_dtype
+from chonkle.arguments import writable_view
+from chonkle.arrays import array_of, array_spec, as_array, copy_elements, elements_of, numpy_dtype
 from chonkle.backends.base import BACKENDS, Backend, Limits
 from chonkle.dag.codec_list import (
     CODEC_LIST_ID,
     ArraySpec,
     CodecEntry,
     CodecList,
+    ListedCodec,
     codec_list_pipeline,
     is_codec_list,
     is_little_endian,
@@ -32,10 +36,12 @@ from chonkle.dag.codec_list import (
     read_shape,
 )
 from chonkle.errors import ChonkleError, PipelineError, ResolveError
+from chonkle.executor import read_threads
 from chonkle.formats.dtypes import Dtype
 from chonkle.formats.signature import CodecKind, Direction, Port, Signature
 from chonkle.formats.values import format_value
 from chonkle.locking import ForkableLock
+from chonkle.pickles import Unusable, pickled, pickled_runtime, unpickled, unpickled_runtime
 from chonkle.pipeline import (
     PreparedPipeline,
     load,
@@ -46,9 +52,10 @@ from chonkle.pipeline import (
 from chonkle.resolver import PipelineResolution, Resolution, Resolver
 from chonkle.runtime import Runtime, default_runtime
 
-if TYPE_CHECKING:
-    from chonkle.formats.portmap import Buffer
-
+# Arguments of `codec` that are no parameters.
+_OPTIONS = ("backend", "resolver", "runtime", "limits")
+# How many codecs from other processes stay made: a pool of processes sends one with each task.
+_RECEIVED_MAX = 16
 # Dtypes, and shapes where a codec needs them, that a codec stays prepared for.
 _PREPARED_MAX = 32
 
@@ -92,15 +99,14 @@ def codec(
         PipelineError: a configuration is wrong, with every problem.
         ChonkleError: a codec cannot be fetched or read.
     """
-    if isinstance(what, ChunkCodec) and not (backend or resolver or runtime or limits):
-        return what
-    is_chain = isinstance(what, Mapping) and is_codec_list(what)
-    is_chain = is_chain or (isinstance(what, Sequence) and not isinstance(what, str))
     if parameters and not isinstance(what, (str, int, Path)):
         raise PipelineError(
             f"parameter `{next(iter(parameters))}` beside a configuration",
             hint="only a codec by name, number, path or URI takes parameters",
         )
+    if isinstance(what, ChunkCodec):
+        return what.changed(backend=backend, resolver=resolver, runtime=runtime, limits=limits)
+    is_chain = _is_chain(what)
     entries = [_with_backend(entry, backend) for entry in _entries(what, parameters)]
     if not entries and not is_chain:
         raise _not_a_codec(what)
@@ -136,7 +142,18 @@ def get_codecs(
             expected="a list `codecs`",
             hint="`chonkle.prepare` takes a pipeline",
         )
-    given = _Given(parsed.entries, True, resolver, limits or Limits(), parsed.array)  # noqa: FBT003
+    return listed_chain(parsed, resolver=resolver, runtime=runtime, limits=limits)
+
+
+def listed_chain(
+    codec_list: CodecList,
+    *,
+    resolver: Resolver | None = None,
+    runtime: Runtime | None = None,
+    limits: Limits | None = None,
+) -> "ChunkCodec":
+    """Make a chain of a codec list that was parsed; see `get_codecs`."""
+    given = _Given(codec_list.entries, True, resolver, limits or Limits(), codec_list.array)  # noqa: FBT003
     return ChunkCodec(given, runtime=runtime)
 
 
@@ -169,6 +186,12 @@ def encode(array: object, codecs: object) -> bytes:
     return codec(codecs).encode(array)
 
 
+def _is_chain(what: object) -> bool:
+    if isinstance(what, Mapping):
+        return is_codec_list(what)
+    return isinstance(what, Sequence) and not isinstance(what, (str, bytes, bytearray, memoryview))
+
+
 def _entries(
     what: Any,  # noqa: ANN401 - checked here
     parameters: Mapping[str, object],
@@ -186,7 +209,7 @@ def _entries(
         yield read_entry(what.to_dict())
     elif isinstance(what, Mapping):
         yield from read_codec_list(what).entries if is_codec_list(what) else [read_entry(what)]
-    elif isinstance(what, Sequence):
+    elif _is_chain(what):
         for each in what:
             yield from _entries(each, parameters)
     elif what is not None:  # which Zarr 2 writes for no compressor
@@ -241,7 +264,6 @@ class ChunkCodec:
         given: _Given,
         *,
         runtime: Runtime | None = None,
-        digests: Sequence[str] | None = None,
     ) -> None:
         """Resolve the codecs; `chonkle.codec` makes the arguments."""
         self._given = given
@@ -249,7 +271,6 @@ class ChunkCodec:
         self.limits = given.limits
         self._resolver, self._entries = self._located()
         self._codecs = resolve_codecs(CodecList(self._entries), self._resolver, runtime)
-        self._require_digests(digests)
         self._is_little = is_little_endian(self._codecs)
         self._array = given.array or listed_array(self._codecs)
         # What of an array the parameters depend on.
@@ -258,6 +279,25 @@ class ChunkCodec:
         self._needs_dtype = bool(taken)
         self._prepared: OrderedDict[object, PreparedPipeline] = OrderedDict()
         self._lock = ForkableLock()
+
+    def changed(
+        self,
+        *,
+        backend: Backend | None = None,
+        resolver: Resolver | None = None,
+        runtime: Runtime | None = None,
+        limits: Limits | None = None,
+    ) -> "ChunkCodec":
+        """Give the same codec, with what is given changed; see `codec`."""
+        if not (backend or resolver or runtime or limits):
+            return self
+        given = replace(
+            self._given,
+            entries=tuple(_with_backend(each, backend) for each in self._given.entries),
+            resolver=resolver or self._given.resolver,
+            limits=limits or self.limits,
+        )
+        return ChunkCodec(given, runtime=runtime or self._runtime)
 
     def _located(self) -> tuple[Resolver, tuple[CodecEntry, ...]]:
         """Name the codecs that were given by their place."""
@@ -286,14 +326,21 @@ class ChunkCodec:
             entries.append(replace(entry, name=codec_id))
         return replace(resolver, paths=paths, pipeline_sources=sources), tuple(entries)
 
-    def _require_digests(self, digests: Sequence[str] | None) -> None:
-        for listed, expected in zip(self._codecs, digests or (), strict=False):
-            if listed.digest != expected:
+    def require_picked(self, picked: Sequence[str]) -> None:
+        """Require the codecs that another process has.
+
+        Args:
+            picked: its codecs, as `picked` of `ListedCodec`.
+
+        Raises:
+            ResolveError: when one is another one.
+        """
+        for listed, expected in zip(self._codecs, picked, strict=True):
+            if listed.picked != expected:
                 raise ResolveError(
-                    f"codec `{listed.codec_id}` is not the one that was pickled",
-                    expected=f"`{expected}`",
-                    got=f"`{listed.digest}` ({listed.signature.label})",
-                    hint="install the same codecs in both processes",
+                    f"codec `{listed.codec_id}`: pickled with {expected}, here {listed.picked}",
+                    hint="both processes need the same codecs: installed files, versions and "
+                    "sources",
                 )
 
     @property
@@ -311,11 +358,8 @@ class ChunkCodec:
 
     @property
     def config(self) -> dict[str, object] | list[dict[str, object]]:
-        """The configuration as Zarr 3 metadata: an object, or a list of them for a chain."""
-        found: list[dict[str, object]] = [
-            {"name": each.codec_id, **({"configuration": dict(each.values)} if each.values else {})}
-            for each in self._codecs
-        ]
+        """The configuration in the form of Zarr 3 metadata: an object, or a list for a chain."""
+        found = [_config(each) for each in self._codecs]
         return found if self._given.is_chain else found[0]
 
     @property
@@ -342,12 +386,11 @@ class ChunkCodec:
             LimitExceeded: a codec asked for more than its limits allow.
         """
         array = self._given_array(dtype, shape)
-        if isinstance(data, bytes):
-            buffer: Buffer = data
-        else:
-            buffer, found = elements_of(data, is_little=self._is_little)
-            array = array or found
-        return executor.run(self._prepare("encode", array), {"bytes": buffer})["bytes"]
+        found = as_array(data)
+        if array is None and found is not None and self._needs_dtype:
+            array = array_spec(found)
+        elements = elements_of(data, found, is_little=self._is_little)
+        return executor.run(self._prepare("encode", array), {"bytes": elements})["bytes"]
 
     def decode(
         self, data: object, out: object = None, *, dtype: object = None, shape: object = None
@@ -369,37 +412,32 @@ class ChunkCodec:
             CodecTrap: a codec broke; the next call works.
             LimitExceeded: a codec asked for more than its limits allow.
         """
-        if out is None and dtype is None and self._array is None and shape is None:
-            prepared = self._prepare("decode", None)
-            return executor.run(prepared, {"bytes": data})["bytes"]
         array = self._given_array(dtype, shape)
-        if array is None and out is not None:
-            array = elements_of(out, is_little=False)[1]
+        if array is None and out is not None and (self._needs_dtype or self._is_little):
+            target = as_array(out)
+            if target is None:
+                writable_view(out, "out").release()
+            else:
+                array = array_spec(target)
         array = array or self._array
         prepared = self._prepare("decode", array)
-        if array is None or not (self._is_little and array.dtype.little != array.dtype):
-            return self._decode_into(prepared, data, out, array)
-        little = replace(array, dtype=array.dtype.little)
-        decoded = array_of(executor.run(prepared, {"bytes": data})["bytes"], little)
-        if out is None:
-            return decoded.astype(numpy_dtype(array.dtype))
-        fill(out, decoded, array)
-        return out
-
-    def _decode_into(
-        self,
-        prepared: PreparedPipeline,
-        data: object,
-        out: object,
-        array: ArraySpec | None,
-    ) -> Any:  # noqa: ANN401 - as `decode`
-        if out is None and array is not None and array.shape is not None:
-            out = empty_array(array)
         if out is not None:
-            executor.run(prepared, {"bytes": data}, out={"bytes": out})
-            return out
-        decoded = executor.run(prepared, {"bytes": data})["bytes"]
-        return decoded if array is None else array_of(decoded, array).copy()
+            is_stored = array is None or not self._is_little or array.dtype == array.dtype.little
+            if is_stored:
+                executor.run(prepared, {"bytes": data}, out={"bytes": out})
+                return out
+        if array is None:
+            return executor.run(prepared, {"bytes": data})["bytes"]
+        stored = ArraySpec(
+            array.dtype.little if self._is_little else array.dtype,
+            array.shape if out is None else None,
+        )
+        # Straight from the memory of the codec.
+        return executor.visit(
+            prepared,
+            {"bytes": data},
+            lambda outputs: copy_elements(outputs["bytes"], stored, array, out),
+        )
 
     def _given_array(self, dtype: object, shape: object) -> ArraySpec | None:
         if dtype is not None:
@@ -483,7 +521,7 @@ class ChunkCodec:
         Raises:
             ChonkleError: as `encode`, with the index of the first chunk that failed.
         """
-        listed = list(chunks)
+        listed = _listed(chunks, "chunks")
         return _in_threads(lambda index: self.encode(listed[index]), len(listed), threads)
 
     def decode_many(
@@ -507,8 +545,8 @@ class ChunkCodec:
         Raises:
             ChonkleError: as `decode`, with the index of the first chunk that failed.
         """
-        listed = list(chunks)
-        targets: list[object] = [None] * len(listed) if outs is None else list(outs)
+        listed = _listed(chunks, "chunks")
+        targets = [None] * len(listed) if outs is None else _listed(outs, "outs")
         if len(targets) != len(listed):
             raise PipelineError(
                 "not one `out` for each chunk",
@@ -544,7 +582,8 @@ class ChunkCodec:
         return (
             self._given.is_chain,
             self.limits,
-            *((each.codec_id, dict(each.values), each.backends) for each in self._codecs),
+            self._array,
+            *((each.picked, each.values, each.backends) for each in self._codecs),
         )
 
     def __eq__(self, other: object) -> bool:
@@ -558,18 +597,24 @@ class ChunkCodec:
         return hash(tuple(self.codec_ids()))
 
     def __repr__(self) -> str:
-        """Write the call that makes it."""
-        texts = [
-            ", ".join([repr(each.codec_id), *(f"{n}={v!r}" for n, v in each.values.items())])
-            for each in self._codecs
-        ]
-        if self._given.is_chain:
-            return f"chonkle.codec({self.config!r})"
-        return f"chonkle.codec({texts[0]})"
+        """Write the call that makes it, without its resolver, runtime and limits."""
+        arguments = [repr(self.config)]
+        if not self._given.is_chain and self._array is None:
+            (only,) = self._codecs
+            if not any(iskeyword(each) or each in _OPTIONS for each in only.values):
+                arguments = [repr(only.codec_id), *(f"{k}={v!r}" for k, v in only.values.items())]
+        backends = {each.backends for each in self._codecs}
+        arguments += [f"backend={each[0]!r}" for each in backends if len(backends) == len(each)]
+        return f"chonkle.codec({', '.join(arguments)})"
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle the configuration and the digests of the codecs."""
-        return _unpickled, (self._given, self._runtime, tuple(c.digest for c in self._codecs))
+        what = repr(self)
+        picked = tuple(each.picked for each in self._codecs)
+        return _received, (
+            pickled((self._given, picked), f"{what}: its resolver"),
+            pickled_runtime(self._runtime or default_runtime(), what),
+        )
 
     def __copy__(self) -> "ChunkCodec":
         """Give itself: nothing in it changes."""
@@ -597,8 +642,8 @@ class BoundCodec:
 
     def encode(self, chunk: object) -> bytes:
         """Encode an array; one of another byte order or layout is copied first."""
-        buffer, _ = elements_of(chunk, is_little=self._dtype.byteorder != ">")
-        return executor.run(self._encoder, {"bytes": buffer})["bytes"]
+        elements = elements_of(chunk, as_array(chunk), is_little=self._dtype.byteorder != ">")
+        return executor.run(self._encoder, {"bytes": elements})["bytes"]
 
     def decode_with[T](self, data: object, use: Callable[[Any], T]) -> T:
         """Decode a chunk, and give it to a function before its memory is used again.
@@ -623,8 +668,53 @@ class BoundCodec:
         )
 
 
-def _unpickled(given: _Given, runtime: Runtime | None, digests: Sequence[str]) -> ChunkCodec:
-    return ChunkCodec(given, runtime=runtime, digests=digests)
+class _Unusable(Unusable, ChunkCodec):
+    """A codec that was pickled and cannot be made here."""
+
+    __repr__ = object.__repr__
+
+
+def _received(given: bytes, settings: bytes | None) -> ChunkCodec:
+    """Make a codec that was pickled."""
+    try:
+        return _make_again(given, unpickled_runtime(settings))
+    except ChonkleError as failure:
+        return _Unusable(failure, "a pickled codec")
+
+
+@lru_cache(maxsize=_RECEIVED_MAX)
+def _make_again(given: bytes, runtime: Runtime) -> ChunkCodec:
+    """Make a codec, and require what it was pickled with.
+
+    Raises:
+        ResolveError: when a codec here is another one.
+        ChonkleError: as `codec`.
+    """
+    made, picked = unpickled(given)
+    codec = ChunkCodec(made, runtime=None if runtime is default_runtime() else runtime)
+    codec.require_picked(picked)
+    return codec
+
+
+def _config(listed: ListedCodec) -> dict[str, object]:
+    configuration = dict(listed.values)
+    if listed.array is not None:
+        configuration["data_type"] = listed.array.dtype.description
+        if listed.array.shape is not None:
+            configuration["shape"] = list(listed.array.shape)
+    return {
+        "name": listed.codec_id,
+        **({"configuration": configuration} if configuration else {}),
+    }
+
+
+def _listed(items: Iterable[object], what: str) -> list[object]:
+    try:
+        return list(items)
+    except TypeError:
+        raise PipelineError(
+            f"the {what} cannot be iterated over", expected="an iterable", got=format_value(items)
+        ) from None
 
 
 def _in_threads[T](work: Callable[[int], T], count: int, threads: int | None) -> list[T]:
@@ -633,12 +723,6 @@ def _in_threads[T](work: Callable[[int], T], count: int, threads: int | None) ->
     Raises:
         ChonkleError: the first failure by number; work after it may not have been done.
     """
-    if threads is None:
-        threads = (
-            len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count() or 1
-        )
     results: list[Any] = [None] * count
     failures: dict[int, BaseException] = {}
     numbers = iter(range(count))
@@ -653,15 +737,24 @@ def _in_threads[T](work: Callable[[int], T], count: int, threads: int | None) ->
                 failures[index] = failure
                 return
 
-    others = [threading.Thread(target=run) for _ in range(min(threads, count) - 1)]
-    for thread in others:
-        thread.start()
-    run()
-    for thread in others:
-        thread.join()
+    others = [
+        threading.Thread(target=run, name="chonkle")
+        for _ in range(min(read_threads(threads), count) - 1)
+    ]
+    try:
+        for thread in others:
+            thread.start()
+        run()
+        for thread in others:
+            thread.join()
+    except BaseException as interruption:
+        # Which is not to wait for all other work.
+        failures[count] = interruption
+        raise
     if failures:
         index, failure = min(failures.items())
         if isinstance(failure, ChonkleError):
-            raise failure.within(f"chunk {index}") from failure
+            raise failure.within(f"chunk {index}") from failure.__cause__
+        failure.add_note(f"chunk {index}")
         raise failure
     return results

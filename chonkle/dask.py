@@ -17,11 +17,12 @@ from distributed import Worker, WorkerPlugin
 
 from chonkle.backends.base import BACKENDS
 from chonkle.cache.aot import CacheCounts
+from chonkle.codecs import ChunkCodec, codec
 from chonkle.errors import ResolveError
 from chonkle.resolver import Resolution
 from chonkle.runtime import default_runtime
-from chonkle.zarr.adapters import make_codec
 from chonkle.zarr.options import CONFIG_KEY, Options
+from chonkle.zarr.references import make_codec
 from chonkle.zarr.registration import unuse, use
 
 
@@ -53,9 +54,11 @@ class WarmCodecs(WorkerPlugin):
         checked = Options.of(self._options)
         self._arrays = [array for each in codecs for array in _arrays(each)]
         self._codecs = [each for each in codecs if not isinstance(each, zarr.Array | zarr.Group)]
-        self._names_all = not codecs
+        self._takes_all = not codecs
+        if self._takes_all:
+            self._codecs += [name for name, _ in checked.locations]
         for each in self._codecs:
-            make_codec(each, checked)
+            _codec(each, checked)
         self._before: Mapping[str, Any] | None = None
         self.counts: CacheCounts | None = None
 
@@ -87,14 +90,18 @@ class WarmCodecs(WorkerPlugin):
         return default_runtime().warm(found.values(), options.limits)
 
     def _resolutions(self, options: Options) -> Iterator[Resolution]:
-        if self._names_all:
+        if self._takes_all:
             yield from _best_of_all(options)
         for each in self._codecs:
-            yield from make_codec(each, options).resolutions()
+            yield from _codec(each, options).resolutions()
         for each in self._arrays:
             # What chonkle lacks, zarr-python runs.
             with suppress(ResolveError):
                 yield from make_codec(each, options).resolutions()
+
+
+def _codec(what: object, options: Options) -> ChunkCodec:
+    return codec(what, backend=options.backend, resolver=options.resolver(), limits=options.limits)
 
 
 def _options_in_use() -> dict[str, Any] | None:

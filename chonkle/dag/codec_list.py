@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 from urllib.parse import unquote
 
 from chonkle.dag.graph import Constant, Pipeline, Step, WiringRef
@@ -26,8 +26,13 @@ from chonkle.formats.declared import Declared, Parameter
 from chonkle.formats.dtypes import Dtype
 from chonkle.formats.signature import Direction, Port, Signature
 from chonkle.formats.values import encode_scalar, format_value, is_value, plain_value
+from chonkle.formats.zarr_metadata import ZarrArray
+
+type ChunkPart = Literal["chunk", "index"]
 
 CODEC_LIST_ID = "codec-list"
+_ZARR_FORMAT = 3
+_LIST = "codec list"  # for messages
 _FIELDS = frozenset({"name", "type", "configuration", "uri"})
 _WASM = ("core", "component")
 _BACKENDS = {"numcodecs": ("native",), "wasm": _WASM}
@@ -99,7 +104,7 @@ class ListedCodec:
         array: the array that it encodes, where its entry has one.
         backends: the only ones that may run it.
         uri: where it may be fetched.
-        digest: of its bytes; for a native codec, its label.
+        picked: what runs it, the same for the same bytes: its implementation, version and digest.
     """
 
     codec_id: str
@@ -109,7 +114,7 @@ class ListedCodec:
     array: ArraySpec | None = None
     backends: tuple[str, ...] = _WASM
     uri: str = ""
-    digest: str = ""
+    picked: str = ""
 
     @property
     def from_array(self) -> dict[str, str]:
@@ -217,18 +222,65 @@ def read_codec_list(document: Mapping[str, object], *, folder: Path | None = Non
             expected="a list `codecs` of at least one codec",
             got=format_value(entries),
         )
-    problems: list[str] = []
+    failures: dict[int, ChonkleError] = {}
     found = []
     for index, entry in enumerate(entries):
         try:
             read = read_entry(entry)
         except PipelineError as failure:
-            problems.extend(f"codec {index}: {problem}" for problem in failure.problems)
+            failures[index] = failure
         else:
             found.append(replace(read, uri=_absolute(read.uri, folder or Path())))
-    if problems:
-        raise PipelineError.from_problems(CODEC_LIST_ID, problems)
-    return CodecList(tuple(found), _chunk_array(document))
+    if failures:
+        raise list_failure([""] * len(entries), failures)
+    array = None
+    if document.get("zarr_format") == _ZARR_FORMAT:
+        array = zarr_codec_list(ZarrArray.from_json(document)).array
+    return CodecList(tuple(found), array)
+
+
+def zarr_codec_list(zarr: ZarrArray, part: ChunkPart = "chunk") -> CodecList:
+    """Give the codecs of a Zarr array, and what they encode.
+
+    Args:
+        zarr: the metadata of the array. A chunk in Fortran order is an array in C order with the
+            axes the other way round.
+        part: a chunk, or the index of a shard.
+
+    Raises:
+        PipelineError: a configuration is malformed, or there are no shards.
+    """
+    shape = zarr.chunk_shape[::-1] if zarr.order == "F" else zarr.chunk_shape
+    written, array = zarr.codecs, ArraySpec(zarr.dtype, shape)
+    if part == "index":
+        if zarr.shards is None:
+            raise PipelineError("the array has no shards, so that there is no index")
+        written = zarr.shards.index_codecs
+        array = ArraySpec(Dtype.of("<u8"), zarr.shards.index_shape)
+    return CodecList(tuple(map(read_entry, written)), array)
+
+
+def list_failure(names: Sequence[str], failures: Mapping[int, ChonkleError]) -> ChonkleError:
+    """Fold the failures of codecs of a list into one.
+
+    Args:
+        names: what each codec of the list is called; empty where that is not known.
+        failures: the failures by the index of the codec, at least one.
+    """
+    (index, first), *others = failures.items()
+    if not others:
+        return first.within(_title(index, len(names)))
+    problems = [
+        f"{_title(index, len(names))}{f' (`{names[index]}`)' if names[index] else ''}: {problem}"
+        for index, failure in failures.items()
+        for problem in getattr(failure, "problems", ()) or (str(failure),)
+    ]
+    return PipelineError.from_problems(_LIST, problems)
+
+
+def _title(index: int, count: int) -> str:
+    """Give a codec of a list, for messages; one alone has its own name."""
+    return "" if count == 1 else f"codec {index}"
 
 
 def _absolute(uri: str, folder: Path) -> str:
@@ -238,17 +290,6 @@ def _absolute(uri: str, folder: Path) -> str:
         return uri
     path, mark, pin = rest.partition("#")
     return (folder / unquote(path)).absolute().as_uri() + mark + pin
-
-
-def _chunk_array(document: Mapping[str, Any]) -> ArraySpec | None:
-    """Give the chunk that Zarr 3 metadata describes, where it is regular."""
-    match document:
-        case {
-            "data_type": data_type,
-            "chunk_grid": {"configuration": {"chunk_shape": [*shape]}},
-        }:
-            return ArraySpec(Dtype.of(data_type), read_shape(shape))
-    return None
 
 
 def read_entry(entry: Any) -> CodecEntry:  # noqa: ANN401 - checked here
@@ -294,9 +335,8 @@ def read_entry(entry: Any) -> CodecEntry:  # noqa: ANN401 - checked here
 
 def _raise(problems: Sequence[str], name: object = "") -> None:
     if problems:
-        raise PipelineError.from_problems(
-            name if isinstance(name, str) else "", problems, noun="codec"
-        )
+        subject = f"codec `{name}`" if name and isinstance(name, str) else "the codec"
+        raise PipelineError.from_problems(subject, problems)
 
 
 def _problems(name: object, configuration: object, field_name: str) -> Iterator[str]:
@@ -310,7 +350,7 @@ def _problems(name: object, configuration: object, field_name: str) -> Iterator[
 
 
 def listed_codec(
-    entry: CodecEntry, codec_id: str, signature: Signature, digest: str
+    entry: CodecEntry, codec_id: str, signature: Signature, picked: str = ""
 ) -> ListedCodec:
     """Check the configuration of an entry against the signature of its codec.
 
@@ -318,7 +358,7 @@ def listed_codec(
         entry: the entry as written.
         codec_id: what it resolved to.
         signature: that codec's.
-        digest: what is the same only for the same codec.
+        picked: what runs it, see `ListedCodec`.
 
     Raises:
         PipelineError: with every problem.
@@ -355,7 +395,7 @@ def listed_codec(
             if parameter.from_array and default is not None:
                 values.setdefault(name, default)
     return ListedCodec(
-        codec_id, signature, declared, values, array, entry.backends, entry.uri, digest
+        codec_id, signature, declared, values, array, entry.backends, entry.uri, picked
     )
 
 
@@ -405,34 +445,47 @@ def read_shape(value: object) -> tuple[int, ...]:
     return tuple(cast("list[int]", extents))
 
 
-def _port_value(value: Any, port: Port, declared: Parameter, name: str) -> object:  # noqa: ANN401
+def _port_value(value: object, port: Port, declared: Parameter, name: str) -> object:
     """Convert a value of a configuration to a value of a port."""
-    if port.type != "dtype_desc":
-        value = plain_value(value)
-    if declared.values and isinstance(value, str) and value in declared.values:
-        value = declared.values[value]
-    if declared.json_text and not isinstance(value, str):
-        try:
-            value = json.dumps(value, separators=(",", ":"))
-        except (TypeError, ValueError, RecursionError):
-            raise PipelineError(
-                f"parameter `{name}`: wrong type", expected="JSON", got=format_value(value)
-            ) from None
-    if port.type == "dtype_desc":
-        try:
-            value = Dtype.of(value).description
-        except PipelineError as failure:
-            raise failure.within(f"parameter `{name}`") from None
-    if port.type == "bytes" and isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value)
+    what = f"parameter `{name}`"
+    value = _converted(value, port, declared, what)
+    if isinstance(value, bytes) and port.type == "bytes":
+        return value
+    if type(value) is int and port.type in ("int", "uint"):
+        # First, because a bound may be for numbers that no port can hold.
+        value = declared.accept(value, what=what, error=PipelineError)
     if not is_value(value, port.type):
         words = ", ".join(map(format_value, declared.values or ()))
         raise PipelineError(
-            f"parameter `{name}`: wrong type",
+            f"{what}: wrong type",
             expected=f"`{port.type}`{', or one of ' if words else ''}{words}",
             got=format_value(value),
         )
-    return declared.accept(value, what=f"parameter `{name}`", error=PipelineError)
+    return declared.accept(value, what=what, error=PipelineError)
+
+
+def _converted(value: Any, port: Port, declared: Parameter, what: str) -> object:  # noqa: ANN401
+    """Give a value as its port takes it, where another library writes it otherwise."""
+    if port.type == "dtype_desc":
+        try:
+            return Dtype.of(value).description
+        except PipelineError as failure:
+            raise failure.within(what) from None
+    if port.type == "bytes":
+        return bytes(value) if isinstance(value, (bytearray, memoryview)) else value
+    value = plain_value(value)
+    if isinstance(value, bool) and port.type in ("int", "uint"):
+        return int(value)  # which it is in Python, where configurations come from
+    if declared.values and isinstance(value, str):
+        return declared.values.get(value, value)
+    if declared.json_text and not isinstance(value, str):
+        try:
+            return json.dumps(value, separators=(",", ":"))
+        except (TypeError, ValueError, RecursionError):
+            raise PipelineError(
+                f"{what}: wrong type", expected="JSON", got=format_value(value)
+            ) from None
+    return value
 
 
 def listed_array(codecs: Sequence[ListedCodec]) -> ArraySpec | None:
@@ -466,26 +519,27 @@ def codec_list_pipeline(codecs: Sequence[ListedCodec], array: ArraySpec | None =
     array = array or listed_array(codecs)
     if array is not None and is_little_endian(codecs):
         array = replace(array, dtype=array.dtype.little)
-    problems: list[str] = []
+    failures: dict[int, ChonkleError] = {}
     constants: dict[str, Constant] = {}
     steps: dict[str, Step] = {}
     sources: dict[str, str] = {}
     value = WiringRef("input", "bytes")
     for index, codec in enumerate(codecs):
         values = codec.completed(array)
-        missing = [name for name in codec.needs_array if name not in values]
-        if missing:
-            problems.append(
-                f"codec {index} (`{codec.codec_id}`): parameter `{missing[0]}` has no value, "
-                f"and there is no array to take it from"
-            )
+        is_identity = codec.is_identity(values)
+        problems = [
+            f"parameter `{name}` has no value, and there is no array to take it from; hint: give "
+            f"the parameter, or {'`dtype` and `shape`' if what.startswith('shape') else '`dtype`'}"
+            for name, what in codec.from_array.items()
+            if name in codec.needs_array and name not in values and not is_identity
+        ]
         if array is not None:
             array = replace(codec, values=values).encoded_array(array)
         if codec.uri and sources.setdefault(codec.codec_id, codec.uri) != codec.uri:
-            problems.append(
-                f"codec {index}: another `uri` of `{codec.codec_id}`, got {format_value(codec.uri)}"
-            )
-        if codec.is_identity(values):
+            problems.append(f"another `uri` of the same codec, got {format_value(codec.uri)}")
+        if problems:
+            failures[index] = PipelineError.from_problems(f"codec `{codec.codec_id}`", problems)
+        if is_identity:
             continue
         step_name = _step_name(codec.codec_id, index, steps)
         inputs = {"bytes": value}
@@ -493,10 +547,11 @@ def codec_list_pipeline(codecs: Sequence[ListedCodec], array: ArraySpec | None =
             constant = f"{step_name}-{name}"[:64]
             constants[constant] = _constant(codec.signature.inputs[name], each)
             inputs[name] = WiringRef("constant", constant)
-        steps[step_name] = Step(codec.codec_id, inputs, codec.backends)
+        title = _title(index, len(codecs))
+        steps[step_name] = Step(codec.codec_id, inputs, codec.backends, title)
         value = WiringRef(step_name, "bytes")
-    if problems:
-        raise PipelineError.from_problems(CODEC_LIST_ID, problems)
+    if failures:
+        raise list_failure([codec.codec_id for codec in codecs], failures)
     return Pipeline(
         codec_id=CODEC_LIST_ID,
         direction="encode",
@@ -505,6 +560,7 @@ def codec_list_pipeline(codecs: Sequence[ListedCodec], array: ArraySpec | None =
         steps=steps,
         constants=constants,
         sources=sources,
+        title=f"codec `{codecs[0].codec_id}`" if len(codecs) == 1 else _LIST,
     )
 
 

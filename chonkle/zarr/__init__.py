@@ -7,7 +7,17 @@ zarr.open("data.zarr")[:]
 """
 
 from chonkle.zarr.codec_pipeline import CodecPipeline
+from chonkle.zarr.metadata import pipeline
 from chonkle.zarr.options import Options
-from chonkle.zarr.registration import unuse, use, using
+from chonkle.zarr.registration import codec, register, unuse, use, using
 
-__all__ = ["CodecPipeline", "Options", "unuse", "use", "using"]
+__all__ = [
+    "CodecPipeline",
+    "Options",
+    "codec",
+    "pipeline",
+    "register",
+    "unuse",
+    "use",
+    "using",
+]

@@ -16,27 +16,16 @@ from zarr.abc.codec import ArrayArrayCodec, ArrayBytesCodec, BytesBytesCodec
 from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import Buffer, NDBuffer
 from zarr.dtype import parse_dtype
+from zarr.errors import UnknownCodecError
 
 from chonkle.arrays import elements_of, numpy_dtype
-from chonkle.codecs import ChunkCodec, codec
+from chonkle.codecs import ChunkCodec
 from chonkle.dag.codec_list import ArraySpec as ChunkArray
+from chonkle.errors import ResolveError
 from chonkle.formats.dtypes import Dtype
 from chonkle.formats.signature import CodecKind
 from chonkle.zarr.options import Options
-
-
-def make_codec(what: object, options: Options) -> ChunkCodec:
-    """Make a codec with options.
-
-    Args:
-        what: its metadata, or anything else that `chonkle.codec` takes.
-        options: how it is run.
-
-    Raises:
-        ResolveError: no implementation of it was found.
-        PipelineError: the configuration is wrong.
-    """
-    return codec(what, backend=options.backend, resolver=options.resolver(), limits=options.limits)
+from chonkle.zarr.references import REFERENCE, is_reference, make_codec
 
 
 @dataclass(frozen=True)
@@ -100,8 +89,8 @@ class _ZarrCodec:
         raise NotImplementedError
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle the metadata."""
-        return _unpickled, (self.to_dict(), self.codec)
+        """Pickle the metadata, and what runs it."""
+        return zarr_codec, (self.to_dict(), self.codec)
 
 
 class _ZarrBytesBytes(_ZarrCodec, BytesBytesCodec):
@@ -141,7 +130,8 @@ class _ZarrArrayArray(_ZarrCodec, ArrayArrayCodec):
 
     def _decode_sync(self, chunk_data: NDBuffer, chunk_spec: ArraySpec) -> NDBuffer:
         dtype = chunk_spec.dtype.to_native_dtype()
-        encoded, _ = elements_of(chunk_data.as_numpy_array(), is_little=False)
+        array = chunk_data.as_numpy_array()
+        encoded = elements_of(array, array, is_little=False)
         decoded = self.codec.decode(encoded, dtype=dtype, shape=chunk_spec.shape)
         return chunk_spec.prototype.nd_buffer.from_numpy_array(decoded)
 
@@ -169,12 +159,6 @@ def zarr_codec_class(name: str, kind: CodecKind) -> type[Any]:
     """
     fields = {"codec_name": name, "__module__": __name__, "__doc__": f"The codec `{name}`."}
     return type(f"Zarr_{name}", (_KINDS[kind],), fields)
-
-
-def _unpickled(metadata: dict[str, Any], made: ChunkCodec) -> _ZarrCodec:
-    found: _ZarrCodec = object.__new__(zarr_codec_class(metadata["name"], made.kind))
-    found._set(metadata["configuration"], made)  # noqa: SLF001 - of this module
-    return found
 
 
 class _OldCodec(Numcodec):  # type: ignore[misc]  # numcodecs is not typed
@@ -209,6 +193,38 @@ class _OldCodec(Numcodec):  # type: ignore[misc]  # numcodecs is not typed
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Make it of its configuration."""
         return cls(**{name: value for name, value in config.items() if name != "id"})
+
+
+def zarr_codec(metadata: dict[str, Any], made: ChunkCodec) -> Any:  # noqa: ANN401 - a class of ours
+    """Give a codec as one of Zarr 3.
+
+    Args:
+        metadata: its metadata.
+        made: what runs it.
+    """
+    found: _ZarrCodec = object.__new__(zarr_codec_class(metadata["name"], made.kind))
+    found._set(dict(metadata.get("configuration") or {}), made)  # noqa: SLF001 - of this module
+    return found
+
+
+class UnknownCodec:
+    """What zarr-python finds for a codec that it does not know, while chonkle is in use."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Any:  # noqa: ANN401 - a class of ours
+        """Make the codec, if it is registered or its metadata say where it is.
+
+        Raises:
+            UnknownCodecError: it is not.
+            ResolveError: its source is not allowed.
+        """
+        try:
+            made = make_codec(data, Options.current())
+        except ResolveError as failure:
+            if is_reference((data.get("configuration") or {}).get(REFERENCE)):
+                raise
+            raise UnknownCodecError(str(failure)) from failure
+        return zarr_codec(data, made)
 
 
 @cache

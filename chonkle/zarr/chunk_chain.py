@@ -17,6 +17,7 @@ from zarr.core.chunk_utils import ChunkTransform
 from chonkle.codecs import BoundCodec, ChunkCodec, codec
 from chonkle.errors import ResolveError
 from chonkle.zarr.options import Options
+from chonkle.zarr.references import make_codec
 
 type AnyArray = np.ndarray[Any, Any]
 
@@ -102,16 +103,19 @@ def chunk_chain(codecs: Sequence[Codec]) -> ChunkChain:
 
 def _whole(codecs: Sequence[Codec], options: Options) -> ChunkCodec | None:
     """Make one codec of a chain; None where chonkle lacks a part of it."""
-    listed: list[object] = []
+    written: list[dict[str, Any]] = []
     for each in codecs:
         if isinstance(each, V2Codec):
-            listed += [each.get_config() for each in each.filters or ()]
-            listed += [each.compressor.get_config()] if each.compressor else []
+            written += [each.get_config() for each in each.filters or ()]
+            written += [each.compressor.get_config()] if each.compressor else []
         else:
-            listed.append(each.to_dict())
+            written.append(each.to_dict())
     try:
         return codec(
-            listed, backend=options.backend, resolver=options.resolver(), limits=options.limits
+            [make_codec(each, options) for each in written],
+            backend=options.backend,
+            resolver=options.resolver(),
+            limits=options.limits,
         )
     except ResolveError:
         if options.strict:

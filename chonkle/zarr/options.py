@@ -26,7 +26,9 @@ class Options:
         threads: how many chunks are decoded or encoded at once; None for one a processor.
         strict: refuse arrays with codecs that chonkle does not have, instead of running those in
             zarr-python.
-        sources: prefixes of the references from which codecs in metadata may be fetched.
+        sources: places that a codec named in metadata may be fetched from: references, or what
+            they begin with, up to a `/`.
+        locations: files and pinned URIs of codecs, by their names; `register` adds some.
     """
 
     backend: Backend | None = None
@@ -35,6 +37,7 @@ class Options:
     threads: int | None = None
     strict: bool = False
     sources: tuple[str, ...] = ()
+    locations: tuple[tuple[str, str], ...] = ()
     limits: Limits = field(init=False)
 
     def __post_init__(self) -> None:
@@ -73,7 +76,9 @@ class Options:
 
     def resolver(self) -> Resolver:
         """Give what picks codecs."""
-        return Resolver()
+        uris = {name: place for name, place in self.locations if "://" in place}
+        paths = {name: place for name, place in self.locations if name not in uris}
+        return Resolver(paths=paths, pipeline_sources=uris)
 
 
 @lru_cache(maxsize=16)
@@ -90,4 +95,6 @@ def _options(written: tuple[tuple[str, Any], ...]) -> Options:
 
 
 def _hashable(value: object) -> object:
+    if isinstance(value, Mapping):
+        return tuple(value.items())
     return tuple(value) if isinstance(value, list) else value

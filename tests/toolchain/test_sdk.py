@@ -222,6 +222,25 @@ def test_bad_values_are_named_with_what_they_may_be(probes: Path, language: str)
 
 
 @BOTH
+def test_the_port_trailing_says_what_happens_after_a_stream(probes: Path, language: str) -> None:
+    wasm = probe(probes, language)
+    ports = {"what": b'"end"', "bytes": b"123456"}
+    assert call(wasm, "decode", {**ports, "trailing": b'"ignore"'}) == {"bytes": b"end"}
+    assert call(wasm, "decode", {**ports, "bytes": b"123", "trailing": b'"refuse"'})
+    with pytest.raises(CodecError) as caught:
+        call(wasm, "decode", {**ports, "trailing": b'"refuse"'})
+    assert str(caught.value) == (
+        "port `bytes`: 3 bytes after the end of the stream at offset 3; "
+        "hint: the value `ignore` of the parameter `trailing` skips them"
+    )
+    for data in (b"123", b"123456"):
+        with pytest.raises(CodecError) as caught:
+            call(wasm, "decode", {**ports, "bytes": data, "trailing": b'"drop"'})
+        expected = 'port `trailing`: expected `"ignore"` or `"refuse"`, got `"drop"`'
+        assert str(caught.value) == expected
+
+
+@BOTH
 @pytest.mark.parametrize(
     "text",
     [

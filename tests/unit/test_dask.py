@@ -70,7 +70,7 @@ def test_a_group_means_its_arrays_of_both_formats(cache: Path) -> None:
 
 def test_what_only_zarr_python_has_is_left_to_it(cache: Path) -> None:
     strings = zarr.create_array({}, shape=8, dtype=str)
-    assert "vlen-utf8" in str(strings.metadata)
+    assert "vlen-utf8" in str(strings.metadata.to_dict())
     set_up(WarmCodecs(strings))
     assert compiled(cache) == {"zstd"}
 

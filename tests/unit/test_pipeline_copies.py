@@ -225,7 +225,7 @@ def test_what_cannot_be_pickled_is_said(
     with pytest.raises(PipelineError) as caught:
         pickle.dumps(prepared)
     assert str(caught.value).startswith("pipeline `p`: its resolver cannot be pickled, got TypeErr")
-    assert str(caught.value).endswith("; hint: prepare the pipeline in the process that runs it")
+    assert str(caught.value).endswith("; hint: make it in the process that runs it")
     prepared = prepare(ECHO, resolver=echo, runtime=other)
     monkeypatch.setattr(other, "settings", lambda: None)
     with pytest.raises(PipelineError, match="its runtime's settings cannot be pickled, got"):

@@ -144,37 +144,30 @@ static void block_narrow(block *values, size_t count) {
     for (size_t i = 0; i < count; i++) values->single[i] = (f4)values->wide[i];
 }
 
-/* Change all elements of a port and make them the output `bytes`, in place unless they grow.
+/* Change elements and write them as another type: in place, or apart from the source.
+ *   target:    at least as far from the start of the source as the bytes that elements grow.
  *   is_single: whether to compute with floats; otherwise with doubles.
  *   change:    changes the values; NULL to change the type only. */
-static bool blocks_compute(chonkle_call *call, const chonkle_port *bytes, const chonkle_type *from,
-                           const chonkle_type *to, bool is_single, block_change *change,
-                           void *parameters) {
-    size_t count = bytes->size / from->size;
-    if (count > INT32_MAX / to->size)
-        return chonkle_fail(call, "port `bytes`: %zu elements of %zu bytes need more than 2 GiB",
-                            count, to->size);
-    bool in_place = to->size <= from->size;
-    uint8_t *output = in_place ? bytes->data : chonkle_output(call, "bytes", count * to->size);
-    if (!output) return false;
+static void blocks_run(uint8_t *source, size_t count, const chonkle_type *from, uint8_t *target,
+                       const chonkle_type *to, bool is_single, block_change *change,
+                       void *parameters) {
     int computed = is_single ? BLOCK_F4 : BLOCK_F8;
     bool is_read_as_computed = block_is_single(from) == is_single;
     block scratch;
     uint8_t swapped[BLOCK_COUNT * sizeof(f8)];
-    for (size_t at = 0; at < count; at += BLOCK_COUNT) {
-        size_t here = count - at < BLOCK_COUNT ? count - at : BLOCK_COUNT;
-        uint8_t *source = bytes->data + at * from->size, *target = output + at * to->size;
+    for (size_t here; count; count -= here) {
+        here = count < BLOCK_COUNT ? count : BLOCK_COUNT;
+        uint8_t *read = source;
         if (from->is_big_endian) {
-            memcpy(swapped, source, here * from->size);
+            read = memcpy(swapped, source, here * from->size);
             byteorder_swap_all(swapped, here * from->size, from->size);
-            source = swapped;
         }
         /* Without a copy when the input or the output has the type that is computed with. */
         block *values =
             is_read_as_computed && block_type(to) == computed ? (block *)target : &scratch;
-        if (block_type(from) == computed) values = (block *)source;
+        if (block_type(from) == computed) values = (block *)read;
         else {
-            block_read(source, block_type(from), values, here);
+            block_read(read, block_type(from), values, here);
             if (!is_read_as_computed) (is_single ? block_narrow : block_widen)(values, here);
         }
         if (change) change(values, here, parameters);
@@ -183,7 +176,28 @@ static bool blocks_compute(chonkle_call *call, const chonkle_port *bytes, const 
             else block_write_wide(values->wide, target, block_type(to), here);
         }
         if (to->is_big_endian) byteorder_swap_all(target, here * to->size, to->size);
+        source += here * from->size;
+        target += here * to->size;
     }
+}
+
+/* Begin the output `bytes` for elements that may be too many. */
+static uint8_t *blocks_output(chonkle_call *call, size_t count, size_t size) {
+    /* `bytes` may have 2 GiB, so that eight times as much does not fit a size_t. */
+    if (count <= INT32_MAX / size) return chonkle_output(call, "bytes", count * size);
+    chonkle_fail(call, "port `bytes`: %zu elements of %zu bytes need more than 2 GiB", count, size);
+    return NULL;
+}
+
+/* Change all elements of a port and make them the output `bytes`, in place unless they grow. */
+static bool blocks_compute(chonkle_call *call, const chonkle_port *bytes, const chonkle_type *from,
+                           const chonkle_type *to, bool is_single, block_change *change,
+                           void *parameters) {
+    size_t count = bytes->size / from->size;
+    bool in_place = to->size <= from->size;
+    uint8_t *output = in_place ? bytes->data : blocks_output(call, count, to->size);
+    if (!output) return false;
+    blocks_run(bytes->data, count, from, output, to, is_single, change, parameters);
     return !in_place || chonkle_output_in_place(call, "bytes", output, count * to->size);
 }
 

@@ -41,6 +41,16 @@ static converter *const convert_sizes[2][4][4] = {
 
 static inline bool convert_is_integer(const chonkle_type *type) { return type->kind != 'f'; }
 
+/* The function for two types that need no float between them; NULL for others, and for integers of
+ * one size, which are the same bytes. */
+static converter *convert_direct(const chonkle_type *from, const chonkle_type *to) {
+    if (!convert_is_integer(from)) return NULL;
+    if (convert_is_integer(to))
+        return convert_sizes[from->kind == 'i'][__builtin_ctz(from->size)][__builtin_ctz(to->size)];
+    if (from->size != sizeof(i8) || to->size != sizeof(f4)) return NULL;
+    return from->kind == 'i' ? i8_to_f4 : u8_to_f4;
+}
+
 /* Convert little-endian integers to integers of another size, or of 8 bytes to f4, into the output
  * `bytes`. Integers of one size are the same bytes, and stay where they are.
  *   size: set to the size of the result in bytes.
@@ -48,21 +58,11 @@ static inline bool convert_is_integer(const chonkle_type *type) { return type->k
 static uint8_t *convert_integers(chonkle_call *call, const chonkle_port *bytes,
                                  const chonkle_type *from, const chonkle_type *to, size_t *size) {
     size_t count = bytes->size / from->size;
-    converter *function =
-        convert_is_integer(to)
-            ? convert_sizes[from->kind == 'i'][__builtin_ctz(from->size)][__builtin_ctz(to->size)]
-        : from->kind == 'i' ? i8_to_f4
-                            : u8_to_f4;
+    converter *function = convert_direct(from, to);
     *size = bytes->size;
     if (!function) return bytes->data;
-    /* `bytes` may have 2 GiB, so that eight times as much does not fit a size_t. */
-    if (count > INT32_MAX / to->size) {
-        chonkle_fail(call, "port `bytes`: %zu elements of %zu bytes need more than 2 GiB", count,
-                     to->size);
-        return NULL;
-    }
     *size = count * to->size;
-    uint8_t *data = chonkle_output(call, "bytes", *size);
+    uint8_t *data = blocks_output(call, count, to->size);
     if (data) function(bytes->data, data, count);
     return data;
 }
@@ -74,19 +74,31 @@ static bool convert_end(chonkle_call *call, const chonkle_port *bytes, uint8_t *
     return data != bytes->data || chonkle_output_in_place(call, "bytes", data, size);
 }
 
+static inline bool convert_is_same(const chonkle_type *from, const chonkle_type *to) {
+    bool is_kind = from->kind == to->kind || (convert_is_integer(from) && convert_is_integer(to));
+    return is_kind && from->size == to->size;
+}
+
 /* Make little-endian elements of another type the output `bytes`. Types are integers or floats. */
 static bool convert_all(chonkle_call *call, const chonkle_port *bytes, const chonkle_type *from,
                         const chonkle_type *to) {
-    bool is_same = from->kind == to->kind && from->size == to->size;
-    if (is_same) return convert_end(call, bytes, bytes->data, bytes->size, to);
-    bool is_direct = convert_is_integer(to) || (from->size == sizeof(i8) && to->size == sizeof(f4));
-    if (!convert_is_integer(from) || !is_direct) {
+    size_t size;
+    if (convert_is_same(from, to)) return convert_end(call, bytes, bytes->data, bytes->size, to);
+    if (!convert_direct(from, to)) {
         chonkle_type little = {from->kind, false, from->size};
         return blocks_map(call, bytes, &little, to, NULL, NULL);
     }
-    size_t size;
     uint8_t *data = convert_integers(call, bytes, from, to, &size);
     return data && convert_end(call, bytes, data, size, to);
+}
+
+/* Convert little-endian elements into memory apart from them. Types are integers or floats. */
+static inline void convert_into(uint8_t *source, size_t count, const chonkle_type *from,
+                                uint8_t *target, const chonkle_type *to) {
+    converter *function = convert_direct(from, to);
+    if (function) function(source, target, count);
+    else if (convert_is_same(from, to)) memcpy(target, source, count * to->size);
+    else blocks_run(source, count, from, target, to, block_is_single(from), NULL, NULL);
 }
 
 #endif

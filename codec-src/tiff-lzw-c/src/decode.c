@@ -209,11 +209,7 @@ bool chonkle_decode(chonkle_call *call) {
         size_t behind = d.rest_size + (size_t)((d.end - d.bit) / BYTE);
         const uint8_t *last = data + bytes->size;
         while (behind && !*--last) behind--;
-        if (behind)
-            return chonkle_fail(call,
-                                "port `bytes`: %zu bytes after the end of the stream at offset "
-                                "%zu; hint: with `decoded_size`, decoding ignores them",
-                                behind, bytes->size - behind);
+        if (!chonkle_end(call, bytes, bytes->size - behind)) return false;
     }
     return growing_end(&d.output, d.at);
 }

@@ -1,7 +1,8 @@
-"""`adler32`, `crc32`, `crc32c` and `fletcher32` against numcodecs."""
+"""The checksums against numcodecs."""
 
 import json
 
+import numcodecs
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -95,3 +96,33 @@ def test_locations_that_there_are_not(shipped: Shipped, codec_id: str) -> None:
     for direction in ("decode", "encode"):
         with pytest.raises(CodecError, match='port `location`: expected `"start"` or `"end"`'):
             shipped(f"{codec_id}-rs").call(direction, call_of(bytes(9), "middle"))
+
+
+@given(
+    plain=st.binary(max_size=100),
+    initval=st.integers(0, 2**32 - 1),
+    prefix=st.none() | st.binary(max_size=40),
+)
+@example(plain=b"", initval=0, prefix=None)
+@example(plain=b"", initval=3, prefix=b"")
+@example(plain=bytes(12), initval=0, prefix=bytes(12))
+def test_lookup3(shipped: Shipped, plain: bytes, initval: int, prefix: bytes | None) -> None:
+    codec = shipped("jenkins_lookup3-c")
+    call = {"bytes": plain, "initval": str(initval).encode()}
+    call |= {} if prefix is None else {"prefix": prefix}
+    theirs = numcodecs.JenkinsLookup3(initval, prefix)
+    # It has no view of no bytes.
+    encoded = bytes(theirs.encode(np.frombuffer(plain, "u1")))
+    assert codec.call("encode", call) == {"bytes": encoded}
+    assert codec.call("decode", {**call, "bytes": encoded}) == {"bytes": plain}
+
+
+def test_lookup3_with_another_prefix_is_wrong(shipped: Shipped) -> None:
+    codec = shipped("jenkins_lookup3-c")
+    encoded = codec.call("encode", {"bytes": b"data", "prefix": b"one"})
+    with pytest.raises(CodecError, match="port `bytes`: wrong checksum, expected "):
+        codec.call("decode", {**encoded, "prefix": b"two"})
+    with pytest.raises(CodecError, match="port `initval`: expected a uint from 0 to 4294967295"):
+        codec.call("encode", {"bytes": b"data", "initval": b"4294967296"})
+    with pytest.raises(CodecError, match="port `bytes`: truncated"):
+        codec.call("decode", {"bytes": b"abc"})

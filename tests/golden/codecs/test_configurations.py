@@ -113,7 +113,7 @@ def test_pcodec_stores_little_endian_numbers(runtime: Runtime) -> None:
         ({"id": "blosc", "cname": "LZ4"}, "parameter `cname`: unknown value"),
         ({"id": "lzma", "format": 4}, "parameter `format`: out of range, expected 0 to 3"),
         ({"id": "lzma", "check": 16}, "parameter `check`: out of range, expected -1 to 15"),
-        ({"id": "pcodec", "level": 13}, "parameter `level`: out of range, expected at most 12"),
+        ({"id": "pcodec", "level": 13}, "parameter `level`: out of range, expected 0 to 12"),
         ({"id": "pcodec", "delta_spec": "x"}, "parameter `delta_spec`: unknown value"),
         ({"id": "pcodec", "delta_encoding_order": 8}, "parameter `delta_encoding_order`: out of"),
         ({"id": "crc32", "location": "middle"}, "parameter `location`: unknown value"),

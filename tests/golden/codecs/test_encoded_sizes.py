@@ -55,11 +55,13 @@ OPTIONS: dict[str, list[dict[str, object]]] = {
 }
 
 
-def most_of(name: str, size: int) -> int:
+def most_of(name: str, size: int, *, item_size: int = 1, **values: int) -> int:
     """Return the largest encoded size that a signature says."""
     text = (SOURCES / name / "signature.json").read_text(encoding="utf-8")
     signature = Signature.from_json(json.loads(text))
-    most = Declared.of(signature).encoded_size.compute({"bytes": size}, {})
+    most = Declared.of(signature).encoded_size.compute(
+        {"bytes": size, **values}, {"dtype": item_size}
+    )
     assert most is not None
     return most
 
@@ -81,3 +83,20 @@ def test_noise_fits(shipped: Shipped, name: str) -> None:
             encoded = len(shipped(name).call("encode", call)["bytes"])
             assert encoded <= most_of(name, size)
             assert not is_fixed or encoded == most_of(name, size)
+
+
+@pytest.mark.parametrize("dtype", ["<u2", "<f4", "<i8"])
+@pytest.mark.parametrize("page", [1, 10, 3000, 1 << 18, 1 << 30])
+def test_noise_of_numbers_fits(shipped: Shipped, dtype: str, page: int) -> None:
+    item_size = np.dtype(dtype).itemsize
+    noise = np.random.default_rng(7).bytes(300_000 * item_size)
+    for count in (0, 1, 255, 5000, 300_000 if page > 1000 else 20_000):
+        data = noise[: count * item_size]
+        call = {
+            "bytes": data,
+            "dtype": f'"{dtype}"'.encode(),
+            "equal_pages_up_to": str(page).encode(),
+        }
+        encoded = len(shipped("pcodec-rs").call("encode", call)["bytes"])
+        most = most_of("pcodec-rs", len(data), item_size=item_size, equal_pages_up_to=page)
+        assert encoded <= most

@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 import numcodecs
 import numpy as np
-from golden_vector import Vector, smooth
+from golden_vector import Value, Vector, smooth
 
 MADE_BY = f"numcodecs {numcodecs.__version__}"
 # The library that computes the checksum for numcodecs.
@@ -15,6 +15,7 @@ WITH = {
     "crc32": f" with zlib {zlib.ZLIB_RUNTIME_VERSION}",
     "crc32c": f" with google-crc32c {version('google-crc32c')}",
     "fletcher32": "",
+    "jenkins_lookup3": "",
 }
 
 
@@ -29,13 +30,18 @@ def vectors() -> Iterator[Vector]:
     for codec_id in ("adler32", "crc32", "crc32c"):
         for location in ("start", "end"):
             yield checked(codec_id, f"at-the-{location}", data[:99], location=location)
+    # Whole steps of 12 bytes, and rests.
+    for size in (0, 1, 12, 13, 777):
+        yield checked("jenkins_lookup3", f"{size}-bytes", data[:size])
+    yield checked("jenkins_lookup3", "initval", data[:99], initval=0xFFFF_FFFE)
+    yield checked("jenkins_lookup3", "prefix", data[:99], prefix=b"prefixed", initval=7)
 
 
-def checked(codec_id: str, case: str, plain: bytes, **config: str) -> Vector:
+def checked(codec_id: str, case: str, plain: bytes, **config: Value) -> Vector:
     """Return the vector of data."""
     codec = numcodecs.get_codec({"id": codec_id, **config})
     return Vector(
-        implementation=f"{codec_id}-rs",
+        implementation=f"{codec_id}-{'c' if codec_id == 'jenkins_lookup3' else 'rs'}",
         case=case,
         made_by=MADE_BY + WITH[codec_id],
         directions=("decode", "encode"),

@@ -1,5 +1,6 @@
 """Vectors of the filters, from numcodecs, or imagecodecs where numcodecs lacks the filter."""
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -52,6 +53,7 @@ def vectors() -> Iterator[Vector]:
     """Return the vectors."""
     yield from shuffle_vectors()
     yield from bitround_vectors()
+    yield from astype_vectors()
     yield from delta_vectors()
     yield from fixedscaleoffset_vectors()
     yield from quantize_vectors()
@@ -81,6 +83,44 @@ def bitround_vectors() -> Iterator[Vector]:
             keepbits=keepbits,
             dtype=dtype,
         )
+
+
+def astype_vectors() -> Iterator[Vector]:
+    """Return those of `astype`: each way of converting, in both byte orders."""
+    values = np.linspace(-300, 300, 75)
+    for decoded, encoded in (
+        ("|b1", "<f4"),
+        ("|u1", "|b1"),
+        ("<f8", "|b1"),
+        ("<i2", "|i1"),
+        ("|i1", ">u4"),
+        (">u4", "<i8"),
+        ("<i4", "<f4"),
+        ("<u8", ">f4"),
+        ("<f4", "<f2"),
+        ("<f2", "<f8"),
+        ("<f4", "|u1"),
+        (">f8", ">i2"),
+        ("<f4", "<i8"),
+        ("<c16", "<c8"),
+        (">c8", "<f8"),
+        ("<i2", ">c8"),
+        ("<M8[s]", "<i4"),
+        ("<i8", ">m8[ms]"),
+    ):
+        plain = values if np.dtype(decoded).kind in "fc" else np.rint(values).astype("i8")
+        array = plain.astype(decoded)
+        # A real part only, and floats that do not fit, on purpose.
+        with warnings.catch_warnings(action="ignore"):
+            is_lossy = not np.array_equal(array.astype(encoded).astype(decoded), array)
+            yield filtered(
+                "astype",
+                between(decoded, encoded),
+                array,
+                lossy=is_lossy,
+                encode_dtype=encoded,
+                decode_dtype=decoded,
+            )
 
 
 def delta_vectors() -> Iterator[Vector]:
