@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from chonkle import executor
-from chonkle.arguments import writable_view
+from chonkle.arguments import data_view, writable_view
 from chonkle.arrays import array_of, array_spec, as_array, copy_elements, elements_of, numpy_dtype
 from chonkle.backends.base import BACKENDS, Backend, Limits
 from chonkle.dag.codec_list import (
@@ -389,8 +389,13 @@ class ChunkCodec:
         found = as_array(data)
         if array is None and found is not None and self._needs_dtype:
             array = array_spec(found)
-        elements = elements_of(data, found, is_little=self._is_little)
-        return executor.run(self._prepare("encode", array), {"bytes": elements})["bytes"]
+        prepared, order = self._prepare("encode", array), None
+        if self._is_little:
+            is_bytes = found is None or found.dtype.itemsize == 1
+            if is_bytes and array is not None and array.dtype != array.dtype.little:
+                found = array_of(data_view(data, "the data"), array)
+            order = None if found is None else found.dtype.newbyteorder("<")
+        return executor.run(prepared, {"bytes": elements_of(data, found, order)})["bytes"]
 
     def decode(
         self, data: object, out: object = None, *, dtype: object = None, shape: object = None
@@ -642,7 +647,7 @@ class BoundCodec:
 
     def encode(self, chunk: object) -> bytes:
         """Encode an array; one of another byte order or layout is copied first."""
-        elements = elements_of(chunk, as_array(chunk), is_little=self._dtype.byteorder != ">")
+        elements = elements_of(chunk, as_array(chunk), self._dtype)
         return executor.run(self._encoder, {"bytes": elements})["bytes"]
 
     def decode_with[T](self, data: object, use: Callable[[Any], T]) -> T:

@@ -167,6 +167,21 @@ class ListedCodec:
                 sizes.setdefault(name, known[0])
         return numbers, sizes
 
+    def little(self, values: Mapping[str, object]) -> dict[str, object]:
+        """Give the values for a list of little-endian elements.
+
+        The codec of the list that works on these only stores numbers, and not their bytes, so that
+        the byte orders of the types before it make no difference to what is stored.
+        """
+        if self.declared.decoded.byte_order:
+            return dict(values)
+        return {
+            name: Dtype.of(value).little.description
+            if self.signature.inputs[name].type == "dtype_desc"
+            else value
+            for name, value in values.items()
+        }
+
     def is_identity(self, values: Mapping[str, object]) -> bool:
         """Tell whether with these values encoded and decoded bytes are equal."""
         inputs = self.signature.inputs
@@ -516,8 +531,8 @@ def codec_list_pipeline(codecs: Sequence[ListedCodec], array: ArraySpec | None =
     Raises:
         PipelineError: with every problem.
     """
-    array = array or listed_array(codecs)
-    if array is not None and is_little_endian(codecs):
+    array, is_little = array or listed_array(codecs), is_little_endian(codecs)
+    if array is not None and is_little:
         array = replace(array, dtype=array.dtype.little)
     failures: dict[int, ChonkleError] = {}
     constants: dict[str, Constant] = {}
@@ -526,6 +541,8 @@ def codec_list_pipeline(codecs: Sequence[ListedCodec], array: ArraySpec | None =
     value = WiringRef("input", "bytes")
     for index, codec in enumerate(codecs):
         values = codec.completed(array)
+        if is_little:
+            values = codec.little(values)
         is_identity = codec.is_identity(values)
         problems = [
             f"parameter `{name}` has no value, and there is no array to take it from; hint: give "

@@ -131,7 +131,7 @@ class _ZarrArrayArray(_ZarrCodec, ArrayArrayCodec):
     def _decode_sync(self, chunk_data: NDBuffer, chunk_spec: ArraySpec) -> NDBuffer:
         dtype = chunk_spec.dtype.to_native_dtype()
         array = chunk_data.as_numpy_array()
-        encoded = elements_of(array, array, is_little=False)
+        encoded = elements_of(array, array)
         decoded = self.codec.decode(encoded, dtype=dtype, shape=chunk_spec.shape)
         return chunk_spec.prototype.nd_buffer.from_numpy_array(decoded)
 
