@@ -114,6 +114,33 @@ def codec(
     return ChunkCodec(given, runtime=runtime)
 
 
+def best_codecs(
+    *,
+    backend: Backend | None = None,
+    resolver: Resolver | None = None,
+    runtime: Runtime | None = None,
+) -> list[Resolution]:
+    """Give the best implementation of each codec that `codec` may use, by codec id.
+
+    Args:
+        backend: as for `codec`.
+        resolver: as for `codec`.
+        runtime: as for `codec`.
+
+    Raises:
+        ResolveError: no backend may be used.
+        StoreError: the codec store cannot be read.
+    """
+    resolver = (runtime or default_runtime()).complete(resolver)
+    allowed = [each for each in resolver.preference if each == (backend or each)]
+    if backend is None:
+        allowed = [each for each in allowed if each != "native"]
+    found: dict[str, Resolution] = {}
+    for each in replace(resolver, preference=allowed).codecs():
+        found.setdefault(each.signature.codec_id, each)
+    return list(found.values())
+
+
 def get_codecs(
     codecs: str | Path | Mapping[str, object],
     *,

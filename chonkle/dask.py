@@ -9,15 +9,13 @@ machine, one compiles a codec, and the others load it.
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import zarr
 from distributed import Worker, WorkerPlugin
 
-from chonkle.backends.base import BACKENDS
 from chonkle.cache.aot import CacheCounts
-from chonkle.codecs import ChunkCodec, codec
+from chonkle.codecs import ChunkCodec, best_codecs, codec
 from chonkle.errors import ResolveError
 from chonkle.resolver import Resolution
 from chonkle.runtime import default_runtime
@@ -91,7 +89,7 @@ class WarmCodecs(WorkerPlugin):
 
     def _resolutions(self, options: Options) -> Iterator[Resolution]:
         if self._takes_all:
-            yield from _best_of_all(options)
+            yield from best_codecs(backend=options.backend, resolver=options.resolver())
         for each in self._codecs:
             yield from _codec(each, options).resolutions()
         for each in self._arrays:
@@ -107,17 +105,6 @@ def _codec(what: object, options: Options) -> ChunkCodec:
 def _options_in_use() -> dict[str, Any] | None:
     found = zarr.config.get(CONFIG_KEY, None)
     return None if found is None else dict(found)
-
-
-def _best_of_all(options: Options) -> Iterable[Resolution]:
-    """Give the implementation that each codec has where nothing asks for another."""
-    wasm = [each for each in BACKENDS if each != "native"]
-    preference = [options.backend] if options.backend else wasm
-    resolver = replace(options.resolver(), preference=preference)
-    found: dict[str, Resolution] = {}
-    for each in resolver.codecs():
-        found.setdefault(each.signature.codec_id, each)
-    return found.values()
 
 
 def _arrays(given: object) -> Iterator[Mapping[str, Any]]:

@@ -83,7 +83,10 @@ def test_options_are_those_in_use_unless_given(cache: Path) -> None:
     given = WarmCodecs("zlib", backend="component", timeout_s=9)
     chonkle.zarr.unuse()
 
-    cases = [(found, {"threads": 3}), (given, {"backend": "component", "timeout_s": 9})]
+    cases: list[tuple[WarmCodecs, dict[str, Any]]] = [
+        (found, {"threads": 3}),
+        (given, {"backend": "component", "timeout_s": 9}),
+    ]
     for plugin, options in cases:
         received = set_up(plugin)
         assert Options.current() == Options.of(options)
