@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from keyword import iskeyword
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from chonkle import executor
 from chonkle.arguments import data_view, writable_view
@@ -28,6 +28,7 @@ from chonkle.dag.codec_list import (
     CodecList,
     ListedCodec,
     codec_list_pipeline,
+    encoded_size,
     is_codec_list,
     is_little_endian,
     listed_array,
@@ -39,7 +40,7 @@ from chonkle.errors import ChonkleError, PipelineError, ResolveError
 from chonkle.executor import read_threads
 from chonkle.formats.dtypes import Dtype
 from chonkle.formats.signature import CodecKind, Direction, Port, Signature
-from chonkle.formats.values import format_value
+from chonkle.formats.values import format_value, is_value, plain_value
 from chonkle.locking import ForkableLock
 from chonkle.pickles import Unusable, pickled, pickled_runtime, unpickled, unpickled_runtime
 from chonkle.pipeline import (
@@ -496,7 +497,7 @@ class ChunkCodec:
     def encoded_array(self, array: ArraySpec) -> ArraySpec:
         """Give the array that codecs behind this one see, of one that is encoded."""
         for each in self._codecs:
-            array = replace(each, values=each.completed(array)).encoded_array(array)
+            array = each.encoded_array(array)
         return array
 
     @property
@@ -509,24 +510,52 @@ class ChunkCodec:
         """Whether the encoded size depends on the decoded size only."""
         return all(each.declared.encoded_size.kind == "fixed" for each in self._codecs)
 
-    def encoded_size(self, decoded_size: int, array: ArraySpec | None = None) -> int | None:
-        """Give the encoded size of a chunk in bytes, or None where it is not fixed.
+    def encoded_size(
+        self, decoded_size: int, *, dtype: object = None, shape: object = None
+    ) -> int | None:
+        """Give the size that a chunk is encoded to, where it does not depend on the data.
 
         Args:
-            decoded_size: the bytes of the decoded chunk.
-            array: the array that parameters are taken from.
+            decoded_size: the size of the chunk in bytes.
+            dtype: its element type, where a codec needs it.
+            shape: its shape, likewise.
+
+        Returns:
+            The bytes, or None where a codec declares no exact size, or needs what was left out.
+
+        Raises:
+            PipelineError: the size, the dtype or the shape is none.
         """
-        size, array = decoded_size, array or self._array
-        for each in self._codecs:
-            declared = each.declared.encoded_size
-            values = each.completed(array)
-            found = declared.compute(*each.size_values(size, values))
-            if declared.kind != "fixed" or found is None:
-                return None
-            if array is not None:
-                array = replace(each, values=values).encoded_array(array)
-            size = found
-        return size
+        return self._encoded_size(decoded_size, dtype, shape, is_exact=True)
+
+    def encoded_size_bound(
+        self, decoded_size: int, *, dtype: object = None, shape: object = None
+    ) -> int | None:
+        """Give a size that no chunk of a size is encoded to more than: for buffers.
+
+        Args:
+            decoded_size: the size of the chunk in bytes.
+            dtype: its element type, where a codec needs it.
+            shape: its shape, likewise.
+
+        Returns:
+            The bytes, or None where a codec declares no bound, or needs what was left out.
+
+        Raises:
+            PipelineError: the size, the dtype or the shape is none.
+        """
+        return self._encoded_size(decoded_size, dtype, shape, is_exact=False)
+
+    def _encoded_size(
+        self, decoded_size: int, dtype: object, shape: object, *, is_exact: bool
+    ) -> int | None:
+        size = plain_value(decoded_size)
+        if not is_value(size, "uint"):
+            raise PipelineError(
+                "bad size", expected="a whole number of bytes", got=format_value(decoded_size)
+            )
+        array = self._given_array(dtype, shape) or self._array
+        return encoded_size(self._codecs, cast("int", size), array, is_exact=is_exact)
 
     def bind(self, dtype: object, shape: object) -> "BoundCodec":
         """Prepare the codec for chunks of one dtype and shape.
