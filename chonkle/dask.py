@@ -15,7 +15,7 @@ import zarr
 from distributed import Worker, WorkerPlugin
 
 from chonkle.cache.aot import CacheCounts
-from chonkle.codecs import ChunkCodec, best_codecs, codec
+from chonkle.codecs import best_codecs
 from chonkle.errors import ResolveError
 from chonkle.resolver import Resolution
 from chonkle.runtime import default_runtime
@@ -56,7 +56,7 @@ class WarmCodecs(WorkerPlugin):
         if self._takes_all:
             self._codecs += [name for name, _ in checked.locations]
         for each in self._codecs:
-            _codec(each, checked)
+            make_codec(each, checked)
         self._before: Mapping[str, Any] | None = None
         self.counts: CacheCounts | None = None
 
@@ -91,15 +91,11 @@ class WarmCodecs(WorkerPlugin):
         if self._takes_all:
             yield from best_codecs(backend=options.backend, resolver=options.resolver())
         for each in self._codecs:
-            yield from _codec(each, options).resolutions()
+            yield from make_codec(each, options).resolutions()
         for each in self._arrays:
             # What chonkle lacks, zarr-python runs.
             with suppress(ResolveError):
                 yield from make_codec(each, options).resolutions()
-
-
-def _codec(what: object, options: Options) -> ChunkCodec:
-    return codec(what, backend=options.backend, resolver=options.resolver(), limits=options.limits)
 
 
 def _options_in_use() -> dict[str, Any] | None:
