@@ -123,6 +123,40 @@ def codec(
     return ChunkCodec(given, runtime=runtime)
 
 
+def best_codecs(
+    *,
+    backend: Backend | None = None,
+    resolver: Resolver | None = None,
+    runtime: Runtime | None = None,
+) -> list[Resolution]:
+    """Give the best implementation of each codec that `codec` may use, by codec id.
+
+    Args:
+        backend: as for `codec`.
+        resolver: as for `codec`.
+        runtime: as for `codec`.
+
+    Raises:
+        PipelineError: there is no such backend.
+        ResolveError: the preference of the resolver leaves no backend.
+        StoreError: the codec store cannot be read.
+    """
+    resolver = (runtime or default_runtime()).complete(resolver)
+    backends = _backends(backend)
+    allowed = [each for each in resolver.preference if each in backends]
+    if not allowed:
+        raise ResolveError(
+            "the preference leaves no backend for codecs",
+            expected=", ".join(f"`{each}`" for each in backends),
+            got=", ".join(f"`{each}`" for each in resolver.preference),
+            hint="`backend` names another one",
+        )
+    found: dict[str, Resolution] = {}
+    for each in replace(resolver, preference=allowed).codecs():
+        found.setdefault(each.signature.codec_id, each)
+    return list(found.values())
+
+
 def get_codecs(
     codecs: str | Path | Mapping[str, object],
     *,
@@ -246,12 +280,17 @@ def _named(what: str | int | Path, parameters: Mapping[str, object]) -> CodecEnt
 
 
 def _with_backend(entry: CodecEntry, backend: Backend | None) -> CodecEntry:
+    return entry if backend is None else replace(entry, backends=_backends(backend))
+
+
+def _backends(backend: Backend | None) -> tuple[Backend, ...]:
+    """Give the backends that may run a codec."""
     if backend is None:
-        return entry
+        return tuple(each for each in BACKENDS if each != "native")
     if backend not in BACKENDS:
         listed = ", ".join(f"`{each}`" for each in BACKENDS)
         raise PipelineError("unknown backend", expected=listed, got=format_value(backend))
-    return replace(entry, backends=(backend,))
+    return (backend,)
 
 
 class ChunkCodec:
