@@ -19,7 +19,15 @@ from typing import Any, cast
 
 from chonkle import executor
 from chonkle.arguments import data_view, writable_view
-from chonkle.arrays import array_of, array_spec, as_array, copy_elements, elements_of, numpy_dtype
+from chonkle.arrays import (
+    array_of,
+    array_spec,
+    as_array,
+    copy_elements,
+    elements_of,
+    numpy_dtype,
+    require_array,
+)
 from chonkle.backends.base import BACKENDS, Backend, Limits
 from chonkle.dag.codec_list import (
     CODEC_LIST_ID,
@@ -113,6 +121,40 @@ def codec(
         raise _not_a_codec(what)
     given = _Given(tuple(entries), is_chain, resolver, limits or Limits())
     return ChunkCodec(given, runtime=runtime)
+
+
+def best_codecs(
+    *,
+    backend: Backend | None = None,
+    resolver: Resolver | None = None,
+    runtime: Runtime | None = None,
+) -> list[Resolution]:
+    """Give the best implementation of each codec that `codec` may use, by codec id.
+
+    Args:
+        backend: as for `codec`.
+        resolver: as for `codec`.
+        runtime: as for `codec`.
+
+    Raises:
+        PipelineError: there is no such backend.
+        ResolveError: the preference of the resolver leaves no backend.
+        StoreError: the codec store cannot be read.
+    """
+    resolver = (runtime or default_runtime()).complete(resolver)
+    backends = _backends(backend)
+    allowed = [each for each in resolver.preference if each in backends]
+    if not allowed:
+        raise ResolveError(
+            "the preference leaves no backend for codecs",
+            expected=", ".join(f"`{each}`" for each in backends),
+            got=", ".join(f"`{each}`" for each in resolver.preference),
+            hint="`backend` names another one",
+        )
+    found: dict[str, Resolution] = {}
+    for each in replace(resolver, preference=allowed).codecs():
+        found.setdefault(each.signature.codec_id, each)
+    return list(found.values())
 
 
 def get_codecs(
@@ -238,12 +280,17 @@ def _named(what: str | int | Path, parameters: Mapping[str, object]) -> CodecEnt
 
 
 def _with_backend(entry: CodecEntry, backend: Backend | None) -> CodecEntry:
+    return entry if backend is None else replace(entry, backends=_backends(backend))
+
+
+def _backends(backend: Backend | None) -> tuple[Backend, ...]:
+    """Give the backends that may run a codec."""
     if backend is None:
-        return entry
+        return tuple(each for each in BACKENDS if each != "native")
     if backend not in BACKENDS:
         listed = ", ".join(f"`{each}`" for each in BACKENDS)
         raise PipelineError("unknown backend", expected=listed, got=format_value(backend))
-    return replace(entry, backends=(backend,))
+    return (backend,)
 
 
 class ChunkCodec:
@@ -377,7 +424,9 @@ class ChunkCodec:
         Args:
             data: an array, or any contiguous buffer. Bytes, and C-contiguous arrays in the byte
                 order that the codecs work on, are not copied.
-            dtype: the element type of `data`, where it is bytes and a codec needs it.
+            dtype: the element type of `data`, where it is bytes and a codec needs it. Where an
+                entry of the codecs describes the array, `data` must be that one, unless this is
+                given.
             shape: the shape of `data`, likewise.
 
         Raises:
@@ -388,13 +437,16 @@ class ChunkCodec:
         """
         array = self._given_array(dtype, shape)
         found = as_array(data)
-        if array is None and found is not None and self._needs_dtype:
+        if array is None and self._array is not None:
+            array = self._array
+            require_array(data if found is None else found, array)
+        elif array is None and found is not None and self._needs_dtype:
             array = array_spec(found)
         prepared, order = self._prepare("encode", array), None
         if self._is_little:
             is_bytes = found is None or found.dtype.itemsize == 1
             if is_bytes and array is not None and array.dtype != array.dtype.little:
-                found = array_of(data_view(data, "the data"), array)
+                found = array_of(data_view(data, "data"), array)
             order = None if found is None else found.dtype.newbyteorder("<")
         return executor.run(prepared, {"bytes": elements_of(data, found, order)})["bytes"]
 
