@@ -56,6 +56,10 @@ soak: $(VENV)/dev.stamp ## The cache under crashes, corruption, full disks and c
 fuzz: $(VENV)/dev.stamp ## The readers of WebAssembly against wasmtime's, on 200,000 files: an hour
 	FUZZ=full $(PY) -m pytest -q -n $(WORKERS) tests/fuzz $(ARGS)
 
+.PHONY: zarr-chunks
+zarr-chunks: $(VENV)/dev.stamp ## 60,000 chunks of Zarr arrays, compared with zarr-python: minutes
+	ZARR_CHUNKS=full $(PY) -m pytest -q -n $(WORKERS) tests/property/test_zarr_chunks.py $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/dev.stamp ## Lint, formatting and types
 	$(PY) -m ruff check
@@ -103,7 +107,7 @@ wheel: $(VENV)/dev.stamp ## Build the distributions of chonkle and chonkle-toolc
 .PHONY: lock
 lock: $(VENV)/lock.stamp ## Renew the hashed pins; to move to newer versions: make lock ARGS=--upgrade
 	$(LOCK) -o $(REQUIREMENTS)/lock.txt --group lock
-	$(LOCK) -o $(REQUIREMENTS)/dev.txt $(PROJECTS) --extra attest --extra native \
+	$(LOCK) -o $(REQUIREMENTS)/dev.txt $(PROJECTS) --extra attest --extra native --extra zarr --extra dask --extra tiff \
 		--group dev
 	$(LOCK) -o $(REQUIREMENTS)/tools.txt --group tools --constraints $(REQUIREMENTS)/dev.txt
 	$(LOCK) -o $(REQUIREMENTS)/demo.txt pyproject.toml --group build --group demo \

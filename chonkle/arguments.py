@@ -17,6 +17,7 @@ from chonkle.formats.signature import Port
 from chonkle.formats.values import check_scalar, encode_scalar, format_value, is_value, plain_value
 
 _IN_C_ORDER = "contiguous elements in C order, the last index varying fastest"
+_IN_C_ORDER_HINT = "`numpy.ascontiguousarray(array)` is a copy in that order"
 
 
 def bind_inputs(plan: Plan, inputs: Mapping[str, object]) -> list[Buffer | None]:
@@ -54,10 +55,22 @@ def bind_inputs(plan: Plan, inputs: Mapping[str, object]) -> list[Buffer | None]
     if known != len(inputs):
         problems.extend(_unknown_inputs(plan, inputs))
     if problems:
-        raise PipelineError.from_problems(plan.codec_id, problems)
+        raise PipelineError.from_problems(plan.subject, problems)
     for source, slot in plan.copies:
         values[slot] = values[slot] if values[source] is None else values[source]
     return values
+
+
+def bind_data(plan: Plan, name: str, value: object) -> Buffer:
+    """Give a caller's value for the only input of a plan, data, as `bind_inputs` does.
+
+    Raises:
+        PipelineError: when it is no contiguous buffer.
+    """
+    try:
+        return _as_buffer(value, plan.inputs[name][1], name)
+    except ChonkleError as failure:
+        raise PipelineError.from_problems(plan.subject, [str(failure)]) from None
 
 
 def _unknown_inputs(plan: Plan, inputs: Mapping[str, object]) -> Iterator[str]:
@@ -92,13 +105,15 @@ class OutputBuffers(Closing):
         for name in plan.outputs:
             if name in given:
                 try:
-                    self._views[name] = _writable(given[name], f"out: buffer of output `{name}`")
+                    self._views[name] = writable_view(
+                        given[name], f"out: buffer of output `{name}`"
+                    )
                 except ChonkleError as failure:
                     problems.append(str(failure))
         problems.extend(_overlaps(self._views))
         if problems:
             self.close()
-            raise PipelineError.from_problems(plan.codec_id, problems)
+            raise PipelineError.from_problems(plan.subject, problems)
 
     def fill(self, outputs: Mapping[str, Buffer]) -> dict[str, Any]:
         """Copy outputs into their buffers: all of them, or none when one does not fit.
@@ -123,7 +138,7 @@ class OutputBuffers(Closing):
                     f"was written, expected {len(data)} bytes, got {len(view)}"
                 )
         if problems:
-            raise PipelineError.from_problems(self._plan.codec_id, problems)
+            raise PipelineError.from_problems(self._plan.subject, problems)
         filled: dict[str, Any] = {}
         for name, data in outputs.items():
             if name in self._views:
@@ -143,7 +158,7 @@ class OutputBuffers(Closing):
 def _require_mapping(given: object, plan: Plan, what: str, meaning: str) -> None:
     if not isinstance(given, Mapping):
         raise PipelineError(
-            f"pipeline `{plan.codec_id}`: {what}: not a mapping",
+            f"{plan.subject}: {what}: not a mapping",
             expected=f'{meaning}, such as `{{"bytes": data}}`',
             got=format_value(given),
         )
@@ -152,11 +167,7 @@ def _require_mapping(given: object, plan: Plan, what: str, meaning: str) -> None
 def _as_buffer(value: object, port: Port, name: str) -> Buffer:
     """Check one input and give it as contiguous bytes; data are not copied."""
     if port.type == "bytes":
-        view = _data_view(
-            value,
-            f"input `{name}`",
-            hint="`numpy.ascontiguousarray(array)` is a copy in that order",
-        )
+        view = data_view(value, f"input `{name}`")
         return view if view.nbytes else b""
     what = f"input `{name}`"
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -173,9 +184,17 @@ def _as_buffer(value: object, port: Port, name: str) -> Buffer:
     return encode_scalar(plain)
 
 
-def _writable(value: object, what: str) -> memoryview:
-    """Check one buffer for an output."""
-    view = _data_view(value, what, hint="`numpy.empty(shape, dtype)` is in that order")
+def writable_view(value: object, what: str) -> memoryview:
+    """Give a view of a caller's buffer, of one-byte elements.
+
+    Args:
+        value: the buffer.
+        what: the buffer, for messages.
+
+    Raises:
+        PipelineError: when it is no writable and contiguous buffer.
+    """
+    view = data_view(value, what, hint="`numpy.empty(shape, dtype)` is in that order")
     if view.readonly:
         raise PipelineError(
             f"{what}: read-only",
@@ -185,13 +204,16 @@ def _writable(value: object, what: str) -> memoryview:
     return view
 
 
-def _data_view(value: object, what: str, *, hint: str) -> memoryview:
+def data_view(value: object, what: str, *, hint: str = _IN_C_ORDER_HINT) -> memoryview:
     """Give the data of a contiguous buffer as bytes.
 
     Args:
         value: anything.
         what: the value, for messages.
         hint: what helps when the elements are in another order.
+
+    Raises:
+        PipelineError: when it is no contiguous buffer of data.
     """
     try:
         view = _buffer_of(value)

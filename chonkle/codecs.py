@@ -12,18 +12,31 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from keyword import iskeyword
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 from chonkle import executor
-from chonkle.arrays import array_of, elements_of, empty_array, fill, numpy_dtype
+from chonkle.arguments import data_view, writable_view
+from chonkle.arrays import (
+    array_of,
+    array_spec,
+    as_array,
+    copy_elements,
+    elements_of,
+    numpy_dtype,
+    require_array,
+)
 from chonkle.backends.base import BACKENDS, Backend, Limits
 from chonkle.dag.codec_list import (
     CODEC_LIST_ID,
     ArraySpec,
     CodecEntry,
     CodecList,
+    ListedCodec,
     codec_list_pipeline,
+    encoded_size,
     is_codec_list,
     is_little_endian,
     listed_array,
@@ -32,17 +45,26 @@ from chonkle.dag.codec_list import (
     read_shape,
 )
 from chonkle.errors import ChonkleError, PipelineError, ResolveError
+from chonkle.executor import read_threads
 from chonkle.formats.dtypes import Dtype
-from chonkle.formats.signature import Direction, Port, Signature
-from chonkle.formats.values import format_value
+from chonkle.formats.signature import CodecKind, Direction, Port, Signature
+from chonkle.formats.values import format_value, is_value, plain_value
 from chonkle.locking import ForkableLock
-from chonkle.pipeline import PreparedPipeline, load, prepare_parsed, resolve_codecs
-from chonkle.resolver import PipelineResolution, Resolver
+from chonkle.pickles import Unusable, pickled, pickled_runtime, unpickled, unpickled_runtime
+from chonkle.pipeline import (
+    PreparedPipeline,
+    load,
+    picked_for,
+    prepare_parsed,
+    resolve_codecs,
+)
+from chonkle.resolver import PipelineResolution, Resolution, Resolver
 from chonkle.runtime import Runtime, default_runtime
 
-if TYPE_CHECKING:
-    from chonkle.formats.portmap import Buffer
-
+# Arguments of `codec` that are no parameters.
+_OPTIONS = ("backend", "resolver", "runtime", "limits")
+# How many codecs from other processes stay made: a pool of processes sends one with each task.
+_RECEIVED_MAX = 16
 # Dtypes, and shapes where a codec needs them, that a codec stays prepared for.
 _PREPARED_MAX = 32
 
@@ -86,20 +108,53 @@ def codec(
         PipelineError: a configuration is wrong, with every problem.
         ChonkleError: a codec cannot be fetched or read.
     """
-    if isinstance(what, ChunkCodec) and not (backend or resolver or runtime or limits):
-        return what
-    is_chain = isinstance(what, Mapping) and is_codec_list(what)
-    is_chain = is_chain or (isinstance(what, Sequence) and not isinstance(what, str))
     if parameters and not isinstance(what, (str, int, Path)):
         raise PipelineError(
             f"parameter `{next(iter(parameters))}` beside a configuration",
             hint="only a codec by name, number, path or URI takes parameters",
         )
+    if isinstance(what, ChunkCodec):
+        return what.changed(backend=backend, resolver=resolver, runtime=runtime, limits=limits)
+    is_chain = _is_chain(what)
     entries = [_with_backend(entry, backend) for entry in _entries(what, parameters)]
     if not entries and not is_chain:
         raise _not_a_codec(what)
     given = _Given(tuple(entries), is_chain, resolver, limits or Limits())
     return ChunkCodec(given, runtime=runtime)
+
+
+def best_codecs(
+    *,
+    backend: Backend | None = None,
+    resolver: Resolver | None = None,
+    runtime: Runtime | None = None,
+) -> list[Resolution]:
+    """Give the best implementation of each codec that `codec` may use, by codec id.
+
+    Args:
+        backend: as for `codec`.
+        resolver: as for `codec`.
+        runtime: as for `codec`.
+
+    Raises:
+        PipelineError: there is no such backend.
+        ResolveError: the preference of the resolver leaves no backend.
+        StoreError: the codec store cannot be read.
+    """
+    resolver = (runtime or default_runtime()).complete(resolver)
+    backends = _backends(backend)
+    allowed = [each for each in resolver.preference if each in backends]
+    if not allowed:
+        raise ResolveError(
+            "the preference leaves no backend for codecs",
+            expected=", ".join(f"`{each}`" for each in backends),
+            got=", ".join(f"`{each}`" for each in resolver.preference),
+            hint="`backend` names another one",
+        )
+    found: dict[str, Resolution] = {}
+    for each in replace(resolver, preference=allowed).codecs():
+        found.setdefault(each.signature.codec_id, each)
+    return list(found.values())
 
 
 def get_codecs(
@@ -130,7 +185,18 @@ def get_codecs(
             expected="a list `codecs`",
             hint="`chonkle.prepare` takes a pipeline",
         )
-    given = _Given(parsed.entries, True, resolver, limits or Limits(), parsed.array)  # noqa: FBT003
+    return listed_chain(parsed, resolver=resolver, runtime=runtime, limits=limits)
+
+
+def listed_chain(
+    codec_list: CodecList,
+    *,
+    resolver: Resolver | None = None,
+    runtime: Runtime | None = None,
+    limits: Limits | None = None,
+) -> "ChunkCodec":
+    """Make a chain of a codec list that was parsed; see `get_codecs`."""
+    given = _Given(codec_list.entries, True, resolver, limits or Limits(), codec_list.array)  # noqa: FBT003
     return ChunkCodec(given, runtime=runtime)
 
 
@@ -163,6 +229,12 @@ def encode(array: object, codecs: object) -> bytes:
     return codec(codecs).encode(array)
 
 
+def _is_chain(what: object) -> bool:
+    if isinstance(what, Mapping):
+        return is_codec_list(what)
+    return isinstance(what, Sequence) and not isinstance(what, (str, bytes, bytearray, memoryview))
+
+
 def _entries(
     what: Any,  # noqa: ANN401 - checked here
     parameters: Mapping[str, object],
@@ -180,7 +252,7 @@ def _entries(
         yield read_entry(what.to_dict())
     elif isinstance(what, Mapping):
         yield from read_codec_list(what).entries if is_codec_list(what) else [read_entry(what)]
-    elif isinstance(what, Sequence):
+    elif _is_chain(what):
         for each in what:
             yield from _entries(each, parameters)
     elif what is not None:  # which Zarr 2 writes for no compressor
@@ -208,12 +280,17 @@ def _named(what: str | int | Path, parameters: Mapping[str, object]) -> CodecEnt
 
 
 def _with_backend(entry: CodecEntry, backend: Backend | None) -> CodecEntry:
+    return entry if backend is None else replace(entry, backends=_backends(backend))
+
+
+def _backends(backend: Backend | None) -> tuple[Backend, ...]:
+    """Give the backends that may run a codec."""
     if backend is None:
-        return entry
+        return tuple(each for each in BACKENDS if each != "native")
     if backend not in BACKENDS:
         listed = ", ".join(f"`{each}`" for each in BACKENDS)
         raise PipelineError("unknown backend", expected=listed, got=format_value(backend))
-    return replace(entry, backends=(backend,))
+    return (backend,)
 
 
 class ChunkCodec:
@@ -235,7 +312,6 @@ class ChunkCodec:
         given: _Given,
         *,
         runtime: Runtime | None = None,
-        digests: Sequence[str] | None = None,
     ) -> None:
         """Resolve the codecs; `chonkle.codec` makes the arguments."""
         self._given = given
@@ -243,7 +319,6 @@ class ChunkCodec:
         self.limits = given.limits
         self._resolver, self._entries = self._located()
         self._codecs = resolve_codecs(CodecList(self._entries), self._resolver, runtime)
-        self._require_digests(digests)
         self._is_little = is_little_endian(self._codecs)
         self._array = given.array or listed_array(self._codecs)
         # What of an array the parameters depend on.
@@ -252,6 +327,25 @@ class ChunkCodec:
         self._needs_dtype = bool(taken)
         self._prepared: OrderedDict[object, PreparedPipeline] = OrderedDict()
         self._lock = ForkableLock()
+
+    def changed(
+        self,
+        *,
+        backend: Backend | None = None,
+        resolver: Resolver | None = None,
+        runtime: Runtime | None = None,
+        limits: Limits | None = None,
+    ) -> "ChunkCodec":
+        """Give the same codec, with what is given changed; see `codec`."""
+        if not (backend or resolver or runtime or limits):
+            return self
+        given = replace(
+            self._given,
+            entries=tuple(_with_backend(each, backend) for each in self._given.entries),
+            resolver=resolver or self._given.resolver,
+            limits=limits or self.limits,
+        )
+        return ChunkCodec(given, runtime=runtime or self._runtime)
 
     def _located(self) -> tuple[Resolver, tuple[CodecEntry, ...]]:
         """Name the codecs that were given by their place."""
@@ -280,14 +374,21 @@ class ChunkCodec:
             entries.append(replace(entry, name=codec_id))
         return replace(resolver, paths=paths, pipeline_sources=sources), tuple(entries)
 
-    def _require_digests(self, digests: Sequence[str] | None) -> None:
-        for listed, expected in zip(self._codecs, digests or (), strict=False):
-            if listed.digest != expected:
+    def require_picked(self, picked: Sequence[str]) -> None:
+        """Require the codecs that another process has.
+
+        Args:
+            picked: its codecs, as `picked` of `ListedCodec`.
+
+        Raises:
+            ResolveError: when one is another one.
+        """
+        for listed, expected in zip(self._codecs, picked, strict=True):
+            if listed.picked != expected:
                 raise ResolveError(
-                    f"codec `{listed.codec_id}` is not the one that was pickled",
-                    expected=f"`{expected}`",
-                    got=f"`{listed.digest}` ({listed.signature.label})",
-                    hint="install the same codecs in both processes",
+                    f"codec `{listed.codec_id}`: pickled with {expected}, here {listed.picked}",
+                    hint="both processes need the same codecs: installed files, versions and "
+                    "sources",
                 )
 
     @property
@@ -299,13 +400,14 @@ class ChunkCodec:
         """Give the ids of the codecs, in the order of encoding."""
         return [each.codec_id for each in self._codecs]
 
+    def resolutions(self) -> list[Resolution]:
+        """Give what was picked for the codecs, and for the steps of pipelines among them."""
+        return picked_for(CodecList(self._entries), self._resolver, self._runtime)
+
     @property
     def config(self) -> dict[str, object] | list[dict[str, object]]:
-        """The configuration as Zarr 3 metadata: an object, or a list of them for a chain."""
-        found: list[dict[str, object]] = [
-            {"name": each.codec_id, **({"configuration": dict(each.values)} if each.values else {})}
-            for each in self._codecs
-        ]
+        """The configuration in the form of Zarr 3 metadata: an object, or a list for a chain."""
+        found = [_config(each) for each in self._codecs]
         return found if self._given.is_chain else found[0]
 
     @property
@@ -322,7 +424,9 @@ class ChunkCodec:
         Args:
             data: an array, or any contiguous buffer. Bytes, and C-contiguous arrays in the byte
                 order that the codecs work on, are not copied.
-            dtype: the element type of `data`, where it is bytes and a codec needs it.
+            dtype: the element type of `data`, where it is bytes and a codec needs it. Where an
+                entry of the codecs describes the array, `data` must be that one, unless this is
+                given.
             shape: the shape of `data`, likewise.
 
         Raises:
@@ -332,12 +436,19 @@ class ChunkCodec:
             LimitExceeded: a codec asked for more than its limits allow.
         """
         array = self._given_array(dtype, shape)
-        if isinstance(data, bytes):
-            buffer: Buffer = data
-        else:
-            buffer, found = elements_of(data, is_little=self._is_little)
-            array = array or found
-        return executor.run(self._prepare("encode", array), {"bytes": buffer})["bytes"]
+        found = as_array(data)
+        if array is None and self._array is not None:
+            array = self._array
+            require_array(data if found is None else found, array)
+        elif array is None and found is not None and self._needs_dtype:
+            array = array_spec(found)
+        prepared, order = self._prepare("encode", array), None
+        if self._is_little:
+            is_bytes = found is None or found.dtype.itemsize == 1
+            if is_bytes and array is not None and array.dtype != array.dtype.little:
+                found = array_of(data_view(data, "data"), array)
+            order = None if found is None else found.dtype.newbyteorder("<")
+        return executor.run(prepared, {"bytes": elements_of(data, found, order)})["bytes"]
 
     def decode(
         self, data: object, out: object = None, *, dtype: object = None, shape: object = None
@@ -359,37 +470,32 @@ class ChunkCodec:
             CodecTrap: a codec broke; the next call works.
             LimitExceeded: a codec asked for more than its limits allow.
         """
-        if out is None and dtype is None and self._array is None and shape is None:
-            prepared = self._prepare("decode", None)
-            return executor.run(prepared, {"bytes": data})["bytes"]
         array = self._given_array(dtype, shape)
-        if array is None and out is not None:
-            array = elements_of(out, is_little=False)[1]
+        if array is None and out is not None and (self._needs_dtype or self._is_little):
+            target = as_array(out)
+            if target is None:
+                writable_view(out, "out").release()
+            else:
+                array = array_spec(target)
         array = array or self._array
         prepared = self._prepare("decode", array)
-        if array is None or not (self._is_little and array.dtype.little != array.dtype):
-            return self._decode_into(prepared, data, out, array)
-        little = replace(array, dtype=array.dtype.little)
-        decoded = array_of(executor.run(prepared, {"bytes": data})["bytes"], little)
-        if out is None:
-            return decoded.astype(numpy_dtype(array.dtype))
-        fill(out, decoded, array)
-        return out
-
-    def _decode_into(
-        self,
-        prepared: PreparedPipeline,
-        data: object,
-        out: object,
-        array: ArraySpec | None,
-    ) -> Any:  # noqa: ANN401 - as `decode`
-        if out is None and array is not None and array.shape is not None:
-            out = empty_array(array)
         if out is not None:
-            executor.run(prepared, {"bytes": data}, out={"bytes": out})
-            return out
-        decoded = executor.run(prepared, {"bytes": data})["bytes"]
-        return decoded if array is None else array_of(decoded, array).copy()
+            is_stored = array is None or not self._is_little or array.dtype == array.dtype.little
+            if is_stored:
+                executor.run(prepared, {"bytes": data}, out={"bytes": out})
+                return out
+        if array is None:
+            return executor.run(prepared, {"bytes": data})["bytes"]
+        stored = ArraySpec(
+            array.dtype.little if self._is_little else array.dtype,
+            array.shape if out is None else None,
+        )
+        # Straight from the memory of the codec.
+        return executor.visit(
+            prepared,
+            {"bytes": data},
+            lambda outputs: copy_elements(outputs["bytes"], stored, array, out),
+        )
 
     def _given_array(self, dtype: object, shape: object) -> ArraySpec | None:
         if dtype is not None:
@@ -399,6 +505,97 @@ class ChunkCodec:
         if self._array is None:
             raise PipelineError("`shape` without `dtype`")
         return replace(self._array, shape=read_shape(shape))
+
+    def run(self, direction: Direction, data: object, array: ArraySpec | None = None) -> bytes:
+        """Encode or decode bytes as they are.
+
+        Args:
+            direction: `encode` or `decode`.
+            data: any contiguous buffer.
+            array: the array that parameters are taken from.
+
+        Raises:
+            ChonkleError: as `encode` and `decode`.
+        """
+        return executor.run(self._prepare(direction, array), {"bytes": data})["bytes"]
+
+    def encoded_array(self, array: ArraySpec) -> ArraySpec:
+        """Give the array that codecs behind this one see, of one that is encoded."""
+        for each in self._codecs:
+            array = each.encoded_array(array)
+        return array
+
+    @property
+    def kind(self) -> CodecKind:
+        """What it maps; that of the first codec of a chain, if they differ."""
+        return self._codecs[0].declared.kind or "bytes-to-bytes"
+
+    @property
+    def is_fixed_size(self) -> bool:
+        """Whether the encoded size depends on the decoded size only."""
+        return all(each.declared.encoded_size.kind == "fixed" for each in self._codecs)
+
+    def encoded_size(
+        self, decoded_size: int, *, dtype: object = None, shape: object = None
+    ) -> int | None:
+        """Give the size that a chunk is encoded to, where it does not depend on the data.
+
+        Args:
+            decoded_size: the size of the chunk in bytes.
+            dtype: its element type, where a codec needs it.
+            shape: its shape, likewise.
+
+        Returns:
+            The bytes, or None where a codec declares no exact size, or needs what was left out.
+
+        Raises:
+            PipelineError: the size, the dtype or the shape is none.
+        """
+        return self._encoded_size(decoded_size, dtype, shape, is_exact=True)
+
+    def encoded_size_bound(
+        self, decoded_size: int, *, dtype: object = None, shape: object = None
+    ) -> int | None:
+        """Give a size that no chunk of a size is encoded to more than: for buffers.
+
+        Args:
+            decoded_size: the size of the chunk in bytes.
+            dtype: its element type, where a codec needs it.
+            shape: its shape, likewise.
+
+        Returns:
+            The bytes, or None where a codec declares no bound, or needs what was left out.
+
+        Raises:
+            PipelineError: the size, the dtype or the shape is none.
+        """
+        return self._encoded_size(decoded_size, dtype, shape, is_exact=False)
+
+    def _encoded_size(
+        self, decoded_size: int, dtype: object, shape: object, *, is_exact: bool
+    ) -> int | None:
+        size = plain_value(decoded_size)
+        if not is_value(size, "uint"):
+            raise PipelineError(
+                "bad size", expected="a whole number of bytes", got=format_value(decoded_size)
+            )
+        array = self._given_array(dtype, shape) or self._array
+        return encoded_size(self._codecs, cast("int", size), array, is_exact=is_exact)
+
+    def bind(self, dtype: object, shape: object) -> "BoundCodec":
+        """Prepare the codec for chunks of one dtype and shape.
+
+        Args:
+            dtype: the element type of a decoded chunk.
+            shape: its shape.
+
+        Raises:
+            PipelineError: a parameter has no value for such an array.
+        """
+        array = ArraySpec(Dtype.of(dtype), read_shape(shape))
+        if self._is_little:
+            array = replace(array, dtype=array.dtype.little)
+        return BoundCodec(array, self._prepare("encode", array), self._prepare("decode", array))
 
     def encode_many(self, chunks: Iterable[object], *, threads: int | None = None) -> list[bytes]:
         """Encode chunks on several threads.
@@ -410,7 +607,7 @@ class ChunkCodec:
         Raises:
             ChonkleError: as `encode`, with the index of the first chunk that failed.
         """
-        listed = list(chunks)
+        listed = _listed(chunks, "chunks")
         return _in_threads(lambda index: self.encode(listed[index]), len(listed), threads)
 
     def decode_many(
@@ -434,8 +631,8 @@ class ChunkCodec:
         Raises:
             ChonkleError: as `decode`, with the index of the first chunk that failed.
         """
-        listed = list(chunks)
-        targets: list[object] = [None] * len(listed) if outs is None else list(outs)
+        listed = _listed(chunks, "chunks")
+        targets = [None] * len(listed) if outs is None else _listed(outs, "outs")
         if len(targets) != len(listed):
             raise PipelineError(
                 "not one `out` for each chunk",
@@ -471,7 +668,8 @@ class ChunkCodec:
         return (
             self._given.is_chain,
             self.limits,
-            *((each.codec_id, dict(each.values), each.backends) for each in self._codecs),
+            self._array,
+            *((each.picked, each.values, each.backends) for each in self._codecs),
         )
 
     def __eq__(self, other: object) -> bool:
@@ -485,18 +683,24 @@ class ChunkCodec:
         return hash(tuple(self.codec_ids()))
 
     def __repr__(self) -> str:
-        """Write the call that makes it."""
-        texts = [
-            ", ".join([repr(each.codec_id), *(f"{n}={v!r}" for n, v in each.values.items())])
-            for each in self._codecs
-        ]
-        if self._given.is_chain:
-            return f"chonkle.codec({self.config!r})"
-        return f"chonkle.codec({texts[0]})"
+        """Write the call that makes it, without its resolver, runtime and limits."""
+        arguments = [repr(self.config)]
+        if not self._given.is_chain and self._array is None:
+            (only,) = self._codecs
+            if not any(iskeyword(each) or each in _OPTIONS for each in only.values):
+                arguments = [repr(only.codec_id), *(f"{k}={v!r}" for k, v in only.values.items())]
+        backends = {each.backends for each in self._codecs}
+        arguments += [f"backend={each[0]!r}" for each in backends if len(backends) == len(each)]
+        return f"chonkle.codec({', '.join(arguments)})"
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle the configuration and the digests of the codecs."""
-        return _unpickled, (self._given, self._runtime, tuple(c.digest for c in self._codecs))
+        what = repr(self)
+        picked = tuple(each.picked for each in self._codecs)
+        return _received, (
+            pickled((self._given, picked), f"{what}: its resolver"),
+            pickled_runtime(self._runtime or default_runtime(), what),
+        )
 
     def __copy__(self) -> "ChunkCodec":
         """Give itself: nothing in it changes."""
@@ -507,8 +711,96 @@ class ChunkCodec:
         return self
 
 
-def _unpickled(given: _Given, runtime: Runtime | None, digests: Sequence[str]) -> ChunkCodec:
-    return ChunkCodec(given, runtime=runtime, digests=digests)
+class BoundCodec:
+    """A codec for chunks of one dtype and shape; `ChunkCodec.bind` makes it.
+
+    Attributes:
+        array: the decoded chunk.
+    """
+
+    def __init__(
+        self, array: ArraySpec, encoder: PreparedPipeline, decoder: PreparedPipeline
+    ) -> None:
+        self.array = array
+        self._encoder = encoder
+        self._decoder = decoder
+        self._dtype = numpy_dtype(array.dtype)
+
+    def encode(self, chunk: object) -> bytes:
+        """Encode an array; one of another byte order or layout is copied first."""
+        elements = elements_of(chunk, as_array(chunk), self._dtype)
+        return executor.run(self._encoder, {"bytes": elements})["bytes"]
+
+    def decode_with[T](self, data: object, use: Callable[[Any], T]) -> T:
+        """Decode a chunk, and give it to a function before its memory is used again.
+
+        Args:
+            data: any contiguous buffer.
+            use: gets a read-only array, and keeps no view of it.
+
+        Returns:
+            What the function gives.
+
+        Raises:
+            PipelineError: the chunk does not have the size of the array.
+            CodecError: a codec refused the data.
+            CodecTrap: a codec broke; the next call works.
+            LimitExceeded: a codec asked for more than its limits allow.
+        """
+        return executor.visit(
+            self._decoder,
+            {"bytes": data},
+            lambda outputs: use(array_of(outputs["bytes"], self.array, self._dtype)),
+        )
+
+
+class _Unusable(Unusable, ChunkCodec):
+    """A codec that was pickled and cannot be made here."""
+
+    __repr__ = object.__repr__
+
+
+def _received(given: bytes, settings: bytes | None) -> ChunkCodec:
+    """Make a codec that was pickled."""
+    try:
+        return _make_again(given, unpickled_runtime(settings))
+    except ChonkleError as failure:
+        return _Unusable(failure, "a pickled codec")
+
+
+@lru_cache(maxsize=_RECEIVED_MAX)
+def _make_again(given: bytes, runtime: Runtime) -> ChunkCodec:
+    """Make a codec, and require what it was pickled with.
+
+    Raises:
+        ResolveError: when a codec here is another one.
+        ChonkleError: as `codec`.
+    """
+    made, picked = unpickled(given)
+    codec = ChunkCodec(made, runtime=None if runtime is default_runtime() else runtime)
+    codec.require_picked(picked)
+    return codec
+
+
+def _config(listed: ListedCodec) -> dict[str, object]:
+    configuration = dict(listed.values)
+    if listed.array is not None:
+        configuration["data_type"] = listed.array.dtype.description
+        if listed.array.shape is not None:
+            configuration["shape"] = list(listed.array.shape)
+    return {
+        "name": listed.codec_id,
+        **({"configuration": configuration} if configuration else {}),
+    }
+
+
+def _listed(items: Iterable[object], what: str) -> list[object]:
+    try:
+        return list(items)
+    except TypeError:
+        raise PipelineError(
+            f"the {what} cannot be iterated over", expected="an iterable", got=format_value(items)
+        ) from None
 
 
 def _in_threads[T](work: Callable[[int], T], count: int, threads: int | None) -> list[T]:
@@ -517,12 +809,6 @@ def _in_threads[T](work: Callable[[int], T], count: int, threads: int | None) ->
     Raises:
         ChonkleError: the first failure by number; work after it may not have been done.
     """
-    if threads is None:
-        threads = (
-            len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count() or 1
-        )
     results: list[Any] = [None] * count
     failures: dict[int, BaseException] = {}
     numbers = iter(range(count))
@@ -537,15 +823,24 @@ def _in_threads[T](work: Callable[[int], T], count: int, threads: int | None) ->
                 failures[index] = failure
                 return
 
-    others = [threading.Thread(target=run) for _ in range(min(threads, count) - 1)]
-    for thread in others:
-        thread.start()
-    run()
-    for thread in others:
-        thread.join()
+    others = [
+        threading.Thread(target=run, name="chonkle")
+        for _ in range(min(read_threads(threads), count) - 1)
+    ]
+    try:
+        for thread in others:
+            thread.start()
+        run()
+        for thread in others:
+            thread.join()
+    except BaseException as interruption:
+        # Which is not to wait for all other work.
+        failures[count] = interruption
+        raise
     if failures:
         index, failure = min(failures.items())
         if isinstance(failure, ChonkleError):
-            raise failure.within(f"chunk {index}") from failure
+            raise failure.within(f"chunk {index}") from failure.__cause__
+        failure.add_note(f"chunk {index}")
         raise failure
     return results

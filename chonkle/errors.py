@@ -124,8 +124,9 @@ class ChonkleError(Exception):
         return _restored, (type(self), self.args, self.__dict__)
 
     def within(self, context: str) -> Self:
-        """Return the same failure with the place where it happened before its message."""
-        return _restored(type(self), (f"{_safe(context)}: {self}",), self.__dict__)
+        """Return the same failure with the place where it happened, if any, before its message."""
+        message = f"{_safe(context)}: {self}" if context else str(self)
+        return _restored(type(self), (message,), self.__dict__)
 
 
 def _restored[E: ChonkleError](
@@ -143,18 +144,15 @@ class PipelineError(ChonkleError, ValueError):
     problems: tuple[str, ...] = ()  # everything that is wrong, one clause each
 
     @classmethod
-    def from_problems(
-        cls, pipeline: str, problems: Iterable[str], *, noun: str = "pipeline"
-    ) -> "PipelineError":
+    def from_problems(cls, subject: str, problems: Iterable[str]) -> "PipelineError":
         """Fold the problems of one pipeline into one exception.
 
         Args:
-            pipeline: its codec id; empty where it has no valid one.
+            subject: what has the problems, such as "pipeline `x`".
             problems: each problem.
-            noun: what is wrong, if it is no pipeline.
         """
         found = tuple(map(printable, problems))
-        name = f"{noun} `{printable(pipeline)}`" if pipeline else f"the {noun}"
+        name = printable(subject)
         if len(found) == 1:
             text = f"{name}: {found[0]}"
         else:

@@ -10,14 +10,14 @@ copy; `run_many` runs many inputs on several threads.
 import os
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any, Protocol, overload
 
-from chonkle.arguments import OutputBuffers, bind_inputs
+from chonkle.arguments import OutputBuffers, bind_data, bind_inputs
 from chonkle.backends.base import CallResult, Codec, Loan
-from chonkle.dag.plan import Plan, PlannedStep
+from chonkle.dag.plan import DirectCall, Plan, PlannedStep
 from chonkle.errors import ChonkleError, CodecError, CodecTrap, LimitExceeded, PipelineError
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.values import format_value, plain_value
@@ -77,6 +77,15 @@ def run(
         plan, codecs = prepared.plan, prepared.codecs
     except AttributeError:
         raise _not_prepared(prepared) from None
+    direct = plan.direct
+    if (
+        direct is not None
+        and out is None
+        and type(inputs) is dict
+        and len(inputs) == 1
+        and direct.input in inputs
+    ):
+        return _call_directly(plan, direct, codecs[0], inputs[direct.input])
     buffers = None if out is None else OutputBuffers(plan, out)
     # By the index of the step. Final outputs that become bytes are copied immediately.
     results: dict[int, CallResult | Loan] = {}
@@ -103,6 +112,19 @@ def run(
     return outputs
 
 
+def _call_directly(plan: Plan, direct: DirectCall, codec: Codec, value: object) -> dict[str, bytes]:
+    """Make the only call of a plan."""
+    data = value if type(value) is bytes else bind_data(plan, direct.input, value)
+    try:
+        ports = codec.call(plan.direction, {direct.input_port: data, **direct.constants})
+    except (CodecError, CodecTrap, LimitExceeded) as failure:
+        raise failure.within(plan.steps[0].subject) from failure.__cause__
+    if direct.output_port in ports:
+        return {direct.output: ports[direct.output_port]}
+    _allow_missing(codec, plan, plan.steps[0], direct.output_port)
+    return {}
+
+
 def _apart_from_inputs(plan: Plan, values: Sequence[Buffer | None]) -> dict[str, Buffer]:
     """Give the outputs, none of them in the memory of an input, which may be that of a buffer."""
     makers = _makers(plan)
@@ -111,6 +133,41 @@ def _apart_from_inputs(plan: Plan, values: Sequence[Buffer | None]) -> dict[str,
         for name, slot in plan.outputs.items()
         if (value := values[slot]) is not None
     }
+
+
+def visit[T](
+    prepared: Prepared, inputs: Mapping[str, object], use: Callable[[Mapping[str, Buffer]], T]
+) -> T:
+    """Run a prepared pipeline once, and give its outputs to a function, without copying them.
+
+    Args:
+        prepared: what `chonkle.prepare` gave; several threads may run it at once.
+        inputs: as for `run`.
+        use: gets the outputs, and keeps no view of them: their memory is used again when it ends.
+
+    Returns:
+        What the function gives.
+
+    Raises:
+        ChonkleError: as `run`.
+    """
+    plan = prepared.plan
+    results: dict[int, CallResult | Loan] = {}
+    try:
+        values = bind_inputs(plan, inputs)
+        _call_steps(plan, prepared.codecs, values, results, borrows=True)
+        found = use(
+            {
+                name: value
+                for name, slot in plan.outputs.items()
+                if (value := values[slot]) is not None
+            }
+        )
+        _close(results, plan.steps, results)
+    except BaseException:
+        _abandon(results)
+        raise
+    return found
 
 
 @contextmanager
@@ -165,14 +222,7 @@ def run_many(
         ChonkleError: as `run`, when the result of the item that failed is wanted, whose index the
             message has; later items that have not begun are not run.
     """
-    count = plain_value(threads)
-    if count is None:
-        count = os.process_cpu_count() or 1
-    # A bool is an int.
-    if type(count) is not int or not 1 <= count <= _THREADS_MAX:
-        raise PipelineError(
-            "bad `threads`", expected=f"1 to {_THREADS_MAX}", got=format_value(count)
-        )
+    count = read_threads(threads)
     try:
         _ = prepared.plan, prepared.codecs
     except AttributeError:
@@ -186,6 +236,23 @@ def run_many(
             got=format_value(items),
         ) from None
     return _run_in_order(prepared, iterator, count)
+
+
+def read_threads(threads: object) -> int:
+    """Give a number of threads; the processors that this process may use for None.
+
+    Raises:
+        PipelineError: when it is none.
+    """
+    count = plain_value(threads)
+    if count is None:
+        count = os.process_cpu_count() or 1
+    # A bool is an int.
+    if type(count) is not int or not 1 <= count <= _THREADS_MAX:
+        raise PipelineError(
+            "bad `threads`", expected=f"1 to {_THREADS_MAX}", got=format_value(count)
+        )
+    return count
 
 
 def _run_in_order(
@@ -272,7 +339,7 @@ def _call_steps(
                 results[index] = result = codec.call_borrowed(plan.direction, port_map)
                 ports = result.ports
         except (CodecError, CodecTrap, LimitExceeded) as failure:
-            raise failure.within(f"step `{step.path}`") from failure.__cause__
+            raise failure.within(step.subject) from failure.__cause__
         for port, slot in step.output_ports:
             if port in ports:
                 values[slot] = ports[port]
@@ -331,9 +398,9 @@ def _allow_missing(codec: Codec, plan: Plan, step: PlannedStep, port: str) -> No
     signature = codec.signature()
     if signature.output_ports(plan.direction)[port].required:
         raise CodecTrap(
-            f"step `{step.path}`: codec `{signature.codec_id}` ({signature.label}), "
-            f"{plan.direction}: did not return its port `{port}`"
-        )
+            f"codec `{signature.codec_id}` ({signature.label}), {plan.direction}: did not return "
+            f"its port `{port}`"
+        ).within(step.subject)
 
 
 def _close(
@@ -345,7 +412,7 @@ def _close(
             try:
                 result.close()
             except (CodecTrap, LimitExceeded) as failure:
-                raise failure.within(f"step `{steps[index].path}`") from failure.__cause__
+                raise failure.within(steps[index].subject) from failure.__cause__
 
 
 def _abandon(results: Mapping[int, CallResult | Loan]) -> None:

@@ -4,7 +4,6 @@ with chonkle.prepare("pipeline.json", direction="decode") as prepared:
     outputs = chonkle.run(prepared, {"bytes": chunk})
 """
 
-import pickle
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from chonkle.dag.codec_list import (
     ListedCodec,
     codec_list_pipeline,
     is_codec_list,
+    list_failure,
     listed_codec,
     read_codec_list,
 )
@@ -33,8 +33,9 @@ from chonkle.formats.signature import Direction, Signature
 from chonkle.formats.values import format_value, plain_value
 from chonkle.lock import Lock, Locked, LockKey
 from chonkle.names import is_codec_name
+from chonkle.pickles import Unusable, pickled, pickled_runtime, unpickled, unpickled_runtime
 from chonkle.resolver import PipelineResolution, Resolution, Resolver, lock_entry
-from chonkle.runtime import Runtime, default_runtime, shared_runtime
+from chonkle.runtime import Runtime, default_runtime
 from chonkle.storage.files import read_file
 
 _FILE_MAX_BYTES = 16 << 20
@@ -86,7 +87,7 @@ class PreparedPipeline(Closing):
             try:
                 self._codecs.append(runtime.open(self.resolutions[step.path], self.limits))
             except ChonkleError as failure:
-                raise failure.within(f"step `{step.path}`") from failure
+                raise failure.within(step.subject) from failure
 
     @property
     def signature(self) -> Signature:
@@ -101,7 +102,7 @@ class PreparedPipeline(Closing):
             PipelineError: when the pipeline is closed.
         """
         if self._codecs is None:
-            raise PipelineError(f"pipeline `{self.plan.codec_id}` is already closed")
+            raise PipelineError(f"{self.plan.subject} is already closed")
         return self._codecs
 
     @overload
@@ -146,44 +147,17 @@ class PreparedPipeline(Closing):
         Raises:
             PipelineError: when it is closed, or something of that cannot be pickled.
         """
-        what = f"pipeline `{self.plan.codec_id}`"
+        what = self.plan.subject
         if self._codecs is None:
             raise PipelineError(f"{what} is already closed")
-        is_default = self.runtime is default_runtime()
         return _received, (
-            _pickled(self._recipe, f"{what}: its resolver"),
-            None
-            if is_default
-            else _pickled(self.runtime.settings, f"{what}: its runtime's settings"),
+            pickled(self._recipe, f"{what}: its resolver"),
+            pickled_runtime(self.runtime, what),
         )
 
 
-def _pickled(part: object, what: str) -> bytes:
-    try:
-        return pickle.dumps(part)
-    except Exception as failure:
-        # Each class raises its own errors here.
-        raise PipelineError(
-            f"{what} cannot be pickled",
-            got=f"{type(failure).__name__}: {failure}",
-            hint="prepare the pipeline in the process that runs it",
-        ) from failure
-
-
-class _Unprepared(PreparedPipeline):
-    """A pipeline that was pickled and cannot be prepared here: each use says why.
-
-    A pool of processes that cannot load what it was sent loses the error, or waits for ever.
-    """
-
-    def __init__(self, failure: ChonkleError) -> None:
-        self._failure = failure
-
-    def __getattr__(self, name: str) -> object:
-        """Raise the failure instead of giving what only a prepared pipeline has."""
-        if name.startswith("__"):
-            raise AttributeError(name)
-        raise self._failure.within("a pickled pipeline")
+class _Unprepared(Unusable, PreparedPipeline):
+    """A pipeline that was pickled and cannot be prepared here."""
 
     def close(self) -> None:
         """Do nothing: it holds nothing."""
@@ -192,14 +166,9 @@ class _Unprepared(PreparedPipeline):
 def _received(recipe: bytes, settings: bytes | None) -> PreparedPipeline:
     """Prepare a pipeline that was pickled."""
     try:
-        runtime = default_runtime() if settings is None else shared_runtime(_unpickled(settings))
-        return _prepare_again(recipe, runtime).__copy__()
+        return _prepare_again(recipe, unpickled_runtime(settings)).__copy__()
     except ChonkleError as failure:
-        return _Unprepared(failure)
-
-
-def _unpickled(part: bytes) -> Any:  # noqa: ANN401 - what `_pickled` got
-    return pickle.loads(part)  # noqa: S301 - a part of a pickle that is being loaded
+        return _Unprepared(failure, "a pickled pipeline")
 
 
 @lru_cache(maxsize=_RECEIVED_MAX)
@@ -210,7 +179,7 @@ def _prepare_again(recipe: bytes, runtime: Runtime) -> PreparedPipeline:
         ResolveError: when a codec here is another one.
         ChonkleError: as `prepare`.
     """
-    made: _Recipe = _unpickled(recipe)
+    made: _Recipe = unpickled(recipe)
     definer = _Definer(runtime.complete(made.resolver))
     defined = definer.define(made.pipeline)
     here = {each.key: each for each in definer.locked()}
@@ -218,14 +187,14 @@ def _prepare_again(recipe: bytes, runtime: Runtime) -> PreparedPipeline:
         found = here.get(each.key)
         if found != each:
             raise ResolveError(
-                f"codec `{each.key.codec_id}`: pickled with {_described(each)}, here "
-                f"{'none' if found is None else _described(found)}",
+                f"codec `{each.key.codec_id}`: pickled with {_written(each)}, here "
+                f"{'none' if found is None else _written(found)}",
                 hint="both processes need the same codecs: installed files, versions and sources",
             )
     return PreparedPipeline(defined, made, runtime)
 
 
-def _described(picked: Locked) -> str:
+def _written(picked: Locked) -> str:
     return f"{picked.label} {picked.digest or ''}".rstrip()
 
 
@@ -332,6 +301,43 @@ def resolve_codecs(
     """
     resolver = (runtime or default_runtime()).complete(resolver)
     return _Definer(resolver).listed(codec_list)
+
+
+def list_pipeline(
+    codec_list: CodecList, resolver: Resolver | None = None, runtime: Runtime | None = None
+) -> Pipeline:
+    """Make the pipeline of a codec list.
+
+    Args:
+        codec_list: the list.
+        resolver: how codecs are picked; the defaults when left out.
+        runtime: holds the configuration; the process's own when left out.
+
+    Raises:
+        PipelineError: with every problem together.
+        ResolveError: no implementation of a codec was found.
+    """
+    codecs = resolve_codecs(codec_list, resolver, runtime)
+    return codec_list_pipeline(codecs, codec_list.array)
+
+
+def picked_for(
+    codec_list: CodecList, resolver: Resolver | None = None, runtime: Runtime | None = None
+) -> list[Resolution]:
+    """Give what runs the codecs of a list, and the steps of pipelines among them.
+
+    Args:
+        codec_list: the list.
+        resolver: how codecs are picked; the defaults when left out.
+        runtime: holds the configuration; the process's own when left out.
+
+    Raises:
+        PipelineError: with every problem together.
+        ResolveError: no implementation of a codec was found.
+    """
+    definer = _Definer((runtime or default_runtime()).complete(resolver))
+    definer.listed(codec_list)
+    return [each for each in definer.picked.values() if isinstance(each, Resolution)]
 
 
 def define(
@@ -460,17 +466,14 @@ class _Definer:
             ChonkleError: when one cannot be had; a PipelineError for wrong configurations.
         """
         codecs: list[ListedCodec] = []
-        problems: list[str] = []
+        failures: dict[int, ChonkleError] = {}
         for index, entry in enumerate(codec_list.entries):
             try:
                 codecs.append(self._listed(entry))
-            except PipelineError as failure:
-                found = failure.problems or (str(failure),)
-                problems.extend(f"codec {index} (`{entry.name}`): {each}" for each in found)
-        if len(codec_list.entries) == 1 and problems:
-            raise PipelineError(problems[0].partition("codec 0 (")[2].replace(")", "", 1))
-        if problems:
-            raise PipelineError.from_problems(codec_list.codec_id, problems)
+            except ChonkleError as failure:
+                failures[index] = failure
+        if failures:
+            raise list_failure([each.name for each in codec_list.entries], failures)
         return codecs
 
     def _listed(self, entry: CodecEntry) -> ListedCodec:
@@ -478,36 +481,45 @@ class _Definer:
         resolver = self._resolver
         if entry.uri:
             resolver = resolver.with_sources({codec_id: entry.uri})
-        found = self._found(Step(codec_id, {}, entry.backends), resolver, entry.uri or None, ())
+        step = Step(codec_id, {}, entry.backends)
+        found = self._found(step, resolver, entry.uri or None, ())
         if isinstance(found, ChonkleError):
             raise found
-        if isinstance(found, Resolution):
-            digest = str(found.wasm.digest) if found.wasm else found.signature.label
-            return listed_codec(entry, codec_id, found.signature, digest)
-        return listed_codec(entry, codec_id, found.resolved.signature, "")
+        signature = found.signature if isinstance(found, Resolution) else found.resolved.signature
+        key = resolver.key(step.codec_id, backends=step.backends)
+        return listed_codec(entry, codec_id, signature, _written(self._lock_entry(key)))
 
     def _codec_id(self, entry: CodecEntry) -> str:
+        resolver = self._resolver
         try:
-            return self._resolver.resolve_name(entry.name, entry.scope or None)
+            return resolver.resolve_name(entry.name, entry.scope or None)
         except ResolveError:
-            if not is_codec_name(entry.name):
-                raise
-            # It may be neither installed nor shipped: a source or a file may have it.
-            return entry.name
+            given = (resolver.paths, resolver.force_sources, resolver.pipeline_sources)
+            is_given = entry.uri or resolver.lock or any(entry.name in each for each in given)
+            # A source or a file may have what is neither installed nor shipped.
+            if is_given and is_codec_name(entry.name):
+                return entry.name
+            raise
 
     def locked(self) -> tuple[Locked, ...]:
         """Give what was picked as in a lock, without sources and keys that signed it."""
-        return tuple(
-            replace(lock_entry(key, found, source=""), signed_by="")
-            for key, found in self.picked.items()
-        )
+        return tuple(map(self._lock_entry, self.picked))
 
-    def define(self, pipeline: Parsed, around: tuple[Pipeline, ...] = ()) -> _Defined:
+    def _lock_entry(self, key: LockKey) -> Locked:
+        return replace(lock_entry(key, self.picked[key], source=""), signed_by="")
+
+    def define(
+        self,
+        pipeline: Parsed,
+        around: tuple[Pipeline, ...] = (),
+        backends: tuple[str, ...] = (),
+    ) -> _Defined:
         """Resolve the steps of a pipeline, and of the pipelines among them.
 
         Args:
             pipeline: the pipeline, or a codec list.
             around: the pipelines that it stands in.
+            backends: the only backends that may run its steps; any if empty.
 
         Raises:
             ChonkleError: when one step cannot be had; a PipelineError for more problems than one.
@@ -517,23 +529,24 @@ class _Definer:
         resolver = self._resolver.with_sources(pipeline.sources)
         found: dict[str, Resolution | _Defined] = {}
         failures: dict[str, ChonkleError] = {}
-        for name, step in pipeline.steps.items():
+        for name, written in pipeline.steps.items():
+            step = replace(written, backends=written.backends or backends)
             source = pipeline.sources.get(step.codec_id)
             known = self._found(step, resolver, source, (*around, pipeline))
             if isinstance(known, ChonkleError):
-                failures[name] = known
+                failures[f"step `{name}`" if step.title is None else step.title] = known
                 if len(failures) == _FAILURES_MAX:
                     break
             else:
                 found[name] = known
         if len(failures) == 1:
-            ((name, failure),) = failures.items()
-            raise failure.within(f"step `{name}`") from failure
+            ((subject, failure),) = failures.items()
+            raise failure.within(subject) from failure
         if failures:
             problems = list(_problems(failures))
             if len(failures) == _FAILURES_MAX:
                 problems.append("the steps after these were not looked at")
-            raise PipelineError.from_problems(pipeline.codec_id, problems)
+            raise PipelineError.from_problems(pipeline.subject, problems)
         steps = {
             name: each.signature if isinstance(each, Resolution) else each.resolved
             for name, each in found.items()
@@ -562,7 +575,7 @@ class _Definer:
                 return PipelineError(f"a pipeline contains itself: {chain}")
             if len(around) > LEVELS_MAX:
                 return PipelineError(f"more than {LEVELS_MAX} levels of pipelines within pipelines")
-            return self.define(found.pipeline, around)
+            return self.define(found.pipeline, around, step.backends)
         except ChonkleError as failure:
             return failure
 
@@ -570,12 +583,12 @@ class _Definer:
 def _problems(failures: Mapping[str, ChonkleError]) -> Iterator[str]:
     """Give what is wrong with steps; the problems of a pipeline that several use are said once."""
     told: dict[int, str] = {}
-    for name, failure in failures.items():
+    for subject, failure in failures.items():
         problems = failure.problems if isinstance(failure, PipelineError) else ()
         if not problems:
-            yield f"step `{name}`: {failure}"
+            yield f"{subject}: {failure}"
         elif id(failure) in told:
-            yield f"step `{name}`: the problems of step `{told[id(failure)]}`"
+            yield f"{subject}: the problems of {told[id(failure)]}"
         else:
-            told[id(failure)] = name
-            yield from (f"step `{name}`: {problem}" for problem in problems)
+            told[id(failure)] = subject
+            yield from (f"{subject}: {problem}" for problem in problems)

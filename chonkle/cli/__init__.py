@@ -22,6 +22,10 @@ _COMMANDS = {
     "run": ("chonkle.cli.run:run", "Run a pipeline on files."),
     "decode": ("chonkle.cli.decode:decode", "Decode a chunk with its codec list."),
     "encode": ("chonkle.cli.encode:encode", "Encode a chunk with its codec list."),
+    "pipeline": (
+        "chonkle.cli.pipeline:pipeline",
+        "Make pipelines of what other programs write.",
+    ),
     "validate": ("chonkle.cli.validate:validate", "Check a pipeline without running it."),
     "codecs": ("chonkle.cli.codecs:codecs", "List the available codecs."),
     "pull": ("chonkle.cli.pull:pull", "Install a codec from a registry."),

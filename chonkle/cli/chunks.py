@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from chonkle.codecs import ChunkCodec
+    from chonkle.dag.codec_list import ChunkPart
+    from chonkle.formats.zarr_metadata import ZarrArray
 
 _NPY = ".npy"
 
@@ -68,6 +70,30 @@ def chunk_codec(chunk: str, options: dict[str, Any]) -> Iterator["ChunkCodec"]:
             )
         check_used(resolver, codec.codec_ids())
         yield codec
+
+
+@contextmanager
+def zarr_codec(
+    zarr: "ZarrArray", part: "ChunkPart", options: dict[str, Any]
+) -> Iterator["ChunkCodec"]:
+    """Open the codecs of a Zarr array.
+
+    Args:
+        zarr: its metadata.
+        part: a chunk, or the index of a shard.
+        options: those that `chunk_options` added.
+    """
+    from chonkle.codecs import listed_chain  # noqa: PLC0415 - brings wasmtime
+    from chonkle.dag.codec_list import zarr_codec_list  # noqa: PLC0415
+
+    resolver = resolver_of(options)
+    with runtime_of(options) as runtime, interruptible():
+        yield listed_chain(
+            zarr_codec_list(zarr, part),
+            resolver=resolver,
+            runtime=runtime,
+            limits=limits_of(options),
+        )
 
 
 def described_array(options: dict[str, Any]) -> dict[str, object]:

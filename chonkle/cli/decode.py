@@ -1,5 +1,7 @@
 """`chonkle decode`: decode a chunk with its codec list."""
 
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,31 +12,46 @@ from chonkle.cli.chunks import (
     chunk_options,
     described_array,
     is_array_file,
+    zarr_codec,
 )
 from chonkle.cli.signals import interruptible
 from chonkle.cli.streams import read_input, write_output
+from chonkle.cli.usage import WrongUsage
 from chonkle.errors import PipelineError
 
 
 @click.command
-@click.argument("chunk")
+@click.argument("chunk", required=False)
 @click.option("-o", "--output", required=True, metavar="FILE", help="File to write.")
+@click.option(
+    "--zarr",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Zarr array in a folder, of which --chunk is decoded, instead of CHUNK.",
+)
+@click.option("--chunk", "index", metavar="N.N", help="Index of the chunk of --zarr, such as 0.3.")
 @chunk_options
-def decode(chunk: str, output: str, **options: Any) -> None:  # noqa: ANN401 - click's options
-    """Decode the file CHUNK with the codec list beside it.
+def decode(chunk: str | None, output: str, **options: Any) -> None:  # noqa: ANN401 - click's
+    """Decode the file CHUNK with the codec list beside it, or a chunk of a Zarr array.
 
     An output with the suffix .npy is an array, any other the bytes of its elements in C order.
 
     \b
     Examples:
       chonkle decode chunks/0 -o chunk.npy
-      chonkle decode c/0/0 --codecs zarr.json -o chunk.npy
+      chonkle decode --zarr data.zarr/temperature --chunk 0.3 -o chunk.npy
       chonkle decode tile.bin --codecs list.json --dtype uint16 --shape 512,512 -o tile.npy
     """
-    with chunk_codec(chunk, options) as codec:
-        data = read_input("chunk", chunk, size_max=codec.limits.memory_bytes)
-        with interruptible():
-            decoded = codec.decode(data, **described_array(options))
+    zarr, index = options.pop("zarr"), options.pop("index")
+    if (chunk is None) != (zarr is not None) or (zarr is None) != (index is None):
+        raise WrongUsage("nothing to decode", hint="give CHUNK, or --zarr PATH and --chunk N.N")
+    if chunk is None:
+        decoded = _of_zarr(zarr, index, options)
+    else:
+        with chunk_codec(chunk, options) as codec:
+            data = read_input("chunk", chunk, size_max=codec.limits.memory_bytes)
+            with interruptible():
+                decoded = codec.decode(data, **described_array(options))
     if is_array_file(output):
         if isinstance(decoded, bytes):
             raise PipelineError(
@@ -43,3 +60,29 @@ def decode(chunk: str, output: str, **options: Any) -> None:  # noqa: ANN401 - c
             )
         decoded = array_file(decoded)
     write_output("chunk", output, decoded if isinstance(decoded, bytes) else decoded.tobytes())
+
+
+def _of_zarr(path: Path, index: str, options: dict[str, Any]) -> Any:  # noqa: ANN401 - an array
+    from chonkle.zarr_files import read_chunk, read_metadata  # noqa: PLC0415 - brings wasmtime
+
+    zarr = read_metadata(path)
+    # A chunk of an array without axes has no numbers.
+    numbers = [] if not zarr.shape else index.split(".")
+    if not all(each.isascii() and each.isdigit() for each in numbers):
+        raise PipelineError("bad --chunk", expected="numbers such as 0.3", got=f"`{index}`")
+    with ExitStack() as opened:
+        codec = opened.enter_context(zarr_codec(zarr, "chunk", options))
+        index_codec = None
+        if zarr.shards is not None:
+            index_codec = opened.enter_context(zarr_codec(zarr, "index", options))
+        data = read_chunk(
+            path,
+            [int(each) for each in numbers],
+            index=index_codec,
+            size_max=codec.limits.memory_bytes,
+        )
+        if data is None:
+            raise PipelineError(f"chunk {index} of {path} is not stored: it has the fill value")
+        with interruptible():
+            decoded = codec.decode(data)
+    return decoded.T if zarr.order == "F" else decoded

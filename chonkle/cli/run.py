@@ -182,7 +182,7 @@ def _check_outputs(prepared: PreparedPipeline, files: Mapping[str, str]) -> None
         if file != STANDARD and not (place := _existing_parent(file)).is_dir()
     )
     if problems:
-        raise PipelineError.from_problems(prepared.plan.codec_id, problems)
+        raise PipelineError.from_problems(prepared.plan.subject, problems)
 
 
 def _existing_parent(file: str) -> Path:

@@ -17,17 +17,22 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 from urllib.parse import unquote
 
 from chonkle.dag.graph import Constant, Pipeline, Step, WiringRef
-from chonkle.errors import ChonkleError, PipelineError, list_choices, suggest
+from chonkle.errors import ChonkleError, PipelineError, list_choices
 from chonkle.formats.declared import Declared, Parameter
 from chonkle.formats.dtypes import Dtype
 from chonkle.formats.signature import Direction, Port, Signature
 from chonkle.formats.values import encode_scalar, format_value, is_value, plain_value
+from chonkle.formats.zarr_metadata import ZarrArray
+
+type ChunkPart = Literal["chunk", "index"]
 
 CODEC_LIST_ID = "codec-list"
+_ZARR_FORMAT = 3
+_LIST = "codec list"  # for messages
 _FIELDS = frozenset({"name", "type", "configuration", "uri"})
 _WASM = ("core", "component")
 _BACKENDS = {"numcodecs": ("native",), "wasm": _WASM}
@@ -43,6 +48,10 @@ class ArraySpec:
 
     dtype: Dtype
     shape: tuple[int, ...] | None = None  # None where it is not known
+
+    def __str__(self) -> str:
+        """Write it for messages: `"<u2" of shape (3, 4)`."""
+        return self.dtype.text + ("" if self.shape is None else f" of shape {self.shape}")
 
     @property
     def size_bytes(self) -> int | None:
@@ -99,7 +108,7 @@ class ListedCodec:
         array: the array that it encodes, where its entry has one.
         backends: the only ones that may run it.
         uri: where it may be fetched.
-        digest: of its bytes; for a native codec, its label.
+        picked: what runs it, the same for the same bytes: its implementation, version and digest.
     """
 
     codec_id: str
@@ -109,7 +118,7 @@ class ListedCodec:
     array: ArraySpec | None = None
     backends: tuple[str, ...] = _WASM
     uri: str = ""
-    digest: str = ""
+    picked: str = ""
 
     @property
     def from_array(self) -> dict[str, str]:
@@ -122,17 +131,12 @@ class ListedCodec:
 
     @property
     def needs_array(self) -> list[str]:
-        """The parameters that need an array: decoding reads them too, or they have no default.
+        """The parameters that need an array, as decoding reads them too.
 
         A default would be right for bytes only: encoding an array and decoding its bytes would not
-        use one value.
+        use one value. One that only encoding needs is missed by the plan of that direction.
         """
-        inputs = self.signature.inputs
-        return [
-            name
-            for name in self.from_array
-            if not inputs[name].encode_only or (inputs[name].required)
-        ]
+        return [name for name in self.from_array if not self.signature.inputs[name].encode_only]
 
     def completed(self, array: ArraySpec | None) -> dict[str, object]:
         """Give the values of all parameters that have one, for an array."""
@@ -143,26 +147,45 @@ class ListedCodec:
                 found[name] = value
         return found
 
+    def little(self, values: Mapping[str, object]) -> dict[str, object]:
+        """Give the values for a list of little-endian elements.
+
+        The codec of the list that works on these only stores numbers, and not their bytes, so that
+        the byte orders of the types before it make no difference to what is stored.
+        """
+        if self.declared.decoded.byte_order:
+            return dict(values)
+        return {
+            name: Dtype.of(value).little.description
+            if self.signature.inputs[name].type == "dtype_desc"
+            else value
+            for name, value in values.items()
+        }
+
     def is_identity(self, values: Mapping[str, object]) -> bool:
         """Tell whether with these values encoded and decoded bytes are equal."""
-        inputs = self.signature.inputs
+        known = self.declared.with_defaults(values)
         return any(
-            all(values.get(name, inputs[name].default) == value for name, value in each.items())
+            all(known.get(name) == value for name, value in each.items())
             for each in self.declared.identity
         )
 
     def encoded_array(self, array: ArraySpec) -> ArraySpec:
         """Give the array that follows in the list, of one that is encoded."""
-        form, dtype, shape = self.declared.encoded, array.dtype, array.shape
-        for each in form.dtype:
-            value = self.values.get(each, each if each[:1] in "<>|=" else None)
-            if value is not None:
-                dtype = Dtype.of(value)
-                break
-        order = self.values.get(form.permuted_by)
+        form, shape = self.declared.encoded, array.shape
+        values = self.declared.with_defaults(self.completed(array))
+        dtype = form.find_dtype(values) or array.dtype
+        order = values.get(form.permuted_by)
         if isinstance(order, list) and shape is not None and sorted(order) == [*range(len(shape))]:
             shape = tuple(shape[axis] for axis in order)
-        return ArraySpec(dtype, shape)
+        encoded, before = ArraySpec(dtype, shape), array.size_bytes
+        is_fixed = self.declared.encoded_size.kind == "fixed"
+        if self.declared.kind == "array-to-array" and is_fixed and before is not None:
+            size = self.declared.encoded_bytes({"bytes": before}, values)
+            # Where the number of elements changes, they have one axis.
+            if size is not None and size != encoded.size_bytes:
+                encoded = replace(encoded, shape=(size // dtype.itemsize,))
+        return encoded
 
     def decoded_array(self, array: ArraySpec) -> ArraySpec:
         """Give the array that is before it in the list, of one that it encodes to."""
@@ -198,18 +221,65 @@ def read_codec_list(document: Mapping[str, object], *, folder: Path | None = Non
             expected="a list `codecs` of at least one codec",
             got=format_value(entries),
         )
-    problems: list[str] = []
+    failures: dict[int, ChonkleError] = {}
     found = []
     for index, entry in enumerate(entries):
         try:
             read = read_entry(entry)
         except PipelineError as failure:
-            problems.extend(f"codec {index}: {problem}" for problem in failure.problems)
+            failures[index] = failure
         else:
             found.append(replace(read, uri=_absolute(read.uri, folder or Path())))
-    if problems:
-        raise PipelineError.from_problems(CODEC_LIST_ID, problems)
-    return CodecList(tuple(found), _chunk_array(document))
+    if failures:
+        raise list_failure([""] * len(entries), failures)
+    array = None
+    if document.get("zarr_format") == _ZARR_FORMAT:
+        array = zarr_codec_list(ZarrArray.from_json(document)).array
+    return CodecList(tuple(found), array)
+
+
+def zarr_codec_list(zarr: ZarrArray, part: ChunkPart = "chunk") -> CodecList:
+    """Give the codecs of a Zarr array, and what they encode.
+
+    Args:
+        zarr: the metadata of the array. A chunk in Fortran order is an array in C order with the
+            axes the other way round.
+        part: a chunk, or the index of a shard.
+
+    Raises:
+        PipelineError: a configuration is malformed, or there are no shards.
+    """
+    shape = zarr.chunk_shape[::-1] if zarr.order == "F" else zarr.chunk_shape
+    written, array = zarr.codecs, ArraySpec(zarr.dtype, shape)
+    if part == "index":
+        if zarr.shards is None:
+            raise PipelineError("the array has no shards, so that there is no index")
+        written = zarr.shards.index_codecs
+        array = ArraySpec(Dtype.of("<u8"), zarr.shards.index_shape)
+    return CodecList(tuple(map(read_entry, written)), array)
+
+
+def list_failure(names: Sequence[str], failures: Mapping[int, ChonkleError]) -> ChonkleError:
+    """Fold the failures of codecs of a list into one.
+
+    Args:
+        names: what each codec of the list is called; empty where that is not known.
+        failures: the failures by the index of the codec, at least one.
+    """
+    (index, first), *others = failures.items()
+    if not others:
+        return first.within(_title(index, len(names)))
+    problems = [
+        f"{_title(index, len(names))}{f' (`{names[index]}`)' if names[index] else ''}: {problem}"
+        for index, failure in failures.items()
+        for problem in getattr(failure, "problems", ()) or (str(failure),)
+    ]
+    return PipelineError.from_problems(_LIST, problems)
+
+
+def _title(index: int, count: int) -> str:
+    """Give a codec of a list, for messages; one alone has its own name."""
+    return "" if count == 1 else f"codec {index}"
 
 
 def _absolute(uri: str, folder: Path) -> str:
@@ -219,17 +289,6 @@ def _absolute(uri: str, folder: Path) -> str:
         return uri
     path, mark, pin = rest.partition("#")
     return (folder / unquote(path)).absolute().as_uri() + mark + pin
-
-
-def _chunk_array(document: Mapping[str, Any]) -> ArraySpec | None:
-    """Give the chunk that Zarr 3 metadata describes, where it is regular."""
-    match document:
-        case {
-            "data_type": data_type,
-            "chunk_grid": {"configuration": {"chunk_shape": [*shape]}},
-        }:
-            return ArraySpec(Dtype.of(data_type), read_shape(shape))
-    return None
 
 
 def read_entry(entry: Any) -> CodecEntry:  # noqa: ANN401 - checked here
@@ -275,9 +334,8 @@ def read_entry(entry: Any) -> CodecEntry:  # noqa: ANN401 - checked here
 
 def _raise(problems: Sequence[str], name: object = "") -> None:
     if problems:
-        raise PipelineError.from_problems(
-            name if isinstance(name, str) else "", problems, noun="codec"
-        )
+        subject = f"codec `{name}`" if name and isinstance(name, str) else "the codec"
+        raise PipelineError.from_problems(subject, problems)
 
 
 def _problems(name: object, configuration: object, field_name: str) -> Iterator[str]:
@@ -291,7 +349,7 @@ def _problems(name: object, configuration: object, field_name: str) -> Iterator[
 
 
 def listed_codec(
-    entry: CodecEntry, codec_id: str, signature: Signature, digest: str
+    entry: CodecEntry, codec_id: str, signature: Signature, picked: str = ""
 ) -> ListedCodec:
     """Check the configuration of an entry against the signature of its codec.
 
@@ -299,7 +357,7 @@ def listed_codec(
         entry: the entry as written.
         codec_id: what it resolved to.
         signature: that codec's.
-        digest: what is the same only for the same codec.
+        picked: what runs it, see `ListedCodec`.
 
     Raises:
         PipelineError: with every problem.
@@ -318,14 +376,15 @@ def listed_codec(
     values: dict[str, object] = {}
     problems: list[str] = []
     settings: dict[str, Any] = dict(entry.configuration)
-    array = _read_array(settings, signature, problems)
+    array, is_numcodecs = _read_array(settings, signature, problems), entry.scope == "numcodecs"
     for name, value in settings.items():
         if name not in declared.parameters:
             problems.append(f"unknown parameter `{name}`, {list_choices(declared.parameters)}")
         elif value is not None:  # null stands for the default
+            given = _as_python_counts(value, signature.inputs[name]) if is_numcodecs else value
             try:
                 values[name] = _port_value(
-                    value, signature.inputs[name], declared.parameters[name], name
+                    given, signature.inputs[name], declared.parameters[name], name
                 )
             except ChonkleError as failure:
                 problems.append(str(failure))
@@ -336,7 +395,7 @@ def listed_codec(
             if parameter.from_array and default is not None:
                 values.setdefault(name, default)
     return ListedCodec(
-        codec_id, signature, declared, values, array, entry.backends, entry.uri, digest
+        codec_id, signature, declared, values, array, entry.backends, entry.uri, picked
     )
 
 
@@ -386,61 +445,50 @@ def read_shape(value: object) -> tuple[int, ...]:
     return tuple(cast("list[int]", extents))
 
 
-def _port_value(value: Any, port: Port, declared: Parameter, name: str) -> object:  # noqa: ANN401
+def _as_python_counts(value: object, port: Port) -> object:
+    """Give a boolean as the number that it is in Python, where a port takes numbers."""
+    return int(value) if isinstance(value, bool) and port.type in ("int", "uint") else value
+
+
+def _port_value(value: object, port: Port, declared: Parameter, name: str) -> object:
     """Convert a value of a configuration to a value of a port."""
-    if port.type != "dtype_desc":
-        value = plain_value(value)
-    if declared.values and isinstance(value, str) and value in declared.values:
-        value = declared.values[value]
-    if declared.json_text and not isinstance(value, str):
-        try:
-            value = json.dumps(value, separators=(",", ":"))
-        except (TypeError, ValueError, RecursionError):
-            raise PipelineError(
-                f"parameter `{name}`: wrong type", expected="JSON", got=format_value(value)
-            ) from None
-    if port.type == "dtype_desc":
-        try:
-            value = Dtype.of(value).description
-        except PipelineError as failure:
-            raise failure.within(f"parameter `{name}`") from None
-    if port.type == "bytes" and isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value)
+    what = f"parameter `{name}`"
+    value = _converted(value, port, declared, what)
+    if isinstance(value, bytes) and port.type == "bytes":
+        return value
+    if type(value) is int and port.type in ("int", "uint"):
+        # First, because a bound may be for numbers that no port can hold.
+        value = declared.accept(value, what=what, error=PipelineError)
     if not is_value(value, port.type):
         words = ", ".join(map(format_value, declared.values or ()))
         raise PipelineError(
-            f"parameter `{name}`: wrong type",
+            f"{what}: wrong type",
             expected=f"`{port.type}`{', or one of ' if words else ''}{words}",
             got=format_value(value),
         )
-    return _in_range(value, declared, name)
+    return declared.accept(value, what=what, error=PipelineError)
 
 
-def _in_range(value: Any, declared: Parameter, name: str) -> object:  # noqa: ANN401
-    if declared.choices and value not in declared.choices:
-        similar = suggest(value, map(str, declared.choices)) if isinstance(value, str) else ""
-        raise PipelineError(
-            f"parameter `{name}`: unknown value",
-            expected=f"one of {', '.join(map(format_value, declared.choices))}",
-            got=format_value(value),
-            hint=similar,
-        )
-    least, most = declared.minimum, declared.maximum
-    if least is not None and value < least:
-        bound = least
-    elif most is not None and value > most:
-        bound = most
-    else:
-        return value
-    if declared.clamp:
-        return bound
-    if least is None or most is None:
-        expected = f"at least {least}" if most is None else f"at most {most}"
-    else:
-        expected = f"{least} to {most}"
-    raise PipelineError(
-        f"parameter `{name}`: out of range", expected=expected, got=format_value(value)
-    )
+def _converted(value: Any, port: Port, declared: Parameter, what: str) -> object:  # noqa: ANN401
+    """Give a value as its port takes it, where another library writes it otherwise."""
+    if port.type == "dtype_desc":
+        try:
+            return Dtype.of(value).description
+        except PipelineError as failure:
+            raise failure.within(what) from None
+    if port.type == "bytes":
+        return bytes(value) if isinstance(value, (bytearray, memoryview)) else value
+    value = plain_value(value)
+    if declared.values and isinstance(value, str):
+        return declared.values.get(value, value)
+    if declared.json_text and not isinstance(value, str):
+        try:
+            return json.dumps(value, separators=(",", ":"))
+        except (TypeError, ValueError, RecursionError):
+            raise PipelineError(
+                f"{what}: wrong type", expected="JSON", got=format_value(value)
+            ) from None
+    return value
 
 
 def listed_array(codecs: Sequence[ListedCodec]) -> ArraySpec | None:
@@ -459,6 +507,36 @@ def is_little_endian(codecs: Sequence[ListedCodec]) -> bool:
     return any(codec.declared.decoded.byte_order == "little" for codec in codecs)
 
 
+def encoded_size(
+    codecs: Sequence[ListedCodec], size_bytes: int, array: ArraySpec | None, *, is_exact: bool
+) -> int | None:
+    """Give the size that a codec list encodes to.
+
+    Args:
+        codecs: the codecs, checked.
+        size_bytes: the size of what is encoded.
+        array: the array that is encoded, where it is known.
+        is_exact: whether the size itself is asked for; otherwise, a bound of it.
+
+    Returns:
+        The bytes, or None where a codec declares no size, or one that is not exact, or needs a
+        value that it does not have.
+    """
+    size: int | None = size_bytes
+    up_to = False
+    for codec in codecs:
+        values = codec.completed(array)
+        declared = codec.declared
+        if size is not None and not codec.is_identity(values):
+            is_fixed = declared.encoded_size.kind == "fixed"
+            if is_exact and not is_fixed:
+                return None
+            size = declared.encoded_bytes({"bytes": size}, values, up_to=up_to)
+            up_to = up_to or not is_fixed
+        array = codec.encoded_array(array) if array is not None else None
+    return size
+
+
 def codec_list_pipeline(codecs: Sequence[ListedCodec], array: ArraySpec | None = None) -> Pipeline:
     """Make a pipeline of a codec list, written in the encode direction.
 
@@ -471,29 +549,32 @@ def codec_list_pipeline(codecs: Sequence[ListedCodec], array: ArraySpec | None =
     Raises:
         PipelineError: with every problem.
     """
-    array = array or listed_array(codecs)
-    if array is not None and is_little_endian(codecs):
+    array, is_little = array or listed_array(codecs), is_little_endian(codecs)
+    if array is not None and is_little:
         array = replace(array, dtype=array.dtype.little)
-    problems: list[str] = []
+    failures: dict[int, ChonkleError] = {}
     constants: dict[str, Constant] = {}
     steps: dict[str, Step] = {}
     sources: dict[str, str] = {}
     value = WiringRef("input", "bytes")
     for index, codec in enumerate(codecs):
         values = codec.completed(array)
-        missing = [name for name in codec.needs_array if name not in values]
-        if missing:
-            problems.append(
-                f"codec {index} (`{codec.codec_id}`): parameter `{missing[0]}` has no value, "
-                f"and there is no array to take it from"
-            )
+        if is_little:
+            values = codec.little(values)
+        is_identity = codec.is_identity(values)
+        problems = [
+            f"parameter `{name}` has no value, and there is no array to take it from; hint: give "
+            f"the parameter, or {'`dtype` and `shape`' if what.startswith('shape') else '`dtype`'}"
+            for name, what in codec.from_array.items()
+            if name in codec.needs_array and name not in values and not is_identity
+        ]
         if array is not None:
-            array = replace(codec, values=values).encoded_array(array)
+            array = codec.encoded_array(array)
         if codec.uri and sources.setdefault(codec.codec_id, codec.uri) != codec.uri:
-            problems.append(
-                f"codec {index}: another `uri` of `{codec.codec_id}`, got {format_value(codec.uri)}"
-            )
-        if codec.is_identity(values):
+            problems.append(f"another `uri` of the same codec, got {format_value(codec.uri)}")
+        if problems:
+            failures[index] = PipelineError.from_problems(f"codec `{codec.codec_id}`", problems)
+        if is_identity:
             continue
         step_name = _step_name(codec.codec_id, index, steps)
         inputs = {"bytes": value}
@@ -501,10 +582,11 @@ def codec_list_pipeline(codecs: Sequence[ListedCodec], array: ArraySpec | None =
             constant = f"{step_name}-{name}"[:64]
             constants[constant] = _constant(codec.signature.inputs[name], each)
             inputs[name] = WiringRef("constant", constant)
-        steps[step_name] = Step(codec.codec_id, inputs, codec.backends)
+        title = _title(index, len(codecs))
+        steps[step_name] = Step(codec.codec_id, inputs, codec.backends, title)
         value = WiringRef(step_name, "bytes")
-    if problems:
-        raise PipelineError.from_problems(CODEC_LIST_ID, problems)
+    if failures:
+        raise list_failure([codec.codec_id for codec in codecs], failures)
     return Pipeline(
         codec_id=CODEC_LIST_ID,
         direction="encode",
@@ -513,6 +595,7 @@ def codec_list_pipeline(codecs: Sequence[ListedCodec], array: ArraySpec | None =
         steps=steps,
         constants=constants,
         sources=sources,
+        title=f"codec `{codecs[0].codec_id}`" if len(codecs) == 1 else _LIST,
     )
 
 

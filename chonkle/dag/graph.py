@@ -73,6 +73,8 @@ class Step:
     codec_id: str
     inputs: Mapping[str, WiringRef]  # the source of each input port's value
     backends: tuple[str, ...] = ()  # the only backends that may run it; any if empty
+    # What messages call it; None for its name, empty if the pipeline is nothing but this step.
+    title: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,12 @@ class Pipeline:
     constants: Mapping[str, Constant] = field(default_factory=dict)
     # URIs of codecs that may not be installed.
     sources: Mapping[str, str] = field(default_factory=dict)
+    title: str = ""  # what messages call it; empty for its id
+
+    @property
+    def subject(self) -> str:
+        """The pipeline, for messages."""
+        return self.title or f"pipeline `{self.codec_id}`"
 
     @classmethod
     def from_json(cls, document: object) -> "Pipeline":
@@ -96,6 +104,28 @@ class Pipeline:
             PipelineError: with every problem.
         """
         return _Parser(document).pipeline()
+
+    def to_json(self) -> dict[str, object]:
+        """Write the pipeline as a JSON document; which backends may run a step is not in it."""
+        sections: dict[str, object] = {
+            "sources": dict(self.sources),
+            "inputs": {name: port.to_json(side="inputs") for name, port in self.inputs.items()},
+            "constants": {
+                name: {"type": each.type, "value": each.value}
+                for name, each in self.constants.items()
+            },
+            "outputs": {name: str(ref) for name, ref in self.outputs.items()},
+            "steps": {
+                name: {
+                    "codec_id": step.codec_id,
+                    "inputs": {port: str(ref) for port, ref in step.inputs.items()},
+                }
+                for name, step in self.steps.items()
+            },
+        }
+        optional = ("sources", "constants")
+        kept = {name: each for name, each in sections.items() if each or name not in optional}
+        return {"codec_id": self.codec_id, "direction": self.direction, **kept}
 
 
 def topological_order(needs: Mapping[str, set[str]]) -> list[str]:
@@ -169,8 +199,8 @@ class _Parser:
             self.problems.append("no outputs, expected at least one")
         order = self._check_references(steps, outputs)
         if self.problems:
-            name = cast("str", codec_id) if is_codec_name(codec_id) else ""
-            raise PipelineError.from_problems(name, self.problems)
+            subject = f"pipeline `{codec_id}`" if is_codec_name(codec_id) else "the pipeline"
+            raise PipelineError.from_problems(subject, self.problems)
         return Pipeline(
             codec_id=cast("str", codec_id),
             direction=cast("Direction", direction),

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
-from chonkle.dag.graph import CONSTANT, INPUT, Pipeline, WiringRef, topological_order
+from chonkle.dag.graph import CONSTANT, INPUT, Pipeline, Step, WiringRef, topological_order
 from chonkle.errors import PipelineError, list_choices
 from chonkle.formats.signature import Direction, Port, Signature, opposite
 from chonkle.formats.values import PortType, accepts, encode_scalar, is_value
@@ -92,6 +92,7 @@ class PlannedStep:
     """One codec call."""
 
     path: str  # the step's name after those of the pipelines around it: `outer/inner`
+    subject: str  # the step, for messages; empty if the pipeline is nothing but this step
     # The slot of each input port; a port whose slot is empty is left out.
     input_ports: tuple[tuple[str, int], ...]
     output_ports: tuple[tuple[str, int], ...]  # the slot of each output port that is used
@@ -100,10 +101,22 @@ class PlannedStep:
 
 
 @dataclass(frozen=True, slots=True)
+class DirectCall:
+    """A plan of one call, of one input and one output, both data: it needs no slots."""
+
+    input: str  # the input, and the port that it goes to
+    input_port: str
+    constants: Mapping[str, bytes]  # the values of the other ports
+    output: str  # the output, and the port that it comes from
+    output_port: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A pipeline in one direction, ready for the executor."""
 
     codec_id: str
+    subject: str  # the pipeline, for messages
     direction: Direction
     inputs: Mapping[str, tuple[int, Port]]  # the slot and port of each input
     unused_inputs: frozenset[str]  # inputs of the other direction only, which a run ignores
@@ -112,6 +125,7 @@ class Plan:
     slots: tuple[bytes | None, ...]  # the initial values: constants and defaults, otherwise None
     # Slots of optional inputs, each with the slot of the default that it overrides.
     copies: tuple[tuple[int, int], ...] = ()
+    direct: DirectCall | None = None  # the same as one call, where it is that simple
 
 
 def resolve_pipeline(pipeline: Pipeline, steps: Mapping[str, Definition]) -> ResolvedPipeline:
@@ -122,7 +136,7 @@ def resolve_pipeline(pipeline: Pipeline, steps: Mapping[str, Definition]) -> Res
     """
     problems = list(_check_wiring(pipeline, steps))
     if problems:
-        raise PipelineError.from_problems(pipeline.codec_id, problems)
+        raise PipelineError.from_problems(pipeline.subject, problems)
     signature = _derive_signature(pipeline, steps)
     shared = [
         f"output `{name}` has the name of a parameter"
@@ -130,7 +144,7 @@ def resolve_pipeline(pipeline: Pipeline, steps: Mapping[str, Definition]) -> Res
         if name in signature.inputs and signature.inputs[name].parameter
     ]
     if shared:
-        raise PipelineError.from_problems(pipeline.codec_id, shared)
+        raise PipelineError.from_problems(pipeline.subject, shared)
     size = Size.of(pipeline, steps)
     size.check()
     return ResolvedPipeline(pipeline, steps, signature, size)
@@ -153,10 +167,11 @@ def make_plan(resolved: ResolvedPipeline, direction: Direction) -> Plan:
         inputs[name] = (bindings[name], port)
     outputs = emitter.emit(resolved, bindings, "")
     if emitter.problems:
-        raise PipelineError.from_problems(pipeline.codec_id, emitter.problems)
+        raise PipelineError.from_problems(pipeline.subject, emitter.problems)
     both = pipeline.inputs.keys() | pipeline.outputs.keys()
-    return Plan(
+    plan = Plan(
         codec_id=pipeline.codec_id,
+        subject=pipeline.subject,
         direction=direction,
         inputs=inputs,
         unused_inputs=frozenset(
@@ -169,6 +184,27 @@ def make_plan(resolved: ResolvedPipeline, direction: Direction) -> Plan:
         slots=tuple(emitter.slots),
         copies=tuple(emitter.copies),
     )
+    return replace(plan, direct=_direct_call(plan))
+
+
+def _direct_call(plan: Plan) -> DirectCall | None:
+    match [*plan.inputs.items()], plan.steps, [*plan.outputs.items()]:
+        case [(input_name, (slot, port))], [step], [(output, result)]:
+            given = {name for name, source in step.input_ports if source == slot}
+            made = {name for name, target in step.output_ports if target == result}
+            if port.type == "bytes" and len(given) == len(made) == 1:
+                return DirectCall(
+                    input=input_name,
+                    input_port=given.pop(),
+                    constants={
+                        name: value
+                        for name, source in step.input_ports
+                        if (value := plan.slots[source]) is not None
+                    },
+                    output=output,
+                    output_port=made.pop(),
+                )
+    return None
 
 
 def _signature(definition: Definition) -> Signature:
@@ -371,7 +407,7 @@ class _Emitter:
         self.direction = direction
         self.slots: list[bytes | None] = []
         self.copies: list[tuple[int, int]] = []
-        self.steps: list[tuple[str, dict[str, int], dict[str, int]]] = []
+        self.steps: list[tuple[str, str, dict[str, int], dict[str, int]]] = []
         self.problems: list[str] = []
         # A pipeline with several uses is oriented once.
         self._oriented: dict[int, _Oriented] = {}
@@ -414,10 +450,9 @@ class _Emitter:
                 port: values[ref] for port, ref in links.items() if port in ports and ref in values
             }
             unsure = {port for port in bound if not _surely_has_value(oriented, links[port])}
-            codec_id = resolved.pipeline.steps[name].codec_id
-            self._check_required(
-                f"{context}step `{name}` (codec `{codec_id}`)", ports, bound.keys() - unsure
-            )
+            step = resolved.pipeline.steps[name]
+            where = context + _before_problem(name, step)
+            self._check_required(where, ports, bound.keys() - unsure)
             definition = resolved.steps[name]
             if isinstance(definition, ResolvedPipeline):
                 for port_name in sorted(unsure):
@@ -430,7 +465,8 @@ class _Emitter:
                 given = self.emit(definition, bound, f"{path}{name}/")
             else:
                 given = {port: self.slot() for port in oriented.output_ports[name]}
-                self.steps.append((f"{path}{name}", bound, given))
+                subject = f"step `{path}{name}`" if step.title is None else step.title
+                self.steps.append((f"{path}{name}", subject, bound, given))
             for port_name, slot in given.items():
                 values[WiringRef(name, port_name)] = slot
         return {name: values[ref] for name, ref in oriented.outputs.items() if ref in values}
@@ -439,21 +475,24 @@ class _Emitter:
         for name, port in ports.items():
             if port.required and port.default is None and name not in sure:
                 verb = "decoding" if self.direction == "decode" else "encoding"
-                self.problems.append(f"{where}: required port `{name}` gets no value when {verb}")
+                self.problems.append(f"{where}required port `{name}` gets no value when {verb}")
 
     def planned(self, kept: set[int]) -> tuple[PlannedStep, ...]:
         """Give the steps, each with the results to free after it: those that it reads last."""
         reader = {
-            slot: index for index, (_, taken, _) in enumerate(self.steps) for slot in taken.values()
+            slot: index
+            for index, (_, _, taken, _) in enumerate(self.steps)
+            for slot in taken.values()
         }
         frees_after: dict[int, list[int]] = {}
-        for index, (_, _, given) in enumerate(self.steps):
+        for index, (_, _, _, given) in enumerate(self.steps):
             if kept.isdisjoint(given.values()):
                 last = max((reader.get(slot, index) for slot in given.values()), default=index)
                 frees_after.setdefault(last, []).append(index)
         return tuple(
             PlannedStep(
                 path,
+                subject,
                 input_ports=tuple(taken.items()),
                 output_ports=tuple(
                     (port, slot) for port, slot in given.items() if slot in reader or slot in kept
@@ -461,8 +500,15 @@ class _Emitter:
                 frees_after=tuple(frees_after.get(index, ())),
                 is_final_output=not any(slot in reader for slot in given.values()),
             )
-            for index, (path, taken, given) in enumerate(self.steps)
+            for index, (path, subject, taken, given) in enumerate(self.steps)
         )
+
+
+def _before_problem(name: str, step: Step) -> str:
+    """Give what is before a problem of a step."""
+    if step.title is None:
+        return f"step `{name}` (codec `{step.codec_id}`): "
+    return f"{step.title}: codec `{step.codec_id}`: " if step.title else ""
 
 
 def _surely_has_value(oriented: _Oriented, ref: WiringRef) -> bool:

@@ -5,8 +5,10 @@
 A key is a *scope*: who uses the names. Numbers are names too, and may be written as text.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
+from chonkle.errors import SignatureError
+from chonkle.formats.declared import read_aliases
 from chonkle.formats.signature import Signature
 
 # Its numbers mean other codecs than those of `tiff_compression`.
@@ -17,19 +19,18 @@ def aliases(signature: Signature, scope: str | None = None) -> set[str]:
     """Give the other names of a codec, as text.
 
     Args:
-        signature: its signature; what is malformed in it is passed over.
+        signature: its signature; malformed names are none.
         scope: who uses the names, such as `zarr_v3`; None for every scope but `tiff_predictor`.
     """
-    written = signature.document.get("aliases")
-    if not isinstance(written, Mapping):
+    try:
+        found = read_aliases(signature.document, what=signature.label)
+    except SignatureError:
         return set()
     return {
-        str(name)
-        for where, names in written.items()
+        name
+        for where, names in found.items()
         if (where != _ONLY_BY_SCOPE if scope is None else where == scope)
-        and isinstance(names, list)
         for name in names
-        if isinstance(name, (str, int)) and not isinstance(name, bool)
     }
 
 

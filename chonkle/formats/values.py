@@ -69,15 +69,15 @@ _CHECKS: dict[str, Callable[[object], bool]] = {
 def read_older_constant(older_type: object, value: object) -> tuple[object, object]:
     """Give the port type and the value of a constant, whose type may be one that chonkle had first.
 
-    A `number` has the narrowest type that fits. A `list` is a `uint[]` or, with other items, the
-    JSON text that a `string` port holds.
+    A `number` is a `float`. A `list` is a `uint[]` or, with other items, the JSON text that a
+    `string` port holds.
 
     Args:
         older_type: the type in a pipeline; any that is not an older one is returned as it is.
         value: the parsed JSON value.
     """
     if older_type == "number":
-        return next((each for each in ("uint", "int") if is_value(value, each)), "float"), value
+        return "float", value
     if older_type == "list":
         if isinstance(value, list) and not is_value(value, "uint[]") and _is_json(value):
             return "string", encode_scalar(value).decode()

@@ -49,6 +49,22 @@ The codecs that numcodecs [knows](#names-and-licences) have the format and the p
 ones, except {other}, which is not native. The native `gzip` writes the time of day into the header.
 The native `delta` refuses booleans and dates: numcodecs does not decode what it encodes of them.
 """
+TRAILING = """
+### Bytes after the end
+
+In strips of TIFF files and in padded chunks, other bytes may follow the encoded data. The parameter
+`trailing` says what decoding does with them: `ignore` skips them, `refuse` is an error with their
+number and offset. These codecs have it:
+{codecs}.
+
+The default is what numcodecs, CPython and tifffile do: `refuse` for {refusing}, and
+`ignore` for the others. So nothing is refused that these libraries read, with one exception: a
+further stream that is damaged is always an error. With bzip2 and LZMA, CPython and numcodecs take
+it for the end of the data, and lose what is in it and in all streams after it.
+
+Further gzip members, streams of bzip2 and LZMA, and Zstandard frames belong to the data, and so do
+zeros after a gzip member, and those after an xz stream in multiples of 4.
+"""
 ELSEWHERE = {
     "numcodecs": "numcodecs",
     "zarr_v2": "Zarr 2",
@@ -200,12 +216,21 @@ def page() -> str:
     refused: dict[str, list[str]] = {}
     for codec_id, words in REFUSED.items():
         refused.setdefault(words.partition("not offered: ")[2], []).append(codec_id)
+    trailing = {
+        each.codec_id: each.inputs["trailing"].default
+        for each in signatures
+        if "trailing" in each.inputs
+    }
     does = ("what it does", "ports besides `bytes`")
     return "".join(
         [
             HEAD,
             table(
                 ("implementation", *does), ((name_of(each), *words_of(each)) for each in signatures)
+            ),
+            TRAILING.format(
+                codecs=listed(trailing),
+                refusing=listed(name for name, default in trailing.items() if default == "refuse"),
             ),
             NAMES.format(known=listed(known)),
             table(("implementation", "other names", "licences"), names_rows(signatures)),

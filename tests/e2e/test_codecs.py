@@ -1,6 +1,7 @@
 """Codecs on the command line: what is listed, and what can be wrong with a store."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -99,15 +100,15 @@ def test_implementations_say_what_they_are(chonkle: Chonkle) -> None:
         text.index("\nnumcodecs.zlib (native):"),
         text.index("\nzlib-rs@1.0.0 (core, comp"),
     )
-    assert "\n  license      MIT\n" in text[native:wasm]
-    assert "\n  license      Apache-2.0" in text[wasm:]
-    assert "\n               tiff_compression: 8, 32946\n" in text[wasm:]
+    assert re.search(r"\n  license +MIT\n", text[native:wasm])
+    assert re.search(r"\n  license +Apache-2.0", text[wasm:])
+    assert re.search(r"\n +tiff_compression: 8, 32946, 50013\n", text[wasm:])
     # The printed text comes from the signature, which JSON has whole.
     listed = json.loads(chonkle("codecs", "zlib", "--json").stdout)
     signature = next(each["signature"] for each in listed if each["backend"] == "core")
-    assert signature["aliases"]["tiff_compression"] == [8, 32946]
+    assert signature["aliases"]["tiff_compression"] == [8, 32946, 50013]
     for field in ("description", "version", "license", "source"):
-        assert f"\n  {field:13}{signature[field]}\n" in text[wasm:]
+        assert re.search(rf"\n  {field} +{re.escape(signature[field])}\n", text[wasm:])
 
 
 @pytest.mark.parametrize("command", ["codecs", "codecs zlib", "validate p.json", "run p.json"])

@@ -212,13 +212,32 @@ def test_bad_values_are_named_with_what_they_may_be(probes: Path, language: str)
     assert str(caught.value) == "port `bytes`: expected whole items of 4 bytes, got 7 bytes"
     with pytest.raises(CodecError) as caught:
         parsed(wasm, "end", b"123456")
-    assert str(caught.value) == "port `bytes`: 3 bytes after the end of the stream"
+    assert str(caught.value) == "port `bytes`: 3 bytes after the end of the stream at offset 3"
     with pytest.raises(CodecError) as caught:
         parsed(wasm, "uint", b"\0\xff" + b"x" * 60)
     displayed = "??" + "x" * 42 + "..."
     assert str(caught.value) == (
         f"port `bytes`: expected a uint from 0 to 18446744073709551615, got `{displayed}`"
     )
+
+
+@BOTH
+def test_the_port_trailing_says_what_happens_after_a_stream(probes: Path, language: str) -> None:
+    wasm = probe(probes, language)
+    ports = {"what": b'"end"', "bytes": b"123456"}
+    assert call(wasm, "decode", {**ports, "trailing": b'"ignore"'}) == {"bytes": b"end"}
+    assert call(wasm, "decode", {**ports, "bytes": b"123", "trailing": b'"refuse"'})
+    with pytest.raises(CodecError) as caught:
+        call(wasm, "decode", {**ports, "trailing": b'"refuse"'})
+    assert str(caught.value) == (
+        "port `bytes`: 3 bytes after the end of the stream at offset 3; "
+        "hint: the value `ignore` of the parameter `trailing` skips them"
+    )
+    for data in (b"123", b"123456"):
+        with pytest.raises(CodecError) as caught:
+            call(wasm, "decode", {**ports, "bytes": data, "trailing": b'"drop"'})
+        expected = 'port `trailing`: expected `"ignore"` or `"refuse"`, got `"drop"`'
+        assert str(caught.value) == expected
 
 
 @BOTH

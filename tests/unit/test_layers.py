@@ -122,18 +122,23 @@ RULES: Mapping[str, Rule] = {
     "chonkle.installing": rule(5),
     "chonkle.settings": Rule(layer=5, environment=True),
     "chonkle.runtime": rule(5, beside="resolver settings"),
-    "chonkle.pipeline": rule(6),
-    "chonkle.arrays": rule(5, "numpy"),
-    "chonkle.codecs": rule(6, beside="pipeline"),
+    "chonkle.pickles": rule(6),
+    "chonkle.pipeline": rule(6, beside="pickles"),
+    "chonkle.arrays": rule(5, "numpy", beside="arguments"),
+    "chonkle.codecs": rule(6, beside="pickles pipeline"),
+    "chonkle.zarr_files": rule(6, beside="codecs"),
+    "chonkle.zarr": rule(7, "numcodecs", "numpy", "zarr"),
+    "chonkle.dask": rule(7, "distributed", "zarr", beside="zarr"),
+    "chonkle.tiff": rule(7, "async_tiff"),
     # A command is imported when it is used, by the name in a table.
     "chonkle.__main__": rule(6, beside="cli"),
     # They read and write `.npy` files.
-    "chonkle.cli.chunks": rule(6, "click", "numpy", beside="codecs"),
-    "chonkle.cli": replace(rule(6, "click", beside="pipeline codecs"), computed=True),
+    "chonkle.cli.chunks": rule(6, "click", "numpy", beside="codecs zarr_files"),
+    "chonkle.cli": replace(rule(6, "click", beside="pipeline codecs zarr_files"), computed=True),
 }
 # The façade: its version and what it re-exports, late. Modules below import from where a thing is
 # made.
-FACADE = Rule(layer=7, computed=True)
+FACADE = Rule(layer=8, computed=True)
 
 # What the build side may use of the runtime: its lowest layers, the registry client to publish
 # with, what opens and calls codecs, to verify them, and where a user's data go.

@@ -148,7 +148,7 @@ def test_a_backend_or_a_version_of_numcodecs_that_differs_is_refused(
     monkeypatch.setattr("chonkle.resolver.native_version", lambda: "0.0.1")
     with pytest.raises(ResolveError, match=r"numcodecs.zlib@[0-9.]+ \(native\), here .*@0.0.1 \("):
         loaded(data).run({"bytes": b""})
-    monkeypatch.setattr("chonkle.resolver.is_available", lambda _: False)
+    monkeypatch.setattr("chonkle.inventory.is_available", lambda _: False)
     with pytest.raises(ResolveError, match=r"\(native\), here zlib-rs@1.0.0 \(core\) blake3:"):
         loaded(data).run({"bytes": b""})
 
@@ -225,7 +225,7 @@ def test_what_cannot_be_pickled_is_said(
     with pytest.raises(PipelineError) as caught:
         pickle.dumps(prepared)
     assert str(caught.value).startswith("pipeline `p`: its resolver cannot be pickled, got TypeErr")
-    assert str(caught.value).endswith("; hint: prepare the pipeline in the process that runs it")
+    assert str(caught.value).endswith("; hint: make it in the process that runs it")
     prepared = prepare(ECHO, resolver=echo, runtime=other)
     monkeypatch.setattr(other, "settings", lambda: None)
     with pytest.raises(PipelineError, match="its runtime's settings cannot be pickled, got"):

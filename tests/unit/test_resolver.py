@@ -603,7 +603,7 @@ def test_codecs_are_found_under_other_names(
         zarr_v2=["second"],
         tiff_compression=[7],
     )
-    named(world, make_codec, "second", tiff_predictor=[7, 777], chonkle=["old_second"], other=3)
+    named(world, make_codec, "second", tiff_predictor=[7, 777], chonkle=["old_second"])
     resolver = world.resolver()
     if codec_id is None:
         with pytest.raises(ResolveError, match=r"no codec has the name .*hint: .*`chonkle codecs`"):

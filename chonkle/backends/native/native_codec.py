@@ -22,6 +22,7 @@ from chonkle.backends.native.parameters import (
     written,
 )
 from chonkle.errors import ChonkleError, CodecError, LimitExceeded
+from chonkle.formats.declared import Declared, Parameter
 from chonkle.formats.portmap import Buffer, is_data
 from chonkle.formats.signature import Direction, Signature
 
@@ -65,7 +66,8 @@ class NativeCodec(Codec):
         # Always our own signature, so that no other document decides what is called.
         self._signature, self._call = signature, call = runnable(signature.codec_id)
         self._limits = limits or Limits()
-        self._prepare = lru_cache(maxsize=_KEPT)(partial(_prepare, signature, call))
+        declared = Declared.of(signature).parameters
+        self._prepare = lru_cache(maxsize=_KEPT)(partial(_prepare, signature, call, declared))
 
     @classmethod
     def of(cls, codec_id: str, *, limits: Limits | None = None) -> Self:
@@ -167,12 +169,17 @@ class NativeCodec(Codec):
 
 
 def _prepare(
-    signature: Signature, call: CallSpec, direction: Direction, given: tuple[tuple[str, bytes], ...]
+    signature: Signature,
+    call: CallSpec,
+    declared: Mapping[str, Parameter],
+    direction: Direction,
+    given: tuple[tuple[str, bytes], ...],
 ) -> _Prepared:
     where = call_label(signature, "native", direction)
     ports = {name: port for name, port in signature.input_ports(direction).items() if name != _DATA}
-    fields: Any = signature.document["inputs"]
-    parameters = read_parameters(dict(given), ports=ports, fields=fields, call=call, where=where)
+    parameters = read_parameters(
+        dict(given), ports=ports, declared=declared, call=call, where=where
+    )
     arguments = {
         name: value for name, value in parameters.items() if name not in call.describes
     } | missing_placeholders(call, signature.inputs, direction)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from chonkle.backends.native.call_spec import CallSpec
 from chonkle.errors import CodecError, PipelineError
+from chonkle.formats.declared import Parameter
 from chonkle.formats.json_text import parse_json
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Direction, Port
@@ -35,7 +36,7 @@ def read_parameters(
     texts: Mapping[str, Buffer],
     *,
     ports: Mapping[str, Port],
-    fields: Mapping[str, Mapping[str, Any]],
+    declared: Mapping[str, Parameter],
     call: CallSpec,
     where: str,
 ) -> dict[str, object]:
@@ -44,7 +45,7 @@ def read_parameters(
     Args:
         texts: the data of the parameters that are there.
         ports: every parameter that exists in the direction; defaults stand in for what is missing.
-        fields: the ports as in the signature, with their ranges and choices.
+        declared: what each of them declares: its range and choices.
         call: how numcodecs is called.
         where: codec and direction, for messages.
 
@@ -63,7 +64,7 @@ def read_parameters(
             value = port.default
         else:
             continue
-        value = _checked(value, fields[name], what)
+        value = declared[name].accept(value, what=what, error=CodecError)
         if name in call.nonzero and value == 0:
             raise CodecError(f"{what}: out of range", expected="a number other than 0", got="`0`")
         if port.type == "dtype_desc":
@@ -144,28 +145,6 @@ def _read(text: bytes, port: Port, what: str) -> object:
         raise CodecError(str(failure)) from failure
 
 
-def _checked(value: object, fields: Mapping[str, Any], what: str) -> object:
-    choices = fields.get("choices")
-    if choices is not None and value not in choices:
-        raise CodecError(
-            f"{what}: unknown value",
-            expected=f"one of {', '.join(f'`{choice}`' for choice in choices)}",
-            got=format_value(value),
-        )
-    if not isinstance(value, int):
-        return value
-    bounded = min(max(value, fields.get("minimum", value)), fields.get("maximum", value))
-    if bounded != value and not fields.get("clamp"):
-        raise _out_of_range(value, fields["minimum"], fields["maximum"], what)
-    return bounded
-
-
-def _out_of_range(value: object, minimum: int, maximum: int, what: str) -> CodecError:
-    return CodecError(
-        f"{what}: out of range", expected=f"{minimum} to {maximum}", got=format_value(value)
-    )
-
-
 def _check_kind(value: object, dtype: "np.dtype[Any]", kinds: str, what: str, *, hint: str) -> None:
     allowed = [_KINDS[kind] for kind in kinds]
     if any(f"{dtype.kind}{dtype.itemsize}" in types for _, types in allowed):
@@ -185,8 +164,7 @@ def _check_mantissa(value: object, dtype: Any, what: str) -> None:  # noqa: ANN4
     import numpy as np  # noqa: PLC0415 - costs 100 ms that only a running codec pays
 
     most = np.finfo(dtype).nmant
-    if isinstance(value, int) and value > most:
-        raise _out_of_range(value, 0, most, f"{what} of {dtype.name}")
+    Parameter(maximum=most).accept(value, what=f"{what} of {dtype.name}", error=CodecError)
 
 
 def _converted(text: str, conversion: str, what: str) -> object:

@@ -220,12 +220,12 @@ class GuestCodec(Codec):
             if trampoline is None:
                 result = instance.transform(direction, port_map, segments, size)
             else:
-                result = trampoline.run(direction, segments, size)
+                result = trampoline.run(direction, segments, size, borrow=borrow)
                 if not isinstance(result, int):
-                    if trampoline.has_grown:
-                        self._keep(instance)
-                    else:
-                        self._pool.give(instance)
+                    give = self._keep if trampoline.has_grown else self._pool.give
+                    if borrow:
+                        return CallResult(result, partial(give, instance))
+                    give(instance)
                     return result
             try:
                 ports = instance.read(direction, result)

@@ -13,7 +13,7 @@ added to the size when the codec's memory has become larger than `LIGHT_MEMORY_B
 The mechanism is here; the texts for the two ABIs are in `trampoline_texts`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -165,7 +165,7 @@ class Trampoline:
         wasmtime.WasmtimeError: when the system has no other memory for this process.
     """
 
-    __slots__ = ("_copy", "_limits", "_transforms", "_view", "has_grown")
+    __slots__ = ("_copy", "_limits", "_read", "_transforms", "_view", "has_grown")
 
     def __init__(
         self,
@@ -189,17 +189,19 @@ class Trampoline:
         }
         self._limits = limits
         self._copy = reader.copy
+        self._read = reader.read
         self.has_grown = False
 
     def run(
-        self, direction: Direction, segments: Sequence[Buffer], size: int
-    ) -> dict[str, bytes] | int:
+        self, direction: Direction, segments: Sequence[Buffer], size: int, *, borrow: bool
+    ) -> Mapping[str, Buffer] | int:
         """Make a small call.
 
         Args:
             direction: which transform.
             segments: the parts of an encoded port-map.
             size: their total size in bytes, at most `BUFFER_BYTES`.
+            borrow: whether the ports may be views of the buffer, which hold until the next call.
 
         Returns:
             The ports of the result, or what the codec's transform returned, for the host to read.
@@ -221,7 +223,8 @@ class Trampoline:
             length = self._decode(length, size)
         if length > self._limits.output_bytes:
             self._limits.check_output(read_ports(self._view[:length]))
-        return self._copy(self._view, length, direction)
+        read = self._read if borrow else self._copy
+        return read(self._view, length, direction)
 
     def _decode(self, code: int, size: int) -> int:
         """Give the size of the result of a guest that has grown, or raise what a code means."""

@@ -6,13 +6,14 @@ use chonkle_codec::Result;
 use deflate_kernel::Zlib;
 use lz4_kernel::Effort;
 
-use crate::blosclz;
+use crate::{blosclz, snappy};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Compressor {
     BloscLz,
     Lz4,
     Lz4Hc,
+    Snappy,
     Zlib,
     Zstd,
 }
@@ -23,15 +24,17 @@ const DEFLATE_RATIO_MAX: usize = 1032;
 const ZSTD_RATIO_MAX: usize = (128 << 10) / 4;
 
 impl Compressor {
-    pub const ALL: [Self; 5] = [Self::BloscLz, Self::Lz4, Self::Lz4Hc, Self::Zlib, Self::Zstd];
+    pub const ALL: [Self; 6] =
+        [Self::BloscLz, Self::Lz4, Self::Lz4Hc, Self::Snappy, Self::Zlib, Self::Zstd];
     /// The names of all, in the same order.
-    pub const NAMES: [&str; 5] = ["blosclz", "lz4", "lz4hc", "zlib", "zstd"];
+    pub const NAMES: [&str; 6] = ["blosclz", "lz4", "lz4hc", "snappy", "zlib", "zstd"];
 
-    /// The number of the format in a header; 2 is Snappy.
+    /// The number of the format in a header.
     pub fn format(self) -> u8 {
         match self {
             Self::BloscLz => 0,
             Self::Lz4 | Self::Lz4Hc => 1,
+            Self::Snappy => 2,
             Self::Zlib => 3,
             Self::Zstd => 4,
         }
@@ -55,6 +58,7 @@ impl Compressor {
     pub fn ratio_max(self) -> usize {
         match self {
             Self::BloscLz | Self::Lz4 | Self::Lz4Hc => lz4_kernel::RATIO_MAX,
+            Self::Snappy => snappy::RATIO_MAX,
             Self::Zlib => DEFLATE_RATIO_MAX,
             Self::Zstd => ZSTD_RATIO_MAX,
         }
@@ -65,6 +69,7 @@ impl Compressor {
         Ok(match self {
             Self::BloscLz => blosclz::decompress(stream, room),
             Self::Lz4 | Self::Lz4Hc => lz4_kernel::decompress(stream, room),
+            Self::Snappy => snappy::decompress(stream, room),
             Self::Zlib => deflate_kernel::fill::<Zlib>(stream, room)?,
             Self::Zstd => match zstd_kernel::decompress(stream, room) {
                 Err(failure) if failure.is_out_of_memory() => return Err(failure.into()),
@@ -86,6 +91,7 @@ impl Compressor {
             Self::BloscLz => blosclz::compress(level, is_split, part, room),
             Self::Lz4 => lz4_kernel::compress(Effort::Acceleration(10 - level), part, room)?,
             Self::Lz4Hc => lz4_kernel::compress(Effort::Level(level), part, room)?,
+            Self::Snappy => snappy::compress(part, room)?,
             Self::Zlib => deflate_kernel::compress::<Zlib>(level, part, room)?,
             Self::Zstd => {
                 let level = if level < 9 { 2 * level - 1 } else { zstd_kernel::level_max() };

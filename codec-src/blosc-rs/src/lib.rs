@@ -8,6 +8,7 @@ mod blosclz;
 mod compressor;
 mod filter;
 mod header;
+mod snappy;
 
 use chonkle_codec::{Inputs, Output, Outputs, Result, Transform};
 

@@ -203,15 +203,13 @@ bool chonkle_decode(chonkle_call *call) {
     if (found == FAILED) return false;
     if (!d.output.is_sized) {
         if (found == CUT)
-            return chonkle_fail(call, "port `bytes`: truncated: no code of the end; with "
-                                      "`decoded_size`, decoding ends at that size");
+            return chonkle_fail(call, "port `bytes`: truncated: no code of the end; hint: "
+                                      "with `decoded_size`, decoding ends at that size");
         /* Some writers, such as imagecodecs, pad with zeros. */
         size_t behind = d.rest_size + (size_t)((d.end - d.bit) / BYTE);
         const uint8_t *last = data + bytes->size;
         while (behind && !*--last) behind--;
-        if (behind)
-            return chonkle_fail(call, "port `bytes`: %zu bytes after the end of the stream; with "
-                                      "`decoded_size`, decoding ignores them", behind);
+        if (!chonkle_end(call, bytes, bytes->size - behind)) return false;
     }
     return growing_end(&d.output, d.at);
 }

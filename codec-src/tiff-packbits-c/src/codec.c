@@ -124,11 +124,11 @@ bool chonkle_decode(chonkle_call *call) {
             if (!count) break;
             if (!is_run) takes = count;
         }
-        if (takes > readable)
+        if (takes > readable) {
+            const char *hint = "; hint: with `decoded_size`, decoding ends at that size";
             return chonkle_fail(call, "port `bytes`: truncated: %zu bytes are missing%s",
-                                takes - readable,
-                                output.is_sized ? ""
-                                                : "; with `decoded_size`, decoding ends at that size");
+                                takes - readable, output.is_sized ? "" : hint);
+        }
         if (is_run) fill(to, *from, count);
         else copy(to, from, count, readable);
         to += count;

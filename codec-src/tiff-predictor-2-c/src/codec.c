@@ -1,8 +1,8 @@
 /* tiff-predictor-2: horizontal differencing, TIFF 6.0 (1992), section 14, page 64.
  *
  * Each sample is replaced by its difference from the same sample of the pixel on its left, modulo
- * 2^bits. The first pixel of a row is unchanged. The bytes of a difference are in the order of those
- * of a sample: that of the file. */
+ * 2^bits. The first pixel of a row is unchanged. Differences have the byte order of the samples,
+ * that of the file. */
 #include "byteorder.h"
 #include "difference.h"
 #include "tile.h"

@@ -1,5 +1,7 @@
 """`lz4`, and `blosc` with it, against numcodecs: the same bytes, above 64 KiB too."""
 
+from collections.abc import Iterator
+
 import numcodecs
 import numpy as np
 import pytest
@@ -16,6 +18,14 @@ ACCELERATIONS = [1, 2, 3, 5, 50, 1000, 65537]
 BEYOND = [-(2**31), -1, 0, 65538, 2**31 - 1]
 
 KINDS = ["walk", "words", "first", "repeated", "rounded", "noise"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Let c-blosc use one thread: several write the blocks in the order in which they end."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numcodecs.blosc, "use_threads", False)
+        yield
 
 
 def sample(kind: str, size: int) -> bytes:

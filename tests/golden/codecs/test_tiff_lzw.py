@@ -111,7 +111,9 @@ def test_sizes(shipped: Shipped, *, plain: bytes, old: bool, part: float, more: 
 @given(plain=chunks.filter(bool))
 def test_a_stream_without_an_end_code_needs_the_size(shipped: Shipped, plain: bytes) -> None:
     encoded = old_encode(plain, is_ended=False)
-    with pytest.raises(CodecError, match="truncated: no code of the end; with `decoded_size`"):
+    with pytest.raises(
+        CodecError, match="truncated: no code of the end; hint: with `decoded_size`"
+    ):
         decode(shipped, encoded)
     assert decode(shipped, encoded, len(plain)) == plain
 
@@ -155,19 +157,29 @@ def test_data_that_want_all_slots_for_one(shipped: Shipped) -> None:
         (b"", "no LZW stream"),
         (b"\x80", "no LZW stream"),
         (b"some words", "no LZW stream"),
-        (b"\x80\x00", "truncated: no code of the end; with `decoded_size`, decoding ends at that"),
+        (
+            b"\x80\x00",
+            "truncated: no code of the end; hint: with `decoded_size`, decoding ends at that",
+        ),
         (b"\x80\x40", "truncated: no code of the end"),
         (b"\x80\x7f\xff", "code 511, where there are 258"),
         (their_encode(b"words, words, words")[:-2], "truncated: no code of the end"),
-        (
-            their_encode(b"words") + b"x",
-            "1 bytes after the end of the stream; with `decoded_size`, decoding ignores",
-        ),
     ],
 )
 def test_damage(shipped: Shipped, encoded: bytes, words: str) -> None:
     with pytest.raises(CodecError, match=f"port `bytes`: {words}"):
         decode(shipped, encoded)
+
+
+@pytest.mark.parametrize("more", [b"x", b"\0x", b"\xff" * 20])
+def test_bytes_after_the_end(shipped: Shipped, more: bytes) -> None:
+    """imagecodecs reads up to the code of the end, and so do libtiff and tifffile."""
+    whole = their_encode(b"words, words, words")
+    encoded = whole + more
+    assert decode(shipped, encoded) == imagecodecs.lzw_decode(encoded) == b"words, words, words"
+    words = rf"port `bytes`: {len(more)} bytes after the end of the stream at offset {len(whole)};"
+    with pytest.raises(CodecError, match=words):
+        shipped(IMPLEMENTATION).call("decode", {"bytes": encoded, "trailing": b'"refuse"'})
 
 
 def test_a_size_that_cannot_be(shipped: Shipped) -> None:

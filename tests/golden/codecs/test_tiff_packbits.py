@@ -89,7 +89,9 @@ def test_sizes(shipped: Shipped, *, plain: bytes, part: float, more: bytes) -> N
 @pytest.mark.parametrize("padding", [b"\x05", b"\xff", b"\x00" * 3])
 def test_padding_needs_the_size(shipped: Shipped, padding: bytes) -> None:
     packed = their_encode(b"some words") + padding
-    with pytest.raises(CodecError, match="are missing; with `decoded_size`, decoding ends at that"):
+    with pytest.raises(
+        CodecError, match="are missing; hint: with `decoded_size`, decoding ends at that"
+    ):
         decode(shipped, packed)
     assert decode(shipped, packed, len(b"some words")) == b"some words"
 

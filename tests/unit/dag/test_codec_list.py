@@ -60,6 +60,7 @@ SWAP = signature(
 DELTA = Signature.from_json(
     {
         "codec_id": "delta",
+        "kind": "array-to-array",
         "implementation": "delta-c",
         "inputs": {
             "bytes": {"type": "bytes", "array": {"dtype": ["astype", "dtype"]}},
@@ -72,6 +73,7 @@ DELTA = Signature.from_json(
 TRANSPOSE = Signature.from_json(
     {
         "codec_id": "transpose",
+        "kind": "array-to-array",
         "implementation": "transpose-c",
         "inputs": {
             "bytes": {"type": "bytes", "array": {"permuted_by": "order"}},
@@ -153,17 +155,17 @@ def test_a_list_without_codecs_is_refused(codecs: object) -> None:
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        (None, "codec 0: not an object, got `null`"),
-        ({"type": "wasm"}, "codec 0: bad `name`"),
-        ({**ZLIB, "name": ""}, "codec 0: bad `name`"),
-        ({**ZLIB, "name": []}, "codec 0: bad `name`"),
-        ({"id": 5}, "codec 0: bad `id`"),
-        ({**ZLIB, "type": "core"}, "codec 0: bad `type`, expected `numcodecs` or `wasm`"),
-        ({**ZLIB, "type": []}, "codec 0: bad `type`"),
-        ({**ZLIB, "level": 1}, "codec 0: unknown field `level`"),
-        ({**ZLIB, "configuration": []}, "codec 0: bad `configuration`"),
-        ({**ZLIB, "configuration": {1: 1}}, "codec 0: bad `configuration`"),
-        ({**ZLIB, "uri": 1}, "codec 0: bad `uri`, got `1`"),
+        (None, "not an object, got `null`"),
+        ({"type": "wasm"}, "bad `name`"),
+        ({**ZLIB, "name": ""}, "bad `name`"),
+        ({**ZLIB, "name": []}, "bad `name`"),
+        ({"id": 5}, "bad `id`"),
+        ({**ZLIB, "type": "core"}, "bad `type`, expected `numcodecs` or `wasm`"),
+        ({**ZLIB, "type": []}, "bad `type`"),
+        ({**ZLIB, "level": 1}, "unknown field `level`"),
+        ({**ZLIB, "configuration": []}, "bad `configuration`"),
+        ({**ZLIB, "configuration": {1: 1}}, "bad `configuration`"),
+        ({**ZLIB, "uri": 1}, "bad `uri`, got `1`"),
     ],
 )
 def test_each_problem_is_named(entry: object, words: str) -> None:
@@ -214,7 +216,7 @@ def test_a_codec_has_one_source() -> None:
     one = listed_codec(CodecEntry("x", {}, uri="oci://r.example/p:1"), "x", signature(), "")
     other = listed_codec(CodecEntry("x", {}, uri="oci://r.example/p:2"), "x", signature(), "")
     assert codec_list_pipeline([one, one]).sources == {"x": "oci://r.example/p:1"}
-    with pytest.raises(PipelineError, match="another `uri` of `x`"):
+    with pytest.raises(PipelineError, match="codec 1: codec `x`: another `uri`"):
         codec_list_pipeline([one, other])
 
 
@@ -323,6 +325,9 @@ def test_an_entry_anywhere_in_the_list_describes_the_array() -> None:
 def test_zarr_metadata_describe_the_chunk() -> None:
     document = {
         "zarr_format": 3,
+        "node_type": "array",
+        "shape": [10, 10],
+        "chunk_key_encoding": {"name": "default"},
         "data_type": "float32",
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [4, 5]}},
         "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "zstd"}],

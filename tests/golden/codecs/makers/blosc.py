@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import imagecodecs
 import numcodecs
 import numpy as np
 from golden_vector import Vector, smooth
@@ -39,3 +40,21 @@ def vectors() -> Iterator[Vector]:
             inputs={"bytes": bytes(Blosc(**settings).encode(array))},
             outputs={"bytes": array.tobytes()},
         )
+    yield Vector(
+        implementation="blosc-rs",
+        case="followed",
+        made_by=f"numcodecs {numcodecs.__version__}, which ignores what follows, too",
+        directions=("decode",),
+        inputs={"bytes": bytes(Blosc().encode(numbers)) + b"\0??"},
+        outputs={"bytes": numbers.tobytes()},
+    )
+    # Which the wheels of numcodecs leave out.
+    snappy = imagecodecs.blosc_encode(numbers, level=5, compressor="snappy", typesize=4, shuffle=1)
+    yield Vector(
+        implementation="blosc-rs",
+        case="snappy",
+        made_by=f"imagecodecs {imagecodecs.__version__}, {imagecodecs.blosc_version()}",
+        directions=("decode",),
+        inputs={"bytes": bytes(snappy)},
+        outputs={"bytes": numbers.tobytes()},
+    )

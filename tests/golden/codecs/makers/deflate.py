@@ -50,8 +50,13 @@ def vectors() -> Iterator[Vector]:
             ("level-9-repeats", repeats + data, 9),
         ):
             yield decoding(implementation, case, encode(plain, level), plain)
+        if implementation != "gzip-rs":
+            # What follows is ignored by Python, too.
+            yield decoding(implementation, "followed", encode(data[:300], 6) + b"\0??", data[:300])
     two = member(data[:99], 1) + member(b"", 6) + member(data[99:400], 9)
     yield decoding("gzip-rs", "members-and-padding", two + bytes(7), data[:400])
+    padded = member(data[:99], 1) + bytes(512) + member(data[99:400], 9) + bytes(512)
+    yield decoding("gzip-rs", "padding-between", padded, data[:400])
 
 
 def decoding(implementation: str, case: str, encoded: bytes, plain: bytes) -> Vector:

@@ -22,8 +22,21 @@ def vectors() -> Iterator[Vector]:
             implementation="lz4-rs",
             case=case,
             made_by=f"numcodecs {numcodecs.__version__}",
-            # Encoders make different choices: only decoding is exact.
+            # The choices of later versions may differ: only decoding is exact.
             directions=("decode",),
             inputs={"bytes": bytes(LZ4(acceleration=acceleration).encode(plain))},
             outputs={"bytes": plain},
+        )
+    # Values beyond the bounds count as these.
+    for case, acceleration in (("acceleration-minus-7", -7), ("acceleration-million", 10**6)):
+        yield Vector(
+            implementation="lz4-rs",
+            case=case,
+            made_by=f"numcodecs {numcodecs.__version__}",
+            directions=("decode", "encode"),
+            inputs={
+                "bytes": bytes(LZ4(acceleration=acceleration).encode(data)),
+                "acceleration": acceleration,
+            },
+            outputs={"bytes": data},
         )

@@ -36,6 +36,15 @@ def vectors() -> Iterator[Vector]:
         ("raw-lzma1", [data], {"format": lzma.FORMAT_RAW, "filters": [{"id": lzma.FILTER_LZMA1}]}),
     ):
         yield vector(case, plains, options)
+    # What follows is ignored by Python, too.
+    yield Vector(
+        implementation="lzma-rs",
+        case="followed",
+        made_by=made_by(),
+        directions=("decode",),
+        inputs={"bytes": lzma.compress(data) + b"no stream"},
+        outputs={"bytes": data},
+    )
     for case, file_format in (("auto-xz", lzma.FORMAT_XZ), ("auto-alone", lzma.FORMAT_ALONE)):
         encoded = lzma.compress(data, format=file_format)
         yield Vector(

@@ -25,9 +25,13 @@ def vectors() -> Iterator[Vector]:
     yield encoding("order-alone", walk, delta_encoding_order=1)
     yield encoding("lookback", np.tile(walk[:300], 3), delta_spec="try_lookback")
     yield encoding("plain", walk, mode_spec="classic", delta_spec="no_op", level=12)
+    # What follows is ignored by numcodecs, too.
+    yield encoding("followed", walk, more=b"\0??")
 
 
-def encoding(case: str, values: np.ndarray[Any, Any], **config: int | str) -> Vector:
+def encoding(
+    case: str, values: np.ndarray[Any, Any], *, more: bytes = b"", **config: int | str
+) -> Vector:
     """Return the vector of an array."""
     return Vector(
         implementation="pcodec-rs",
@@ -35,7 +39,7 @@ def encoding(case: str, values: np.ndarray[Any, Any], **config: int | str) -> Ve
         made_by=MADE_BY,
         directions=("decode",),
         inputs={
-            "bytes": bytes(PCodec(**config).encode(values)),
+            "bytes": bytes(PCodec(**config).encode(values)) + more,
             "dtype": values.dtype.str,
             **config,
         },

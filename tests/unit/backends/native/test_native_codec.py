@@ -19,6 +19,7 @@ from chonkle.backends.native import native_signature, refusal
 from chonkle.backends.native.catalog import native_call
 from chonkle.backends.native.native_codec import NativeCodec
 from chonkle.errors import ChonkleError, CodecError, LimitExceeded
+from chonkle.formats.declared import Declared
 from tests.unit.backends.native.samples import (
     CODEC_IDS,
     LOSSY,
@@ -47,6 +48,9 @@ def test_every_signature_reads_and_names_numcodecs() -> None:
         assert signature.codec_id == codec_id
         assert signature.implementation == f"numcodecs.{codec_id}"
         assert native_call(codec_id) is not None
+        assert Declared.of(signature).parameters.keys() == {
+            name for name, port in signature.inputs.items() if port.parameter
+        }
         for field in ("kind", "description", "license", "aliases"):
             assert signature.document[field]
 

@@ -1,0 +1,42 @@
+"""`chonkle pipeline`: make pipelines of what other programs write."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chonkle.cli.options import resolver_of, resolver_options, runtime_of
+from chonkle.cli.output import print_json
+from chonkle.cli.signals import interruptible
+
+
+@click.group
+def pipeline() -> None:
+    """Make pipelines of what other programs write."""
+
+
+@pipeline.command("from-zarr")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--index", "is_index", is_flag=True, help="That of the index of a shard.")
+@resolver_options
+def from_zarr(path: Path, *, is_index: bool, **options: Any) -> None:  # noqa: ANN401 - click's
+    """Print the pipeline of the chunks of the Zarr array PATH.
+
+    PATH is the folder of the array, or its metadata: zarr.json or .zarray. A chunk of a sharded
+    array is an inner one.
+
+    \b
+    Examples:
+      chonkle pipeline from-zarr data.zarr/temperature > chunk.json
+      chonkle run chunk.json --direction decode --input bytes=c/0/0 --output bytes=chunk.raw
+    """
+    # Late: they bring wasmtime, which the help does without.
+    from chonkle.dag.codec_list import zarr_codec_list  # noqa: PLC0415
+    from chonkle.pipeline import list_pipeline  # noqa: PLC0415
+    from chonkle.zarr_files import read_metadata  # noqa: PLC0415
+
+    codec_list = zarr_codec_list(read_metadata(path), "index" if is_index else "chunk")
+    resolver = resolver_of(options)
+    with runtime_of(options) as runtime, interruptible():
+        made = list_pipeline(codec_list, resolver, runtime)
+    print_json(made.to_json())

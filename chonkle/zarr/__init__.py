@@ -1,0 +1,23 @@
+"""Zarr arrays through chonkle's codecs.
+
+import chonkle.zarr
+
+chonkle.zarr.use()
+zarr.open("data.zarr")[:]
+"""
+
+from chonkle.zarr.codec_pipeline import CodecPipeline
+from chonkle.zarr.metadata import pipeline
+from chonkle.zarr.options import Options
+from chonkle.zarr.registration import codec, register, unuse, use, using
+
+__all__ = [
+    "CodecPipeline",
+    "Options",
+    "codec",
+    "pipeline",
+    "register",
+    "unuse",
+    "use",
+    "using",
+]
