@@ -37,10 +37,14 @@ def trampoline_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     run = Trampoline.run
 
     def note(
-        trampoline: Trampoline, direction: Direction, segments: list[Buffer], size: int
+        trampoline: Trampoline,
+        direction: Direction,
+        segments: list[Buffer],
+        size: int,
+        **options: object,
     ) -> object:
         calls.append(direction)
-        return run(trampoline, direction, segments, size)
+        return run(trampoline, direction, segments, size, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Trampoline, "run", note)
     return calls
