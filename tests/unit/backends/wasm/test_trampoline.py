@@ -261,7 +261,7 @@ def test_out_of_memory_leaves_no_others_waiting(
         result.close()
     run, tried = Trampoline.run, 0
 
-    def out_of_memory(*_: object) -> object:
+    def out_of_memory(*_: object, **__: object) -> object:
         nonlocal tried
         tried += 1
         raise no_room_for(1)
