@@ -17,6 +17,7 @@ from chonkle.formats.signature import Port
 from chonkle.formats.values import check_scalar, encode_scalar, format_value, is_value, plain_value
 
 _IN_C_ORDER = "contiguous elements in C order, the last index varying fastest"
+_IN_C_ORDER_HINT = "`numpy.ascontiguousarray(array)` is a copy in that order"
 
 
 def bind_inputs(plan: Plan, inputs: Mapping[str, object]) -> list[Buffer | None]:
@@ -166,11 +167,7 @@ def _require_mapping(given: object, plan: Plan, what: str, meaning: str) -> None
 def _as_buffer(value: object, port: Port, name: str) -> Buffer:
     """Check one input and give it as contiguous bytes; data are not copied."""
     if port.type == "bytes":
-        view = data_view(
-            value,
-            f"input `{name}`",
-            hint="`numpy.ascontiguousarray(array)` is a copy in that order",
-        )
+        view = data_view(value, f"input `{name}`")
         return view if view.nbytes else b""
     what = f"input `{name}`"
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -207,7 +204,7 @@ def writable_view(value: object, what: str) -> memoryview:
     return view
 
 
-def data_view(value: object, what: str, *, hint: str = "") -> memoryview:
+def data_view(value: object, what: str, *, hint: str = _IN_C_ORDER_HINT) -> memoryview:
     """Give the data of a contiguous buffer as bytes.
 
     Args:
@@ -216,7 +213,7 @@ def data_view(value: object, what: str, *, hint: str = "") -> memoryview:
         hint: what helps when the elements are in another order.
 
     Raises:
-        PipelineError: when it is none.
+        PipelineError: when it is no contiguous buffer of data.
     """
     try:
         view = _buffer_of(value)

@@ -51,20 +51,30 @@ def as_array(data: object) -> "AnyArray | None":
     return None if array.dtype.hasobject else array
 
 
-def elements_of(data: object, array: "AnyArray | None", *, is_little: bool) -> Buffer:
+def elements_of(
+    data: object, array: "AnyArray | None", dtype: "np.dtype[Any] | None" = None
+) -> Buffer:
     """Give the elements of an array in C order as bytes, without a copy if they are that.
 
     Args:
         data: what was given.
         array: the same as an array, or None where it is none; then it is returned as it is.
-        is_little: whether elements are converted to little-endian ones.
+        dtype: the same type in the byte order of the elements; that of the array when left out.
+
+    Raises:
+        PipelineError: when the array has elements of another type.
     """
     if array is None:
         return cast("Buffer", data)
     import numpy as np  # noqa: PLC0415 - bytes do without it
 
-    if is_little:
-        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    if dtype is not None:
+        try:
+            array = array.astype(dtype, casting="equiv", copy=False)
+        except TypeError:
+            raise PipelineError(
+                "another type of elements", expected=f"`{dtype}`", got=f"`{array.dtype}`"
+            ) from None
     if array.nbytes == 0:
         return b""
     # Of bytes: a buffer cannot describe the elements of some dtypes.

@@ -321,6 +321,25 @@ def list_pipeline(
     return codec_list_pipeline(codecs, codec_list.array)
 
 
+def picked_for(
+    codec_list: CodecList, resolver: Resolver | None = None, runtime: Runtime | None = None
+) -> list[Resolution]:
+    """Give what runs the codecs of a list, and the steps of pipelines among them.
+
+    Args:
+        codec_list: the list.
+        resolver: how codecs are picked; the defaults when left out.
+        runtime: holds the configuration; the process's own when left out.
+
+    Raises:
+        PipelineError: with every problem together.
+        ResolveError: no implementation of a codec was found.
+    """
+    definer = _Definer((runtime or default_runtime()).complete(resolver))
+    definer.listed(codec_list)
+    return [each for each in definer.picked.values() if isinstance(each, Resolution)]
+
+
 def define(
     pipeline: Parsed, resolver: Resolver | None = None, runtime: Runtime | None = None
 ) -> tuple[ResolvedPipeline, dict[str, Resolution]]:

@@ -100,6 +100,53 @@ def test_the_encoded_bytes_are_the_elements_in_c_order(dtype: Any) -> None:
         assert zlib.decompress(made.encode(given)) == swapped.tobytes()
 
 
+@pytest.mark.parametrize("dtype", [">i4", ">f8", "<u2", [("a", ">i2"), ("b", "<f4")]], ids=str)
+@pytest.mark.parametrize("made", [LITTLE, BIG, SHUFFLE, ["pcodec"]], ids=str)
+def test_described_bytes_are_encoded_as_the_array(made: Any, dtype: Any) -> None:
+    given, made = filled(dtype), codec(made)
+    if given.dtype.names and made.codec_ids() == ["pcodec"]:
+        return  # numbers only
+    expected = made.encode(given)
+    for data in (given.tobytes(), bytearray(given.tobytes()), given.reshape(-1).view("u1")):
+        assert made.encode(data, dtype=dtype, shape=given.shape) == expected
+
+
+@pytest.mark.parametrize("dtype", [dtype for dtype in DTYPES if dtype != "?"], ids=str)
+@pytest.mark.parametrize("made", [LITTLE, BIG, SHUFFLE], ids=str)
+def test_a_bound_codec_encodes_and_decodes_as_a_free_one(made: Any, dtype: Any) -> None:
+    given, made = filled(dtype), codec(made)
+    bound = made.bind(given.dtype, given.shape)
+    encoded = made.encode(given)
+    for order in "<>":
+        assert bound.encode(given.astype(given.dtype.newbyteorder(order))) == encoded
+    copied = bound.decode_with(encoded, lambda view: view.copy())
+    assert same(copied.astype(given.dtype), given)
+
+
+def test_a_bound_codec_refuses_elements_of_another_type() -> None:
+    with pytest.raises(PipelineError, match="another type of elements, expected `int32`"):
+        codec(LITTLE).bind("<i4", 3).encode(np.zeros(3))
+
+
+@pytest.mark.parametrize("endian", [LITTLE, BIG], ids=["little", "big"])
+@pytest.mark.parametrize("stored", ["<i4", ">i4", "<i8"])
+@pytest.mark.parametrize("order", "<>")
+def test_filters_before_bytes_may_have_any_byte_order(
+    endian: list[Any], stored: str, order: str
+) -> None:
+    """zarr-python stores numbers: the order of the types of a filter makes no difference."""
+    settings = {"dtype": "<i4", "astype": stored.replace(">", "<")}
+    usual = codec([{"name": "numcodecs.delta", "configuration": settings}, *endian])
+    given = field()
+    chunk = usual.encode(given)
+    settings = {"dtype": f"{order}i4", "astype": stored}
+    chain = codec([{"name": "numcodecs.delta", "configuration": settings}, *endian])
+    for each in "<>":
+        array = given.astype(f"{each}i4")
+        assert chain.encode(array) == chunk
+        assert same(chain.decode(chunk, dtype=array.dtype, shape=array.shape), array)
+
+
 @pytest.mark.parametrize(
     "given",
     [

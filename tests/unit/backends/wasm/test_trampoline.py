@@ -150,7 +150,7 @@ def test_a_session_opens_codecs_when_warmed(
         return open_trampoline(opener)
 
     monkeypatch.setattr(TrampolineOpener, "__call__", open_more)
-    runtime.warm(found, Limits())
+    runtime.warm([found], Limits())
     assert opened == 1
 
 
