@@ -19,7 +19,15 @@ from typing import Any, cast
 
 from chonkle import executor
 from chonkle.arguments import data_view, writable_view
-from chonkle.arrays import array_of, array_spec, as_array, copy_elements, elements_of, numpy_dtype
+from chonkle.arrays import (
+    array_of,
+    array_spec,
+    as_array,
+    copy_elements,
+    elements_of,
+    numpy_dtype,
+    require_array,
+)
 from chonkle.backends.base import BACKENDS, Backend, Limits
 from chonkle.dag.codec_list import (
     CODEC_LIST_ID,
@@ -416,7 +424,9 @@ class ChunkCodec:
         Args:
             data: an array, or any contiguous buffer. Bytes, and C-contiguous arrays in the byte
                 order that the codecs work on, are not copied.
-            dtype: the element type of `data`, where it is bytes and a codec needs it.
+            dtype: the element type of `data`, where it is bytes and a codec needs it. Where an
+                entry of the codecs describes the array, `data` must be that one, unless this is
+                given.
             shape: the shape of `data`, likewise.
 
         Raises:
@@ -427,13 +437,16 @@ class ChunkCodec:
         """
         array = self._given_array(dtype, shape)
         found = as_array(data)
-        if array is None and found is not None and self._needs_dtype:
+        if array is None and self._array is not None:
+            array = self._array
+            require_array(data if found is None else found, array)
+        elif array is None and found is not None and self._needs_dtype:
             array = array_spec(found)
         prepared, order = self._prepare("encode", array), None
         if self._is_little:
             is_bytes = found is None or found.dtype.itemsize == 1
             if is_bytes and array is not None and array.dtype != array.dtype.little:
-                found = array_of(data_view(data, "the data"), array)
+                found = array_of(data_view(data, "data"), array)
             order = None if found is None else found.dtype.newbyteorder("<")
         return executor.run(prepared, {"bytes": elements_of(data, found, order)})["bytes"]
 

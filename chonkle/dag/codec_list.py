@@ -49,6 +49,10 @@ class ArraySpec:
     dtype: Dtype
     shape: tuple[int, ...] | None = None  # None where it is not known
 
+    def __str__(self) -> str:
+        """Write it for messages: `"<u2" of shape (3, 4)`."""
+        return self.dtype.text + ("" if self.shape is None else f" of shape {self.shape}")
+
     @property
     def size_bytes(self) -> int | None:
         """The bytes of its elements, or None where the shape is not known."""
@@ -372,14 +376,15 @@ def listed_codec(
     values: dict[str, object] = {}
     problems: list[str] = []
     settings: dict[str, Any] = dict(entry.configuration)
-    array = _read_array(settings, signature, problems)
+    array, is_numcodecs = _read_array(settings, signature, problems), entry.scope == "numcodecs"
     for name, value in settings.items():
         if name not in declared.parameters:
             problems.append(f"unknown parameter `{name}`, {list_choices(declared.parameters)}")
         elif value is not None:  # null stands for the default
+            given = _as_python_counts(value, signature.inputs[name]) if is_numcodecs else value
             try:
                 values[name] = _port_value(
-                    value, signature.inputs[name], declared.parameters[name], name
+                    given, signature.inputs[name], declared.parameters[name], name
                 )
             except ChonkleError as failure:
                 problems.append(str(failure))
@@ -440,6 +445,11 @@ def read_shape(value: object) -> tuple[int, ...]:
     return tuple(cast("list[int]", extents))
 
 
+def _as_python_counts(value: object, port: Port) -> object:
+    """Give a boolean as the number that it is in Python, where a port takes numbers."""
+    return int(value) if isinstance(value, bool) and port.type in ("int", "uint") else value
+
+
 def _port_value(value: object, port: Port, declared: Parameter, name: str) -> object:
     """Convert a value of a configuration to a value of a port."""
     what = f"parameter `{name}`"
@@ -469,8 +479,6 @@ def _converted(value: Any, port: Port, declared: Parameter, what: str) -> object
     if port.type == "bytes":
         return bytes(value) if isinstance(value, (bytearray, memoryview)) else value
     value = plain_value(value)
-    if isinstance(value, bool) and port.type in ("int", "uint"):
-        return int(value)  # which it is in Python, where configurations come from
     if declared.values and isinstance(value, str):
         return declared.values.get(value, value)
     if declared.json_text and not isinstance(value, str):
