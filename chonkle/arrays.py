@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, cast
 
-from chonkle.arguments import writable_view
+from chonkle.arguments import data_view, writable_view
 from chonkle.dag.codec_list import ArraySpec
 from chonkle.errors import PipelineError
 from chonkle.formats.dtypes import Dtype
@@ -86,6 +86,30 @@ def array_spec(array: "AnyArray") -> ArraySpec:
     return ArraySpec(Dtype.of(array.dtype), array.shape)
 
 
+def require_array(data: object, array: ArraySpec) -> None:
+    """Require that data are the elements of an array.
+
+    Args:
+        data: an array of NumPy, in any byte order, or bytes.
+        array: what they must be.
+
+    Raises:
+        PipelineError: when they are not.
+    """
+    import numpy as np  # noqa: PLC0415 - bytes do without it
+
+    if not isinstance(data, np.ndarray):
+        array_of(data_view(data, "data"), array)
+        return
+    given = array_spec(data)
+    if given.dtype.little != array.dtype.little or array.shape not in (None, given.shape):
+        raise PipelineError(
+            "not the array that the codecs are for",
+            expected=str(array),
+            got=str(given),
+        )
+
+
 def copy_elements(data: Buffer, stored: ArraySpec, wanted: ArraySpec, out: object = None) -> object:
     """Copy elements out of bytes, and convert their byte order.
 
@@ -126,7 +150,7 @@ def array_of(data: Buffer, array: ArraySpec, dtype: "np.dtype[Any] | None" = Non
         expected = (
             f"a multiple of {itemsize} bytes"
             if array.shape is None
-            else f"{array.size_bytes} bytes, for {array.dtype.text} of shape {array.shape}"
+            else f"{array.size_bytes} bytes, for {array}"
         )
         raise PipelineError(
             "the data does not have the size of the array", expected=expected, got=f"{size} bytes"

@@ -96,7 +96,12 @@ class _ZarrCodec:
         Raises:
             NotImplementedError: it is not fixed, as Zarr wants that said.
         """
-        size = self.codec.encoded_size(input_byte_length, _chunk_array(chunk_spec))
+        array = _chunk_array(chunk_spec)
+        size = self.codec.encoded_size(
+            input_byte_length,
+            dtype=None if array is None else array.dtype.description,
+            shape=None if array is None else array.shape,
+        )
         if size is None:
             raise NotImplementedError(f"codec `{self.codec_name}` has no fixed encoded size")
         return size

@@ -259,7 +259,7 @@ def _zarr2_codecs(draw: st.DrawFn, data: Array, *, is_filtered: bool) -> dict[st
     if dtype.kind == "U" and draw(st.booleans()):
         labels = np.unique(data)[:5].tolist()
         filters.append({"id": "categorize", "labels": labels, "dtype": dtype.str, "astype": "|u1"})
-    while is_filtered and len(filters) < 2 and dtype.kind in "biufc":  # noqa: PLR2004
+    while is_filtered and len(filters) < 2 and dtype.kind in "biufc":
         name, settings, stored = _number_filter(draw, dtype)
         filters.append({"id": name, **settings})
         dtype, is_filtered = stored, name != "packbits" and draw(st.booleans())

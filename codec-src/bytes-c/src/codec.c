@@ -7,20 +7,22 @@
 #include "chonkle_codec.h"
 #include "layout.h"
 
-static bool read_size(chonkle_call *call, layout *found) {
-    uint64_t size;
-    if (!chonkle_uint(call, "elementsize", 1, 8, &size)) return false;
-    if (size & (size - 1))
-        return chonkle_fail(call, "port `elementsize`: expected 1, 2, 4 or 8, got %llu", size);
-    return layout_add(found, (size_t)size, 1) || chonkle_fail_memory(call, sizeof(layout_run));
+static bool read_size(chonkle_call *call, uint64_t *size) {
+    *size = 1;
+    if (!chonkle_find(call, "elementsize")) return true;
+    return chonkle_uint(call, "elementsize", 1, 8, size) &&
+           (!(*size & (*size - 1)) ||
+            chonkle_fail(call, "port `elementsize`: expected 1, 2, 4 or 8, got %llu", *size));
 }
 
 static bool read_layout(chonkle_call *call, bool is_big, layout *found) {
+    uint64_t size;
+    if (!read_size(call, &size)) return false;
     if (chonkle_find(call, "dtype")) return layout_read(call, "dtype", found);
-    if (chonkle_find(call, "elementsize")) return read_size(call, found);
-    return is_big ? chonkle_fail(call, "port `dtype`: missing, needed with `big` as `endian`; hint: "
-                                       "or `elementsize`, for scalars of one size")
-                  : layout_add(found, 1, 1) || chonkle_fail_memory(call, sizeof(layout_run));
+    if (is_big && !chonkle_find(call, "elementsize"))
+        return chonkle_fail(call, "port `dtype`: missing, needed with `big` as `endian`; hint: or "
+                                  "`elementsize`, for scalars of one size");
+    return layout_add(found, (size_t)size, 1) || chonkle_fail_memory(call, sizeof(layout_run));
 }
 
 static bool order(chonkle_call *call) {
