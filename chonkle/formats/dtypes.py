@@ -48,7 +48,8 @@ class Dtype:
     Attributes:
         text: its description as JSON text, which a port-map carries.
         itemsize: bytes of an element.
-        scalarsize: bytes of what is swapped as a whole: of a complex number, half of it.
+        scalarsize: bytes of what is swapped as a whole: of a complex number, half of it. 0 for
+            a structure whose fields differ in it.
     """
 
     text: str
@@ -197,11 +198,13 @@ def _sizes(description: object) -> tuple[int, int]:
         if found[2] == "c":
             return size, size // 2
         return size, (1 if found[2] in "SV" else size)
-    total = 0
+    total, scalars = 0, set()
     for _, inner, *shape in cast("list[list[object]]", description):
         count = math.prod(cast("list[int]", shape[0])) if shape else 1
-        total += count * _sizes(inner)[0]
-    return total, 1
+        itemsize, scalarsize = _sizes(inner)
+        total += count * itemsize
+        scalars.add(scalarsize)
+    return total, scalars.pop() if len(scalars) == 1 else 0
 
 
 def _little(description: object) -> str | list[object]:
