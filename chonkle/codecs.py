@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from chonkle import executor
-from chonkle.arrays import array_of, array_spec, as_array, copy_elements, elements_of, numpy_dtype
+from chonkle.arrays import array_spec, array_view, as_array, copy_elements, elements_of
 from chonkle.backends.base import BACKENDS, Backend, Limits
 from chonkle.dag.codec_list import (
     CODEC_LIST_ID,
@@ -594,11 +594,12 @@ class BoundCodec:
         self.array = array
         self._encoder = encoder
         self._decoder = decoder
-        self._dtype = numpy_dtype(array.dtype)
+        self._is_little = array.dtype == array.dtype.little
+        self._view = array_view(array)
 
     def encode(self, chunk: object) -> bytes:
         """Encode an array; one of another byte order or layout is copied first."""
-        elements = elements_of(chunk, as_array(chunk), is_little=self._dtype.byteorder != ">")
+        elements = elements_of(chunk, as_array(chunk), is_little=self._is_little)
         return executor.run(self._encoder, {"bytes": elements})["bytes"]
 
     def decode_with[T](self, data: object, use: Callable[[Any], T]) -> T:
@@ -620,7 +621,7 @@ class BoundCodec:
         return executor.visit(
             self._decoder,
             {"bytes": data},
-            lambda outputs: use(array_of(outputs["bytes"], self.array, self._dtype)),
+            lambda outputs: use(self._view(outputs["bytes"])),
         )
 
 

@@ -44,6 +44,7 @@ class ChunkChain(ChunkTransform):
         self.whole = _whole(codecs, options)
         super().__init__(codecs=tuple(codecs))
         self._bound: dict[ArraySpec, BoundCodec] = {}
+        self._latest: tuple[ArraySpec, BoundCodec] | None = None
 
     def decode_chunk(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> NDBuffer:
         """Decode a chunk to an array of its own."""
@@ -77,6 +78,10 @@ class ChunkChain(ChunkTransform):
         return chunk_spec.prototype.buffer.from_bytes(self._bind(chunk_spec).encode(chunk))
 
     def _bind(self, spec: ArraySpec) -> BoundCodec:
+        # The chunks of one read share a spec, and hashing it takes as long as a small call.
+        latest = self._latest
+        if latest is not None and latest[0] is spec:
+            return latest[1]
         found = self._bound.get(spec)
         if found is None:
             if len(self._bound) >= _BOUND_MAX:
@@ -85,6 +90,7 @@ class ChunkChain(ChunkTransform):
             shape = spec.shape[::-1] if self._is_transposed(spec) else spec.shape
             found = self.whole.bind(spec.dtype.to_native_dtype(), shape)
             self._bound[spec] = found
+        self._latest = spec, found
         return found
 
     def _is_transposed(self, spec: ArraySpec) -> bool:

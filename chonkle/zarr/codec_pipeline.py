@@ -4,9 +4,8 @@ A chunk goes from the store into a guest's memory, through all codecs there, and
 its place in the caller's array.
 """
 
-import os
-import threading
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
@@ -16,10 +15,11 @@ from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import NDBuffer
 from zarr.core.chunk_utils import fill_value_or_default
 from zarr.core.codec_pipeline import FusedCodecPipeline
-from zarr.storage import LocalStore, StorePath
 
 from chonkle.errors import ChonkleError
-from chonkle.zarr.chunk_chain import ChunkChain, chunk_chain
+from chonkle.zarr.chunk_chain import AnyArray, ChunkChain, chunk_chain
+from chonkle.zarr.chunk_files import ChunkFiles
+from chonkle.zarr.chunk_threads import for_each_chunk
 from chonkle.zarr.sharding import ShardingCodec
 
 type _Item = tuple[Any, ArraySpec, Any, Any, bool]
@@ -61,68 +61,35 @@ class CodecPipeline(FusedCodecPipeline):
             return super().read_sync(items, out, drop_axes, max_workers)
         statuses = [_PRESENT] * len(items)
 
-        def read(index: int) -> None:
-            getter, spec, selection, place, _ = items[index]
-            data = _read(getter, spec)
-            if data is None:
-                target[place] = fill_value_or_default(spec)
-                statuses[index] = _MISSING
-                return
+        def start() -> Callable[[int], None]:
+            files = ChunkFiles()
 
-            def use(decoded: np.ndarray[Any, Any]) -> None:
-                selected = decoded[selection]
-                target[place] = selected.squeeze(axis=drop_axes) if drop_axes else selected
+            def read(index: int) -> None:
+                getter, spec, selection, place, _ = items[index]
+                data = files.read(getter, spec)
+                if data is None:
+                    target[place] = fill_value_or_default(spec)
+                    statuses[index] = _MISSING
+                    return
 
-            try:
-                chain.decode_with(data, spec, use)
-            except ChonkleError as failure:
-                raise failure.within(f"chunk `{getter}`") from failure.__cause__
+                def use(decoded: AnyArray) -> None:
+                    selected = decoded[selection]
+                    target[place] = selected.squeeze(axis=drop_axes) if drop_axes else selected
 
-        _in_threads(read, len(items), chain.options.threads or max_workers)
+                try:
+                    chain.decode_with(data, spec, use)
+                except ChonkleError as failure:
+                    raise failure.within(f"chunk `{getter}`") from failure.__cause__
+
+            return read
+
+        for_each_chunk(start, len(items), chunk_bytes=_size(items), threads=chain.options.threads or max_workers)
         return tuple(statuses)
 
 
-def _read(getter: Any, spec: ArraySpec) -> Any:  # noqa: ANN401 - bytes, or a buffer's array
-    """Read a chunk, or None where there is none; local files without zarr-python's detour."""
-    if isinstance(getter, StorePath) and type(getter.store) is LocalStore:
-        try:
-            handle = os.open(f"{getter.store.root}/{getter.path}", os.O_RDONLY | os.O_CLOEXEC)
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            return None
-        try:
-            size = os.fstat(handle).st_size
-            data = os.read(handle, size + 1)
-            while len(data) < size and (more := os.read(handle, size - len(data))):
-                data += more
-        except IsADirectoryError:
-            return None
-        finally:
-            os.close(handle)
-        return data
-    found = getter.get_sync(prototype=spec.prototype)
-    return None if found is None else found.as_numpy_array()
-
-
-def _in_threads(work: Callable[[int], None], count: int, threads: int) -> None:
-    """Do numbered work in this thread and others; raises the failure with the lowest number."""
-    numbers = iter(range(count))
-    failures: dict[int, BaseException] = {}
-
-    def run() -> None:
-        for index in numbers:
-            if failures:
-                return
-            try:
-                work(index)
-            except BaseException as failure:  # noqa: BLE001 - raised below
-                failures[index] = failure
-                return
-
-    others = [threading.Thread(target=run) for _ in range(min(threads, count) - 1)]
-    for each in others:
-        each.start()
-    run()
-    for each in others:
-        each.join()
-    if failures:
-        raise failures[min(failures)]
+def _size(items: Sequence[_Item]) -> int:
+    """Give the size in bytes of the first chunk when it is decoded."""
+    if not items:
+        return 0
+    spec = items[0][1]
+    return math.prod(spec.shape) * spec.dtype.to_native_dtype().itemsize
