@@ -56,6 +56,10 @@ soak: $(VENV)/dev.stamp ## The cache under crashes, corruption, full disks and c
 fuzz: $(VENV)/dev.stamp ## The readers of WebAssembly against wasmtime's, on 200,000 files: an hour
 	FUZZ=full $(PY) -m pytest -q -n $(WORKERS) tests/fuzz $(ARGS)
 
+.PHONY: zarr-chunks
+zarr-chunks: $(VENV)/dev.stamp ## 60,000 chunks of Zarr arrays, compared with zarr-python: minutes
+	ZARR_CHUNKS=full $(PY) -m pytest -q -n $(WORKERS) tests/property/test_zarr_chunks.py $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/dev.stamp ## Lint, formatting and types
 	$(PY) -m ruff check

@@ -17,6 +17,7 @@ from chonkle.formats.signature import Port
 from chonkle.formats.values import check_scalar, encode_scalar, format_value, is_value, plain_value
 
 _IN_C_ORDER = "contiguous elements in C order, the last index varying fastest"
+_IN_C_ORDER_HINT = "`numpy.ascontiguousarray(array)` is a copy in that order"
 
 
 def bind_inputs(plan: Plan, inputs: Mapping[str, object]) -> list[Buffer | None]:
@@ -166,11 +167,7 @@ def _require_mapping(given: object, plan: Plan, what: str, meaning: str) -> None
 def _as_buffer(value: object, port: Port, name: str) -> Buffer:
     """Check one input and give it as contiguous bytes; data are not copied."""
     if port.type == "bytes":
-        view = _data_view(
-            value,
-            f"input `{name}`",
-            hint="`numpy.ascontiguousarray(array)` is a copy in that order",
-        )
+        view = data_view(value, f"input `{name}`")
         return view if view.nbytes else b""
     what = f"input `{name}`"
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -197,7 +194,7 @@ def writable_view(value: object, what: str) -> memoryview:
     Raises:
         PipelineError: when it is no writable and contiguous buffer.
     """
-    view = _data_view(value, what, hint="`numpy.empty(shape, dtype)` is in that order")
+    view = data_view(value, what, hint="`numpy.empty(shape, dtype)` is in that order")
     if view.readonly:
         raise PipelineError(
             f"{what}: read-only",
@@ -207,13 +204,16 @@ def writable_view(value: object, what: str) -> memoryview:
     return view
 
 
-def _data_view(value: object, what: str, *, hint: str) -> memoryview:
+def data_view(value: object, what: str, *, hint: str = _IN_C_ORDER_HINT) -> memoryview:
     """Give the data of a contiguous buffer as bytes.
 
     Args:
         value: anything.
         what: the value, for messages.
         hint: what helps when the elements are in another order.
+
+    Raises:
+        PipelineError: when it is no contiguous buffer of data.
     """
     try:
         view = _buffer_of(value)

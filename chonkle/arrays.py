@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from chonkle.arguments import writable_view
+from chonkle.arguments import data_view, writable_view
 from chonkle.dag.codec_list import ArraySpec
 from chonkle.errors import PipelineError
 from chonkle.formats.dtypes import Dtype
@@ -52,20 +52,30 @@ def as_array(data: object) -> "AnyArray | None":
     return None if array.dtype.hasobject else array
 
 
-def elements_of(data: object, array: "AnyArray | None", *, is_little: bool) -> Buffer:
+def elements_of(
+    data: object, array: "AnyArray | None", dtype: "np.dtype[Any] | None" = None
+) -> Buffer:
     """Give the elements of an array in C order as bytes, without a copy if they are that.
 
     Args:
         data: what was given.
         array: the same as an array, or None where it is none; then it is returned as it is.
-        is_little: whether elements are converted to little-endian ones.
+        dtype: the same type in the byte order of the elements; that of the array when left out.
+
+    Raises:
+        PipelineError: when the array has elements of another type.
     """
     if array is None:
         return cast("Buffer", data)
     import numpy as np  # noqa: PLC0415 - bytes do without it
 
-    if is_little:
-        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    if dtype is not None:
+        try:
+            array = array.astype(dtype, casting="equiv", copy=False)
+        except TypeError:
+            raise PipelineError(
+                "another type of elements", expected=f"`{dtype}`", got=f"`{array.dtype}`"
+            ) from None
     if array.nbytes == 0:
         return b""
     # Of bytes: a buffer cannot describe the elements of some dtypes.
@@ -75,6 +85,30 @@ def elements_of(data: object, array: "AnyArray | None", *, is_little: bool) -> B
 def array_spec(array: "AnyArray") -> ArraySpec:
     """Describe an array."""
     return ArraySpec(Dtype.of(array.dtype), array.shape)
+
+
+def require_array(data: object, array: ArraySpec) -> None:
+    """Require that data are the elements of an array.
+
+    Args:
+        data: an array of NumPy, in any byte order, or bytes.
+        array: what they must be.
+
+    Raises:
+        PipelineError: when they are not.
+    """
+    import numpy as np  # noqa: PLC0415 - bytes do without it
+
+    if not isinstance(data, np.ndarray):
+        array_of(data_view(data, "data"), array)
+        return
+    given = array_spec(data)
+    if given.dtype.little != array.dtype.little or array.shape not in (None, given.shape):
+        raise PipelineError(
+            "not the array that the codecs are for",
+            expected=str(array),
+            got=str(given),
+        )
 
 
 def copy_elements(data: Buffer, stored: ArraySpec, wanted: ArraySpec, out: object = None) -> object:
@@ -116,7 +150,7 @@ def array_of(data: Buffer, array: ArraySpec) -> "AnyArray":
         expected = (
             f"a multiple of {itemsize} bytes"
             if array.shape is None
-            else f"{array.size_bytes} bytes, for {array.dtype.text} of shape {array.shape}"
+            else f"{array.size_bytes} bytes, for {array}"
         )
         raise PipelineError(
             "the data does not have the size of the array", expected=expected, got=f"{size} bytes"

@@ -15,10 +15,20 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from keyword import iskeyword
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from chonkle import executor
-from chonkle.arrays import array_spec, array_view, as_array, copy_elements, elements_of
+from chonkle.arguments import data_view, writable_view
+from chonkle.arrays import (
+    array_of,
+    array_spec,
+    array_view,
+    as_array,
+    copy_elements,
+    elements_of,
+    numpy_dtype,
+    require_array,
+)
 from chonkle.backends.base import BACKENDS, Backend, Limits
 from chonkle.dag.codec_list import (
     CODEC_LIST_ID,
@@ -27,6 +37,7 @@ from chonkle.dag.codec_list import (
     CodecList,
     ListedCodec,
     codec_list_pipeline,
+    encoded_size,
     is_codec_list,
     is_little_endian,
     listed_array,
@@ -38,11 +49,17 @@ from chonkle.errors import ChonkleError, PipelineError, ResolveError
 from chonkle.executor import read_threads
 from chonkle.formats.dtypes import Dtype
 from chonkle.formats.signature import CodecKind, Direction, Port, Signature
-from chonkle.formats.values import format_value
+from chonkle.formats.values import format_value, is_value, plain_value
 from chonkle.locking import ForkableLock
 from chonkle.pickles import Unusable, pickled, pickled_runtime, unpickled, unpickled_runtime
-from chonkle.pipeline import PreparedPipeline, load, prepare_parsed, resolve_codecs
-from chonkle.resolver import PipelineResolution, Resolver
+from chonkle.pipeline import (
+    PreparedPipeline,
+    load,
+    picked_for,
+    prepare_parsed,
+    resolve_codecs,
+)
+from chonkle.resolver import PipelineResolution, Resolution, Resolver
 from chonkle.runtime import Runtime, default_runtime
 
 # Arguments of `codec` that are no parameters.
@@ -92,20 +109,53 @@ def codec(
         PipelineError: a configuration is wrong, with every problem.
         ChonkleError: a codec cannot be fetched or read.
     """
-    if isinstance(what, ChunkCodec) and not (backend or resolver or runtime or limits):
-        return what
-    is_chain = isinstance(what, Mapping) and is_codec_list(what)
-    is_chain = is_chain or (isinstance(what, Sequence) and not isinstance(what, str))
     if parameters and not isinstance(what, (str, int, Path)):
         raise PipelineError(
             f"parameter `{next(iter(parameters))}` beside a configuration",
             hint="only a codec by name, number, path or URI takes parameters",
         )
+    if isinstance(what, ChunkCodec):
+        return what.changed(backend=backend, resolver=resolver, runtime=runtime, limits=limits)
+    is_chain = _is_chain(what)
     entries = [_with_backend(entry, backend) for entry in _entries(what, parameters)]
     if not entries and not is_chain:
         raise _not_a_codec(what)
     given = _Given(tuple(entries), is_chain, resolver, limits or Limits())
     return ChunkCodec(given, runtime=runtime)
+
+
+def best_codecs(
+    *,
+    backend: Backend | None = None,
+    resolver: Resolver | None = None,
+    runtime: Runtime | None = None,
+) -> list[Resolution]:
+    """Give the best implementation of each codec that `codec` may use, by codec id.
+
+    Args:
+        backend: as for `codec`.
+        resolver: as for `codec`.
+        runtime: as for `codec`.
+
+    Raises:
+        PipelineError: there is no such backend.
+        ResolveError: the preference of the resolver leaves no backend.
+        StoreError: the codec store cannot be read.
+    """
+    resolver = (runtime or default_runtime()).complete(resolver)
+    backends = _backends(backend)
+    allowed = [each for each in resolver.preference if each in backends]
+    if not allowed:
+        raise ResolveError(
+            "the preference leaves no backend for codecs",
+            expected=", ".join(f"`{each}`" for each in backends),
+            got=", ".join(f"`{each}`" for each in resolver.preference),
+            hint="`backend` names another one",
+        )
+    found: dict[str, Resolution] = {}
+    for each in replace(resolver, preference=allowed).codecs():
+        found.setdefault(each.signature.codec_id, each)
+    return list(found.values())
 
 
 def get_codecs(
@@ -180,6 +230,12 @@ def encode(array: object, codecs: object) -> bytes:
     return codec(codecs).encode(array)
 
 
+def _is_chain(what: object) -> bool:
+    if isinstance(what, Mapping):
+        return is_codec_list(what)
+    return isinstance(what, Sequence) and not isinstance(what, (str, bytes, bytearray, memoryview))
+
+
 def _entries(
     what: Any,  # noqa: ANN401 - checked here
     parameters: Mapping[str, object],
@@ -197,7 +253,7 @@ def _entries(
         yield read_entry(what.to_dict())
     elif isinstance(what, Mapping):
         yield from read_codec_list(what).entries if is_codec_list(what) else [read_entry(what)]
-    elif isinstance(what, Sequence):
+    elif _is_chain(what):
         for each in what:
             yield from _entries(each, parameters)
     elif what is not None:  # which Zarr 2 writes for no compressor
@@ -225,12 +281,17 @@ def _named(what: str | int | Path, parameters: Mapping[str, object]) -> CodecEnt
 
 
 def _with_backend(entry: CodecEntry, backend: Backend | None) -> CodecEntry:
+    return entry if backend is None else replace(entry, backends=_backends(backend))
+
+
+def _backends(backend: Backend | None) -> tuple[Backend, ...]:
+    """Give the backends that may run a codec."""
     if backend is None:
-        return entry
+        return tuple(each for each in BACKENDS if each != "native")
     if backend not in BACKENDS:
         listed = ", ".join(f"`{each}`" for each in BACKENDS)
         raise PipelineError("unknown backend", expected=listed, got=format_value(backend))
-    return replace(entry, backends=(backend,))
+    return (backend,)
 
 
 class ChunkCodec:
@@ -267,6 +328,25 @@ class ChunkCodec:
         self._needs_dtype = bool(taken)
         self._prepared: OrderedDict[object, PreparedPipeline] = OrderedDict()
         self._lock = ForkableLock()
+
+    def changed(
+        self,
+        *,
+        backend: Backend | None = None,
+        resolver: Resolver | None = None,
+        runtime: Runtime | None = None,
+        limits: Limits | None = None,
+    ) -> "ChunkCodec":
+        """Give the same codec, with what is given changed; see `codec`."""
+        if not (backend or resolver or runtime or limits):
+            return self
+        given = replace(
+            self._given,
+            entries=tuple(_with_backend(each, backend) for each in self._given.entries),
+            resolver=resolver or self._given.resolver,
+            limits=limits or self.limits,
+        )
+        return ChunkCodec(given, runtime=runtime or self._runtime)
 
     def _located(self) -> tuple[Resolver, tuple[CodecEntry, ...]]:
         """Name the codecs that were given by their place."""
@@ -321,6 +401,10 @@ class ChunkCodec:
         """Give the ids of the codecs, in the order of encoding."""
         return [each.codec_id for each in self._codecs]
 
+    def resolutions(self) -> list[Resolution]:
+        """Give what was picked for the codecs, and for the steps of pipelines among them."""
+        return picked_for(CodecList(self._entries), self._resolver, self._runtime)
+
     @property
     def config(self) -> dict[str, object] | list[dict[str, object]]:
         """The configuration in the form of Zarr 3 metadata: an object, or a list for a chain."""
@@ -341,7 +425,9 @@ class ChunkCodec:
         Args:
             data: an array, or any contiguous buffer. Bytes, and C-contiguous arrays in the byte
                 order that the codecs work on, are not copied.
-            dtype: the element type of `data`, where it is bytes and a codec needs it.
+            dtype: the element type of `data`, where it is bytes and a codec needs it. Where an
+                entry of the codecs describes the array, `data` must be that one, unless this is
+                given.
             shape: the shape of `data`, likewise.
 
         Raises:
@@ -352,10 +438,18 @@ class ChunkCodec:
         """
         array = self._given_array(dtype, shape)
         found = as_array(data)
-        if array is None and found is not None and self._needs_dtype:
+        if array is None and self._array is not None:
+            array = self._array
+            require_array(data if found is None else found, array)
+        elif array is None and found is not None and self._needs_dtype:
             array = array_spec(found)
-        elements = elements_of(data, found, is_little=self._is_little)
-        return executor.run(self._prepare("encode", array), {"bytes": elements})["bytes"]
+        prepared, order = self._prepare("encode", array), None
+        if self._is_little:
+            is_bytes = found is None or found.dtype.itemsize == 1
+            if is_bytes and array is not None and array.dtype != array.dtype.little:
+                found = array_of(data_view(data, "data"), array)
+            order = None if found is None else found.dtype.newbyteorder("<")
+        return executor.run(prepared, {"bytes": elements_of(data, found, order)})["bytes"]
 
     def decode(
         self, data: object, out: object = None, *, dtype: object = None, shape: object = None
@@ -380,7 +474,10 @@ class ChunkCodec:
         array = self._given_array(dtype, shape)
         if array is None and out is not None and (self._needs_dtype or self._is_little):
             target = as_array(out)
-            array = None if target is None else array_spec(target)
+            if target is None:
+                writable_view(out, "out").release()
+            else:
+                array = array_spec(target)
         array = array or self._array
         prepared = self._prepare("decode", array)
         if out is not None:
@@ -390,10 +487,16 @@ class ChunkCodec:
                 return out
         if array is None:
             return executor.run(prepared, {"bytes": data})["bytes"]
-        stored = replace(array, dtype=array.dtype.little) if self._is_little else array
+        stored = ArraySpec(
+            array.dtype.little if self._is_little else array.dtype,
+            array.shape if out is None else None,
+        )
         # Straight from the memory of the codec.
-        with executor.borrow(prepared, {"bytes": data}) as outputs:
-            return copy_elements(outputs["bytes"], stored, array, out)
+        return executor.visit(
+            prepared,
+            {"bytes": data},
+            lambda outputs: copy_elements(outputs["bytes"], stored, array, out),
+        )
 
     def _given_array(self, dtype: object, shape: object) -> ArraySpec | None:
         if dtype is not None:
@@ -420,7 +523,7 @@ class ChunkCodec:
     def encoded_array(self, array: ArraySpec) -> ArraySpec:
         """Give the array that codecs behind this one see, of one that is encoded."""
         for each in self._codecs:
-            array = replace(each, values=each.completed(array)).encoded_array(array)
+            array = each.encoded_array(array)
         return array
 
     @property
@@ -433,24 +536,52 @@ class ChunkCodec:
         """Whether the encoded size depends on the decoded size only."""
         return all(each.declared.encoded_size.kind == "fixed" for each in self._codecs)
 
-    def encoded_size(self, decoded_size: int, array: ArraySpec | None = None) -> int | None:
-        """Give the encoded size of a chunk in bytes, or None where it is not fixed.
+    def encoded_size(
+        self, decoded_size: int, *, dtype: object = None, shape: object = None
+    ) -> int | None:
+        """Give the size that a chunk is encoded to, where it does not depend on the data.
 
         Args:
-            decoded_size: the bytes of the decoded chunk.
-            array: the array that parameters are taken from.
+            decoded_size: the size of the chunk in bytes.
+            dtype: its element type, where a codec needs it.
+            shape: its shape, likewise.
+
+        Returns:
+            The bytes, or None where a codec declares no exact size, or needs what was left out.
+
+        Raises:
+            PipelineError: the size, the dtype or the shape is none.
         """
-        size, array = decoded_size, array or self._array
-        for each in self._codecs:
-            declared = each.declared.encoded_size
-            values = each.completed(array)
-            found = declared.compute(*each.size_values(size, values))
-            if declared.kind != "fixed" or found is None:
-                return None
-            if array is not None:
-                array = replace(each, values=values).encoded_array(array)
-            size = found
-        return size
+        return self._encoded_size(decoded_size, dtype, shape, is_exact=True)
+
+    def encoded_size_bound(
+        self, decoded_size: int, *, dtype: object = None, shape: object = None
+    ) -> int | None:
+        """Give a size that no chunk of a size is encoded to more than: for buffers.
+
+        Args:
+            decoded_size: the size of the chunk in bytes.
+            dtype: its element type, where a codec needs it.
+            shape: its shape, likewise.
+
+        Returns:
+            The bytes, or None where a codec declares no bound, or needs what was left out.
+
+        Raises:
+            PipelineError: the size, the dtype or the shape is none.
+        """
+        return self._encoded_size(decoded_size, dtype, shape, is_exact=False)
+
+    def _encoded_size(
+        self, decoded_size: int, dtype: object, shape: object, *, is_exact: bool
+    ) -> int | None:
+        size = plain_value(decoded_size)
+        if not is_value(size, "uint"):
+            raise PipelineError(
+                "bad size", expected="a whole number of bytes", got=format_value(decoded_size)
+            )
+        array = self._given_array(dtype, shape) or self._array
+        return encoded_size(self._codecs, cast("int", size), array, is_exact=is_exact)
 
     def bind(self, dtype: object, shape: object) -> "BoundCodec":
         """Prepare the codec for chunks of one dtype and shape.
@@ -594,12 +725,12 @@ class BoundCodec:
         self.array = array
         self._encoder = encoder
         self._decoder = decoder
-        self._is_little = array.dtype == array.dtype.little
+        self._dtype = numpy_dtype(array.dtype)
         self._view = array_view(array)
 
     def encode(self, chunk: object) -> bytes:
         """Encode an array; one of another byte order or layout is copied first."""
-        elements = elements_of(chunk, as_array(chunk), is_little=self._is_little)
+        elements = elements_of(chunk, as_array(chunk), self._dtype)
         return executor.run(self._encoder, {"bytes": elements})["bytes"]
 
     def decode_with[T](self, data: object, use: Callable[[Any], T]) -> T:

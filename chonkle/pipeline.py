@@ -321,6 +321,25 @@ def list_pipeline(
     return codec_list_pipeline(codecs, codec_list.array)
 
 
+def picked_for(
+    codec_list: CodecList, resolver: Resolver | None = None, runtime: Runtime | None = None
+) -> list[Resolution]:
+    """Give what runs the codecs of a list, and the steps of pipelines among them.
+
+    Args:
+        codec_list: the list.
+        resolver: how codecs are picked; the defaults when left out.
+        runtime: holds the configuration; the process's own when left out.
+
+    Raises:
+        PipelineError: with every problem together.
+        ResolveError: no implementation of a codec was found.
+    """
+    definer = _Definer((runtime or default_runtime()).complete(resolver))
+    definer.listed(codec_list)
+    return [each for each in definer.picked.values() if isinstance(each, Resolution)]
+
+
 def define(
     pipeline: Parsed, resolver: Resolver | None = None, runtime: Runtime | None = None
 ) -> tuple[ResolvedPipeline, dict[str, Resolution]]:
@@ -489,12 +508,18 @@ class _Definer:
     def _lock_entry(self, key: LockKey) -> Locked:
         return replace(lock_entry(key, self.picked[key], source=""), signed_by="")
 
-    def define(self, pipeline: Parsed, around: tuple[Pipeline, ...] = ()) -> _Defined:
+    def define(
+        self,
+        pipeline: Parsed,
+        around: tuple[Pipeline, ...] = (),
+        backends: tuple[str, ...] = (),
+    ) -> _Defined:
         """Resolve the steps of a pipeline, and of the pipelines among them.
 
         Args:
             pipeline: the pipeline, or a codec list.
             around: the pipelines that it stands in.
+            backends: the only backends that may run its steps; any if empty.
 
         Raises:
             ChonkleError: when one step cannot be had; a PipelineError for more problems than one.
@@ -504,7 +529,8 @@ class _Definer:
         resolver = self._resolver.with_sources(pipeline.sources)
         found: dict[str, Resolution | _Defined] = {}
         failures: dict[str, ChonkleError] = {}
-        for name, step in pipeline.steps.items():
+        for name, written in pipeline.steps.items():
+            step = replace(written, backends=written.backends or backends)
             source = pipeline.sources.get(step.codec_id)
             known = self._found(step, resolver, source, (*around, pipeline))
             if isinstance(known, ChonkleError):
@@ -549,7 +575,7 @@ class _Definer:
                 return PipelineError(f"a pipeline contains itself: {chain}")
             if len(around) > LEVELS_MAX:
                 return PipelineError(f"more than {LEVELS_MAX} levels of pipelines within pipelines")
-            return self.define(found.pipeline, around)
+            return self.define(found.pipeline, around, step.backends)
         except ChonkleError as failure:
             return failure
 

@@ -481,8 +481,8 @@ class Resolver:
             data = read_file(path, size_max=SIZE_MAX_BYTES)
         except OSError as failure:
             reason = failure.strerror
-            what = f"codec `{wanted.name}`: " if wanted.name else ""
-            raise ResolveError(f"{what}cannot read {path}: {reason}") from failure
+            error = ResolveError(f"cannot read {path}: {reason}")
+            raise error.within(wanted.subject) from failure
         pinned = f"{path.absolute().as_uri()}#blake3={Digest.blake3(data).hex}"
         found = self._identified(wanted, data, f"path {path}", pinned)
         return self._admitted(found, "path", str(path), data)
@@ -588,13 +588,13 @@ class Resolver:
             document = parse_json(data, what=reason, error=PipelineError)
             if is_codec_list(document):
                 raise ResolveError(
-                    f"codec `{wanted.name}`: {reason} is a codec list",
+                    f"{reason} is a codec list",
                     hint="it has no ports and no codec_id; only a graph can be a step",
-                )
+                ).within(wanted.subject)
             try:
                 pipeline = Pipeline.from_json(document)
             except PipelineError as failure:
-                raise failure.within(f"codec `{wanted.name}`: {reason}") from failure
+                raise failure.within(reason).within(wanted.subject) from failure
             wanted.require_identity(pipeline.codec_id, (), reason)
             return PipelineResolution(pipeline, reason, Digest.blake3(data), source)
         codec = WasmCodec.from_bytes(data, reason, file=file or source)
@@ -633,6 +633,11 @@ class _Wanted:
     codec_id: str  # the codec that has this name, or the name itself
     allowed: Sequence[str]  # backends that both the preference and the step allow, best first
     backends: tuple[str, ...] = ()  # backends that the step allows; empty for any
+
+    @property
+    def subject(self) -> str:
+        """The codec, for messages; empty where anything is wanted."""
+        return f"codec `{self.name}`" if self.name else ""
 
     def require_identity(self, codec_id: str, aliases: Container[str], reason: str) -> None:
         """Require that what was given explicitly is the codec, where one is wanted."""

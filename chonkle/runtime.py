@@ -6,6 +6,7 @@ Pipelines that are prepared without a runtime share the process's default one, w
 
 import atexit
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Unpack
 from weakref import WeakSet
@@ -198,18 +199,26 @@ class Runtime(Closing):
         if self._closed:
             raise PipelineError("the runtime is already closed")
 
-    def warm(self, resolution: Resolution, limits: Limits) -> CacheCounts:
-        """Put everything into the cache that a later run of a codec loads.
+    def warm(self, resolutions: Iterable[Resolution], limits: Limits) -> CacheCounts:
+        """Put everything into the cache that later runs of codecs load.
 
         Nothing stays open.
 
+        Args:
+            resolutions: the codecs.
+            limits: those that the codecs will run with.
+
+        Returns:
+            What the cache did.
+
         Raises:
-            WasmFormatError: when the wasm is not valid, or lacks the ABI.
-            LimitExceeded: when compiling it takes more than it may.
-            CacheError: in mode `only`, when its native code is not in the cache.
+            WasmFormatError: when a wasm is not valid, or lacks the ABI.
+            LimitExceeded: when compiling one takes more than it may.
+            CacheError: in mode `only`, when native code is not in the cache.
         """
         opener = _CodecOpener(self.settings, self._layers)
-        opener.open(resolution, limits).close()
+        for each in resolutions:
+            opener.open(each, limits).close()
         opener.open_trampolines()
         return opener.counts
 

@@ -49,6 +49,10 @@ class ArraySpec:
     dtype: Dtype
     shape: tuple[int, ...] | None = None  # None where it is not known
 
+    def __str__(self) -> str:
+        """Write it for messages: `"<u2" of shape (3, 4)`."""
+        return self.dtype.text + ("" if self.shape is None else f" of shape {self.shape}")
+
     @property
     def size_bytes(self) -> int | None:
         """The bytes of its elements, or None where the shape is not known."""
@@ -143,50 +147,45 @@ class ListedCodec:
                 found[name] = value
         return found
 
-    def size_values(
-        self, size_bytes: int, values: Mapping[str, object]
-    ) -> tuple[dict[str, float], dict[str, int]]:
-        """Give what the formula of the encoded size needs: the numbers, and the sizes of dtypes.
+    def little(self, values: Mapping[str, object]) -> dict[str, object]:
+        """Give the values for a list of little-endian elements.
 
-        Args:
-            size_bytes: bytes of what is encoded.
-            values: the values of parameters.
+        The codec of the list that works on these only stores numbers, and not their bytes, so that
+        the byte orders of the types before it make no difference to what is stored.
         """
-        numbers: dict[str, float] = {"bytes": size_bytes}
-        sizes: dict[str, int] = {}
-        for name, port in self.signature.inputs.items():
-            value = values.get(name, port.default)
-            if port.type == "dtype_desc" and value is not None:
-                sizes[name] = Dtype.of(value).itemsize
-            elif isinstance(value, (int, float)):
-                numbers[name] = value
-        # A dtype that is left out is that of the next in the list.
-        for name in reversed(self.declared.encoded.dtype):
-            known = [sizes[each] for each in self.declared.encoded.dtype if each in sizes]
-            if known:
-                sizes.setdefault(name, known[0])
-        return numbers, sizes
+        if self.declared.decoded.byte_order:
+            return dict(values)
+        return {
+            name: Dtype.of(value).little.description
+            if self.signature.inputs[name].type == "dtype_desc"
+            else value
+            for name, value in values.items()
+        }
 
     def is_identity(self, values: Mapping[str, object]) -> bool:
         """Tell whether with these values encoded and decoded bytes are equal."""
-        inputs = self.signature.inputs
+        known = self.declared.with_defaults(values)
         return any(
-            all(values.get(name, inputs[name].default) == value for name, value in each.items())
+            all(known.get(name) == value for name, value in each.items())
             for each in self.declared.identity
         )
 
     def encoded_array(self, array: ArraySpec) -> ArraySpec:
         """Give the array that follows in the list, of one that is encoded."""
-        form, dtype, shape = self.declared.encoded, array.dtype, array.shape
-        for each in form.dtype:
-            value = self.values.get(each, each if each[:1] in "<>|=" else None)
-            if value is not None:
-                dtype = Dtype.of(value)
-                break
-        order = self.values.get(form.permuted_by)
+        form, shape = self.declared.encoded, array.shape
+        values = self.declared.with_defaults(self.completed(array))
+        dtype = form.find_dtype(values) or array.dtype
+        order = values.get(form.permuted_by)
         if isinstance(order, list) and shape is not None and sorted(order) == [*range(len(shape))]:
             shape = tuple(shape[axis] for axis in order)
-        return ArraySpec(dtype, shape)
+        encoded, before = ArraySpec(dtype, shape), array.size_bytes
+        is_fixed = self.declared.encoded_size.kind == "fixed"
+        if self.declared.kind == "array-to-array" and is_fixed and before is not None:
+            size = self.declared.encoded_bytes({"bytes": before}, values)
+            # Where the number of elements changes, they have one axis.
+            if size is not None and size != encoded.size_bytes:
+                encoded = replace(encoded, shape=(size // dtype.itemsize,))
+        return encoded
 
     def decoded_array(self, array: ArraySpec) -> ArraySpec:
         """Give the array that is before it in the list, of one that it encodes to."""
@@ -377,14 +376,15 @@ def listed_codec(
     values: dict[str, object] = {}
     problems: list[str] = []
     settings: dict[str, Any] = dict(entry.configuration)
-    array = _read_array(settings, signature, problems)
+    array, is_numcodecs = _read_array(settings, signature, problems), entry.scope == "numcodecs"
     for name, value in settings.items():
         if name not in declared.parameters:
             problems.append(f"unknown parameter `{name}`, {list_choices(declared.parameters)}")
         elif value is not None:  # null stands for the default
+            given = _as_python_counts(value, signature.inputs[name]) if is_numcodecs else value
             try:
                 values[name] = _port_value(
-                    value, signature.inputs[name], declared.parameters[name], name
+                    given, signature.inputs[name], declared.parameters[name], name
                 )
             except ChonkleError as failure:
                 problems.append(str(failure))
@@ -445,36 +445,50 @@ def read_shape(value: object) -> tuple[int, ...]:
     return tuple(cast("list[int]", extents))
 
 
-def _port_value(value: Any, port: Port, declared: Parameter, name: str) -> object:  # noqa: ANN401
+def _as_python_counts(value: object, port: Port) -> object:
+    """Give a boolean as the number that it is in Python, where a port takes numbers."""
+    return int(value) if isinstance(value, bool) and port.type in ("int", "uint") else value
+
+
+def _port_value(value: object, port: Port, declared: Parameter, name: str) -> object:
     """Convert a value of a configuration to a value of a port."""
-    if port.type != "dtype_desc":
-        value = plain_value(value)
-    if isinstance(value, bool) and port.type in ("int", "uint"):
-        value = int(value)  # which it is in Python, where configurations come from
-    if declared.values and isinstance(value, str) and value in declared.values:
-        value = declared.values[value]
-    if declared.json_text and not isinstance(value, str):
-        try:
-            value = json.dumps(value, separators=(",", ":"))
-        except (TypeError, ValueError, RecursionError):
-            raise PipelineError(
-                f"parameter `{name}`: wrong type", expected="JSON", got=format_value(value)
-            ) from None
-    if port.type == "dtype_desc":
-        try:
-            value = Dtype.of(value).description
-        except PipelineError as failure:
-            raise failure.within(f"parameter `{name}`") from None
-    if port.type == "bytes" and isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value)
+    what = f"parameter `{name}`"
+    value = _converted(value, port, declared, what)
+    if isinstance(value, bytes) and port.type == "bytes":
+        return value
+    if type(value) is int and port.type in ("int", "uint"):
+        # First, because a bound may be for numbers that no port can hold.
+        value = declared.accept(value, what=what, error=PipelineError)
     if not is_value(value, port.type):
         words = ", ".join(map(format_value, declared.values or ()))
         raise PipelineError(
-            f"parameter `{name}`: wrong type",
+            f"{what}: wrong type",
             expected=f"`{port.type}`{', or one of ' if words else ''}{words}",
             got=format_value(value),
         )
-    return declared.accept(value, what=f"parameter `{name}`", error=PipelineError)
+    return declared.accept(value, what=what, error=PipelineError)
+
+
+def _converted(value: Any, port: Port, declared: Parameter, what: str) -> object:  # noqa: ANN401
+    """Give a value as its port takes it, where another library writes it otherwise."""
+    if port.type == "dtype_desc":
+        try:
+            return Dtype.of(value).description
+        except PipelineError as failure:
+            raise failure.within(what) from None
+    if port.type == "bytes":
+        return bytes(value) if isinstance(value, (bytearray, memoryview)) else value
+    value = plain_value(value)
+    if declared.values and isinstance(value, str):
+        return declared.values.get(value, value)
+    if declared.json_text and not isinstance(value, str):
+        try:
+            return json.dumps(value, separators=(",", ":"))
+        except (TypeError, ValueError, RecursionError):
+            raise PipelineError(
+                f"{what}: wrong type", expected="JSON", got=format_value(value)
+            ) from None
+    return value
 
 
 def listed_array(codecs: Sequence[ListedCodec]) -> ArraySpec | None:
@@ -493,6 +507,36 @@ def is_little_endian(codecs: Sequence[ListedCodec]) -> bool:
     return any(codec.declared.decoded.byte_order == "little" for codec in codecs)
 
 
+def encoded_size(
+    codecs: Sequence[ListedCodec], size_bytes: int, array: ArraySpec | None, *, is_exact: bool
+) -> int | None:
+    """Give the size that a codec list encodes to.
+
+    Args:
+        codecs: the codecs, checked.
+        size_bytes: the size of what is encoded.
+        array: the array that is encoded, where it is known.
+        is_exact: whether the size itself is asked for; otherwise, a bound of it.
+
+    Returns:
+        The bytes, or None where a codec declares no size, or one that is not exact, or needs a
+        value that it does not have.
+    """
+    size: int | None = size_bytes
+    up_to = False
+    for codec in codecs:
+        values = codec.completed(array)
+        declared = codec.declared
+        if size is not None and not codec.is_identity(values):
+            is_fixed = declared.encoded_size.kind == "fixed"
+            if is_exact and not is_fixed:
+                return None
+            size = declared.encoded_bytes({"bytes": size}, values, up_to=up_to)
+            up_to = up_to or not is_fixed
+        array = codec.encoded_array(array) if array is not None else None
+    return size
+
+
 def codec_list_pipeline(codecs: Sequence[ListedCodec], array: ArraySpec | None = None) -> Pipeline:
     """Make a pipeline of a codec list, written in the encode direction.
 
@@ -505,8 +549,8 @@ def codec_list_pipeline(codecs: Sequence[ListedCodec], array: ArraySpec | None =
     Raises:
         PipelineError: with every problem.
     """
-    array = array or listed_array(codecs)
-    if array is not None and is_little_endian(codecs):
+    array, is_little = array or listed_array(codecs), is_little_endian(codecs)
+    if array is not None and is_little:
         array = replace(array, dtype=array.dtype.little)
     failures: dict[int, ChonkleError] = {}
     constants: dict[str, Constant] = {}
@@ -515,19 +559,22 @@ def codec_list_pipeline(codecs: Sequence[ListedCodec], array: ArraySpec | None =
     value = WiringRef("input", "bytes")
     for index, codec in enumerate(codecs):
         values = codec.completed(array)
+        if is_little:
+            values = codec.little(values)
+        is_identity = codec.is_identity(values)
         problems = [
             f"parameter `{name}` has no value, and there is no array to take it from; hint: give "
             f"the parameter, or {'`dtype` and `shape`' if what.startswith('shape') else '`dtype`'}"
             for name, what in codec.from_array.items()
-            if name in codec.needs_array and name not in values
+            if name in codec.needs_array and name not in values and not is_identity
         ]
         if array is not None:
-            array = replace(codec, values=values).encoded_array(array)
+            array = codec.encoded_array(array)
         if codec.uri and sources.setdefault(codec.codec_id, codec.uri) != codec.uri:
             problems.append(f"another `uri` of the same codec, got {format_value(codec.uri)}")
         if problems:
             failures[index] = PipelineError.from_problems(f"codec `{codec.codec_id}`", problems)
-        if codec.is_identity(values):
+        if is_identity:
             continue
         step_name = _step_name(codec.codec_id, index, steps)
         inputs = {"bytes": value}

@@ -59,9 +59,14 @@ class Dtype:
         return cast("str | list[object]", json.loads(self.text))
 
     @property
+    def is_big(self) -> bool:
+        """Whether elements, or some fields of them, may be big-endian."""
+        return ">" in self.text
+
+    @property
     def little(self) -> "Dtype":
         """The same type with little-endian elements."""
-        return self if ">" not in self.text else _make(_little(self.description))
+        return _make(_little(self.description)) if self.is_big else self
 
     @classmethod
     def of(cls, value: object) -> "Dtype":

@@ -71,7 +71,12 @@ class _ZarrCodec:
         Raises:
             NotImplementedError: it is not fixed, as Zarr wants that said.
         """
-        size = self.codec.encoded_size(input_byte_length, _chunk_array(chunk_spec))
+        array = _chunk_array(chunk_spec)
+        size = self.codec.encoded_size(
+            input_byte_length,
+            dtype=None if array is None else array.dtype.description,
+            shape=None if array is None else array.shape,
+        )
         if size is None:
             raise NotImplementedError(f"codec `{self.codec_name}` has no fixed encoded size")
         return size
@@ -131,7 +136,7 @@ class _ZarrArrayArray(_ZarrCodec, ArrayArrayCodec):
     def _decode_sync(self, chunk_data: NDBuffer, chunk_spec: ArraySpec) -> NDBuffer:
         dtype = chunk_spec.dtype.to_native_dtype()
         array = chunk_data.as_numpy_array()
-        encoded = elements_of(array, array, is_little=False)
+        encoded = elements_of(array, array)
         decoded = self.codec.decode(encoded, dtype=dtype, shape=chunk_spec.shape)
         return chunk_spec.prototype.nd_buffer.from_numpy_array(decoded)
 

@@ -14,7 +14,7 @@ from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import Buffer, NDBuffer
 from zarr.core.chunk_utils import ChunkTransform
 
-from chonkle.codecs import BoundCodec, ChunkCodec, codec
+from chonkle.codecs import BoundCodec, ChunkCodec
 from chonkle.errors import ResolveError
 from chonkle.zarr.options import Options
 from chonkle.zarr.references import make_codec
@@ -117,12 +117,7 @@ def _whole(codecs: Sequence[Codec], options: Options) -> ChunkCodec | None:
         else:
             written.append(each.to_dict())
     try:
-        return codec(
-            [make_codec(each, options) for each in written],
-            backend=options.backend,
-            resolver=options.resolver(),
-            limits=options.limits,
-        )
+        return make_codec([make_codec(each, options) for each in written], options)
     except ResolveError:
         if options.strict:
             raise

@@ -1,4 +1,4 @@
-"""The files of chunks in a local store, without zarr-python's detour over paths and file objects."""
+"""The files of chunks in a local store, read without paths and file objects of Python."""
 
 import os
 from typing import Any

@@ -5,16 +5,21 @@ its place in the caller's array.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
+import zarr
 from zarr.abc.codec import GetResult
+from zarr.abc.store import SyncByteGetter, _store_supports_sync_io  # noqa: PLC2701 - decides who runs
 from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import NDBuffer
 from zarr.core.chunk_utils import fill_value_or_default
 from zarr.core.codec_pipeline import FusedCodecPipeline
+from zarr.core.common import concurrent_map
+from zarr.storage import StorePath
 
 from chonkle.errors import ChonkleError
 from chonkle.zarr.chunk_chain import AnyArray, ChunkChain, chunk_chain
@@ -33,6 +38,9 @@ class CodecPipeline(FusedCodecPipeline):
     Where zarr-python cannot read or write without an event loop, and where a codec is not
     chonkle's, it does what zarr-python's own pipeline does.
     """
+
+    # Where users find it, and zarr-python looks for it by name.
+    __module__ = "chonkle.zarr"
 
     def evolve_from_array_spec(self, array_spec: ArraySpec) -> Self:
         """Fit the codecs to an array, and prepare them.
@@ -57,11 +65,11 @@ class CodecPipeline(FusedCodecPipeline):
         """Read chunks into an array; see `zarr.abc.codec.CodecPipeline.read`."""
         items = list(batch_info)
         chain, target = self.sync_transform, out.as_ndarray_like()
-        if not (isinstance(chain, ChunkChain) and chain.whole and isinstance(target, np.ndarray)):
-            return super().read_sync(items, out, drop_axes, max_workers)
+        has_whole = isinstance(chain, ChunkChain) and chain.whole is not None
+        whole: Any = chain if has_whole and isinstance(target, np.ndarray) else None
         statuses = [_PRESENT] * len(items)
 
-        def start() -> Callable[[int], None]:
+        def start_whole() -> Callable[[int], None]:
             files = ChunkFiles()
 
             def read(index: int) -> None:
@@ -76,20 +84,97 @@ class CodecPipeline(FusedCodecPipeline):
                     selected = decoded[selection]
                     target[place] = selected.squeeze(axis=drop_axes) if drop_axes else selected
 
-                try:
-                    chain.decode_with(data, spec, use)
-                except ChonkleError as failure:
-                    raise failure.within(f"chunk `{getter}`") from failure.__cause__
+                whole.decode_with(data, spec, use)
 
             return read
 
-        for_each_chunk(start, len(items), chunk_bytes=_size(items), threads=chain.options.threads or max_workers)
+        def read(index: int) -> None:
+            (statuses[index],) = super(CodecPipeline, self).read_sync(
+                items[index : index + 1], out, drop_axes
+            )
+
+        _for_each(items, start_whole if whole else lambda: read, max_workers)
         return tuple(statuses)
 
+    def write_sync(
+        self,
+        batch_info: Iterable[_Item],
+        value: NDBuffer,
+        drop_axes: tuple[int, ...] = (),
+        max_workers: int = 1,
+    ) -> None:
+        """Write chunks of an array; see `zarr.abc.codec.CodecPipeline.write`."""
+        items = list(batch_info)
 
-def _size(items: Sequence[_Item]) -> int:
-    """Give the size in bytes of the first chunk when it is decoded."""
-    if not items:
-        return 0
-    spec = items[0][1]
-    return math.prod(spec.shape) * spec.dtype.to_native_dtype().itemsize
+        def write(index: int) -> None:
+            super(CodecPipeline, self).write_sync(items[index : index + 1], value, drop_axes)
+
+        _for_each(items, lambda: write, max_workers)
+
+    async def read(
+        self, batch_info: Iterable[_Item], out: NDBuffer, drop_axes: tuple[int, ...] = ()
+    ) -> tuple[GetResult, ...]:
+        """Read chunks into an array; see `zarr.abc.codec.CodecPipeline.read`."""
+        items = list(batch_info)
+        if self._needs_no_loop(items):
+            return await super().read(items, out, drop_axes)
+
+        async def read(*item: Any) -> GetResult:  # noqa: ANN401 - of a batch
+            with _naming_chunk(item[0]):
+                (status,) = await super(CodecPipeline, self).read([item], out, drop_axes)
+                return status
+
+        return tuple(await concurrent_map(items, read, zarr.config.get("async.concurrency")))
+
+    async def write(
+        self, batch_info: Iterable[_Item], value: NDBuffer, drop_axes: tuple[int, ...] = ()
+    ) -> None:
+        """Write chunks of an array; see `zarr.abc.codec.CodecPipeline.write`."""
+        items = list(batch_info)
+        if self._needs_no_loop(items):
+            await super().write(items, value, drop_axes)
+            return
+
+        async def write(*item: Any) -> None:  # noqa: ANN401 - of a batch
+            with _naming_chunk(item[0]):
+                await super(CodecPipeline, self).write([item], value, drop_axes)
+
+        await concurrent_map(items, write, zarr.config.get("async.concurrency"))
+
+    def _needs_no_loop(self, items: Sequence[_Item]) -> bool:
+        """Tell whether zarr-python hands a batch to `read_sync` and `write_sync`."""
+        place = items[0][0] if items else None
+        if self.sync_transform is None:
+            return False
+        if isinstance(place, StorePath):
+            return _store_supports_sync_io(place.store)
+        return isinstance(place, SyncByteGetter)
+
+
+@contextmanager
+def _naming_chunk(place: object) -> Iterator[None]:
+    """Write the chunk into the failures within a `with` statement."""
+    inner = getattr(place, "chunk_coords", None)  # of a shard
+    name = f"chunk `{place}`" if inner is None else f"chunk {inner} of the shard"
+    try:
+        yield
+    except ChonkleError as failure:
+        raise failure.within(name) from failure.__cause__
+    except Exception as failure:
+        failure.add_note(name)
+        raise
+
+
+def _for_each(
+    items: Sequence[_Item], start: Callable[[], Callable[[int], None]], threads: int
+) -> None:
+    """Do work on the chunks of a batch; see `for_each_chunk`."""
+    if items:
+        spec = items[0][1]
+        for_each_chunk(
+            start,
+            len(items),
+            chunk_bytes=math.prod(spec.shape) * spec.dtype.to_native_dtype().itemsize,
+            threads=threads,
+            naming=lambda index: _naming_chunk(items[index][0]),
+        )

@@ -6,10 +6,9 @@ anybody, so that a reference must have a digest, and is never used for a codec t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from chonkle.codecs import ChunkCodec, codec
-from chonkle.dag.codec_list import read_entry
+from chonkle.dag.codec_list import is_codec_list, read_entry
 from chonkle.errors import ResolveError
 from chonkle.fetch import Source
 from chonkle.zarr.options import Options
@@ -19,36 +18,39 @@ REFERENCE = "codec"
 PREFIX = "chonkle."
 
 
-def make_codec(metadata: Mapping[str, Any], options: Options) -> ChunkCodec:
-    """Make one codec of its metadata: those of Zarr 3, or a configuration of numcodecs.
+def make_codec(what: object, options: Options) -> ChunkCodec:
+    """Make a codec with the options of the Zarr door.
+
+    Args:
+        what: its metadata, which may have a reference, or anything else that `chonkle.codec` takes.
+        options: how it is run.
 
     Raises:
         ResolveError: no implementation of it was found, or its source is not allowed.
         PipelineError: the configuration is wrong.
         FetchError: it cannot be fetched.
     """
-    entry = read_entry(metadata)
+
+    def made(given: object) -> ChunkCodec:
+        return codec(
+            given, backend=options.backend, resolver=options.resolver(), limits=options.limits
+        )
+
+    if not isinstance(what, Mapping) or is_codec_list(what):
+        return made(what)
+    entry = read_entry(what)
     settings = dict(entry.configuration)
     reference = ""
     if is_reference(settings.get(REFERENCE)):
         reference = str(settings.pop(REFERENCE))
     entry = replace(entry, name=entry.name.removeprefix(PREFIX), configuration=settings)
-
-    def made(uri: str) -> ChunkCodec:
-        return codec(
-            replace(entry, uri=uri),
-            backend=options.backend,
-            resolver=options.resolver(),
-            limits=options.limits,
-        )
-
     try:
-        return made("")
+        return made(entry)
     except ResolveError:
         if not reference:
             raise
     require_allowed(entry.name, reference, options.sources)
-    return made(reference)
+    return made(replace(entry, uri=reference))
 
 
 def is_reference(value: object) -> bool:

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +32,85 @@ from chonkle.zarr.options import CONFIG_KEY, Options
 from chonkle.zarr.references import PREFIX, REFERENCE, make_codec
 
 _PIPELINE_KEY, _CODECS_KEY = "codec_pipeline.path", "codecs"
+_THREADS_KEY = "codec_pipeline.max_workers"
+_KEYS = (_PIPELINE_KEY, _THREADS_KEY, _CODECS_KEY, CONFIG_KEY)
 _WASM = ("core", "component")
+# How the qualified names of chonkle's pipeline and codecs begin.
+_OURS = "chonkle.zarr."
+
+
+class _Placeholder(Registry[Any]):
+    """Stands for a codec that zarr-python does not know, until one of its name is registered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        super().register(UnknownCodec)
+
+    def register(self, cls: type[Any], qualname: str | None = None) -> None:
+        self.pop(fully_qualified_name(UnknownCodec), None)
+        super().register(cls, qualname)
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What was in place at some time.
+
+    Attributes:
+        config: values in `zarr.config` by key; None for those that had none.
+        numcodecs: the classes of numcodecs by id.
+        factory: makes what zarr-python has for codecs that it does not know.
+    """
+
+    config: Mapping[str, Any]
+    numcodecs: Mapping[str, Any]
+    factory: Any
+
+    @classmethod
+    def taken(cls) -> "_Before":
+        """Take it now."""
+        return cls(
+            {key: zarr.config.get(key, None) for key in _KEYS},
+            dict(numcodecs_registry),
+            _codec_registries.default_factory,  # type: ignore[attr-defined]
+        )
+
+    def restore(self) -> None:
+        """Put it in the place of what is chonkle's now; what else was put in place since stays."""
+        pipeline = {_PIPELINE_KEY: zarr.config.get(_PIPELINE_KEY, None)}
+        _restore(pipeline, self.config)
+        codecs = dict(zarr.config.get(_CODECS_KEY, None) or {})
+        _restore(codecs, self.config[_CODECS_KEY] or {})
+        zarr.config.set({**self.config, **pipeline, _CODECS_KEY: codecs})
+        if self.config[CONFIG_KEY] is None:
+            zarr.config.config.pop(CONFIG_KEY, None)
+        _restore(numcodecs_registry, self.numcodecs)
+        _codec_registries.default_factory = self.factory  # type: ignore[attr-defined]
+        registries: dict[str, Registry[Any]] = _codec_registries
+        for name in [name for name, each in registries.items() if UnknownCodec in each.values()]:
+            del registries[name]
+
+
+def _restore(now: dict[str, Any], before: Mapping[str, Any]) -> None:
+    """Put back what was there before, where chonkle's is there now or was."""
+    for name in now.keys() | before.keys():
+        if _is_ours(now.get(name)) or _is_ours(before.get(name)):
+            if name in before:
+                now[name] = before[name]
+            else:
+                del now[name]
+
+
+def _is_ours(what: Any) -> bool:  # noqa: ANN401 - a class or its name, if anything
+    name = fully_qualified_name(what) if isinstance(what, type) else str(what)
+    return name.startswith(_OURS)
 
 
 class _Switch:
-    """What was in place before chonkle was."""
+    """What was in place before `use`; None while that is not in force."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.config: dict[str, Any] | None = None  # None while chonkle is not in use
-        self.numcodecs: dict[str, Any] = {}
+        self.before: _Before | None = None
 
 
 _SWITCH = _Switch()
@@ -56,45 +125,50 @@ def use(**options: Any) -> None:  # noqa: ANN401 - those of Options
         options: those of `chonkle.zarr.options.Options`.
 
     Raises:
-        PipelineError: an option does not exist.
+        PipelineError: an option does not exist, or has a value of a wrong type.
         LimitError: a limit cannot be kept.
     """
-    settings = _settings(options)
     with _SWITCH.lock:
-        if _SWITCH.config is None:
-            _SWITCH.config = {key: zarr.config.get(key, None) for key in settings}
-            _SWITCH.numcodecs = dict(numcodecs_registry)
-        zarr.config.set(settings)
-        _replace_numcodecs()
+        before = _SWITCH.before or _Before.taken()
+        _put_in_place(options)
+        _SWITCH.before = before
 
 
 def unuse() -> None:
-    """Take back what `use` did, as it was before the first call. Idempotent."""
+    """Take back what `use` did, as it was before the first call. Idempotent.
+
+    A pipeline or a codec that was put in place after `use` stays.
+    """
     with _SWITCH.lock:
-        if _SWITCH.config is not None:
-            zarr.config.set(_SWITCH.config)
-            _restore_numcodecs(_SWITCH.numcodecs)
-            _SWITCH.config = None
+        if _SWITCH.before is not None:
+            _SWITCH.before.restore()
+            _SWITCH.before = None
 
 
 @contextmanager
 def using(**options: Any) -> Iterator[None]:  # noqa: ANN401 - those of Options
     """Read and write Zarr arrays through chonkle within a `with` statement; they nest.
 
+    The configuration is that of the process: other threads see it too. At the end, everything is
+    as it was at the beginning, whatever `use` or `unuse` did in between.
+
     Args:
         options: as for `use`.
 
     Raises:
-        PipelineError: an option does not exist.
+        PipelineError: an option does not exist, or has a value of a wrong type.
         LimitError: a limit cannot be kept.
     """
-    before = dict(numcodecs_registry)
-    with zarr.config.set(_settings(options)):
-        _replace_numcodecs()
-        try:
-            yield
-        finally:
-            _restore_numcodecs(before)
+    with _SWITCH.lock:
+        outer = _SWITCH.before
+        before = _Before.taken()
+        _put_in_place(options)
+    try:
+        yield
+    finally:
+        with _SWITCH.lock:
+            before.restore()
+            _SWITCH.before = outer
 
 
 def register(location: str | Path) -> list[str]:
@@ -179,28 +253,27 @@ def _kind(signature: Signature) -> Any:  # noqa: ANN401 - one of three texts, wh
     return signature.document.get("kind") or "bytes-to-bytes"
 
 
-def _unknown_codec() -> Registry[Any]:
-    registry: Registry[Any] = Registry()
-    registry.register(UnknownCodec)
-    return registry
-
-
-def _settings(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what chonkle sets in `zarr.config`, with its codecs registered."""
-    Options.of(options)
+def _put_in_place(options: Mapping[str, Any]) -> None:
+    """Register chonkle's codecs and pipeline, and choose them."""
+    threads = Options.of(options).threads
     register_pipeline(CodecPipeline)
     # As a whole: a name with a dot would be taken for a path.
-    chosen = dict(zarr.config.get(_CODECS_KEY, {}))
+    chosen = dict(zarr.config.get(_CODECS_KEY, None) or {})
     for signature in _shipped():
         for name in _register(signature):
             chosen[name] = fully_qualified_name(zarr_codec_class(name, _kind(signature)))
-    _codec_registries.default_factory = _unknown_codec  # type: ignore[attr-defined]
+        for name in _old_names(signature):
+            numcodecs_registry[name] = numcodecs_class(name)
+    _codec_registries.default_factory = _Placeholder  # type: ignore[attr-defined]
     locations = dict(Options.current().locations) | dict(options.get("locations", {}))
-    return {
-        _PIPELINE_KEY: fully_qualified_name(CodecPipeline),
-        _CODECS_KEY: chosen,
-        CONFIG_KEY: {**options, "locations": locations},
-    }
+    zarr.config.set(
+        {
+            **({} if threads is None else {_THREADS_KEY: threads}),
+            _PIPELINE_KEY: fully_qualified_name(CodecPipeline),
+            _CODECS_KEY: chosen,
+            CONFIG_KEY: {**options, "locations": locations},
+        }
+    )
 
 
 def _zarr_names(signature: Signature) -> set[str]:
@@ -210,17 +283,6 @@ def _zarr_names(signature: Signature) -> set[str]:
 def _old_names(signature: Signature) -> set[str]:
     names = aliases(signature, "zarr_v2") | aliases(signature, "numcodecs")
     return names | {f"{PREFIX}{signature.codec_id}"}
-
-
-def _replace_numcodecs() -> None:
-    for signature in _shipped():
-        for name in _old_names(signature):
-            numcodecs_registry[name] = numcodecs_class(name)
-
-
-def _restore_numcodecs(before: Mapping[str, Any]) -> None:
-    numcodecs_registry.clear()
-    numcodecs_registry.update(before)
 
 
 def _shipped() -> list[Signature]:

@@ -1,8 +1,13 @@
-"""Small real codecs: modules written in WebAssembly text; and a place for them, in memory."""
+"""Small real codecs, modules written in WebAssembly text; a place for them, in memory; servers."""
 
 import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import wasmtime
@@ -15,6 +20,7 @@ from chonkle.oci.model import MANIFEST_TYPE, WASM_CONFIG_TYPE, WASM_LAYER_TYPE, 
 from chonkle.oci.private_keys import PrivateKey
 from chonkle.oci.repository import Progress, Repository, StoredManifest
 from tests.fixture_types import MakeCodec
+from tests.loopback import NAMES, TLS, Registry, Seen, Serve, Server, Told
 
 # Gives back what it was given: the port-map itself is the answer.
 _ECHO = """(module
@@ -154,3 +160,41 @@ def private_keys(golden: Path) -> dict[str, PrivateKey]:
     return {
         name: PrivateKey.from_file(golden / f"{name}.pem", password=bytes) for name in ALGORITHMS
     }
+
+
+@pytest.fixture
+def registry() -> Registry:
+    """Give an empty registry; `serve(registry)` starts it."""
+    return Registry()
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Give a function that starts a server; a name out of `NAMES` makes it one with TLS."""
+    with ExitStack() as stack:
+
+        def start(answer: Callable[[Seen], Told], name: str = "127.0.0.1") -> Server:
+            server = stack.enter_context(Server(name, answer))
+            thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(server.shutdown)
+            return server
+
+        yield start
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the names of `NAMES` lead to the loopback interface, and their certificate be trusted."""
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: str, *arguments: Any, **options: Any) -> object:
+        return real("127.0.0.1" if host in NAMES else host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "ca.pem"))
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)

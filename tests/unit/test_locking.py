@@ -45,7 +45,7 @@ is_stuck.wait()
 child = os.fork()
 if child == 0:
     signal.alarm(30)
-    runtime.warm(resolution, Limits())
+    runtime.warm([resolution], Limits())
     opened = runtime.open(resolution, Limits())
     os._exit(opened.call("encode", {"bytes": b"x"}) != {"bytes": b"x"})
 _, status = os.waitpid(child, 0)

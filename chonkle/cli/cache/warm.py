@@ -108,7 +108,7 @@ def _warm(runtime: Runtime, job: tuple[Resolution, EngineName]) -> _Warmed:
     codec = replace(codec, engine=engine)
     started = time.perf_counter()
     try:
-        counts = runtime.warm(found, _LIMITS[engine])
+        counts = runtime.warm([found], _LIMITS[engine])
     except ChonkleError as failure:
         return replace(codec, problem=str(failure))
     if counts.kept < counts.compiled:

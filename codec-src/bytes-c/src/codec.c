@@ -1,32 +1,40 @@
 /* bytes: the elements of an array in a byte order, as the codec `bytes` of Zarr 3.
  *
  * Decoded elements are little-endian: one order changes nothing, the other reverses the bytes of
- * each element, in both directions. */
+ * each scalar, in both directions. Scalars are those of `dtype`, in each field of a structured type,
+ * or without it `elementsize` bytes. */
 #include "byteorder.h"
 #include "chonkle_codec.h"
+#include "layout.h"
 
-/* A loop for each size, which is a constant in it. */
-static void swap(uint8_t *data, size_t size_bytes, size_t size) {
-    switch (size) {
-        case 2: byteorder_swap_all(data, size_bytes, 2); break;
-        case 4: byteorder_swap_all(data, size_bytes, 4); break;
-        case 8: byteorder_swap_all(data, size_bytes, 8); break;
-    }
+static bool read_size(chonkle_call *call, uint64_t *size) {
+    *size = 1;
+    if (!chonkle_find(call, "elementsize")) return true;
+    return chonkle_uint(call, "elementsize", 1, 8, size) &&
+           (!(*size & (*size - 1)) ||
+            chonkle_fail(call, "port `elementsize`: expected 1, 2, 4 or 8, got %llu", *size));
+}
+
+static bool read_layout(chonkle_call *call, bool is_big, layout *found) {
+    uint64_t size;
+    if (!read_size(call, &size)) return false;
+    if (chonkle_find(call, "dtype")) return layout_read(call, "dtype", found);
+    if (is_big && !chonkle_find(call, "elementsize"))
+        return chonkle_fail(call, "port `dtype`: missing, needed with `big` as `endian`; hint: or "
+                                  "`elementsize`, for scalars of one size");
+    return layout_add(found, (size_t)size, 1) || chonkle_fail_memory(call, sizeof(layout_run));
 }
 
 static bool order(chonkle_call *call) {
     static const char *const orders[] = {"little", "big", NULL};
     size_t is_big;
-    uint64_t size;
-    if (!chonkle_choice(call, "endian", orders, &is_big) ||
-        !chonkle_uint(call, "elementsize", 1, 8, &size))
-        return false;
-    if (size & (size - 1))
-        return chonkle_fail(call, "port `elementsize`: expected 1, 2, 4 or 8, got %llu", size);
-    chonkle_port *bytes = chonkle_items(call, "bytes", size);
-    if (!bytes) return false;
-    if (is_big) swap(bytes->data, bytes->size, size);
-    return chonkle_output_in_place(call, "bytes", bytes->data, bytes->size);
+    layout elements = {0};
+    if (!chonkle_choice(call, "endian", orders, &is_big)) return false;
+    bool is_read = read_layout(call, is_big, &elements);
+    chonkle_port *bytes = is_read ? chonkle_items(call, "bytes", elements.size) : NULL;
+    if (bytes && is_big) layout_swap(&elements, bytes->data, bytes->size);
+    free(elements.runs);
+    return bytes && chonkle_output_in_place(call, "bytes", bytes->data, bytes->size);
 }
 
 bool chonkle_encode(chonkle_call *call) { return order(call); }

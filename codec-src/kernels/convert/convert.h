@@ -80,7 +80,7 @@ static inline bool convert_is_same(const chonkle_type *from, const chonkle_type 
 }
 
 /* Make little-endian elements of another type the output `bytes`. Types are integers or floats. */
-static bool convert_all(chonkle_call *call, const chonkle_port *bytes, const chonkle_type *from,
+static inline bool convert_all(chonkle_call *call, const chonkle_port *bytes, const chonkle_type *from,
                         const chonkle_type *to) {
     size_t size;
     if (convert_is_same(from, to)) return convert_end(call, bytes, bytes->data, bytes->size, to);

@@ -131,6 +131,46 @@ typedef struct {
  * Fails for any other kind and for structured types. */
 bool chonkle_dtype(chonkle_call *call, const char *name, const char *kinds, chonkle_type *type);
 
+/* ---- inputs: JSON with structure ----------------------------------------------------------- */
+
+/* A cursor over JSON text, for lists and objects. Owned by the codec; valid as long as the call. The
+ * functions below skip white space first. Those that take a value return false, without a failure,
+ * and leave the cursor anywhere when another value comes; copy the cursor to try again. */
+typedef struct {
+    const char *name; /* of the port, terminated */
+    const char *text; /* its first character */
+    const char *at;
+    const char *end;
+} chonkle_json;
+
+/* Begin to read the text of a port, or of its default. */
+bool chonkle_json_begin(chonkle_call *call, const char *name, chonkle_json *json);
+
+/* Begin to read JSON text that a string port holds, as `json_text` in the signature says. Resolves
+ * the escapes of the string in the port itself, so it works once. */
+bool chonkle_json_begin_held(chonkle_call *call, const char *name, chonkle_json *json);
+
+/* Take a mark, such as `[` or `,`, if it comes next. */
+bool chonkle_json_mark(chonkle_json *json, char mark);
+
+/* Take a string, as chonkle_string() does, or skip one of any size when `value` is NULL. */
+bool chonkle_json_take_string(chonkle_json *json, char *value, size_t capacity);
+
+/* Take an integer, without fraction and exponent. */
+bool chonkle_json_take_integer(chonkle_json *json, bool *is_negative, uint64_t *magnitude);
+
+/* Take a number as the nearest double, which may be infinite. */
+bool chonkle_json_take_float(chonkle_json *json, double *value);
+
+/* Take a string with a type, as chonkle_dtype() does. */
+bool chonkle_json_take_dtype(chonkle_json *json, const char *kinds, chonkle_type *type);
+
+/* Tell whether only white space is left. */
+bool chonkle_json_end(chonkle_json *json);
+
+/* Record that the text of the port is not what was expected, and show it. Always returns false. */
+bool chonkle_json_fail(chonkle_call *call, const chonkle_json *json, const char *expected);
+
 /* ---- outputs ------------------------------------------------------------------------------- */
 
 /* All outputs are in one block of memory, which the host reads: nothing is copied again. Beginning

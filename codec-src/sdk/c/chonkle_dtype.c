@@ -84,13 +84,19 @@ static void say_kinds(const char *kinds) {
                                   words[i] + 1);
 }
 
-bool chonkle_dtype(chonkle_call *call, const char *name, const char *kinds, chonkle_type *type) {
+bool chonkle_json_take_dtype(chonkle_json *json, const char *kinds, chonkle_type *type) {
     char value[CHONKLE_STRING_MAX];
+    return chonkle_json_take_string(json, value, sizeof value) && parse(value, kinds, type);
+}
+
+bool chonkle_dtype(chonkle_call *call, const char *name, const char *kinds, chonkle_type *type) {
     chonkle_json json;
-    size_t size;
-    if (!chonkle_json_of(call, name, &json)) return false;
-    if (chonkle_json_string(&json, value, sizeof value, &size) && parse(value, kinds, type))
+    chonkle_type found;
+    if (!chonkle_json_begin(call, name, &json)) return false;
+    if (chonkle_json_take_dtype(&json, kinds, &found) && chonkle_json_end(&json)) {
+        *type = found;
         return true;
+    }
     chonkle_fail(call, "port `%s`: expected a type of", name);
     say_kinds(kinds);
     chonkle_fail_more(", got `%.*s`", (int)(json.end - json.text), json.text);

@@ -6,7 +6,7 @@
 #include "chonkle_internal.h"
 
 enum {
-    TEXT_MAX = 400,               /* characters; a double needs fewer */
+    TEXT_MAX = 400,               /* digits; a double needs fewer */
     DIGITS_MAX = TEXT_MAX + 1100, /* dividing by 2 adds a digit, at most 1024 times */
     POINT_MAX = 310,              /* infinity from 10^310, 0 below 10^-330 */
     POINT_MIN = -330,
@@ -100,6 +100,7 @@ static bool take_digits(chonkle_json *json, decimal *number, bool is_behind) {
     if (!chonkle_json_digit(json)) return false;
     for (; chonkle_json_digit(json); json->at++) {
         bool is_leading = !number->count && *json->at == '0';
+        if (number->count == TEXT_MAX) return false;
         if (!is_leading) number->digits[number->count++] = (uint8_t)(*json->at - '0');
         number->point += (int)!is_leading - is_behind;
     }
@@ -120,28 +121,30 @@ static bool take_exponent(chonkle_json *json, decimal *number) {
 
 static bool take_number(chonkle_json *json, decimal *number) {
     number->count = number->point = 0;
-    if (json->end - json->at > TEXT_MAX) return false;
     /* No digit follows a leading zero. */
     if (!chonkle_json_take(json, '0') && !take_digits(json, number, false)) return false;
     if (chonkle_json_take(json, '.') && !take_digits(json, number, true)) return false;
-    if ((chonkle_json_take(json, 'e') || chonkle_json_take(json, 'E')) &&
-        !take_exponent(json, number))
-        return false;
-    return chonkle_json_done(json);
+    return !(chonkle_json_take(json, 'e') || chonkle_json_take(json, 'E')) ||
+           take_exponent(json, number);
+}
+
+bool chonkle_json_take_float(chonkle_json *json, double *value) {
+    decimal number;
+    chonkle_json_space(json);
+    bool is_negative = chonkle_json_take(json, '-');
+    if (!take_number(json, &number)) return false;
+    trim(&number);
+    *value = to_double(&number);
+    if (is_negative) *value = -*value;
+    return true;
 }
 
 bool chonkle_float(chonkle_call *call, const char *name, double *value) {
     chonkle_json json;
-    decimal number;
-    if (!chonkle_json_of(call, name, &json)) return false;
-    bool is_negative = chonkle_json_take(&json, '-');
-    if (take_number(&json, &number)) {
-        trim(&number);
-        double found = to_double(&number);
-        if (isfinite(found)) {
-            *value = is_negative ? -found : found;
-            return true;
-        }
-    }
-    return chonkle_json_fail(call, &json, "a finite number");
+    double found;
+    if (!chonkle_json_begin(call, name, &json)) return false;
+    if (!chonkle_json_take_float(&json, &found) || !chonkle_json_end(&json) || !isfinite(found))
+        return chonkle_json_fail(call, &json, "a finite number");
+    *value = found;
+    return true;
 }

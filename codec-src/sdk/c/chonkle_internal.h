@@ -45,12 +45,4 @@ typedef struct chonkle_block {
 
 _Static_assert(sizeof(chonkle_block) == 16, "data behind the header must stay 16-byte aligned");
 
-/* A cursor over the JSON text of a scalar port. */
-typedef struct {
-    const char *name; /* of the port, terminated */
-    const char *text; /* its first character */
-    const char *at;
-    const char *end;
-} chonkle_json;
-
 #endif

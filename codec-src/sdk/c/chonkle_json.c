@@ -21,8 +21,7 @@ static bool chonkle_json_digit(const chonkle_json *json) {
     return json->at < json->end && *json->at >= '0' && *json->at <= '9';
 }
 
-/* Whether only white space is left. */
-static bool chonkle_json_done(chonkle_json *json) {
+bool chonkle_json_end(chonkle_json *json) {
     chonkle_json_space(json);
     return json->at == json->end;
 }
@@ -40,8 +39,7 @@ static bool find_default(chonkle_json *json) {
     return false;
 }
 
-/* Begin to read a port, or its default, after white space; fails when there is neither. */
-static bool chonkle_json_of(chonkle_call *call, const char *name, chonkle_json *json) {
+bool chonkle_json_begin(chonkle_call *call, const char *name, chonkle_json *json) {
     json->name = name;
     const chonkle_port *port = chonkle_find(call, name);
     if (port) {
@@ -55,8 +53,12 @@ static bool chonkle_json_of(chonkle_call *call, const char *name, chonkle_json *
     return true;
 }
 
-/* Fail: another text was expected. */
-static bool chonkle_json_fail(chonkle_call *call, const chonkle_json *json, const char *expected) {
+bool chonkle_json_mark(chonkle_json *json, char mark) {
+    chonkle_json_space(json);
+    return chonkle_json_take(json, mark);
+}
+
+bool chonkle_json_fail(chonkle_call *call, const chonkle_json *json, const char *expected) {
     return chonkle_fail(call, "port `%s`: expected %s, got `%.*s`", json->name, expected,
                         (int)(json->end - json->text), json->text);
 }

@@ -68,8 +68,8 @@ static size_t to_utf8(uint32_t character, char bytes[4]) {
     return count;
 }
 
-/* Take a JSON string, the whole text of a port, as terminated UTF-8. Returns false for any other
- * text, for a string that contains NUL, and for one that is too long; *size is `capacity` then. */
+/* Take a JSON string as terminated UTF-8, or skip it when `value` is NULL. Returns false for any other text, for a string that
+ * contains NUL, and for one that is too long; *size is `capacity` then. */
 static bool chonkle_json_string(chonkle_json *json, char *value, size_t capacity, size_t *size) {
     *size = 0;
     if (!chonkle_json_take(json, '"')) return false;
@@ -81,6 +81,7 @@ static bool chonkle_json_string(chonkle_json *json, char *value, size_t capacity
                            ? take_escape(json, &character)
                            : (uint8_t)*json->at >= 0x20 && take_utf8(json, &character);
         if (!is_good) return false;
+        if (!value) continue;
         size_t count = to_utf8(character, bytes);
         if (*size + count >= capacity) { /* leaves room for the terminator */
             *size = capacity;
@@ -89,15 +90,40 @@ static bool chonkle_json_string(chonkle_json *json, char *value, size_t capacity
         memcpy(value + *size, bytes, count);
         *size += count;
     }
-    value[*size] = 0;
-    return chonkle_json_done(json);
+    if (value) value[*size] = 0;
+    return true;
+}
+
+bool chonkle_json_take_string(chonkle_json *json, char *value, size_t capacity) {
+    size_t size;
+    chonkle_json_space(json);
+    return chonkle_json_string(json, value, capacity, &size);
+}
+
+bool chonkle_json_begin_held(chonkle_call *call, const char *name, chonkle_json *json) {
+    if (!chonkle_json_begin(call, name, json)) return false;
+    const chonkle_port *port = chonkle_find(call, name);
+    size_t size = (size_t)(json->end - json->at);
+    char *held = (char *)json->at;
+    if (!port) { /* a default, which is constant, and has no escapes */
+        json->text = json->at + 1;
+        json->end--;
+    } else {
+        /* Characters become shorter, if anything. */
+        if (!chonkle_json_string(json, held, size, &size) || !chonkle_json_end(json))
+            return chonkle_json_fail(call, json, "a string with JSON text");
+        json->text = held;
+        json->end = held + size;
+    }
+    json->at = json->text;
+    return true;
 }
 
 bool chonkle_string(chonkle_call *call, const char *name, char *value, size_t capacity) {
     chonkle_json json;
     size_t size;
-    if (!chonkle_json_of(call, name, &json)) return false;
-    if (chonkle_json_string(&json, value, capacity, &size)) return true;
+    if (!chonkle_json_begin(call, name, &json)) return false;
+    if (chonkle_json_string(&json, value, capacity, &size) && chonkle_json_end(&json)) return true;
     if (size < capacity) return chonkle_json_fail(call, &json, "a JSON string");
     return chonkle_fail(call, "port `%s`: expected a string of at most %zu bytes", name,
                         capacity - 1);
@@ -108,8 +134,9 @@ bool chonkle_choice(chonkle_call *call, const char *name, const char *const *cho
     char value[CHONKLE_STRING_MAX];
     chonkle_json json;
     size_t size;
-    if (!chonkle_json_of(call, name, &json)) return false;
-    bool is_string = chonkle_json_string(&json, value, sizeof value, &size);
+    if (!chonkle_json_begin(call, name, &json)) return false;
+    bool is_string =
+        chonkle_json_string(&json, value, sizeof value, &size) && chonkle_json_end(&json);
     for (size_t i = 0; is_string && choices[i]; i++)
         if (!strcmp(choices[i], value)) {
             *index = i;

@@ -4,12 +4,12 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-type Value = bytes | bool | int | float | str | list[int]
+type Value = bytes | bool | int | float | str | list[int] | list[list[Any]]
 type Directions = tuple[Literal["decode", "encode"], ...]
 
 

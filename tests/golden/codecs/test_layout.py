@@ -23,6 +23,11 @@ def ports(data: bytes, **parameters: object) -> dict[str, bytes]:
     return {"bytes": data, **{name: json.dumps(v).encode() for name, v in parameters.items()}}
 
 
+def nested(depth: int) -> object:
+    """Return a structured type within others."""
+    return [["a", nested(depth - 1)], ["b", "|u1"]] if depth else [["a", "<u2"]]
+
+
 @pytest.mark.parametrize("size", [1, 2, 4, 8])
 @given(
     count=st.integers(0, 70),
@@ -47,6 +52,21 @@ def test_bytes(shipped: Shipped, size: int, count: int, seed: int, endian: str |
         ({"elementsize": 3}, "port `elementsize`: expected 1, 2, 4 or 8, got 3"),
         ({"elementsize": 16}, "port `elementsize`: expected a uint from 1 to 8, got `16`"),
         ({"elementsize": 8}, "port `bytes`: "),
+        ({"dtype": "<f8"}, "port `bytes`: "),
+        ({"dtype": "<f8", "endian": "little"}, "port `bytes`: "),
+        ({"dtype": "<f3"}, 'port `dtype`: expected a type, or a list of fields .*, got `"<f3"`'),
+        ({"dtype": []}, r"port `dtype`: expected .*, got `\[\]`"),
+        ({"dtype": [["a", "<f4"], ["b"]]}, "port `dtype`: expected a type, or a list of fields"),
+        ({"dtype": [["a", "<f4", [-1]]]}, "port `dtype`: expected a type, or a list of fields"),
+        ({"dtype": [["a", "<f4", [0]]]}, "port `dtype`: expected a type, or a list of fields"),
+        (
+            {"dtype": [["a", "<f4", [1 << 30]]]},
+            "port `dtype`: expected elements of less than 2 GiB",
+        ),
+        ({"dtype": [["a", "V9", [1 << 31]]]}, "port `dtype`: expected "),
+        ({"dtype": [["a", [["b", "|u1"], ["c", ">u2"]], 1 << 20]]}, "with at most 65536 fields"),
+        ({"dtype": nested(31)}, "port `bytes`: "),
+        ({"dtype": nested(32)}, "port `dtype`: expected a type, or a list of fields"),
     ],
 )
 def test_bytes_refuses_in_words(
@@ -54,6 +74,63 @@ def test_bytes_refuses_in_words(
 ) -> None:
     with pytest.raises(CodecError, match=said):
         shipped("bytes-c").call(direction, ports(bytes(12), **{"elementsize": 4, **changes}))
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_bytes_needs_a_type_for_big_only(shipped: Shipped, direction: Direction) -> None:
+    codec = shipped("bytes-c")
+    assert codec.call(direction, ports(b"abc")) == {"bytes": b"abc"}
+    with pytest.raises(CodecError, match="port `dtype`: missing, needed with `big` as `endian`"):
+        codec.call(direction, ports(b"abc", endian="big"))
+
+
+SCALARS = st.sampled_from(
+    ["|b1", "|u1", "<i2", "<f4", "<i8", "<c8", "<c16", "<M8[s]", "<m8[ns]", "<U1", "<U3", "|S5", "|V3"]
+)  # fmt: skip
+# Numbers of scalars around the sizes of a vector and of a small element.
+SHAPES: st.SearchStrategy[list[int]] = st.one_of(
+    st.just([]), st.lists(st.integers(0, 4), min_size=1, max_size=3), st.just([40])
+)
+
+
+@st.composite
+def fields(draw: st.DrawFn, depth: int = 2) -> list[list[object]]:
+    """Return the fields of a structured type."""
+    inner = st.one_of(SCALARS, fields(depth - 1)) if depth else SCALARS
+    count = draw(st.integers(1, 5))
+    listed: list[list[object]] = [
+        [f"f{i}", draw(inner), *([draw(SHAPES)] * draw(st.booleans()))] for i in range(count)
+    ]
+    # So that the whole has a size.
+    return [*listed, ["last", draw(SCALARS)]]
+
+
+def numpy_type(described: object) -> object:
+    """Return a type as NumPy takes it, whose fields are tuples."""
+    if not isinstance(described, list):
+        return described
+    return [(name, numpy_type(inner), *map(tuple, shape)) for name, inner, *shape in described]
+
+
+@given(
+    described=st.one_of(SCALARS, fields()),
+    # Several blocks of elements, and few.
+    count=st.one_of(st.integers(0, 40), st.integers(1000, 1100)),
+    seed=st.integers(0, 1 << 32),
+    endian=st.sampled_from(["little", "big"]),
+)
+def test_bytes_of_any_type(
+    shipped: Shipped, described: object, count: int, seed: int, endian: str
+) -> None:
+    dtype = np.dtype(numpy_type(described))  # type: ignore[call-overload]
+    # Small bytes are characters and booleans too.
+    plain = np.random.default_rng(seed).integers(0, 2, count * dtype.itemsize, "u1").tobytes()
+    array = np.frombuffer(plain, dtype)
+    ordered = array.astype(dtype.newbyteorder("<" if endian == "little" else ">")).tobytes()
+    parameters = {"dtype": described, "endian": endian}
+    codec = shipped("bytes-c")
+    assert codec.call("encode", ports(plain, **parameters)) == {"bytes": ordered}
+    assert codec.call("decode", ports(ordered, **parameters)) == {"bytes": plain}
 
 
 def agree_on_transpose(

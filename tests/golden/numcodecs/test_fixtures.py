@@ -28,7 +28,7 @@ CHUNKS = {
     "packbits": 4, "pcodec": 110, "quantize": 25, "shuffle": 52, "zlib": 78, "zstd": 130,
 }  # fmt: skip
 # No WebAssembly codec has these.
-NATIVE = {"astype", "base64", "categorize", "json2", "msgpack2"}
+NATIVE = {"base64", "categorize", "json2", "msgpack2"}
 LOSSY = {"astype", "fixedscaleoffset", "quantize"}
 
 

@@ -171,7 +171,7 @@ ENCODE_ONLY = '{"bytes": {"type": "bytes", "encode_only": true}}'
     [
         (None, "no `chonkle:signature` section; hint: embed one with"),
         (b"{", "malformed JSON at line 1"),
-        (b'{"codec_id": "mask"}', "bad `implementation`"),
+        (b'{"codec_id": "mask"}', "bad `inputs`"),
         (b'{"codec_id": "../mask\\u001b[31m", "implementation": "m"}', "bad `codec_id`"),
         (
             b'{"codec_id": "m", "implementation": "m", "inputs": {"n": {"type": "what\\n"}}}',

@@ -1,9 +1,12 @@
 """Vectors of `bytes` and `transpose`, from NumPy, with the same results as Zarr's codecs."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from golden_vector import Vector, smooth
+
+type Fields = list[list[Any]]
 
 MADE_BY = f"NumPy {np.__version__}"
 ORDERS = {"little": "<", "big": ">"}
@@ -38,6 +41,37 @@ def bytes_vectors() -> Iterator[Vector]:
             },
             outputs={"bytes": plain.tobytes()},
         )
+    fields: Fields = [["time", "<M8[ms]"], ["flag", "|b1"], ["value", "<f4", [2, 3]], ["", "|V3"]]
+    fields += [["name", "<U2"], ["pair", [["a", "<c8"], ["b", "<i2"]], [2]], ["raw", "|S5"]]
+    for case, described in (
+        ("complex", "<c16"),
+        ("text", "<U3"),
+        ("fields-of-6", [["a", "<u2"], ["b", "<u4"]]),
+        ("fields-of-9", [["a", "|u1"], ["b", "<f8"]]),
+        ("fields-of-89", fields),
+    ):
+        for endian in ("little", "big"):
+            dtype = np.dtype(as_numpy(described))
+            array = np.frombuffer(data, dtype, min(20, len(data) // dtype.itemsize))
+            yield Vector(
+                implementation="bytes-c",
+                case=f"{endian}-{case}",
+                made_by=MADE_BY,
+                directions=("decode", "encode"),
+                inputs={
+                    "bytes": array.astype(dtype.newbyteorder(ORDERS[endian])).tobytes(),
+                    "endian": endian,
+                    "dtype": described,
+                },
+                outputs={"bytes": data[: array.nbytes]},
+            )
+
+
+def as_numpy(described: str | Fields) -> Any:
+    """Return a type as NumPy takes it, whose fields are tuples."""
+    if isinstance(described, str):
+        return described
+    return [(name, as_numpy(inner), *map(tuple, shape)) for name, inner, *shape in described]
 
 
 def transpose_vectors() -> Iterator[Vector]:

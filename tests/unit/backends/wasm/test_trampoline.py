@@ -37,10 +37,15 @@ def trampoline_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     run = Trampoline.run
 
     def note(
-        trampoline: Trampoline, direction: Direction, segments: list[Buffer], size: int
+        trampoline: Trampoline,
+        direction: Direction,
+        segments: list[Buffer],
+        size: int,
+        *,
+        borrow: bool,
     ) -> object:
         calls.append(direction)
-        return run(trampoline, direction, segments, size)
+        return run(trampoline, direction, segments, size, borrow=borrow)
 
     monkeypatch.setattr(Trampoline, "run", note)
     return calls
@@ -150,7 +155,7 @@ def test_a_session_opens_codecs_when_warmed(
         return open_trampoline(opener)
 
     monkeypatch.setattr(TrampolineOpener, "__call__", open_more)
-    runtime.warm(found, Limits())
+    runtime.warm([found], Limits())
     assert opened == 1
 
 

@@ -1,0 +1,142 @@
+"""Chunks of arrays that zarr-python stored, and chunks for it, through `chonkle.codec` alone.
+
+`make zarr-chunks` tries 60,000 chunks; `make test` some thousand of them.
+"""
+
+import itertools
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numcodecs
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given, settings
+from zarr.core.buffer import Buffer, default_buffer_prototype
+
+import chonkle
+from chonkle.codecs import ChunkCodec
+from tests.property.zarr_arrays import NATIVE, Array, Stored, ZarrFormat, stored_arrays
+
+IS_FULL = os.environ.get("ZARR_CHUNKS") == "full"
+EXAMPLES = 2600 if IS_FULL else 150
+CHUNKS_MIN = 30_000 if IS_FULL else 1000
+
+type Store = dict[str, Buffer]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_zarr_and_chonkle_read_each_other(
+    zarr_format: ZarrFormat, record_property: Callable[[str, object], None]
+) -> None:
+    count = 0
+
+    @settings(max_examples=EXAMPLES)
+    @given(stored_arrays(zarr_format))
+    def check(stored: Stored) -> None:
+        nonlocal count
+        with warnings.catch_warnings():
+            # Of types and codecs that other implementations of Zarr may not have.
+            warnings.simplefilter("ignore")
+            count += check_array(stored, zarr_format)
+
+    check()
+    record_property("measured", f"{count} chunks of Zarr {zarr_format}")
+    assert count >= CHUNKS_MIN
+
+
+def check_array(stored: Stored, zarr_format: ZarrFormat) -> int:
+    """Check every chunk of an array, and give their number."""
+    theirs: Store = {}
+    array = create(stored, zarr_format, theirs)
+    try:
+        array[...] = stored.data
+    except (KeyError, TypeError, ValueError):
+        return 0  # not a chain that zarr-python writes
+    expected = read(theirs)
+    metadata = json.loads(theirs["zarr.json" if zarr_format == 3 else ".zarray"].to_bytes())
+    codec, dtype = read_metadata(metadata)
+    ours: Store = {name: theirs[name] for name in (".zarray", "zarr.json") if name in theirs}
+    count = 0
+    for key, region in chunks_of(stored, zarr_format):
+        whole = np.zeros(stored.chunks, stored.data.dtype)
+        if array.fill_value is not None:
+            whole[...] = array.fill_value
+        inside = tuple(slice(part.stop - part.start) for part in region)
+        whole[inside] = stored.data[region]
+        # The elements of a chunk in Fortran order are those of the transposed one.
+        is_transposed = metadata.get("order") == "F"
+        shape = stored.chunks[::-1] if is_transposed else stored.chunks
+        decoded = codec.decode(theirs[key].to_bytes(), dtype=dtype, shape=shape)
+        decoded = decoded.T if is_transposed else decoded
+        require_equal(decoded[inside], expected[region])
+        encoded = codec.encode(whole.T if is_transposed else whole)
+        ours[key] = default_buffer_prototype().buffer.from_bytes(encoded)
+        count += 1
+    require_equal(read(ours), expected)
+    return count
+
+
+def read(store: Store) -> Array:
+    """Read an array with zarr-python, as a program does that did not write it."""
+    return np.asarray(zarr.open_array(zarr.storage.MemoryStore(store), mode="r")[...])
+
+
+def create(stored: Stored, zarr_format: ZarrFormat, store: Store) -> Any:
+    """Create an array in a store; all its chunks are to be written."""
+    filters, compressors = stored.filters, stored.compressors
+    fill_value = stored.data.flat[0] if stored.has_fill_value else None
+    options: dict[str, Any] = {"serializer": stored.serializer}
+    if zarr_format == 2:
+        filters, compressors = (
+            [numcodecs.get_codec(dict(each)) for each in listed]
+            for listed in (filters, compressors)
+        )
+        options = {"order": stored.order}
+    return zarr.create_array(
+        zarr.storage.MemoryStore(store),
+        shape=stored.data.shape,
+        chunks=stored.chunks,
+        dtype=stored.data.dtype,
+        zarr_format=zarr_format,
+        filters=filters or None,
+        compressors=compressors or None,
+        fill_value=fill_value,
+        config={"write_empty_chunks": True},
+        **options,
+    )
+
+
+def read_metadata(metadata: dict[str, Any]) -> tuple[ChunkCodec, object]:
+    """Make the codecs of an array, and give the data type in its metadata."""
+    if metadata["zarr_format"] == 3:
+        return chonkle.codec(metadata["codecs"]), metadata["data_type"]
+    listed = [*(metadata["filters"] or []), metadata["compressor"]]
+    codecs = [
+        chonkle.codec(each, backend="native") if each and each["id"] in NATIVE else each
+        for each in listed
+    ]
+    return chonkle.codec(codecs), metadata["dtype"]
+
+
+def chunks_of(stored: Stored, zarr_format: ZarrFormat) -> Iterator[tuple[str, tuple[slice, ...]]]:
+    """Give the key of each chunk, and the part of the array that is in it."""
+    shape = stored.data.shape
+    counts = [-(-size // extent) for size, extent in zip(shape, stored.chunks, strict=True)]
+    for index in itertools.product(*map(range, counts)):
+        region = tuple(
+            slice(at * extent, min((at + 1) * extent, size))
+            for at, extent, size in zip(index, stored.chunks, shape, strict=True)
+        )
+        key = "/".join(["c", *map(str, index)])
+        yield key if zarr_format == 3 else ".".join(map(str, index)) or "0", region
+
+
+def require_equal(found: Array, expected: Array) -> None:
+    """Check that the bits of all elements are equal, whatever the byte order."""
+    assert found.shape == expected.shape
+    assert found.astype(expected.dtype).tobytes() == expected.tobytes()
