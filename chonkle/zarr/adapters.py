@@ -159,7 +159,7 @@ class _ZarrArrayArray(_ZarrCodec, ArrayArrayCodec):
             return chunk_spec
         dtype = parse_dtype(numpy_dtype(encoded.dtype), zarr_format=3)
         shape = encoded.shape or ()
-        size = self.codec.encoded_size(array.size_bytes or 0, array)
+        size = self.codec.encoded_size(array.size_bytes or 0, dtype=array.dtype, shape=array.shape)
         if size not in (None, encoded.size_bytes):
             shape = (size // encoded.dtype.itemsize,)  # it changes the number of elements
         # The fill value stands in no metadata; zarr-python has the default too.
