@@ -1,12 +1,17 @@
 """NumPy arrays as the bytes that codecs take, and back."""
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
-from chonkle.arguments import writable_view
+from chonkle.arguments import data_view, writable_view
 from chonkle.dag.codec_list import ArraySpec
 from chonkle.errors import PipelineError
 from chonkle.formats.dtypes import Dtype
 from chonkle.formats.portmap import Buffer
+
+# Types that stay known: each call of a codec with an array asks.
+_KNOWN_MAX = 256
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,6 +91,30 @@ def array_spec(array: "AnyArray") -> ArraySpec:
     return ArraySpec(Dtype.of(array.dtype), array.shape)
 
 
+def require_array(data: object, array: ArraySpec) -> None:
+    """Require that data are the elements of an array.
+
+    Args:
+        data: an array of NumPy, in any byte order, or bytes.
+        array: what they must be.
+
+    Raises:
+        PipelineError: when they are not.
+    """
+    import numpy as np  # noqa: PLC0415 - bytes do without it
+
+    if not isinstance(data, np.ndarray):
+        array_of(data_view(data, "data"), array)
+        return
+    given = array_spec(data)
+    if given.dtype.little != array.dtype.little or array.shape not in (None, given.shape):
+        raise PipelineError(
+            "not the array that the codecs are for",
+            expected=str(array),
+            got=str(given),
+        )
+
+
 def copy_elements(data: Buffer, stored: ArraySpec, wanted: ArraySpec, out: object = None) -> object:
     """Copy elements out of bytes, and convert their byte order.
 
@@ -108,13 +137,12 @@ def copy_elements(data: Buffer, stored: ArraySpec, wanted: ArraySpec, out: objec
     return out
 
 
-def array_of(data: Buffer, array: ArraySpec, dtype: "np.dtype[Any] | None" = None) -> "AnyArray":
+def array_of(data: Buffer, array: ArraySpec) -> "AnyArray":
     """View bytes as the elements of an array.
 
     Args:
         data: the bytes.
         array: the array.
-        dtype: NumPy's form of its dtype, where the caller has it.
 
     Raises:
         PipelineError: when the bytes do not have the size of the array.
@@ -126,13 +154,27 @@ def array_of(data: Buffer, array: ArraySpec, dtype: "np.dtype[Any] | None" = Non
         expected = (
             f"a multiple of {itemsize} bytes"
             if array.shape is None
-            else f"{array.size_bytes} bytes, for {array.dtype.text} of shape {array.shape}"
+            else f"{array.size_bytes} bytes, for {array}"
         )
         raise PipelineError(
             "the data does not have the size of the array", expected=expected, got=f"{size} bytes"
         )
-    found = np.frombuffer(data, numpy_dtype(array.dtype) if dtype is None else dtype)
+    found = np.frombuffer(data, numpy_dtype(array.dtype))
     return found if array.shape is None else found.reshape(array.shape)
+
+
+def array_view(array: ArraySpec) -> Callable[[Buffer], "AnyArray"]:
+    """Give what views bytes as the elements of an array that has a shape, as `array_of`."""
+    import numpy as np  # noqa: PLC0415 - bytes do without it
+
+    shape, dtype, size = array.shape, numpy_dtype(array.dtype), array.size_bytes
+
+    def view(data: Buffer) -> "AnyArray":
+        if shape is None or len(data) != size:
+            return array_of(data, array)
+        return np.ndarray(shape, dtype, data)
+
+    return view
 
 
 def _fill(out: object, elements: "AnyArray", array: ArraySpec) -> None:
@@ -148,6 +190,7 @@ def _fill(out: object, elements: "AnyArray", array: ArraySpec) -> None:
         np.frombuffer(view, numpy_dtype(array.dtype))[...] = elements.reshape(-1)
 
 
+@lru_cache(maxsize=_KNOWN_MAX)
 def numpy_dtype(dtype: Dtype) -> "np.dtype[Any]":
     """Give a dtype as NumPy's."""
     import numpy as np  # noqa: PLC0415 - bytes do without it

@@ -15,11 +15,20 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from keyword import iskeyword
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from chonkle import executor
 from chonkle.arguments import data_view, writable_view
-from chonkle.arrays import array_of, array_spec, as_array, copy_elements, elements_of, numpy_dtype
+from chonkle.arrays import (
+    array_of,
+    array_spec,
+    array_view,
+    as_array,
+    copy_elements,
+    elements_of,
+    numpy_dtype,
+    require_array,
+)
 from chonkle.backends.base import BACKENDS, Backend, Limits
 from chonkle.dag.codec_list import (
     CODEC_LIST_ID,
@@ -28,6 +37,7 @@ from chonkle.dag.codec_list import (
     CodecList,
     ListedCodec,
     codec_list_pipeline,
+    encoded_size,
     is_codec_list,
     is_little_endian,
     listed_array,
@@ -39,7 +49,7 @@ from chonkle.errors import ChonkleError, PipelineError, ResolveError
 from chonkle.executor import read_threads
 from chonkle.formats.dtypes import Dtype
 from chonkle.formats.signature import CodecKind, Direction, Port, Signature
-from chonkle.formats.values import format_value
+from chonkle.formats.values import format_value, is_value, plain_value
 from chonkle.locking import ForkableLock
 from chonkle.pickles import Unusable, pickled, pickled_runtime, unpickled, unpickled_runtime
 from chonkle.pipeline import (
@@ -112,6 +122,40 @@ def codec(
         raise _not_a_codec(what)
     given = _Given(tuple(entries), is_chain, resolver, limits or Limits())
     return ChunkCodec(given, runtime=runtime)
+
+
+def best_codecs(
+    *,
+    backend: Backend | None = None,
+    resolver: Resolver | None = None,
+    runtime: Runtime | None = None,
+) -> list[Resolution]:
+    """Give the best implementation of each codec that `codec` may use, by codec id.
+
+    Args:
+        backend: as for `codec`.
+        resolver: as for `codec`.
+        runtime: as for `codec`.
+
+    Raises:
+        PipelineError: there is no such backend.
+        ResolveError: the preference of the resolver leaves no backend.
+        StoreError: the codec store cannot be read.
+    """
+    resolver = (runtime or default_runtime()).complete(resolver)
+    backends = _backends(backend)
+    allowed = [each for each in resolver.preference if each in backends]
+    if not allowed:
+        raise ResolveError(
+            "the preference leaves no backend for codecs",
+            expected=", ".join(f"`{each}`" for each in backends),
+            got=", ".join(f"`{each}`" for each in resolver.preference),
+            hint="`backend` names another one",
+        )
+    found: dict[str, Resolution] = {}
+    for each in replace(resolver, preference=allowed).codecs():
+        found.setdefault(each.signature.codec_id, each)
+    return list(found.values())
 
 
 def get_codecs(
@@ -237,12 +281,17 @@ def _named(what: str | int | Path, parameters: Mapping[str, object]) -> CodecEnt
 
 
 def _with_backend(entry: CodecEntry, backend: Backend | None) -> CodecEntry:
+    return entry if backend is None else replace(entry, backends=_backends(backend))
+
+
+def _backends(backend: Backend | None) -> tuple[Backend, ...]:
+    """Give the backends that may run a codec."""
     if backend is None:
-        return entry
+        return tuple(each for each in BACKENDS if each != "native")
     if backend not in BACKENDS:
         listed = ", ".join(f"`{each}`" for each in BACKENDS)
         raise PipelineError("unknown backend", expected=listed, got=format_value(backend))
-    return replace(entry, backends=(backend,))
+    return (backend,)
 
 
 class ChunkCodec:
@@ -376,7 +425,9 @@ class ChunkCodec:
         Args:
             data: an array, or any contiguous buffer. Bytes, and C-contiguous arrays in the byte
                 order that the codecs work on, are not copied.
-            dtype: the element type of `data`, where it is bytes and a codec needs it.
+            dtype: the element type of `data`, where it is bytes and a codec needs it. Where an
+                entry of the codecs describes the array, `data` must be that one, unless this is
+                given.
             shape: the shape of `data`, likewise.
 
         Raises:
@@ -387,13 +438,16 @@ class ChunkCodec:
         """
         array = self._given_array(dtype, shape)
         found = as_array(data)
-        if array is None and found is not None and self._needs_dtype:
+        if array is None and self._array is not None:
+            array = self._array
+            require_array(data if found is None else found, array)
+        elif array is None and found is not None and self._needs_dtype:
             array = array_spec(found)
         prepared, order = self._prepare("encode", array), None
         if self._is_little:
             is_bytes = found is None or found.dtype.itemsize == 1
             if is_bytes and array is not None and array.dtype != array.dtype.little:
-                found = array_of(data_view(data, "the data"), array)
+                found = array_of(data_view(data, "data"), array)
             order = None if found is None else found.dtype.newbyteorder("<")
         return executor.run(prepared, {"bytes": elements_of(data, found, order)})["bytes"]
 
@@ -469,8 +523,29 @@ class ChunkCodec:
     def encoded_array(self, array: ArraySpec) -> ArraySpec:
         """Give the array that codecs behind this one see, of one that is encoded."""
         for each in self._codecs:
-            array = replace(each, values=each.completed(array)).encoded_array(array)
+            array = each.encoded_array(array)
         return array
+
+    def decoded_dtype(self) -> Dtype | None:
+        """Give the element type that the configuration says decoding gives, if it says one.
+
+        It may not be that of the array: in the byte order, or altogether.
+        """
+        for each in self._codecs:
+            dtype = each.decoded_dtype
+            if dtype is not None:
+                return dtype
+            if each.declared.kind != "array-to-array" or each.declared.encoded.dtype:
+                return None
+        return None
+
+    def check(self, array: ArraySpec) -> None:
+        """Check that the parameters have values for an array.
+
+        Raises:
+            PipelineError: one has none.
+        """
+        codec_list_pipeline(self._codecs, array)
 
     @property
     def kind(self) -> CodecKind:
@@ -482,24 +557,52 @@ class ChunkCodec:
         """Whether the encoded size depends on the decoded size only."""
         return all(each.declared.encoded_size.kind == "fixed" for each in self._codecs)
 
-    def encoded_size(self, decoded_size: int, array: ArraySpec | None = None) -> int | None:
-        """Give the encoded size of a chunk in bytes, or None where it is not fixed.
+    def encoded_size(
+        self, decoded_size: int, *, dtype: object = None, shape: object = None
+    ) -> int | None:
+        """Give the size that a chunk is encoded to, where it does not depend on the data.
 
         Args:
-            decoded_size: the bytes of the decoded chunk.
-            array: the array that parameters are taken from.
+            decoded_size: the size of the chunk in bytes.
+            dtype: its element type, where a codec needs it.
+            shape: its shape, likewise.
+
+        Returns:
+            The bytes, or None where a codec declares no exact size, or needs what was left out.
+
+        Raises:
+            PipelineError: the size, the dtype or the shape is none.
         """
-        size, array = decoded_size, array or self._array
-        for each in self._codecs:
-            declared = each.declared.encoded_size
-            values = each.completed(array)
-            found = declared.compute(*each.size_values(size, values))
-            if declared.kind != "fixed" or found is None:
-                return None
-            if array is not None:
-                array = replace(each, values=values).encoded_array(array)
-            size = found
-        return size
+        return self._encoded_size(decoded_size, dtype, shape, is_exact=True)
+
+    def encoded_size_bound(
+        self, decoded_size: int, *, dtype: object = None, shape: object = None
+    ) -> int | None:
+        """Give a size that no chunk of a size is encoded to more than: for buffers.
+
+        Args:
+            decoded_size: the size of the chunk in bytes.
+            dtype: its element type, where a codec needs it.
+            shape: its shape, likewise.
+
+        Returns:
+            The bytes, or None where a codec declares no bound, or needs what was left out.
+
+        Raises:
+            PipelineError: the size, the dtype or the shape is none.
+        """
+        return self._encoded_size(decoded_size, dtype, shape, is_exact=False)
+
+    def _encoded_size(
+        self, decoded_size: int, dtype: object, shape: object, *, is_exact: bool
+    ) -> int | None:
+        size = plain_value(decoded_size)
+        if not is_value(size, "uint"):
+            raise PipelineError(
+                "bad size", expected="a whole number of bytes", got=format_value(decoded_size)
+            )
+        array = self._given_array(dtype, shape) or self._array
+        return encoded_size(self._codecs, cast("int", size), array, is_exact=is_exact)
 
     def bind(self, dtype: object, shape: object) -> "BoundCodec":
         """Prepare the codec for chunks of one dtype and shape.
@@ -644,6 +747,7 @@ class BoundCodec:
         self._encoder = encoder
         self._decoder = decoder
         self._dtype = numpy_dtype(array.dtype)
+        self._view = array_view(array)
 
     def encode(self, chunk: object) -> bytes:
         """Encode an array; one of another byte order or layout is copied first."""
@@ -669,7 +773,7 @@ class BoundCodec:
         return executor.visit(
             self._decoder,
             {"bytes": data},
-            lambda outputs: use(array_of(outputs["bytes"], self.array, self._dtype)),
+            lambda outputs: use(self._view(outputs["bytes"])),
         )
 
 

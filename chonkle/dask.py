@@ -9,14 +9,13 @@ machine, one compiles a codec, and the others load it.
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import zarr
 from distributed import Worker, WorkerPlugin
 
-from chonkle.backends.base import BACKENDS
 from chonkle.cache.aot import CacheCounts
+from chonkle.codecs import best_codecs
 from chonkle.errors import ResolveError
 from chonkle.resolver import Resolution
 from chonkle.runtime import default_runtime
@@ -53,7 +52,9 @@ class WarmCodecs(WorkerPlugin):
         checked = Options.of(self._options)
         self._arrays = [array for each in codecs for array in _arrays(each)]
         self._codecs = [each for each in codecs if not isinstance(each, zarr.Array | zarr.Group)]
-        self._names_all = not codecs
+        self._takes_all = not codecs
+        if self._takes_all:
+            self._codecs += [name for name, _ in checked.locations]
         for each in self._codecs:
             make_codec(each, checked)
         self._before: Mapping[str, Any] | None = None
@@ -87,8 +88,8 @@ class WarmCodecs(WorkerPlugin):
         return default_runtime().warm(found.values(), options.limits)
 
     def _resolutions(self, options: Options) -> Iterator[Resolution]:
-        if self._names_all:
-            yield from _best_of_all(options)
+        if self._takes_all:
+            yield from best_codecs(backend=options.backend, resolver=options.resolver())
         for each in self._codecs:
             yield from make_codec(each, options).resolutions()
         for each in self._arrays:
@@ -100,17 +101,6 @@ class WarmCodecs(WorkerPlugin):
 def _options_in_use() -> dict[str, Any] | None:
     found = zarr.config.get(CONFIG_KEY, None)
     return None if found is None else dict(found)
-
-
-def _best_of_all(options: Options) -> Iterable[Resolution]:
-    """Give the implementation that each codec has where nothing asks for another."""
-    wasm = [each for each in BACKENDS if each != "native"]
-    preference = [options.backend] if options.backend else wasm
-    resolver = replace(options.resolver(), preference=preference)
-    found: dict[str, Resolution] = {}
-    for each in resolver.codecs():
-        found.setdefault(each.signature.codec_id, each)
-    return found.values()
 
 
 def _arrays(given: object) -> Iterator[Mapping[str, Any]]:

@@ -49,6 +49,10 @@ class ArraySpec:
     dtype: Dtype
     shape: tuple[int, ...] | None = None  # None where it is not known
 
+    def __str__(self) -> str:
+        """Write it for messages: `"<u2" of shape (3, 4)`."""
+        return self.dtype.text + ("" if self.shape is None else f" of shape {self.shape}")
+
     @property
     def size_bytes(self) -> int | None:
         """The bytes of its elements, or None where the shape is not known."""
@@ -62,7 +66,7 @@ class ArraySpec:
             case "itemsize":
                 return self.dtype.itemsize
             case "scalarsize":
-                return self.dtype.scalarsize
+                return self.dtype.scalarsize or None
             case "shape":
                 return None if self.shape is None else list(self.shape)
         return self.shape[-1] if self.shape else None
@@ -143,30 +147,6 @@ class ListedCodec:
                 found[name] = value
         return found
 
-    def size_values(
-        self, size_bytes: int, values: Mapping[str, object]
-    ) -> tuple[dict[str, float], dict[str, int]]:
-        """Give what the formula of the encoded size needs: the numbers, and the sizes of dtypes.
-
-        Args:
-            size_bytes: bytes of what is encoded.
-            values: the values of parameters.
-        """
-        numbers: dict[str, float] = {"bytes": size_bytes}
-        sizes: dict[str, int] = {}
-        for name, port in self.signature.inputs.items():
-            value = values.get(name, port.default)
-            if port.type == "dtype_desc" and value is not None:
-                sizes[name] = Dtype.of(value).itemsize
-            elif isinstance(value, (int, float)):
-                numbers[name] = value
-        # A dtype that is left out is that of the next in the list.
-        for name in reversed(self.declared.encoded.dtype):
-            known = [sizes[each] for each in self.declared.encoded.dtype if each in sizes]
-            if known:
-                sizes.setdefault(name, known[0])
-        return numbers, sizes
-
     def little(self, values: Mapping[str, object]) -> dict[str, object]:
         """Give the values for a list of little-endian elements.
 
@@ -184,31 +164,41 @@ class ListedCodec:
 
     def is_identity(self, values: Mapping[str, object]) -> bool:
         """Tell whether with these values encoded and decoded bytes are equal."""
-        inputs = self.signature.inputs
+        known = self.declared.with_defaults(values)
         return any(
-            all(values.get(name, inputs[name].default) == value for name, value in each.items())
+            all(known.get(name) == value for name, value in each.items())
             for each in self.declared.identity
         )
 
     def encoded_array(self, array: ArraySpec) -> ArraySpec:
         """Give the array that follows in the list, of one that is encoded."""
-        form, dtype, shape = self.declared.encoded, array.dtype, array.shape
-        for each in form.dtype:
-            value = self.values.get(each, each if each[:1] in "<>|=" else None)
-            if value is not None:
-                dtype = Dtype.of(value)
-                break
-        order = self.values.get(form.permuted_by)
+        form, shape = self.declared.encoded, array.shape
+        values = self.declared.with_defaults(self.completed(array))
+        dtype = form.find_dtype(values) or array.dtype
+        order = values.get(form.permuted_by)
         if isinstance(order, list) and shape is not None and sorted(order) == [*range(len(shape))]:
             shape = tuple(shape[axis] for axis in order)
-        return ArraySpec(dtype, shape)
+        encoded, before = ArraySpec(dtype, shape), array.size_bytes
+        is_fixed = self.declared.encoded_size.kind == "fixed"
+        if self.declared.kind == "array-to-array" and is_fixed and before is not None:
+            size = self.declared.encoded_bytes({"bytes": before}, values)
+            # Where the number of elements changes, they have one axis.
+            if size is not None and size != encoded.size_bytes:
+                encoded = replace(encoded, shape=(size // dtype.itemsize,))
+        return encoded
+
+    @property
+    def decoded_dtype(self) -> Dtype | None:
+        """The type of the decoded elements, where the configuration or the signature say it."""
+        for name, parameter in self.declared.parameters.items():
+            if parameter.from_array == "dtype" and name in self.values:
+                return Dtype.of(self.values[name])
+        named = [each for each in self.declared.decoded.dtype if each not in self.signature.inputs]
+        return Dtype.of(named[0]) if named else None
 
     def decoded_array(self, array: ArraySpec) -> ArraySpec:
         """Give the array that is before it in the list, of one that it encodes to."""
-        dtype, shape = array.dtype, array.shape
-        for name, parameter in self.declared.parameters.items():
-            if parameter.from_array == "dtype" and name in self.values:
-                dtype = Dtype.of(self.values[name])
+        dtype, shape = self.decoded_dtype or array.dtype, array.shape
         order = self.values.get(self.declared.encoded.permuted_by)
         if isinstance(order, list) and shape is not None and sorted(order) == [*range(len(shape))]:
             shape = tuple(shape[order.index(axis)] for axis in range(len(order)))
@@ -523,6 +513,36 @@ def is_little_endian(codecs: Sequence[ListedCodec]) -> bool:
     return any(codec.declared.decoded.byte_order == "little" for codec in codecs)
 
 
+def encoded_size(
+    codecs: Sequence[ListedCodec], size_bytes: int, array: ArraySpec | None, *, is_exact: bool
+) -> int | None:
+    """Give the size that a codec list encodes to.
+
+    Args:
+        codecs: the codecs, checked.
+        size_bytes: the size of what is encoded.
+        array: the array that is encoded, where it is known.
+        is_exact: whether the size itself is asked for; otherwise, a bound of it.
+
+    Returns:
+        The bytes, or None where a codec declares no size, or one that is not exact, or needs a
+        value that it does not have.
+    """
+    size: int | None = size_bytes
+    up_to = False
+    for codec in codecs:
+        values = codec.completed(array)
+        declared = codec.declared
+        if size is not None and not codec.is_identity(values):
+            is_fixed = declared.encoded_size.kind == "fixed"
+            if is_exact and not is_fixed:
+                return None
+            size = declared.encoded_bytes({"bytes": size}, values, up_to=up_to)
+            up_to = up_to or not is_fixed
+        array = codec.encoded_array(array) if array is not None else None
+    return size
+
+
 def codec_list_pipeline(codecs: Sequence[ListedCodec], array: ArraySpec | None = None) -> Pipeline:
     """Make a pipeline of a codec list, written in the encode direction.
 
@@ -555,7 +575,7 @@ def codec_list_pipeline(codecs: Sequence[ListedCodec], array: ArraySpec | None =
             if name in codec.needs_array and name not in values and not is_identity
         ]
         if array is not None:
-            array = replace(codec, values=values).encoded_array(array)
+            array = codec.encoded_array(array)
         if codec.uri and sources.setdefault(codec.codec_id, codec.uri) != codec.uri:
             problems.append(f"another `uri` of the same codec, got {format_value(codec.uri)}")
         if problems:

@@ -8,12 +8,14 @@ malformed declaration fails where it is used. `docs/reference/signature.md` list
 import ast
 import math
 import operator
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import Any, Literal, cast, get_args
 
-from chonkle.errors import ChonkleError, SignatureError, suggest
+from chonkle.errors import ChonkleError, PipelineError, SignatureError, suggest
+from chonkle.formats.dtypes import Dtype
 from chonkle.formats.signature import CodecKind, Signature
 from chonkle.formats.values import format_value, is_value
 
@@ -23,6 +25,9 @@ SizeKind = Literal["fixed", "bounded", "unbounded"]
 ALIAS_SCOPES = ("zarr_v3", "zarr_v2", "numcodecs", "tiff_compression", "tiff_predictor", "chonkle")
 
 _FORMULA_MAX_CHARACTERS = 200
+# Of Python's syntax, only that part in which other readers agree.
+_FORMULA = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]*+|[0-9]++(?![A-Za-z_])|[-+*/() ])++")
+_FORMULA_RULE = "an expression of whole numbers, ports, `+ - * /`, `ceil(...)` and `size(port)`"
 # The port type of what an array gives.
 _FROM_ARRAY_TYPES: Mapping[FromArray, tuple[str, ...]] = {
     "dtype": ("dtype_desc",),
@@ -32,6 +37,15 @@ _FROM_ARRAY_TYPES: Mapping[FromArray, tuple[str, ...]] = {
     "shape[-1]": ("int", "uint"),
 }
 _RANGE_TYPES = ("int", "uint", "float")
+# The members of `array` for each side, and the kinds of codecs that have such an array.
+_ARRAY_MEMBERS: Mapping[str, tuple[str, ...]] = {
+    "input": ("dtype", "permuted_by"),
+    "output": ("byte_order",),
+}
+_ARRAY_KINDS: Mapping[str, tuple[CodecKind, ...]] = {
+    "input": ("array-to-array",),
+    "output": ("array-to-array", "array-to-bytes"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +123,23 @@ class ArrayForm:
     dtype: tuple[str, ...] = ()
     permuted_by: str = ""
 
+    def find_dtype(self, values: Mapping[str, object], *, first: str = "") -> Dtype | None:
+        """Give the dtype, or None if no port in `dtype` has a value.
+
+        Args:
+            values: of parameters.
+            first: the port in `dtype` to begin with.
+
+        Raises:
+            PipelineError: when a value is no dtype.
+        """
+        listed = self.dtype[self.dtype.index(first) :] if first else self.dtype
+        for each in listed:
+            value = each if is_type_string(each) else values.get(each)
+            if value is not None:
+                return Dtype.of(value)
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class EncodedSize:
@@ -116,26 +147,11 @@ class EncodedSize:
 
     Attributes:
         kind: whether the formula is the size, a bound of it, or missing.
-        formula: an expression of numbers, ports, `ceil(...)` and `size(port)`, the bytes of an
-            element of a dtype; a data port stands for its size in bytes.
+        formula: see `Declared.encoded_bytes`.
     """
 
     kind: SizeKind = "unbounded"
     formula: str = ""
-
-    def compute(self, values: Mapping[str, float], sizes: Mapping[str, int]) -> int | None:
-        """Give the size in bytes, rounded up, or None if it is unbounded or a value is missing.
-
-        Args:
-            values: bytes of the data ports, and the numbers that parameters have.
-            sizes: bytes of an element of each dtype port that has a value.
-        """
-        if self.kind == "unbounded":
-            return None
-        try:
-            return math.ceil(_evaluate(ast.parse(self.formula, mode="eval").body, values, sizes))
-        except (KeyError, ZeroDivisionError):
-            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +159,7 @@ class Declared:
     """What a signature declares, checked.
 
     Attributes:
+        signature: the signature.
         kind: what the codec maps, or None where it is not declared.
         aliases: names of the codec elsewhere, by scope; TIFF's are decimal.
         parameters: what each parameter port declares.
@@ -154,6 +171,7 @@ class Declared:
         identity: parameter values with which encoded and decoded bytes are equal.
     """
 
+    signature: Signature
     kind: CodecKind | None
     aliases: Mapping[str, tuple[str, ...]]
     parameters: Mapping[str, Parameter]
@@ -176,6 +194,60 @@ class Declared:
             SignatureError: when a declared field is malformed.
         """
         return _Reader(signature, what or f"signature of `{signature.label}`").declared()
+
+    def with_defaults(self, values: Mapping[str, object]) -> dict[str, object]:
+        """Add the defaults of parameters without a value."""
+        defaults = {
+            name: self.signature.inputs[name].default
+            for name in self.parameters
+            if self.signature.inputs[name].default is not None
+        }
+        return {**defaults, **values}
+
+    def encoded_bytes(
+        self, sizes: Mapping[str, int], values: Mapping[str, object], *, up_to: bool = False
+    ) -> int | None:
+        """Give the size of the encoded form, or a bound of it if `encoded_size` is `bounded`.
+
+        In the formula, a data port is its size in bytes. `size(port)` is the size of an element: of
+        the port's dtype or, where the port has no value and `dtype` of the encoded array lists it,
+        of the next in the list that has one.
+
+        Args:
+            sizes: bytes of the data ports that encoding takes.
+            values: of parameters; others have their defaults.
+            up_to: give a bound for data of these sizes and of any smaller ones.
+
+        Returns:
+            The result of the formula rounded up, or 0 if it is negative. None if there is no
+            formula, or a value that it needs is missing, or it divides by zero.
+        """
+        if self.encoded_size.kind == "unbounded":
+            return None
+        known = self.with_defaults(values)
+
+        def number(name: str) -> _Range:
+            if name in sizes:
+                return Fraction(0 if up_to else sizes[name]), Fraction(sizes[name])
+            if not is_value(known.get(name), "float"):
+                raise LookupError(name)
+            value = Fraction(cast("float", known[name]))
+            return value, value
+
+        def itemsize(name: str) -> int:
+            if name in self.encoded.dtype:
+                dtype = self.encoded.find_dtype(known, first=name)
+            else:
+                dtype = Dtype.of(known[name])
+            if dtype is None:
+                raise LookupError(name)
+            return dtype.itemsize
+
+        try:
+            most = _evaluate(_parse_formula(self.encoded_size.formula), number, itemsize)[1]
+        except (LookupError, ZeroDivisionError, PipelineError):
+            return None
+        return max(0, math.ceil(most))
 
 
 def read_aliases(document: Mapping[str, object], *, what: str) -> dict[str, tuple[str, ...]]:
@@ -223,7 +295,8 @@ class _Reader:
             for name, port in self.signature.inputs.items()
             if port.parameter
         }
-        return Declared(
+        declared = Declared(
+            signature=self.signature,
             kind=cast("CodecKind | None", self.document.get("kind")),
             aliases=read_aliases(self.document, what=self.what),
             parameters=parameters,
@@ -232,8 +305,14 @@ class _Reader:
             encoded_size=self._encoded_size(),
             partial_decode=self._one_of("partial_decode", get_args(PartialDecode), "none"),
             concurrency=self._concurrency(),
-            identity=self._identity(),
+            identity=self._identity(parameters),
         )
+        if declared.partial_decode == "elements" and declared.encoded_size.kind != "fixed":
+            # Only then a reader knows which bytes an element is.
+            raise self._fail(
+                "`partial_decode`", "`encoded_size` of kind `fixed` beside `elements`", "elements"
+            )
+        return declared
 
     def _ports(self, side: str) -> Mapping[str, Mapping[str, Any]]:
         # `Signature` checked that they are objects.
@@ -295,14 +374,35 @@ class _Reader:
         )
         if "choices" in found:
             found["choices"] = tuple(found["choices"])
-        return Parameter(**found)
+        parameter = Parameter(**found)
+        least, most = parameter.minimum, parameter.maximum
+        if least is not None and most is not None and least > most:
+            raise self._fail(f"`maximum` of port `{name}`", f"at least `minimum`, {least}", most)
+        default = self.signature.inputs[name].default
+        for field, value in (
+            *(("choices", each) for each in parameter.choices),
+            *(("values", each) for each in (parameter.values or {}).values()),
+            *([] if default is None else [("default", default)]),
+        ):
+            self._require_accepted(parameter, value, f"`{field}` of port `{name}`")
+        return parameter
+
+    def _require_accepted(self, parameter: Parameter, value: object, where: str) -> None:
+        parameter.accept(value, what=f"{self.what}: bad {where}", error=SignatureError)
 
     def _array(self, side: str, port: Mapping[str, Any]) -> ArrayForm:
         where = f"`array` of {side} port `bytes`"
         written = port.get("array", {})
-        known = [field.name for field in fields(ArrayForm)]
+        known = _ARRAY_MEMBERS[side]
         if not isinstance(written, dict) or not {*known} >= written.keys():
-            raise self._fail(where, f"an object of some of {', '.join(known)}", written)
+            raise self._fail(where, f"an object with nothing but {', '.join(known)}", written)
+        kinds = _ARRAY_KINDS[side]
+        if written and self.document.get("kind") not in kinds:
+            raise SignatureError(
+                f"{self.what}: {where}, in a codec of another `kind`",
+                expected=" or ".join(f"`{each}`" for each in kinds),
+                got=format_value(self.document["kind"]) if "kind" in self.document else "none",
+            )
         dtype = written.get("dtype", [])
         if not isinstance(dtype, list):
             raise self._fail(f"`dtype` in {where}", "a list", dtype)
@@ -312,7 +412,7 @@ class _Reader:
         inputs = self.signature.inputs
         for each in form.dtype:
             is_port = _is_text(each) and each in inputs and inputs[each].type == "dtype_desc"
-            if not (is_port or (_is_text(each) and each[:1] in ("<", ">", "|"))):
+            if not is_port and not is_type_string(each):
                 raise self._fail(
                     f"`dtype` in {where}", "a list of dtype ports or type strings", each
                 )
@@ -335,14 +435,16 @@ class _Reader:
         size = EncodedSize(written["kind"], formula)
         if size.kind == "unbounded":
             return size
-        known = {*self.signature.inputs, *self.signature.outputs}
+        ports = self.signature.connectable_ports("encode")
+        numbers = {name for name, port in ports.items() if port.type in ("bytes", *_RANGE_TYPES)}
+        dtypes = {name for name, port in ports.items() if port.type == "dtype_desc"}
+        where = "`formula` of `encoded_size`"
         try:
-            names = _names(ast.parse(size.formula, mode="eval").body)
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as failure:
-            raise self._fail("`formula` of `encoded_size`", str(failure), size.formula) from None
-        if not names <= known:
-            expected = f"ports: {', '.join(sorted(known))}"
-            raise self._fail("`formula` of `encoded_size`", expected, min(names - known))
+            unknown = list(_unknown_ports(_parse_formula(formula), numbers, dtypes))
+        except ValueError as failure:
+            raise self._fail(where, str(failure), formula) from None
+        for name, expected in unknown:
+            raise self._fail(where, expected, name)
         return size
 
     def _concurrency(self) -> int:
@@ -351,7 +453,7 @@ class _Reader:
             raise self._fail("`concurrency`", "a number of threads, at least 1", value)
         return cast("int", value)
 
-    def _identity(self) -> tuple[Mapping[str, object], ...]:
+    def _identity(self, parameters: Mapping[str, Parameter]) -> tuple[Mapping[str, object], ...]:
         written = self.document.get("identity", [])
         inputs = self.signature.inputs
         if not isinstance(written, list) or not all(
@@ -364,7 +466,15 @@ class _Reader:
             for each in written
         ):
             raise self._fail("`identity`", "a list of objects of parameter values", written)
+        for each in written:
+            for name, value in each.items():
+                self._require_accepted(parameters[name], value, f"`{name}` in `identity`")
         return tuple(written)
+
+
+def is_type_string(value: object) -> bool:
+    """Tell a type string, such as `<u2`, from the name of a port."""
+    return isinstance(value, str) and value[:1] in ("<", ">", "|")
 
 
 def _is_text(value: object) -> bool:
@@ -379,34 +489,64 @@ _OPERATORS: Mapping[type[ast.operator], Callable[[Fraction, Fraction], Fraction]
 }
 
 
-def _names(node: ast.expr) -> set[str]:
-    """Check a formula, and give the ports in it; a ValueError says what is not allowed."""
+# The least and the greatest result.
+type _Range = tuple[Fraction, Fraction]
+
+
+def _parse_formula(formula: str) -> ast.expr:
+    """Parse a formula; a ValueError says what is allowed."""
+    if not _FORMULA.fullmatch(formula):
+        raise ValueError(_FORMULA_RULE)
+    try:
+        return ast.parse(formula.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise ValueError(_FORMULA_RULE) from None
+
+
+def _unknown_ports(
+    node: ast.expr, numbers: Collection[str], dtypes: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """Find ports of a formula that do not exist; a ValueError says what else is not allowed.
+
+    Yields:
+        The name, and what is expected there.
+    """
     match node:
         case ast.Constant(value=int()) if not isinstance(node.value, bool):
-            return set()
+            return
         case ast.Name(id=name):
-            return {name}
+            if name not in numbers:
+                yield name, f"data or a number: {', '.join(sorted(numbers)) or 'none'}"
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
-            return _names(left) | _names(right)
+            yield from _unknown_ports(left, numbers, dtypes)
+            yield from _unknown_ports(right, numbers, dtypes)
         case ast.Call(func=ast.Name(id="ceil"), args=[each], keywords=[]):
-            return _names(each)
+            yield from _unknown_ports(each, numbers, dtypes)
         case ast.Call(func=ast.Name(id="size"), args=[ast.Name(id=name)], keywords=[]):
-            return {name}
-    raise ValueError("an expression of numbers, ports, `+ - * /`, `ceil(...)` and `size(port)`")
+            if name not in dtypes:
+                yield name, f"in `size` a dtype: {', '.join(sorted(dtypes)) or 'none'}"
+        case _:
+            raise ValueError(_FORMULA_RULE)
 
 
-def _evaluate(node: ast.expr, values: Mapping[str, float], sizes: Mapping[str, int]) -> Fraction:
+def _evaluate(
+    node: ast.expr, number: Callable[[str], _Range], itemsize: Callable[[str], int]
+) -> _Range:
     match node:
-        case ast.Constant(value=int() as number):
-            return Fraction(number)
+        case ast.Constant(value=int() as value):
+            return Fraction(value), Fraction(value)
         case ast.Name(id=name):
-            return Fraction(values[name])
+            return number(name)
         case ast.BinOp(left=left, op=op, right=right):
-            return _OPERATORS[type(op)](
-                _evaluate(left, values, sizes), _evaluate(right, values, sizes)
-            )
+            one, other = (_evaluate(each, number, itemsize) for each in (left, right))
+            if isinstance(op, ast.Div) and other[0] <= 0 <= other[1]:
+                raise ZeroDivisionError
+            # Each operator has its extremes at the ends of the ranges.
+            results = [_OPERATORS[type(op)](x, y) for x in one for y in other]
+            return min(results), max(results)
         case ast.Call(func=ast.Name(id="ceil"), args=[each]):
-            return Fraction(math.ceil(_evaluate(each, values, sizes)))
+            least, most = _evaluate(each, number, itemsize)
+            return Fraction(math.ceil(least)), Fraction(math.ceil(most))
         case ast.Call(args=[ast.Name(id=name)]):
-            return Fraction(sizes[name])
-    raise ValueError(ast.dump(node))  # `_names` let it through
+            return Fraction(itemsize(name)), Fraction(itemsize(name))
+    raise ValueError(ast.dump(node))  # `_unknown_ports` let it through

@@ -82,7 +82,7 @@ class _Before:
         _restore(codecs, self.config[_CODECS_KEY] or {})
         zarr.config.set({**self.config, **pipeline, _CODECS_KEY: codecs})
         if self.config[CONFIG_KEY] is None:
-            zarr.config.pop(CONFIG_KEY, None)
+            zarr.config.config.pop(CONFIG_KEY, None)
         _restore(numcodecs_registry, self.numcodecs)
         _codec_registries.default_factory = self.factory  # type: ignore[attr-defined]
         registries: dict[str, Registry[Any]] = _codec_registries

@@ -168,10 +168,9 @@ def is_known_to_numcodecs(signature: Signature) -> bool:
     """Tell whether numcodecs and Zarr know a codec by its codec id."""
     aliases: Any = signature.document.get("aliases", {})
     codec_id = signature.codec_id
-    return (
-        aliases.get("numcodecs") == aliases.get("zarr_v2") == [codec_id]
-        and f"numcodecs.{codec_id}" in aliases["zarr_v3"]
-    )
+    return aliases.get("numcodecs") == aliases.get("zarr_v2") == [
+        codec_id
+    ] and f"numcodecs.{codec_id}" in aliases.get("zarr_v3", ())
 
 
 def other_names(signature: Signature) -> str:

@@ -253,7 +253,7 @@ def test_every_field_of_the_schema_is_known(tmp_path: Path) -> None:
         "deterministic": True,
         "lossless": True,
         "encoded_size": {"kind": "bounded", "formula": "bytes"},
-        "kind": "bytes-to-bytes",
+        "kind": "array-to-array",
         "partial_decode": "none",
         "concurrency": 1,
         "identity": [{"level": 0}],
@@ -268,8 +268,8 @@ def test_every_field_of_the_schema_is_known(tmp_path: Path) -> None:
     data = {"type": "bytes", "array": {"byte_order": "little"}}
     known = schema["$defs"]["port"]["properties"].keys()
     assert {*level, *text, *data} == {*known}
-    inputs = {"bytes": data, "level": level, "text": text}
-    folder = write_codec(tmp_path, "double-c", **values, inputs=inputs)
+    inputs = {"bytes": {"type": "bytes"}, "level": level, "text": text}
+    folder = write_codec(tmp_path, "double-c", **values, inputs=inputs, outputs={"bytes": data})
     assert not [*misspelt(read_recipe(folder).signature)]
 
 

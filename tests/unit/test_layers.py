@@ -129,6 +129,7 @@ RULES: Mapping[str, Rule] = {
     "chonkle.zarr_files": rule(6, beside="codecs"),
     "chonkle.zarr": rule(7, "numcodecs", "numpy", "zarr"),
     "chonkle.dask": rule(7, "distributed", "zarr", beside="zarr"),
+    "chonkle.tiff": rule(7, "async_tiff"),
     # A command is imported when it is used, by the name in a table.
     "chonkle.__main__": rule(6, beside="cli"),
     # They read and write `.npy` files.

@@ -55,13 +55,11 @@ OPTIONS: dict[str, list[dict[str, object]]] = {
 }
 
 
-def most_of(name: str, size: int, *, item_size: int = 1, **values: int) -> int:
+def most_of(name: str, size: int, **values: object) -> int:
     """Return the largest encoded size that a signature says."""
     text = (SOURCES / name / "signature.json").read_text(encoding="utf-8")
     signature = Signature.from_json(json.loads(text))
-    most = Declared.of(signature).encoded_size.compute(
-        {"bytes": size, **values}, {"dtype": item_size}
-    )
+    most = Declared.of(signature).encoded_bytes({"bytes": size}, values)
     assert most is not None
     return most
 
@@ -98,5 +96,5 @@ def test_noise_of_numbers_fits(shipped: Shipped, dtype: str, page: int) -> None:
             "equal_pages_up_to": str(page).encode(),
         }
         encoded = len(shipped("pcodec-rs").call("encode", call)["bytes"])
-        most = most_of("pcodec-rs", len(data), item_size=item_size, equal_pages_up_to=page)
+        most = most_of("pcodec-rs", len(data), dtype=dtype, equal_pages_up_to=page)
         assert encoded <= most

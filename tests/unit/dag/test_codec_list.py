@@ -60,6 +60,7 @@ SWAP = signature(
 DELTA = Signature.from_json(
     {
         "codec_id": "delta",
+        "kind": "array-to-array",
         "implementation": "delta-c",
         "inputs": {
             "bytes": {"type": "bytes", "array": {"dtype": ["astype", "dtype"]}},
@@ -72,6 +73,7 @@ DELTA = Signature.from_json(
 TRANSPOSE = Signature.from_json(
     {
         "codec_id": "transpose",
+        "kind": "array-to-array",
         "implementation": "transpose-c",
         "inputs": {
             "bytes": {"type": "bytes", "array": {"permuted_by": "order"}},

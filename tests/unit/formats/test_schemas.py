@@ -183,18 +183,32 @@ def declared_documents() -> Iterator[tuple[object, bool]]:
     text = {"type": "string", "required": False}
     yield changed(SIGNATURE, ("inputs", "text"), {**text, "json_text": True}), True
     yield changed(SIGNATURE, ("inputs", "text"), {**text, "json_text": "yes"}), False
-    arrays: list[tuple[object, bool]] = [({}, True), ({"byte_order": "little"}, True)]
-    arrays += [({"dtype": ["|u1"]}, True), ({"byte_order": "big"}, False), ({"order": 1}, False)]
-    arrays += [([], False), ({"dtype": "|u1"}, False), ({"permuted_by": 1}, False)]
-    for array, good_array in arrays:
-        port = {"type": "bytes", "array": array}
-        yield changed(SIGNATURE, ("outputs", "bytes"), port), good_array
+    numbers = {"type": "dtype_desc"}, {"type": "uint[]"}
+    arrays: dict[str, tuple[list[object], list[object]]] = {
+        "inputs": (
+            [{}, {"dtype": ["|u1", "kept"]}, {"permuted_by": "axes"}],
+            [{"dtype": "|u1"}, {"permuted_by": 1}, {"byte_order": "little"}],
+        ),
+        "outputs": (
+            [{}, {"byte_order": "little"}],
+            [[], {"order": 1}, {"byte_order": "big"}, {"dtype": ["|u1"]}, {"permuted_by": "axes"}],
+        ),
+    }
+    for side, (good_arrays, bad_arrays) in arrays.items():
+        whole = changed(SIGNATURE, ("kind",), "array-to-array")
+        for name, port in zip(("kept", "axes"), numbers, strict=True):
+            whole = changed(whole, ("inputs", name), port)
+        for array, good_array in (
+            *((each, True) for each in good_arrays),
+            *((each, False) for each in bad_arrays),
+        ):
+            yield changed(whole, (side, "bytes"), {"type": "bytes", "array": array}), good_array
     fields: dict[str, tuple[list[object], list[object]]] = {
         "aliases": (
             [{}, {"zarr_v3": ["a"], "tiff_compression": [8]}],
             [[], {"a": "b"}, {"a": [""]}],
         ),
-        "partial_decode": (["none", "elements"], ["all", 1]),
+        "partial_decode": (["none"], ["all", 1]),
         "concurrency": ([1, 4], [0, "1", True]),
         "identity": ([[], [{"level": 1}]], [{}, [{}], [1]]),
         "encoded_size": (
@@ -360,6 +374,10 @@ BEYOND_SCHEMAS = {
     "no constant": changed(GRAPH, ("constants",), ...),
     "cycle": changed(GRAPH, ("steps", "zlib", "inputs", "bytes"), "predictor.bytes"),
     "both a parameter and an output": changed(SIGNATURE, ("outputs", "width"), {"type": "uint"}),
+    "of kind `fixed` beside `elements`": changed(SIGNATURE, ("partial_decode",), "elements"),
+    "in a codec of another `kind`": changed(
+        SIGNATURE, ("outputs", "bytes", "array"), {"byte_order": "little"}
+    ),
 }
 
 

@@ -5,6 +5,7 @@ runner      running codecs under limits and a time budget
 codec_under_test   the codec, its calls and their outcomes
 round_trip  finding calls that it answers
 ports       whether it keeps what its signature says of ports
+declarations   whether it keeps what its signature declares of ranges, sizes and arrays
 data        golden vectors, round trips, the same bytes again and from the other form
 hostile     malformed input
 endurance   the same answers and the same memory after many calls

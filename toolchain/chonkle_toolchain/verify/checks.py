@@ -11,7 +11,7 @@ from chonkle.limits import CompileLimits
 from chonkle.storage.store import WasmCodec
 from chonkle_toolchain.direct_call import COMPILE_LIMITS, LIMITS
 from chonkle_toolchain.vectors import Vector
-from chonkle_toolchain.verify import data, endurance, hostile, ports, structure
+from chonkle_toolchain.verify import data, declarations, endurance, hostile, ports, structure
 from chonkle_toolchain.verify.codec_under_test import CodecUnderTest
 from chonkle_toolchain.verify.report import Check, Report, carry_out
 from chonkle_toolchain.verify.round_trip import find_examples
@@ -31,6 +31,12 @@ _CALLING: tuple[tuple[str, Callable[[CodecUnderTest], str]], ...] = (
     ("round-trip", data.check_round_trip),
     ("bad-input", hostile.check_bad_input),
     ("bad-port-maps", hostile.check_bad_port_maps),
+    ("ranges", declarations.check_ranges),
+    ("choices", declarations.check_choices),
+    ("identity", declarations.check_identity),
+    ("partial-decode", declarations.check_partial_decode),
+    ("array", declarations.check_array),
+    ("encoded-size", declarations.check_encoded_size),
     ("memory", endurance.check_memory),
     ("determinism", data.check_determinism),
     ("both-forms", data.check_both_forms),

@@ -1,11 +1,12 @@
 """The codec under test: its calls, and their outcomes."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from chonkle.digest import Digest
 from chonkle.formats import portmap
+from chonkle.formats.declared import Declared
 from chonkle.formats.signature import DIRECTIONS, Direction, Port, Signature
 from chonkle.formats.wasm_binary import read_core_interface
 from chonkle.storage.store import WasmCodec
@@ -47,11 +48,13 @@ class Tried:
         direction: which of the codec's functions.
         ports: the inputs.
         outcome: identifies the outputs; None when it depends on the memory limit.
+        output_sizes: bytes of the outputs of type bytes.
     """
 
     direction: Direction
     ports: Ports
     outcome: str | None
+    output_sizes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_refused(self) -> bool:
@@ -102,6 +105,11 @@ class CodecUnderTest:
         """The codec's signature."""
         return self.file.signature
 
+    @cached_property
+    def declared(self) -> Declared:
+        """What its signature declares."""
+        return Declared.of(self.signature)
+
     @property
     def directions(self) -> tuple[Direction, ...]:
         """The directions with an output; a codec without one direction has no output there."""
@@ -143,8 +151,19 @@ class CodecUnderTest:
         reply = self.opened.call(direction, ports, what=what)
         if isinstance(reply, Refusal) and not reply.words and self.has_words:
             raise CheckFailed(f"{doing(direction, what)}: refused without a message")
-        self.tried.append(Tried(direction, ports, outcome_of(reply)))
+        self.tried.append(
+            Tried(direction, ports, outcome_of(reply), self._output_sizes(direction, reply))
+        )
         return reply
+
+    def _output_sizes(self, direction: Direction, reply: Reply) -> dict[str, int]:
+        if isinstance(reply, Refusal):
+            return {}
+        return {
+            name: len(reply[name])
+            for name, port in self.signature.output_ports(direction).items()
+            if port.type == "bytes" and name in reply
+        }
 
     def require_refusal(
         self, direction: Direction, ports: Ports, *, what: str, because: str

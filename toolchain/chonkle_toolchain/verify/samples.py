@@ -3,15 +3,17 @@
 They are the same in every run.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from random import Random
 from typing import Literal, get_args
 
-from chonkle.formats.values import PortType, encode_scalar
+from chonkle.formats.values import PortType, encode_scalar, is_value
 
-type Content = Literal["constant", "ramp", "random", "text"]
-CONTENTS: tuple[Content, ...] = get_args(Content.__value__)
+type Content = Literal["constant", "ramp", "random", "text", "short runs"]
+# Short runs are only for sizes: they are the worst for run-length encodings.
+CONTENTS: tuple[Content, ...] = get_args(Content.__value__)[:-1]
 
 _WORDS = b"the codec gives back what it was given or says in words why it cannot".split()
 _SMALL_INTEGERS = (1, 2, 4, 8, 0, 16)
@@ -69,6 +71,9 @@ def generated(content: Content, size: int, *, seed: str = "") -> bytes:
         return b"\xa5" * size
     if content == "ramp":
         return (bytes(range(256)) * (size // 256 + 1))[:size]
+    if content == "short runs":
+        runs = ((each & 0xFF,) * (1 + each % 2) for each in range(size))
+        return bytes(chain.from_iterable(runs))[:size]
     random = Random(f"{seed} {size}")  # noqa: S311 - data to compress, and nothing secret
     if content == "random":
         return random.randbytes(size)
@@ -92,6 +97,20 @@ def no_values(port_type: PortType) -> tuple[bytes, ...]:
 def extremes(port_type: PortType) -> tuple[bytes, ...]:
     """Give values at the limits of a type, and some invalid ones; none for bytes."""
     return _EXTREMES.get(port_type, ())
+
+
+def neighbours(choices: Sequence[object], port_type: PortType) -> list[object]:
+    """Give values of a type that are near to some, and not among them; none without choices."""
+    found: list[object] = []
+    for choice in choices:
+        if isinstance(choice, str):
+            found += [choice[:-1], f"{choice}x", choice.swapcase(), f"{choice}\0", f" {choice}"]
+        elif isinstance(choice, (int, float)) and not isinstance(choice, bool):
+            found += [choice + 1, choice - 1, choice + 2**32, choice + 0.5]
+    if choices:
+        found += ["chonkle-verify-unknown", *_VALUES.get(port_type, ())]
+    distinct = {encode_scalar(each): each for each in found if is_value(each, port_type)}
+    return [each for each in distinct.values() if each not in choices]
 
 
 def damaged(data: bytes) -> Iterator[tuple[str, bytes]]:

@@ -9,6 +9,7 @@ from chonkle.backends.base import Limits
 from chonkle.backends.wasm import component_interface, core_interface
 from chonkle.errors import SignatureError
 from chonkle.formats.component_binary import read_interface
+from chonkle.formats.declared import Declared
 from chonkle.formats.signature import read_signature
 from chonkle.formats.wasm_binary import read_core_interface
 from chonkle.limits import CompileLimits
@@ -78,6 +79,7 @@ def check_signature(wasm: bytes) -> str:
     try:
         signature = read_signature(wasm, what="signature")
         require_data(signature, what="signature")
+        Declared.of(signature, what="signature")
     except SignatureError as failure:
         raise CheckFailed(str(failure).removeprefix("signature: ")) from failure
     return f"`{signature.codec_id}`, {signature.label}"

@@ -1,5 +1,6 @@
 """Vectors of the filters, from numcodecs, or imagecodecs where numcodecs lacks the filter."""
 
+import json
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -54,6 +55,8 @@ def vectors() -> Iterator[Vector]:
     yield from shuffle_vectors()
     yield from bitround_vectors()
     yield from astype_vectors()
+    yield from categorize_vectors()
+    yield from base64_vectors()
     yield from delta_vectors()
     yield from fixedscaleoffset_vectors()
     yield from quantize_vectors()
@@ -121,6 +124,64 @@ def astype_vectors() -> Iterator[Vector]:
                 encode_dtype=encoded,
                 decode_dtype=decoded,
             )
+
+
+def categorize_vectors() -> Iterator[Vector]:
+    """Return those of `categorize`: text with and without a label."""
+    words = ["red", "", "green", "blau", "grün", "green!", "\U0001f7e6"] * 7
+    for labels, dtype, astype in (
+        (["green", "red", "blau"], "<U5", "|u1"),
+        (["grün", "\U0001f7e6", "much too long"], ">U6", "<i2"),
+        (["red", "", "red"], "<U3", ">u8"),
+        ([], "<U1", "|i1"),
+    ):
+        array = np.array(words, dtype)
+        codec = numcodecs.Categorize(labels, dtype, astype)
+        encoded = np.asarray(codec.encode(array)).tobytes()
+        is_lossy = codec.decode(encoded).tobytes() != array.tobytes()
+        yield Vector(
+            implementation="categorize-c",
+            case=f"{between(dtype, astype)}-{len(labels)}-labels",
+            made_by=MADE_BY,
+            directions=("encode",) if is_lossy else ("decode", "encode"),
+            inputs={
+                "bytes": encoded,
+                "labels": json.dumps(labels),
+                "dtype": dtype,
+                "astype": astype,
+            },
+            outputs={"bytes": array.tobytes()},
+        )
+    # What comes back where a label is cut, and where there is none.
+    numbers = np.arange(-1, 5, dtype="<i4")
+    labels = ["green", "red", "a"]
+    yield Vector(
+        implementation="categorize-c",
+        case="decoded-numbers",
+        made_by=MADE_BY,
+        directions=("decode",),
+        inputs={
+            "bytes": numbers.tobytes(),
+            "labels": json.dumps(labels),
+            "dtype": "<U3",
+            "astype": "<i4",
+        },
+        outputs={"bytes": numcodecs.Categorize(labels, "<U3", "<i4").decode(numbers).tobytes()},
+    )
+
+
+def base64_vectors() -> Iterator[Vector]:
+    """Return those of `base64`: every padding, and several vectors."""
+    data = np.random.default_rng(64).integers(0, 256, 500, "u1")
+    for size in (0, 1, 2, 3, 12, 17, 500):
+        yield Vector(
+            implementation="base64-c",
+            case=f"{size}-bytes",
+            made_by=MADE_BY,
+            directions=("decode", "encode"),
+            inputs={"bytes": numcodecs.Base64().encode(data[:size])},
+            outputs={"bytes": data[:size].tobytes()},
+        )
 
 
 def delta_vectors() -> Iterator[Vector]:

@@ -1,6 +1,6 @@
 """Vectors of `scale_offset` and `cast_value`, from zarr-python.
 
-Needs zarr and, for `cast_value`, cast-value-rs, in an environment of their own.
+`cast_value` needs cast-value-rs, which no test needs, so it is no dependency.
 """
 
 import asyncio
@@ -78,8 +78,8 @@ def cast_value_vectors() -> Iterator[Vector]:
         ("<f8", np.concatenate([halves, every[-4:]]) + 30, "|u1", {"scalar_map": words}),
         ("<f2", every, "<f8", {}),
         (">i8", far, ">f8", {"rounding": "towards-negative"}),
-        ("<i8", far, "<f4", {"rounding": "nearest-away"}),
-        ("<u4", np.arange(75) * 941, "<f2", {"out_of_range": "clamp", "rounding": "towards-zero"}),
+        ("<i8", far[:-1], "<f4", {"rounding": "nearest-away"}),
+        ("<u4", np.arange(75) * 871, "<f2", {"out_of_range": "clamp", "rounding": "towards-zero"}),
     ]
     ways += [
         ("<f8", halves, ">i2", {"rounding": rounding})
@@ -138,11 +138,8 @@ def zarr_vector(
     codec.validate(shape=array.shape, dtype=dtype, chunk_grid=None)
 
     encoded = run(codec.encode, native, spec)
-    try:
-        back = run(codec.decode, encoded, spec)
-        is_lossy = back.tobytes() != native.tobytes()
-    except ValueError:
-        is_lossy = True
+    # Tests decode what they encode, so it must not be refused.
+    is_lossy = run(codec.decode, encoded, spec).tobytes() != native.tobytes()
     return Vector(
         implementation=f"{codec_id}-c",
         case=case,
