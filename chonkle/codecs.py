@@ -22,6 +22,7 @@ from chonkle.arguments import data_view, writable_view
 from chonkle.arrays import (
     array_of,
     array_spec,
+    array_view,
     as_array,
     copy_elements,
     elements_of,
@@ -746,6 +747,7 @@ class BoundCodec:
         self._encoder = encoder
         self._decoder = decoder
         self._dtype = numpy_dtype(array.dtype)
+        self._view = array_view(array)
 
     def encode(self, chunk: object) -> bytes:
         """Encode an array; one of another byte order or layout is copied first."""
@@ -771,7 +773,7 @@ class BoundCodec:
         return executor.visit(
             self._decoder,
             {"bytes": data},
-            lambda outputs: use(array_of(outputs["bytes"], self.array, self._dtype)),
+            lambda outputs: use(self._view(outputs["bytes"])),
         )
 
 

@@ -189,11 +189,12 @@ class ListedCodec:
 
     @property
     def decoded_dtype(self) -> Dtype | None:
-        """The type of the decoded elements, where the configuration says it."""
+        """The type of the decoded elements, where the configuration or the signature say it."""
         for name, parameter in self.declared.parameters.items():
             if parameter.from_array == "dtype" and name in self.values:
                 return Dtype.of(self.values[name])
-        return None
+        named = [each for each in self.declared.decoded.dtype if each not in self.signature.inputs]
+        return Dtype.of(named[0]) if named else None
 
     def decoded_array(self, array: ArraySpec) -> ArraySpec:
         """Give the array that is before it in the list, of one that it encodes to."""

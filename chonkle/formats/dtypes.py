@@ -12,11 +12,13 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast
 
 from chonkle.errors import PipelineError
 from chonkle.formats.values import format_value, plain_value
 
+_KNOWN_MAX = 256
 _NATIVE = "<" if sys.byteorder == "little" else ">"
 _TYPE_STRING = re.compile(r"([<>|=]?)([?biufcmMSUV])([0-9]{0,9})(\[(?:[0-9]*[a-zA-Zμ]{1,2})\])?")
 # Bytes of an element of a kind without a number, as NumPy reads it.
@@ -80,7 +82,18 @@ class Dtype:
         Raises:
             PipelineError: when it is none, or one of Python objects.
         """
-        return value if isinstance(value, cls) else _make(_described(plain_value(value)))
+        if isinstance(value, cls):
+            return value
+        try:
+            return _read(value)
+        except TypeError:  # a list of fields, which is no key
+            return _make(_described(plain_value(value)))
+
+
+# Each call of a codec with an array asks for its type.
+@lru_cache(maxsize=_KNOWN_MAX, typed=True)
+def _read(value: object) -> Dtype:
+    return _make(_described(plain_value(value)))
 
 
 def _make(description: str | list[object]) -> Dtype:

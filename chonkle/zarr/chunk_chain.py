@@ -46,6 +46,7 @@ class ChunkChain(ChunkTransform):
         self.whole = whole
         super().__init__(codecs=tuple(codecs))
         self._bound: dict[ArraySpec, BoundCodec] = {}
+        self._latest: tuple[ArraySpec, BoundCodec] | None = None
 
     def decode_chunk(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> NDBuffer:
         """Decode a chunk to an array of its own."""
@@ -83,6 +84,10 @@ class ChunkChain(ChunkTransform):
         return chunk_spec.prototype.buffer.from_bytes(self._bind(chunk_spec).encode(chunk))
 
     def _bind(self, spec: ArraySpec) -> BoundCodec:
+        # The chunks of one read share a spec, and hashing it takes as long as a small call.
+        latest = self._latest
+        if latest is not None and latest[0] is spec:
+            return latest[1]
         found = self._bound.get(spec)
         if found is None:
             if len(self._bound) >= _BOUND_MAX:
@@ -91,6 +96,7 @@ class ChunkChain(ChunkTransform):
             shape = spec.shape[::-1] if self._is_transposed(spec) else spec.shape
             found = self.whole.bind(self._decoded_dtype(spec), shape)
             self._bound[spec] = found
+        self._latest = spec, found
         return found
 
     def _decoded_dtype(self, spec: ArraySpec) -> np.dtype[Any]:
