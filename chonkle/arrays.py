@@ -1,5 +1,7 @@
 """NumPy arrays as the bytes that codecs take, and back."""
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from chonkle.arguments import data_view, writable_view
@@ -7,6 +9,9 @@ from chonkle.dag.codec_list import ArraySpec
 from chonkle.errors import PipelineError
 from chonkle.formats.dtypes import Dtype
 from chonkle.formats.portmap import Buffer
+
+# Types that stay known: each call of a codec with an array asks.
+_KNOWN_MAX = 256
 
 if TYPE_CHECKING:
     import numpy as np
@@ -132,13 +137,12 @@ def copy_elements(data: Buffer, stored: ArraySpec, wanted: ArraySpec, out: objec
     return out
 
 
-def array_of(data: Buffer, array: ArraySpec, dtype: "np.dtype[Any] | None" = None) -> "AnyArray":
+def array_of(data: Buffer, array: ArraySpec) -> "AnyArray":
     """View bytes as the elements of an array.
 
     Args:
         data: the bytes.
         array: the array.
-        dtype: NumPy's form of its dtype, where the caller has it.
 
     Raises:
         PipelineError: when the bytes do not have the size of the array.
@@ -155,8 +159,22 @@ def array_of(data: Buffer, array: ArraySpec, dtype: "np.dtype[Any] | None" = Non
         raise PipelineError(
             "the data does not have the size of the array", expected=expected, got=f"{size} bytes"
         )
-    found = np.frombuffer(data, numpy_dtype(array.dtype) if dtype is None else dtype)
+    found = np.frombuffer(data, numpy_dtype(array.dtype))
     return found if array.shape is None else found.reshape(array.shape)
+
+
+def array_view(array: ArraySpec) -> Callable[[Buffer], "AnyArray"]:
+    """Give what views bytes as the elements of an array that has a shape, as `array_of`."""
+    import numpy as np  # noqa: PLC0415 - bytes do without it
+
+    shape, dtype, size = array.shape, numpy_dtype(array.dtype), array.size_bytes
+
+    def view(data: Buffer) -> "AnyArray":
+        if shape is None or len(data) != size:
+            return array_of(data, array)
+        return np.ndarray(shape, dtype, data)
+
+    return view
 
 
 def _fill(out: object, elements: "AnyArray", array: ArraySpec) -> None:
@@ -172,6 +190,7 @@ def _fill(out: object, elements: "AnyArray", array: ArraySpec) -> None:
         np.frombuffer(view, numpy_dtype(array.dtype))[...] = elements.reshape(-1)
 
 
+@lru_cache(maxsize=_KNOWN_MAX)
 def numpy_dtype(dtype: Dtype) -> "np.dtype[Any]":
     """Give a dtype as NumPy's."""
     import numpy as np  # noqa: PLC0415 - bytes do without it

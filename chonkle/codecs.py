@@ -22,6 +22,7 @@ from chonkle.arguments import data_view, writable_view
 from chonkle.arrays import (
     array_of,
     array_spec,
+    array_view,
     as_array,
     copy_elements,
     elements_of,
@@ -525,6 +526,27 @@ class ChunkCodec:
             array = each.encoded_array(array)
         return array
 
+    def decoded_dtype(self) -> Dtype | None:
+        """Give the element type that the configuration says decoding gives, if it says one.
+
+        It may not be that of the array: in the byte order, or altogether.
+        """
+        for each in self._codecs:
+            dtype = each.decoded_dtype
+            if dtype is not None:
+                return dtype
+            if each.declared.kind != "array-to-array" or each.declared.encoded.dtype:
+                return None
+        return None
+
+    def check(self, array: ArraySpec) -> None:
+        """Check that the parameters have values for an array.
+
+        Raises:
+            PipelineError: one has none.
+        """
+        codec_list_pipeline(self._codecs, array)
+
     @property
     def kind(self) -> CodecKind:
         """What it maps; that of the first codec of a chain, if they differ."""
@@ -725,6 +747,7 @@ class BoundCodec:
         self._encoder = encoder
         self._decoder = decoder
         self._dtype = numpy_dtype(array.dtype)
+        self._view = array_view(array)
 
     def encode(self, chunk: object) -> bytes:
         """Encode an array; one of another byte order or layout is copied first."""
@@ -750,7 +773,7 @@ class BoundCodec:
         return executor.visit(
             self._decoder,
             {"bytes": data},
-            lambda outputs: use(array_of(outputs["bytes"], self.array, self._dtype)),
+            lambda outputs: use(self._view(outputs["bytes"])),
         )
 
 

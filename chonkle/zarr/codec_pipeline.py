@@ -4,8 +4,7 @@ A chunk goes from the store into a guest's memory, through all codecs there, and
 its place in the caller's array.
 """
 
-import os
-import threading
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,10 +19,12 @@ from zarr.core.buffer import NDBuffer
 from zarr.core.chunk_utils import fill_value_or_default
 from zarr.core.codec_pipeline import FusedCodecPipeline
 from zarr.core.common import concurrent_map
-from zarr.storage import LocalStore, StorePath
+from zarr.storage import StorePath
 
 from chonkle.errors import ChonkleError
-from chonkle.zarr.chunk_chain import ChunkChain, chunk_chain
+from chonkle.zarr.chunk_chain import AnyArray, ChunkChain, chunk_chain
+from chonkle.zarr.chunk_files import ChunkFiles
+from chonkle.zarr.chunk_threads import for_each_chunk
 from chonkle.zarr.sharding import ShardingCodec
 
 type _Item = tuple[Any, ArraySpec, Any, Any, bool]
@@ -52,7 +53,7 @@ class CodecPipeline(FusedCodecPipeline):
         evolved = super(CodecPipeline, sharded).evolve_from_array_spec(array_spec)
         if evolved.sync_transform is None or evolved.supports_partial_decode:
             return evolved
-        return replace(evolved, sync_transform=chunk_chain(evolved.codecs))
+        return replace(evolved, sync_transform=chunk_chain(evolved.codecs, array_spec))
 
     def read_sync(
         self,
@@ -68,26 +69,31 @@ class CodecPipeline(FusedCodecPipeline):
         whole: Any = chain if has_whole and isinstance(target, np.ndarray) else None
         statuses = [_PRESENT] * len(items)
 
-        def read_whole(index: int) -> None:
-            getter, spec, selection, place, _ = items[index]
-            data = _read(getter, spec)
-            if data is None:
-                target[place] = fill_value_or_default(spec)
-                statuses[index] = _MISSING
-                return
+        def start_whole() -> Callable[[int], None]:
+            files = ChunkFiles()
 
-            def use(decoded: np.ndarray[Any, Any]) -> None:
-                selected = decoded[selection]
-                target[place] = selected.squeeze(axis=drop_axes) if drop_axes else selected
+            def read(index: int) -> None:
+                getter, spec, selection, place, _ = items[index]
+                data = files.read(getter, spec)
+                if data is None:
+                    target[place] = fill_value_or_default(spec)
+                    statuses[index] = _MISSING
+                    return
 
-            whole.decode_with(data, spec, use)
+                def use(decoded: AnyArray) -> None:
+                    selected = decoded[selection]
+                    target[place] = selected.squeeze(axis=drop_axes) if drop_axes else selected
+
+                whole.decode_with(data, spec, use)
+
+            return read
 
         def read(index: int) -> None:
             (statuses[index],) = super(CodecPipeline, self).read_sync(
                 items[index : index + 1], out, drop_axes
             )
 
-        _in_threads(read_whole if whole else read, items, max_workers)
+        _for_each(items, start_whole if whole else lambda: read, max_workers)
         return tuple(statuses)
 
     def write_sync(
@@ -103,7 +109,7 @@ class CodecPipeline(FusedCodecPipeline):
         def write(index: int) -> None:
             super(CodecPipeline, self).write_sync(items[index : index + 1], value, drop_axes)
 
-        _in_threads(write, items, max_workers)
+        _for_each(items, lambda: write, max_workers)
 
     async def read(
         self, batch_info: Iterable[_Item], out: NDBuffer, drop_axes: tuple[int, ...] = ()
@@ -159,48 +165,16 @@ def _naming_chunk(place: object) -> Iterator[None]:
         raise
 
 
-def _read(getter: Any, spec: ArraySpec) -> Any:  # noqa: ANN401 - bytes, or a buffer's array
-    """Read a chunk, or None where there is none; local files without zarr-python's detour."""
-    if isinstance(getter, StorePath) and type(getter.store) is LocalStore:
-        try:
-            handle = os.open(f"{getter.store.root}/{getter.path}", os.O_RDONLY | os.O_CLOEXEC)
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            return None
-        try:
-            size = os.fstat(handle).st_size
-            data = os.read(handle, size + 1)
-            while len(data) < size and (more := os.read(handle, size - len(data))):
-                data += more
-        except IsADirectoryError:
-            return None
-        finally:
-            os.close(handle)
-        return data
-    found = getter.get_sync(prototype=spec.prototype)
-    return None if found is None else found.as_numpy_array()
-
-
-def _in_threads(work: Callable[[int], None], items: Sequence[_Item], threads: int) -> None:
-    """Do work by number in this thread and others; raises the failure with the lowest number."""
-    numbers = iter(range(len(items)))
-    failures: dict[int, BaseException] = {}
-
-    def run() -> None:
-        for index in numbers:
-            if failures:
-                return
-            try:
-                with _naming_chunk(items[index][0]):
-                    work(index)
-            except BaseException as failure:  # noqa: BLE001 - raised below
-                failures[index] = failure
-                return
-
-    others = [threading.Thread(target=run) for _ in range(min(threads, len(items)) - 1)]
-    for each in others:
-        each.start()
-    run()
-    for each in others:
-        each.join()
-    if failures:
-        raise failures[min(failures)]
+def _for_each(
+    items: Sequence[_Item], start: Callable[[], Callable[[int], None]], threads: int
+) -> None:
+    """Do work on the chunks of a batch; see `for_each_chunk`."""
+    if items:
+        spec = items[0][1]
+        for_each_chunk(
+            start,
+            len(items),
+            chunk_bytes=math.prod(spec.shape) * spec.dtype.to_native_dtype().itemsize,
+            threads=threads,
+            naming=lambda index: _naming_chunk(items[index][0]),
+        )

@@ -226,7 +226,7 @@ class GuestCodec(Codec):
                     if borrow:
                         return CallResult(result, partial(give, instance))
                     give(instance)
-                    return result
+                    return result  # type: ignore[return-value]  # copies are bytes
             try:
                 ports = instance.read(direction, result)
             except Refused as refused:

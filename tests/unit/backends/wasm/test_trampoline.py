@@ -37,10 +37,15 @@ def trampoline_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     run = Trampoline.run
 
     def note(
-        trampoline: Trampoline, direction: Direction, segments: list[Buffer], size: int
+        trampoline: Trampoline,
+        direction: Direction,
+        segments: list[Buffer],
+        size: int,
+        *,
+        borrow: bool,
     ) -> object:
         calls.append(direction)
-        return run(trampoline, direction, segments, size)
+        return run(trampoline, direction, segments, size, borrow=borrow)
 
     monkeypatch.setattr(Trampoline, "run", note)
     return calls
@@ -257,7 +262,7 @@ def test_out_of_memory_leaves_no_others_waiting(
         result.close()
     run, tried = Trampoline.run, 0
 
-    def out_of_memory(*_: object) -> object:
+    def out_of_memory(*_: object, **__: object) -> object:
         nonlocal tried
         tried += 1
         raise no_room_for(1)
