@@ -413,12 +413,12 @@ def test_a_codec_without_a_recipe_is_removed(world: World) -> None:
 
 
 def test_a_codec_built_from_its_own_folder_removes_no_others(world: World) -> None:
-    before = {path for path in world.output.rglob("*.wasm")}
+    before = set(world.output.rglob("*.wasm"))
     folder = str(world.codecs / "left-c")
     arguments = [folder, "--output", str(world.output), "--build-dir", str(world.codecs / "build")]
     done = CliRunner().invoke(build_command.build, arguments, catch_exceptions=False)
     assert "removed" not in done.stdout
-    assert before == {path for path in world.output.rglob("*.wasm")}
+    assert before == set(world.output.rglob("*.wasm"))
     assert read_lock(world.output).codecs.keys() == {*ALL}
 
 
