@@ -755,6 +755,24 @@ class BoundCodec:
             lambda outputs: use(self._view(outputs["bytes"])),
         )
 
+    def decode_many_with(
+        self, chunks: Sequence[object], use: Callable[[int, Any], None]
+    ) -> None:
+        """Decode a few chunks at once, and give each to a function; see `decode_with`.
+
+        Args:
+            chunks: contiguous buffers.
+            use: gets the index of a chunk, and its array.
+
+        Raises:
+            ChonkleError: as `decode_with`, for any of the chunks.
+        """
+        executor.visit_many(
+            self._decoder,
+            [{"bytes": data} for data in chunks],
+            lambda index, outputs: use(index, self._view(outputs["bytes"])),
+        )
+
 
 class _Unusable(Unusable, ChunkCodec):
     """A codec that was pickled and cannot be made here."""

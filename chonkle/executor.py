@@ -170,6 +170,54 @@ def visit[T](
     return found
 
 
+def visit_many(
+    prepared: Prepared,
+    items: Sequence[Mapping[str, object]],
+    use: Callable[[int, Mapping[str, Buffer]], None],
+) -> None:
+    """Run a prepared pipeline on a few inputs, each step on all of them; as `visit` on each.
+
+    Small inputs take fewer calls of guests this way.
+
+    Args:
+        prepared: what `chonkle.prepare` gave.
+        items: the inputs of each run.
+        use: gets the index of an item and its outputs, when all of the items have theirs.
+
+    Raises:
+        ChonkleError: as `run`, for any of the items.
+    """
+    plan, codecs = prepared.plan, prepared.codecs
+    results: dict[int, list[CallResult]] = {}
+
+    def close(indices: Iterable[int]) -> None:
+        for index in indices:
+            for result in results.get(index, ()):
+                result.close()
+
+    try:
+        values = [bind_inputs(plan, inputs) for inputs in items]
+        for index, step in enumerate(plan.steps):
+            port_maps = [
+                {port: value for port, slot in step.input_ports if (value := each[slot]) is not None}
+                for each in values
+            ]
+            results[index] = codecs[index].call_many(plan.direction, port_maps)
+            for each, result in zip(values, results[index], strict=True):
+                for port, slot in step.output_ports:
+                    each[slot] = result.ports.get(port)
+            close(step.frees_after)
+        for index, each in enumerate(values):
+            outputs = {name: each[slot] for name, slot in plan.outputs.items()}
+            use(index, {name: data for name, data in outputs.items() if data is not None})
+        close(results)
+    except BaseException:
+        for index in results:
+            with suppress(ChonkleError):
+                close([index])
+        raise
+
+
 @contextmanager
 def borrow(prepared: Prepared, inputs: Mapping[str, object]) -> Iterator[dict[str, memoryview]]:
     """Run a prepared pipeline once, and lend its outputs without copying them.
