@@ -115,7 +115,8 @@ class Inventory:
         if not found and scope is None:
             found = self._named(text, None)
         if not found:
-            where = "" if scope is None else f" of `{scope}`"
+            # A word may be a codec id too; a number is one of the scope's.
+            where = f" of `{scope}`" if scope and text.isdecimal() else ""
             raise ResolveError(
                 f"no codec has the name {format_value(name)}{where}", hint=self.hint(text)
             )

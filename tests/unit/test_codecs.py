@@ -413,7 +413,7 @@ def test_a_malformed_configuration_is_refused(what: object, message: str) -> Non
         ("", ResolveError, 'no codec has the name `""`'),
         ("nö such\n", ResolveError, "no codec has the name `"),
         (77, ResolveError, 'no codec has the name `"77"` of `tiff_compression`'),
-        (-1, ResolveError, 'no codec has the name `"-1"` of `tiff_compression`'),
+        (-1, ResolveError, 'no codec has the name `"-1"`'),
         ("pickle", ResolveError, "codec `pickle`"),
         ("./none.wasm", ResolveError, "cannot read none.wasm: No such file or directory"),
         (Path("docs"), ResolveError, "cannot read docs: "),

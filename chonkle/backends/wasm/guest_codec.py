@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from typing import Any, Final
 
 import wasmtime
@@ -47,10 +48,6 @@ class GuestSetup:
     idle: IdleInstances  # bounds the instances that wait for a call
     # Gives the compiled trampoline of the codec's ABI, or None.
     open_trampoline: Callable[[], wasmtime.Module | None] | None = None
-
-
-def _nothing() -> None:
-    pass
 
 
 class Refused(Exception):  # noqa: N818 - the codec's answer, and no failure of ours
@@ -237,7 +234,7 @@ class GuestCodec(Codec):
                     if borrow:
                         return CallResult(result, partial(give, instance))
                     give(instance)
-                    return result
+                    return result  # type: ignore[return-value]  # copies are bytes
             try:
                 ports = instance.read(direction, result)
             except Refused as refused:
@@ -272,7 +269,7 @@ class GuestCodec(Codec):
             if not self._stack.is_enough:
                 self._stack.check()
             chunks = [portmap.segments(port_map) for port_map in port_maps]
-            if max([size for _, size in chunks]) > size_max:
+            if max(size for _, size in chunks) > size_max:
                 return None
             instance = self._pool.take()
             trampoline = instance.trampoline
@@ -286,9 +283,14 @@ class GuestCodec(Codec):
         if found is None:
             return None
         give = self._keep if trampoline.has_grown else self._pool.give
-        # Closing the last result returns the instance.
-        ends = iter([partial(give, instance), *[_nothing] * (len(found) - 1)][::-1])
-        return [CallResult(ports, lambda: next(ends)()) for ports in found]
+        ends = count(1)
+
+        def close_one() -> None:
+            # Taking a number is one operation, so that exactly one takes the last.
+            if next(ends) == len(found):
+                give(instance)
+
+        return [CallResult(ports, close_one) for ports in found]
 
     def _refusal(
         self, refused: Refused, instance: GuestInstance, direction: Direction, result: object

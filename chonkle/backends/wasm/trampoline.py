@@ -202,7 +202,16 @@ class Trampoline:
         wasmtime.WasmtimeError: when the system has no other memory for this process.
     """
 
-    __slots__ = ("_copy", "_limits", "_read", "_slots", "_transforms", "_transforms_many", "_view", "has_grown")
+    __slots__ = (
+        "_copy",
+        "_limits",
+        "_read",
+        "_slots",
+        "_transforms",
+        "_transforms_many",
+        "_view",
+        "has_grown",
+    )
 
     def __init__(
         self,

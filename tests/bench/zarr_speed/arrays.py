@@ -72,7 +72,10 @@ class Case:
 
 
 CASES = (
-    Case("zlib + shuffle", (_BYTES, _numcodecs("shuffle", elementsize=4), _numcodecs("zlib", level=1))),
+    Case(
+        "zlib + shuffle",
+        (_BYTES, _numcodecs("shuffle", elementsize=4), _numcodecs("zlib", level=1)),
+    ),
     Case("gzip", (_BYTES, {"name": "gzip", "configuration": {"level": 5}})),
     Case("zstd", (_BYTES, _ZSTD)),
     Case("blosc-lz4", (_BYTES, _blosc("lz4"))),

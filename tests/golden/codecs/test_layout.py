@@ -85,7 +85,8 @@ def test_bytes_needs_a_type_for_big_only(shipped: Shipped, direction: Direction)
 
 
 SCALARS = st.sampled_from(
-    ["|b1", "|u1", "<i2", "<f4", "<i8", "<c8", "<c16", "<M8[s]", "<m8[ns]", "<U1", "<U3", "|S5", "|V3"]
+    ["|b1", "|u1", "<i2", "<f4", "<i8", "<c8", "<c16", "<M8[s]", "<m8[ns]", "<U1", "<U3", "|S5",
+     "|V3"]
 )  # fmt: skip
 # Numbers of scalars around the sizes of a vector and of a small element.
 SHAPES: st.SearchStrategy[list[int]] = st.one_of(

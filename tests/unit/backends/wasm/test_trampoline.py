@@ -41,11 +41,10 @@ def trampoline_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         direction: Direction,
         segments: list[Buffer],
         size: int,
-        *,
-        borrow: bool,
+        **options: object,
     ) -> object:
         calls.append(direction)
-        return run(trampoline, direction, segments, size, borrow=borrow)
+        return run(trampoline, direction, segments, size, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Trampoline, "run", note)
     return calls
@@ -262,7 +261,7 @@ def test_out_of_memory_leaves_no_others_waiting(
         result.close()
     run, tried = Trampoline.run, 0
 
-    def out_of_memory(*_: object) -> object:
+    def out_of_memory(*_: object, **__: object) -> object:
         nonlocal tried
         tried += 1
         raise no_room_for(1)
