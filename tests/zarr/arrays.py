@@ -85,8 +85,10 @@ def _made(dtype: np.dtype[Any], shape: tuple[int, ...], seed: int) -> Any:
         width = dtype.itemsize
         flat = [texts[i * width : (i + 1) * width] for i in range(math.prod(shape))]
         texts_of = [each[: 1 + each[0] % width].decode() for each in flat]
-        return np.array(texts_of, dtype="U").astype(dtype).reshape(shape) if flat else np.zeros(
-            shape, dtype
+        return (
+            np.array(texts_of, dtype="U").astype(dtype).reshape(shape)
+            if flat
+            else np.zeros(shape, dtype)
         )
     if dtype.kind == "V":
         return np.frombuffer(random.bytes(math.prod(shape) * dtype.itemsize), dtype).reshape(shape)
@@ -203,9 +205,9 @@ def _zarr_3(draw: st.DrawFn, dtype: Any, shape: tuple[int, ...]) -> dict[str, An
 @st.composite
 def _zarr_2(draw: st.DrawFn, dtype: Any, shape: tuple[int, ...]) -> dict[str, Any]:
     """Draw the codecs and chunks of an array of Zarr 2, codecs as configurations."""
-    filters = [draw(st.sampled_from(_filters(dtype)))] if _filters(dtype) and draw(
-        st.booleans()
-    ) else []
+    filters = (
+        [draw(st.sampled_from(_filters(dtype)))] if _filters(dtype) and draw(st.booleans()) else []
+    )
     if dtype is not str:
         checks = [each for each in _compressors(dtype) if not each[1] or "elementsize" in each[1]]
         filters += draw(st.lists(st.sampled_from(checks), max_size=1))
@@ -269,7 +271,11 @@ def arrays(draw: st.DrawFn, stores: tuple[str, ...] = ("memory",)) -> Written:
     final = resized or shape
     if appended is not None:
         final = (final[0] + 2, *final[1:])
-    reads: list[Index] = [("basic", ...), draw(indices(final, chunks)), draw(indices(final, chunks))]
+    reads: list[Index] = [
+        ("basic", ...),
+        draw(indices(final, chunks)),
+        draw(indices(final, chunks)),
+    ]
     make = _made_by_numcodecs(settings) if version == 2 else dict
     shown = str({name: settings.pop(name) for name in ("filters", "compressors") if version == 2})
     return Written(

@@ -14,12 +14,12 @@ import obstore.store
 import pytest
 import zarr
 from hypothesis import HealthCheck, given, settings
-from tests.zarr.arrays import Index, Written, arrays
 
+from tests.zarr.arrays import Index, Written, arrays
 from tests.zarr.conftest import Side
 
 _IS_FULL = os.environ.get("ZARR") == "full"
-_ARRAYS = int(os.environ.get("ZN","60"))
+_ARRAYS = int(os.environ.get("ZN", "60"))
 _STORES = ("local", "fsspec", "zip", "obstore")
 
 pytestmark = pytest.mark.filterwarnings(
@@ -134,9 +134,7 @@ def _compare(case: Written, sides: dict[str, Side], place: Path, counts: Counter
         if case.store == "zip":
             store.close()
     for key in (("stock", "ours"), ("ours", "stock"), ("ours", "ours")):
-        for index, mine, theirs in zip(
-            case.reads, read[key], read["stock", "stock"], strict=True
-        ):
+        for index, mine, theirs in zip(case.reads, read[key], read["stock", "stock"], strict=True):
             _assert_same(mine, theirs, (key, index))
 
 
