@@ -79,11 +79,9 @@ class _ZarrCodec:
             stock = _stock_codec(self.to_dict()).evolve_from_array_spec(array_spec)
         except Exception:  # noqa: BLE001 - it has no such codec, or refuses it in its own ways
             return self
-        options, array = Options.current(), _chunk_array(array_spec)
-        metadata = stock.to_dict()
+        options, metadata = Options.current(), stock.to_dict()
         try:
-            if array is not None:
-                self.codec.check(array)
+            _require_fit(self.codec, array_spec)
         except PipelineError:
             return self if options.strict else stock
         if metadata == self.to_dict():
@@ -160,10 +158,9 @@ class _ZarrArrayArray(_ZarrCodec, ArrayArrayCodec):
         dtype = parse_dtype(numpy_dtype(encoded.dtype), zarr_format=3)
         shape = encoded.shape or ()
         size = self.codec.encoded_size(array.size_bytes or 0, dtype=array.dtype, shape=array.shape)
-        if size not in (None, encoded.size_bytes):
+        if size is not None and size != encoded.size_bytes:
             shape = (size // encoded.dtype.itemsize,)  # it changes the number of elements
-        # The fill value stands in no metadata; zarr-python has the default too.
-        return replace(chunk_spec, dtype=dtype, shape=shape, fill_value=dtype.default_scalar())
+        return replace(chunk_spec, dtype=dtype, shape=shape)
 
     def _decode_sync(self, chunk_data: NDBuffer, chunk_spec: ArraySpec) -> NDBuffer:
         dtype = chunk_spec.dtype.to_native_dtype()
@@ -307,9 +304,7 @@ def own_codec(codec: Any, spec: ArraySpec, options: Options) -> Any:  # noqa: AN
         _require_stock(codec)
         metadata = codec.to_dict()
         made = make_codec(metadata, options)
-        array = _chunk_array(spec)
-        if array is not None:
-            made.check(array)
+        _require_fit(made, spec)
     except (ResolveError, PipelineError):
         if options.strict:
             raise
@@ -351,6 +346,18 @@ def whole_codec(codecs: Sequence[Any], options: Options) -> ChunkCodec | None:
         else:
             return None
     return make_codec(made, options)
+
+
+def _require_fit(codec: ChunkCodec, spec: ArraySpec) -> None:
+    array = _chunk_array(spec)
+    if array is not None:
+        codec.check(array)
+    elif codec.kind != "bytes-to-bytes":
+        raise PipelineError(
+            "an array whose elements are objects",
+            expected="elements of a fixed size",
+            got=f"`{spec.dtype.to_native_dtype()}`",
+        )
 
 
 def _require_stock(codec: object) -> None:
