@@ -93,7 +93,8 @@ class OutputBuffers(Closing):
     """
 
     def __init__(self, plan: Plan, given: Mapping[str, object]) -> None:
-        _require_mapping(given, plan, "out", "a buffer for some outputs")
+        if type(given) is not dict:
+            _require_mapping(given, plan, "out", "a buffer for some outputs")
         self._plan = plan
         self._given = given
         self._views: dict[str, memoryview] = {}
@@ -110,7 +111,8 @@ class OutputBuffers(Closing):
                     )
                 except ChonkleError as failure:
                     problems.append(str(failure))
-        problems.extend(_overlaps(self._views))
+        if len(self._views) > 1:
+            problems.extend(_overlaps(self._views))
         if problems:
             self.close()
             raise PipelineError.from_problems(plan.subject, problems)

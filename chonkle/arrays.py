@@ -1,6 +1,7 @@
 """NumPy arrays as the bytes that codecs take, and back."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from chonkle.arguments import data_view, writable_view
@@ -8,6 +9,9 @@ from chonkle.dag.codec_list import ArraySpec
 from chonkle.errors import PipelineError
 from chonkle.formats.dtypes import Dtype
 from chonkle.formats.portmap import Buffer
+
+# Types that stay known: each call of a codec with an array asks.
+_KNOWN_MAX = 256
 
 if TYPE_CHECKING:
     import numpy as np
@@ -186,6 +190,7 @@ def _fill(out: object, elements: "AnyArray", array: ArraySpec) -> None:
         np.frombuffer(view, numpy_dtype(array.dtype))[...] = elements.reshape(-1)
 
 
+@lru_cache(maxsize=_KNOWN_MAX)
 def numpy_dtype(dtype: Dtype) -> "np.dtype[Any]":
     """Give a dtype as NumPy's."""
     import numpy as np  # noqa: PLC0415 - bytes do without it

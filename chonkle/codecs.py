@@ -526,6 +526,27 @@ class ChunkCodec:
             array = each.encoded_array(array)
         return array
 
+    def decoded_dtype(self) -> Dtype | None:
+        """Give the element type that the configuration says decoding gives, if it says one.
+
+        It may not be that of the array: in the byte order, or altogether.
+        """
+        for each in self._codecs:
+            dtype = each.decoded_dtype
+            if dtype is not None:
+                return dtype
+            if each.declared.kind != "array-to-array" or each.declared.encoded.dtype:
+                return None
+        return None
+
+    def check(self, array: ArraySpec) -> None:
+        """Check that the parameters have values for an array.
+
+        Raises:
+            PipelineError: one has none.
+        """
+        codec_list_pipeline(self._codecs, array)
+
     @property
     def kind(self) -> CodecKind:
         """What it maps; that of the first codec of a chain, if they differ."""

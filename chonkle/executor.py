@@ -127,9 +127,8 @@ def _call_directly(plan: Plan, direct: DirectCall, codec: Codec, value: object) 
 
 def _apart_from_inputs(plan: Plan, values: Sequence[Buffer | None]) -> dict[str, Buffer]:
     """Give the outputs, none of them in the memory of an input, which may be that of a buffer."""
-    makers = _makers(plan)
     return {
-        name: value if slot in makers else bytes(value)
+        name: value if slot in plan.makers else bytes(value)
         for name, slot in plan.outputs.items()
         if (value := values[slot]) is not None
     }
@@ -397,11 +396,6 @@ def _open_results(
         raise
 
 
-def _makers(plan: Plan) -> dict[int, int]:
-    """Give the index of the step that makes the value of each slot; inputs have none."""
-    return {slot: index for index, step in enumerate(plan.steps) for _, slot in step.output_ports}
-
-
 def _lend(
     plan: Plan,
     codecs: Sequence[Codec],
@@ -409,13 +403,12 @@ def _lend(
     results: dict[int, CallResult | Loan],
 ) -> dict[str, memoryview]:
     """Give a view of each output, and put loans in the place of the results that they borrow."""
-    makers = _makers(plan)
     views = {}
     for name, slot in plan.outputs.items():
         value = values[slot]
         if value is None:
             continue
-        index = makers.get(slot, -1)
+        index = plan.makers.get(slot, -1)
         result = results.get(index)
         if isinstance(result, CallResult) and result.is_borrowed:
             result = results[index] = Loan(result, codecs[index].close_later)

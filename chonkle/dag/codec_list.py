@@ -66,7 +66,7 @@ class ArraySpec:
             case "itemsize":
                 return self.dtype.itemsize
             case "scalarsize":
-                return self.dtype.scalarsize
+                return self.dtype.scalarsize or None
             case "shape":
                 return None if self.shape is None else list(self.shape)
         return self.shape[-1] if self.shape else None
@@ -187,12 +187,18 @@ class ListedCodec:
                 encoded = replace(encoded, shape=(size // dtype.itemsize,))
         return encoded
 
-    def decoded_array(self, array: ArraySpec) -> ArraySpec:
-        """Give the array that is before it in the list, of one that it encodes to."""
-        dtype, shape = array.dtype, array.shape
+    @property
+    def decoded_dtype(self) -> Dtype | None:
+        """The type of the decoded elements, where the configuration or the signature say it."""
         for name, parameter in self.declared.parameters.items():
             if parameter.from_array == "dtype" and name in self.values:
-                dtype = Dtype.of(self.values[name])
+                return Dtype.of(self.values[name])
+        named = [each for each in self.declared.decoded.dtype if each not in self.signature.inputs]
+        return Dtype.of(named[0]) if named else None
+
+    def decoded_array(self, array: ArraySpec) -> ArraySpec:
+        """Give the array that is before it in the list, of one that it encodes to."""
+        dtype, shape = self.decoded_dtype or array.dtype, array.shape
         order = self.values.get(self.declared.encoded.permuted_by)
         if isinstance(order, list) and shape is not None and sorted(order) == [*range(len(shape))]:
             shape = tuple(shape[order.index(axis)] for axis in range(len(order)))

@@ -12,7 +12,7 @@ parameters stay.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from chonkle.dag.graph import CONSTANT, INPUT, Pipeline, Step, WiringRef, topological_order
@@ -125,6 +125,8 @@ class Plan:
     slots: tuple[bytes | None, ...]  # the initial values: constants and defaults, otherwise None
     # Slots of optional inputs, each with the slot of the default that it overrides.
     copies: tuple[tuple[int, int], ...] = ()
+    # The index of the step that makes the value of each slot; inputs and constants have none.
+    makers: Mapping[int, int] = field(default_factory=dict)
     direct: DirectCall | None = None  # the same as one call, where it is that simple
 
 
@@ -169,6 +171,7 @@ def make_plan(resolved: ResolvedPipeline, direction: Direction) -> Plan:
     if emitter.problems:
         raise PipelineError.from_problems(pipeline.subject, emitter.problems)
     both = pipeline.inputs.keys() | pipeline.outputs.keys()
+    steps = emitter.planned(set(outputs.values()))
     plan = Plan(
         codec_id=pipeline.codec_id,
         subject=pipeline.subject,
@@ -179,10 +182,11 @@ def make_plan(resolved: ResolvedPipeline, direction: Direction) -> Plan:
             for name in both - inputs.keys()
             if name in pipeline.inputs and not pipeline.inputs[name].exists(direction)
         ),
-        steps=emitter.planned(set(outputs.values())),
+        steps=steps,
         outputs=outputs,
         slots=tuple(emitter.slots),
         copies=tuple(emitter.copies),
+        makers={slot: index for index, step in enumerate(steps) for _, slot in step.output_ports},
     )
     return replace(plan, direct=_direct_call(plan))
 

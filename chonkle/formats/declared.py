@@ -40,7 +40,7 @@ _RANGE_TYPES = ("int", "uint", "float")
 # The members of `array` for each side, and the kinds of codecs that have such an array.
 _ARRAY_MEMBERS: Mapping[str, tuple[str, ...]] = {
     "input": ("dtype", "permuted_by"),
-    "output": ("byte_order",),
+    "output": ("byte_order", "dtype"),
 }
 _ARRAY_KINDS: Mapping[str, tuple[CodecKind, ...]] = {
     "input": ("array-to-array",),

@@ -12,11 +12,13 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast
 
 from chonkle.errors import PipelineError
 from chonkle.formats.values import format_value, plain_value
 
+_KNOWN_MAX = 256
 _NATIVE = "<" if sys.byteorder == "little" else ">"
 _TYPE_STRING = re.compile(r"([<>|=]?)([?biufcmMSUV])([0-9]{0,9})(\[(?:[0-9]*[a-zA-Zμ]{1,2})\])?")
 # Bytes of an element of a kind without a number, as NumPy reads it.
@@ -46,7 +48,8 @@ class Dtype:
     Attributes:
         text: its description as JSON text, which a port-map carries.
         itemsize: bytes of an element.
-        scalarsize: bytes of what is swapped as a whole: of a complex number, half of it.
+        scalarsize: bytes of what is swapped as a whole: of a complex number, half of it. 0 for
+            a structure whose fields differ in it.
     """
 
     text: str
@@ -79,7 +82,18 @@ class Dtype:
         Raises:
             PipelineError: when it is none, or one of Python objects.
         """
-        return value if isinstance(value, cls) else _make(_described(plain_value(value)))
+        if isinstance(value, cls):
+            return value
+        try:
+            return _read(value)
+        except TypeError:  # a list of fields, which is no key
+            return _make(_described(plain_value(value)))
+
+
+# Each call of a codec with an array asks for its type.
+@lru_cache(maxsize=_KNOWN_MAX, typed=True)
+def _read(value: object) -> Dtype:
+    return _make(_described(plain_value(value)))
 
 
 def _make(description: str | list[object]) -> Dtype:
@@ -184,11 +198,13 @@ def _sizes(description: object) -> tuple[int, int]:
         if found[2] == "c":
             return size, size // 2
         return size, (1 if found[2] in "SV" else size)
-    total = 0
+    total, scalars = 0, set()
     for _, inner, *shape in cast("list[list[object]]", description):
         count = math.prod(cast("list[int]", shape[0])) if shape else 1
-        total += count * _sizes(inner)[0]
-    return total, 1
+        itemsize, scalarsize = _sizes(inner)
+        total += count * itemsize
+        scalars.add(scalarsize)
+    return total, scalars.pop() if len(scalars) == 1 else 0
 
 
 def _little(description: object) -> str | list[object]:

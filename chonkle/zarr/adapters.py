@@ -4,12 +4,13 @@ Classes are made of signatures: no codec has Python of its own.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import zarr
 from numcodecs.abc import Codec as Numcodec
 from numcodecs.compat import ensure_contiguous_ndarray, ndarray_copy
 from zarr.abc.codec import ArrayArrayCodec, ArrayBytesCodec, BytesBytesCodec
@@ -17,11 +18,12 @@ from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import Buffer, NDBuffer
 from zarr.dtype import parse_dtype
 from zarr.errors import UnknownCodecError
+from zarr.registry import _codec_registries  # noqa: PLC2701 - the classes beside the chosen one
 
 from chonkle.arrays import elements_of, numpy_dtype
 from chonkle.codecs import ChunkCodec
 from chonkle.dag.codec_list import ArraySpec as ChunkArray
-from chonkle.errors import ResolveError
+from chonkle.errors import PipelineError, ResolveError
 from chonkle.formats.dtypes import Dtype
 from chonkle.formats.signature import CodecKind
 from chonkle.zarr.options import Options
@@ -33,20 +35,20 @@ class _ZarrCodec:
     """What the Zarr 3 codecs of the three kinds share.
 
     Attributes:
-        configuration: the codec's configuration in metadata.
+        configuration: the codec's configuration in metadata; None where these have none.
         codec: what runs it.
     """
 
     codec_name: ClassVar[str]
 
-    configuration: dict[str, Any]
+    configuration: dict[str, Any] | None
     codec: ChunkCodec = field(compare=False, repr=False)
 
     def __init__(self, **configuration: Any) -> None:  # noqa: ANN401 - by its signature
         metadata = {"name": self.codec_name, "configuration": configuration}
         self._set(configuration, make_codec(metadata, Options.current()))
 
-    def _set(self, configuration: dict[str, Any], made: ChunkCodec) -> None:
+    def _set(self, configuration: dict[str, Any] | None, made: ChunkCodec) -> None:
         object.__setattr__(self, "configuration", configuration)
         object.__setattr__(self, "codec", made)
         # Zarr reads it as an attribute.
@@ -63,7 +65,28 @@ class _ZarrCodec:
 
     def to_dict(self) -> dict[str, Any]:
         """Write its metadata."""
+        if self.configuration is None:
+            return {"name": self.codec_name}
         return {"name": self.codec_name, "configuration": dict(self.configuration)}
+
+    def evolve_from_array_spec(self, array_spec: ArraySpec) -> Any:  # noqa: ANN401 - a codec
+        """Give the codec for an array, with the metadata that zarr-python's own would write.
+
+        Where the configuration has no meaning for the elements of the array, it is zarr-python's
+        own codec, unless the option `strict` is set.
+        """
+        try:
+            stock = _stock_codec(self.to_dict()).evolve_from_array_spec(array_spec)
+        except Exception:  # noqa: BLE001 - it has no such codec, or refuses it in its own ways
+            return self
+        options, metadata = Options.current(), stock.to_dict()
+        try:
+            _require_fit(self.codec, array_spec)
+        except PipelineError:
+            return self if options.strict else stock
+        if metadata == self.to_dict():
+            return self
+        return zarr_codec(metadata, make_codec(metadata, options))
 
     def compute_encoded_size(self, input_byte_length: int, chunk_spec: ArraySpec) -> int:
         """Give the encoded size.
@@ -127,21 +150,32 @@ class _ZarrArrayArray(_ZarrCodec, ArrayArrayCodec):
     def resolve_metadata(self, chunk_spec: ArraySpec) -> ArraySpec:
         """Give the spec of the encoded array."""
         array = _chunk_array(chunk_spec)
-        encoded = None if array is None else self.codec.encoded_array(array)
-        if encoded is None or encoded == array:
+        if array is None:
+            return chunk_spec
+        encoded = self.codec.encoded_array(array)
+        if encoded == array:
             return chunk_spec
         dtype = parse_dtype(numpy_dtype(encoded.dtype), zarr_format=3)
-        return replace(chunk_spec, dtype=dtype, shape=encoded.shape or ())
+        shape = encoded.shape or ()
+        size = self.codec.encoded_size(array.size_bytes or 0, dtype=array.dtype, shape=array.shape)
+        if size is not None and size != encoded.size_bytes:
+            shape = (size // encoded.dtype.itemsize,)  # it changes the number of elements
+        return replace(chunk_spec, dtype=dtype, shape=shape)
 
     def _decode_sync(self, chunk_data: NDBuffer, chunk_spec: ArraySpec) -> NDBuffer:
         dtype = chunk_spec.dtype.to_native_dtype()
+        stored = self.codec.decoded_dtype()
         array = chunk_data.as_numpy_array()
-        encoded = elements_of(array, array)
-        decoded = self.codec.decode(encoded, dtype=dtype, shape=chunk_spec.shape)
-        return chunk_spec.prototype.nd_buffer.from_numpy_array(decoded)
+        decoded = self.codec.decode(
+            elements_of(array, array), dtype=stored or dtype, shape=chunk_spec.shape
+        )
+        return chunk_spec.prototype.nd_buffer.from_numpy_array(decoded.astype(dtype, copy=False))
 
     def _encode_sync(self, chunk_data: NDBuffer, chunk_spec: ArraySpec) -> NDBuffer:
-        encoded = self.codec.encode(chunk_data.as_numpy_array())
+        chunk, stored = chunk_data.as_numpy_array(), self.codec.decoded_dtype()
+        if stored is not None:
+            chunk = chunk.astype(numpy_dtype(stored), copy=False)
+        encoded = self.codec.encode(chunk)
         spec = self.resolve_metadata(chunk_spec)
         array = np.frombuffer(encoded, spec.dtype.to_native_dtype()).reshape(spec.shape)
         return chunk_spec.prototype.nd_buffer.from_numpy_array(array)
@@ -170,29 +204,47 @@ class _OldCodec(Numcodec):  # type: ignore[misc]  # numcodecs is not typed
     """A codec of numcodecs, for Zarr 2."""
 
     def __init__(self, **configuration: Any) -> None:  # noqa: ANN401 - by its signature
-        self._configuration = configuration
-        self._codec = make_codec({"id": self.codec_id, **configuration}, Options.current())
+        self._set(
+            configuration, make_codec({"id": self.codec_id, **configuration}, Options.current())
+        )
 
-    def encode(self, buf: Any) -> bytes:  # noqa: ANN401 - any buffer
-        """Encode a buffer; of an array, its elements as they are in memory."""
+    def _set(self, configuration: dict[str, Any], made: ChunkCodec) -> None:
+        self._configuration = configuration
+        self.codec = made
+
+    def encode(self, buf: Any) -> Any:  # noqa: ANN401 - any buffer
+        """Encode a buffer; of an array, its elements as they are in memory.
+
+        Returns:
+            Bytes; of a codec of arrays an array of one axis, as numcodecs gives.
+        """
         array = np.asarray(buf) if hasattr(buf, "__array_interface__") else None
         spec = None if array is None else ChunkArray(Dtype.of(array.dtype), array.shape)
-        return self._codec.run("encode", _in_memory(buf), spec)
+        encoded = self.codec.run("encode", _in_memory(buf), spec)
+        if self.codec.kind != "array-to-array":
+            return encoded
+        stored = self.codec.decoded_dtype() or (spec.dtype if spec else None)
+        dtype = self.codec.encoded_array(ChunkArray(stored)).dtype if stored else None
+        return _as_elements(encoded, dtype)
 
     def decode(self, buf: Any, out: Any = None) -> Any:  # noqa: ANN401 - any buffer
-        """Decode a buffer, into `out` if there is one."""
-        data = _in_memory(buf)
-        if out is None:
-            return self._codec.run("decode", data)
-        return ndarray_copy(self._codec.run("decode", data), out)
+        """Decode a buffer, into `out` if there is one.
+
+        Returns:
+            `out`, or bytes; of a codec of arrays an array of one axis, as numcodecs gives.
+        """
+        decoded = self.codec.run("decode", _in_memory(buf))
+        if self.codec.kind == "array-to-array":
+            decoded = _as_elements(decoded, self.codec.decoded_dtype())
+        return decoded if out is None else ndarray_copy(decoded, out)
 
     def get_config(self) -> dict[str, Any]:
         """Give the configuration."""
         return {"id": self.codec_id, **self._configuration}
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle the configuration."""
-        return _old_unpickled, (self.codec_id, self._configuration)
+        """Pickle the configuration, and what runs it."""
+        return _old_unpickled, (self.get_config(), self.codec)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -208,7 +260,7 @@ def zarr_codec(metadata: dict[str, Any], made: ChunkCodec) -> Any:  # noqa: ANN4
         made: what runs it.
     """
     found: _ZarrCodec = object.__new__(zarr_codec_class(metadata["name"], made.kind))
-    found._set(dict(metadata.get("configuration") or {}), made)  # noqa: SLF001 - of this module
+    found._set(metadata.get("configuration"), made)  # noqa: SLF001 - of this module
     return found
 
 
@@ -232,6 +284,100 @@ class UnknownCodec:
         return zarr_codec(data, made)
 
 
+def own_codec(codec: Any, spec: ArraySpec, options: Options) -> Any:  # noqa: ANN401 - of Zarr
+    """Give chonkle's codec for one of zarr-python; itself where there is none that does the same.
+
+    Classes of others are taken for what only they do, whatever their name.
+
+    Args:
+        codec: a codec of Zarr 3.
+        spec: what it encodes.
+        options: how it is run.
+
+    Raises:
+        ResolveError: in strict mode, when chonkle lacks it.
+        PipelineError: in strict mode, when chonkle's codec cannot do it.
+    """
+    if isinstance(codec, _ZarrCodec):
+        return codec
+    try:
+        _require_stock(codec)
+        metadata = codec.to_dict()
+        made = make_codec(metadata, options)
+        _require_fit(made, spec)
+    except (ResolveError, PipelineError):
+        if options.strict:
+            raise
+        return codec
+    return zarr_codec(metadata, made)
+
+
+def own_numcodec(codec: Any, options: Options) -> Any:  # noqa: ANN401 - of numcodecs
+    """Give chonkle's codec for one of numcodecs, as `own_codec`.
+
+    Raises:
+        ResolveError: in strict mode, when chonkle lacks it.
+        PipelineError: in strict mode, when chonkle's codec cannot do it.
+    """
+    if codec is None or isinstance(codec, _OldCodec):
+        return codec
+    try:
+        _require_stock(codec)
+        configuration = codec.get_config()
+        made = make_codec(configuration, options)
+    except (ResolveError, PipelineError):
+        if options.strict:
+            raise
+        return codec
+    return _old_unpickled(configuration, made)
+
+
+def whole_codec(codecs: Sequence[Any], options: Options) -> ChunkCodec | None:
+    """Make one codec of a chain; None where some of them are not chonkle's.
+
+    Args:
+        codecs: codecs of Zarr 3, and of numcodecs.
+        options: how it is run.
+    """
+    made: list[ChunkCodec] = []
+    for each in codecs:
+        if isinstance(each, (_ZarrCodec, _OldCodec)):
+            made.append(each.codec)
+        else:
+            return None
+    return make_codec(made, options)
+
+
+def _require_fit(codec: ChunkCodec, spec: ArraySpec) -> None:
+    array = _chunk_array(spec)
+    if array is not None:
+        codec.check(array)
+    elif codec.kind != "bytes-to-bytes":
+        raise PipelineError(
+            "an array whose elements are objects",
+            expected="elements of a fixed size",
+            got=f"`{spec.dtype.to_native_dtype()}`",
+        )
+
+
+def _require_stock(codec: object) -> None:
+    cls = type(codec)
+    if cls.__module__.partition(".")[0] not in ("zarr", "numcodecs"):
+        raise ResolveError(
+            f"codec of the class `{cls.__module__}.{cls.__qualname__}`: chonkle has none for it"
+        )
+
+
+def _stock_codec(metadata: dict[str, Any]) -> Any:  # noqa: ANN401 - a class of Zarr
+    """Make zarr-python's own codec of metadata.
+
+    Raises:
+        Exception: there is none, or it refuses the metadata.
+    """
+    name = zarr.config.defaults[0]["codecs"][metadata["name"]]
+    return _codec_registries[metadata["name"]][name].from_dict({"configuration": {}, **metadata})
+
+
 @cache
 def numcodecs_class(name: str) -> type[_OldCodec]:
     """Make the codec of numcodecs with an id."""
@@ -239,8 +385,17 @@ def numcodecs_class(name: str) -> type[_OldCodec]:
     return type(f"Numcodecs_{name}", (_OldCodec,), fields)
 
 
-def _old_unpickled(name: str, configuration: dict[str, Any]) -> _OldCodec:
-    return numcodecs_class(name)(**configuration)
+def _old_unpickled(configuration: dict[str, Any], made: ChunkCodec) -> _OldCodec:
+    settings = dict(configuration)
+    cls = numcodecs_class(settings.pop("id"))
+    found: _OldCodec = cls.__new__(cls)
+    found._set(settings, made)  # noqa: SLF001 - of this module
+    return found
+
+
+def _as_elements(data: bytes, dtype: Dtype | None) -> Any:  # noqa: ANN401 - an array
+    # A copy can be written to, as the arrays of numcodecs can.
+    return np.frombuffer(data, np.uint8 if dtype is None else numpy_dtype(dtype)).copy()
 
 
 def _in_memory(buf: Any) -> Any:  # noqa: ANN401 - any buffer

@@ -5,24 +5,27 @@ such as the codecs of variable-length strings, run through zarr-python's own cla
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from zarr.abc.codec import Codec
+from zarr.codecs import ShardingCodec as StockShardingCodec
 from zarr.codecs._v2 import V2Codec  # noqa: PLC2701 - it has no public name
 from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import Buffer, NDBuffer
 from zarr.core.chunk_utils import ChunkTransform
 
+from chonkle.arrays import numpy_dtype
 from chonkle.codecs import BoundCodec, ChunkCodec
-from chonkle.errors import ResolveError
+from chonkle.zarr.adapters import own_codec, own_numcodec, whole_codec
 from chonkle.zarr.options import Options
-from chonkle.zarr.references import make_codec
 
 type AnyArray = np.ndarray[Any, Any]
 
 # Specs that a chain stays bound to: an array has one, sharding a few more.
 _BOUND_MAX = 16
+# The kinds of NumPy's dtypes whose elements are objects.
+_NO_BYTES = "OT"
 
 
 class ChunkChain(ChunkTransform):
@@ -31,17 +34,16 @@ class ChunkChain(ChunkTransform):
     Args of the constructor:
         codecs: those of the array, fitted to it.
         options: how they are run.
+        whole: all of them as one codec of chonkle, if they are.
 
     Raises:
-        PipelineError: a configuration is wrong.
-        ResolveError: in strict mode, when chonkle lacks a codec.
         TypeError: a codec that chonkle lacks cannot run without an event loop.
     """
 
-    def __init__(self, codecs: Sequence[Codec], options: Options) -> None:
+    def __init__(self, codecs: Sequence[Codec], options: Options, whole: ChunkCodec | None) -> None:
         self.options = options
         self.is_old = any(isinstance(each, V2Codec) for each in codecs)
-        self.whole = _whole(codecs, options)
+        self.whole = whole
         super().__init__(codecs=tuple(codecs))
         self._bound: dict[ArraySpec, BoundCodec] = {}
         self._latest: tuple[ArraySpec, BoundCodec] | None = None
@@ -51,8 +53,8 @@ class ChunkChain(ChunkTransform):
         if self.whole is None:
             return super().decode_chunk(chunk_bytes, chunk_spec)
         found: list[AnyArray] = []
-        data = chunk_bytes.as_numpy_array()
-        self.decode_with([data], chunk_spec, lambda _, decoded: found.append(decoded.copy()))
+        data, dtype = chunk_bytes.as_numpy_array(), chunk_spec.dtype.to_native_dtype()
+        self.decode_with([data], chunk_spec, lambda _, decoded: found.append(decoded.astype(dtype)))
         return chunk_spec.prototype.nd_buffer.from_numpy_array(found[0])
 
     def decode_with(
@@ -64,7 +66,7 @@ class ChunkChain(ChunkTransform):
             chunks: their buffers.
             spec: that of each.
             use: gets the index of a chunk and a read-only array of its shape, and keeps no view of
-                it.
+                it. Its dtype may be another one than the array's: its values are meant.
         """
         if self._is_transposed(spec):
             self._bind(spec).decode_with(chunks, lambda index, decoded: use(index, decoded.T))
@@ -76,7 +78,7 @@ class ChunkChain(ChunkTransform):
         if self.whole is None:
             return super().encode_chunk(chunk_array, chunk_spec)
         chunk = chunk_array.as_numpy_array()
-        dtype = chunk_spec.dtype.to_native_dtype()
+        dtype = self._decoded_dtype(chunk_spec)
         if chunk.dtype != dtype:
             chunk = chunk.astype(dtype)
         if self._is_transposed(chunk_spec):
@@ -94,10 +96,16 @@ class ChunkChain(ChunkTransform):
                 self._bound.clear()
             assert self.whole is not None  # noqa: S101 - the callers looked
             shape = spec.shape[::-1] if self._is_transposed(spec) else spec.shape
-            found = self.whole.bind(spec.dtype.to_native_dtype(), shape)
+            found = self.whole.bind(self._decoded_dtype(spec), shape)
             self._bound[spec] = found
         self._latest = spec, found
         return found
+
+    def _decoded_dtype(self, spec: ArraySpec) -> np.dtype[Any]:
+        # Zarr 3 converts what the first codec gives to the type of the array; Zarr 2 takes the
+        # bytes for such elements.
+        said = None if self.is_old or self.whole is None else self.whole.decoded_dtype()
+        return spec.dtype.to_native_dtype() if said is None else numpy_dtype(said)
 
     def _is_transposed(self, spec: ArraySpec) -> bool:
         # In Zarr 2, the order of the elements in a chunk; in Zarr 3, only that in memory.
@@ -105,26 +113,45 @@ class ChunkChain(ChunkTransform):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle the codecs and the options, without what is prepared."""
-        return ChunkChain, (self.codecs, self.options)
+        return ChunkChain, (self.codecs, self.options, self.whole)
 
 
-def chunk_chain(codecs: Sequence[Codec]) -> ChunkChain:
-    """Make the chain of an array's codecs, with the options in `zarr.config`."""
-    return ChunkChain(codecs, Options.current())
+def chunk_chain(codecs: Sequence[Codec], spec: ArraySpec) -> ChunkChain:
+    """Make the chain of an array's codecs, with the options in `zarr.config`.
+
+    Args:
+        codecs: those of the array, fitted to it.
+        spec: that of a chunk.
+
+    Raises:
+        PipelineError: in strict mode, when a codec of chonkle cannot do what is asked.
+        ResolveError: in strict mode, when chonkle lacks a codec.
+        TypeError: a codec that chonkle lacks cannot run without an event loop.
+    """
+    options, own = Options.current(), []
+    step = spec
+    for each in codecs:
+        own.append(_own(each, step, options))
+        step = each.resolve_metadata(step)
+    return ChunkChain(own, options, _whole(own, options, spec))
 
 
-def _whole(codecs: Sequence[Codec], options: Options) -> ChunkCodec | None:
-    """Make one codec of a chain; None where chonkle lacks a part of it."""
-    written: list[dict[str, Any]] = []
+def _own(codec: Codec, spec: ArraySpec, options: Options) -> Codec:
+    if isinstance(codec, StockShardingCodec):
+        return codec  # its inner codecs are in chains of their own
+    if not isinstance(codec, V2Codec):
+        return cast("Codec", own_codec(codec, spec, options))
+    filters = [own_numcodec(each, options) for each in codec.filters or ()]
+    return V2Codec(tuple(filters) or None, own_numcodec(codec.compressor, options))
+
+
+def _whole(codecs: Sequence[Codec], options: Options, spec: ArraySpec) -> ChunkCodec | None:
+    listed: list[Any] = []
     for each in codecs:
         if isinstance(each, V2Codec):
-            written += [each.get_config() for each in each.filters or ()]
-            written += [each.compressor.get_config()] if each.compressor else []
+            listed += [*(each.filters or ()), *([each.compressor] if each.compressor else [])]
         else:
-            written.append(each.to_dict())
-    try:
-        return make_codec([make_codec(each, options) for each in written], options)
-    except ResolveError:
-        if options.strict:
-            raise
+            listed.append(each)
+    if spec.dtype.to_native_dtype().kind in _NO_BYTES:
         return None
+    return whole_codec(listed, options)

@@ -53,7 +53,7 @@ class CodecPipeline(FusedCodecPipeline):
         evolved = super(CodecPipeline, sharded).evolve_from_array_spec(array_spec)
         if evolved.sync_transform is None or evolved.supports_partial_decode:
             return evolved
-        return replace(evolved, sync_transform=chunk_chain(evolved.codecs))
+        return replace(evolved, sync_transform=chunk_chain(evolved.codecs, array_spec))
 
     def read_sync(
         self,

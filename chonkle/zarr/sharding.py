@@ -14,7 +14,7 @@ class ShardingCodec(StockShardingCodec):
     @classmethod
     def of(cls, codec: Codec) -> Codec:
         """Give a codec, with the chains of a shard replaced."""
-        if not isinstance(codec, StockShardingCodec) or isinstance(codec, cls):
+        if type(codec) is not StockShardingCodec:
             return codec
         return cls(
             chunk_shape=codec.chunk_shape,
@@ -26,8 +26,8 @@ class ShardingCodec(StockShardingCodec):
 
     def _get_inner_chunk_transform(self, shard_spec: ArraySpec) -> ChunkTransform:
         spec = self._get_chunk_spec(shard_spec)
-        return chunk_chain(evolve_codecs(self.codecs, spec))
+        return chunk_chain(evolve_codecs(self.codecs, spec), spec)
 
     def _get_index_chunk_transform(self, chunks_per_shard: tuple[int, ...]) -> ChunkTransform:
         spec = self._get_index_chunk_spec(chunks_per_shard)
-        return chunk_chain(evolve_codecs(self.index_codecs, spec))
+        return chunk_chain(evolve_codecs(self.index_codecs, spec), spec)

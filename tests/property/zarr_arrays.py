@@ -35,7 +35,7 @@ class Stored:
         compressors: bytes-to-bytes codecs; in Zarr 2, one at most.
         serializer: the array-to-bytes codec of Zarr 3.
         order: the order of the elements in a chunk of Zarr 2.
-        has_fill_value: whether an element of the data is the fill value.
+        has_fill_value: whether the first element is the fill value.
     """
 
     data: Array
@@ -46,10 +46,15 @@ class Stored:
     order: Literal["C", "F"] = "C"
     has_fill_value: bool = False
 
+    @property
+    def fill_value(self) -> Any:
+        """The first element, or None."""
+        return self.data.flat[0] if self.has_fill_value else None
+
 
 @st.composite
 def _plain_dtypes(draw: st.DrawFn) -> np.dtype[Any]:
-    kind = draw(st.sampled_from(["number", "number", "bool", "text", "time"]))
+    kind = draw(st.sampled_from(["number", "number", "number", "bool", "text", "time"]))
     order = draw(st.sampled_from("<>"))
     match kind:
         case "number":
@@ -136,7 +141,6 @@ _NUMCODECS: Mapping[str, st.SearchStrategy[Configuration]] = {
             ]
         ),
     ),
-    "shuffle": st.sampled_from([{}, *({"elementsize": size} for size in (0, 1, 2, 3, 4, 8))]),
     "zlib": st.fixed_dictionaries({"level": st.integers(-1, 9)}),
     "zstd": _zstd,
 }
@@ -176,7 +180,8 @@ def _number_filter(
     by_kind = {
         "b": ["packbits"],
         "c": ["delta"],
-        "f": ["delta", "bitround", "quantize", "fixedscaleoffset", "astype"],
+        # Of floats in another byte order than the machine's, numcodecs rounds none to bits.
+        "f": ["delta", "quantize", "fixedscaleoffset", "astype", *["bitround"] * dtype.isnative],
         "i": ["delta", "fixedscaleoffset", "astype"],
         "u": ["delta", "fixedscaleoffset", "astype"],
     }
@@ -203,18 +208,48 @@ def _number_filter(
     return name, {**settings, "dtype": dtype.str, "astype": stored.str}, stored
 
 
-def _bytes_codec(draw: st.DrawFn, names: Iterable[str]) -> Configuration:
-    """Draw the configuration of a bytes-to-bytes codec, as of numcodecs."""
+def _zarr3_filter(draw: st.DrawFn, dtype: np.dtype[Any]) -> tuple[Configuration, np.dtype[Any]]:
+    """Draw a filter for numbers that Zarr 3 itself has, and the type that it gives."""
+    if draw(st.booleans()):
+        by_kind: dict[str, tuple[list[object], list[object]]] = {
+            "i": ([0, -3, "5"], [1, 2, -1]),
+            "u": ([0], [1, "2"]),
+            "f": ([0, -3, 0.25, "1.5"], [1, 0.5, "10", 0.1]),
+        }
+        offsets, scales = by_kind[dtype.kind]
+        settings = {
+            "offset": draw(st.sampled_from(offsets)),
+            "scale": draw(st.sampled_from(scales)),
+        }
+        return {"name": "scale_offset", "configuration": settings}, dtype
+    names = ["int8", "uint8", "int16", "int32", "uint64", "float16", "float32", "float64"]
+    name = draw(st.sampled_from(names))
+    roundings = ["nearest-even", "towards-zero", "towards-positive", "towards-negative"]
+    settings = {"data_type": name, "rounding": draw(st.sampled_from([*roundings, "nearest-away"]))}
+    if draw(st.booleans()):
+        settings["out_of_range"] = "clamp"
+    if dtype.kind == "f" and "int" in name and draw(st.booleans()):
+        settings["scalar_map"] = {"encode": [["NaN", 0], [1, 7]], "decode": [[7, 1], [3, "NaN"]]}
+    return {"name": "cast_value", "configuration": settings}, np.dtype(name)
+
+
+def _bytes_codec(draw: st.DrawFn, names: Iterable[str], size: int | None = None) -> Configuration:
+    """Draw the configuration of a bytes-to-bytes codec, as of numcodecs.
+
+    Args:
+        draw: of hypothesis.
+        names: the codecs to choose among.
+        size: the bytes to encode; None where encoders may differ in it.
+    """
+    if size is not None and draw(st.integers(0, 5)) == 0:
+        # Which wants whole items.
+        items = [each for each in (0, 1, 2, 3, 4, 8) if each == 0 or size % each == 0]
+        settings: list[Configuration] = [{}] * (size % 4 == 0) + [
+            {"elementsize": each} for each in items
+        ]
+        return {"id": "shuffle", **draw(st.sampled_from(settings))}
     name = draw(st.sampled_from(sorted(names)))
     return {"id": name, **draw(_NUMCODECS[name])}
-
-
-def _names(index: int) -> set[str]:
-    """Give the bytes-to-bytes codecs that may have a place in a chain.
-
-    `shuffle` is the first: it wants whole items, and compressors do not agree about the size.
-    """
-    return set(_NUMCODECS) if index == 0 else set(_NUMCODECS) - {"shuffle"}
 
 
 def _zarr3(configuration: Configuration) -> Configuration:
@@ -240,31 +275,37 @@ def stored_arrays(draw: st.DrawFn, zarr_format: ZarrFormat) -> Stored:
     ]
     dtype = draw(_dtypes)
     # numcodecs loses the byte order of a single number.
-    is_filtered = rank > 0 and dtype.kind in "biufc" and draw(st.booleans())
-    makers = [_near_elements] if is_filtered else [_any_elements, _few_elements]
-    if dtype.kind == "b":
-        makers = [_any_elements]
+    is_filtered = rank > 0 and dtype.kind in "biufc" and draw(st.sampled_from([True, True, False]))
+    makers = [_any_elements, _few_elements]
+    if is_filtered and dtype.kind != "b":
+        makers = [_near_elements]
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
     data = draw(st.sampled_from(makers))(dtype, int(np.prod(shape)), random).reshape(shape)
     has_fill_value = draw(st.booleans())
     codecs = _zarr2_codecs if zarr_format == 2 else _zarr3_codecs
     return Stored(
-        data, tuple(chunks), **codecs(draw, data, is_filtered=is_filtered),
+        data, tuple(chunks), **codecs(draw, data, int(np.prod(chunks)), is_filtered=is_filtered),
         has_fill_value=has_fill_value,
     )  # fmt: skip
 
 
-def _zarr2_codecs(draw: st.DrawFn, data: Array, *, is_filtered: bool) -> dict[str, Any]:
+def _zarr2_codecs(draw: st.DrawFn, data: Array, count: int, *, is_filtered: bool) -> dict[str, Any]:
+    """Draw the codecs of an array whose chunks have a number of elements."""
     dtype, filters = data.dtype, list[Configuration]()
     if dtype.kind == "U" and draw(st.booleans()):
         labels = np.unique(data)[:5].tolist()
         filters.append({"id": "categorize", "labels": labels, "dtype": dtype.str, "astype": "|u1"})
-    while is_filtered and len(filters) < 2 and dtype.kind in "biufc":
-        name, settings, stored = _number_filter(draw, dtype)
+        dtype = np.dtype("u1")
+    while is_filtered and len(filters) < 2:
+        name, settings, dtype = _number_filter(draw, dtype)
         filters.append({"id": name, **settings})
-        dtype, is_filtered = stored, name != "packbits" and draw(st.booleans())
-    for index in range(draw(st.sampled_from([0, 0, 1, 2]))):
-        filters.append(_bytes_codec(draw, _names(index)))
+        if name == "packbits":
+            count = _packed(count)
+        is_filtered = name != "packbits" and draw(st.booleans())
+    size: int | None = count * dtype.itemsize
+    for _ in range(draw(st.sampled_from([0, 0, 1, 2]))):
+        filters.append(_bytes_codec(draw, _NUMCODECS, size))
+        size = None
     compressors = [_bytes_codec(draw, _COMPRESSORS)] if draw(st.booleans()) else []
     # numcodecs gives the result of `bitround` in C order, so that zarr-python cannot read its own.
     is_unordered = any(each["id"] == "bitround" for each in filters)
@@ -272,27 +313,53 @@ def _zarr2_codecs(draw: st.DrawFn, data: Array, *, is_filtered: bool) -> dict[st
     return {"filters": filters, "compressors": compressors, "order": order}
 
 
-def _zarr3_codecs(draw: st.DrawFn, data: Array, *, is_filtered: bool) -> dict[str, Any]:
+def _packed(count: int) -> int:
+    """Give the bytes of booleans after `packbits`."""
+    return 1 + -(-count // 8)
+
+
+def _zarr3_filters(
+    draw: st.DrawFn, data: Array, *, is_filtered: bool
+) -> tuple[list[Configuration], np.dtype[Any]]:
+    """Draw array-to-array codecs, and give the type that they give."""
     dtype, rank, filters = data.dtype, data.ndim, list[Configuration]()
-    for _ in range(draw(st.sampled_from([0, 1, 1, 2]))):
-        order = draw(st.permutations(range(rank)))
-        if draw(st.booleans()) and rank:
+    for _ in range(draw(st.sampled_from([0, 1, 2, 2]))):
+        if rank and draw(st.sampled_from([True, False, False])):
+            order = draw(st.permutations(range(rank)))
             filters.append({"name": "transpose", "configuration": {"order": order}})
-        elif is_filtered and dtype.kind in "iufc":
+        elif is_filtered and dtype.kind in "iuf" and draw(st.booleans()):
+            configuration, dtype = _zarr3_filter(draw, dtype)
+            filters.append(configuration)
+        elif is_filtered:
             name, settings, stored = _number_filter(draw, dtype)
-            if name == "quantize":  # whose `astype` zarr-python does not take into account
+            if name == "quantize":  # whose types zarr-python does not take into account
+                if not dtype.isnative:
+                    continue
                 settings["astype"], stored = dtype.str, dtype
             filters.append(_zarr3({"id": name, **settings}))
             dtype = stored
+            if name == "packbits":
+                break
+    return filters, dtype
+
+
+def _zarr3_codecs(draw: st.DrawFn, data: Array, count: int, *, is_filtered: bool) -> dict[str, Any]:
+    """Draw the codecs of an array whose chunks have a number of elements."""
+    filters, dtype = _zarr3_filters(draw, data, is_filtered=is_filtered)
+    if dtype != data.dtype and data.dtype.kind == "b":
+        count = _packed(count)
     endian = draw(st.sampled_from(["little", "big"]))
     serializer: Configuration = {"name": "bytes", "configuration": {"endian": endian}}
-    if dtype.kind in "iuf" and dtype.itemsize > 1 and draw(st.sampled_from([False, False, True])):
-        serializer = _zarr3({"id": "pcodec", **draw(_PCODEC)})
+    size: int | None = count * dtype.itemsize
+    is_number = dtype.kind in "iuf" and dtype.itemsize > 1 and dtype.isnative
+    if is_number and draw(st.sampled_from([False, False, True])):
+        serializer, size = _zarr3({"id": "pcodec", **draw(_PCODEC)}), None
     compressors = []
-    for index in range(draw(st.sampled_from([0, 1, 1, 2, 3]))):
+    for _ in range(draw(st.sampled_from([0, 1, 1, 2, 3]))):
         if draw(st.booleans()):
             name = draw(st.sampled_from(tuple(_ZARR)))
             compressors.append({"name": name, "configuration": draw(_ZARR[name])})
         else:
-            compressors.append(_zarr3(_bytes_codec(draw, _names(index) - {*NATIVE})))
+            compressors.append(_zarr3(_bytes_codec(draw, {*_NUMCODECS} - {*NATIVE}, size)))
+        size = None
     return {"filters": filters, "serializer": serializer, "compressors": compressors}

@@ -1,28 +1,32 @@
 /* bytes: the elements of an array in a byte order, as the codec `bytes` of Zarr 3.
  *
  * Decoded elements are little-endian: one order changes nothing, the other reverses the bytes of
- * each scalar, in both directions. Scalars are those of `dtype`, in each field of a structured type,
- * or without it `elementsize` bytes. */
+ * each scalar, in both directions. Scalars have `elementsize` bytes, or without it are those of
+ * `dtype`, in each field of a structured type. */
 #include "byteorder.h"
 #include "chonkle_codec.h"
 #include "layout.h"
 
-static bool read_size(chonkle_call *call, uint64_t *size) {
-    *size = 1;
-    if (!chonkle_find(call, "elementsize")) return true;
-    return chonkle_uint(call, "elementsize", 1, 8, size) &&
-           (!(*size & (*size - 1)) ||
-            chonkle_fail(call, "port `elementsize`: expected 1, 2, 4 or 8, got %llu", *size));
+static bool read_size(chonkle_call *call, layout *found) {
+    uint64_t size;
+    if (!chonkle_uint(call, "elementsize", 1, 8, &size)) return false;
+    if (size & (size - 1))
+        return chonkle_fail(call, "port `elementsize`: expected 1, 2, 4 or 8, got %llu", size);
+    return layout_add(found, (size_t)size, 1) || chonkle_fail_memory(call, sizeof(layout_run));
 }
 
 static bool read_layout(chonkle_call *call, bool is_big, layout *found) {
-    uint64_t size;
-    if (!read_size(call, &size)) return false;
-    if (chonkle_find(call, "dtype")) return layout_read(call, "dtype", found);
-    if (is_big && !chonkle_find(call, "elementsize"))
+    bool is_typed = chonkle_find(call, "dtype"), is_sized = chonkle_find(call, "elementsize");
+    if (is_typed && !layout_read(call, "dtype", found)) return false;
+    if (is_sized) {
+        found->run_count = found->size = 0;
+        return read_size(call, found);
+    }
+    if (is_typed) return true;
+    if (is_big)
         return chonkle_fail(call, "port `dtype`: missing, needed with `big` as `endian`; hint: or "
                                   "`elementsize`, for scalars of one size");
-    return layout_add(found, (size_t)size, 1) || chonkle_fail_memory(call, sizeof(layout_run));
+    return layout_add(found, 1, 1) || chonkle_fail_memory(call, sizeof(layout_run));
 }
 
 static bool order(chonkle_call *call) {

@@ -24,11 +24,11 @@ class ZarrPython:
     """zarr-python with a pipeline and codecs."""
 
     def __init__(self, pipeline: str | None, *, our_codecs: bool) -> None:
-        import zarr
+        import zarr  # noqa: PLC0415 - a process has one contender
 
         self._zarr = zarr
         if our_codecs:
-            import chonkle.zarr
+            import chonkle.zarr  # noqa: PLC0415 - a process has one contender
 
             chonkle.zarr.use()
         if pipeline:
@@ -53,7 +53,7 @@ class TensorStore:
     """tensorstore, which has a reader and codecs of its own."""
 
     def __init__(self) -> None:
-        import tensorstore
+        import tensorstore  # noqa: PLC0415 - a process has one contender
 
         self._tensorstore = tensorstore
 
@@ -130,7 +130,7 @@ def main() -> None:
             else:
                 data = np.load(request["data"]) if data is None else data
                 answer = dict(write(contender, request["path"], data))
-        except Exception as failure:  # whatever a library raises for what it lacks
+        except Exception as failure:  # noqa: BLE001 - what a library raises for what it lacks
             answer = {"failure": f"{type(failure).__name__}: {failure}"[:300]}
         print(json.dumps(answer), flush=True)
 

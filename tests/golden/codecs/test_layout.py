@@ -72,8 +72,14 @@ def test_bytes(shipped: Shipped, size: int, count: int, seed: int, endian: str |
 def test_bytes_refuses_in_words(
     shipped: Shipped, direction: Direction, changes: dict[str, object], said: str
 ) -> None:
+    parameters = {} if "dtype" in changes else {"elementsize": 4}
     with pytest.raises(CodecError, match=said):
-        shipped("bytes-c").call(direction, ports(bytes(12), **{"elementsize": 4, **changes}))
+        shipped("bytes-c").call(direction, ports(bytes(12), **{**parameters, **changes}))
+
+
+def test_a_size_counts_before_a_type(shipped: Shipped) -> None:
+    call = ports(b"abcd", dtype="<f4", elementsize=2, endian="big")
+    assert shipped("bytes-c").call("encode", call) == {"bytes": b"badc"}
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)

@@ -131,7 +131,7 @@ FIXED = {"kind": "fixed", "formula": "bytes"}
         ((*BYTES, "array"), {"permuted_by": "width"}, "expected a port of type `uint[]`, got"),
         ((*BYTES, "array"), {"permuted_by": ["order"]}, "expected a port of type `uint[]`, got"),
         (("outputs", "bytes", "array"), {"byte_order": "big"}, "expected `little`, or nothing"),
-        (("outputs", "bytes", "array"), {"dtype": []}, "an object with nothing but byte_order"),
+        (("outputs", "bytes", "array"), {"permuted_by": "order"}, "nothing but byte_order, dtype"),
         (("kind",), "array-to-bytes", "in a codec of another `kind`, expected `array-to-array`"),
         (("kind",), ..., "in a codec of another `kind`, expected `array-to-array`, got none"),
         (("partial_decode",), "some", "bad `partial_decode`, expected one of none, elements, got"),

@@ -190,8 +190,8 @@ def declared_documents() -> Iterator[tuple[object, bool]]:
             [{"dtype": "|u1"}, {"permuted_by": 1}, {"byte_order": "little"}],
         ),
         "outputs": (
-            [{}, {"byte_order": "little"}],
-            [[], {"order": 1}, {"byte_order": "big"}, {"dtype": ["|u1"]}, {"permuted_by": "axes"}],
+            [{}, {"byte_order": "little"}, {"dtype": ["|u1"]}],
+            [[], {"order": 1}, {"byte_order": "big"}, {"permuted_by": "axes"}],
         ),
     }
     for side, (good_arrays, bad_arrays) in arrays.items():

@@ -72,6 +72,8 @@ def check_choices(tested: CodecUnderTest) -> str:
             continue
         names.append(f"`{name}`")
         others = neighbours(parameter.choices, tested.signature.inputs[name].type)
+        if parameter.choices:
+            others += [each for each in _in_vectors(tested, name) if each not in parameter.choices]
         because = "the signature does not list it in `choices`"
         refusals = _require_refusals(tested, calls, name, others, because)
         for choice in dict.fromkeys((*parameter.choices, *words)):
@@ -219,6 +221,12 @@ def _parameters(tested: CodecUnderTest) -> Iterator[tuple[str, Parameter, list[E
     for name, listed in directions.items():
         calls = [call for row in zip_longest(*listed) for call in row if call is not None]
         yield name, tested.declared.parameters[name], calls
+
+
+def _in_vectors(tested: CodecUnderTest, name: str) -> list[object]:
+    """Give the values that golden vectors have for a parameter."""
+    found = [_values_of(tested, vector.inputs).get(name) for vector in tested.vectors]
+    return [each for each in found if each is not None]
 
 
 def _beyond(bound: float, port: Port, sign: int) -> list[float]:
@@ -385,9 +393,13 @@ def _check_byte_order(tested: CodecUnderTest) -> bool:
         return False
     source, result = _data_port(tested, "encode")
     checked = False
-    for example in tested.examples_of("encode")[:_EXAMPLES_MAX]:
-        dtype = _values_of(tested, example.ports).get(name)
-        if not isinstance(dtype, str) or dtype[:1] not in "<>":
+    examples = {
+        dtype: example
+        for example in tested.examples_of("encode")
+        if isinstance(dtype := _values_of(tested, example.ports).get(name), str)
+    }
+    for dtype, example in examples.items():
+        if dtype[:1] not in "<>":
             continue
         data = example.ports[source]
         turned = f"{'<' if dtype[0] == '>' else '>'}{dtype[1:]}"

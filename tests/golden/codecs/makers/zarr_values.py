@@ -1,6 +1,6 @@
 """Vectors of `scale_offset` and `cast_value`, from zarr-python.
 
-Needs zarr and, for `cast_value`, cast-value-rs, in an environment of their own.
+`cast_value` needs cast-value-rs, which no test needs, so it is no dependency.
 """
 
 import asyncio

@@ -41,10 +41,11 @@ def trampoline_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         direction: Direction,
         segments: list[Buffer],
         size: int,
-        **options: object,
+        *,
+        borrow: bool,
     ) -> object:
         calls.append(direction)
-        return run(trampoline, direction, segments, size, **options)  # type: ignore[arg-type]
+        return run(trampoline, direction, segments, size, borrow=borrow)
 
     monkeypatch.setattr(Trampoline, "run", note)
     return calls
