@@ -52,8 +52,9 @@ class ChunkChain(ChunkTransform):
         """Decode a chunk to an array of its own."""
         if self.whole is None:
             return super().decode_chunk(chunk_bytes, chunk_spec)
+        dtype = chunk_spec.dtype.to_native_dtype()
         found: list[AnyArray] = []
-        data, dtype = chunk_bytes.as_numpy_array(), chunk_spec.dtype.to_native_dtype()
+        data = chunk_bytes.as_numpy_array()
         self.decode_with([data], chunk_spec, lambda _, decoded: found.append(decoded.astype(dtype)))
         return chunk_spec.prototype.nd_buffer.from_numpy_array(found[0])
 
@@ -66,7 +67,7 @@ class ChunkChain(ChunkTransform):
             chunks: their buffers.
             spec: that of each.
             use: gets the index of a chunk and a read-only array of its shape, and keeps no view of
-                it. Its dtype may be another one than the array's: its values are meant.
+                it.
         """
         if self._is_transposed(spec):
             self._bind(spec).decode_with(chunks, lambda index, decoded: use(index, decoded.T))

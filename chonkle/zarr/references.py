@@ -4,10 +4,10 @@ A reader that lacks such a codec fetches it, if its user allows the source. The 
 anybody, so that a reference must have a digest, and is never used for a codec that is there.
 """
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
-from typing import Any
 
 from chonkle.codecs import ChunkCodec, codec
 from chonkle.dag.codec_list import is_codec_list, read_entry
@@ -19,11 +19,14 @@ from chonkle.zarr.options import Options
 REFERENCE = "codec"
 # Before a codec id, so that chonkle's codec can be named in any case.
 PREFIX = "chonkle."
-_MADE_MAX = 256
+# Codecs that stay made.
+_KEPT_MAX = 128
 
 
 def make_codec(what: object, options: Options) -> ChunkCodec:
-    """Make a codec with the options of the Zarr door.
+    """Make a codec with the options of the Zarr door, or give the one that was made before.
+
+    Resolving codecs reads folders, and arrays of a dataset have few codecs that differ.
 
     Args:
         what: its metadata, which may have a reference, or anything else that `chonkle.codec` takes.
@@ -34,29 +37,41 @@ def make_codec(what: object, options: Options) -> ChunkCodec:
         PipelineError: the configuration is wrong.
         FetchError: it cannot be fetched.
     """
-    if isinstance(what, Mapping):
-        return _make(_Given(repr(what), what), options, default_runtime())
-    if isinstance(what, list) and all(isinstance(each, ChunkCodec) for each in what):
-        # The same codecs, and not only equal ones, which may be from elsewhere.
-        return _make(_Given(repr([*map(id, what)]), what), options, default_runtime())
-    return _made(what, options)
+    runtime = default_runtime()
+    if isinstance(what, Sequence) and all(isinstance(each, ChunkCodec) for each in what):
+        return _made_of(tuple(what), options, runtime)
+    if not isinstance(what, Mapping) or is_codec_list(what):
+        return _made(what, options)
+    try:
+        text = json.dumps(what, sort_keys=True)
+    except (TypeError, ValueError):
+        return _made_of_metadata(what, options)
+    return _made_of_text(text, options, runtime)
 
 
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """What a codec is made of, which cannot be hashed."""
-
-    key: str
-    what: Any = field(compare=False)
+def forget_codecs() -> None:
+    """Make codecs anew from now on: others may be installed."""
+    _made_of.cache_clear()
+    _made_of_text.cache_clear()
 
 
-# Each array that is opened has its codecs made anew, though most have the same.
-@lru_cache(maxsize=_MADE_MAX)
-def _make(given: _Given, options: Options, _runtime: Runtime) -> ChunkCodec:
-    """Make a codec; the runtime is that of the process, as the environment has it."""
-    if not isinstance(given.what, Mapping) or is_codec_list(given.what):
-        return _made(given.what, options)
-    entry = read_entry(given.what)
+# The runtime is that of the process, and in the key: it may be another one after a fork.
+@lru_cache(maxsize=_KEPT_MAX)
+def _made_of(codecs: tuple[ChunkCodec, ...], options: Options, _runtime: Runtime) -> ChunkCodec:
+    return _made(codecs, options)
+
+
+@lru_cache(maxsize=_KEPT_MAX)
+def _made_of_text(metadata: str, options: Options, _runtime: Runtime) -> ChunkCodec:
+    return _made_of_metadata(json.loads(metadata), options)
+
+
+def _made(what: object, options: Options) -> ChunkCodec:
+    return codec(what, backend=options.backend, resolver=options.resolver(), limits=options.limits)
+
+
+def _made_of_metadata(metadata: Mapping[str, object], options: Options) -> ChunkCodec:
+    entry = read_entry(metadata)
     settings = dict(entry.configuration)
     reference = ""
     if is_reference(settings.get(REFERENCE)):
@@ -69,15 +84,6 @@ def _make(given: _Given, options: Options, _runtime: Runtime) -> ChunkCodec:
             raise
     require_allowed(entry.name, reference, options.sources)
     return _made(replace(entry, uri=reference), options)
-
-
-def _made(what: object, options: Options) -> ChunkCodec:
-    return codec(what, backend=options.backend, resolver=options.resolver(), limits=options.limits)
-
-
-def forget_codecs() -> None:
-    """Have codecs made anew from now on, as others may have been installed."""
-    _make.cache_clear()
 
 
 def is_reference(value: object) -> bool:

@@ -200,6 +200,7 @@ def register(location: str | Path) -> list[str]:
         names += sorted(_register(signature))
     config = zarr.config.get(CONFIG_KEY, None) or {}
     zarr.config.set({CONFIG_KEY: {**config, "locations": locations}})
+    forget_codecs()
     return names
 
 

@@ -10,6 +10,7 @@ from chonkle_toolchain.verify.samples import (
     damaged,
     extremes,
     generated,
+    neighbours,
     no_values,
     values,
 )
