@@ -4,22 +4,29 @@ A reader that lacks such a codec fetches it, if its user allows the source. The 
 anybody, so that a reference must have a digest, and is never used for a codec that is there.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from chonkle.codecs import ChunkCodec, codec
 from chonkle.dag.codec_list import is_codec_list, read_entry
 from chonkle.errors import ResolveError
 from chonkle.fetch import Source
+from chonkle.runtime import Runtime, default_runtime
 from chonkle.zarr.options import Options
 
 REFERENCE = "codec"
 # Before a codec id, so that chonkle's codec can be named in any case.
 PREFIX = "chonkle."
+# Codecs that stay made.
+_KEPT_MAX = 128
 
 
 def make_codec(what: object, options: Options) -> ChunkCodec:
-    """Make a codec with the options of the Zarr door.
+    """Make a codec with the options of the Zarr door, or give the one that was made before.
+
+    Resolving codecs reads folders, and arrays of a dataset have few codecs that differ.
 
     Args:
         what: its metadata, which may have a reference, or anything else that `chonkle.codec` takes.
@@ -30,27 +37,53 @@ def make_codec(what: object, options: Options) -> ChunkCodec:
         PipelineError: the configuration is wrong.
         FetchError: it cannot be fetched.
     """
-
-    def made(given: object) -> ChunkCodec:
-        return codec(
-            given, backend=options.backend, resolver=options.resolver(), limits=options.limits
-        )
-
+    runtime = default_runtime()
+    if isinstance(what, Sequence) and all(isinstance(each, ChunkCodec) for each in what):
+        return _made_of(tuple(what), options, runtime)
     if not isinstance(what, Mapping) or is_codec_list(what):
-        return made(what)
-    entry = read_entry(what)
+        return _made(what, options)
+    try:
+        text = json.dumps(what, sort_keys=True)
+    except (TypeError, ValueError):
+        return _made_of_metadata(what, options)
+    return _made_of_text(text, options, runtime)
+
+
+def forget_codecs() -> None:
+    """Make codecs anew from now on: others may be installed."""
+    _made_of.cache_clear()
+    _made_of_text.cache_clear()
+
+
+# The runtime is that of the process, and in the key: it may be another one after a fork.
+@lru_cache(maxsize=_KEPT_MAX)
+def _made_of(codecs: tuple[ChunkCodec, ...], options: Options, _runtime: Runtime) -> ChunkCodec:
+    return _made(codecs, options)
+
+
+@lru_cache(maxsize=_KEPT_MAX)
+def _made_of_text(metadata: str, options: Options, _runtime: Runtime) -> ChunkCodec:
+    return _made_of_metadata(json.loads(metadata), options)
+
+
+def _made(what: object, options: Options) -> ChunkCodec:
+    return codec(what, backend=options.backend, resolver=options.resolver(), limits=options.limits)
+
+
+def _made_of_metadata(metadata: Mapping[str, object], options: Options) -> ChunkCodec:
+    entry = read_entry(metadata)
     settings = dict(entry.configuration)
     reference = ""
     if is_reference(settings.get(REFERENCE)):
         reference = str(settings.pop(REFERENCE))
     entry = replace(entry, name=entry.name.removeprefix(PREFIX), configuration=settings)
     try:
-        return made(entry)
+        return _made(entry, options)
     except ResolveError:
         if not reference:
             raise
     require_allowed(entry.name, reference, options.sources)
-    return made(replace(entry, uri=reference))
+    return _made(replace(entry, uri=reference), options)
 
 
 def is_reference(value: object) -> bool:

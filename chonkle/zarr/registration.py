@@ -29,7 +29,7 @@ from chonkle.zarr.adapters import (
 )
 from chonkle.zarr.codec_pipeline import CodecPipeline
 from chonkle.zarr.options import CONFIG_KEY, Options
-from chonkle.zarr.references import PREFIX, REFERENCE, make_codec
+from chonkle.zarr.references import PREFIX, REFERENCE, forget_codecs, make_codec
 
 _PIPELINE_KEY, _CODECS_KEY = "codec_pipeline.path", "codecs"
 _THREADS_KEY = "codec_pipeline.max_workers"
@@ -200,6 +200,7 @@ def register(location: str | Path) -> list[str]:
         names += sorted(_register(signature))
     config = zarr.config.get(CONFIG_KEY, None) or {}
     zarr.config.set({CONFIG_KEY: {**config, "locations": locations}})
+    forget_codecs()
     return names
 
 
@@ -256,6 +257,7 @@ def _kind(signature: Signature) -> Any:  # noqa: ANN401 - one of three texts, wh
 def _put_in_place(options: Mapping[str, Any]) -> None:
     """Register chonkle's codecs and pipeline, and choose them."""
     threads = Options.of(options).threads
+    forget_codecs()
     register_pipeline(CodecPipeline)
     # As a whole: a name with a dot would be taken for a path.
     chosen = dict(zarr.config.get(_CODECS_KEY, None) or {})

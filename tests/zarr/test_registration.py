@@ -1,0 +1,230 @@
+"""`use`, `unuse` and `using`: what they put in place, and what they give back."""
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import numcodecs
+import numpy as np
+import pytest
+import zarr
+from zarr.codecs import GzipCodec
+from zarr.core.codec_pipeline import BatchedCodecPipeline
+from zarr.registry import (
+    fully_qualified_name,
+    get_codec_class,
+    get_pipeline_class,
+    register_codec,
+    register_pipeline,
+)
+
+import chonkle.zarr
+from chonkle.errors import LimitError, PipelineError, ResolveError
+
+_DATA = np.arange(64, dtype="<i4").reshape(8, 8)
+
+
+class OtherPipeline(BatchedCodecPipeline):
+    """A pipeline of another package."""
+
+
+class OtherGzip(GzipCodec):
+    """A codec of another package, which counts its calls."""
+
+    calls = 0
+
+    def _decode_sync(self, *arguments: Any) -> Any:
+        type(self).calls += 1
+        return super()._decode_sync(*arguments)
+
+
+def _state() -> tuple[Any, ...]:
+    config = zarr.config
+    return (
+        config.get("codec_pipeline.path"),
+        config.get("codec_pipeline.max_workers"),
+        dict(config.get("codecs")),
+        config.get("chonkle", None),
+        dict(numcodecs.registry.codec_registry),
+    )
+
+
+def _array(**settings: Any) -> Any:
+    store = zarr.storage.MemoryStore()
+    array = zarr.create_array(
+        store, shape=_DATA.shape, chunks=(4, 4), dtype=_DATA.dtype, **settings
+    )
+    array[...] = _DATA
+    return array
+
+
+def _is_ours(array: Any) -> bool:
+    return isinstance(array._async_array.codec_pipeline, chonkle.zarr.CodecPipeline)  # noqa: SLF001
+
+
+def test_unuse_gives_back_what_was_there() -> None:
+    before = _state()
+    chonkle.zarr.use(threads=3)
+    assert get_pipeline_class() is chonkle.zarr.CodecPipeline
+    assert zarr.config.get("codec_pipeline.max_workers") == 3
+    chonkle.zarr.unuse()
+    chonkle.zarr.unuse()
+    assert _state() == before
+
+
+def test_a_second_use_replaces_the_options() -> None:
+    before = _state()
+    chonkle.zarr.use(timeout_s=1)
+    chonkle.zarr.use(strict=True)
+    assert zarr.config.get("chonkle")["strict"]
+    assert "timeout_s" not in zarr.config.get("chonkle")
+    chonkle.zarr.unuse()
+    assert _state() == before
+
+
+def test_using_nests_and_ends_whatever_happens_within() -> None:
+    before = _state()
+    with chonkle.zarr.using():
+        outer = _state()
+        with pytest.raises(ZeroDivisionError), chonkle.zarr.using(strict=True):
+            raise ZeroDivisionError
+        assert _state() == outer
+    assert _state() == before
+    chonkle.zarr.use()
+    used = _state()
+    with chonkle.zarr.using(strict=True):
+        chonkle.zarr.unuse()
+        assert not _is_ours(_array())
+    assert _state() == used
+    chonkle.zarr.unuse()
+    with chonkle.zarr.using():
+        chonkle.zarr.use(strict=True)
+    assert _state() == before
+
+
+def test_unuse_leaves_what_others_put_in_place_since() -> None:
+    chonkle.zarr.use()
+    numcodecs.register_codec(numcodecs.Zlib, "of_another_package")
+    register_pipeline(OtherPipeline)
+    path = fully_qualified_name(OtherPipeline)
+    codecs = {**zarr.config.get("codecs"), "of_another_package": "package.Codec"}
+    zarr.config.set({"codec_pipeline.path": path, "codecs": codecs})
+    chonkle.zarr.unuse()
+    assert zarr.config.get("codec_pipeline.path") == path
+    assert zarr.config.get("codecs")["of_another_package"] == "package.Codec"
+    assert zarr.config.get("codecs")["gzip"] == "zarr.codecs.gzip.GzipCodec"
+    assert "of_another_package" in numcodecs.registry.codec_registry
+    assert numcodecs.registry.codec_registry["zlib"] is numcodecs.Zlib
+
+
+def test_another_pipeline_that_was_in_place_comes_back() -> None:
+    register_pipeline(OtherPipeline)
+    with zarr.config.set({"codec_pipeline.path": fully_qualified_name(OtherPipeline)}):
+        chonkle.zarr.use()
+        assert _is_ours(_array())
+        chonkle.zarr.unuse()
+        assert get_pipeline_class() is OtherPipeline
+
+
+def test_another_pipeline_runs_our_codecs() -> None:
+    register_pipeline(OtherPipeline)
+    chonkle.zarr.use()
+    with zarr.config.set({"codec_pipeline.path": fully_qualified_name(OtherPipeline)}):
+        array = zarr.open_array(_array(compressors={"name": "gzip"}).store)
+        assert type(array.compressors[0]) is get_codec_class("gzip")
+        assert not _is_ours(array)
+        np.testing.assert_array_equal(array[...], _DATA)
+
+
+def test_open_arrays_keep_what_they_were_opened_with() -> None:
+    stock = _array()
+    with chonkle.zarr.using():
+        ours = _array()
+        assert not _is_ours(stock)
+        np.testing.assert_array_equal(stock[...], _DATA)
+    assert _is_ours(ours)
+    np.testing.assert_array_equal(ours[...], _DATA)
+
+
+def test_a_class_of_somebody_else_is_not_replaced() -> None:
+    register_codec("gzip", OtherGzip)
+    chonkle.zarr.use()
+    codecs = {**zarr.config.get("codecs"), "gzip": fully_qualified_name(OtherGzip)}
+    with zarr.config.set({"codecs": codecs}):
+        array = _array(compressors={"name": "gzip", "configuration": {"level": 1}})
+        np.testing.assert_array_equal(array[...], _DATA)
+    assert OtherGzip.calls == 4
+
+
+def test_a_codec_that_appears_later_is_found_without_a_warning() -> None:
+    chonkle.zarr.use()
+    with pytest.raises(zarr.errors.UnknownCodecError, match=r"appears\.later"):
+        _array(compressors={"name": "appears.later"})
+    register_codec("appears.later", OtherGzip)
+    assert get_codec_class("appears.later") is OtherGzip
+
+
+def test_unknown_codecs_are_zarr_pythons_business_again() -> None:
+    with chonkle.zarr.using(), pytest.raises(zarr.errors.UnknownCodecError):
+        _array(compressors={"name": "nowhere"})
+    with pytest.raises(zarr.errors.UnknownCodecError, match="is not available"):
+        _array(compressors={"name": "nowhere"})
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"timout_s": 1}, PipelineError, "`timout_s`.*did you mean `timeout_s`"),
+        ({"timeout_s": "1"}, (PipelineError, LimitError), "timeout_s"),
+        ({"timeout_s": 0}, LimitError, "timeout"),
+        ({"memory_bytes": -1}, LimitError, "memory"),
+        ({"memory_bytes": "1 GiB"}, (PipelineError, LimitError), "memory_bytes"),
+        ({"threads": 0}, PipelineError, "threads"),
+        ({"threads": "two"}, PipelineError, "threads"),
+        ({"strict": "yes"}, PipelineError, "strict"),
+        ({"backend": "gpu"}, PipelineError, "gpu"),
+        ({"sources": "oci://here/"}, PipelineError, "sources"),
+        ({"sources": [1]}, PipelineError, "sources"),
+        ({"locations": ["a"]}, PipelineError, "locations"),
+        ({"locations": {"a": {}}}, PipelineError, "locations"),
+    ],
+)
+def test_a_wrong_option_is_an_error_and_changes_nothing(
+    options: dict[str, Any], error: type[Exception], text: str
+) -> None:
+    before = _state()
+    for put_in_place in (chonkle.zarr.use, lambda **given: chonkle.zarr.using(**given).__enter__()):
+        with pytest.raises(error, match=text):
+            put_in_place(**options)
+    assert _state() == before
+
+
+def test_strict_refuses_what_chonkle_does_not_have() -> None:
+    with chonkle.zarr.using(strict=True):
+        np.testing.assert_array_equal(_array(shards=(8, 8))[...], _DATA)
+        with pytest.raises(ResolveError, match="vlen-utf8"):
+            zarr.create_array(zarr.storage.MemoryStore(), shape=3, dtype=str)
+        with pytest.raises(ResolveError, match="vlen-utf8"):
+            zarr.create_array(zarr.storage.MemoryStore(), shape=3, dtype=str, zarr_format=2)
+
+
+@pytest.mark.parametrize("path", ["chonkle.zarr.CodecPipeline"])
+def test_the_environment_puts_the_pipeline_in_place(path: str) -> None:
+    program = (
+        "import zarr, sys\n"
+        "assert 'chonkle' not in sys.modules\n"
+        "array = zarr.create_array({}, shape=8, chunks=4, dtype='i4')\n"
+        "array[:] = range(8)\n"
+        "assert array[:].tolist() == list(range(8))\n"
+        "pipeline = array._async_array.codec_pipeline\n"
+        "print(type(pipeline).__module__, pipeline.sync_transform.whole.codec_ids())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "ZARR_CODEC_PIPELINE__PATH": path, "ZARR_CHONKLE__STRICT": "True"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "chonkle.zarr ['bytes', 'zstd']\n", done.stderr
