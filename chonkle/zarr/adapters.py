@@ -204,9 +204,8 @@ class _OldCodec(Numcodec):  # type: ignore[misc]  # numcodecs is not typed
     """A codec of numcodecs, for Zarr 2."""
 
     def __init__(self, **configuration: Any) -> None:  # noqa: ANN401 - by its signature
-        self._set(
-            configuration, make_codec({"id": self.codec_id, **configuration}, Options.current())
-        )
+        made = make_codec({"id": self.codec_id, **configuration}, Options.current())
+        self._set(_as_numcodecs_writes(self.codec_id, configuration), made)
 
     def _set(self, configuration: dict[str, Any], made: ChunkCodec) -> None:
         self._configuration = configuration
@@ -383,6 +382,20 @@ def numcodecs_class(name: str) -> type[_OldCodec]:
     """Make the codec of numcodecs with an id."""
     fields = {"codec_id": name, "__module__": __name__, "__doc__": f"The codec `{name}`."}
     return type(f"Numcodecs_{name}", (_OldCodec,), fields)
+
+
+def _as_numcodecs_writes(name: str, configuration: dict[str, Any]) -> dict[str, Any]:
+    """Give a configuration with the values that numcodecs' own codec adds, if it has one."""
+    classes: list[Any] = [Numcodec]
+    for cls in classes:
+        classes += cls.__subclasses__()
+        if cls.codec_id == name and cls.__module__.startswith("numcodecs."):
+            try:
+                written = cls.from_config(dict(configuration)).get_config()
+            except Exception:  # noqa: BLE001 - it refuses it, in its own ways
+                return configuration
+            return {key: value for key, value in written.items() if key != "id"}
+    return configuration
 
 
 def _old_unpickled(configuration: dict[str, Any], made: ChunkCodec) -> _OldCodec:
