@@ -18,7 +18,10 @@ from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import Buffer, NDBuffer
 from zarr.dtype import parse_dtype
 from zarr.errors import UnknownCodecError
-from zarr.registry import _codec_registries  # noqa: PLC2701 - the classes beside the chosen one
+from zarr.registry import (
+    _codec_registries,  # noqa: PLC2701 - the classes beside the chosen one
+    _missing_codec_message,  # noqa: PLC2701 - knows the packages that have a codec
+)
 
 from chonkle.arrays import elements_of, numpy_dtype
 from chonkle.codecs import ChunkCodec
@@ -217,8 +220,7 @@ class _OldCodec(Numcodec):  # type: ignore[misc]  # numcodecs is not typed
         Returns:
             Bytes; of a codec of arrays an array of one axis, as numcodecs gives.
         """
-        array = np.asarray(buf) if hasattr(buf, "__array_interface__") else None
-        spec = None if array is None else ChunkArray(Dtype.of(array.dtype), array.shape)
+        spec = _array_in_memory(buf)
         encoded = self.codec.run("encode", _in_memory(buf), spec)
         if self.codec.kind != "array-to-array":
             return encoded
@@ -232,9 +234,12 @@ class _OldCodec(Numcodec):  # type: ignore[misc]  # numcodecs is not typed
         Returns:
             `out`, or bytes; of a codec of arrays an array of one axis, as numcodecs gives.
         """
-        decoded = self.codec.run("decode", _in_memory(buf))
-        if self.codec.kind == "array-to-array":
-            decoded = _as_elements(decoded, self.codec.decoded_dtype())
+        is_of_arrays = self.codec.kind == "array-to-array"
+        spec = _array_in_memory(buf) if is_of_arrays else None
+        decoded = self.codec.run("decode", _in_memory(buf), spec)
+        if is_of_arrays:
+            dtype = self.codec.decoded_dtype() or (spec.dtype if spec else None)
+            decoded = _as_elements(decoded, dtype)
         return decoded if out is None else ndarray_copy(decoded, out)
 
     def get_config(self) -> dict[str, Any]:
@@ -279,7 +284,8 @@ class UnknownCodec:
         except ResolveError as failure:
             if is_reference((data.get("configuration") or {}).get(REFERENCE)):
                 raise
-            raise UnknownCodecError(str(failure)) from failure
+            usual = _missing_codec_message(data["name"], zarr_format=3)
+            raise UnknownCodecError(f"{failure}. {usual}") from failure
         return zarr_codec(data, made)
 
 
@@ -409,6 +415,11 @@ def _old_unpickled(configuration: dict[str, Any], made: ChunkCodec) -> _OldCodec
 def _as_elements(data: bytes, dtype: Dtype | None) -> Any:  # noqa: ANN401 - an array
     # A copy can be written to, as the arrays of numcodecs can.
     return np.frombuffer(data, np.uint8 if dtype is None else numpy_dtype(dtype)).copy()
+
+
+def _array_in_memory(buf: Any) -> ChunkArray | None:  # noqa: ANN401 - any buffer
+    array = np.asarray(buf) if hasattr(buf, "__array_interface__") else None
+    return None if array is None else ChunkArray(Dtype.of(array.dtype), array.shape)
 
 
 def _in_memory(buf: Any) -> Any:  # noqa: ANN401 - any buffer
