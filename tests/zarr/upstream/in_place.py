@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
             constants = {each: getattr(cls, each) for each in dir(cls) if each.isupper()}
             members = {**constants, "__new__": _maker(cls, ours[name]), "codec_id": name}
             made = type(cls.__name__, (), members)
-            for module in (numcodecs, sys.modules[cls.__module__]):
+            for module in (numcodecs, sys.modules[str(cls.__module__)]):
                 if getattr(module, cls.__name__, None) is cls:
                     setattr(module, cls.__name__, made)
 
