@@ -39,12 +39,13 @@ def pytest_configure(config: pytest.Config) -> None:
         ours = dict(numcodecs.registry.codec_registry)
     for name, cls in stock.items():
         if ours[name] is not cls:
+            shown = cls.__name__
             constants = {each: getattr(cls, each) for each in dir(cls) if each.isupper()}
             members = {**constants, "__new__": _maker(cls, ours[name]), "codec_id": name}
-            made = type(cls.__name__, (), members)
-            for module in (numcodecs, sys.modules[str(cls.__module__)]):
-                if getattr(module, cls.__name__, None) is cls:
-                    setattr(module, cls.__name__, made)
+            made = type(shown, (), members)
+            for module in (numcodecs, sys.modules[cls.__module__]):
+                if getattr(module, shown, None) is cls:
+                    setattr(module, shown, made)
 
 
 def _maker(stock: Any, ours: Any) -> Any:
