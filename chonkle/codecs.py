@@ -754,26 +754,25 @@ class BoundCodec:
         elements = elements_of(chunk, as_array(chunk), self._dtype)
         return executor.run(self._encoder, {"bytes": elements})["bytes"]
 
-    def decode_with[T](self, data: object, use: Callable[[Any], T]) -> T:
-        """Decode a chunk, and give it to a function before its memory is used again.
+    def decode_with(self, chunks: Sequence[object], use: Callable[[int, Any], None]) -> None:
+        """Decode a few chunks, and give each to a function before its memory is used again.
+
+        Small chunks take less time together.
 
         Args:
-            data: any contiguous buffer.
-            use: gets a read-only array, and keeps no view of it.
-
-        Returns:
-            What the function gives.
+            chunks: contiguous buffers.
+            use: gets the index of a chunk and a read-only array, and keeps no view of it.
 
         Raises:
-            PipelineError: the chunk does not have the size of the array.
+            PipelineError: a chunk does not have the size of the array.
             CodecError: a codec refused the data.
             CodecTrap: a codec broke; the next call works.
             LimitExceeded: a codec asked for more than its limits allow.
         """
-        return executor.visit(
+        executor.visit_many(
             self._decoder,
-            {"bytes": data},
-            lambda outputs: use(self._view(outputs["bytes"])),
+            [{"bytes": data} for data in chunks],
+            lambda index, outputs: use(index, self._view(outputs["bytes"])),
         )
 
 

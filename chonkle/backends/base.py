@@ -5,13 +5,14 @@ straight into its own. `CallResult` says for how long.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import Literal, cast
 
 from chonkle.closing import Closing
-from chonkle.errors import LimitExceeded
+from chonkle.errors import ChonkleError, LimitExceeded
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Direction, Signature
 from chonkle.limits import check_bytes, check_seconds
@@ -204,6 +205,24 @@ class Codec(Closing, ABC):
             CodecTrap: the codec broke; the next call works.
             LimitExceeded: the codec asked for more than its limits allow.
         """
+
+    def call_many(
+        self, direction: Direction, port_maps: Sequence[Mapping[str, Buffer]]
+    ) -> list[CallResult]:
+        """Run the codec on several inputs; as `call_borrowed` on each.
+
+        Raises:
+            ChonkleError: as `call_borrowed`, for any of the inputs; no result is open then.
+        """
+        results: list[CallResult] = []
+        try:
+            results.extend(self.call_borrowed(direction, each) for each in port_maps)
+        except BaseException:
+            for result in results:
+                with suppress(ChonkleError):
+                    result.close()
+            raise
+        return results
 
     def call(self, direction: Direction, port_map: Mapping[str, Buffer]) -> dict[str, bytes]:
         """Run the codec and copy its result.

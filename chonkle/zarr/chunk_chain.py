@@ -53,23 +53,26 @@ class ChunkChain(ChunkTransform):
         if self.whole is None:
             return super().decode_chunk(chunk_bytes, chunk_spec)
         dtype = chunk_spec.dtype.to_native_dtype()
-        array = self.decode_with(
-            chunk_bytes.as_numpy_array(), chunk_spec, lambda decoded: decoded.astype(dtype)
-        )
-        return chunk_spec.prototype.nd_buffer.from_numpy_array(array)
+        found: list[AnyArray] = []
+        data = chunk_bytes.as_numpy_array()
+        self.decode_with([data], chunk_spec, lambda _, decoded: found.append(decoded.astype(dtype)))
+        return chunk_spec.prototype.nd_buffer.from_numpy_array(found[0])
 
-    def decode_with[T](self, data: Any, spec: ArraySpec, use: Callable[[AnyArray], T]) -> T:  # noqa: ANN401 - any buffer
-        """Decode a chunk with a whole chain, and give it to a function.
+    def decode_with(
+        self, chunks: Sequence[Any], spec: ArraySpec, use: Callable[[int, AnyArray], None]
+    ) -> None:
+        """Decode a few chunks with a whole chain, and give each to a function.
 
         Args:
-            data: the chunk.
-            spec: that of the chunk.
-            use: gets a read-only array of the chunk's shape, and keeps no view of it. Its dtype
-                may be another one than the array's: its values are meant.
+            chunks: their buffers.
+            spec: that of each.
+            use: gets the index of a chunk and a read-only array of its shape, and keeps no view of
+                it.
         """
         if self._is_transposed(spec):
-            return self._bind(spec).decode_with(data, lambda decoded: use(decoded.T))
-        return self._bind(spec).decode_with(data, use)
+            self._bind(spec).decode_with(chunks, lambda index, decoded: use(index, decoded.T))
+        else:
+            self._bind(spec).decode_with(chunks, use)
 
     def encode_chunk(self, chunk_array: NDBuffer, chunk_spec: ArraySpec) -> Buffer | None:
         """Encode a chunk."""

@@ -13,10 +13,10 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)
 _ROOM_BYTES = 4096
 
 
-class ChunkFiles:
-    """Reads chunks one after the other; for one thread.
+class ChunkFile:
+    """Reads chunks, one after the other into one buffer, for one thread.
 
-    All go into one buffer: memory that is still in the processor's cache.
+    The memory of the buffer is still in the processor's cache.
     """
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ its place in the caller's array.
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, Self
 
@@ -23,8 +23,8 @@ from zarr.storage import StorePath
 
 from chonkle.errors import ChonkleError
 from chonkle.zarr.chunk_chain import AnyArray, ChunkChain, chunk_chain
-from chonkle.zarr.chunk_files import ChunkFiles
-from chonkle.zarr.chunk_threads import for_each_chunk
+from chonkle.zarr.chunk_files import ChunkFile
+from chonkle.zarr.chunk_threads import TOGETHER, Work, for_each_chunk
 from chonkle.zarr.sharding import ShardingCodec
 
 type _Item = tuple[Any, ArraySpec, Any, Any, bool]
@@ -69,31 +69,40 @@ class CodecPipeline(FusedCodecPipeline):
         whole: Any = chain if has_whole and isinstance(target, np.ndarray) else None
         statuses = [_PRESENT] * len(items)
 
-        def start_whole() -> Callable[[int], None]:
-            files = ChunkFiles()
+        # Chunks are decoded together where they have one spec.
+        is_uniform = all(item[1] is items[0][1] for item in items)
 
-            def read(index: int) -> None:
-                getter, spec, selection, place, _ = items[index]
-                data = files.read(getter, spec)
-                if data is None:
-                    target[place] = fill_value_or_default(spec)
-                    statuses[index] = _MISSING
-                    return
+        def start_whole() -> Work:
+            files = [ChunkFile() for _ in range(TOGETHER)]
 
-                def use(decoded: AnyArray) -> None:
+            def read(indices: Sequence[int]) -> None:
+                found = []
+                for index, file in zip(indices, files, strict=False):
+                    getter, spec, _, place, _ = items[index]
+                    data = file.read(getter, spec)
+                    if data is None:
+                        target[place] = fill_value_or_default(spec)
+                        statuses[index] = _MISSING
+                    else:
+                        found.append((index, data))
+
+                def use(at: int, decoded: AnyArray) -> None:
+                    _, _, selection, place, _ = items[found[at][0]]
                     selected = decoded[selection]
                     target[place] = selected.squeeze(axis=drop_axes) if drop_axes else selected
 
-                whole.decode_with(data, spec, use)
+                whole.decode_with([data for _, data in found], items[indices[0]][1], use)
 
-            return read
+            return _one_by_one(read, items, together=is_uniform)
 
-        def read(index: int) -> None:
+        def read(indices: Sequence[int]) -> None:
+            (index,) = indices
             (statuses[index],) = super(CodecPipeline, self).read_sync(
-                items[index : index + 1], out, drop_axes
+                [items[index]], out, drop_axes
             )
 
-        _for_each(items, start_whole if whole else lambda: read, max_workers)
+        start = start_whole if whole else lambda: _one_by_one(read, items)
+        _for_each(items, start, max_workers)
         return tuple(statuses)
 
     def write_sync(
@@ -106,10 +115,11 @@ class CodecPipeline(FusedCodecPipeline):
         """Write chunks of an array; see `zarr.abc.codec.CodecPipeline.write`."""
         items = list(batch_info)
 
-        def write(index: int) -> None:
-            super(CodecPipeline, self).write_sync(items[index : index + 1], value, drop_axes)
+        def write(indices: Sequence[int]) -> None:
+            (index,) = indices
+            super(CodecPipeline, self).write_sync([items[index]], value, drop_axes)
 
-        _for_each(items, lambda: write, max_workers)
+        _for_each(items, lambda: _one_by_one(write, items), max_workers)
 
     async def read(
         self, batch_info: Iterable[_Item], out: NDBuffer, drop_axes: tuple[int, ...] = ()
@@ -165,16 +175,30 @@ def _naming_chunk(place: object) -> Iterator[None]:
         raise
 
 
-def _for_each(
-    items: Sequence[_Item], start: Callable[[], Callable[[int], None]], threads: int
-) -> None:
+def _one_by_one(work: Work, items: Sequence[_Item], *, together: bool = False) -> Work:
+    """Give work on single chunks, whose failures name them.
+
+    Args:
+        work: the work.
+        items: the batch.
+        together: whether to try several chunks at once, and single ones only when that fails.
+    """
+
+    def do(indices: Sequence[int]) -> None:
+        if together and len(indices) > 1:
+            with suppress(Exception):
+                work(indices)
+                return
+        for index in indices:
+            with _naming_chunk(items[index][0]):
+                work((index,))
+
+    return do
+
+
+def _for_each(items: Sequence[_Item], start: Callable[[], Work], threads: int) -> None:
     """Do work on the chunks of a batch; see `for_each_chunk`."""
     if items:
         spec = items[0][1]
-        for_each_chunk(
-            start,
-            len(items),
-            chunk_bytes=math.prod(spec.shape) * spec.dtype.to_native_dtype().itemsize,
-            threads=threads,
-            naming=lambda index: _naming_chunk(items[index][0]),
-        )
+        size = math.prod(spec.shape) * spec.dtype.to_native_dtype().itemsize
+        for_each_chunk(start, len(items), chunk_bytes=size, threads=threads)

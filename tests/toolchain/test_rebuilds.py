@@ -412,6 +412,16 @@ def test_a_codec_without_a_recipe_is_removed(world: World) -> None:
     assert "left-c" not in read_lock(world.output).codecs
 
 
+def test_a_codec_built_from_its_own_folder_removes_no_others(world: World) -> None:
+    before = set(world.output.rglob("*.wasm"))
+    folder = str(world.codecs / "left-c")
+    arguments = [folder, "--output", str(world.output), "--build-dir", str(world.codecs / "build")]
+    done = CliRunner().invoke(build_command.build, arguments, catch_exceptions=False)
+    assert "removed" not in done.stdout
+    assert before == set(world.output.rglob("*.wasm"))
+    assert read_lock(world.output).codecs.keys() == {*ALL}
+
+
 @pytest.mark.parametrize("name", ["build", "codec"])
 def test_a_folder_that_cannot_be_written_to_is_named(name: str, world: World) -> None:
     shutil.rmtree(world.codecs / name)

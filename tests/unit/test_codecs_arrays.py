@@ -119,8 +119,11 @@ def test_a_bound_codec_encodes_and_decodes_as_a_free_one(made: Any, dtype: Any) 
     encoded = made.encode(given)
     for order in "<>":
         assert bound.encode(given.astype(given.dtype.newbyteorder(order))) == encoded
-    copied = bound.decode_with(encoded, lambda view: view.copy())
-    assert same(copied.astype(given.dtype), given)
+    copies: dict[int, Any] = {}
+    bound.decode_with([encoded] * 3, lambda index, view: copies.setdefault(index, view.copy()))
+    assert sorted(copies) == [0, 1, 2]
+    for copied in copies.values():
+        assert same(copied.astype(given.dtype), given)
 
 
 def test_a_bound_codec_refuses_elements_of_another_type() -> None:

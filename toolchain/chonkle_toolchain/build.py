@@ -15,7 +15,7 @@ from chonkle_toolchain.codecs_lock import Artifact, Built, Lock, read_lock, writ
 from chonkle_toolchain.compare import Task, compare
 from chonkle_toolchain.fingerprint import vectors_digest
 from chonkle_toolchain.make import BuildContext, make_artifacts
-from chonkle_toolchain.recipe import find_recipes, require_cargo_lock
+from chonkle_toolchain.recipe import find_recipes, is_codec_folder, require_cargo_lock
 from chonkle_toolchain.sdk import place_sdk
 from chonkle_toolchain.shipped import clash
 from chonkle_toolchain.signature_fields import misspelt
@@ -117,7 +117,9 @@ def build(
             outcome, lock = _bring_up_to_date(task, lock, folders.output, context)
             report(outcome)
             outcomes.append(outcome)
-        gone = set() if chosen else lock.codecs.keys() - recipes.keys()
+        # A codec's own folder says nothing about the others.
+        is_whole = not chosen and not is_codec_folder(folders.codec_src)
+        gone = lock.codecs.keys() - recipes.keys() if is_whole else set()
         for name in sorted(gone):
             outcome, lock = _drop(name, lock, folders.output, check=check)
             report(outcome)

@@ -108,6 +108,11 @@ class Recipe:
         return f"{self.signature.codec_id}/{self.signature.label}.{abi}.wasm"
 
 
+def is_codec_folder(path: Path) -> bool:
+    """Tell whether a folder is a codec's own, and not one of codecs."""
+    return (path / RECIPE_FILE).exists()
+
+
 def find_recipes(codec_src: Path, *, names: Iterable[str] = ()) -> dict[str, Recipe]:
     """Read a codec's recipe, or those of the codecs in a folder.
 
@@ -124,7 +129,7 @@ def find_recipes(codec_src: Path, *, names: Iterable[str] = ()) -> dict[str, Rec
     if not codec_src.is_dir():
         raise BuildError(f"no folder `{codec_src}`")
     wanted = sorted({*names})
-    if (codec_src / RECIPE_FILE).exists():
+    if is_codec_folder(codec_src):
         recipe = read_recipe(codec_src)
         _require_names(wanted, [recipe.name])
         return {recipe.name: recipe}

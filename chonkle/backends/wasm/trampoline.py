@@ -5,6 +5,10 @@ between them. For a small chunk these often cost more than the transform. The tr
 module of ours with a buffer as its memory, linked to the exports of a codec. The host writes an
 encoded port-map into the buffer, and one call allocates, copies, transforms, copies back and frees.
 
+Several small chunks can share one call: each has a slot of the buffer, and a row of a table behind
+the slots for its size and its result. Then threads of Python wait for each other once in many
+chunks.
+
 A call of the trampoline returns what the codec's transform returned, and the host continues as
 without a trampoline. Values from `_IN_BUFFER` to -1 are the trampoline's own: their lower half is
 the size of the result, an encoded port-map in the buffer, or one of the codes below. `_GROWN` is
@@ -15,6 +19,7 @@ The mechanism is here; the texts for the two ABIs are in `trampoline_texts`.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from struct import Struct
 from typing import Any, Final
 
 import wasmtime
@@ -39,7 +44,13 @@ BUFFER_BYTES: Final = 65536 + 4096
 # Up to this size, joining the segments and writing once is faster than writing each.
 _JOINED_MAX: Final = 4096
 _PAGE_BYTES: Final = 65536
-_PAGES: Final = -(-BUFFER_BYTES // _PAGE_BYTES)
+# How many chunks one call takes.
+SLOTS: Final = 8
+# Behind the slots.
+_STAGE_AT: Final = SLOTS * BUFFER_BYTES
+_TABLE_AT: Final = _STAGE_AT + 8
+_TABLE: Final = [Struct(f"<{count}q") for count in range(SLOTS + 1)]
+_PAGES: Final = -(-(_TABLE_AT + _TABLE[SLOTS].size) // _PAGE_BYTES)
 
 _IN_BUFFER: Final = -(1 << 32)
 _GROWN: Final = 1 << 31
@@ -47,9 +58,8 @@ _NO_ROOM: Final = 0xFFFF_FFFF
 _INPUT_OUTSIDE: Final = 0xFFFF_FFFE
 _NOT_ALIGNED: Final = 0xFFFF_FFFD
 
-# What a guest is being called for. The trampoline keeps it in the byte behind the buffer.
+# What a guest is being called for. The trampoline keeps it in the byte behind the slots.
 IN_TRANSFORM, IN_ALLOCATOR, IN_CLEANUP = range(3)
-_STAGE_AT: Final = BUFFER_BYTES
 
 _NUMBERS: Final = {
     "pages": _PAGES,
@@ -62,6 +72,7 @@ _NUMBERS: Final = {
     "not_aligned": _IN_BUFFER | _NOT_ALIGNED,
     "nowhere": 0xFFFF_FFFE_FFFF_FFFF,
     "stage_at": _STAGE_AT,
+    "table_at": _TABLE_AT,
     "in_transform": IN_TRANSFORM,
     "in_allocator": IN_ALLOCATOR,
     "in_cleanup": IN_CLEANUP,
@@ -81,6 +92,30 @@ _COMMON: Final = """
           (local.get $size)
           (i32.gt_u (memory.size $codec) (i32.const {light_pages}))))))
 """
+# `$transform-encode` and `$transform-decode` are the ABI's.
+_CALLS: Final = """
+  (func (export "{direction}") (param $size i32) (result i64)
+    (call $transform-{direction} (i32.const 0) (local.get $size)))
+  ;; Gives how many chunks have their result in the buffer; stops at the first that has not.
+  (func (export "{direction}-many") (param $count i32) (result i32)
+    (local $done i32) (local $slot i32) (local $row i32) (local $result i64)
+    (local.set $row (i32.const {table_at}))
+    (loop $chunks
+      (if (i32.lt_u (local.get $done) (local.get $count))
+        (then
+          (local.set $result
+            (call $transform-{direction}
+              (local.get $slot) (i32.wrap_i64 (i64.load $buffer (local.get $row)))))
+          (i64.store $buffer (local.get $row) (local.get $result))
+          (if (i32.or (i64.lt_s (local.get $result) (i64.const {in_buffer}))
+                      (i64.ge_s (local.get $result) (i64.const 0)))
+            (then (return (local.get $done))))
+          (local.set $slot (i32.add (local.get $slot) (i32.const {buffer_bytes})))
+          (local.set $row (i32.add (local.get $row) (i32.const 8)))
+          (local.set $done (i32.add (local.get $done) (i32.const 1)))
+          (br $chunks))))
+    (local.get $done))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +128,15 @@ class TrampolineText:
 
     label: str  # the trampoline, for messages
     imports: str  # its imports, as `GuestInstance.trampoline_import` takes them
-    transform: str  # one transform, `{direction}`: takes the size of the port-map in the buffer
+    # One transform, `{direction}`: takes the slot and the size of the port-map in it.
+    transform: str
     functions: str = ""  # what both transforms call
 
     def wasm(self) -> bytes:
         """Assemble the module."""
         transforms = "".join(
-            self.transform.format(direction=direction, **_NUMBERS) for direction in DIRECTIONS
+            (self.transform + _CALLS).format(direction=direction, **_NUMBERS)
+            for direction in DIRECTIONS
         )
         shared = "".join(part.format(**_NUMBERS) for part in (_COMMON, self.functions))
         return bytes(wasmtime.wat2wasm(f"(module {self.imports} {shared} {transforms})"))
@@ -165,7 +202,16 @@ class Trampoline:
         wasmtime.WasmtimeError: when the system has no other memory for this process.
     """
 
-    __slots__ = ("_copy", "_limits", "_read", "_transforms", "_view", "has_grown")
+    __slots__ = (
+        "_copy",
+        "_limits",
+        "_read",
+        "_slots",
+        "_transforms",
+        "_transforms_many",
+        "_view",
+        "has_grown",
+    )
 
     def __init__(
         self,
@@ -187,6 +233,11 @@ class Trampoline:
             direction: functions.prepare(exports[direction], "(i32) -> i64", begins=True)
             for direction in DIRECTIONS
         }
+        self._transforms_many = {
+            direction: functions.prepare(exports[f"{direction}-many"], "(i32) -> i32", begins=True)
+            for direction in DIRECTIONS
+        }
+        self._slots = [self._view[at * BUFFER_BYTES : _STAGE_AT] for at in range(SLOTS)]
         self._limits = limits
         self._copy = reader.copy
         self._read = reader.read
@@ -218,13 +269,49 @@ class Trampoline:
         result = self._transforms[direction](size)
         if not _IN_BUFFER <= result < 0:
             return result
+        length = self._length(result, self._view, size)
+        read = self._read if borrow else self._copy
+        return read(self._view, length, direction)
+
+    def run_many(
+        self, direction: Direction, chunks: Sequence[tuple[Sequence[Buffer], int]]
+    ) -> list[dict[str, memoryview]] | None:
+        """Make several small calls as one.
+
+        Args:
+            direction: which transform.
+            chunks: the parts of an encoded port-map and their total size, as for `run`; at most
+                `SLOTS` of them.
+
+        Returns:
+            The ports of each result, which hold until the next call; None where a chunk needs the
+            host, so that all have to be run again.
+
+        Raises:
+            CodecTrap: as `run`.
+            LimitExceeded: as `run`.
+            wasmtime.Trap: when the guest trapped.
+        """
+        table = _TABLE[len(chunks)]
+        for slot, (segments, _) in zip(self._slots, chunks, strict=False):
+            write_segments(segments, slot)
+        table.pack_into(self._view, _TABLE_AT, *[size for _, size in chunks])
+        if self._transforms_many[direction](len(chunks)) & 0xFFFF_FFFF != len(chunks):
+            return None
+        results = table.unpack_from(self._view, _TABLE_AT)
+        return [
+            self._read(slot, self._length(result, slot, size), direction)
+            for slot, result, (_, size) in zip(self._slots, results, chunks, strict=False)
+        ]
+
+    def _length(self, result: int, slot: memoryview, size: int) -> int:
+        """Give the size of a result in the buffer, or raise what went wrong."""
         length = result - _IN_BUFFER
         if length > BUFFER_BYTES:
             length = self._decode(length, size)
         if length > self._limits.output_bytes:
-            self._limits.check_output(read_ports(self._view[:length]))
-        read = self._read if borrow else self._copy
-        return read(self._view, length, direction)
+            self._limits.check_output(read_ports(slot[:length]))
+        return length
 
     def _decode(self, code: int, size: int) -> int:
         """Give the size of the result of a guest that has grown, or raise what a code means."""

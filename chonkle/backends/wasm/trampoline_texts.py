@@ -24,13 +24,13 @@ CORE_TRAMPOLINE: Final = TrampolineText(
   (import "codec" "decode" (func $decode (param i32 i32) (result i64)))
 """,
     transform="""
-  (func (export "{direction}") (param $size i32) (result i64)
+  (func $transform-{direction} (param $slot i32) (param $size i32) (result i64)
     (local $pointer i32) (local $packed i64) (local $length i32)
     (local.set $pointer (call $alloc (local.get $size)))
     (if (i32.eqz (local.get $pointer)) (then (return (i64.const {no_room}))))
     (if (call $outside (local.get $pointer) (local.get $size))
       (then (return (i64.const {input_outside}))))
-    (memory.copy $codec $buffer (local.get $pointer) (i32.const 0) (local.get $size))
+    (memory.copy $codec $buffer (local.get $pointer) (local.get $slot) (local.get $size))
     (local.set $packed (call ${direction} (local.get $pointer) (local.get $size)))
     (local.set $pointer (i32.wrap_i64 (i64.shr_u (local.get $packed) (i64.const 32))))
     (local.set $length (i32.wrap_i64 (local.get $packed)))
@@ -41,7 +41,7 @@ CORE_TRAMPOLINE: Final = TrampolineText(
     (if (i32.or (i64.eqz (local.get $packed))
                 (i32.gt_u (local.get $length) (i32.const {buffer_bytes})))
       (then (return (local.get $packed))))
-    (memory.copy $buffer $codec (i32.const 0) (local.get $pointer) (local.get $length))
+    (memory.copy $buffer $codec (local.get $slot) (local.get $pointer) (local.get $length))
     (call $dealloc (local.get $pointer) (local.get $length))
     (call $copied (local.get $length)))
 """,
@@ -62,9 +62,9 @@ COMPONENT_TRAMPOLINE: Final = TrampolineText(
     (i32.store8 $buffer (i32.const {{stage_at}}) (local.get $stage)))
 
   ;; Copies the port-map into the guest; gives the address of its rows, or a negative code.
-  (func $lower (param $size i32) (result i64)
+  (func $lower (param $slot i32) (param $size i32) (result i64)
     (local $rows i32) (local $row i32) (local $at i32) (local $start i32) (local $length i32)
-    (local.set $length (i32.shl (i32.load $buffer (i32.const 0)) (i32.const 4)))
+    (local.set $length (i32.shl (i32.load $buffer (local.get $slot)) (i32.const 4)))
     (local.set $rows
       (call $realloc (i32.const 0) (i32.const 0) (i32.const 4) (local.get $length)))
     (if (i32.and (local.get $rows) (i32.const 3))
@@ -72,7 +72,8 @@ COMPONENT_TRAMPOLINE: Final = TrampolineText(
     (if (call $outside (local.get $rows) (local.get $length))
       (then (return (i64.const {{input_outside}}))))
     (local.set $row (local.get $rows))
-    (local.set $at (i32.const 4))
+    (local.set $at (i32.add (local.get $slot) (i32.const 4)))
+    (local.set $size (i32.add (local.get $slot) (local.get $size)))
     (loop $strings
       (if (i32.lt_u (local.get $at) (local.get $size))
         (then
@@ -91,7 +92,7 @@ COMPONENT_TRAMPOLINE: Final = TrampolineText(
     (i64.extend_i32_u (local.get $rows)))
 
   ;; Copies the ports of a result into the buffer; gives their size, or 0 where the host continues.
-  (func $lift (param $result i32) (result i32)
+  (func $lift (param $slot i32) (param $result i32) (result i32)
     (local $row i32) (local $left i32) (local $at i32) (local $start i32) (local $length i32)
     (if (i32.or (i32.and (local.get $result) (i32.const 3))
                 (call $outside (local.get $result) (i32.const 12)))
@@ -103,9 +104,9 @@ COMPONENT_TRAMPOLINE: Final = TrampolineText(
     (if (i32.or (i32.and (local.get $row) (i32.const 3))
                 (call $outside (local.get $row) (i32.shl (local.get $left) (i32.const 4))))
       (then (return (i32.const 0))))
-    (i32.store $buffer (i32.const 0) (local.get $left))
+    (i32.store $buffer (local.get $slot) (local.get $left))
     (local.set $left (i32.shl (local.get $left) (i32.const 1)))
-    (local.set $at (i32.const 4))
+    (local.set $at (i32.add (local.get $slot) (i32.const 4)))
     (loop $strings
       (if (local.get $left)
         (then
@@ -116,7 +117,7 @@ COMPONENT_TRAMPOLINE: Final = TrampolineText(
           (if (i64.gt_u
                 (i64.add (i64.extend_i32_u (i32.add (local.get $at) (i32.const 4)))
                          (i64.extend_i32_u (local.get $length)))
-                (i64.const {{buffer_bytes}}))
+                (i64.extend_i32_u (i32.add (local.get $slot) (i32.const {{buffer_bytes}}))))
             (then (return (i32.const 0))))
           (i32.store $buffer (local.get $at) (local.get $length))
           (local.set $at (i32.add (local.get $at) (i32.const 4)))
@@ -125,19 +126,19 @@ COMPONENT_TRAMPOLINE: Final = TrampolineText(
           (local.set $row (i32.add (local.get $row) (i32.const 8)))
           (local.set $left (i32.sub (local.get $left) (i32.const 1)))
           (br $strings))))
-    (local.get $at))
+    (i32.sub (local.get $at) (local.get $slot)))
 """,
     transform="""
-  (func (export "{direction}") (param $size i32) (result i64)
+  (func $transform-{direction} (param $slot i32) (param $size i32) (result i64)
     (local $rows i64) (local $count i32) (local $result i32) (local $length i32)
-    (local.set $count (i32.load $buffer (i32.const 0)))
+    (local.set $count (i32.load $buffer (local.get $slot)))
     (call $stage (i32.const {in_allocator}))
-    (local.set $rows (call $lower (local.get $size)))
+    (local.set $rows (call $lower (local.get $slot) (local.get $size)))
     (call $stage (i32.const {in_transform}))
     (if (i64.lt_s (local.get $rows) (i64.const 0)) (then (return (local.get $rows))))
     (local.set $result
       (call ${direction} (i32.wrap_i64 (local.get $rows)) (local.get $count)))
-    (local.set $length (call $lift (local.get $result)))
+    (local.set $length (call $lift (local.get $slot) (local.get $result)))
     (if (i32.eqz (local.get $length))
       (then (return (i64.extend_i32_u (local.get $result)))))
     (call $stage (i32.const {in_cleanup}))

@@ -10,6 +10,7 @@ from chonkle_toolchain.verify.samples import (
     damaged,
     extremes,
     generated,
+    neighbours,
     no_values,
     values,
 )
@@ -63,3 +64,19 @@ def test_damaged_data_are_not_what_they_were(size: int) -> None:
     kinds = {"after its end", "random", "0xff", "0x00"} | ({"cut", "flipped"} if size else set())
     for kind in kinds:
         assert any(kind in what for what, _ in wrong)
+
+
+def test_neighbours_are_near_to_choices_and_not_among_them() -> None:
+    texts = neighbours(["lz4", "LZ4"], "string")
+    assert {"lz", "lz4x", "lz4\0", " lz4", "", "chonkle-verify-unknown"} <= {*texts}
+    assert not {"lz4", "LZ4"} & {*texts}
+    numbers = neighbours([1, 2, 4], "uint")
+    assert {0, 3, 5, 2**32 + 1} <= {*numbers}
+    assert not {1, 2, 4, -1, 1.5, "chonkle-verify-unknown"} & {*numbers}
+    assert 1.5 in neighbours([1.0], "float")
+    assert neighbours([], "int") == []
+
+
+def test_short_runs_are_of_one_and_two_bytes() -> None:
+    assert generated("short runs", 7) == bytes([0, 1, 1, 2, 3, 3, 4])
+    assert len(generated("short runs", 1000)) == 1000
