@@ -87,7 +87,11 @@ class Dtype:
         try:
             return _read(value)
         except TypeError:  # a list of fields, which is no key
+            pass
+        try:
             return _make(_described(plain_value(value)))
+        except RecursionError:
+            raise _wrong(value, "a type that is nested less deeply") from None
 
 
 # Each call of a codec with an array asks for its type.

@@ -1,6 +1,7 @@
-"""Write `performance.md` and its picture from `performance.json`, which the benchmark writes.
+"""Write `performance.md` and its picture from the figures that the benchmarks write.
 
 make bench-codecs ARGS=--markdown
+make bench-calls ARGS=--markdown
 """
 
 import json
@@ -19,6 +20,7 @@ from PIL import Image
 PAGE = Path(__file__).with_name("performance.md")
 PICTURE = PAGE.with_suffix(".png")
 FIGURES = PAGE.with_suffix(".json")
+CALLS = PAGE.with_name("performance-calls.json")
 
 SIZES = {4 << 10: "4 KiB", 64 << 10: "64 KiB", 4 << 20: "4 MiB"}
 DIRECTIONS = ("decode", "encode")
@@ -55,6 +57,17 @@ Measured ratio / wanted ratio, by chunk size; missed ones are bold. Rows without
 """
 MEMORY = """
 ## Memory
+"""
+CALL_TIMES = """
+## Calls from Python
+
+`make bench-calls ARGS=--markdown` measures calls of one small chunk of differences: `decode` and
+`encode` of `chonkle.codec`, in microseconds of processor time. In brackets is the ratio to the same
+call of numcodecs: above 1, ours is faster.
+"""
+RESULTS = """
+A large result may go to the caller's memory, or stay in the codec's. The ratio is to `decode`,
+which copies it into new bytes.
 """
 
 
@@ -143,6 +156,7 @@ def page(figures: Mapping[str, Any]) -> str:
             pipelines_words(figures["targets"], {case.name for case in cases}),
             MEMORY,
             memory_words(figures["memory"]),
+            calls_words(json.loads(CALLS.read_text("utf-8"))),
         ]
     )
 
@@ -193,6 +207,31 @@ def memory_words(growths: Sequence[Mapping[str, Any]]) -> str:
     return (
         f"\nEach codec encoded and decoded {worst['chunks']} chunks of 64 KiB. The process grew by"
         f" at most {worst['growth_bytes'] // 1024} KiB (`{worst['name']}`).\n"
+    )
+
+
+def calls_words(figures: Mapping[str, Any]) -> str:
+    """Write how long calls from Python take, by codec, and beside other ways to get a result."""
+    small: dict[str, dict[tuple[str, str], str]] = {}
+    large = []
+    for row in figures["rows"]:
+        name, way = row["call"].split(", ")
+        time = f"{row['microseconds']:.1f}"
+        if row["beside"] == REFERENCE:
+            column = (way, row["size"])
+            small.setdefault(name, {})[column] = f"{time} ({row['ratio']:.2f})"
+        else:
+            large.append([f"{name}, `{way}`", row["size"], time, f"{row['ratio']:.2f}"])
+    # Directions first, as in the table of codecs.
+    columns = sorted(next(iter(small.values())), key=lambda column: DIRECTIONS.index(column[0]))
+    lines = [[name, *(row[column] for column in columns)] for name, row in small.items()]
+    return "".join(
+        [
+            CALL_TIMES,
+            table(["codec", *map(" ".join, columns)], lines),
+            RESULTS,
+            table(["codec", "size", "microseconds", "ratio"], large),
+        ]
     )
 
 

@@ -149,6 +149,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", multiprocessing.get_all_start_methods())
 def test_processes_take_open_arrays(way: str, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)

@@ -40,7 +40,7 @@ def compile_or_wait(self, engine, wasm):
 ModuleCompiler.compile = compile_or_wait
 # It compiles in this process, where this program can hold it up.
 runtime = Runtime(cache=None, compile_limits=None)
-threading.Thread(target=runtime.warm, args=(resolution, Limits()), daemon=True).start()
+threading.Thread(target=runtime.warm, args=([resolution], Limits()), daemon=True).start()
 is_stuck.wait()
 child = os.fork()
 if child == 0:

@@ -108,3 +108,11 @@ def test_any_value_is_a_dtype_or_the_error(value: Any) -> None:
         Dtype.of(value)
     except PipelineError:
         return
+
+
+def test_a_type_that_is_nested_too_deeply_is_refused() -> None:
+    nested: Any = "<u2"
+    for _ in range(3000):
+        nested = [["inner", nested]]
+    with pytest.raises(PipelineError, match="bad dtype, expected a type that is nested less"):
+        Dtype.of(nested)

@@ -544,12 +544,15 @@ def _sizes(tested: CodecUnderTest, ports: Ports) -> dict[str, int]:
 
 
 def _element_bytes(tested: CodecUnderTest, values: Mapping[str, object]) -> int | None:
-    """Give the size of a decoded element: a byte if no parameter comes from its dtype.
+    """Give the size of a decoded element: a byte if nothing says its dtype.
 
     Returns:
         The bytes, or None if no such parameter has a value.
     """
     known = tested.declared.with_defaults(values)
+    dtype = tested.declared.decoded.find_dtype(known)
+    if dtype is not None:
+        return dtype.itemsize
     elements = [
         (parameter.from_array, known.get(name))
         for name, parameter in tested.declared.parameters.items()
