@@ -354,12 +354,16 @@ def _zarr3_codecs(draw: st.DrawFn, data: Array, count: int, *, is_filtered: bool
     is_number = dtype.kind in "iuf" and dtype.itemsize > 1 and dtype.isnative
     if is_number and draw(st.sampled_from([False, False, True])):
         serializer, size = _zarr3({"id": "pcodec", **draw(_PCODEC)}), None
+    names = {*_NUMCODECS} - {*NATIVE}
+    if any(each["name"] == "cast_value" for each in filters):
+        # cast-value-rs panics at elements that are not aligned, as they are behind a checksum.
+        names -= {"adler32", "crc32", "crc32c", "jenkins_lookup3"}
     compressors = []
     for _ in range(draw(st.sampled_from([0, 1, 1, 2, 3]))):
         if draw(st.booleans()):
             name = draw(st.sampled_from(tuple(_ZARR)))
             compressors.append({"name": name, "configuration": draw(_ZARR[name])})
         else:
-            compressors.append(_zarr3(_bytes_codec(draw, {*_NUMCODECS} - {*NATIVE}, size)))
+            compressors.append(_zarr3(_bytes_codec(draw, names, size)))
         size = None
     return {"filters": filters, "serializer": serializer, "compressors": compressors}

@@ -113,7 +113,7 @@ NUMBERS = ["<i2", ">i4", "<u8", "<f4", ">f8", "|u1"]
 DTYPES: dict[str, list[str]] = {
     "bitround": ["<f2", ">f4", "<f8"],
     "categorize": ["<U3", ">U1"],
-    "quantize": ["<f4", ">f8", "<f2"],
+    "quantize": ["<f4", ">f8"],
     "packbits": ["|b1"],
     "pcodec": ["<i2", "<u4", "<f4", "<f8", "<i8"],
     "tiff-packbits": ["<i2", "<f8"],
