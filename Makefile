@@ -96,7 +96,7 @@ registry-tools: ## Install the registry tools of others that tests compare with
 	sh .ci/registry-tools
 
 # It compares with codecs that nothing else needs, which may go into the same environment.
-bench-codecs: $(VENV)/bench.stamp
+bench-codecs bench-zarr: $(VENV)/bench.stamp
 
 # make bench-startup runs tests/bench/startup.py, which finds its neighbours as modules
 bench-%: $(VENV)/dev.stamp ## Run one benchmark of tests/bench, as in `make bench-startup`

@@ -48,6 +48,7 @@ from chonkle.dag.codec_list import (
 from chonkle.errors import ChonkleError, PipelineError, ResolveError
 from chonkle.executor import read_threads
 from chonkle.formats.dtypes import Dtype
+from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import CodecKind, Direction, Port, Signature
 from chonkle.formats.values import format_value, is_value, plain_value
 from chonkle.locking import ForkableLock
@@ -753,6 +754,24 @@ class BoundCodec:
         """Encode an array; one of another byte order or layout is copied first."""
         elements = elements_of(chunk, as_array(chunk), self._dtype)
         return executor.run(self._encoder, {"bytes": elements})["bytes"]
+
+    def encode_with(self, chunks: Sequence[object], use: Callable[[int, Buffer], None]) -> None:
+        """Encode a few arrays, and give each to a function before its memory is used again.
+
+        Small chunks take less time together.
+
+        Args:
+            chunks: arrays, as for `encode`.
+            use: gets the index of a chunk and its bytes, and keeps no view of them.
+
+        Raises:
+            ChonkleError: as `encode`, for any of the chunks.
+        """
+        executor.visit_many(
+            self._encoder,
+            [{"bytes": elements_of(each, as_array(each), self._dtype)} for each in chunks],
+            lambda index, outputs: use(index, outputs["bytes"]),
+        )
 
     def decode_with(self, chunks: Sequence[object], use: Callable[[int, Any], None]) -> None:
         """Decode a few chunks, and give each to a function before its memory is used again.

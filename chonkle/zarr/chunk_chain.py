@@ -78,13 +78,26 @@ class ChunkChain(ChunkTransform):
         """Encode a chunk."""
         if self.whole is None:
             return super().encode_chunk(chunk_array, chunk_spec)
-        chunk = chunk_array.as_numpy_array()
-        dtype = self._decoded_dtype(chunk_spec)
-        if chunk.dtype != dtype:
-            chunk = chunk.astype(dtype)
-        if self._is_transposed(chunk_spec):
-            chunk = chunk.T
-        return chunk_spec.prototype.buffer.from_bytes(self._bind(chunk_spec).encode(chunk))
+        encoded = self._bind(chunk_spec).encode(self._elements(chunk_array, chunk_spec))
+        return chunk_spec.prototype.buffer.from_bytes(encoded)
+
+    def encode_with(
+        self, chunks: Sequence[NDBuffer], spec: ArraySpec, use: Callable[[int, Any], None]
+    ) -> None:
+        """Encode a few chunks with a whole chain, and give each to a function.
+
+        Args:
+            chunks: the chunks.
+            spec: that of each.
+            use: gets the index of a chunk and its bytes, and keeps no view of them.
+        """
+        self._bind(spec).encode_with([self._elements(each, spec) for each in chunks], use)
+
+    def _elements(self, chunk: NDBuffer, spec: ArraySpec) -> AnyArray:
+        elements, dtype = chunk.as_numpy_array(), self._decoded_dtype(spec)
+        if elements.dtype != dtype:
+            elements = elements.astype(dtype)
+        return elements.T if self._is_transposed(spec) else elements
 
     def _bind(self, spec: ArraySpec) -> BoundCodec:
         # The chunks of one read share a spec, and hashing it takes as long as a small call.

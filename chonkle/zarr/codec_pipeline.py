@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import zarr
@@ -16,7 +16,7 @@ from zarr.abc.codec import GetResult
 from zarr.abc.store import SyncByteGetter, _store_supports_sync_io  # noqa: PLC2701 - decides who runs
 from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import NDBuffer
-from zarr.core.chunk_utils import fill_value_or_default
+from zarr.core.chunk_utils import fill_value_or_default, merge_and_encode_chunk
 from zarr.core.codec_pipeline import FusedCodecPipeline
 from zarr.core.common import concurrent_map
 from zarr.storage import StorePath
@@ -65,12 +65,8 @@ class CodecPipeline(FusedCodecPipeline):
         """Read chunks into an array; see `zarr.abc.codec.CodecPipeline.read`."""
         items = list(batch_info)
         chain, target = self.sync_transform, out.as_ndarray_like()
-        has_whole = isinstance(chain, ChunkChain) and chain.whole is not None
-        whole: Any = chain if has_whole and isinstance(target, np.ndarray) else None
+        whole: Any = _whole(chain) if isinstance(target, np.ndarray) else None
         statuses = [_PRESENT] * len(items)
-
-        # Chunks are decoded together where they have one spec.
-        is_uniform = all(item[1] is items[0][1] for item in items)
 
         def start_whole() -> Work:
             files = [ChunkFile() for _ in range(TOGETHER)]
@@ -93,7 +89,7 @@ class CodecPipeline(FusedCodecPipeline):
 
                 whole.decode_with([data for _, data in found], items[indices[0]][1], use)
 
-            return _one_by_one(read, items, together=is_uniform)
+            return _one_by_one(read, items, together=_is_uniform(items))
 
         def read(indices: Sequence[int]) -> None:
             (index,) = indices
@@ -115,11 +111,37 @@ class CodecPipeline(FusedCodecPipeline):
         """Write chunks of an array; see `zarr.abc.codec.CodecPipeline.write`."""
         items = list(batch_info)
 
+        chain = self.sync_transform
+        is_array = isinstance(value.as_ndarray_like(), np.ndarray)
+        whole: Any = _whole(chain) if is_array else None
+
+        def start_whole() -> Work:
+            file = ChunkFile()
+
+            def write(indices: Sequence[int]) -> None:
+                merged = []
+                for index in indices:
+                    setter, spec, *_ = items[index]
+                    chunk = _merge(whole, items[index], value, drop_axes)
+                    if chunk is None:
+                        setter.delete_sync()
+                    else:
+                        merged.append((setter, chunk))
+                spec = items[indices[0]][1]
+                whole.encode_with(
+                    [chunk for _, chunk in merged],
+                    spec,
+                    lambda at, data: file.write(merged[at][0], spec, data),
+                )
+
+            return _one_by_one(write, items, together=_is_uniform(items))
+
         def write(indices: Sequence[int]) -> None:
             (index,) = indices
             super(CodecPipeline, self).write_sync([items[index]], value, drop_axes)
 
-        _for_each(items, lambda: _one_by_one(write, items), max_workers)
+        start = start_whole if whole else lambda: _one_by_one(write, items)
+        _for_each(items, start, max_workers)
 
     async def read(
         self, batch_info: Iterable[_Item], out: NDBuffer, drop_axes: tuple[int, ...] = ()
@@ -173,6 +195,40 @@ def _naming_chunk(place: object) -> Iterator[None]:
     except Exception as failure:
         failure.add_note(name)
         raise
+
+
+def _whole(chain: object) -> ChunkChain | None:
+    return chain if isinstance(chain, ChunkChain) and chain.whole is not None else None
+
+
+def _is_uniform(items: Sequence[_Item]) -> bool:
+    """Tell whether all chunks have one spec, so that a few can be coded together."""
+    return all(item[1] is items[0][1] for item in items)
+
+
+def _merge(
+    chain: ChunkChain, item: _Item, value: NDBuffer, drop_axes: tuple[int, ...]
+) -> NDBuffer | None:
+    """Give a chunk with what is written to it; None where it is all fill value."""
+    setter, spec, selection, place, is_complete = item
+    existing = None if is_complete else setter.get_sync(prototype=spec.prototype)
+
+    # zarr-python would encode it here.
+    def keep(chunk: NDBuffer, _: ArraySpec) -> Any:  # noqa: ANN401 - no buffer
+        return chunk
+
+    merged: Any = merge_and_encode_chunk(
+        existing,
+        value,
+        chunk_spec=spec,
+        chunk_selection=selection,
+        out_selection=place,
+        is_complete=is_complete,
+        drop_axes=drop_axes,
+        decode=chain.decode_chunk,
+        encode=keep,
+    )
+    return cast("NDBuffer | None", merged)
 
 
 def _one_by_one(work: Work, items: Sequence[_Item], *, together: bool = False) -> Work:

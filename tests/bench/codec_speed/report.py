@@ -56,10 +56,10 @@ def processor() -> str:
     return platform.processor() or "unknown processor"
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of all libraries measured."""
+def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """Return the versions of Python and of the libraries measured."""
     found = {"Python": platform.python_version()}
-    for package in PACKAGES:
+    for package in packages:
         try:
             found[package] = version(package)
         except PackageNotFoundError:

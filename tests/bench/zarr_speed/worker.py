@@ -1,18 +1,17 @@
-"""One contender in a process of its own, which does what it is told on its standard input.
+"""One contender in a process of its own: its peak of memory and its settings are its own.
 
-A request is a line of JSON, and so is the answer. A process of its own has its own peak of memory,
-and its own settings of zarr-python.
+Its only argument is the contender. A request is a line of JSON on standard input, and so is the
+answer on standard output.
 """
 
 import json
 import resource
-import shutil
 import sys
 import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -20,119 +19,119 @@ STATUS = Path("/proc/self/status")
 CLEAR_PEAK = Path("/proc/self/clear_refs")
 
 
-class ZarrPython:
-    """zarr-python with a pipeline and codecs."""
+class Contender(Protocol):
+    """A library that reads and writes arrays."""
 
-    def __init__(self, pipeline: str | None, *, our_codecs: bool) -> None:
-        import zarr  # noqa: PLC0415 - a process has one contender
+    def open(self, path: str, *, mode: str) -> Any:
+        """Open an array."""
+
+    def read(self, array: Any) -> Any:
+        """Read all of an array."""
+
+    def write(self, array: Any, data: Any) -> None:
+        """Write all of an array."""
+
+
+class ZarrPython:
+    """zarr-python with a pipeline, and maybe with chonkle's codecs."""
+
+    def __init__(self, pipeline: str | None, *, is_ours: bool = False) -> None:
+        import zarr  # noqa: PLC0415 - tensorstore's process does without
 
         self._zarr = zarr
-        if our_codecs:
-            import chonkle.zarr  # noqa: PLC0415 - a process has one contender
+        if is_ours:
+            import chonkle.zarr  # noqa: PLC0415 - it would count for the others
 
             chonkle.zarr.use()
         if pipeline:
             zarr.config.set({"codec_pipeline.path": pipeline})
 
-    def reader(self, path: str) -> Callable[[], Any]:
-        """Open an array; gives what reads all of it."""
-        array = self._zarr.open_array(path, mode="r")
-        return lambda: array[:]
+    def open(self, path: str, *, mode: str) -> Any:
+        """Open an array."""
+        return self._zarr.open_array(path, mode=mode)
 
-    def writer(self, path: str, data: Any) -> Callable[[], None]:
-        """Open an array; gives what writes all of it."""
-        array = self._zarr.open_array(path, mode="r+")
+    def read(self, array: Any) -> Any:
+        """Read all of an array."""
+        return array[:]
 
-        def write() -> None:
-            array[:] = data
-
-        return write
+    def write(self, array: Any, data: Any) -> None:
+        """Write all of an array."""
+        array[:] = data
 
 
 class TensorStore:
     """tensorstore, which has a reader and codecs of its own."""
 
     def __init__(self) -> None:
-        import tensorstore  # noqa: PLC0415 - a process has one contender
+        import tensorstore  # noqa: PLC0415 - it would count for the others
 
-        self._tensorstore = tensorstore
+        self._open = tensorstore.open
 
-    def _open(self, path: str) -> Any:
+    def open(self, path: str, *, mode: str) -> Any:  # noqa: ARG002 - as in Contender
+        """Open an array."""
         spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": path}}
-        return self._tensorstore.open(spec, open=True).result()
+        return self._open(spec, open=True).result()
 
-    def reader(self, path: str) -> Callable[[], Any]:
-        """Open an array; gives what reads all of it."""
-        array = self._open(path)
-        return lambda: array.read().result()
+    def read(self, array: Any) -> Any:
+        """Read all of an array."""
+        return array.read().result()
 
-    def writer(self, path: str, data: Any) -> Callable[[], None]:
-        """Open an array; gives what writes all of it."""
-        array = self._open(path)
-        return lambda: array.write(data).result()
+    def write(self, array: Any, data: Any) -> None:
+        """Write all of an array."""
+        array.write(data).result()
 
 
 FUSED = "zarr.core.codec_pipeline.FusedCodecPipeline"
-CONTENDERS: dict[str, Callable[[], Any]] = {
-    "stock": lambda: ZarrPython(None, our_codecs=False),
-    "stock, fused": lambda: ZarrPython(FUSED, our_codecs=False),
-    "our codecs, fused": lambda: ZarrPython(FUSED, our_codecs=True),
-    "chonkle": lambda: ZarrPython(None, our_codecs=True),
-    "zarrs-python": lambda: ZarrPython("zarrs.ZarrsCodecPipeline", our_codecs=False),
+MAKERS: dict[str, Callable[[], Contender]] = {
+    "stock": lambda: ZarrPython(None),
+    "stock, fused": lambda: ZarrPython(FUSED),
+    "chonkle codecs, fused": lambda: ZarrPython(FUSED, is_ours=True),
+    "chonkle": lambda: ZarrPython(None, is_ours=True),
+    "zarrs-python": lambda: ZarrPython("zarrs.ZarrsCodecPipeline"),
     "tensorstore": TensorStore,
 }
 
 
-def measured(work: Callable[[], Any]) -> tuple[dict[str, float], Any]:
-    """Do something; gives its time and processor time in seconds, and the peak of memory."""
+def measured(work: Callable[[], Any]) -> tuple[dict[str, Any], Any]:
+    """Do work; return its time, processor time and peak of memory, and its result."""
     if CLEAR_PEAK.exists():
-        CLEAR_PEAK.write_text("5")
+        CLEAR_PEAK.write_text("5", encoding="ascii")
     cpu, begun = time.process_time(), time.perf_counter()
     result = work()
-    taken = {"seconds": time.perf_counter() - begun, "cpu": time.process_time() - cpu}
-    return {**taken, "peak_bytes": peak_bytes()}, result
+    seconds, cpu_seconds = time.perf_counter() - begun, time.process_time() - cpu
+    taken = {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_bytes": peak_bytes()}
+    return taken, result
 
 
 def peak_bytes() -> int:
-    """Give the most memory that this process had since the peak was cleared."""
+    """Return the most memory of this process, since the peak was cleared where it can be."""
     if STATUS.exists():
-        for line in STATUS.read_text().splitlines():
+        for line in STATUS.read_text(encoding="ascii").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def read(contender: Any, path: str) -> dict[str, float]:
-    """Read an array; gives a checksum beside what was measured."""
-    found, data = measured(contender.reader(path))
-    return {**found, "checksum": zlib.crc32(np.ascontiguousarray(data).view("u1"))}
-
-
-def write(contender: Any, path: str, data: Any) -> dict[str, float]:
-    """Write an array anew."""
-    metadata = Path(path, "zarr.json").read_bytes()
-    shutil.rmtree(path)
-    Path(path).mkdir()
-    Path(path, "zarr.json").write_bytes(metadata)
-    found, _ = measured(contender.writer(path, data))
-    return found
+def answer(contender: Contender, request: dict[str, str]) -> dict[str, Any]:
+    """Do what was asked for."""
+    if request["do"] == "read":
+        array = contender.open(request["path"], mode="r")
+        taken, data = measured(lambda: contender.read(array))
+        return {**taken, "checksum": zlib.crc32(data.reshape(-1).view(np.uint8))}
+    array = contender.open(request["path"], mode="r+")
+    data = np.load(request["data"])
+    return measured(lambda: contender.write(array, data))[0]
 
 
 def main() -> None:
     """Answer requests until there are no more."""
-    contender = CONTENDERS[sys.argv[1]]()
-    data = None
+    contender = MAKERS[sys.argv[1]]()
     for line in sys.stdin:
-        request = json.loads(line)
         try:
-            if request["do"] == "read":
-                answer: dict[str, object] = dict(read(contender, request["path"]))
-            else:
-                data = np.load(request["data"]) if data is None else data
-                answer = dict(write(contender, request["path"], data))
+            found = answer(contender, json.loads(line))
         except Exception as failure:  # noqa: BLE001 - what a library raises for what it lacks
-            answer = {"failure": f"{type(failure).__name__}: {failure}"[:300]}
-        print(json.dumps(answer), flush=True)
+            found = {"failure": f"{type(failure).__name__}: {failure}"}
+        print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 import gc
 import sys
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
+from typing import Any
 
 import pytest
 import wasmtime
@@ -15,9 +16,10 @@ from hypothesis import strategies as st
 from chonkle.backends.base import Codec, Limits
 from chonkle.backends.wasm.guest_codec import GuestInstance, GuestSetup
 from chonkle.backends.wasm.guest_errors import no_room_for
-from chonkle.backends.wasm.trampoline import BUFFER_BYTES, Trampoline, TrampolineOpener
+from chonkle.backends.wasm.trampoline import BUFFER_BYTES, SLOTS, Trampoline, TrampolineOpener
 from chonkle.engine import Engine
-from chonkle.formats.portmap import Buffer
+from chonkle.errors import CodecError, CodecTrap
+from chonkle.formats.portmap import Buffer, port_header
 from chonkle.formats.signature import Direction, embed_signature
 from chonkle.resolver import Resolution
 from chonkle.runtime import Runtime
@@ -25,6 +27,7 @@ from chonkle.storage.store import WasmCodec
 from tests.unit.backends.conftest import ECHO as CORE_ECHO
 from tests.unit.backends.conftest import SIGNATURE, OpenGuest, guest
 from tests.unit.backends.wasm.written import ECHO, SKELETON, component
+from tests.unit.backends.wasm.written import result as returns
 
 GUESTS: Mapping[str, str | bytes] = {"core": guest(), "component": component()}
 of_both_kinds = pytest.mark.parametrize("source", GUESTS.values(), ids=GUESTS.keys())
@@ -322,3 +325,104 @@ def test_any_ports_pass_through(open_guest: OpenGuest, ports: dict[str, bytes], 
     codec = open_guest(GUESTS[kind])
     for _ in range(2):
         assert codec.call("decode", ports) == ports
+
+
+@pytest.fixture
+def shared_calls(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
+    """Collect how many results each call of a trampoline for several chunks gave."""
+    calls: list[int | None] = []
+    run_many = Trampoline.run_many
+
+    def note(trampoline: Trampoline, direction: Direction, chunks: Sequence[Any]) -> Any:
+        found = run_many(trampoline, direction, chunks)
+        calls.append(None if found is None else len(found))
+        return found
+
+    monkeypatch.setattr(Trampoline, "run_many", note)
+    return calls
+
+
+def several(*sizes: int) -> list[dict[str, Buffer]]:
+    return [{"bytes": bytes([1 + index]) * size} for index, size in enumerate(sizes)]
+
+
+@of_both_kinds
+@pytest.mark.parametrize("direction", ["encode", "decode"])
+def test_small_chunks_share_a_call(
+    open_guest: OpenGuest,
+    shared_calls: list[int | None],
+    source: str | bytes,
+    direction: Direction,
+) -> None:
+    codec = open_guest(source)
+    works(codec)
+    for chunks in (several(0, 65536, 1), several(*range(1, 1 + SLOTS))):
+        results = codec.call_many(direction, chunks)
+        assert [{name: bytes(data) for name, data in each.ports.items()} for each in results] == (
+            chunks
+        )
+        for result in results:
+            # The guest serves nothing else before the last result is closed.
+            assert codec.memory_bytes() == 0
+            result.close()
+        assert codec.memory_bytes()
+    assert shared_calls == [3, SLOTS]
+
+
+@of_both_kinds
+@pytest.mark.parametrize(
+    ("limits", "chunks"),
+    [
+        (Limits(timeout_s=60), several(1, 2)),
+        (Limits(), several(1, BUFFER_BYTES)),
+        (Limits(), several(*[1] * (SLOTS + 1))),
+        (Limits(), several(1)),
+        (Limits(), []),
+    ],
+    ids=["timeout", "large", "many", "one", "none"],
+)
+def test_other_chunks_have_calls_of_their_own(
+    open_guest: OpenGuest,
+    shared_calls: list[int | None],
+    source: str | bytes,
+    limits: Limits,
+    chunks: list[dict[str, Buffer]],
+) -> None:
+    codec = open_guest(source, limits)
+    works(codec)
+    results = codec.call_many("decode", chunks)
+    assert [result.to_owned() for result in results] == chunks
+    assert shared_calls == []
+
+
+# Both see the first byte of the data: of core modules behind the header, of components in the row.
+FAILURES = {
+    "refuses": ("(return (i64.const 0))", f"(return (block (result i32) {returns(1, 1024, 16)}))"),
+    "traps": ("(unreachable)", "(unreachable)"),
+}
+
+
+@pytest.mark.parametrize("kind", GUESTS)
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_chunk_that_fails_fails_alone(
+    open_guest: OpenGuest, shared_calls: list[int | None], kind: str, failure: str
+) -> None:
+    core, in_component = FAILURES[failure]
+    at = len(port_header(1, "bytes", 0))
+    source = (
+        guest(decode=f"(if (i32.eq (i32.load8_u (i32.add (local.get 0) (i32.const {at})))"
+              f" (i32.const 2)) (then {core})) {CORE_ECHO}")
+        if kind == "core"
+        else component(
+            decode="(if (i32.eq (i32.load8_u (i32.load offset=8 (local.get $rows)))"
+            f" (i32.const 2)) (then {in_component})) {ECHO}"
+        )
+    )  # fmt: skip
+    codec = open_guest(source)
+    works(codec)
+    with pytest.raises(CodecTrap if failure == "traps" else CodecError):
+        codec.call_many("decode", several(10, 10, 10))
+    good = several(10)
+    assert [result.to_owned() for result in codec.call_many("decode", good * 3)] == good * 3
+    assert codec.call("decode", good[0]) == good[0]
+    assert (None in shared_calls) is (failure == "refuses")
