@@ -48,6 +48,10 @@ smoke: $(VENV)/dev.stamp ## The tests that need neither compilers nor a network,
 test-wasmtime: ## The tests with every version of wasmtime that is allowed
 	WORKERS=$(WORKERS) sh .ci/test-wasmtime $(ARGS)
 
+.PHONY: test-zarr
+test-zarr: $(VENV)/dev.stamp ## The tests of zarr-python and numcodecs with chonkle in place: an hour
+	WORKERS=$(WORKERS) sh .ci/test-zarr $(ARGS)
+
 .PHONY: soak
 soak: $(VENV)/dev.stamp ## The cache under crashes, corruption, full disks and crowds: minutes
 	SOAK=full $(PY) -m pytest -q -n $(WORKERS) tests/soak $(ARGS)
@@ -113,6 +117,7 @@ lock: $(VENV)/lock.stamp ## Renew the hashed pins; to move to newer versions: ma
 	$(LOCK) -o $(REQUIREMENTS)/demo.txt pyproject.toml --group build --group demo \
 		--constraints $(REQUIREMENTS)/dev.txt
 	$(LOCK) -o $(REQUIREMENTS)/bench.txt --group bench --overrides $(REQUIREMENTS)/dev.txt
+	$(LOCK) -o $(REQUIREMENTS)/zarr-tests.txt --group zarr-tests --no-deps
 	@if grep -n '://' $(REQUIREMENTS)/*.txt; then \
 		echo "error: a pin names an address" >&2; exit 1; fi
 

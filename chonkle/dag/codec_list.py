@@ -327,7 +327,7 @@ def read_entry(entry: Any) -> CodecEntry:  # noqa: ANN401 - checked here
     # numcodecs writes the id.
     settings = {name: value for name, value in configuration.items() if name != "id"}
     # What describes the array is no codec of numcodecs, whatever its `type`.
-    is_array = "data_type" in settings
+    is_array = not {"data_type", "endian"}.isdisjoint(settings)
     return CodecEntry(
         cast("str", entry["name"]),
         settings,

@@ -5,9 +5,10 @@ Classes are made of signatures: no codec has Python of its own.
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import zarr
@@ -18,7 +19,10 @@ from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import Buffer, NDBuffer
 from zarr.dtype import parse_dtype
 from zarr.errors import UnknownCodecError
-from zarr.registry import _codec_registries  # noqa: PLC2701 - the classes beside the chosen one
+from zarr.registry import (
+    _codec_registries,  # noqa: PLC2701 - the classes beside the chosen one
+    _missing_codec_message,  # noqa: PLC2701 - knows the packages that have a codec
+)
 
 from chonkle.arrays import elements_of, numpy_dtype
 from chonkle.codecs import ChunkCodec
@@ -55,13 +59,22 @@ class _ZarrCodec:
         object.__setattr__(self, "is_fixed_size", made.is_fixed_size)
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Self:
+    def from_dict(cls, data: dict[str, Any]) -> Any:  # noqa: ANN401 - or zarr-python's own
         """Make it of its metadata.
+
+        Metadata that only zarr-python's own codec takes give that, unless `strict` is set.
 
         Raises:
             PipelineError: the configuration is wrong.
         """
-        return cls(**(data.get("configuration") or {}))
+        try:
+            return cls(**(data.get("configuration") or {}))
+        except PipelineError:
+            if Options.current().strict:
+                raise
+            with suppress(Exception):  # it has no such codec, or refuses it in its own ways
+                return _stock_codec(data)
+            raise
 
     def to_dict(self) -> dict[str, Any]:
         """Write its metadata."""
@@ -204,9 +217,8 @@ class _OldCodec(Numcodec):  # type: ignore[misc]  # numcodecs is not typed
     """A codec of numcodecs, for Zarr 2."""
 
     def __init__(self, **configuration: Any) -> None:  # noqa: ANN401 - by its signature
-        self._set(
-            configuration, make_codec({"id": self.codec_id, **configuration}, Options.current())
-        )
+        made = make_codec({"id": self.codec_id, **configuration}, Options.current())
+        self._set(_as_numcodecs_writes(self.codec_id, configuration), made)
 
     def _set(self, configuration: dict[str, Any], made: ChunkCodec) -> None:
         self._configuration = configuration
@@ -216,26 +228,28 @@ class _OldCodec(Numcodec):  # type: ignore[misc]  # numcodecs is not typed
         """Encode a buffer; of an array, its elements as they are in memory.
 
         Returns:
-            Bytes; of a codec of arrays an array of one axis, as numcodecs gives.
+            Bytes; of a codec of arrays an array, as numcodecs gives.
         """
-        array = np.asarray(buf) if hasattr(buf, "__array_interface__") else None
-        spec = None if array is None else ChunkArray(Dtype.of(array.dtype), array.shape)
+        spec = _array_in_memory(buf)
         encoded = self.codec.run("encode", _in_memory(buf), spec)
         if self.codec.kind != "array-to-array":
             return encoded
         stored = self.codec.decoded_dtype() or (spec.dtype if spec else None)
         dtype = self.codec.encoded_array(ChunkArray(stored)).dtype if stored else None
-        return _as_elements(encoded, dtype)
+        return _as_elements(encoded, dtype, buf)
 
     def decode(self, buf: Any, out: Any = None) -> Any:  # noqa: ANN401 - any buffer
         """Decode a buffer, into `out` if there is one.
 
         Returns:
-            `out`, or bytes; of a codec of arrays an array of one axis, as numcodecs gives.
+            `out`, or bytes; of a codec of arrays an array, as numcodecs gives.
         """
-        decoded = self.codec.run("decode", _in_memory(buf))
-        if self.codec.kind == "array-to-array":
-            decoded = _as_elements(decoded, self.codec.decoded_dtype())
+        is_of_arrays = self.codec.kind == "array-to-array"
+        spec = _array_in_memory(buf) if is_of_arrays else None
+        decoded = self.codec.run("decode", _in_memory(buf), spec)
+        if is_of_arrays:
+            dtype = self.codec.decoded_dtype() or (spec.dtype if spec else None)
+            decoded = _as_elements(decoded, dtype, buf)
         return decoded if out is None else ndarray_copy(decoded, out)
 
     def get_config(self) -> dict[str, Any]:
@@ -247,9 +261,35 @@ class _OldCodec(Numcodec):  # type: ignore[misc]  # numcodecs is not typed
         return _old_unpickled, (self.get_config(), self.codec)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Make it of its configuration."""
-        return cls(**{name: value for name, value in config.items() if name != "id"})
+    def from_config(cls, config: Mapping[str, Any]) -> Any:  # noqa: ANN401 - or numcodecs' own
+        """Make it of its configuration.
+
+        A configuration that only numcodecs' own codec takes gives that, unless `strict` is set.
+
+        Raises:
+            PipelineError: the configuration is wrong.
+        """
+        settings = {name: value for name, value in config.items() if name != "id"}
+        try:
+            return cls(**settings)
+        except PipelineError:
+            if Options.current().strict:
+                raise
+            with suppress(Exception):  # it has no such codec, or refuses it in its own ways
+                return _stock_numcodec(cls.codec_id).from_config(settings)
+            raise
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - of the configuration
+        """Give a value of the configuration, as codecs of numcodecs do."""
+        found = self.__dict__.get("_configuration", {})
+        if name in found:
+            return found[name]
+        raise AttributeError(f"`{self.codec_id}` has no `{name}`", name=name, obj=self)
+
+    def __repr__(self) -> str:
+        """Write what numcodecs writes."""
+        values = ", ".join(f"{key}={value!r}" for key, value in self._configuration.items())
+        return f"{type(self).__name__}({values})"
 
 
 def zarr_codec(metadata: dict[str, Any], made: ChunkCodec) -> Any:  # noqa: ANN401 - a class of ours
@@ -280,7 +320,8 @@ class UnknownCodec:
         except ResolveError as failure:
             if is_reference((data.get("configuration") or {}).get(REFERENCE)):
                 raise
-            raise UnknownCodecError(str(failure)) from failure
+            usual = _missing_codec_message(data["name"], zarr_format=3)
+            raise UnknownCodecError(f"{failure}. {usual}") from failure
         return zarr_codec(data, made)
 
 
@@ -382,7 +423,34 @@ def _stock_codec(metadata: dict[str, Any]) -> Any:  # noqa: ANN401 - a class of 
 def numcodecs_class(name: str) -> type[_OldCodec]:
     """Make the codec of numcodecs with an id."""
     fields = {"codec_id": name, "__module__": __name__, "__doc__": f"The codec `{name}`."}
-    return type(f"Numcodecs_{name}", (_OldCodec,), fields)
+    try:
+        shown = _stock_numcodec(name).__name__
+    except LookupError:
+        shown = name
+    return type(shown, (_OldCodec,), fields)
+
+
+def _as_numcodecs_writes(name: str, configuration: dict[str, Any]) -> dict[str, Any]:
+    """Give a configuration with the values that numcodecs' own codec adds, if it has one."""
+    try:
+        written = _stock_numcodec(name).from_config(dict(configuration)).get_config()
+    except Exception:  # noqa: BLE001 - it has no such codec, or refuses it in its own ways
+        return configuration
+    return {key: value for key, value in written.items() if key != "id"}
+
+
+def _stock_numcodec(name: str) -> Any:  # noqa: ANN401 - a class
+    """Give numcodecs' own class with an id.
+
+    Raises:
+        LookupError: it has none.
+    """
+    classes: list[Any] = [Numcodec]
+    for cls in classes:
+        classes += cls.__subclasses__()
+        if cls.codec_id == name and cls.__module__.startswith("numcodecs."):
+            return cls
+    raise LookupError(name)
 
 
 def _old_unpickled(configuration: dict[str, Any], made: ChunkCodec) -> _OldCodec:
@@ -393,9 +461,17 @@ def _old_unpickled(configuration: dict[str, Any], made: ChunkCodec) -> _OldCodec
     return found
 
 
-def _as_elements(data: bytes, dtype: Dtype | None) -> Any:  # noqa: ANN401 - an array
+def _as_elements(data: bytes, dtype: Dtype | None, like: Any) -> Any:  # noqa: ANN401 - an array
     # A copy can be written to, as the arrays of numcodecs can.
-    return np.frombuffer(data, np.uint8 if dtype is None else numpy_dtype(dtype)).copy()
+    array = np.frombuffer(data, np.uint8 if dtype is None else numpy_dtype(dtype)).copy()
+    if isinstance(like, np.ndarray) and like.size == array.size:
+        return array.reshape(like.shape, order="C" if like.flags.c_contiguous else "F")
+    return array
+
+
+def _array_in_memory(buf: Any) -> ChunkArray | None:  # noqa: ANN401 - any buffer
+    array = np.asarray(buf) if hasattr(buf, "__array_interface__") else None
+    return None if array is None else ChunkArray(Dtype.of(array.dtype), array.shape)
 
 
 def _in_memory(buf: Any) -> Any:  # noqa: ANN401 - any buffer

@@ -1,13 +1,13 @@
 """The options of the Zarr door, which stand in `zarr.config` below `chonkle`."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 import zarr
 
-from chonkle.backends.base import Backend, Limits
+from chonkle.backends.base import BACKENDS, Backend, Limits
 from chonkle.errors import PipelineError, suggest
 from chonkle.formats.values import format_value
 from chonkle.resolver import Resolver
@@ -52,9 +52,11 @@ class Options:
         """Make options of what a user wrote.
 
         Raises:
-            PipelineError: an option does not exist.
+            PipelineError: an option does not exist, or has a value of a wrong type.
             LimitError: a limit cannot be kept.
         """
+        for name, value in written.items():
+            _check(name, value)
         return _options(tuple(sorted((name, _hashable(each)) for name, each in written.items())))
 
     @classmethod
@@ -62,7 +64,7 @@ class Options:
         """Give the options in `zarr.config`.
 
         Raises:
-            PipelineError: an option does not exist.
+            PipelineError: an option does not exist, or has a value of a wrong type.
             LimitError: a limit cannot be kept.
         """
         written = zarr.config.get(CONFIG_KEY, None) or {}
@@ -83,15 +85,51 @@ class Options:
 
 @lru_cache(maxsize=16)
 def _options(written: tuple[tuple[str, Any], ...]) -> Options:
-    known = [each.name for each in fields(Options) if each.init]
-    for name, _ in written:
-        if name not in known:
-            raise PipelineError(
-                f"unknown option `{name}`",
-                expected=", ".join(f"`{each}`" for each in known),
-                hint=suggest(name, known),
-            )
     return Options(**dict(written))
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _are_texts(values: object) -> bool:
+    return isinstance(values, (list, tuple)) and all(isinstance(each, str) for each in values)
+
+
+# What each option takes, and whether a value is that. `Limits` checks the limits.
+_EXPECTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "backend": (
+        ", ".join(f"`{each}`" for each in BACKENDS),
+        lambda value: value is None or value in BACKENDS,
+    ),
+    "memory_bytes": ("a number of bytes", lambda value: isinstance(value, int)),
+    "timeout_s": (
+        "a number of seconds, or None",
+        lambda value: value is None or isinstance(value, (int, float)),
+    ),
+    "threads": (
+        "a whole number of at least 1, or None",
+        lambda value: value is None or _is_count(value),
+    ),
+    "strict": ("True or False", lambda value: isinstance(value, bool)),
+    "sources": ("a list of texts", _are_texts),
+    "locations": (
+        "an object of texts",
+        lambda value: isinstance(value, Mapping) and _are_texts([*value, *value.values()]),
+    ),
+}
+
+
+def _check(name: str, value: object) -> None:
+    if name not in _EXPECTED:
+        raise PipelineError(
+            f"unknown option `{name}`",
+            expected=", ".join(f"`{each}`" for each in _EXPECTED),
+            hint=suggest(name, _EXPECTED),
+        )
+    expected, holds = _EXPECTED[name]
+    if not holds(value):
+        raise PipelineError(f"option `{name}`", expected=expected, got=format_value(value))
 
 
 def _hashable(value: object) -> object:

@@ -22,22 +22,23 @@ def test_every_backend_decodes_what_every_backend_encodes(
     tmp_path: Path, tile: Tile, explain: Explain
 ) -> None:
     writers = ["tile.bin"]
-    for backend in BACKENDS:
+    # No native codec is a predictor.
+    preferences = {each: "native,core" if each == "native" else each for each in BACKENDS}
+    for backend, preference in preferences.items():
         output = f"{backend}.bin"
         report = explain(
-            *("tile.json", "--direction", "encode", "--preference", backend),
+            *("tile.json", "--direction", "encode", "--preference", preference),
             *("--input", "bytes=pixels.raw", "--output", f"bytes={output}"),
         )
-        # No native codec is a predictor, so the next backend runs it.
         assert [step["backend"] for step in report["steps"]] == (
             ["core", "native"] if backend == "native" else [backend, backend]
         )
         assert tile.undo((tmp_path / output).read_bytes()) == tile.pixels
         writers.append(output)
-    for backend in BACKENDS:
+    for backend, preference in preferences.items():
         for writer in writers:
             explain(
-                *("tile.json", "--preference", backend),
+                *("tile.json", "--preference", preference),
                 *("--input", f"bytes={writer}", "--output", "bytes=decoded.raw"),
             )
             decoded = tmp_path / "decoded.raw"

@@ -4,6 +4,7 @@ A few hundred arrays in a usual run; `ZARR_ARRAYS=16000`, which `make test-zarr`
 """
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from tests.zarr.arrays import Index, Written, arrays
 from tests.zarr.conftest import Side
 
-_ARRAYS = int(os.environ.get("ZN", "60"))
+_ARRAYS = int(os.environ.get("ZARR_ARRAYS", "200"))
 _STORES = ("local", "fsspec", "zip", "obstore")
 
 pytestmark = pytest.mark.filterwarnings(
@@ -44,9 +45,9 @@ def counted(request: pytest.FixtureRequest) -> Iterator[Counter[str]]:
     """Count arrays by the store they were in, and print it."""
     counts: Counter[str] = Counter()
     yield counts
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None:
-        reporter.write_line(f"\narrays compared: {counts.total():,} ({dict(counts)})")
+    capture: Any = request.config.pluginmanager.get_plugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        sys.stdout.write(f"\narrays compared: {counts.total():,} {dict(counts)}\n")
 
 
 def _store(kind: str, place: Path) -> Any:

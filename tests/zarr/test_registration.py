@@ -176,10 +176,10 @@ def test_unknown_codecs_are_zarr_pythons_business_again() -> None:
     ("options", "error", "text"),
     [
         ({"timout_s": 1}, PipelineError, "`timout_s`.*did you mean `timeout_s`"),
-        ({"timeout_s": "1"}, (PipelineError, LimitError), "timeout_s"),
+        ({"timeout_s": "1"}, PipelineError, "timeout_s"),
         ({"timeout_s": 0}, LimitError, "timeout"),
         ({"memory_bytes": -1}, LimitError, "memory"),
-        ({"memory_bytes": "1 GiB"}, (PipelineError, LimitError), "memory_bytes"),
+        ({"memory_bytes": "1 GiB"}, PipelineError, "memory_bytes"),
         ({"threads": 0}, PipelineError, "threads"),
         ({"threads": "two"}, PipelineError, "threads"),
         ({"strict": "yes"}, PipelineError, "strict"),

@@ -1,0 +1,264 @@
+"""Chunks that are corrupt, codecs that mean harm, metadata that are wrong: one clear error each."""
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import wasmtime
+import zarr
+from zarr.core.buffer import default_buffer_prototype
+
+import chonkle.zarr
+from chonkle.errors import (
+    ChonkleError,
+    CodecError,
+    CodecTrap,
+    LimitExceeded,
+    PipelineError,
+    ResolveError,
+)
+from chonkle.formats.signature import Signature, embed_signature
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Numcodecs codecs are not in:UserWarning",
+    "ignore:Duplicate name:UserWarning",  # a zip file that is written twice
+)
+
+_DATA = np.arange(64, dtype="<i4").reshape(8, 8)
+# A codec that changes nothing when it encodes: the port-map that it gets is the one that it gives.
+_GUEST = """(module (memory (export "memory") 1)
+  (global $free (mut i32) (i32.const 1024))
+  (func (export "alloc") (param $size i32) (result i32) (local $start i32)
+    (local.set $start (global.get $free))
+    (global.set $free (i32.add (global.get $free) (local.get $size)))
+    (local.get $start))
+  (func (export "dealloc") (param i32 i32) (global.set $free (i32.const 1024)))
+  (func (export "encode") (param $at i32) (param $size i32) (result i64)
+    (i64.or (i64.shl (i64.extend_i32_u (local.get $at)) (i64.const 32))
+      (i64.extend_i32_u (local.get $size))))
+  (func (export "decode") (param $at i32) (param $size i32) (result i64) {decode}))"""
+_LOOP = "(loop $again (br $again)) unreachable"
+_GROW = (
+    "(loop $more (br_if $more (i32.ne (memory.grow (i32.const 256)) (i32.const -1)))) unreachable"
+)
+
+
+@pytest.fixture(params=["memory", "local", "zip", "fsspec"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    if request.param == "local":
+        return zarr.storage.LocalStore(tmp_path)
+    if request.param == "zip":
+        return zarr.storage.ZipStore(tmp_path / "array.zip", mode="w")
+    if request.param == "fsspec":
+        return zarr.storage.FsspecStore.from_url(f"memory://{tmp_path}")
+    return zarr.storage.MemoryStore()
+
+
+def _put(store: Any, key: str, data: bytes) -> None:
+    buffer = default_buffer_prototype().buffer.from_bytes(data)
+    zarr.core.sync.sync(store.set(key, buffer))
+
+
+@pytest.mark.parametrize(
+    ("settings", "key", "codec"),
+    [
+        ({}, "array/c/1/1", "zstd"),
+        (
+            {
+                "filters": {"name": "numcodecs.delta", "configuration": {"dtype": "<i4"}},
+                "compressors": {"name": "numcodecs.zlib", "configuration": {"level": 1}},
+            },
+            "array/c/1/1",
+            "codec 2: codec `zlib`",
+        ),
+        ({"zarr_format": 2, "compressors": {"id": "blosc"}}, "array/1.1", "blosc"),
+        ({"shards": (4, 4), "chunks": (2, 2)}, "array/c/1/1", "crc32c"),
+        ({"dtype": str}, "array/c/1/1", "zstd"),
+    ],
+)
+def test_a_corrupt_chunk(store: Any, settings: dict[str, Any], key: str, codec: str) -> None:
+    data = _DATA.astype(str).astype(object) if settings.get("dtype") is str else _DATA
+    with chonkle.zarr.using():
+        array = zarr.create_array(
+            store,
+            name="array",
+            **{"shape": data.shape, "chunks": (4, 4), "dtype": "<i4", **settings},
+        )
+        array[...] = data
+        _put(store, key, b"\x12garbage" * 16)
+        for call in (
+            lambda: array[...],
+            lambda: array[7, 7],
+            lambda: array.get_coordinate_selection(([0, 7], [0, 7])),
+            lambda: array.set_basic_selection((slice(6, 8), 7), data[6:, 7]),
+        ):
+            with pytest.raises(CodecError) as caught:
+                call()
+            assert f"{key}`" in str(caught.value)
+            assert codec in str(caught.value)
+        np.testing.assert_array_equal(np.asarray(array[:4]), data[:4])
+        np.testing.assert_array_equal(np.asarray(array[:, :4]), data[:, :4])
+        array[4:, 4:] = data[4:, 4:]  # whole chunks need not be read
+        np.testing.assert_array_equal(np.asarray(array[...]), data)
+
+
+def test_a_chunk_of_another_size_is_no_array(store: Any) -> None:
+    with chonkle.zarr.using():
+        array = zarr.create_array(store, shape=8, chunks=4, dtype="<i4", compressors=None)
+        array[:] = range(8)
+        for data in (b"", b"123", bytes(12), bytes(20)):
+            _put(store, "c/1", data)
+            with pytest.raises(PipelineError, match=r"c/1`.*size"):
+                array[:]
+        np.testing.assert_array_equal(array[:4], range(4))
+
+
+def test_a_failure_of_zarr_pythons_own_codec_names_the_chunk(store: Any) -> None:
+    with chonkle.zarr.using():
+        array = zarr.create_array(store, shape=2, chunks=1, dtype=str, compressors=None)
+        array[:] = ["a", "b"]
+        _put(store, "c/1", b"\x01\0\0\0\xff\0\0\0a")
+        with pytest.raises(Exception, match=r"corrupt") as caught:
+            array[:]
+        assert any("c/1`" in note for note in caught.value.__notes__)
+
+
+@pytest.fixture
+def guest(tmp_path: Path) -> Any:
+    """Register a codec `test.guest` that does something when it decodes."""
+
+    def register(decode: str) -> None:
+        document = {
+            "codec_id": "test.guest",
+            "implementation": "guest-wat",
+            "kind": "bytes-to-bytes",
+            "inputs": {"bytes": {"type": "bytes"}},
+            "outputs": {"bytes": {"type": "bytes"}},
+        }
+        wasm = bytes(wasmtime.wat2wasm(_GUEST.format(decode=decode)))
+        path = tmp_path / "guest.wasm"
+        path.write_bytes(embed_signature(wasm, Signature.from_json(document)))
+        chonkle.zarr.register(path)
+
+    return register
+
+
+@pytest.mark.parametrize(
+    ("decode", "options", "error", "text"),
+    [
+        (_LOOP, {"timeout_s": 0.3}, LimitExceeded, r"0\.3"),
+        (_GROW, {"memory_bytes": 1 << 22}, CodecTrap, "unreachable"),
+        ("(i64.const 0)", {}, CodecError, "gave no message"),
+        ("(i64.const -1)", {}, CodecTrap, "outside"),
+    ],
+)
+def test_a_codec_that_means_harm(  # noqa: PLR0917 - fixtures and parameters
+    store: Any,
+    guest: Any,
+    decode: str,
+    options: dict[str, Any],
+    error: type[ChonkleError],
+    text: str,
+) -> None:
+    with chonkle.zarr.using(**options):
+        guest(decode)
+        bad = zarr.create_array(
+            store,
+            name="bad",
+            shape=(8,),
+            chunks=(1,),
+            dtype="u1",
+            compressors={"name": "chonkle.test.guest"},
+        )
+        bad[:] = 1
+        begun = time.monotonic()
+        with pytest.raises(error, match=text) as caught:
+            bad[:]
+        assert time.monotonic() - begun < 30
+        assert "bad/c/" in str(caught.value)
+        assert "test.guest" in str(caught.value)
+        good = zarr.create_array(store, name="good", shape=(8,), chunks=(1,), dtype="u1")
+        good[:] = 2
+        np.testing.assert_array_equal(good[:], [2] * 8)
+
+
+def test_memory_is_limited() -> None:
+    store = zarr.storage.MemoryStore()
+    array = zarr.create_array(store, shape=1 << 24, chunks=1 << 24, dtype="u1", fill_value=1)
+    array[:] = 0
+    limited = chonkle.zarr.using(memory_bytes=1 << 22)
+    with limited, pytest.raises(ChonkleError, match=r"c/0`.*zstd"):
+        zarr.open_array(store)[:]
+    with chonkle.zarr.using():
+        assert not np.any(zarr.open_array(store)[:])
+
+
+@pytest.mark.parametrize(
+    ("codec", "error", "text"),
+    [
+        ({"name": "nowhere"}, zarr.errors.UnknownCodecError, "nowhere"),
+        ({"name": "chonkle.nowhere"}, zarr.errors.UnknownCodecError, "nowhere"),
+        ({"name": "gzip", "configuration": {"levle": 1}}, PipelineError, "`levle`.*`level`"),
+        ({"name": "gzip", "configuration": {"level": 11}}, PipelineError, "level.*9"),
+        ({"name": "gzip", "configuration": {"level": "1"}}, PipelineError, "level.*`int`"),
+        ({"name": "blosc", "configuration": {"cname": "x"}}, PipelineError, "cname"),
+        ({"name": "blosc", "configuration": {"shuffle": "x"}}, PipelineError, "noshuffle"),
+    ],
+)
+def test_wrong_metadata(codec: dict[str, Any], error: type[Exception], text: str) -> None:
+    store = zarr.storage.MemoryStore()
+    zarr.create_array(store, shape=8, chunks=4, dtype="<i4")
+    document = json.loads(store._store_dict["zarr.json"].to_bytes())  # noqa: SLF001
+    document["codecs"][1] = codec
+    _put(store, "zarr.json", json.dumps(document).encode())
+    with chonkle.zarr.using(), pytest.raises(error, match=text):
+        zarr.open_array(store)
+
+
+def test_an_order_that_does_not_fit_the_shape() -> None:
+    transpose: Any = {"name": "transpose", "configuration": {"order": [0, 1, 2]}}
+    with chonkle.zarr.using(), pytest.raises(Exception, match="order"):
+        zarr.create_array(
+            zarr.storage.MemoryStore(),
+            shape=(8, 8),
+            chunks=(4, 4),
+            dtype="<i4",
+            filters=transpose,
+        )[...] = 1
+
+
+def test_an_unknown_codec_of_zarr_2() -> None:
+    store = zarr.storage.MemoryStore()
+    zarr.create_array(store, shape=8, chunks=4, dtype="<i4", zarr_format=2)
+    document = json.loads(store._store_dict[".zarray"].to_bytes())  # noqa: SLF001
+    document["compressor"] = {"id": "nowhere"}
+    _put(store, ".zarray", json.dumps(document).encode())
+    with chonkle.zarr.using(), pytest.raises(ValueError, match="nowhere"):
+        zarr.open_array(store)
+
+
+def test_a_chonkle_name_that_is_in_no_signature() -> None:
+    with chonkle.zarr.using(), pytest.raises(ResolveError, match="nowhere"):
+        chonkle.zarr.codec("nowhere")
+
+
+def test_a_failure_leaves_no_thread_waiting() -> None:
+    store = zarr.storage.MemoryStore()
+    with chonkle.zarr.using(threads=4):
+        array = zarr.create_array(store, shape=(64, 1024), chunks=(1, 1024), dtype="<i4")
+        array[...] = np.arange(64 * 1024).reshape(64, 1024)
+        for row in (0, 31, 63):
+            _put(store, f"c/{row}/0", b"bad")
+
+        async def read_twice() -> list[Any]:
+            opened = await zarr.api.asynchronous.open_array(store=store)
+            reads = [opened.getitem(slice(None)), opened.getitem(slice(1, 31))]
+            return await asyncio.gather(*reads, return_exceptions=True)
+
+        failed, read = asyncio.run(read_twice())
+        assert isinstance(failed, CodecError)
+        assert read.shape == (30, 1024)
