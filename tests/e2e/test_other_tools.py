@@ -186,8 +186,9 @@ def push_an_index_with_oras(tool: RunTool, registry: Registry, tag: str) -> None
 
 
 def found_in(explain: Explain, source: str) -> Any:
-    """Resolve a step with a source, and give what was found."""
-    found = explain("pipeline.json", "--source", f"zlib={source}")["steps"][0]
+    """Resolve a step with a source, and give what was found; it is installed in its own store."""
+    options = ("--codec-store", "store", "--source", f"zlib={source}")
+    found = explain("pipeline.json", *options)["steps"][0]
     assert found["reason"].endswith(source)
     return found
 
