@@ -1,5 +1,7 @@
 """chonkle: codecs for chunked arrays, compiled once to WebAssembly, run everywhere.
 
+For example::
+
 import chonkle
 
 with chonkle.prepare("pipeline.json", direction="decode") as prepared:

@@ -1,4 +1,4 @@
-"""Workers of dask.distributed that read and write Zarr arrays through chonkle.
+"""Workers of dask.distributed that read and write Zarr arrays through chonkle::
 
     client.register_plugin(chonkle.dask.WarmCodecs())
 

@@ -1,5 +1,7 @@
 """Zarr arrays through chonkle's codecs.
 
+For example::
+
 import chonkle.zarr
 
 chonkle.zarr.use()
