@@ -2,10 +2,10 @@
 
 For example::
 
-import chonkle
+    import chonkle
 
-with chonkle.prepare("pipeline.json", direction="decode") as prepared:
-    outputs = chonkle.run(prepared, {"bytes": chunk})
+    with chonkle.prepare("pipeline.json", direction="decode") as prepared:
+        outputs = chonkle.run(prepared, {"bytes": chunk})
 """
 
 from importlib import import_module

@@ -2,10 +2,10 @@
 
 For example::
 
-import chonkle.zarr
+    import chonkle.zarr
 
-chonkle.zarr.use()
-zarr.open("data.zarr")[:]
+    chonkle.zarr.use()
+    zarr.open("data.zarr")[:]
 """
 
 from chonkle.zarr.codec_pipeline import CodecPipeline
