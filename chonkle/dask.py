@@ -1,4 +1,6 @@
-"""Workers of dask.distributed that read and write Zarr arrays through chonkle::
+"""Workers of dask.distributed that read and write Zarr arrays through chonkle.
+
+For example::
 
     client.register_plugin(chonkle.dask.WarmCodecs())
 
