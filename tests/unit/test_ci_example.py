@@ -1,4 +1,4 @@
-"""The workflow that the documentation offers, and that of releases, can be read, and their commands exist."""
+"""The workflows for codecs and for releases can be read, and their commands exist."""
 
 import re
 import shlex
