@@ -19,7 +19,7 @@ from chonkle.cli.options import (
     runtime_of,
     to_mapping,
 )
-from chonkle.cli.output import print_json, print_lines, table
+from chonkle.cli.output import Line, print_json, print_lines, table
 from chonkle.cli.signals import interruptible
 from chonkle.cli.streams import (
     STANDARD,
@@ -232,7 +232,7 @@ def _explain(
         )
         for step in steps
     ]
-    lines = [f"{prepared.plan.direction} with {prepared.plan.codec_id}:"]
+    lines: list[Line] = [f"{prepared.plan.direction} with {prepared.plan.codec_id}:"]
     lines.extend(table(rows, header=("  step", "codec", "implementation", "why")))
     for step in prepared.plan.steps:
         found = prepared.resolutions[step.path]

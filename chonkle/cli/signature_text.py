@@ -4,7 +4,7 @@ import json
 import textwrap
 from collections.abc import Iterator, Mapping
 
-from chonkle.cli.output import table
+from chonkle.cli.output import Line, table
 from chonkle.errors import SignatureError, printable
 from chonkle.formats.declared import Declared, Parameter
 from chonkle.formats.signature import Port, Signature
@@ -32,7 +32,7 @@ def described(signature: Signature) -> list[tuple[str, str]]:
     ]
 
 
-def port_table(signature: Signature) -> list[str]:
+def port_table(signature: Signature) -> list[Line]:
     """Lay out the ports of a signature, with what it declares of them."""
     try:
         declared = Declared.of(signature).parameters

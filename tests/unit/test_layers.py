@@ -134,6 +134,8 @@ RULES: Mapping[str, Rule] = {
     "chonkle.__main__": rule(6, beside="cli"),
     # They read and write `.npy` files.
     "chonkle.cli.chunks": rule(6, "click", "numpy", beside="codecs zarr_files"),
+    # It must not read the settings: the help needs colours too.
+    "chonkle.cli.style": replace(rule(6, "click"), environment=True),
     "chonkle.cli": replace(rule(6, "click", beside="pipeline codecs zarr_files"), computed=True),
 }
 # The façade: its version and what it re-exports, late. Modules below import from where a thing is
@@ -167,6 +169,7 @@ BUILD_SIDE_USES = (
     "chonkle.cli.access",
     "chonkle.cli.output",
     "chonkle.cli.signals",
+    "chonkle.cli.style",
     "chonkle.cli.options",
 )
 

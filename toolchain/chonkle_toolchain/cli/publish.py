@@ -9,6 +9,7 @@ import click
 
 from chonkle.cli.access import AccessTo, with_access
 from chonkle.cli.output import print_json, print_lines
+from chonkle.cli.style import styled_outcome
 from chonkle.errors import BuildError
 from chonkle.oci.places import opened
 from chonkle_toolchain.build import build
@@ -113,7 +114,7 @@ def _require_verified(
 ) -> None:
     def show(report: Report) -> None:
         if not report.passed:
-            print_lines(*report.lines(), err=True)
+            print_lines(*map(styled_outcome, report.lines()), err=True)
 
     if place.is_file():
         cases = read_vector_files(vectors) if vectors is not None else []

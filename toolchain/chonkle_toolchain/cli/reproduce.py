@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from chonkle.cli.output import print_json, print_lines
+from chonkle.cli.style import styled_outcome
 from chonkle_toolchain.cli import options
 from chonkle_toolchain.cli.build import folders_of
 from chonkle_toolchain.cli.lines import reproduction_lines
@@ -49,6 +50,6 @@ def reproduce(
         print_json([asdict(each) for each in found])
     else:
         for each in found:
-            print_lines(*reproduction_lines(each))
+            print_lines(*map(styled_outcome, reproduction_lines(each)))
     if any(each.differences for each in found):
         sys.exit(1)

@@ -10,6 +10,7 @@ import click
 from chonkle.cli.access import AccessTo, with_access
 from chonkle.cli.options import compile_limits_of, compile_options
 from chonkle.cli.output import print_lines
+from chonkle.cli.style import styled_outcome
 from chonkle.formats.wasm_binary import SIZE_MAX_BYTES
 from chonkle.limits import CompileLimits
 from chonkle_toolchain.cli import options
@@ -81,7 +82,7 @@ def verify(
         if as_json:
             listed.add(report.to_json())
         else:
-            print_lines(*report.lines())
+            print_lines(*map(styled_outcome, report.lines()))
 
     if isinstance(place, str):
         reports = []
