@@ -50,9 +50,7 @@ def print_failure(message: str, *, color: bool | None = None) -> None:
     """
     lines = message.split("\n")
     if sys.stderr is not None and sys.stderr.isatty():
-        import shutil  # noqa: PLC0415 - only failures need it
-
-        width = shutil.get_terminal_size().columns
+        width = terminal_width()
         lines = [folded for line in lines for folded in _fold(printable(line), width)]
     print_lines(*lines, err=True, color=color)
 
@@ -118,6 +116,13 @@ def _lay_out(cells: Sequence[str], widths: Sequence[int]) -> Line:
         # Only the word has the style.
         parts += [cell, " " * (width - len(cell) + 2)]
     return tuple(parts[:-1])
+
+
+def terminal_width() -> int:
+    """Give the number of columns of the terminal, 80 where there is none."""
+    import shutil  # noqa: PLC0415 - a run of a pipeline does without it
+
+    return shutil.get_terminal_size().columns
 
 
 def format_size(size_bytes: int) -> str:
