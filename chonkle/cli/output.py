@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import click
 
@@ -11,6 +12,9 @@ from chonkle.errors import printable
 
 _KIB = 1024
 _TIMES = (("d", 86400), ("h", 3600), ("min", 60))
+
+# Where a command keeps its progress, among the data of click's context.
+PROGRESS_KEY = "chonkle.progress"
 
 # A text, or the parts of one where some have a style.
 type Line = str | tuple[str, ...]
@@ -25,7 +29,18 @@ def print_lines(*lines: Line, err: bool = False, color: bool | None = None) -> N
         color: whether to use colours; None leaves it to the command that is running.
     """
     if lines:
-        click.echo("\n".join(_format(line, err=err) for line in lines), err=err, color=color)
+        with without_progress():
+            click.echo("\n".join(_format(line, err=err) for line in lines), err=err, color=color)
+
+
+def without_progress() -> AbstractContextManager[None]:
+    """Remove the line of the running command's progress, if there is one, while printing.
+
+    What a command prints on other ways than through this module is within this.
+    """
+    context = click.get_current_context(silent=True)
+    shown = None if context is None else context.meta.get(PROGRESS_KEY)
+    return nullcontext() if shown is None else shown.hidden()
 
 
 def _format(line: Line, *, err: bool) -> str:
@@ -75,7 +90,8 @@ def _fold(line: str, width: int) -> list[str]:
 
 def print_json(value: object) -> None:
     """Print a JSON document."""
-    click.echo(json_text(value))
+    with without_progress():
+        click.echo(json_text(value))
 
 
 def json_text(value: object) -> str:

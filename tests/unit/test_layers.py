@@ -168,6 +168,7 @@ BUILD_SIDE_USES = (
     # options that both sides have.
     "chonkle.cli.access",
     "chonkle.cli.output",
+    "chonkle.cli.progress",
     "chonkle.cli.signals",
     "chonkle.cli.style",
     "chonkle.cli.options",

@@ -39,7 +39,8 @@ def reproduce(
       chonkle reproduce
       chonkle reproduce codecs zlib-rs --output built
     """
-    with options.running_tools():
+    with options.running_tools() as step:
+        step("building twice from clean")
         found = reproduce_codecs(
             folders_of(folder, output=output, build_dir=build_dir),
             tools=Tools(),

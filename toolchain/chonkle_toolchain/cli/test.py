@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from chonkle.cli.output import print_json, print_lines
+from chonkle.cli.progress import progress
 from chonkle.cli.style import styled_outcome
 from chonkle.settings import read_compile_limits
 from chonkle_toolchain.build import build
@@ -47,7 +48,8 @@ def test(folder: Path, *, as_json: bool) -> None:
             say=lambda line: print_lines(*line.splitlines(), err=True),
         )
     limits = read_compile_limits()
-    reports = verify_folder(folder, compile_limits=limits, report=show)
+    with progress(f"testing {folder.resolve().name}"):
+        reports = verify_folder(folder, compile_limits=limits, report=show)
     if as_json:
         built = [asdict(outcome) for outcome in outcomes]
         print_json({"built": built, "tested": [report.to_json() for report in reports]})
