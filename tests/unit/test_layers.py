@@ -52,6 +52,7 @@ def rule(layer: int, *third_party: str, beside: str = "", never: str = "") -> Ru
 # The longest entry that is the module, or a package it is in, decides.
 RULES: Mapping[str, Rule] = {
     "chonkle.version": rule(0),
+    "chonkle.wasmtime_version": rule(0, "wasmtime"),
     "chonkle.closing": rule(0),
     "chonkle.locking": rule(0),
     "chonkle.errors": rule(0),
@@ -152,6 +153,7 @@ BUILD_SIDE_USES = (
     "chonkle.dag",
     "chonkle.storage",
     "chonkle.engine",
+    "chonkle.wasmtime_version",
     "chonkle.oci",
     "chonkle.evidence",
     "chonkle.policy",
