@@ -45,7 +45,7 @@ smoke: $(VENV)/dev.stamp ## The tests that need neither compilers nor a network,
 	$(PY) -m pytest -m "not toolchain and not network" $(ARGS)
 
 .PHONY: test-wasmtime
-test-wasmtime: ## The tests with every version of wasmtime that is allowed
+test-wasmtime: ## The tests with every version of wasmtime that is listed as tested
 	WORKERS=$(WORKERS) sh .ci/test-wasmtime $(ARGS)
 
 .PHONY: test-zarr
