@@ -48,6 +48,10 @@ smoke: $(VENV)/dev.stamp ## The tests that need neither compilers nor a network,
 test-wasmtime: ## The tests with every version of wasmtime that is listed as tested
 	WORKERS=$(WORKERS) sh .ci/test-wasmtime $(ARGS)
 
+.PHONY: test-wheels
+test-wheels: wheel $(VENV)/lock.stamp ## The wheels, with the oldest and the newest dependencies that they allow
+	WORKERS=$(WORKERS) sh .ci/test-wheels $(ARGS)
+
 .PHONY: test-zarr
 test-zarr: $(VENV)/dev.stamp ## The tests of zarr-python and numcodecs with chonkle in place: an hour
 	WORKERS=$(WORKERS) sh .ci/test-zarr $(ARGS)
