@@ -38,6 +38,7 @@ _COMMANDS = {
         "Put a signature into a wasm file.",
     ),
     "cache": ("chonkle.cli.cache:cache", "Manage the cache of native code."),
+    "doctor": ("chonkle.cli.doctor:doctor", "Show what is in effect here, and what is wrong."),
 }
 # What a shell reports for an interrupted process: 128 + SIGINT.
 _INTERRUPTED = 130
