@@ -38,6 +38,10 @@ _COMMANDS = {
         "Put a signature into a wasm file.",
     ),
     "cache": ("chonkle.cli.cache:cache", "Manage the cache of native code."),
+    "completion": (
+        "chonkle.cli.completion:completion",
+        "Let a shell complete commands and options.",
+    ),
     "doctor": ("chonkle.cli.doctor:doctor", "Show what is in effect here, and what is wrong."),
 }
 # What a shell reports for an interrupted process: 128 + SIGINT.

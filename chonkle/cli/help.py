@@ -42,6 +42,10 @@ VARIABLES: Mapping[str, str] = {
     "CHONKLE_KEY_PASSWORD": "password of the private key",
     "COSIGN_PASSWORD": "the same, if that is not set",
     "SOURCE_DATE_EPOCH": "date of what is published, in seconds since 1970",
+    "SHELL": "the shell that completion is for",
+    "XDG_DATA_HOME": "directory of a user's data, `~/.local/share`",
+    "XDG_CONFIG_HOME": "directory of a user's configuration, `~/.config`",
+    "ZDOTDIR": "directory of zsh's start-up files",
     "NO_COLOR": "if not empty: no colours",
     "FORCE_COLOR": "if not empty: colours also where there is no terminal",
 }
