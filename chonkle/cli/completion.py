@@ -53,6 +53,10 @@ def completion() -> None:
     Examples:
       chonkle completion install
       chonkle completion show --shell zsh
+
+    \b
+    See also:
+      docs/reference/cli.md for what goes where.
     """
 
 

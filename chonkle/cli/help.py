@@ -113,7 +113,7 @@ class _Formatter(click.HelpFormatter):
         elif title == "Examples":
             self.write("".join(f"{line}\n" for line in lines))
         else:
-            super().write_text(" ".join(lines))
+            super().write_text(" ".join(line.strip() for line in lines))
 
 
 class _Context(click.Context):
@@ -128,7 +128,7 @@ def adopt[C: click.Command](command: C) -> C:
     # A command of another distribution may have one of its own.
     if not any("--color" in each.opts for each in command.params):
         command.params.append(color_option())
-    text = command.help or ""
+    text = "\n\n".join(filter(None, (command.help, command.epilog)))
     sections = dict(_SECTION.findall(text))
     sections.setdefault("Exit codes", "  0  success\n")
     command.help = _SECTION.sub("", text).strip()
