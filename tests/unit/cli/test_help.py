@@ -111,6 +111,15 @@ def test_a_command_of_another_distribution_keeps_what_it_has() -> None:
         \b
         Notes:
           as it was
+
+        \b
+        Environment:
+          OTHER_PATH  where it is
+
+        \b
+        Exit codes:
+          1
+          3  it is late
         """
         click.echo(color)
 
@@ -120,5 +129,8 @@ def test_a_command_of_another_distribution_keeps_what_it_has() -> None:
     text = CliRunner().invoke(foreign, ["--help"]).output
     assert "Notes:\n    as it was\n" in text
     assert text.count("--color") == 1
-    assert "\nExit codes:\n  0  success\n" in text
+    assert "\nExit codes:\n  0  success\n  1  a failure" in text
+    assert "\n  3  it is late\n" in text
+    assert "\nEnvironment:\n  OTHER_PATH  where it is\n" in text
+    assert CliRunner().invoke(foreign, ["--help"]).output == text
     assert "The end." in text
