@@ -37,6 +37,7 @@ from chonkle import errors
 from chonkle.cli import chonkle as command_line
 from chonkle.formats.signature import Signature
 from chonkle.pipeline import load
+from chonkle.wasmtime_version import TESTED
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -263,6 +264,11 @@ def test_every_variable_of_the_environment_is_described() -> None:
     assert read
     assert {name for name in read if f"`{name}`" not in described} == set()
     assert set(re.findall(r"CHONKLE_[A-Z_]+", described)) <= read
+
+
+def test_the_tested_versions_of_wasmtime_are_those_of_the_code() -> None:
+    listed = (DOCS / "reference/versions.md").read_text("utf-8")
+    assert f"| wasmtime | {TESTED[0]} to {TESTED[-1]} |" in listed
 
 
 def test_every_error_is_described() -> None:
