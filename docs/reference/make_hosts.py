@@ -23,7 +23,7 @@ HOSTS = {"chonkle": "chonkle", "zarrs": "zarrs", "node": "node", "chromium": "Ch
 COLOURS = {"zarrs": "#d95f0e", "node": "#41ab5d", "chromium": "#08519c"}
 CASES = {
     "zlib": "zlib",
-    "shuffle+zlib": "shuffle + zlib",
+    "shuffle-zlib": "shuffle + zlib",
     "gzip": "gzip",
     "zstd": "zstd",
     "blosc-lz4": "blosc-lz4",
