@@ -86,7 +86,9 @@ def vectors(vectors_file: Path) -> list[dict[str, Any]]:
 def minimal_host() -> SimpleNamespace:
     """Give what the code of a host in the guide defines."""
     blocks = re.findall(
-        r"^```python host\.py\n(.*?)^```$", GUIDE.read_text("utf-8"), re.MULTILINE | re.DOTALL
+        r"^```python (?:host|signature)\.py\n(.*?)^```$",
+        GUIDE.read_text("utf-8"),
+        re.MULTILINE | re.DOTALL,
     )
     assert len(blocks) == 2
     names: dict[str, Any] = {}

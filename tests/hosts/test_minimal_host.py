@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import wasmtime
 
 DOCS = Path(__file__).parents[2] / "docs"
 OTHER = {"decode": "encode", "encode": "decode"}
@@ -72,6 +73,23 @@ def test_a_wrong_line_fails(
     assert fails(codec, {**line, "then": then}) == "other outputs"
     wrong = {**line, "direction": "decode", "outputs": line["inputs"]}
     assert "zlib" in fails(codec, wrong)
+
+
+def test_without_words_a_failure_is_one_all_the_same(minimal_host: SimpleNamespace) -> None:
+    wasm = wasmtime.wat2wasm("""
+        (module (memory (export "memory") 1)
+          (func (export "alloc") (param i32) (result i32) (i32.const 8))
+          (func (export "dealloc") (param i32 i32))
+          (func (export "encode") (param i32 i32) (result i64) (i64.const 0))
+          (func (export "decode") (param i32 i32) (result i64) (i64.const 0xffffffff00000001)))
+    """)
+    codec = minimal_host.Codec(wasm)
+    with pytest.raises(ValueError, match=r"^$"):
+        codec.call("encode", {"bytes": b""})
+    with pytest.raises(ValueError, match="outside of the codec's memory"):
+        codec.call("decode", {"bytes": b""})
+    with pytest.raises(ValueError, match="no signature"):
+        minimal_host.read_signature(wasm)
 
 
 def test_the_page_counts_every_golden_vector(vectors: Sequence[dict[str, Any]]) -> None:
