@@ -18,12 +18,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
-from pathlib import Path
 from weakref import WeakSet
 
 import wasmtime
 
 from chonkle.digest import Digest
+from chonkle.wasmtime_version import wasmtime_version
 
 # The smallest module: magic and version. Its compiled form has everything that wasmtime compares
 # when it loads native code.
@@ -323,23 +323,6 @@ if hasattr(os, "register_at_fork"):
 def target() -> str:
     """Name the operating system and the processor that native code is made for."""
     return f"{sys.platform}-{platform.machine()}"
-
-
-def wasmtime_version() -> str:
-    """Read the installed version from the name of the distribution's directory.
-
-    `importlib.metadata` takes as long as loading wasmtime, so it is used only where that fails.
-    """
-    packages = Path(wasmtime.__file__).parent.parent
-    prefix, suffix = "wasmtime-", ".dist-info"
-    # Names only: paths of some hundred packages take ten times as long.
-    names = os.listdir(packages)  # noqa: PTH208
-    found = [name for name in names if name.startswith(prefix) and name.endswith(suffix)]
-    if len(found) == 1:
-        return found[0].removeprefix(prefix).removesuffix(suffix)
-    from importlib.metadata import version  # noqa: PLC0415 - slow, see above
-
-    return version("wasmtime")
 
 
 def elf_section(image: bytes, name: bytes) -> bytes | None:

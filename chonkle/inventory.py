@@ -3,6 +3,7 @@
 Identity comes only from signatures; nothing is compiled or instantiated here.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,9 @@ from chonkle.storage.store import CodecStore, WasmCodec, bundled_store, without_
 if TYPE_CHECKING:
     from chonkle.policy import Allowed, Origin
     from chonkle.policy_check import PolicyCheck
+
+# More codecs than these have a word in common that names none of them.
+_MENTIONING_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,13 @@ class Inventory:
 
     def hint(self, name: str) -> str:
         """Say what helps for a name that no codec has."""
-        similar = suggest(name, {each.codec_id for each in self._signatures()})
+        signatures = self._signatures()
+        mentions = re.compile(rf"\b{re.escape(name)}\b", re.IGNORECASE)
+        # Another program may call the codec so, as GDAL calls `tiff-lzw` LZW.
+        found = sorted({each.codec_id for each in signatures if mentions.search(_words(each))})
+        similar = suggest(name, {each.codec_id for each in signatures})
+        if 0 < len(found) <= _MENTIONING_MAX:
+            similar = f"did you mean {' or '.join(f'`{each}`' for each in found)}?"
         return f"{similar}{' ' if similar else ''}`chonkle codecs` lists the available codecs"
 
     def _is_codec_id(self, name: str) -> bool:
@@ -171,3 +181,8 @@ class Inventory:
                 reason = f"{each.reason}, {why.reason}"
                 allowed.append(replace(each, reason=reason, allowed=why))
         return allowed, refused
+
+
+def _words(signature: Signature) -> str:
+    """Give what a signature says of its codec in words."""
+    return f"{signature.codec_id} {signature.document.get('description')}"

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from chonkle.engine import wasmtime_version
 from chonkle.runtime import Runtime
 from chonkle.settings import Settings
+from chonkle.wasmtime_version import wasmtime_version
 
 # The first call of a codec compiles it, so that times vary by a factor of a thousand.
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -24,10 +24,11 @@ from chonkle.cache.directory import FORMAT_VERSION, NO_LOCKS, CacheDirectory
 from chonkle.cache.layers import LOGGER, CacheLayers
 from chonkle.cache.record import Artifact, EntryMetadata, InvalidEntry, Record
 from chonkle.digest import Digest
-from chonkle.engine import Engine, innermost_cause, target, wasmtime_version
+from chonkle.engine import Engine, innermost_cause, target
 from chonkle.errors import CacheError, os_error_text, warn
 from chonkle.limits import CompileLimits
 from chonkle.locking import ForkableLock
+from chonkle.wasmtime_version import wasmtime_version
 
 # Compiling takes milliseconds for a small codec and seconds for a large one, on a machine that may
 # be busy. A process that has waited longer compiles for itself.

@@ -8,10 +8,11 @@ from typing import Literal, Self
 
 from chonkle.cache.directory import FORMAT_VERSION, CacheDirectory, Entry
 from chonkle.cache.layers import CacheConfig
-from chonkle.engine import ENGINE_CONFIGS, Engine, EngineConfig, target, wasmtime_version
+from chonkle.engine import ENGINE_CONFIGS, Engine, EngineConfig, target
 from chonkle.errors import CacheError, os_error_text
 from chonkle.names import version_key
 from chonkle.storage.files import UntrustedError
+from chonkle.wasmtime_version import wasmtime_version
 
 Layer = Literal["own", "system"]
 EngineName = Literal["default", "interruptible"]

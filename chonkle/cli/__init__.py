@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from chonkle.cli.extensions import added_command, added_commands
-from chonkle.cli.output import print_lines
+from chonkle.cli.help import adopt
+from chonkle.cli.output import print_failure, print_lines
+from chonkle.cli.style import ColorChoice, color_of_environment
 from chonkle.cli.usage import translate
 from chonkle.errors import ChonkleError, os_error_text
 from chonkle.version import __version__
@@ -73,7 +75,7 @@ class LazyGroup(click.Group):
         gc.freeze()
         gc.enable()
         assert isinstance(command, click.Command)  # noqa: S101 - the tables are ours
-        return command
+        return adopt(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the lists of commands."""
@@ -101,7 +103,11 @@ class _OpenGroup(LazyGroup):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command; chonkle's own cannot be replaced."""
-        return super().get_command(ctx, cmd_name) or added_command(cmd_name)
+        own = super().get_command(ctx, cmd_name)
+        if own is not None:
+            return own
+        added = added_command(cmd_name)
+        return None if added is None else adopt(added)
 
     def sections(self) -> dict[str, dict[str, str]]:
         """Give chonkle's own commands, and a list for each distribution that adds some."""
@@ -131,10 +137,17 @@ def chonkle() -> None:
     """
 
 
+adopt(chonkle)
+
+
 def main() -> None:
     """Run the command line; a failure ends as one line on standard error."""
+    # It outlives the context of the command, in which failures are not reported.
+    choice = ColorChoice(color_of_environment())
     try:
-        code = chonkle.main(prog_name="chonkle", standalone_mode=False)
+        code = chonkle.main(
+            prog_name="chonkle", standalone_mode=False, obj=choice, color=choice.color
+        )
     except click.exceptions.Abort:
         print_lines("interrupted", err=True)
         sys.exit(_INTERRUPTED)
@@ -142,21 +155,21 @@ def main() -> None:
         failure.show()
         sys.exit(failure.exit_code)
     except click.ClickException as failure:
-        _fail(translate(failure))
+        _fail(translate(failure), choice)
     except ChonkleError as failure:
-        _fail(failure)
+        _fail(failure, choice)
     except BrokenPipeError:
         # The reader of our output has left. Standard error is closed here, so that Python does not
         # report the same at exit.
         sys.stderr.close()
         sys.exit(1)
     except OSError as failure:
-        _fail(ChonkleError(os_error_text(failure)))
+        _fail(ChonkleError(os_error_text(failure)), choice)
     except MemoryError:
-        _fail(ChonkleError("out of memory"))
+        _fail(ChonkleError("out of memory"), choice)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _fail(failure: ChonkleError) -> NoReturn:
-    print_lines(*f"error: {failure}".split("\n"), err=True)
+def _fail(failure: ChonkleError, choice: ColorChoice) -> NoReturn:
+    print_failure(f"error: {failure}", color=choice.color)
     sys.exit(failure.exit_code)

@@ -18,6 +18,7 @@ from chonkle.cli.options import (
     resolver_options,
     runtime_of,
 )
+from chonkle.cli.progress import progress
 from chonkle.cli.signals import interruptible
 from chonkle.errors import PipelineError
 
@@ -64,7 +65,7 @@ def chunk_codec(chunk: str, options: dict[str, Any]) -> Iterator["ChunkCodec"]:
         )
     resolver = resolver_of(options)
     with runtime_of(options) as runtime:
-        with interruptible():
+        with interruptible(), progress(f"preparing the codecs of {chunk}"):
             codec = get_codecs(
                 codec_list, resolver=resolver, runtime=runtime, limits=limits_of(options)
             )
@@ -88,12 +89,14 @@ def zarr_codec(
 
     resolver = resolver_of(options)
     with runtime_of(options) as runtime, interruptible():
-        yield listed_chain(
-            zarr_codec_list(zarr, part),
-            resolver=resolver,
-            runtime=runtime,
-            limits=limits_of(options),
-        )
+        with progress("preparing the codecs of the array"):
+            codec = listed_chain(
+                zarr_codec_list(zarr, part),
+                resolver=resolver,
+                runtime=runtime,
+                limits=limits_of(options),
+            )
+        yield codec
 
 
 def described_array(options: dict[str, Any]) -> dict[str, object]:

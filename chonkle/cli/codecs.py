@@ -1,64 +1,157 @@
 """`chonkle codecs`: list the available codecs."""
 
 import json
+import re
+import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from chonkle.cli.options import codec_store_option
-from chonkle.cli.output import format_size, print_json, print_lines, table
+from chonkle.cli.output import (
+    Line,
+    format_size,
+    print_json,
+    print_lines,
+    table,
+    terminal_width,
+)
 from chonkle.cli.signature_text import described, port_table
-from chonkle.errors import ResolveError
+from chonkle.cli.style import Styled
+from chonkle.errors import ResolveError, printable
 from chonkle.formats.signature import Signature
 from chonkle.formats.values import format_value
+from chonkle.inventory import Survey
 from chonkle.names import CODEC_NAME_RULE, is_codec_name
 from chonkle.resolver import Resolution, Resolver
 from chonkle.storage.codec_files import BadFile
 
+# What ends the part of a description that says what the codec is; details follow.
+_CLAUSE_END = re.compile(r"; |\. |: ")
+
 
 @click.command
 @click.argument("name", required=False, metavar="[NAME]")
+@click.option("-v", "--verbose", is_flag=True, help="List every implementation.")
 @codec_store_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def codecs(name: str | None, codec_store: Path | None, *, as_json: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with all implementations.")
+def codecs(name: str | None, codec_store: Path | None, *, verbose: bool, as_json: bool) -> None:
     """List the shipped, installed and native codecs, or describe the codec NAME.
 
-    NAME is a codec id, or the name that Zarr, numcodecs or TIFF has for the codec. Implementations
-    are listed in the order in which they are picked.
+    NAME is a codec id, a name that Zarr, numcodecs or TIFF has for the codec, or an implementation,
+    which alone is then described. SCOPE:NAME is a name or number of one of these, as
+    `tiff_predictor:2`. Implementations are listed in the order in which they are picked.
+
+    \b
+    Exit codes:
+      1  no codec has the NAME, or the codec store cannot be read
+
+    \b
+    Environment:
+      CHONKLE_CODEC_STORE CHONKLE_POLICY
 
     \b
     Examples:
       chonkle codecs
       chonkle codecs zlib
       chonkle codecs numcodecs.zlib
+      chonkle codecs tiff_compression:5
+      chonkle codecs zlib-rs
+      chonkle codecs --verbose
       chonkle codecs --json
+
+    \b
+    See also:
+      `chonkle inspect` for a file, `chonkle pull` to install a codec, and
+      docs/reference/codecs.md for all parameters.
     """
     resolver = Resolver(codec_store=codec_store).completed()
-    codec_id = None if name is None else resolver.inventory.codec_id(name)
-    if codec_id is not None and not is_codec_name(codec_id):
-        raise ResolveError(f"no codec {format_value(name)}", expected=CODEC_NAME_RULE)
-    survey = resolver.survey(codec_id)
-    if codec_id is not None and not survey.codecs:
-        resolver.resolve(codec_id)  # raises an error that says why there is none
+    survey = resolver.survey() if name is None else _named(resolver, name)
     for bad in survey.bad_files:
         print_lines(f"warning: {bad.failure}", err=True)
     if as_json:
         documents = [_document(each) for each in survey.codecs]
         print_json(documents + [_bad_document(each) for each in survey.bad_files])
-        return
-    rows = [
-        (each.signature.codec_id, each.signature.label, each.backend, _size(each), each.reason)
-        for each in survey.codecs
-    ]
-    print_lines(*table(rows, header=("codec", "implementation", "backend", "size", "origin")))
-    if codec_id is not None:
-        for label, signature in _distinct(survey.codecs):
+    elif name is None and not verbose:
+        print_lines(*_summary(survey.codecs))
+    else:
+        print_lines(*_implementations(survey.codecs))
+        for label, signature in _distinct(survey.codecs) if name is not None else ():
             if words := described(signature):
-                print_lines("", f"{label}:")
+                print_lines("", Styled(f"{label}:", "heading"))
                 print_lines(*table([(f"  {field}", text) for field, text in words]))
-            print_lines("", f"ports of {label}, as decoding sees them:")
-            print_lines(*port_table(signature))
+            title = f"ports of {label}, as decoding sees them:"
+            print_lines("", Styled(title, "heading"), *port_table(signature))
+
+
+def _named(resolver: Resolver, name: str) -> Survey:
+    """Give what there is of the codec, or the implementation, that has a name.
+
+    Raises:
+        ResolveError: when there is none.
+    """
+    inventory = resolver.inventory
+    scope, is_scoped, scoped = name.partition(":")
+    codec_id = (
+        inventory.resolve_name(scoped, scope) if is_scoped and scoped else inventory.codec_id(name)
+    )
+    found = resolver.survey(codec_id if is_codec_name(codec_id) else None)
+    if is_codec_name(codec_id) and found.codecs:
+        return found
+    every = resolver.survey()
+    named = [
+        each
+        for each in every.codecs
+        if name in (each.signature.implementation, each.signature.label)
+    ]
+    if named:
+        return replace(every, codecs=tuple(named), bad_files=())
+    if not is_codec_name(codec_id):
+        raise ResolveError(f"no codec {format_value(name)}", expected=CODEC_NAME_RULE)
+    resolver.resolve(codec_id)  # raises an error that says why there is none
+    return found
+
+
+def _summary(found: Sequence[Resolution]) -> list[Line]:
+    """Give a line for each codec, with as much of its description as fits."""
+    texts: dict[str, str] = {}
+    for each in found:
+        description = each.signature.document.get("description")
+        # A codec that is shipped says more than numcodecs' of the same name.
+        if isinstance(description, str) and (each.wasm or not texts.get(each.signature.codec_id)):
+            texts[each.signature.codec_id] = " ".join(description.split())
+        texts.setdefault(each.signature.codec_id, "")
+    room = terminal_width() - max(map(len, texts), default=0) - 2
+    rows = [
+        (Styled(codec_id, "name"), _shortened(printable(text), room))
+        for codec_id, text in texts.items()
+    ]
+    return table(rows, header=("codec", "description")) if rows else []
+
+
+def _shortened(text: str, width: int) -> str:
+    """Shorten a description to what fits: its first clause, or the beginning of that."""
+    brief = text if len(text) <= width else _CLAUSE_END.split(text, maxsplit=1)[0]
+    if len(brief) <= width:
+        return brief
+    whole, comma, _ = brief[: width + 1].rpartition(", ")
+    return whole if comma else textwrap.shorten(brief, max(width, 4), placeholder=" ...")
+
+
+def _implementations(found: Sequence[Resolution]) -> list[Line]:
+    rows = [
+        (
+            Styled(each.signature.codec_id, "name"),
+            each.signature.label,
+            each.backend,
+            _size(each),
+            each.reason,
+        )
+        for each in found
+    ]
+    return table(rows, header=("codec", "implementation", "backend", "size", "origin"))
 
 
 def _distinct(group: Sequence[Resolution]) -> Iterator[tuple[str, Signature]]:

@@ -14,6 +14,7 @@ from chonkle.cli.chunks import (
     is_array_file,
     zarr_codec,
 )
+from chonkle.cli.progress import progress
 from chonkle.cli.signals import interruptible
 from chonkle.cli.streams import read_input, write_output
 from chonkle.cli.usage import WrongUsage
@@ -50,7 +51,7 @@ def decode(chunk: str | None, output: str, **options: Any) -> None:  # noqa: ANN
     else:
         with chunk_codec(chunk, options) as codec:
             data = read_input("chunk", chunk, size_max=codec.limits.memory_bytes)
-            with interruptible():
+            with interruptible(), progress(f"decoding {chunk}"):
                 decoded = codec.decode(data, **described_array(options))
     if is_array_file(output):
         if isinstance(decoded, bytes):
@@ -83,6 +84,6 @@ def _of_zarr(path: Path, index: str, options: dict[str, Any]) -> Any:  # noqa: A
         )
         if data is None:
             raise PipelineError(f"chunk {index} of {path} is not stored: it has the fill value")
-        with interruptible():
+        with interruptible(), progress(f"decoding chunk {index} of {path}"):
             decoded = codec.decode(data)
     return decoded.T if zarr.order == "F" else decoded

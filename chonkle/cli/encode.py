@@ -11,6 +11,7 @@ from chonkle.cli.chunks import (
     is_array_file,
     read_array,
 )
+from chonkle.cli.progress import progress
 from chonkle.cli.signals import interruptible
 from chonkle.cli.streams import read_input, write_output
 
@@ -33,6 +34,6 @@ def encode(array: str, output: str, **options: Any) -> None:  # noqa: ANN401 - c
         data: Any = read_input("array", array, size_max=codec.limits.memory_bytes)
         if is_array_file(array):
             data = read_array(data, array)
-        with interruptible():
+        with interruptible(), progress(f"encoding {array}"):
             encoded = codec.encode(data, **described_array(options))
     write_output("chunk", output, encoded)

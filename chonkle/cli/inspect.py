@@ -7,6 +7,7 @@ import click
 from chonkle.cli.output import format_size, print_json, print_lines, table
 from chonkle.cli.signature_text import described, port_table
 from chonkle.cli.streams import read_named
+from chonkle.cli.style import Styled
 from chonkle.digest import Digest
 from chonkle.errors import SignatureError, WasmFormatError
 from chonkle.formats.component_binary import read_interface
@@ -65,10 +66,10 @@ def inspect(file: Path, *, as_json: bool) -> None:
     if signature is None:
         print_lines("", f"signature: {missing}")
     else:
-        print_lines("", "ports, as decoding sees them:")
+        print_lines("", Styled("ports, as decoding sees them:", "heading"))
         print_lines(*port_table(signature))
     for title, externals in (("imports", interface.imports), ("exports", interface.exports)):
-        print_lines("", f"{title}:{'' if externals else ' none'}")
+        print_lines("", (Styled(f"{title}:", "heading"), "" if externals else " none"))
         if externals:
             print_lines(*table([(f"  {each.kind}", each.name, each.type) for each in externals]))
 

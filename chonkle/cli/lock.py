@@ -7,6 +7,7 @@ import click
 
 from chonkle.cli.options import check_used, resolver_of, resolver_options, runtime_of
 from chonkle.cli.output import print_json, print_lines
+from chonkle.cli.progress import progress
 from chonkle.cli.signals import interruptible
 from chonkle.errors import LockError
 from chonkle.lock import Lock, differences, lock_path
@@ -41,7 +42,7 @@ def lock(pipeline: Path, *, update: bool, check: bool, as_json: bool, **options:
     if known is not None:
         ids = {each.key.codec_id for each in known.codecs}
         known = known.without([each for each in ids if resolver.chooses(each)])
-    with interruptible():
+    with interruptible(), progress(f"resolving the codecs of {pipeline}"):
         if resolver.overrides or resolver.force_sources or resolver.paths:
             check_used(resolver, define(parsed, resolver, runtime)[0].codec_ids())
         new = make_lock(parsed, known=known, resolver=resolver, runtime=runtime)

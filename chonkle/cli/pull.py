@@ -8,6 +8,7 @@ import click
 from chonkle.cli.access import AccessTo, with_access
 from chonkle.cli.options import codec_store_option, policy_option, preference_option
 from chonkle.cli.output import print_json, print_lines
+from chonkle.cli.progress import progress
 from chonkle.cli.signals import interruptible
 from chonkle.cli.usage import WrongUsage
 from chonkle.fetch import Source
@@ -50,7 +51,7 @@ def pull(
     kinds = Resolver(preference=preference).kinds()
     if not kinds:
         raise WrongUsage("--preference has no backend of WebAssembly", hint="`core` or `component`")
-    with interruptible():
+    with interruptible(), progress(f"fetching {source}"):
         found = install(
             parsed,
             CodecStore(codec_store or settings.codec_store),

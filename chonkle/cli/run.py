@@ -19,7 +19,8 @@ from chonkle.cli.options import (
     runtime_of,
     to_mapping,
 )
-from chonkle.cli.output import print_json, print_lines, table
+from chonkle.cli.output import Line, print_json, print_lines, table
+from chonkle.cli.progress import progress
 from chonkle.cli.signals import interruptible
 from chonkle.cli.streams import (
     STANDARD,
@@ -85,7 +86,7 @@ def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's optio
     resolver = resolver_of(options)
     with runtime_of(options) as runtime:
         # Compiling may take seconds.
-        with interruptible():
+        with interruptible(), progress(f"preparing the codecs of {pipeline}"):
             prepared = prepare(
                 pipeline,
                 direction=options["direction"],
@@ -148,7 +149,7 @@ def _run_on(files: _Files, prepared: PreparedPipeline) -> tuple[dict[str, bytes]
     }
     values.update({name: text.encode() for name, text in files.scalars.items()})
     started = time.perf_counter()
-    with interruptible():
+    with interruptible(), progress(f"running {prepared.plan.codec_id}"):
         results = prepared.run(values)
     seconds = time.perf_counter() - started
     missing = [name for name in files.outputs if name not in results]
@@ -232,7 +233,7 @@ def _explain(
         )
         for step in steps
     ]
-    lines = [f"{prepared.plan.direction} with {prepared.plan.codec_id}:"]
+    lines: list[Line] = [f"{prepared.plan.direction} with {prepared.plan.codec_id}:"]
     lines.extend(table(rows, header=("  step", "codec", "implementation", "why")))
     for step in prepared.plan.steps:
         found = prepared.resolutions[step.path]

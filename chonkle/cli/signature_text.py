@@ -4,14 +4,16 @@ import json
 import textwrap
 from collections.abc import Iterator, Mapping
 
-from chonkle.cli.output import table
+from chonkle.cli.output import Line, table, terminal_width
 from chonkle.errors import SignatureError, printable
 from chonkle.formats.declared import Declared, Parameter
 from chonkle.formats.signature import Port, Signature
 
 _FIELDS = ("description", "version", "license", "source")
-_WIDTH = 85
-_NOTES_WIDTH = 60
+# Columns that stand before a text: its name, and the names and types of ports.
+_FIELD_WIDTH = 20
+_PORT_WIDTH = 32
+_LEAST_WIDTH = 30
 
 
 def described(signature: Signature) -> list[tuple[str, str]]:
@@ -32,7 +34,7 @@ def described(signature: Signature) -> list[tuple[str, str]]:
     ]
 
 
-def port_table(signature: Signature) -> list[str]:
+def port_table(signature: Signature) -> list[Line]:
     """Lay out the ports of a signature, with what it declares of them."""
     try:
         declared = Declared.of(signature).parameters
@@ -43,7 +45,7 @@ def port_table(signature: Signature) -> list[str]:
         for name, port in ports.items():
             parameter = declared.get(name, Parameter()) if side == "in" else Parameter()
             notes = ", ".join((*_port_notes(port), *_parameter_notes(parameter)))
-            first, *more = _wrapped(notes, _NOTES_WIDTH) or [""]
+            first, *more = _wrapped(notes, before=_PORT_WIDTH) or [""]
             rows.append((f"  {side}", name, port.type, first))
             rows.extend(("", "", "", line) for line in more)
     return table(rows)
@@ -96,7 +98,8 @@ def _aliases(aliases: object) -> Iterator[str]:
             yield from _wrapped(_text(f"{where}: {text}"))
 
 
-def _wrapped(text: str, width: int = _WIDTH) -> list[str]:
+def _wrapped(text: str, *, before: int = _FIELD_WIDTH) -> list[str]:
+    width = max(terminal_width() - before, _LEAST_WIDTH)
     return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 

@@ -8,6 +8,7 @@ import click
 from chonkle.cli.options import check_used, resolver_of, resolver_options, runtime_of
 from chonkle.cli.output import print_json, print_lines
 from chonkle.cli.signature_text import port_table
+from chonkle.cli.style import Styled
 from chonkle.dag.plan import make_plan
 from chonkle.errors import PipelineError
 from chonkle.formats.signature import opposite
@@ -58,7 +59,7 @@ def validate(pipeline: Path, *, as_json: bool, **options: Any) -> None:  # noqa:
     print_lines(f"{parsed.codec_id}: valid, {count} step{'' if count == 1 else 's'}")
     print_lines(f"  {parsed.direction}: yes, as written")
     print_lines(f"  {inverse}: {_format_problems(why_not) if why_not else 'yes, inverted'}")
-    print_lines("", "ports, as decoding sees them:")
+    print_lines("", Styled("ports, as decoding sees them:", "heading"))
     print_lines(*port_table(signature))
 
 

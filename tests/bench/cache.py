@@ -25,10 +25,11 @@ from chonkle.cache.compilers import ModuleCompiler
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.layers import CacheConfig, CacheLayers
 from chonkle.cache.record import Authenticator
-from chonkle.engine import Engine, target, wasmtime_version
+from chonkle.engine import Engine, target
 from chonkle.resolver import Resolution
 from chonkle.storage.files import open_trusted
 from chonkle.storage.store import WasmCodec, bundled_store
+from chonkle.wasmtime_version import wasmtime_version
 
 TARGET_MS = 1.0
 LIMITS = chonkle.Limits()

@@ -29,7 +29,7 @@ def warning(store: Path) -> bytes:
 
 
 def test_a_bad_file_is_one_warning_beside_the_rest(store: Path, chonkle: Chonkle) -> None:
-    done = chonkle("codecs", *STORE)
+    done = chonkle("codecs", "--verbose", *STORE)
     assert done.stderr.startswith(warning(store))
     assert done.stderr.count(b"\n") == 1
     listed = [line.split()[:3] for line in done.stdout.decode().splitlines()]
@@ -60,7 +60,7 @@ def test_two_files_that_contradict_each_other_are_no_candidates(
     (store / "guest/other-bytes.wasm").write_bytes(make_codec(transform="unreachable"))
     words = "two different files claim codec `guest`"
     assert error_of("codecs", "guest", *STORE).startswith(words)
-    done = chonkle("codecs", *STORE)
+    done = chonkle("codecs", "-v", *STORE)
     assert f"warning: {words}".encode() in done.stderr
     assert b"guest-wat@1.0.0" not in done.stdout
 
@@ -94,8 +94,66 @@ def test_a_codec_that_has_only_a_bad_file_is_an_error(store: Path, error_of: Err
     assert message.startswith("store/mystery/damaged.wasm: not a WebAssembly binary")
 
 
+def test_a_codec_is_one_row_that_fits(chonkle: Chonkle) -> None:
+    listed = json.loads(chonkle("codecs", "--json").stdout)
+    for columns in (80, 120):
+        done = chonkle("codecs", environment={"COLUMNS": str(columns)})
+        header, *rows = done.stdout.decode().splitlines()
+        assert header.split() == ["codec", "description"]
+        codec_ids = [row.split()[0] for row in rows]
+        assert codec_ids == sorted({each["codec_id"] for each in listed})
+        assert max(map(len, rows)) <= columns
+        assert all(len(row.split()) > 2 for row in rows)
+    narrow = chonkle("codecs").stdout.decode()
+    assert "\ncrc32             a CRC-32 checksum (RFC 1952) of the data, little-endian\n" in narrow
+
+
+def test_a_codec_without_a_description_has_a_row_too(
+    chonkle: Chonkle, make_codec: MakeCodec, tmp_path: Path
+) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/guest.wasm").write_bytes(make_codec())
+    assert "\nguest\n" in chonkle("codecs", *STORE).stdout.decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "codec_id", "labels"),
+    [
+        ("numcodecs.zlib", "zlib", {"numcodecs.zlib", "zlib-rs@1.0.0"}),
+        ("endian", "bytes", {"bytes-c@1.0.0"}),
+        ("32773", "tiff-packbits", {"tiff-packbits-c@1.0.0"}),
+        ("tiff_predictor:2", "tiff-predictor-2", {"tiff-predictor-2-c@1.0.0"}),
+        ("zlib-rs", "zlib", {"zlib-rs@1.0.0"}),
+        ("zlib-rs@1.0.0", "zlib", {"zlib-rs@1.0.0"}),
+    ],
+)
+def test_a_codec_is_found_by_every_name(
+    name: str, codec_id: str, labels: set[str], chonkle: Chonkle
+) -> None:
+    listed = json.loads(chonkle("codecs", name, "--json").stdout)
+    assert {each["codec_id"] for each in listed} == {codec_id}
+    found = {
+        each["implementation"] + f"@{each['version']}" * bool(each["version"]) for each in listed
+    }
+    assert found == labels
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("LZW", "no implementation of codec `LZW`; hint: did you mean `tiff-lzw`?"),
+        ("zlbi", "no implementation of codec `zlbi`; hint: did you mean `zlib`?"),
+        ("tiff_predictor:9", 'no codec has the name `"9"` of `tiff_predictor`; hint: '),
+        (":", 'no codec `":"`, expected 1 to 128 of letters'),
+    ],
+)
+def test_a_name_that_no_codec_has_is_an_error(name: str, words: str, error_of: ErrorOf) -> None:
+    assert error_of("codecs", name).startswith(words)
+
+
 def test_implementations_say_what_they_are(chonkle: Chonkle) -> None:
-    text = chonkle("codecs", "zlib").stdout.decode()
+    wide = {"COLUMNS": "200"}
+    text = chonkle("codecs", "zlib", environment=wide).stdout.decode()
     native, wasm = (
         text.index("\nnumcodecs.zlib (native):"),
         text.index("\nzlib-rs@1.0.0 (core, comp"),
@@ -143,7 +201,7 @@ def test_the_usual_store_need_not_be_there_but_may_not_be_a_file(
 ) -> None:
     (tmp_path / "p.json").write_text(json.dumps(pipeline_of("identity")))
     nowhere = {"CHONKLE_CODEC_STORE": str(tmp_path / "nowhere")}
-    assert b"zlib-rs@1.0.0" in chonkle("codecs", environment=nowhere).stdout
+    assert b"zlib-rs@1.0.0" in chonkle("codecs", "-v", environment=nowhere).stdout
     chonkle("validate", "p.json", environment=nowhere)
     assert not (tmp_path / "nowhere").exists()
     here = {"CHONKLE_CODEC_STORE": str(tmp_path / "p.json")}

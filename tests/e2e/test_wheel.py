@@ -1,6 +1,7 @@
 """A wheel, installed elsewhere: what a user of `pip install` has."""
 
 import json
+import re
 import sys
 import tarfile
 import tomllib
@@ -52,6 +53,15 @@ def test_the_wheel_carries_the_codecs_and_nothing_foreign(wheel: Path) -> None:
     assert "chonkle/py.typed" in names
     tops = {name.partition("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"chonkle"}
+
+
+def test_links_on_the_page_of_a_package_index_lead_to_the_repository(wheel: Path) -> None:
+    with ZipFile(wheel) as archive:
+        (metadata,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        text = archive.read(metadata).decode()
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert len(links) > 20
+    assert {link for link in links if not link.startswith(("https://", "#"))} == set()
 
 
 def test_the_wheel_carries_the_licences_and_names_them(wheel: Path) -> None:

@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 import wasmtime
 
-from chonkle.engine import target, wasmtime_version
+from chonkle.engine import target
+from chonkle.wasmtime_version import wasmtime_version
 
 pytestmark = [
     pytest.mark.soak,

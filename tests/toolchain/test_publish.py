@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -436,11 +437,25 @@ def test_a_time_that_is_none(
     assert "bad SOURCE_DATE_EPOCH, expected seconds since 1970" in done.stderr
 
 
+# Publishes, which takes more than a second.
+SLOWLY = """
+import time
+from chonkle.cli import main
+from chonkle_toolchain.publish import Plan
+carry_out = Plan.carry_out
+def wait(self, **options):
+    carry_out(self, **options)
+    time.sleep(1.5)
+Plan.carry_out = wait
+main()
+"""
+
+
 def test_a_progress_bar_needs_a_terminal(target: Target) -> None:
     command = ["publish", str(CORE), target.reference.uri, "--no-verify"]
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-m", "chonkle", *command], stdout=subprocess.PIPE, stderr=theirs
+        [sys.executable, "-c", SLOWLY, *command], stdout=subprocess.PIPE, stderr=theirs
     ) as process:
         os.close(theirs)
         stdout, _ = process.communicate(timeout=60)
@@ -453,7 +468,8 @@ def test_a_progress_bar_needs_a_terminal(target: Target) -> None:
         os.close(ours)
     assert process.returncode == 0
     assert b"publishing" in seen
-    assert b"100%" in seen
+    assert re.search(rb"[0-9.]+ KiB/[0-9.]+ KiB, [0-9] s", seen)
+    assert seen.endswith(b"\r\x1b[K")  # the line is removed
     assert b"publishing" not in stdout
 
 

@@ -3,12 +3,10 @@
 Compilers are played here: every codec is the shipped `identity`, with the names of its own.
 """
 
-import contextlib
 import errno
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +16,6 @@ from chonkle_toolchain import build as build_module
 from chonkle_toolchain import compile_c, documents, fingerprint
 from chonkle_toolchain.abi import ABIS, Abi
 from chonkle_toolchain.cli import build as build_command
-from chonkle_toolchain.cli import options
 from chonkle_toolchain.codecs_lock import LOCK_FILE, read_lock, write_lock
 from chonkle_toolchain.make import BuildContext
 from chonkle_toolchain.recipe import Recipe
@@ -26,6 +23,7 @@ from chonkle_toolchain.rust import Rust
 from chonkle_toolchain.tools import ZIG_VERSION, Tool, Tools
 from click.testing import CliRunner, Result
 
+from chonkle.cli.progress import Progress
 from chonkle.errors import BuildError
 from chonkle.formats.signature import embed_signature
 from chonkle.formats.wasm_binary import with_custom_section
@@ -502,23 +500,6 @@ def test_an_edit_of_the_copy_of_the_sdk_is_undone_and_said(world: World) -> None
     assert "restored" not in world.run().stderr
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="terminals are POSIX's")
-def test_a_terminal_is_told_of_a_step_that_takes_long(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    with contextlib.closing(options.Progress(delay_s=0)) as progress:
-        progress.step("compiling")
-    assert capfd.readouterr().err == ""
-    watched, terminal = os.openpty()
-    with os.fdopen(terminal, "w") as standard_error, os.fdopen(watched) as displayed:
-        monkeypatch.setattr(sys, "stderr", standard_error)
-        with contextlib.closing(options.Progress(delay_s=3600)) as progress:
-            progress.step("short")
-        with contextlib.closing(options.Progress(delay_s=0)) as progress:
-            progress.step("compiling")
-            assert displayed.readline() == "compiling\n"
-
-
 def test_steps_are_told_as_they_begin(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def make_in_steps(recipe: Recipe, context: BuildContext, **_: object) -> dict[Abi, bytes]:
         context.step(f"compiling `{recipe.name}`")
@@ -526,7 +507,7 @@ def test_steps_are_told_as_they_begin(world: World, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(build_module, "make_artifacts", make_in_steps)
     steps: list[str] = []
-    monkeypatch.setattr(options.Progress, "step", lambda _, what: steps.append(what))
+    monkeypatch.setattr(Progress, "step", lambda _, what: steps.append(what))
     world.append("codec-src/left-c/src/codec.c", "/* more */")
     world.run("--check")
     assert steps == []

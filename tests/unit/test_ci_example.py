@@ -1,4 +1,4 @@
-"""The workflow that the documentation offers can be read, and its commands exist."""
+"""The workflows for codecs and for releases can be read, and their commands exist."""
 
 import re
 import shlex
@@ -14,6 +14,7 @@ from chonkle.cli import chonkle as command_line
 
 ROOT = Path(__file__).parents[2]
 WORKFLOW = ROOT / "docs/examples/ci/codecs.yml"
+RELEASE = ROOT / ".github/workflows/release.yml"
 JOBS = ("check", "publish")
 
 
@@ -39,8 +40,9 @@ def chonkle_commands(workflow: Any) -> list[list[str]]:
     return found
 
 
-def test_actions_are_pinned_by_tag(workflow: Any) -> None:
-    used = list(steps_of(workflow, "uses"))
+@pytest.mark.parametrize("path", [WORKFLOW, RELEASE], ids=lambda path: path.stem)
+def test_actions_are_pinned_by_tag(path: Path) -> None:
+    used = list(steps_of(yaml.safe_load(path.read_text("utf-8")), "uses"))
     assert used
     for action in used:
         assert re.fullmatch(r"[\w-]+/[\w-]+@v\d+(\.\d+)*", action), action
@@ -48,9 +50,18 @@ def test_actions_are_pinned_by_tag(workflow: Any) -> None:
 
 def test_it_builds_verifies_locks_publishes_and_signs(workflow: Any) -> None:
     assert tuple(workflow["jobs"]) == JOBS
+    check_commands(workflow, ["build", "verify", "lock", "publish", "sign", "verify"])
+
+
+def test_a_release_tries_what_it_publishes() -> None:
+    workflow = yaml.safe_load(RELEASE.read_text("utf-8"))
+    assert tuple(workflow["jobs"]) == ("build", "try", "publish", "codecs")
+    check_commands(workflow, ["doctor", "publish", "sign"])
+
+
+def check_commands(workflow: Any, expected: list[str]) -> None:
     commands = chonkle_commands(workflow)
-    names = [command[0] for command in commands]
-    assert names == ["build", "verify", "lock", "publish", "sign", "verify"]
+    assert [command[0] for command in commands] == expected
     for name, *words in commands:
         command = command_line.get_command(click.Context(command_line), name)
         assert command is not None, name

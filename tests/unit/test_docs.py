@@ -303,7 +303,8 @@ def common_options(section: str, commands: Iterable[str]) -> Iterator[tuple[str,
     """Give each option that the table lists, and the commands that it lists for it."""
     for option, cell in re.findall(r"^\| `(--[a-z-]+)[^|]*\| ([^|]+) \|", section, re.MULTILINE):
         listed = {f"chonkle {each}" for each in cell.removeprefix("all but ").split(", ")}
-        yield option, {*commands} - listed if cell.startswith("all but ") else listed
+        is_all = cell == "all" or cell.startswith("all but ")
+        yield option, {*commands} - listed if is_all else listed
 
 
 def test_every_command_and_option_is_described() -> None:

@@ -13,6 +13,7 @@ import wasmtime
 
 from chonkle import engine as engine_module
 from chonkle.engine import Engine, EngineConfig
+from chonkle.wasmtime_version import wasmtime_version
 
 # Another value for each field: a new field fails here until it is given one, and so decides
 # that it belongs in the fingerprint.
@@ -79,7 +80,7 @@ def test_an_image_that_is_not_elf_has_no_sections() -> None:
 def test_the_version_is_that_of_the_distribution() -> None:
     from importlib.metadata import version  # noqa: PLC0415 - what is compared with
 
-    assert engine_module.wasmtime_version() == version("wasmtime")
+    assert wasmtime_version() == version("wasmtime")
 
 
 LOOP = '(module (func (export "run") (loop (br 0))))'
@@ -105,6 +106,7 @@ SCRIPT = """
 import os, signal, sys, threading, time, warnings
 import wasmtime
 from chonkle.engine import Engine, EngineConfig
+from chonkle.wasmtime_version import wasmtime_version
 
 warnings.simplefilter("ignore", DeprecationWarning)
 engine = Engine(EngineConfig(interruptible=True))

@@ -52,6 +52,7 @@ def rule(layer: int, *third_party: str, beside: str = "", never: str = "") -> Ru
 # The longest entry that is the module, or a package it is in, decides.
 RULES: Mapping[str, Rule] = {
     "chonkle.version": rule(0),
+    "chonkle.wasmtime_version": rule(0, "wasmtime"),
     "chonkle.closing": rule(0),
     "chonkle.locking": rule(0),
     "chonkle.errors": rule(0),
@@ -134,6 +135,8 @@ RULES: Mapping[str, Rule] = {
     "chonkle.__main__": rule(6, beside="cli"),
     # They read and write `.npy` files.
     "chonkle.cli.chunks": rule(6, "click", "numpy", beside="codecs zarr_files"),
+    # It must not read the settings: the help needs colours too.
+    "chonkle.cli.style": replace(rule(6, "click"), environment=True),
     "chonkle.cli": replace(rule(6, "click", beside="pipeline codecs zarr_files"), computed=True),
 }
 # The façade: its version and what it re-exports, late. Modules below import from where a thing is
@@ -150,6 +153,7 @@ BUILD_SIDE_USES = (
     "chonkle.dag",
     "chonkle.storage",
     "chonkle.engine",
+    "chonkle.wasmtime_version",
     "chonkle.oci",
     "chonkle.evidence",
     "chonkle.policy",
@@ -166,7 +170,9 @@ BUILD_SIDE_USES = (
     # options that both sides have.
     "chonkle.cli.access",
     "chonkle.cli.output",
+    "chonkle.cli.progress",
     "chonkle.cli.signals",
+    "chonkle.cli.style",
     "chonkle.cli.options",
 )
 

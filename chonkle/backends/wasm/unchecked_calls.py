@@ -3,7 +3,8 @@
 `wasmtime.Func.__call__` asks for the function's type and boxes every value: 50 microseconds for a
 call of a few nanoseconds. wasmtime's C API has an unchecked call and is public; the bindings of the
 Python package to it are not. All code below the package's public API is in this file. It is tried
-once before use; where it does not work as expected, the public API is used, with a warning.
+once before use; where it does not work as expected, or is not tested with the installed version,
+the public API is used, with a warning.
 
 Unchecked means that wasmtime does not compare the arguments with the function's type. A guest whose
 function takes a reference where the host passes a number could choose an address of the host. So
@@ -11,6 +12,7 @@ every function is compared with the expected type when it is prepared, by wasmti
 """
 
 import ctypes
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from ctypes import c_int64, c_size_t, c_void_p
@@ -22,6 +24,7 @@ import wasmtime
 
 from chonkle.errors import LimitExceeded, WasmFormatError, printable
 from chonkle.formats.wasm_binary import type_parts
+from chonkle.wasmtime_version import TESTED, is_tested, wasmtime_version
 
 # wasmtime's message for a guest that called a host function that failed.
 HOST_FUNCTION_FAILED = "a function of the host failed"
@@ -254,13 +257,15 @@ def _other_type(type_: str) -> WasmFormatError:
 # The package keeps the exception of a failed callback in one variable of the process. The next call
 # that fails raises it, in any thread and for any user of the package. So our callbacks do not set
 # it, and our calls do not read it. What follows are the package's own functions with these parts
-# replaced; where a later version lacks these parts, its functions are used unchanged.
+# replaced; where a version lacks these parts, or is not tested, its functions are used unchanged.
 
 
 def _with_own[**P, R](function: Callable[P, R], **own: object) -> Callable[P, R]:
     """Copy a function of the package, with some of its globals replaced."""
     names = getattr(function, "__globals__", {})
-    if not isinstance(function, FunctionType) or not own.keys() <= names.keys():
+    has_them = isinstance(function, FunctionType) and own.keys() <= names.keys()
+    # The same name may mean something else in another version.
+    if not has_them or not is_tested():
         return function
     copied: Any = FunctionType(
         function.__code__, {**names, **own}, function.__name__, function.__defaults__
@@ -325,13 +330,27 @@ def host_function(
             so `callback` records what its caller needs to know.
     """
     try:
-        trampoline = _trampoline()
+        trampoline = _trampoline() if is_tested() else None
     except AttributeError:
-        # A later version makes functions in another way.
-        return wasmtime.Func(wasm_store, type_, callback)
+        trampoline = None
+    if trampoline is None:
+        # Another version makes functions in another way.
+        return wasmtime.Func(wasm_store, type_, _trapping(callback))
     function = wasmtime.Func.__new__(wasmtime.Func)
     _with_own(wasmtime.Func.__init__, trampoline=trampoline)(function, wasm_store, type_, callback)
     return function
+
+
+def _trapping(callback: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Make a callback that raises nothing but a trap: the package raises it in the guest's call."""
+
+    def call(*arguments: int) -> int | None:
+        try:
+            return callback(*arguments)
+        except BaseException:  # noqa: BLE001 - the guest has to end, and `host_function` says so
+            raise wasmtime.Trap(HOST_FUNCTION_FAILED) from None
+
+    return call
 
 
 @cache
@@ -384,6 +403,9 @@ def open_calls(*, prepared: bool = True) -> Calls:
     """
     if not prepared:
         return PublicCalls()
+    if not is_tested():
+        _warn_of_version()
+        return PublicCalls()
     try:
         calls: Calls = PreparedCalls()
         reason = _try_out(calls)
@@ -400,6 +422,25 @@ def open_calls(*, prepared: bool = True) -> Calls:
         "prepared calls do not work with this wasmtime, so calls are slower: %s", printable(reason)
     )
     return PublicCalls()
+
+
+@cache
+def _warn_of_version() -> None:
+    """Log once in this process that the installed wasmtime is not tested."""
+    import logging  # noqa: PLC0415 - rarely needed
+
+    # A pool of workers would repeat what its parent said.
+    processes = sys.modules.get("multiprocessing.process")
+    is_worker = processes is not None and processes.parent_process() is not None
+    logging.getLogger("chonkle.calls").log(
+        logging.INFO if is_worker else logging.WARNING,
+        "wasmtime %s is not among the versions that chonkle is tested with, %d to %d, so it is "
+        "used through its public API only, and calls are slower; hint: install a tested version, "
+        "or a newer chonkle",
+        wasmtime_version(),
+        TESTED[0],
+        TESTED[-1],
+    )
 
 
 def no_room(failure: wasmtime.WasmtimeError) -> LimitExceeded:

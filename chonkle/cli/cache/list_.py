@@ -8,7 +8,7 @@ import click
 from chonkle.cache.record import EntryMetadata
 from chonkle.cache.survey import EntryStatus, Machine, layer_name, survey
 from chonkle.cli.cache.existing import layers
-from chonkle.cli.output import format_age, format_size, print_json, print_lines, table
+from chonkle.cli.output import Line, format_age, format_size, print_json, print_lines, table
 from chonkle.settings import Settings
 
 _HEADER = ("codec", "implementation", "kind", "wasmtime", "size", "age", "last use", "note")
@@ -45,7 +45,7 @@ def backend_of(metadata: EntryMetadata) -> str:
     return metadata.kind.partition("-")[0]
 
 
-def entry_table(entries: Iterable[EntryStatus], *, now: float) -> list[str]:
+def entry_table(entries: Iterable[EntryStatus], *, now: float) -> list[Line]:
     """Format entries as a table."""
     return table([_row(each, now=now) for each in entries], header=_HEADER)
 

@@ -1,13 +1,11 @@
 """Work on many items in parallel, with a progress bar on a terminal."""
 
 import os
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-import click
-
+from chonkle.cli.progress import progress
 from chonkle.cli.signals import interruptible
 
 # The usual stack of a main thread. Some systems give other threads a hundredth of it, where deep
@@ -20,19 +18,13 @@ def work_through[T, R](items: Sequence[T], work: Callable[[T], R], *, label: str
 
     Compiling and hashing release the interpreter's lock. Ctrl-C ends the process at once.
     """
-    is_watched = sys.stderr is not None and sys.stderr.isatty()
     executor = ThreadPoolExecutor(os.process_cpu_count() or 1)
     stack_bytes = threading.stack_size(_STACK_BYTES)
     try:
         futures = [executor.submit(work, item) for item in items]
-        with (
-            interruptible(),
-            click.progressbar(
-                length=len(futures), label=label, file=sys.stderr, hidden=not is_watched
-            ) as bar,
-        ):
+        with interruptible(), progress(label, total=len(futures)) as shown:
             for _ in as_completed(futures):
-                bar.update(1)
+                shown.advance()
         return [future.result() for future in futures]
     finally:
         # After a failure, items that were not started are skipped.

@@ -11,8 +11,8 @@ from chonkle.cli.cache.existing import own_layer, require_all_removed
 from chonkle.cli.cache.list_ import entry_document, entry_table
 from chonkle.cli.options import AGE, SIZE
 from chonkle.cli.output import format_entries, format_size, print_json, print_lines
-from chonkle.engine import wasmtime_version
 from chonkle.settings import Settings
+from chonkle.wasmtime_version import wasmtime_version
 
 
 @click.command

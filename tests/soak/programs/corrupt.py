@@ -24,7 +24,8 @@ from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.record import Authenticator
 from chonkle.cache.trimming import prune
 from chonkle.digest import Digest
-from chonkle.engine import Engine, EngineConfig, wasmtime_version
+from chonkle.engine import Engine, EngineConfig
+from chonkle.wasmtime_version import wasmtime_version
 
 MINE, OTHER = 1234567, 7654321
 # Longer than any look at an entry takes.

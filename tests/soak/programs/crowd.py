@@ -20,8 +20,9 @@ from numbered_codecs import ask, open_cache
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.record import Authenticator
 from chonkle.cache.trimming import prune
-from chonkle.engine import Engine, wasmtime_version
+from chonkle.engine import Engine
 from chonkle.errors import CacheError
+from chonkle.wasmtime_version import wasmtime_version
 
 KINDS = ("core", "component", "component-whole")
 NUMBERS = (1, 2)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from chonkle.cache.record import Artifact, Authenticator
-from chonkle.engine import elf_section, wasmtime_version
+from chonkle.engine import elf_section
+from chonkle.wasmtime_version import wasmtime_version
 
 # What a look at an entry comes to: messages, and what was loaded, compiled and rejected.
 INVALID, MISS, HIT = (1, 0, 1, 1), (0, 0, 1, 0), (0, 1, 0, 0)

@@ -28,7 +28,8 @@ from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.record import Authenticator
 from chonkle.cache.trimming import prune
 from chonkle.digest import Digest
-from chonkle.engine import Engine, wasmtime_version
+from chonkle.engine import Engine
+from chonkle.wasmtime_version import wasmtime_version
 
 KINDS = ("core", "component")
 NUMBERS = (11, 22)

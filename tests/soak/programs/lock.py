@@ -23,7 +23,8 @@ from numbered_codecs import COMPILERS, ask, open_cache
 from chonkle.cache.directory import CacheDirectory
 from chonkle.cache.record import Authenticator
 from chonkle.cache.trimming import prune
-from chonkle.engine import Engine, wasmtime_version
+from chonkle.engine import Engine
+from chonkle.wasmtime_version import wasmtime_version
 
 NUMBER = 42
 # A process that waits this long hangs, and is killed by the other.

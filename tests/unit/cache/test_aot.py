@@ -26,8 +26,9 @@ from chonkle.cache.layers import CacheConfig, CacheLayers
 from chonkle.cache.record import Artifact, Authenticator, InvalidEntry, Record
 from chonkle.cache.trimming import DAY_S
 from chonkle.digest import Digest
-from chonkle.engine import Engine, EngineConfig, target, wasmtime_version
+from chonkle.engine import Engine, EngineConfig, target
 from chonkle.errors import CacheError
+from chonkle.wasmtime_version import wasmtime_version
 
 type OpenCache = Callable[..., AotCache]
 

@@ -19,8 +19,9 @@ from chonkle.cache.survey import (
     require_writable,
     survey,
 )
-from chonkle.engine import ENGINE_CONFIGS, Engine, target, wasmtime_version
+from chonkle.engine import ENGINE_CONFIGS, Engine, target
 from chonkle.errors import CacheError
+from chonkle.wasmtime_version import wasmtime_version
 
 type Write = Callable[..., Record]
 

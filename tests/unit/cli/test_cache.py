@@ -16,7 +16,8 @@ from chonkle.cache.directory import CacheDirectory, Entry
 from chonkle.cache.record import Artifact, Authenticator, EntryMetadata, Record
 from chonkle.cli import main
 from chonkle.digest import Digest
-from chonkle.engine import Engine, EngineConfig, target, wasmtime_version
+from chonkle.engine import Engine, EngineConfig, target
+from chonkle.wasmtime_version import wasmtime_version
 from tests.fixture_types import MakeCodec
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="file modes are POSIX")

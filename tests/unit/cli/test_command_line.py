@@ -46,7 +46,8 @@ def test_the_help_imports_nothing_heavy(arguments: list[str]) -> None:
         ("cache frobnicate", "no such command `frobnicate`; hint: see `chonkle cache --help`"),
         ("--verison", "no such option `--verison`; hint: did you mean `--version`?"),
         ("run", "missing argument PIPELINE; hint: see `chonkle run --help`"),
-        ("run x --colour red", "no such option `--colour`; hint: see `chonkle run --help`"),
+        ("run x --colour red", "no such option `--colour`; hint: did you mean `--color`?"),
+        ("run x --zzz red", "no such option `--zzz`; hint: see `chonkle run --help`"),
         ("run x --prefer core", "no such option `--prefer`; hint: did you mean `--preference`?"),
         (
             "run x --direction Dcode",

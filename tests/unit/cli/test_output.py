@@ -1,6 +1,17 @@
+import sys
+
 import pytest
 
-from chonkle.cli.output import format_age, format_entries, format_size, format_time, table
+from chonkle.cli.output import (
+    format_age,
+    format_entries,
+    format_size,
+    format_time,
+    print_failure,
+    print_lines,
+    table,
+)
+from chonkle.cli.style import Styled
 
 
 @pytest.mark.parametrize(
@@ -58,3 +69,48 @@ def test_a_table_is_aligned_and_safe() -> None:
         "longer  b            c",
     ]
     assert table([]) == []
+
+
+def test_a_cell_with_a_style_is_as_wide_as_its_text(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [("a", Styled("bad", "error"), ""), ("longer", "good", "x")]
+    lines = table(rows, header=("x", "y", "z"))
+    print_lines(*lines, color=False)
+    assert capsys.readouterr().out == "x       y     z\na       bad\nlonger  good  x\n"
+    print_lines(*lines, color=True)
+    assert "a       \x1b[31m\x1b[1mbad\x1b[0m\nlonger" in capsys.readouterr().out
+
+
+def test_codes_in_a_text_with_a_style_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    print_lines(Styled("a\x1b[2J", "good"), ("b", Styled("\n", "good")), color=True)
+    out = capsys.readouterr().out
+    assert out == "\x1b[32ma\\x1b[2J\x1b[0m\nb\x1b[32m\\n\x1b[0m\n"
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("error: short; hint: do", ["error: short; hint: do"]),
+        (
+            f"error: {'word ' * 9}; hint: `chonkle codecs` lists the available ones, and more",
+            [
+                "error: word word word word word word",
+                "  word word word",
+                "hint: `chonkle codecs` lists the",
+                "  available ones, and more",
+            ],
+        ),
+        (f"error: {'x' * 60}", ["error:", f"  {'x' * 60}"]),
+    ],
+)
+def test_a_terminal_gets_an_error_in_whole_words(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    message: str,
+    expected: list[str],
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    print_failure(message)
+    assert capsys.readouterr().err == f"{message}\n"
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    print_failure(message, color=False)
+    assert capsys.readouterr().err.splitlines() == expected

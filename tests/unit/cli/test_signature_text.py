@@ -6,6 +6,11 @@ from chonkle.cli.signature_text import described
 from chonkle.formats.signature import Signature
 
 
+@pytest.fixture(autouse=True)
+def _terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
 def rows_of(**fields: Any) -> list[tuple[str, str]]:
     document = {
         "codec_id": "echo",
@@ -44,8 +49,8 @@ def test_an_empty_field_has_no_row(nothing: object) -> None:
 
 def test_a_long_text_takes_several_rows() -> None:
     rows = rows_of(description="many words " * 40, license="L" * 300)
-    assert [name for name, _ in rows] == ["description", *[""] * 5, "license"]
-    assert max(len(text) for name, text in rows if name != "license") <= 85
+    assert [name for name, _ in rows] == ["description", *[""] * 7, "license"]
+    assert max(len(text) for name, text in rows if name != "license") <= 60
 
 
 @pytest.mark.parametrize(

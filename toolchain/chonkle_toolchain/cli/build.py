@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from chonkle.cli.output import print_json, print_lines
+from chonkle.cli.style import styled_outcome
 from chonkle_toolchain.build import Folders
 from chonkle_toolchain.build import build as build_codecs
 from chonkle_toolchain.cli import options
@@ -52,7 +53,9 @@ def build(
             names=names,
             check=check,
             step=step,
-            report=lambda outcome: None if as_json else print_lines(outcome_line(outcome)),
+            report=lambda outcome: (
+                None if as_json else print_lines(styled_outcome(outcome_line(outcome)))
+            ),
             say=lambda line: print_lines(*line.splitlines(), err=True),
         )
     if as_json:

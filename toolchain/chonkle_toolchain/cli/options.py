@@ -1,10 +1,7 @@
 """Options and output that several commands share."""
 
 import contextlib
-import functools
 import os
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import indent
@@ -12,7 +9,8 @@ from typing import Any
 
 import click
 
-from chonkle.cli.output import json_text, print_lines
+from chonkle.cli.output import json_text, print_lines, without_progress
+from chonkle.cli.progress import progress
 from chonkle.cli.signals import terminable
 from chonkle_toolchain.process import ToolError
 
@@ -80,40 +78,14 @@ class JsonList:
 
     def add(self, item: object) -> None:
         """Print one more item."""
-        click.echo(",\n" if self._is_begun else "[\n", nl=False)
-        click.echo(indent(json_text(item), "  "), nl=False)
+        with without_progress():
+            click.echo(",\n" if self._is_begun else "[\n", nl=False)
+            click.echo(indent(json_text(item), "  "), nl=False)
         self._is_begun = True
 
     def end(self) -> None:
         """Print the end of a list that has items."""
         click.echo("\n]")
-
-
-class Progress:
-    """Says on a terminal what a command is doing, where that takes more than a second.
-
-    Args of the constructor:
-        delay_s: how long a step may take before it is named.
-    """
-
-    def __init__(self, delay_s: float = 1.0) -> None:
-        self._delay_s = delay_s
-        self._timer: threading.Timer | None = None
-
-    def step(self, what: str) -> None:
-        """Begin a step; the one before it is over."""
-        self.close()
-        if sys.stderr is not None and sys.stderr.isatty():
-            say = functools.partial(print_lines, what, err=True)
-            self._timer = threading.Timer(self._delay_s, say)
-            self._timer.daemon = True
-            self._timer.start()
-
-    def close(self) -> None:
-        """End the last step. Idempotent."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
 
 @contextlib.contextmanager
@@ -123,9 +95,9 @@ def running_tools() -> Iterator[Callable[[str], None]]:
     Yields:
         A function to call with each step that begins.
     """
-    with terminable(), contextlib.closing(Progress()) as progress:
+    with terminable(), progress() as shown:
         try:
-            yield progress.step
+            yield shown.step
         except ToolError as failure:
             print_lines(*failure.said.splitlines(), err=True)
             raise

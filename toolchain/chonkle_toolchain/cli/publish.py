@@ -1,7 +1,6 @@
 """`chonkle publish`: codecs into a registry."""
 
 import os
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +8,8 @@ import click
 
 from chonkle.cli.access import AccessTo, with_access
 from chonkle.cli.output import print_json, print_lines
+from chonkle.cli.progress import progress
+from chonkle.cli.style import styled_outcome
 from chonkle.errors import BuildError
 from chonkle.oci.places import opened
 from chonkle_toolchain.build import build
@@ -77,7 +78,8 @@ def publish(
     else:
         candidates = folder_candidates(place, where, codec_src=codec_src, created=created)
     if not no_verify:
-        _require_verified(place, vectors, codec_src, allowed_imports)
+        with progress(f"verifying {place}"):
+            _require_verified(place, vectors, codec_src, allowed_imports)
     references = [each.reference for each in candidates]
     with opened(references, access=access_to(where.reference)) as repositories:
         plans = plan(candidates, repositories, force=force)
@@ -92,17 +94,19 @@ def publish(
 
 
 def _carry_out(plans: list[Plan], candidates: list[Candidate]) -> None:
-    """Publish, with a progress bar on a terminal."""
     total = sum(each.size_bytes for each in candidates)
-    is_terminal = sys.stderr is not None and sys.stderr.isatty()
-    with click.progressbar(
-        length=total, label="publishing", file=sys.stderr, hidden=not is_terminal
-    ) as bar:
+    with progress("publishing", total=total, is_size=True) as shown:
         for each in plans:
-            before = bar.pos
-            each.carry_out(progress=blob_progress(bar.update))
+            sent = 0
+
+            def advance(count: int) -> None:
+                nonlocal sent
+                sent += count
+                shown.advance(count)
+
+            each.carry_out(progress=blob_progress(advance))
             # Manifests, and blobs that were there already.
-            bar.update(before + each.candidate.size_bytes - bar.pos)
+            shown.advance(each.candidate.size_bytes - sent)
 
 
 def _require_verified(
@@ -113,7 +117,7 @@ def _require_verified(
 ) -> None:
     def show(report: Report) -> None:
         if not report.passed:
-            print_lines(*report.lines(), err=True)
+            print_lines(*map(styled_outcome, report.lines()), err=True)
 
     if place.is_file():
         cases = read_vector_files(vectors) if vectors is not None else []

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from chonkle.cli.output import print_json, print_lines
+from chonkle.cli.style import styled_outcome
 from chonkle_toolchain.cli import options
 from chonkle_toolchain.cli.build import folders_of
 from chonkle_toolchain.cli.lines import reproduction_lines
@@ -38,7 +39,8 @@ def reproduce(
       chonkle reproduce
       chonkle reproduce codecs zlib-rs --output built
     """
-    with options.running_tools():
+    with options.running_tools() as step:
+        step("building twice from clean")
         found = reproduce_codecs(
             folders_of(folder, output=output, build_dir=build_dir),
             tools=Tools(),
@@ -49,6 +51,6 @@ def reproduce(
         print_json([asdict(each) for each in found])
     else:
         for each in found:
-            print_lines(*reproduction_lines(each))
+            print_lines(*map(styled_outcome, reproduction_lines(each)))
     if any(each.differences for each in found):
         sys.exit(1)

@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from chonkle.cli.output import print_json, print_lines
+from chonkle.cli.progress import progress
+from chonkle.cli.style import styled_outcome
 from chonkle.settings import read_compile_limits
 from chonkle_toolchain.build import build
 from chonkle_toolchain.cli import options
@@ -33,18 +35,21 @@ def test(folder: Path, *, as_json: bool) -> None:
 
     def show(report: Report) -> None:
         if not as_json:
-            print_lines(*report.lines(every=True))
+            print_lines(*map(styled_outcome, report.lines(every=True)))
 
     with options.running_tools() as step:
         outcomes = build(
             folders_of(folder),
             tools=Tools(),
             step=step,
-            report=lambda outcome: None if as_json else print_lines(outcome_line(outcome)),
+            report=lambda outcome: (
+                None if as_json else print_lines(styled_outcome(outcome_line(outcome)))
+            ),
             say=lambda line: print_lines(*line.splitlines(), err=True),
         )
     limits = read_compile_limits()
-    reports = verify_folder(folder, compile_limits=limits, report=show)
+    with progress(f"testing {folder.resolve().name}"):
+        reports = verify_folder(folder, compile_limits=limits, report=show)
     if as_json:
         built = [asdict(outcome) for outcome in outcomes]
         print_json({"built": built, "tested": [report.to_json() for report in reports]})

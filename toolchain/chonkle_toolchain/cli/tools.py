@@ -25,7 +25,8 @@ def tools(*, install: bool, as_json: bool) -> None:
     """
     found = Tools()
     if install:
-        with options.running_tools():
+        with options.running_tools() as step:
+            step("installing what is missing")
             install_missing(found, say=lambda line: print_lines(*line.splitlines(), err=True))
     listed = found.all()
     if as_json:

@@ -10,6 +10,8 @@ import click
 from chonkle.cli.access import AccessTo, with_access
 from chonkle.cli.options import compile_limits_of, compile_options
 from chonkle.cli.output import print_lines
+from chonkle.cli.progress import progress
+from chonkle.cli.style import styled_outcome
 from chonkle.formats.wasm_binary import SIZE_MAX_BYTES
 from chonkle.limits import CompileLimits
 from chonkle_toolchain.cli import options
@@ -81,31 +83,34 @@ def verify(
         if as_json:
             listed.add(report.to_json())
         else:
-            print_lines(*report.lines())
+            print_lines(*map(styled_outcome, report.lines()))
 
-    if isinstance(place, str):
-        reports = []
-        for report in _verify_published(place, access_to, allowed_imports, demands, compile_limits):
-            reports.append(report)
-            show(report)
-    elif place.is_file():
-        cases = read_vector_files(vectors) if vectors is not None else []
-        found = verify_file(
-            place,
-            vectors=cases,
-            allowed_imports=allowed_imports,
-            compile_limits=compile_limits,
-        )
-        reports = [found.with_checks(check_file(place, demands))]
-        show(reports[0])
-    else:
-        reports = verify_folder(
-            place,
-            codec_src=codec_src,
-            allowed_imports=allowed_imports,
-            compile_limits=compile_limits,
-            report=show,
-        )
+    with progress(f"verifying {place}"):
+        if isinstance(place, str):
+            reports = []
+            for report in _verify_published(
+                place, access_to, allowed_imports, demands, compile_limits
+            ):
+                reports.append(report)
+                show(report)
+        elif place.is_file():
+            cases = read_vector_files(vectors) if vectors is not None else []
+            found = verify_file(
+                place,
+                vectors=cases,
+                allowed_imports=allowed_imports,
+                compile_limits=compile_limits,
+            )
+            reports = [found.with_checks(check_file(place, demands))]
+            show(reports[0])
+        else:
+            reports = verify_folder(
+                place,
+                codec_src=codec_src,
+                allowed_imports=allowed_imports,
+                compile_limits=compile_limits,
+                report=show,
+            )
     if as_json:
         listed.end()
     if not all(report.passed for report in reports):
