@@ -38,10 +38,10 @@ HEAD = """# Other hosts
 [make_hosts.py](make_hosts.py) writes this page; do not edit it. `make bench-hosts ARGS=--markdown`
 measures again.
 
-The codecs of this repository run outside of Python too, the same files, byte for byte:
-[the hosts](../examples/hosts) are zarrs, a library for Zarr arrays in Rust, and zarrita, in node
-and in Chromium. [Embed codecs in another host](../guides/embed-in-another-host.md) says how to
-write one.
+The codecs of this repository run outside of Python too, the same files, byte for byte.
+[The hosts](../examples/hosts/README.md) are zarrs, a library for Zarr arrays in Rust, and zarrita,
+in node and in Chromium. [Embed codecs in another host](../guides/embed-in-another-host.md) says how
+to write one.
 
 ## Golden vectors for any host
 
