@@ -30,8 +30,8 @@ export async function compile(wasm, limitBytes) {
   const module = await WebAssembly.compile(withMemoryLimit(wasm, limitBytes)).catch((cause) => {
     throw new ChonkleError(cause.message, { cause });
   });
-  const [{ module: from, name } = {}] = WebAssembly.Module.imports(module);
-  require(name === undefined, ChonkleError, `expected no imports, got \`${from}.${name}\``);
+  const [imported] = WebAssembly.Module.imports(module);
+  require(!imported, ChonkleError, `expected no imports, got ${JSON.stringify(imported)}`);
   const kinds = new Map(WebAssembly.Module.exports(module).map((each) => [each.name, each.kind]));
   for (const name of ["memory", ...Object.keys(REQUIRED), ...Object.keys(OPTIONAL)]) {
     const [expected, got] = [name === "memory" ? name : "function", kinds.get(name)];
@@ -107,8 +107,9 @@ export class Runner {
   }
 }
 
-function asTrap(failure) {
-  return failure instanceof ChonkleError ? failure : new CodecTrap(`the guest trapped: ${failure.message}`, { cause: failure });
+function asTrap(cause) {
+  if (cause instanceof ChonkleError) return cause;
+  return new CodecTrap(`the guest trapped: ${cause.message ?? "it threw an exception"}`, { cause });
 }
 
 class Guest {

@@ -25,7 +25,7 @@ export class Workers {
 
   /** Terminate the workers. Calls that are under way fail. */
   close() {
-    for (const slot of this.#threads.keys()) this.#stop(slot, new CodecTrap("the workers were closed"));
+    this.#threads.forEach((thread) => this.#stop(thread, new CodecTrap("the workers were closed")));
   }
 
   async #run(job) {
@@ -47,7 +47,8 @@ export class Workers {
     const sent = { ...job, ports, module: thread.known.has(job.key) ? undefined : module };
     thread.known.add(job.key);
     const { timeoutMs } = this.#options;
-    const timer = setTimeout(() => this.#stop(slot, new LimitExceeded(`ran longer than the allowed ${timeoutMs} ms`)), timeoutMs);
+    const late = new LimitExceeded(`ran longer than the allowed ${timeoutMs} ms`);
+    const timer = setTimeout(() => this.#stop(thread, late), timeoutMs);
     const answer = new Promise((resolve) => { thread.port.onmessage = ({ data }) => resolve(data); });
     thread.port.postMessage(sent, Object.values(ports).map(({ buffer }) => buffer));
     try {
@@ -62,21 +63,20 @@ export class Workers {
   #start(slot) {
     const { port1: port, port2 } = new MessageChannel();
     const worker = new this.#options.Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-    const thread = { worker, port, known: new Set() };
+    const thread = { slot, worker, port, known: new Set() };
     thread.died = new Promise((_, reject) => { thread.fail = reject; });
     thread.died.catch(() => {}); // it may be idle
     thread.ready = new Promise((resolve) => { port.onmessage = resolve; });
     const listen = (worker.addEventListener ?? worker.on).bind(worker);
-    listen("error", (event) => this.#stop(slot, new CodecTrap(`the worker failed: ${event.message ?? event}`)));
+    listen("error", ({ message }) => this.#stop(thread, new CodecTrap(`the worker failed: ${message ?? "it did not load"}`)));
     worker.postMessage(port2, [port2]);
     return thread;
   }
 
-  #stop(slot, failure) {
-    const thread = this.#threads[slot];
-    delete this.#threads[slot];
-    thread?.worker.terminate();
-    thread?.port.close();
-    thread?.fail(failure);
+  #stop(thread, failure) {
+    if (this.#threads[thread.slot] === thread) delete this.#threads[thread.slot];
+    thread.worker.terminate();
+    thread.port.close();
+    thread.fail(failure);
   }
 }

@@ -48,6 +48,9 @@ function zarrCodec(codec, configuration, chunk, BytesCodec) {
     // Elements are little-endian here; only the codec `bytes` stores another order.
     if (inputs[name]?.type === "dtype_desc") given[name] = String(given[name]).replace(">", "<");
   }
+  const { dtype: dtypes = [], permuted_by: permutedBy } = inputs.bytes?.array ?? {};
+  // How zarrita writes the order of an array of Zarr 2.
+  if (given[permutedBy] === "F") given[permutedBy] = [...chunk.shape.keys()].reverse();
   const array = arrayOf(chunk);
   const { values, encode, decode } = codec.bind(given, array);
   const size = (bytes) => computeSize(codec.signature, values, bytes);
@@ -69,10 +72,9 @@ function zarrCodec(codec, configuration, chunk, BytesCodec) {
     throw new CodecError(`${codec.label}: expected ${expected} bytes, for ${dtype} of shape [${shape}], got ${bytes.length}`);
   };
   const decodeChunk = async (data) => toChunk(await decode(data), chunk);
-  if (kind === "array-to-bytes") return { ...shared, encode: (data) => encode(elements(data)), decode: decodeChunk };
+  if (kind === "array-to-bytes") return { ...shared, encode: (data) => encode(elementsOf(data)), decode: decodeChunk };
 
   const encodedChunk = (like) => {
-    const { dtype: dtypes = [], permuted_by: permutedBy } = inputs.bytes.array ?? {};
     const { dtype, kind: letter, size: width, itemsize } = readDtype(firstDtype(dtypes, values) ?? array.dtype);
     const names = { b: "bool", i: `int${8 * width}`, u: `uint${8 * width}`, f: `float${8 * width}` };
     let shape = values[permutedBy]?.map((axis) => like.shape[axis]) ?? like.shape;
@@ -83,8 +85,8 @@ function zarrCodec(codec, configuration, chunk, BytesCodec) {
   return {
     ...shared,
     getEncodedMeta: encodedChunk,
-    encode: async (data) => toChunk(await encode(elements(data)), encodedChunk(chunk)),
-    decode: (data) => decodeChunk(elements(data)),
+    encode: async (data) => toChunk(await encode(elementsOf(data)), encodedChunk(chunk)),
+    decode: (data) => decodeChunk(elementsOf(data)),
   };
 }
 
@@ -97,7 +99,7 @@ function arrayOf({ dataType, shape }) {
 }
 
 /** Give the elements of a chunk in C order. */
-function elements({ data, shape, stride }) {
+export function elementsOf({ data, shape, stride }) {
   const [bytes, itemsize] = [bytesOf(data), data.BYTES_PER_ELEMENT];
   const total = count(shape) * itemsize;
   const isC = shape.every((extent, axis) => extent === 1 || stride[axis] === count(shape.slice(axis + 1)));
