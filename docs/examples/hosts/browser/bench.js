@@ -22,18 +22,28 @@ if (!codecFolder || ![undefined, "--chromium"].includes(option)) {
 async function filesIn(folder, suffix = "") {
   const found = await readdir(folder, { recursive: true, withFileTypes: true });
   const files = found.filter((each) => each.isFile() && each.name.endsWith(suffix));
-  return files.map((each) => join(each.parentPath ?? each.path, each.name).slice(resolve(folder).length + 1)).sort();
+  return files
+    .map((each) => join(each.parentPath ?? each.path, each.name).slice(resolve(folder).length + 1))
+    .sort();
 }
 
 const [arrays, codecs] = [resolve(arraysFolder), resolve(codecFolder)];
-const base = option ? { arrays: "/arrays", codecs: "/codecs" }
+const base = option
+  ? { arrays: "/arrays", codecs: "/codecs" }
   : { arrays: pathToFileURL(arrays).href, codecs: pathToFileURL(codecs).href };
 const names = (await readdir(arrays)).sort();
 const options = {
   host: option ? "chromium" : "node",
-  arrays: await Promise.all(names.map(async (name) => ({ url: `${base.arrays}/${name}`, keys: await filesIn(join(arrays, name)) }))),
+  arrays: await Promise.all(
+    names.map(async (name) => ({
+      url: `${base.arrays}/${name}`,
+      keys: await filesIn(join(arrays, name)),
+    })),
+  ),
   codecs: (await filesIn(codecs, ".core.wasm")).map((file) => `${base.codecs}/${file}`),
   repeats: REPEATS,
 };
-const rows = option ? await callInChromium({ arrays, codecs }, "dev/reads.js", "measure", options) : await measure(options);
+const rows = option
+  ? await callInChromium({ arrays, codecs }, "dev/reads.js", "measure", options)
+  : await measure(options);
 for (const row of rows) console.log(JSON.stringify(row));

@@ -4,15 +4,23 @@
  * `?array=URL&codecs=URL`: an array of Zarr 3 with two axes, and a folder with a `codecs.lock`.
  */
 import * as zarrita from "zarrita";
-import { CodecError, Workers, open } from "./chonkle.js";
-import { registerZarrita } from "./zarrita.js";
+import { ChonkleError, CodecError, Workers, open, registerZarrita } from "./chonkle.js";
 
 const TIMEOUT_MS = 10_000;
 const REPEATS = 5;
 const TICKS = 5;
 // Colours of equal steps in lightness, after viridis.
-const COLOURS = ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725"]
-  .map((each) => [1, 3, 5].map((at) => parseInt(each.slice(at, at + 2), 16)));
+const COLOURS = [
+  "#440154",
+  "#472d7b",
+  "#3b528b",
+  "#2c728e",
+  "#21918c",
+  "#28ae80",
+  "#5ec962",
+  "#addc30",
+  "#fde725",
+].map((each) => [1, 3, 5].map((at) => parseInt(each.slice(at, at + 2), 16)));
 
 const $ = (id) => document.getElementById(id);
 
@@ -28,7 +36,9 @@ function complain(title, failure) {
   const line = document.createElement("p");
   const bold = document.createElement("b");
   bold.textContent = `${title}. `;
-  const parts = (failure.cause?.message ?? failure.message).split("`");
+  const parts = (
+    failure instanceof ChonkleError ? failure : (failure.cause ?? failure)
+  ).message.split("`");
   line.append(bold, ...parts.map((part, index) => (index % 2 ? asCode(part) : part)));
   $("problems").append(line);
 }
@@ -61,27 +71,42 @@ async function readLock(folder) {
 /** Open the codecs that an array needs, each checked against its digest. */
 async function openCodecs(folder, metadata, workers) {
   const lock = await readLock(folder);
-  const ids = metadata.codecs.map(({ name }) => name.replace("numcodecs.", "")).filter((id) => lock.has(id));
-  return Promise.all(ids.map(async (id) => {
-    const { file, sha256 } = lock.get(id);
-    const options = { integrity: `sha256:${sha256}`, limits: { memoryBytes: 256 << 20 } };
-    const url = new URL(file.split("/").map(encodeURIComponent).join("/"), folder);
-    const wasm = await (await fetch(url)).arrayBuffer();
-    const [here, inWorkers] = await Promise.all([open(wasm, options), open(wasm, { ...options, workers })])
-      .catch((failure) => { throw Object.assign(failure, { message: `${file}: ${failure.message}` }); });
-    return { here, inWorkers, file, sizeBytes: wasm.byteLength };
-  }));
+  const ids = metadata.codecs
+    .map(({ name }) => name.replace("numcodecs.", ""))
+    .filter((id) => lock.has(id));
+  return Promise.all(
+    ids.map(async (id) => {
+      const { file, sha256 } = lock.get(id);
+      const options = { integrity: `sha256:${sha256}`, limits: { memoryBytes: 256 << 20 } };
+      const url = new URL(file.split("/").map(encodeURIComponent).join("/"), folder);
+      const wasm = await (await fetch(url)).arrayBuffer();
+      const [here, inWorkers] = await Promise.all([
+        open(wasm, options),
+        open(wasm, { ...options, workers }),
+      ]).catch((failure) => {
+        throw Object.assign(failure, { message: `${file}: ${failure.message}` });
+      });
+      return { here, inWorkers, file, sizeBytes: wasm.byteLength };
+    }),
+  );
 }
 
 /** Decode every chunk; those that fail have a `failure` instead of `data`. */
 async function decodeAll(store) {
   const array = await zarrita.open.v3(store, { kind: "array" });
   const [rows, columns] = array.shape.map((extent, axis) => Math.ceil(extent / array.chunks[axis]));
-  const places = Array.from({ length: rows * columns }, (_, at) => [Math.floor(at / columns), at % columns]);
-  return Promise.all(places.map((place) => array.getChunk(place).then(
-    ({ data }) => ({ place, data }),
-    (failure) => ({ place, failure }),
-  )));
+  const places = Array.from({ length: rows * columns }, (_, at) => [
+    Math.floor(at / columns),
+    at % columns,
+  ]);
+  return Promise.all(
+    places.map((place) =>
+      array.getChunk(place).then(
+        ({ data }) => ({ place, data }),
+        (failure) => ({ place, failure }),
+      ),
+    ),
+  );
 }
 
 /** Give the median of the seconds that decoding all chunks takes. */
@@ -123,7 +148,10 @@ function draw(chunks, { shape: [height, width], chunks: [rows, columns] }) {
     const scale = 255 / (Number(most) - Number(least) || 1);
     for (let index = 0; index < data.length; index++) {
       const isNothing = Number.isNaN(data[index]);
-      image.data.set(SHADES[isNothing ? 0 : Math.round((Number(data[index]) - Number(least)) * scale)], 4 * index);
+      image.data.set(
+        SHADES[isNothing ? 0 : Math.round((Number(data[index]) - Number(least)) * scale)],
+        4 * index,
+      );
       image.data[4 * index + 3] = isNothing ? 0 : 255;
     }
     context.putImageData(image, left, top);
@@ -150,7 +178,8 @@ function hatch(context, left, top, width, height) {
 }
 
 function drawBar([least, most], { units = "", long_name: title = "" }) {
-  $("bar").style.background = `linear-gradient(to top, ${COLOURS.map((each) => `rgb(${each})`).join()})`;
+  $("bar").style.background =
+    `linear-gradient(to top, ${COLOURS.map((each) => `rgb(${each})`).join()})`;
   $("bar-title").textContent = units ? `${title} (${units})` : title;
   const digits = Math.max(0, 2 - Math.floor(Math.log10(most - least || 1)));
   for (let tick = TICKS - 1; tick >= 0; tick--) {
@@ -170,12 +199,19 @@ function drawTimes(times, sizeBytes) {
     length.style.width = `${(100 * seconds) / longest}%`;
     const cell = document.createElement("div");
     cell.append(label, length);
-    addRow("times", [cell, `${(1000 * seconds).toFixed(1)} ms`, `${(sizeBytes / seconds / 1e6).toFixed(0)} MB/s`], isOurs);
+    addRow(
+      "times",
+      [cell, `${(1000 * seconds).toFixed(1)} ms`, `${(sizeBytes / seconds / 1e6).toFixed(0)} MB/s`],
+      isOurs,
+    );
   }
 }
 
 async function show(arrayUrl, codecsUrl) {
-  const workers = new Workers({ size: Math.min(navigator.hardwareConcurrency, 4), timeoutMs: TIMEOUT_MS });
+  const workers = new Workers({
+    size: Math.min(navigator.hardwareConcurrency, 4),
+    timeoutMs: TIMEOUT_MS,
+  });
   // What was downloaded once stays, so that times are of decoding.
   const files = new Map();
   const remote = new zarrita.FetchStore(arrayUrl);
@@ -189,38 +225,51 @@ async function show(arrayUrl, codecsUrl) {
   const metadata = JSON.parse(new TextDecoder().decode(files.get("/zarr.json")));
   if (array.shape.length !== 2) throw new Error(`expected two axes, got ${array.shape.length}`);
   $("title").textContent = metadata.attributes.title ?? arrayUrl.pathname;
-  $("lead").textContent = `${array.shape.join(" × ")} of ${array.dtype}, in chunks of ${array.chunks.join(" × ")}`;
+  $("lead").textContent =
+    `${array.shape.join(" × ")} of ${array.dtype}, in chunks of ${array.chunks.join(" × ")}`;
 
   say("Fetching codecs and chunks…");
   const opened = await openCodecs(codecsUrl, metadata, workers);
   for (const { here, sizeBytes } of opened) {
     const { codec_id: id, implementation, version } = here.signature;
-    addRow("codecs", [`${id}: ${implementation} ${version}`, `${(sizeBytes / 1000).toFixed(0)} kB`]);
+    addRow("codecs", [
+      `${id}: ${implementation} ${version}`,
+      `${(sizeBytes / 1000).toFixed(0)} kB`,
+    ]);
   }
-  $("verified").textContent = "Each module has the digest that codecs.lock says, and imports nothing.";
+  $("verified").textContent =
+    "Each module has the digest that codecs.lock says, and imports nothing.";
 
   const ours = async (list) => registerZarrita(zarrita.registry, list, { strict: true });
   let unregister = await ours(opened.map(({ inWorkers }) => inWorkers));
   const chunks = await decodeAll(store);
   for (const { place, failure } of chunks) {
-    if (failure) complain(`Chunk ${place.join(", ")} is ${failure.cause instanceof CodecError ? "corrupt" : "not decoded"}`, failure);
+    if (failure)
+      complain(
+        `Chunk ${place.join(", ")} is ${failure.cause instanceof CodecError ? "corrupt" : "not decoded"}`,
+        failure,
+      );
   }
   $("results").hidden = false;
   drawBar(draw(chunks, array), metadata.attributes);
   const encodedBytes = [...files.values()].reduce((sum, data) => sum + (data?.length ?? 0), 0);
   const failed = chunks.filter(({ failure }) => failure).length;
-  $("caption").textContent = `${chunks.length} chunks, ${(encodedBytes / 1e6).toFixed(1)} MB over HTTP`
-    + `${failed ? `; ${failed} could not be decoded` : ""}. ${metadata.attributes.source ?? ""}`;
+  $("caption").textContent =
+    `${chunks.length} chunks, ${(encodedBytes / 1e6).toFixed(1)} MB over HTTP` +
+    `${failed ? `; ${failed} could not be decoded` : ""}. ${metadata.attributes.source ?? ""}`;
 
   say("Measuring…");
   const sizeBytes = chunks.reduce((sum, { data }) => sum + (data?.byteLength ?? 0), 0);
   const size = Math.min(navigator.hardwareConcurrency, 4);
-  const times = [{ title: `chonkle, ${size} workers`, seconds: await measure(store), isOurs: true }];
+  const times = [
+    { title: `chonkle, ${size} workers`, seconds: await measure(store), isOurs: true },
+  ];
   unregister();
   unregister = await ours(opened.map(({ here }) => here));
   times.push({ title: "chonkle, this thread", seconds: await measure(store), isOurs: true });
   unregister();
-  if (!failed) times.push({ title: "zarrita’s own codecs", seconds: await measure(store), isOurs: false });
+  if (!failed)
+    times.push({ title: "zarrita’s own codecs", seconds: await measure(store), isOurs: false });
   drawTimes(times, sizeBytes);
   $("measured").textContent = `Medians of ${REPEATS} reads of all chunks, which are in memory.`;
   workers.close();
@@ -232,7 +281,10 @@ for (const name of ["array", "codecs"]) $("form").elements[name].value = asked.g
 if (asked.has("array") && asked.has("codecs")) {
   const folder = (name) => new URL(`${asked.get(name).replace(/\/$/, "")}/`, location);
   await show(folder("array"), folder("codecs")).catch((failure) => {
-    complain(failure.name === "DigestMismatchError" ? "A codec was refused" : "The array cannot be shown", failure);
+    complain(
+      failure.name === "DigestMismatchError" ? "A codec was refused" : "The array cannot be shown",
+      failure,
+    );
     say("");
   });
   document.body.dataset.done = "true";

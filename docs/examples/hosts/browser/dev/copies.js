@@ -1,6 +1,6 @@
 /** Reads arrays through chonkle's codecs, and writes them again, in any host. */
 import * as zarrita from "zarrita";
-import { elementsOf } from "../zarrita.js";
+import { elementsOf } from "../chonkle/zarrita.js";
 import { registerAll } from "./reads.js";
 import { readBytes } from "./vectors.js";
 
@@ -12,7 +12,10 @@ export async function copyAll({ arrays, codecs, options }) {
     try {
       rows.push({ name, ...(await copy(url)) });
     } catch (failure) {
-      rows.push({ name, error: [failure.message, failure.cause?.message].filter(Boolean).join(": ") });
+      rows.push({
+        name,
+        error: [failure.message, failure.cause?.message].filter(Boolean).join(": "),
+      });
     }
   }
   unregister();
@@ -20,14 +23,19 @@ export async function copyAll({ arrays, codecs, options }) {
 }
 
 async function copy(url) {
-  const store = url.startsWith("file:") ? new FileStore(url) : new zarrita.FetchStore(new URL(url, globalThis.location));
+  const store = url.startsWith("file:")
+    ? new FileStore(url)
+    : new zarrita.FetchStore(new URL(url, globalThis.location));
   const array = await zarrita.open(store, { kind: "array" });
   const values = await zarrita.get(array);
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", elementsOf(values)));
   const sha256 = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  const metadata = await store.get("/zarr.json").then((data) => data && JSON.parse(new TextDecoder().decode(data)));
+  const metadata = await store
+    .get("/zarr.json")
+    .then((data) => data && JSON.parse(new TextDecoder().decode(data)));
   // zarrita writes only Zarr 3, without shards.
-  if (!metadata || metadata.codecs.some((codec) => codec.name === "sharding_indexed")) return { sha256 };
+  if (!metadata || metadata.codecs.some((codec) => codec.name === "sharding_indexed"))
+    return { sha256 };
   const files = new Map();
   const copied = await zarrita.create(files, {
     shape: array.shape,
@@ -38,7 +46,10 @@ async function copy(url) {
   });
   await zarrita.set(copied, null, values);
   const toBase64 = (data) => btoa(Array.from(data, (byte) => String.fromCharCode(byte)).join(""));
-  return { sha256, files: Object.fromEntries([...files].map(([key, data]) => [key, toBase64(data)])) };
+  return {
+    sha256,
+    files: Object.fromEntries([...files].map(([key, data]) => [key, toBase64(data)])),
+  };
 }
 
 /** A folder of the disk as a store, with the ranges that shards need. */

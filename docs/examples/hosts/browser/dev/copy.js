@@ -13,13 +13,19 @@ import { copyAll } from "./copies.js";
 
 const [arrays, codecs, copies, option] = process.argv.slice(2);
 const base = (name, folder) => (option ? `/${name}` : pathToFileURL(resolve(folder)).href);
-const modules = (await readdir(codecs, { recursive: true })).filter((each) => each.endsWith(".core.wasm"));
+const modules = (await readdir(codecs, { recursive: true })).filter((each) =>
+  each.endsWith(".core.wasm"),
+);
 const given = {
-  arrays: (await readdir(arrays)).sort().map((name) => ({ name, url: `${base("arrays", arrays)}/${name}` })),
+  arrays: (await readdir(arrays))
+    .sort()
+    .map((name) => ({ name, url: `${base("arrays", arrays)}/${name}` })),
   codecs: modules.map((file) => `${base("codecs", codecs)}/${file}`),
   options: { strict: true },
 };
-const rows = option ? await callInChromium({ arrays, codecs }, "dev/copies.js", "copyAll", given) : await copyAll(given);
+const rows = option
+  ? await callInChromium({ arrays, codecs }, "dev/copies.js", "copyAll", given)
+  : await copyAll(given);
 for (const { files = {}, ...row } of rows) {
   for (const [key, data] of Object.entries(files)) {
     const path = join(copies, row.name, key);

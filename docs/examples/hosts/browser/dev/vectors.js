@@ -37,7 +37,8 @@ function difference(found, expected) {
   if (names !== wanted) return `expected the ports ${wanted}, got ${names}`;
   for (const [name, data] of Object.entries(expected)) {
     const got = found[name];
-    if (got.length !== data.length) return `port \`${name}\`: expected ${data.length} bytes, got ${got.length}`;
+    if (got.length !== data.length)
+      return `port \`${name}\`: expected ${data.length} bytes, got ${got.length}`;
     const at = data.findIndex((byte, index) => byte !== got[index]);
     if (at >= 0) return `port \`${name}\`, byte ${at}: expected ${data[at]}, got ${got[at]}`;
   }

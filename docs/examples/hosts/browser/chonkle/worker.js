@@ -8,7 +8,10 @@ function serve(port) {
     try {
       if (module) runners.set(key, new Runner(module, limits));
       const outputs = await runners.get(key).run(direction, ports, names);
-      port.postMessage({ outputs }, Object.values(outputs).map(({ buffer }) => buffer));
+      port.postMessage(
+        { outputs },
+        Object.values(outputs).map(({ buffer }) => buffer),
+      );
     } catch ({ name, message }) {
       port.postMessage({ failure: { name, message } });
     }

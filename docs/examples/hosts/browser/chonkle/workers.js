@@ -1,5 +1,5 @@
 /** Runs calls in workers, each of which is terminated when a call takes too long. */
-import { CodecError, CodecTrap, LimitExceeded } from "./guest.js";
+import { CodecError, CodecTrap, LimitExceeded } from "./errors.js";
 
 const ERRORS = { CodecError, CodecTrap, LimitExceeded };
 
@@ -9,9 +9,17 @@ const ERRORS = { CodecError, CodecTrap, LimitExceeded };
  * In node, pass `Worker` of `node:worker_threads`.
  */
 export class Workers {
-  #threads; #free; #waiting = []; #modules = 0; #options;
+  #threads;
+  #free;
+  #waiting = [];
+  #modules = 0;
+  #options;
 
-  constructor({ size = globalThis.navigator?.hardwareConcurrency ?? 2, timeoutMs = 30_000, Worker = globalThis.Worker } = {}) {
+  constructor({
+    size = globalThis.navigator?.hardwareConcurrency ?? 2,
+    timeoutMs = 30_000,
+    Worker = globalThis.Worker,
+  } = {}) {
     this.#options = { timeoutMs, Worker };
     this.#threads = new Array(size);
     this.#free = [...this.#threads.keys()];
@@ -20,7 +28,9 @@ export class Workers {
   /** Give what runs the calls of a module here. */
   runner(module, limits) {
     const key = this.#modules++;
-    return { run: (direction, ports, names) => this.#run({ key, module, limits, direction, ports, names }) };
+    return {
+      run: (direction, ports, names) => this.#run({ key, module, limits, direction, ports, names }),
+    };
   }
 
   /** Terminate the workers. Calls that are under way fail. */
@@ -43,14 +53,21 @@ export class Workers {
     const thread = (this.#threads[slot] ??= this.#start(slot));
     await Promise.race([thread.ready, thread.died]);
     // Copies, which then move to the worker: a clone of a view would have all of its buffer.
-    const ports = Object.fromEntries(Object.entries(job.ports).map(([name, data]) => [name, data.slice()]));
+    const ports = Object.fromEntries(
+      Object.entries(job.ports).map(([name, data]) => [name, data.slice()]),
+    );
     const sent = { ...job, ports, module: thread.known.has(job.key) ? undefined : module };
     thread.known.add(job.key);
     const { timeoutMs } = this.#options;
     const late = new LimitExceeded(`ran longer than the allowed ${timeoutMs} ms`);
     const timer = setTimeout(() => this.#stop(thread, late), timeoutMs);
-    const answer = new Promise((resolve) => { thread.port.onmessage = ({ data }) => resolve(data); });
-    thread.port.postMessage(sent, Object.values(ports).map(({ buffer }) => buffer));
+    const answer = new Promise((resolve) => {
+      thread.port.onmessage = ({ data }) => resolve(data);
+    });
+    thread.port.postMessage(
+      sent,
+      Object.values(ports).map(({ buffer }) => buffer),
+    );
     try {
       const { outputs, failure } = await Promise.race([answer, thread.died]);
       if (failure) throw new (ERRORS[failure.name] ?? CodecTrap)(failure.message);
@@ -62,13 +79,21 @@ export class Workers {
 
   #start(slot) {
     const { port1: port, port2 } = new MessageChannel();
-    const worker = new this.#options.Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+    const worker = new this.#options.Worker(new URL("./worker.js", import.meta.url), {
+      type: "module",
+    });
     const thread = { slot, worker, port, known: new Set() };
-    thread.died = new Promise((_, reject) => { thread.fail = reject; });
+    thread.died = new Promise((_, reject) => {
+      thread.fail = reject;
+    });
     thread.died.catch(() => {}); // it may be idle
-    thread.ready = new Promise((resolve) => { port.onmessage = resolve; });
+    thread.ready = new Promise((resolve) => {
+      port.onmessage = resolve;
+    });
     const listen = (worker.addEventListener ?? worker.on).bind(worker);
-    listen("error", ({ message }) => this.#stop(thread, new CodecTrap(`the worker failed: ${message ?? "it did not load"}`)));
+    listen("error", ({ message }) =>
+      this.#stop(thread, new CodecTrap(`the worker failed: ${message ?? "it did not load"}`)),
+    );
     worker.postMessage(port2, [port2]);
     return thread;
   }

@@ -1,4 +1,6 @@
-/** Calls codecs as the page on the core ABI says: instances, port-maps, limits, errors. */
+/** Calls codecs as the page on the core ABI says: instances, port-maps and limits. */
+import { join } from "./bytes.js";
+import { ChonkleError, CodecError, CodecTrap, LimitExceeded, requireThat } from "./errors.js";
 
 const PAGE_BYTES = 1 << 16;
 const ERROR_TEXT_MAX_BYTES = 4096;
@@ -10,42 +12,36 @@ const REQUIRED = { alloc: 1, dealloc: 2, encode: 2, decode: 2 };
 const OPTIONAL = { _initialize: 0, last_error: 0 };
 const [utf8, toUtf8] = [new TextDecoder(), new TextEncoder()];
 
-export class ChonkleError extends Error {
-  get name() { return this.constructor.name; }
-}
-/** The codec refused its input. */
-export class CodecError extends ChonkleError {}
-/** The codec broke; the next call gets another instance. */
-export class CodecTrap extends ChonkleError {}
-export class LimitExceeded extends ChonkleError {}
-export class DigestMismatchError extends ChonkleError {}
-export class ParameterError extends ChonkleError {}
-
-export function require(holds, Failure, message) {
-  if (!holds) throw new Failure(message);
-}
-
 /** Compile a module, with the limit as the maximum of its memory, so that the engine enforces it. */
 export async function compile(wasm, limitBytes) {
   const module = await WebAssembly.compile(withMemoryLimit(wasm, limitBytes)).catch((cause) => {
     throw new ChonkleError(cause.message, { cause });
   });
   const [imported] = WebAssembly.Module.imports(module);
-  require(!imported, ChonkleError, `expected no imports, got ${JSON.stringify(imported)}`);
+  requireThat(!imported, ChonkleError, `expected no imports, got ${JSON.stringify(imported)}`);
   const kinds = new Map(WebAssembly.Module.exports(module).map((each) => [each.name, each.kind]));
   for (const name of ["memory", ...Object.keys(REQUIRED), ...Object.keys(OPTIONAL)]) {
     const [expected, got] = [name === "memory" ? name : "function", kinds.get(name)];
     const isFine = got === expected || (name in OPTIONAL && got === undefined);
-    require(isFine, ChonkleError, `expected an export \`${name}\`, a ${expected}, got ${got ?? "none"}`);
+    requireThat(
+      isFine,
+      ChonkleError,
+      `expected an export \`${name}\`, a ${expected}, got ${got ?? "none"}`,
+    );
   }
   return module;
 }
 
 function withMemoryLimit(wasm, limitBytes) {
   const isCore = `${wasm.subarray(0, 8)}` === "0,97,115,109,1,0,0,0";
-  require(isCore, ChonkleError, "expected a WebAssembly core module, which begins with `\\0asm` and 1");
+  requireThat(
+    isCore,
+    ChonkleError,
+    "expected a WebAssembly core module, which begins with `\\0asm` and 1",
+  );
   let at = 8;
-  const leb = () => { // a byte behind the end is undefined, which is as if it were the last
+  const leb = () => {
+    // a byte behind the end is undefined, which is as if it were the last
     for (let value = 0, factor = 1; ; factor *= 128) {
       const byte = wasm[at++];
       value += (byte & 127) * factor;
@@ -56,27 +52,23 @@ function withMemoryLimit(wasm, limitBytes) {
   for (let start = at; at < wasm.length; start = at) {
     const [id, size] = [wasm[at++], leb()];
     const end = at + size;
-    if (id === 5) { // { count, { flags, minimum, maximum? }* }
+    if (id === 5) {
+      // { count, { flags, minimum, maximum? }* }
       const [count, flags, minimum] = [leb(), leb(), leb()];
-      require(count === 1 && flags < 2, ChonkleError, "expected one memory, with 32-bit addresses, not shared");
+      requireThat(
+        count === 1 && flags < 2,
+        ChonkleError,
+        "expected one memory, with 32-bit addresses, not shared",
+      );
       const maximum = Math.min(flags ? leb() : PAGE_BYTES, Math.floor(limitBytes / PAGE_BYTES));
       const needs = `needs ${minimum * PAGE_BYTES} bytes of memory, expected at most ${limitBytes}`;
-      require(minimum <= maximum, LimitExceeded, needs);
+      requireThat(minimum <= maximum, LimitExceeded, needs);
       const memory = [1, 1, ...toLeb(minimum), ...toLeb(maximum)];
       return join([wasm.subarray(0, start), [5, memory.length, ...memory], wasm.subarray(end)]);
     }
     at = end;
   }
   return wasm;
-}
-
-function join(parts, into = new Uint8Array(parts.reduce((size, part) => size + part.length, 0))) {
-  let at = 0;
-  for (const part of parts) {
-    into.set(part, at);
-    at += part.length;
-  }
-  return into;
 }
 
 /** Runs calls in this thread. One instance serves all, because no call interrupts another. */
@@ -88,7 +80,9 @@ export class Runner {
   /** Run one call; of its outputs, give those of these names. */
   async run(direction, ports, names) {
     for (;;) {
-      this.starting ??= WebAssembly.instantiate(this.module).then(({ exports }) => new Guest(exports, this.limits));
+      this.starting ??= WebAssembly.instantiate(this.module).then(
+        ({ exports }) => new Guest(exports, this.limits),
+      );
       const guest = await this.starting.catch((failure) => {
         this.starting = undefined;
         throw asTrap(failure);
@@ -109,7 +103,9 @@ export class Runner {
 
 function asTrap(cause) {
   if (cause instanceof ChonkleError) return cause;
-  return new CodecTrap(`the guest trapped: ${cause.message ?? "it threw an exception"}`, { cause });
+  return new CodecTrap(`the guest trapped: ${cause.message ?? "it threw an exception"}`, {
+    cause,
+  });
 }
 
 class Guest {
@@ -121,7 +117,11 @@ class Guest {
     Object.assign(this, { exports, limits });
     for (const [name, count] of Object.entries({ ...REQUIRED, ...OPTIONAL })) {
       const got = exports[name]?.length ?? count;
-      require(got === count, ChonkleError, `expected ${count} parameters of \`${name}\`, got ${got}`);
+      requireThat(
+        got === count,
+        ChonkleError,
+        `expected ${count} parameters of \`${name}\`, got ${got}`,
+      );
     }
     exports._initialize?.();
   }
@@ -131,7 +131,11 @@ class Guest {
     const input = portMap(ports);
     const size = input.reduce((sum, part) => sum + part.length, 0);
     const { memoryBytes, outputBytes } = this.limits;
-    require(size <= memoryBytes, LimitExceeded, `expected at most ${memoryBytes} bytes of input, got ${size}`);
+    requireThat(
+      size <= memoryBytes,
+      LimitExceeded,
+      `expected at most ${memoryBytes} bytes of input, got ${size}`,
+    );
     this.isLost = true; // unless all goes well
     const address = alloc(size) >>> 0;
     if (address === 0) throw this.outOfMemory(`out of memory: no room for ${size} bytes of input`);
@@ -139,7 +143,9 @@ class Guest {
     const result = unpack(this.exports[direction](address, size));
     if (result.address === 0 && result.size === 0) {
       const text = lastError ? unpack(lastError()) : result;
-      const words = utf8.decode(this.view(text.address, Math.min(text.size, ERROR_TEXT_MAX_BYTES))).trim();
+      const words = utf8
+        .decode(this.view(text.address, Math.min(text.size, ERROR_TEXT_MAX_BYTES)))
+        .trim();
       if (words.startsWith("out of memory")) throw this.outOfMemory(words);
       this.isLost = false;
       throw new CodecError(words || "the codec failed and gave no message");
@@ -157,29 +163,46 @@ class Guest {
 
   view(address, size) {
     const { buffer } = this.exports.memory; // another one whenever the memory has grown
-    require(address + size <= buffer.byteLength, CodecTrap, `bytes ${address} to ${address + size} are not in the memory of the guest`);
+    requireThat(
+      address + size <= buffer.byteLength,
+      CodecTrap,
+      `bytes ${address} to ${address + size} are not in the memory of the guest`,
+    );
     return new Uint8Array(buffer, address, size);
   }
 }
 
 function unpack(result) {
-  require(typeof result === "bigint", CodecTrap, `expected an i64 from the guest, got ${typeof result}`);
-  return { address: Number(BigInt.asUintN(32, result >> 32n)), size: Number(BigInt.asUintN(32, result)) };
+  requireThat(
+    typeof result === "bigint",
+    CodecTrap,
+    `expected an i64 from the guest, got ${typeof result}`,
+  );
+  return {
+    address: Number(BigInt.asUintN(32, result >> 32n)),
+    size: Number(BigInt.asUintN(32, result)),
+  };
 }
 
 const u32 = (value) => [value & 255, (value >> 8) & 255, (value >> 16) & 255, value >>> 24];
 
 function portMap(ports) {
   const entries = Object.entries(ports).map(([name, data]) => [toUtf8.encode(name), data]);
-  return [u32(entries.length), ...entries.flatMap((pair) => pair.flatMap((part) => [u32(part.length), part]))];
+  return [
+    u32(entries.length),
+    ...entries.flatMap((pair) => pair.flatMap((part) => [u32(part.length), part])),
+  ];
 }
 
 /** Copy ports out of an output: those of these names, so that no others take the host's memory. */
 function readPortMap(view, names, outputBytes) {
-  const fail = (problem) => { throw new CodecTrap(`the output is no port-map: ${problem}`); };
+  const fail = (problem) => {
+    throw new CodecTrap(`the output is no port-map: ${problem}`);
+  };
   const numbers = new DataView(view.buffer, view.byteOffset, view.length);
   let at = 0;
-  const take = (size) => (at + size > view.length ? fail("truncated") : view.subarray(at, (at += size)));
+  const take = (size) =>
+    at + size > view.length ? fail("truncated") : view.subarray(at, (at += size));
   const number = () => numbers.getUint32(take(4).byteOffset - view.byteOffset, true);
   const found = new Map();
   let total = 0;
@@ -192,7 +215,11 @@ function readPortMap(view, names, outputBytes) {
     total += data.length;
   }
   if (at !== view.length) fail(`${view.length - at} bytes too long`);
-  require(total <= outputBytes, LimitExceeded, `expected at most ${outputBytes} bytes of output, got ${total}`);
+  requireThat(
+    total <= outputBytes,
+    LimitExceeded,
+    `expected at most ${outputBytes} bytes of output, got ${total}`,
+  );
   for (const [name, data] of found) found.set(name, data.slice());
   return Object.fromEntries(found);
 }

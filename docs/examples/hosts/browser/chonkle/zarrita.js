@@ -1,5 +1,7 @@
 /** The door to zarrita: codecs behind the names that their signatures declare for Zarr. */
-import { CodecError, ParameterError, bytesOf, readDtype } from "./chonkle.js";
+import { bytesOf } from "./bytes.js";
+import { CodecError, ParameterError } from "./errors.js";
+import { computeSize, firstDtype, readDtype } from "./signature.js";
 
 /**
  * Put codecs in the registry of zarrita, as its own codecs are.
@@ -14,7 +16,11 @@ export async function registerZarrita(registry, codecs, { strict = false } = {})
   for (const codec of codecs) {
     const { codec_id: id, kind = "bytes-to-bytes", aliases = {} } = codec.signature;
     const { zarr_v3: names = [], zarr_v2: olderNames = [] } = aliases;
-    for (const name of new Set([...names, ...olderNames.map((each) => `numcodecs.${each}`), `chonkle.${id}`])) {
+    for (const name of new Set([
+      ...names,
+      ...olderNames.map((each) => `numcodecs.${each}`),
+      `chonkle.${id}`,
+    ])) {
       const { own } = strict ? {} : await ownEntry(registry, name);
       const fromConfig = (configuration, chunk) => {
         try {
@@ -63,22 +69,40 @@ function zarrCodec(codec, configuration, chunk, BytesCodec) {
   const [port] = Object.keys(given).filter((name) => inputs[name].from_array === "dtype");
   const stored = given[port] ?? outputs.bytes.array?.dtype?.find((each) => !(each in inputs));
   if (!array || (stored && readDtype(stored).dtype !== array.dtype)) {
-    throw new ParameterError(`${codec.label}: expected elements of ${stored ?? "a fixed size"}, got ${chunk.dataType}`);
+    throw new ParameterError(
+      `${codec.label}: expected elements of ${stored ?? "a fixed size"}, got ${chunk.dataType}`,
+    );
   }
   const toChunk = (bytes, like) => {
     const { dtype, shape } = arrayOf(like);
     const expected = count(shape) * readDtype(dtype).itemsize;
-    if (bytes.length === expected) return BytesCodec.fromConfig({ endian: "little" }, like).decode(bytes);
-    throw new CodecError(`${codec.label}: expected ${expected} bytes, for ${dtype} of shape [${shape}], got ${bytes.length}`);
+    if (bytes.length === expected)
+      return BytesCodec.fromConfig({ endian: "little" }, like).decode(bytes);
+    throw new CodecError(
+      `${codec.label}: expected ${expected} bytes, for ${dtype} of shape [${shape}], got ${bytes.length}`,
+    );
   };
   const decodeChunk = async (data) => toChunk(await decode(data), chunk);
-  if (kind === "array-to-bytes") return { ...shared, encode: (data) => encode(elementsOf(data)), decode: decodeChunk };
+  if (kind === "array-to-bytes")
+    return { ...shared, encode: (data) => encode(elementsOf(data)), decode: decodeChunk };
 
   const encodedChunk = (like) => {
-    const { dtype, kind: letter, size: width, itemsize } = readDtype(firstDtype(dtypes, values) ?? array.dtype);
-    const names = { b: "bool", i: `int${8 * width}`, u: `uint${8 * width}`, f: `float${8 * width}` };
+    const {
+      dtype,
+      kind: letter,
+      size: width,
+      itemsize,
+    } = readDtype(firstDtype(dtypes, values) ?? array.dtype);
+    const names = {
+      b: "bool",
+      i: `int${8 * width}`,
+      u: `uint${8 * width}`,
+      f: `float${8 * width}`,
+    };
     let shape = values[permutedBy]?.map((axis) => like.shape[axis]) ?? like.shape;
-    const items = shared.computeEncodedSize ? size(count(like.shape) * readDtype(array.dtype).itemsize) / itemsize : count(shape);
+    const items = shared.computeEncodedSize
+      ? size(count(like.shape) * readDtype(array.dtype).itemsize) / itemsize
+      : count(shape);
     if (items !== count(shape)) shape = [items];
     return { ...like, dataType: names[letter] ?? `v2:${dtype.slice(1)}`, shape };
   };
@@ -102,7 +126,9 @@ function arrayOf({ dataType, shape }) {
 export function elementsOf({ data, shape, stride }) {
   const [bytes, itemsize] = [bytesOf(data), data.BYTES_PER_ELEMENT];
   const total = count(shape) * itemsize;
-  const isC = shape.every((extent, axis) => extent === 1 || stride[axis] === count(shape.slice(axis + 1)));
+  const isC = shape.every(
+    (extent, axis) => extent === 1 || stride[axis] === count(shape.slice(axis + 1)),
+  );
   if (isC) return bytes.subarray(0, total);
   const ordered = new Uint8Array(total);
   let at = 0;
@@ -112,45 +138,4 @@ export function elementsOf({ data, shape, stride }) {
   };
   copy(0, 0);
   return ordered;
-}
-
-/** Give the first dtype of a list of type strings and of ports that have a value. */
-function firstDtype(listed, values) {
-  return listed.map((each) => (/^[<>|]/.test(each) ? each : values[each])).find(Boolean);
-}
-
-/** Compute `encoded_size` of a signature exactly, in fractions of integers, and round up. */
-function computeSize({ encoded_size: { formula }, inputs }, values, bytes) {
-  const tokens = formula.match(/\w+|[-+*/()]/g);
-  const operators = {
-    "+": ([a, b], [c, d]) => [a * d + c * b, b * d],
-    "-": ([a, b], [c, d]) => [a * d - c * b, b * d],
-    "*": ([a, b], [c, d]) => [a * c, b * d],
-    "/": ([a, b], [c, d]) => [a * d, b * c],
-  };
-  const ceil = ([a, b]) => (b < 0n ? ceil([-a, -b]) : a / b + (a % b > 0n ? 1n : 0n));
-  const chain = (signs, next) => () => {
-    let left = next();
-    while (signs.includes(tokens[0])) left = operators[tokens.shift()](left, next());
-    return left;
-  };
-  const inParentheses = (next) => {
-    tokens.shift();
-    const found = next();
-    tokens.shift();
-    return found;
-  };
-  const size = () => {
-    const [port, dtypes = []] = [tokens.shift(), inputs.bytes.array?.dtype];
-    return readDtype(firstDtype(dtypes.includes(port) ? dtypes.slice(dtypes.indexOf(port)) : [port], values)).itemsize;
-  };
-  const term = () => {
-    if (tokens[0] === "(") return inParentheses(sum);
-    const token = tokens.shift();
-    if (token === "ceil") return [ceil(inParentheses(sum)), 1n];
-    const value = token === "size" ? inParentheses(size) : token === "bytes" ? bytes : (values[token] ?? token);
-    return [BigInt(value), 1n];
-  };
-  const sum = chain("+-", chain("*/", term));
-  return Math.max(0, Number(ceil(sum())));
 }
