@@ -61,7 +61,7 @@ export function readDtype(value) {
     /^([<>|=]?)([biufcmMSUV])(\d{1,9})(\[\w+\])?$/.exec(text) ?? [];
   const size = Number(digits);
   requireThat(
-    size > 0,
+    typeof value === "string" && size > 0,
     ParameterError,
     `expected a dtype such as \`<u2\` or \`float32\`, got \`${JSON.stringify(value)}\``,
   );

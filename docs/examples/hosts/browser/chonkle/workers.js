@@ -1,7 +1,7 @@
 /** Runs calls in workers, each of which is terminated when a call takes too long. */
-import { CodecError, CodecTrap, LimitExceeded } from "./errors.js";
+import { ChonkleError, CodecError, CodecTrap, LimitExceeded } from "./errors.js";
 
-const ERRORS = { CodecError, CodecTrap, LimitExceeded };
+const ERRORS = { ChonkleError, CodecError, CodecTrap, LimitExceeded };
 
 /**
  * A number of workers, which several codecs may share. They start when they are first needed.

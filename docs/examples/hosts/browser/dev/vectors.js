@@ -12,11 +12,12 @@ export async function runVectors({ host, vectors, codecs }) {
     const { module, sha256, codec_id, case: name, direction } = vector;
     let error = null;
     try {
-      if (!opened.has(module)) {
+      const key = `${module} ${sha256}`;
+      if (!opened.has(key)) {
         const wasm = await readBytes(`${codecs}/${module}`);
-        opened.set(module, await open(wasm, { integrity: `sha256:${sha256}` }));
+        opened.set(key, await open(wasm, { integrity: `sha256:${sha256}` }));
       }
-      error = await check(opened.get(module), vector);
+      error = await check(opened.get(key), vector);
     } catch (failure) {
       error = failure.message;
     }
