@@ -44,10 +44,25 @@ def run_lines(
 
 
 def run(
-    command: list[str], *arguments: object, **environment: str
+    command: list[str],
+    *arguments: object,
+    input_text: str = "",
+    folder: Path | None = None,
+    **environment: str,
 ) -> subprocess.CompletedProcess[str]:
+    """Run a program.
+
+    Args:
+        command: how it is started.
+        arguments: its arguments.
+        input_text: what it reads.
+        folder: where it runs; here when left out.
+        environment: variables, beside those of this process.
+    """
     return subprocess.run(
         [*command, *map(str, arguments)],
+        input=input_text,
+        cwd=folder,
         env={**os.environ, **environment},
         capture_output=True,
         text=True,

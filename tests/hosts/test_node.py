@@ -1,6 +1,7 @@
 """The host in JavaScript, in node."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,3 +89,14 @@ def test_the_rest(node_program: Command, codec_store: Path, tmp_path: Path) -> N
     done = run([node, "--test", "--test-reporter=tap", script], **places)
     assert done.returncode == 0, done.stdout
     assert "# fail 0" in done.stdout
+
+
+def test_the_readme_shows_what_happens(node_program: Command) -> None:
+    """Each block of JavaScript prints the text block behind it."""
+    node, readme = node_program("README.md")
+    text = Path(readme).read_text("utf-8")
+    blocks = re.findall(r"^```js\n(.*?)^```\n\n```text\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 2
+    for script, printed in blocks:
+        done = run([node, "--input-type=module"], input_text=script, folder=Path(readme).parent)
+        assert (done.stdout, done.stderr) == (printed, "")

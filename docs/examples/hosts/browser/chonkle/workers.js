@@ -81,6 +81,7 @@ export class Workers {
     const { port1: port, port2 } = new MessageChannel();
     const worker = new this.#options.Worker(new URL("./worker.js", import.meta.url), {
       type: "module",
+      execArgv: [], // in node: the program's own options are not for this script
     });
     const thread = { slot, worker, port, known: new Set() };
     thread.died = new Promise((_, reject) => {
