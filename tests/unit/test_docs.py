@@ -256,6 +256,14 @@ def test_the_page_of_zarr_performance_is_made_of_its_figures() -> None:
     assert (DOCS / "reference/zarr-performance.png").stat().st_size < 60_000
 
 
+def test_the_page_of_hosts_is_made_of_its_figures() -> None:
+    figures = json.loads((DOCS / "reference/hosts.json").read_text("utf-8"))
+    wanted = runpy.run_path(str(DOCS / "reference/make_hosts.py"))["page"](figures)
+    found = (DOCS / "reference/hosts.md").read_text("utf-8")
+    assert found == wanted, "hint: run `python docs/reference/make_hosts.py`"
+    assert (DOCS / "reference/hosts.png").stat().st_size < 60_000
+
+
 def test_every_variable_of_the_environment_is_described() -> None:
     settings = (ROOT / "chonkle/settings.py").read_text("utf-8")
     described = (DOCS / "reference/environment.md").read_text("utf-8")
