@@ -229,9 +229,12 @@ class _OldCodec(Numcodec):  # type: ignore[misc]  # numcodecs is not typed
 
         Returns:
             Bytes; of a codec of arrays an array, as numcodecs gives.
+
+        Raises:
+            TypeError: the elements are objects.
         """
-        spec = _array_in_memory(buf)
-        encoded = self.codec.run("encode", _in_memory(buf), spec)
+        data, spec = _in_memory(buf), _array_in_memory(buf)
+        encoded = self.codec.run("encode", data, spec)
         if self.codec.kind != "array-to-array":
             return encoded
         stored = self.codec.decoded_dtype() or (spec.dtype if spec else None)
@@ -243,10 +246,16 @@ class _OldCodec(Numcodec):  # type: ignore[misc]  # numcodecs is not typed
 
         Returns:
             `out`, or bytes; of a codec of arrays an array, as numcodecs gives.
+
+        Raises:
+            TypeError: the elements of a buffer are objects.
         """
+        if getattr(getattr(out, "dtype", None), "hasobject", False):
+            raise TypeError("`out` is an array of objects, and has no memory to decode into")
         is_of_arrays = self.codec.kind == "array-to-array"
+        data = _in_memory(buf)
         spec = _array_in_memory(buf) if is_of_arrays else None
-        decoded = self.codec.run("decode", _in_memory(buf), spec)
+        decoded = self.codec.run("decode", data, spec)
         if is_of_arrays:
             dtype = self.codec.decoded_dtype() or (spec.dtype if spec else None)
             decoded = _as_elements(decoded, dtype, buf)

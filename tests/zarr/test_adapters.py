@@ -109,6 +109,22 @@ def test_out_of_another_size_is_an_error() -> None:
         ours.decode(encoded, bytearray(7))
 
 
+@pytest.mark.parametrize("configuration", [{"id": "zlib"}, {"id": "delta", "dtype": "<i8"}])
+def test_arrays_of_objects_are_a_type_error(configuration: dict[str, Any]) -> None:
+    objects = np.arange(10).astype(object)
+    with chonkle.zarr.using():
+        ours = numcodecs.get_codec(configuration)
+    encoded = ours.encode(np.arange(10))
+    for method, *given in (
+        (ours.encode, objects),
+        (ours.decode, objects),
+        # Of a size that fits, each byte would become an integer of Python.
+        (ours.decode, encoded, np.empty(80, object)),
+    ):
+        with pytest.raises(TypeError, match="object"):
+            method(*given)
+
+
 def test_what_only_numcodecs_takes_is_numcodecs_codec() -> None:
     configuration = {"id": "categorize", "labels": ["a", "b"], "dtype": "|O", "astype": "|u1"}
     with chonkle.zarr.using():
