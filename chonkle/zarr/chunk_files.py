@@ -1,6 +1,8 @@
 """The files of chunks in a local store, without paths and file objects of Python."""
 
+import errno
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ from zarr.storage import LocalStore, StorePath
 # Windows has no such call, and goes through the store.
 _IS_DIRECT = hasattr(os, "readv")
 _CLOSES = getattr(os, "O_CLOEXEC", 0)
-_READS = os.O_RDONLY | _CLOSES
+# A pipe in the place of a chunk does not make a reader wait.
+_READS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _CLOSES
 _CREATES = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CLOSES
 # What is left in the buffer says that a file was read to its end.
 _ROOM_BYTES = 4096
@@ -39,6 +42,9 @@ class ChunkFile:
 
         Returns:
             A buffer, which holds until the next call; None where there is no chunk.
+
+        Raises:
+            OSError: the chunk cannot be read, or is no file.
         """
         path = _local_path(getter)
         if path is None:
@@ -51,7 +57,10 @@ class ChunkFile:
         try:
             size = os.readv(handle, (self._buffer,))
             while size == len(self._buffer):
-                self._grow(os.fstat(handle).st_size)
+                status = os.fstat(handle)
+                if not stat.S_ISREG(status.st_mode):  # a device may have no end
+                    raise OSError(errno.EINVAL, "Not a file", path)
+                self._grow(status.st_size)
                 size += os.readv(handle, (self._view[size:],))
         except IsADirectoryError:
             return None

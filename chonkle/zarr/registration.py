@@ -1,7 +1,7 @@
 """Puts chonkle's codecs and pipeline in the place of zarr-python's, and takes them back."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,9 +85,13 @@ class _Before:
             zarr.config.config.pop(CONFIG_KEY, None)
         _restore(numcodecs_registry, self.numcodecs)
         _codec_registries.default_factory = self.factory  # type: ignore[attr-defined]
-        registries: dict[str, Registry[Any]] = _codec_registries
-        for name in [name for name, each in registries.items() if UnknownCodec in each.values()]:
-            del registries[name]
+        _forget_registries(lambda each: UnknownCodec in each.values())
+
+
+def _forget_registries(is_meant: Callable[[Registry[Any]], bool]) -> None:
+    registries: dict[str, Registry[Any]] = _codec_registries
+    for name in [name for name, each in registries.items() if is_meant(each)]:
+        del registries[name]
 
 
 def _restore(now: dict[str, Any], before: Mapping[str, Any]) -> None:
@@ -267,6 +271,8 @@ def _put_in_place(options: Mapping[str, Any]) -> None:
         for name in _old_names(signature):
             numcodecs_registry[name] = numcodecs_class(name)
     _codec_registries.default_factory = _Placeholder  # type: ignore[attr-defined]
+    # An array with an unknown codec that was opened before leaves an empty one.
+    _forget_registries(lambda each: not each and not each.lazy_load_list)
     locations = dict(Options.current().locations) | dict(options.get("locations", {}))
     zarr.config.set(
         {

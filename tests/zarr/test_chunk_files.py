@@ -68,6 +68,19 @@ def test_a_folder_and_a_file_in_the_way_are_no_chunks(tmp_path: Path) -> None:
         assert stored(place) is None
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name")
+def test_a_pipe_does_not_make_a_reader_wait(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "c")
+    assert bytes(ChunkFile().read(StorePath(LocalStore(tmp_path), "c"), SPEC)) == b""
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no such device")
+def test_a_device_without_end_is_no_chunk(tmp_path: Path) -> None:
+    (tmp_path / "c").symlink_to("/dev/zero")
+    with pytest.raises(OSError, match="Not a file"):
+        ChunkFile().read(StorePath(LocalStore(tmp_path), "c"), SPEC)
+
+
 def test_a_chunk_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "c/0/1").mkdir(parents=True)
     place = StorePath(LocalStore(tmp_path), "c/0/1")

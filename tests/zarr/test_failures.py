@@ -219,16 +219,36 @@ def test_wrong_metadata(codec: dict[str, Any], error: type[Exception], text: str
         zarr.open_array(store)
 
 
-def test_an_order_that_does_not_fit_the_shape() -> None:
-    transpose: Any = {"name": "transpose", "configuration": {"order": [0, 1, 2]}}
-    with chonkle.zarr.using(), pytest.raises(Exception, match="order"):
-        zarr.create_array(
-            zarr.storage.MemoryStore(),
-            shape=(8, 8),
-            chunks=(4, 4),
-            dtype="<i4",
-            filters=transpose,
-        )[...] = 1
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        (
+            {"filters": {"name": "transpose", "configuration": {"order": [0, 1, 2]}}},
+            r"order.*\(0, 1, 2\)",
+        ),
+        (
+            {"filters": {"name": "transpose", "configuration": {"order": [1, 1]}}},
+            r"order.*\(1, 1\)",
+        ),
+        # Zarr 3 has no byte order that a reader may assume.
+        ({"serializer": {"name": "bytes"}}, "endian"),
+        (
+            {
+                "dtype": "M8[s]",
+                "filters": {"name": "scale_offset", "configuration": {"offset": 1, "scale": 1}},
+            },
+            "scale_offset.*integer",
+        ),
+    ],
+)
+def test_a_codec_that_does_not_fit_the_array(
+    settings: dict[str, Any], text: str, *, strict: bool
+) -> None:
+    store = zarr.storage.MemoryStore()
+    with chonkle.zarr.using(strict=strict), pytest.raises(ValueError, match=text):
+        zarr.create_array(store, **{"shape": (8, 8), "chunks": (4, 4), "dtype": "<i4", **settings})
+    assert store._store_dict == {}  # noqa: SLF001
 
 
 def test_an_unknown_codec_of_zarr_2() -> None:
