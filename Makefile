@@ -31,7 +31,7 @@ demo: $(VENV)/demo.stamp ## Decode a cloud-optimized GeoTIFF with the codecs in 
 	$(PY) docs/examples/demo/demo.py $(ARGS)
 
 .PHONY: test
-test: lint tools registry-tools ## Every test that CI runs; installs compilers first
+test: lint tools registry-tools docs ## Every test that CI runs; installs compilers first
 	sh .ci/system-packages
 	$(BIN)/chonkle build $(CODECS) --check
 	$(PY) -m pytest -n $(WORKERS) $(ARGS)
@@ -116,10 +116,15 @@ lock: $(VENV)/lock.stamp ## Renew the hashed pins; to move to newer versions: ma
 	$(LOCK) -o $(REQUIREMENTS)/tools.txt --group tools --constraints $(REQUIREMENTS)/dev.txt
 	$(LOCK) -o $(REQUIREMENTS)/demo.txt pyproject.toml --group build --group demo \
 		--constraints $(REQUIREMENTS)/dev.txt
+	$(LOCK) -o $(REQUIREMENTS)/docs.txt --group docs --overrides $(REQUIREMENTS)/dev.txt
 	$(LOCK) -o $(REQUIREMENTS)/bench.txt --group bench --overrides $(REQUIREMENTS)/dev.txt
 	$(LOCK) -o $(REQUIREMENTS)/zarr-tests.txt --group zarr-tests --no-deps
 	@if grep -n '://' $(REQUIREMENTS)/*.txt; then \
 		echo "error: a pin names an address" >&2; exit 1; fi
+
+.PHONY: docs
+docs: $(VENV)/docs.stamp ## Build the site in build/site from the documentation and the docstrings
+	$(PY) -m sphinx -q -W --keep-going -c docs -d build/site-cache . build/site
 
 .PHONY: clean
 clean: ## Remove everything made here except the registry tools in .tools
@@ -146,6 +151,10 @@ $(VENV)/dev.stamp: $(REQUIREMENTS)/dev.txt $(PROJECTS) $(VENV)/python.stamp
 	$(PIP) install --require-hashes -r $<
 	$(PIP) install --no-deps --no-build-isolation -e . -e toolchain
 	@touch $(VENV)/demo.stamp $@
+
+$(VENV)/docs.stamp: $(REQUIREMENTS)/docs.txt $(VENV)/dev.stamp
+	$(PIP) install --require-hashes -r $<
+	@touch $@
 
 # Without what it depends on, which bench.txt lists: numcodecs-wasm asks for an older numcodecs than
 # the one that it is compared with, and works with that.

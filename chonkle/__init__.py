@@ -1,9 +1,11 @@
 """chonkle: codecs for chunked arrays, compiled once to WebAssembly, run everywhere.
 
-import chonkle
+For example::
 
-with chonkle.prepare("pipeline.json", direction="decode") as prepared:
-    outputs = chonkle.run(prepared, {"bytes": chunk})
+    import chonkle
+
+    with chonkle.prepare("pipeline.json", direction="decode") as prepared:
+        outputs = chonkle.run(prepared, {"bytes": chunk})
 """
 
 from importlib import import_module

@@ -1,5 +1,7 @@
 """Workers of dask.distributed that read and write Zarr arrays through chonkle.
 
+For example::
+
     client.register_plugin(chonkle.dask.WarmCodecs())
 
 Each worker uses chonkle from then on, and finds native code in the AOT cache: of the processes of a

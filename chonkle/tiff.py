@@ -1,5 +1,7 @@
 """Tiles of TIFF files, decoded by chonkle's codecs within async-tiff.
 
+For example::
+
     tile = await tiff.fetch_tile(0, 0, 0)
     array = await tile.decode(decoder_registry=chonkle.tiff.decoder_registry())
 

@@ -1,9 +1,11 @@
 """Zarr arrays through chonkle's codecs.
 
-import chonkle.zarr
+For example::
 
-chonkle.zarr.use()
-zarr.open("data.zarr")[:]
+    import chonkle.zarr
+
+    chonkle.zarr.use()
+    zarr.open("data.zarr")[:]
 """
 
 from chonkle.zarr.codec_pipeline import CodecPipeline

@@ -30,8 +30,7 @@ class ChunkFile:
     def __init__(self) -> None:
         self._buffer = bytearray(_ROOM_BYTES)
         self._view = memoryview(self._buffer)
-        # As files are named that zarr-python has not written to the end.
-        self._partial = f".{uuid4().hex}.partial"
+        self._partial = ""
 
     def read(self, getter: Any, spec: ArraySpec) -> Any:  # noqa: ANN401 - a buffer
         """Read a chunk.
@@ -80,6 +79,8 @@ class ChunkFile:
         if path is None or setter.store.read_only:
             setter.set_sync(spec.prototype.buffer.from_bytes(bytes(data)))
             return
+        # As files are named that zarr-python has not written to the end.
+        self._partial = self._partial or f".{uuid4().hex}.partial"
         partial = path + self._partial
         try:
             try:

@@ -14,6 +14,7 @@ import numpy as np
 import zarr
 from zarr.abc.codec import GetResult
 from zarr.abc.store import SyncByteGetter, _store_supports_sync_io  # noqa: PLC2701 - decides who runs
+from zarr.codecs import BytesCodec
 from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import NDBuffer
 from zarr.core.chunk_utils import fill_value_or_default, merge_and_encode_chunk
@@ -25,7 +26,7 @@ from chonkle.errors import ChonkleError
 from chonkle.zarr.chunk_chain import AnyArray, ChunkChain, chunk_chain
 from chonkle.zarr.chunk_files import ChunkFile
 from chonkle.zarr.chunk_threads import TOGETHER, Work, for_each_chunk
-from chonkle.zarr.sharding import ShardingCodec
+from chonkle.zarr.sharding import ShardChain, ShardingCodec
 
 type _Item = tuple[Any, ArraySpec, Any, Any, bool]
 
@@ -51,9 +52,27 @@ class CodecPipeline(FusedCodecPipeline):
         """
         sharded = replace(self, codecs=tuple(map(ShardingCodec.of, self.codecs)))
         evolved = super(CodecPipeline, sharded).evolve_from_array_spec(array_spec)
-        if evolved.sync_transform is None or evolved.supports_partial_decode:
+        if evolved.sync_transform is None:
             return evolved
-        return replace(evolved, sync_transform=chunk_chain(evolved.codecs, array_spec))
+        codec = evolved.array_bytes_codec
+        if isinstance(codec, ShardingCodec) and evolved.supports_partial_decode:
+            chain = self._shard_chain(codec, array_spec) or evolved.sync_transform
+        elif evolved.supports_partial_decode:
+            return evolved
+        else:
+            chain = chunk_chain(evolved.codecs, array_spec)
+        return replace(evolved, sync_transform=chain)
+
+    @classmethod
+    def _shard_chain(cls, codec: ShardingCodec, spec: ArraySpec) -> ShardChain | None:
+        """Give the chain of an array in shards, if their inner chunks are read by chonkle."""
+        # zarr-python copies shards without further codecs as a whole.
+        if len(codec.codecs) == 1 and isinstance(codec.codecs[0], BytesCodec):
+            return None
+        inner = cls.from_codecs(codec.codecs).evolve_from_array_spec(codec.inner_spec(spec))
+        if isinstance(inner.sync_transform, ShardChain) or _whole(inner.sync_transform):
+            return ShardChain(codec, inner)
+        return None
 
     def read_sync(
         self,
@@ -65,7 +84,9 @@ class CodecPipeline(FusedCodecPipeline):
         """Read chunks into an array; see `zarr.abc.codec.CodecPipeline.read`."""
         items = list(batch_info)
         chain, target = self.sync_transform, out.as_ndarray_like()
-        whole: Any = _whole(chain) if isinstance(target, np.ndarray) else None
+        is_array = isinstance(target, np.ndarray)
+        whole: Any = _whole(chain) if is_array else None
+        shards: Any = chain if is_array and isinstance(chain, ShardChain) else None
         statuses = [_PRESENT] * len(items)
 
         def start_whole() -> Work:
@@ -91,13 +112,21 @@ class CodecPipeline(FusedCodecPipeline):
 
             return _one_by_one(read, items, together=_is_uniform(items))
 
+        def read_shard(indices: Sequence[int]) -> None:
+            (index,) = indices
+            if not shards.codec.read_into(
+                target, shards.inner, items[index], drop_axes, max(1, max_workers // len(items))
+            ):
+                statuses[index] = _MISSING
+
         def read(indices: Sequence[int]) -> None:
             (index,) = indices
             (statuses[index],) = super(CodecPipeline, self).read_sync(
                 [items[index]], out, drop_axes
             )
 
-        start = start_whole if whole else lambda: _one_by_one(read, items)
+        read_one = read_shard if shards else read
+        start = start_whole if whole else lambda: _one_by_one(read_one, items)
         _for_each(items, start, max_workers)
         return tuple(statuses)
 
@@ -114,6 +143,9 @@ class CodecPipeline(FusedCodecPipeline):
         chain = self.sync_transform
         is_array = isinstance(value.as_ndarray_like(), np.ndarray)
         whole: Any = _whole(chain) if is_array else None
+        # zarr-python encodes the chunks of a scalar once.
+        is_shards = is_array and isinstance(chain, ShardChain) and value.shape
+        shards: Any = chain if is_shards else None
 
         def start_whole() -> Work:
             file = ChunkFile()
@@ -136,11 +168,19 @@ class CodecPipeline(FusedCodecPipeline):
 
             return _one_by_one(write, items, together=_is_uniform(items))
 
+        def write_shard(indices: Sequence[int]) -> None:
+            (index,) = indices
+            part = value[items[index][3]]
+            shards.codec.write_from(
+                part, shards.inner, items[index], max(1, max_workers // len(items))
+            )
+
         def write(indices: Sequence[int]) -> None:
             (index,) = indices
             super(CodecPipeline, self).write_sync([items[index]], value, drop_axes)
 
-        start = start_whole if whole else lambda: _one_by_one(write, items)
+        write_one = write_shard if shards else write
+        start = start_whole if whole else lambda: _one_by_one(write_one, items)
         _for_each(items, start, max_workers)
 
     async def read(

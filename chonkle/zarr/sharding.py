@@ -1,11 +1,24 @@
-"""Shards, whose inner chunks and indices go through chonkle."""
+"""Shards: arrays of inner chunks, each stored as one chunk of an array.
 
+A shard is read into its place in the caller's array, so that an inner chunk is copied once, as a
+chunk without a shard is.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 from zarr.abc.codec import Codec
 from zarr.codecs import ShardingCodec as StockShardingCodec
+from zarr.codecs.sharding import _ShardingByteSetter  # noqa: PLC2701 - it has no public name
 from zarr.core.array_spec import ArraySpec
-from zarr.core.chunk_utils import ChunkTransform, evolve_codecs
+from zarr.core.buffer import Buffer, NDBuffer
+from zarr.core.chunk_grids import ChunkGrid
+from zarr.core.chunk_utils import ChunkTransform, evolve_codecs, fill_value_or_default
+from zarr.core.codec_pipeline import FusedCodecPipeline
+from zarr.core.indexing import get_indexer, lexicographic_order_coords
 
-from chonkle.zarr.chunk_chain import chunk_chain
+from chonkle.zarr.chunk_chain import AnyArray, chunk_chain
 
 
 class ShardingCodec(StockShardingCodec):
@@ -25,9 +38,140 @@ class ShardingCodec(StockShardingCodec):
         )
 
     def _get_inner_chunk_transform(self, shard_spec: ArraySpec) -> ChunkTransform:
-        spec = self._get_chunk_spec(shard_spec)
+        spec = self.inner_spec(shard_spec)
         return chunk_chain(evolve_codecs(self.codecs, spec), spec)
 
     def _get_index_chunk_transform(self, chunks_per_shard: tuple[int, ...]) -> ChunkTransform:
         spec = self._get_index_chunk_spec(chunks_per_shard)
         return chunk_chain(evolve_codecs(self.index_codecs, spec), spec)
+
+    def inner_spec(self, spec: ArraySpec) -> ArraySpec:
+        """Give the spec of an inner chunk from that of a shard."""
+        return self._get_chunk_spec(spec)
+
+    def read_into(
+        self,
+        target: AnyArray,
+        inner: FusedCodecPipeline,
+        item: Sequence[Any],
+        drop_axes: tuple[int, ...],
+        threads: int,
+    ) -> bool:
+        """Read what is selected of a shard.
+
+        Args:
+            target: the array that it goes to.
+            inner: the pipeline of the inner chunks.
+            item: of a batch; see `zarr.abc.codec.CodecPipeline.read`.
+            drop_axes: axes of the selection that the target lacks.
+            threads: how many threads may decode.
+
+        Returns:
+            Whether there is a shard; otherwise the target gets the fill value.
+        """
+        getter, spec, selection, place, _ = item
+        grid = ChunkGrid.from_sizes(spec.shape, self.chunk_shape)
+        indexer: Any = get_indexer(selection, shape=spec.shape, chunk_grid=grid)
+        selected = list(indexer)
+        shard = self._load(getter, {coords for coords, *_ in selected}, spec)
+        if shard is None:
+            target[place] = fill_value_or_default(spec)
+            return False
+        out = target[place] if _is_sliced(place) and not drop_axes else None
+        in_place = out is not None and out.shape == indexer.shape
+        if out is None or not in_place:
+            out = np.empty(indexer.shape, target.dtype)
+        inner.read_sync(
+            self._items(shard, selected, spec),
+            spec.prototype.nd_buffer.from_numpy_array(out),
+            max_workers=threads,
+        )
+        if not in_place:
+            shaped = out.reshape(getattr(indexer, "sel_shape", out.shape))
+            target[place] = shaped.squeeze(axis=drop_axes) if drop_axes else shaped
+        return True
+
+    def write_from(
+        self, value: NDBuffer, inner: FusedCodecPipeline, item: Sequence[Any], threads: int
+    ) -> None:
+        """Write to a shard, all of which is stored again.
+
+        Args:
+            value: what is written to the selection, of its shape.
+            inner: the pipeline of the inner chunks.
+            item: of a batch; see `zarr.abc.codec.CodecPipeline.write`.
+            threads: how many threads may encode.
+        """
+        setter, spec, selection, _, _ = item
+        counts = self._get_chunks_per_shard(spec)
+        selected, value = self._get_shard_indexer_and_value(selection, spec, value)
+        is_complete = self._is_complete_shard_write(selected, counts)
+        stored = None if is_complete else setter.get_sync(prototype=spec.prototype)
+        shard: dict[tuple[int, ...], Buffer | None]
+        if stored is None:
+            shard = dict.fromkeys(lexicographic_order_coords(counts))
+        else:
+            shard = self._shard_reader_from_bytes_sync(stored, counts).to_dict_vectorized()
+        inner.write_sync(self._items(shard, selected, spec), value, max_workers=threads)
+        encoded = self._encode_shard_dict_sync(
+            shard, chunks_per_shard=counts, buffer_prototype=spec.prototype
+        )
+        if encoded is None:
+            setter.delete_sync()
+        else:
+            setter.set_sync(encoded)
+
+    def _load(self, getter: Any, coords: set[tuple[int, ...]], spec: ArraySpec) -> Any:  # noqa: ANN401 - private to zarr-python
+        """Read the encoded inner chunks at some coordinates; None where there is no shard."""
+        counts = self._get_chunks_per_shard(spec)
+        if self._is_total_shard(coords, counts):
+            stored = getter.get_sync(prototype=spec.prototype)
+            if stored is None:
+                return None
+            return self._shard_reader_from_bytes_sync(stored, counts).to_dict_vectorized()
+        return self._load_partial_shard_maybe_sync(
+            getter,
+            spec.prototype,
+            counts,
+            coords,
+            max_gap_bytes=spec.config.sharding_coalesce_max_gap_bytes,
+            max_coalesced_bytes=spec.config.sharding_coalesce_max_bytes,
+        )
+
+    def _items(self, shard: Any, selected: Sequence[Any], spec: ArraySpec) -> list[Any]:  # noqa: ANN401 - a mapping
+        """Give the batch of inner chunks."""
+        inner_spec = self.inner_spec(spec)
+        return [
+            (_InnerChunk(shard, coords), inner_spec, chunk_selection, place, is_complete)
+            for coords, chunk_selection, place, is_complete in selected
+        ]
+
+
+class ShardChain(ChunkTransform):
+    """The only codec of an array in shards, and what reads and writes in them.
+
+    Args of the constructor:
+        codec: the array's codec.
+        inner: the pipeline of its inner chunks.
+    """
+
+    def __init__(self, codec: ShardingCodec, inner: FusedCodecPipeline) -> None:
+        super().__init__(codecs=(codec,))
+        self.codec = codec
+        self.inner = inner
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle the arguments."""
+        return ShardChain, (self.codec, self.inner)
+
+
+class _InnerChunk(_ShardingByteSetter):
+    """An inner chunk, whose bytes are in a buffer of whatever kind the shard was read into."""
+
+    def get_sync(self, prototype: object = None, byte_range: Any = None) -> Buffer | None:  # noqa: ANN401, ARG002 - as in zarr-python
+        return super().get_sync(None, byte_range)
+
+
+def _is_sliced(place: object) -> bool:
+    """Tell whether indexing with a selection gives a view."""
+    return isinstance(place, tuple) and all(isinstance(each, slice) for each in place)

@@ -1,0 +1,69 @@
+"""The site that `make docs` builds with Sphinx: the same Markdown, the docstrings, and search.
+
+The sources are the repository, as its README files are pages too and link to each other.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+
+import chonkle
+
+ROOT = Path(__file__).parents[1]
+
+project = "chonkle"
+author = "The chonkle authors"
+copyright = author  # noqa: A001 - Sphinx wants this name
+release = version = chonkle.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+root_doc = "README"
+include_patterns = ["*.md", "docs/**", "codec-src/README.md", "toolchain/README.md"]
+exclude_patterns = ["docs/examples/**/node_modules", "docs/examples/**/target"]
+# Pygments knows no WIT, nor pages their place beside the side bar.
+suppress_warnings = ["misc.highlighting_failure", "toc.not_included"]
+
+myst_heading_anchors = 4
+
+# Docstrings write names in single backticks.
+default_role = "literal"
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+
+html_theme = "furo"
+html_title = "chonkle"
+# Where a visitor of the folder comes in.
+html_extra_path = ["site"]
+html_static_path: list[str] = []
+html_show_sphinx = False
+
+# The pages in the side bar, below their headings. A README lists them in more words.
+CONTENTS = {
+    "Guides": "docs/guides",
+    "Concepts": "docs/concepts",
+    "Reference": "docs/reference",
+    "Decisions": "docs/decisions",
+}
+
+
+def add_contents(app: Sphinx, name: str, source: list[str]) -> None:
+    """Add the side bar's tables of contents to the front page."""
+    if name != app.config.root_doc:
+        return
+    for caption, folder in CONTENTS.items():
+        pages = "\n".join(
+            sorted(
+                f"/{path.relative_to(ROOT).with_suffix('')}"
+                for path in (ROOT / folder).iterdir()
+                if path.suffix in {".md", ".rst"}
+            )
+        )
+        source[0] += f"\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{pages}\n```\n"
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Connect what this file adds to Sphinx."""
+    app.connect("source-read", add_contents)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
