@@ -6,6 +6,7 @@ from typing import Any
 import numcodecs
 import numpy as np
 import pytest
+import zarr
 from zarr.abc.codec import BytesBytesCodec
 from zarr.core.array_spec import ArrayConfig, ArraySpec
 from zarr.core.buffer import default_buffer_prototype
@@ -130,3 +131,29 @@ def test_what_only_numcodecs_takes_is_numcodecs_codec() -> None:
     with chonkle.zarr.using():
         codec = numcodecs.get_codec(configuration)
     assert type(codec) is numcodecs.Categorize
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "order", "codec"),
+    [
+        ((), ">f4", "C", {"id": "quantize", "digits": 2, "dtype": ">f4"}),
+        ((2, 3), "<f4", "F", {"id": "bitround", "keepbits": 20}),
+    ],
+)
+def test_what_zarr_python_does_not_read_back(
+    shape: tuple[int, ...], dtype: str, order: Any, codec: dict[str, Any]
+) -> None:
+    data = np.arange(np.prod(shape, dtype=int), dtype=dtype).reshape(shape) + 84
+    with chonkle.zarr.using():
+        array: Any = zarr.create_array(
+            zarr.storage.MemoryStore(),
+            shape=shape,
+            chunks=shape,
+            dtype=dtype,
+            order=order,
+            zarr_format=2,
+            filters=[numcodecs.get_codec(codec)],
+            compressors=None,
+        )
+        array[...] = data
+        np.testing.assert_array_equal(array[...], data)
