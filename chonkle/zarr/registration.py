@@ -261,6 +261,7 @@ def _kind(signature: Signature) -> Any:  # noqa: ANN401 - one of three texts, wh
 def _put_in_place(options: Mapping[str, Any]) -> None:
     """Register chonkle's codecs and pipeline, and choose them."""
     threads = Options.of(options).threads
+    locations = {**dict(Options.current().locations), **_located(options.get("locations", {}))}
     forget_codecs()
     register_pipeline(CodecPipeline)
     # As a whole: a name with a dot would be taken for a path.
@@ -273,7 +274,6 @@ def _put_in_place(options: Mapping[str, Any]) -> None:
     _codec_registries.default_factory = _Placeholder  # type: ignore[attr-defined]
     # An array with an unknown codec that was opened before leaves an empty one.
     _forget_registries(lambda each: not each and not each.lazy_load_list)
-    locations = dict(Options.current().locations) | dict(options.get("locations", {}))
     zarr.config.set(
         {
             **({} if threads is None else {_THREADS_KEY: threads}),
@@ -282,6 +282,24 @@ def _put_in_place(options: Mapping[str, Any]) -> None:
             CONFIG_KEY: {**options, "locations": locations},
         }
     )
+
+
+def _located(locations: Mapping[str, str]) -> dict[str, str]:
+    """Give locations whose paths hold in every folder.
+
+    Raises:
+        PipelineError: one of them is a path without a file. Later, zarr-python's own codec would
+            be run instead.
+    """
+    found = dict(locations)
+    for name, place in locations.items():
+        if "://" not in place:
+            if not Path(place).is_file():
+                raise PipelineError(
+                    f"option `locations`, codec `{name}`", expected="a file or a URI", got=place
+                )
+            found[name] = str(Path(place).absolute())
+    return found
 
 
 def _zarr_names(signature: Signature) -> set[str]:

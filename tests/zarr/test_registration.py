@@ -197,6 +197,7 @@ def test_unknown_codecs_are_zarr_pythons_business_again() -> None:
         ({"sources": [1]}, PipelineError, "sources"),
         ({"locations": ["a"]}, PipelineError, "locations"),
         ({"locations": {"a": {}}}, PipelineError, "locations"),
+        ({"locations": {"zstd": "nowhere.wasm"}}, PipelineError, r"`zstd`.*nowhere\.wasm"),
     ],
 )
 def test_a_wrong_option_is_an_error_and_changes_nothing(
