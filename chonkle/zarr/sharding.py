@@ -102,7 +102,8 @@ class ShardingCodec(StockShardingCodec):
         if shard is None:
             target[place] = fill_value_or_default(spec)
             return False
-        out = target[place] if _is_sliced(place) and not drop_axes else None
+        # Indexed without `...`, an array without axes gives a copy.
+        out = target[*place, ...] if _is_sliced(place) and not drop_axes else None
         in_place = out is not None and out.shape == indexer.shape
         if out is None or not in_place:
             out = np.empty(indexer.shape, target.dtype)
