@@ -226,8 +226,10 @@ def indices(draw: st.DrawFn, shape: tuple[int, ...], chunks: tuple[int, ...]) ->
     """Draw a selection: its kind, and the index."""
     kinds = ["basic", "basic", "orthogonal", "mask"]
     if shape and all(shape):
-        kinds += ["coordinate", "block"]
+        kinds += ["coordinate", "block", "element"]
     kind = draw(st.sampled_from(kinds)) if shape else "basic"
+    if kind == "element":
+        return "basic", tuple(draw(st.integers(0, size - 1)) for size in shape)
     if kind == "orthogonal":
         return "orthogonal", draw(orthogonal_indices(shape=shape))[0]
     if kind == "mask":
