@@ -290,13 +290,24 @@ def guests() -> Iterator[tuple[str, bytes]]:
     yield "signature-none", plain
     both = signed(plain)
     yield "signature-twice", both + both[len(plain) :]
-    ports = '"inputs": {"bytes": {"type": %s}}, "outputs": {}'
+
+    def document(port: Mapping[str, object], **fields: object) -> str:
+        ports = {"inputs": {"bytes": {"type": "bytes", **port}}, "outputs": {}}
+        return json.dumps({"codec_id": "guest", **ports, **fields})
+
     for name, text in {
         "no-json": "{",
         "list": "[]",
         "no-ports": '{"codec_id": "guest"}',
-        "odd-type": f'{{"codec_id": "guest", {ports % "5"}}}',
-        "long": '{"codec_id": "%s"}' % ("x" * (1 << 20)),
+        "odd-id": document({}, codec_id="guest\n"),
+        "odd-type": document({"type": 5}),
+        "inherited-type": document({"type": "toString"}),
+        "odd-choices": document({"choices": 5}),
+        "odd-array": document({"array": {"dtype": "<f4"}}),
+        "odd-property": document({"from_array": "length"}),
+        "odd-identity": document({}, identity={"level": 0}),
+        "odd-formula": document({}, encoded_size={"kind": "fixed", "formula": "(" * 201}),
+        "long": json.dumps("x" * (1 << 20)),
     }.items():
         yield f"signature-{name}", with_custom_section(plain, section, text.encode())
 
