@@ -38,7 +38,7 @@ def run_lines(
         code: the exit code that is right.
         environment: variables, beside those of this process.
     """
-    done = run(command, *arguments, **environment)
+    done = run(command, *arguments, environment=environment)
     assert done.returncode == code, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -46,24 +46,24 @@ def run_lines(
 def run(
     command: list[str],
     *arguments: object,
+    environment: Mapping[str, str] | None = None,
     input_text: str = "",
     folder: Path | None = None,
-    **environment: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program.
 
     Args:
         command: how it is started.
         arguments: its arguments.
+        environment: variables, beside those of this process.
         input_text: what it reads.
         folder: where it runs; here when left out.
-        environment: variables, beside those of this process.
     """
     return subprocess.run(
         [*command, *map(str, arguments)],
         input=input_text,
         cwd=folder,
-        env={**os.environ, **environment},
+        env={**os.environ, **(environment or {})},
         capture_output=True,
         text=True,
         timeout=_TIMEOUT_S,
