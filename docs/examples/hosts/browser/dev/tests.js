@@ -1,4 +1,4 @@
-/** What golden vectors and arrays do not show: `node --test dev/tests.js`, with CODECS and GUESTS set. */
+/** What golden vectors and arrays do not show: `node dev/tests.js`, with CODECS and GUESTS set. */
 import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
