@@ -240,7 +240,7 @@ def test_a_corrupt_chunk_is_an_error_in_the_words_of_the_codec(
     data = bytearray(chunk.read_bytes())
     data[4 : len(data) // 2] = b"\xa5" * (len(data) // 2 - 4)
     chunk.write_bytes(
-        {"cut": bytes(chunk.read_bytes()[:-5]), "changed": data, "empty": b""}[damage]
+        {"cut": chunk.read_bytes()[:-5], "changed": bytes(data), "empty": b""}[damage]
     )
     done = copy(tmp_path / "source", tmp_path / "target")
     check_failure(done, *([] if damage == "empty" else [CORRUPT[name]]))
