@@ -38,7 +38,7 @@ def run_lines(
         code: the exit code that is right.
         environment: variables, beside those of this process.
     """
-    done = run(command, *arguments, **environment)
+    done = run(command, *arguments, environment=environment)
     assert done.returncode == code, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -46,24 +46,24 @@ def run_lines(
 def run(
     command: list[str],
     *arguments: object,
+    environment: Mapping[str, str] | None = None,
     input_text: str = "",
     folder: Path | None = None,
-    **environment: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program.
 
     Args:
         command: how it is started.
         arguments: its arguments.
+        environment: variables, beside those of this process.
         input_text: what it reads.
         folder: where it runs; here when left out.
-        environment: variables, beside those of this process.
     """
     return subprocess.run(
         [*command, *map(str, arguments)],
         input=input_text,
         cwd=folder,
-        env={**os.environ, **environment},
+        env={**os.environ, **(environment or {})},
         capture_output=True,
         text=True,
         timeout=_TIMEOUT_S,
@@ -290,13 +290,24 @@ def guests() -> Iterator[tuple[str, bytes]]:
     yield "signature-none", plain
     both = signed(plain)
     yield "signature-twice", both + both[len(plain) :]
-    ports = '"inputs": {"bytes": {"type": %s}}, "outputs": {}'
+
+    def document(port: Mapping[str, object], **fields: object) -> str:
+        ports = {"inputs": {"bytes": {"type": "bytes", **port}}, "outputs": {}}
+        return json.dumps({"codec_id": "guest", **ports, **fields})
+
     for name, text in {
         "no-json": "{",
         "list": "[]",
         "no-ports": '{"codec_id": "guest"}',
-        "odd-type": f'{{"codec_id": "guest", {ports % "5"}}}',
-        "long": '{"codec_id": "%s"}' % ("x" * (1 << 20)),
+        "odd-id": document({}, codec_id="guest\n"),
+        "odd-type": document({"type": 5}),
+        "inherited-type": document({"type": "toString"}),
+        "odd-choices": document({"choices": 5}),
+        "odd-array": document({"array": {"dtype": "<f4"}}),
+        "odd-property": document({"from_array": "length"}),
+        "odd-identity": document({}, identity={"level": 0}),
+        "odd-formula": document({}, encoded_size={"kind": "fixed", "formula": "(" * 201}),
+        "long": json.dumps("x" * (1 << 20)),
     }.items():
         yield f"signature-{name}", with_custom_section(plain, section, text.encode())
 

@@ -102,10 +102,12 @@ def test_the_page(node_program: Command, chromium: str, codec_store: Path, tmp_p
 
     # The picture itself: high ground is yellow, low ground violet, as in the data.
     shot = np.asarray(Image.open(tmp_path / "good-1120.png").convert("RGB"), "i2")
-    canvas = shot[118:641, 30:553]
-    side = len(canvas)
-    rows_at = columns_at = (np.arange(side) + 0.5) * 1024 / side
-    there = values[rows_at.astype(int)][:, columns_at.astype(int)]
+    left, top, right, bottom = good["box"]
+    canvas = shot[top:bottom, left:right]
+    down, across = (
+        ((np.arange(size) + 0.5) * 1024 / size).astype(int) for size in canvas.shape[:2]
+    )
+    there = values[down][:, across]
     brightness = canvas[..., 1]
     assert np.corrcoef(there.ravel(), brightness.ravel())[0, 1] > 0.97
     # The corrupt chunk is hatched.

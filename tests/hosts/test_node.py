@@ -86,7 +86,8 @@ def test_the_rest(node_program: Command, codec_store: Path, tmp_path: Path) -> N
     write_modules(tmp_path / "guests", guests())
     node, script = node_program("dev/tests.js")
     places = {"CODECS": str(codec_store), "GUESTS": str(tmp_path / "guests")}
-    done = run([node, "--test", "--test-reporter=tap", script], **places)
+    # Without `--test`, there is no process of its own that a timeout would leave behind.
+    done = run([node, "--test-reporter=tap", script], environment=places)
     assert done.returncode == 0, done.stdout
     assert "# fail 0" in done.stdout
 

@@ -103,11 +103,9 @@ export class Codec {
       ([, port]) => !port.parameter && !port[absent],
     );
     try {
-      const found = await this.runner.run(
-        direction,
-        ports,
-        outputs.map(([name]) => name),
-      );
+      const given = Object.entries(ports).map(([name, data]) => [name, bytesOf(data)]);
+      const names = outputs.map(([name]) => name);
+      const found = await this.runner.run(direction, Object.fromEntries(given), names);
       const [missing] = outputs.find(([name, port]) => port.required && !found[name]) ?? [];
       requireThat(
         missing === undefined,
@@ -165,7 +163,7 @@ export class Codec {
       return async (data) =>
         isIdentity
           ? bytesOf(data)
-          : (await this.call(direction, { bytes: bytesOf(data), ...constants })).bytes;
+          : (await this.call(direction, { bytes: data, ...constants })).bytes;
     };
     return {
       values: known,

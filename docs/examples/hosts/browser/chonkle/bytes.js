@@ -1,10 +1,13 @@
 /** Bytes. */
+import { ParameterError, requireThat } from "./errors.js";
 
 /** View any buffer as bytes. */
 export function bytesOf(data) {
-  return ArrayBuffer.isView(data)
-    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-    : new Uint8Array(data);
+  if (ArrayBuffer.isView(data))
+    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  const isBuffer = typeof data?.byteLength === "number";
+  requireThat(isBuffer, ParameterError, `expected bytes in a buffer, got ${typeof data}`);
+  return new Uint8Array(data);
 }
 
 /** Write parts one after another, into a new array or a given one. */

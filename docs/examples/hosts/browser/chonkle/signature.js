@@ -3,6 +3,9 @@ import { ChonkleError, ParameterError, requireThat } from "./errors.js";
 
 const SECTION = "chonkle:signature";
 const SIGNATURE_MAX_BYTES = 1 << 20;
+const FORMULA_MAX_CHARACTERS = 200;
+const isName = (value) => typeof value === "string" && /^[\w.+-]{1,128}$/.test(value);
+const FROM_ARRAY = ["dtype", "itemsize", "scalarsize", "shape", "shape[-1]"];
 const KINDS = ["bytes-to-bytes", "array-to-bytes", "array-to-array"];
 
 /** Read the signature, check the fields that are used here, and give each port its defaults. */
@@ -21,17 +24,30 @@ export function readSignature(module) {
     fail(failure.message);
   }
   const check = (holds, field, expected) => holds || fail(`\`${field}\`: expected ${expected}`);
-  check(typeof found?.codec_id === "string", "codec_id", "text");
+  check(isName(found?.codec_id), "codec_id", "a name");
+  for (const field of ["implementation", "version"])
+    check(isName(found[field] ?? "none"), field, "a name");
   check(KINDS.includes(found.kind ?? KINDS[0]), "kind", `one of ${KINDS}`);
   check(Object.values(found.aliases ?? {}).every(Array.isArray), "aliases", "lists of names");
+  const { identity = [], encoded_size: { formula = "" } = {} } = found;
+  check(Array.isArray(identity) && identity.every(isObject), "identity", "a list of objects");
+  const isShort = typeof formula === "string" && formula.length <= FORMULA_MAX_CHARACTERS;
+  check(isShort, "encoded_size", `a formula of at most ${FORMULA_MAX_CHARACTERS} characters`);
   for (const side of ["inputs", "outputs"]) {
     check(isObject(found[side]), side, "an object of ports");
     for (const [name, port] of Object.entries(found[side])) {
+      const where = `${side}.${name}`;
+      const hasType = isObject(port) && Object.hasOwn(TYPES, port.type);
+      check(hasType, where, `a \`type\` of ${Object.keys(TYPES)}`);
+      const { values = {}, choices = [], from_array: property = "shape", array = {} } = port;
       check(
-        isObject(port) && port.type in TYPES,
-        `${side}.${name}`,
-        `a \`type\` of ${Object.keys(TYPES)}`,
+        isObject(values) && Array.isArray(choices),
+        where,
+        "an object `values`, a list `choices`",
       );
+      check(FROM_ARRAY.includes(property), where, `a \`from_array\` of ${FROM_ARRAY}`);
+      const hasDtypes = isObject(array) && Array.isArray(array.dtype ?? []);
+      check(hasDtypes, where, "an object `array` with a list `dtype`");
       const isParameter = side === "inputs" && port.type !== "bytes";
       found[side][name] = { required: true, parameter: isParameter, ...port };
     }

@@ -1,5 +1,5 @@
 /** Runs calls in workers, each of which is terminated when a call takes too long. */
-import { ChonkleError, CodecError, CodecTrap, LimitExceeded } from "./errors.js";
+import { ChonkleError, CodecError, CodecTrap, LimitExceeded, requireThat } from "./errors.js";
 
 const ERRORS = { ChonkleError, CodecError, CodecTrap, LimitExceeded };
 
@@ -20,8 +20,10 @@ export class Workers {
     timeoutMs = 30_000,
     Worker = globalThis.Worker,
   } = {}) {
+    const hint = "hint: in node, pass `Worker` of `node:worker_threads`";
+    requireThat(Worker, ChonkleError, `there are no workers here; ${hint}`);
     this.#options = { timeoutMs, Worker };
-    this.#threads = new Array(size);
+    this.#threads = new Array(Math.max(1, size));
     this.#free = [...this.#threads.keys()];
   }
 
@@ -64,11 +66,11 @@ export class Workers {
     const answer = new Promise((resolve) => {
       thread.port.onmessage = ({ data }) => resolve(data);
     });
-    thread.port.postMessage(
-      sent,
-      Object.values(ports).map(({ buffer }) => buffer),
-    );
     try {
+      thread.port.postMessage(
+        sent,
+        Object.values(ports).map(({ buffer }) => buffer),
+      );
       const { outputs, failure } = await Promise.race([answer, thread.died]);
       if (failure) throw new (ERRORS[failure.name] ?? CodecTrap)(failure.message);
       return outputs;

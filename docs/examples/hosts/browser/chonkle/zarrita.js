@@ -1,6 +1,6 @@
 /** The door to zarrita: codecs behind the names that their signatures declare for Zarr. */
 import { bytesOf } from "./bytes.js";
-import { CodecError, ParameterError } from "./errors.js";
+import { ChonkleError, CodecError, ParameterError } from "./errors.js";
 import { computeSize, firstDtype, readDtype } from "./signature.js";
 
 /**
@@ -59,7 +59,13 @@ function zarrCodec(codec, configuration, chunk, BytesCodec) {
   if (given[permutedBy] === "F") given[permutedBy] = [...chunk.shape.keys()].reverse();
   const array = arrayOf(chunk);
   const { values, encode, decode } = codec.bind(given, array);
-  const size = (bytes) => computeSize(codec.signature, values, bytes);
+  const size = (bytes) => {
+    try {
+      return computeSize(codec.signature, values, bytes);
+    } catch ({ message }) {
+      throw new ChonkleError(`${codec.label}: \`encoded_size\` cannot be computed: ${message}`);
+    }
+  };
   const shared = {
     kind: kind.replaceAll("-", "_"),
     ...(encodedSize?.kind === "fixed" ? { computeEncodedSize: size } : {}),

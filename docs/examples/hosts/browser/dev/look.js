@@ -22,6 +22,9 @@ function readPage() {
     codecs: textOf("#codecs tr"),
     ticks: textOf("#ticks li").map(Number),
     size: [canvas.width, canvas.height],
+    box: (({ left, top, right, bottom }) => [left, top, right, bottom].map(Math.round))(
+      canvas.getBoundingClientRect(),
+    ),
     colours: new Set(new Uint32Array(data.buffer)).size,
     overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
   };

@@ -1,4 +1,4 @@
-/** What golden vectors and arrays do not show: `node --test dev/tests.js`, with CODECS and GUESTS set. */
+/** What golden vectors and arrays do not show: `node dev/tests.js`, with CODECS and GUESTS set. */
 import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -118,7 +118,14 @@ test("what is no codec is refused", async () => {
     "signature-none": /one section `chonkle:signature`, got 0/,
     "signature-twice": /one section `chonkle:signature`, got 2/,
     "signature-no-json": /bad signature: .*JSON/,
-    "signature-list": /`codec_id`: expected text/,
+    "signature-list": /`codec_id`: expected a name/,
+    "signature-odd-id": /`codec_id`: expected a name/,
+    "signature-inherited-type": /`inputs.bytes`: expected a `type`/,
+    "signature-odd-choices": /`inputs.bytes`: .* a list `choices`/,
+    "signature-odd-identity": /`identity`: expected a list/,
+    "signature-odd-array": /`inputs.bytes`: .* a list `dtype`/,
+    "signature-odd-property": /`inputs.bytes`: .* `from_array`/,
+    "signature-odd-formula": /`encoded_size`: expected a formula/,
     "signature-no-ports": /`inputs`: expected an object/,
     "signature-odd-type": /`inputs.bytes`: expected a `type`/,
     "signature-long": /at most 1048576 bytes/,
@@ -139,6 +146,14 @@ test("any buffer is taken, and results are the caller's", async () => {
   assert.deepEqual(first, TEXT);
   assert.deepEqual(await codec.decode(new DataView(inside.buffer, 5, encoded.length)), TEXT);
   assert.deepEqual(await codec.decode(await codec.encode(new Uint8Array())), new Uint8Array());
+  for (const odd of ["text", 5, null, undefined, [1, 2]]) {
+    await assert.rejects(
+      codec.encode(odd),
+      failsWith("ParameterError", /expected bytes in a buffer/),
+    );
+    const call = codec.call("encode", { bytes: TEXT, level: odd });
+    await assert.rejects(call, failsWith("ParameterError", /expected bytes in a buffer/));
+  }
 });
 
 test("one instance serves all calls until it breaks", async () => {
@@ -304,6 +319,8 @@ test("formulas are computed exactly", () => {
   assert.equal(compute("bytes / size(a) * size(b)", { a: "<f4" }, 1020, ["b", "a"]), 1020);
   assert.equal(compute("bytes / 49 * 49", {}, 2 ** 31 - 1), 2 ** 31 - 1);
   assert.equal(compute("10 - (2 - 3) * 2 - bytes", {}, 100), 0);
+  assert.throws(() => compute("bytes / 0", {}, 10), RangeError);
+  assert.throws(() => compute("bytes * none", {}, 10), SyntaxError);
   assert.equal(compute("bytes / row * (row + ceil(row / 128))", { row: 100 }, 1000), 1010);
 });
 
@@ -324,6 +341,7 @@ test("workers run calls at once, and give errors as they are", async () => {
   assert.deepEqual(await settings.decode(await settings.encode(TEXT)), TEXT);
   const limited = await get("zlib", { workers, limits: { outputBytes: 10 } });
   await assert.rejects(limited.decode(encoded), failsWith("LimitExceeded", /10 bytes of output/));
+  assert.throws(() => new Workers(), failsWith("ChonkleError", /node:worker_threads/));
   const slow = startWorkers({ size: 1, timeoutMs: 60_000 });
   const hanging = await guest("hang-decode", { workers: slow });
   const call = assert.rejects(
