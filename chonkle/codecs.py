@@ -47,6 +47,7 @@ from chonkle.dag.codec_list import (
 )
 from chonkle.errors import ChonkleError, PipelineError, ResolveError
 from chonkle.executor import read_threads
+from chonkle.formats.declared import OF_SHAPE
 from chonkle.formats.dtypes import Dtype
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import CodecKind, Direction, Port, Signature
@@ -324,8 +325,8 @@ class ChunkCodec:
         self._is_little = is_little_endian(self._codecs)
         self._array = given.array or listed_array(self._codecs)
         # What of an array the parameters depend on.
-        taken = {what for each in self._codecs for what in each.from_array.values()}
-        self._needs_shape = any(what.startswith("shape") for what in taken)
+        taken = {what for each in self._codecs for what in each.depends_on}
+        self._needs_shape = not OF_SHAPE.isdisjoint(taken)
         self._needs_dtype = bool(taken)
         self._prepared: OrderedDict[object, PreparedPipeline] = OrderedDict()
         self._lock = ForkableLock()
@@ -673,7 +674,8 @@ class ChunkCodec:
         # A new shape needs nothing new where no parameter depends on it.
         key: object = direction
         if array is not None and self._needs_dtype:
-            key = (direction, array.dtype, array.shape if self._needs_shape else None)
+            shape = array.shape if self._needs_shape else None
+            key = (direction, array.dtype, shape, array.is_bytes)
         prepared = self._prepared.get(key)
         if prepared is not None:
             return prepared

@@ -22,7 +22,7 @@ from urllib.parse import unquote
 
 from chonkle.dag.graph import Constant, Pipeline, Step, WiringRef
 from chonkle.errors import ChonkleError, PipelineError, list_choices
-from chonkle.formats.declared import Declared, Parameter
+from chonkle.formats.declared import OF_SHAPE, Declared, FromArray, Parameter
 from chonkle.formats.dtypes import Dtype
 from chonkle.formats.signature import Direction, Port, Signature
 from chonkle.formats.values import encode_scalar, format_value, is_value, plain_value
@@ -48,18 +48,33 @@ class ArraySpec:
 
     dtype: Dtype
     shape: tuple[int, ...] | None = None  # None where it is not known
+    # A codec before made bytes of it, in a byte order that the dtype does not tell.
+    is_bytes: bool = False
 
     def __str__(self) -> str:
         """Write it for messages: `"<u2" of shape (3, 4)`."""
-        return self.dtype.text + ("" if self.shape is None else f" of shape {self.shape}")
+        shape = "" if self.shape is None else f" of shape {self.shape}"
+        return f"{self.dtype.text}{shape}{' as bytes of another codec' if self.is_bytes else ''}"
 
     @property
     def size_bytes(self) -> int | None:
         """The bytes of its elements, or None where the shape is not known."""
         return None if self.shape is None else math.prod(self.shape) * self.dtype.itemsize
 
-    def value(self, what: str) -> object:
-        """Give a property by its name in `from_array`, or None where it is not known."""
+    @property
+    def byte_order(self) -> str:
+        """The byte order of elements: `little`, `big`, or empty where they have none."""
+        return "" if self.is_bytes else self.dtype.byte_order
+
+    def value(  # noqa: PLR0911 - a line for each property
+        self, what: FromArray, given: Mapping[str, object]
+    ) -> object:
+        """Give a property by its name in `from_array`, or None where the array does not tell it.
+
+        Args:
+            what: the property.
+            given: values that parameters have already, by the property that each would take.
+        """
         match what:
             case "dtype":
                 return self.dtype.description
@@ -67,9 +82,29 @@ class ArraySpec:
                 return self.dtype.itemsize
             case "scalarsize":
                 return self.dtype.scalarsize or None
+            case "byte_order":
+                # Single bytes are the same in both.
+                return "little" if self.dtype.scalarsize == 1 else self.byte_order or None
             case "shape":
                 return None if self.shape is None else list(self.shape)
-        return self.shape[-1] if self.shape else None
+            case "shape[-1]":
+                return self.shape[-1] if self.shape else None
+        return self._pixels(given).get(what)
+
+    def _pixels(self, given: Mapping[str, object]) -> dict[str, int]:
+        """Give the `width` and the `samples_per_pixel` of an image, as far as its axes tell them.
+
+        Two axes are rows and columns. Of three, the last may be columns or samples.
+        """
+        found = {}
+        match self.shape:
+            case (_, columns):
+                found = {"width": columns, "samples_per_pixel": 1}
+            case (_, *_, columns, samples) if given.get("samples_per_pixel") == samples:
+                found = {"width": columns}
+        # A row of `columns` samples may also be fewer pixels of several samples.
+        is_contradicted = any(given.get(name, value) != value for name, value in found.items())
+        return {} if is_contradicted else found
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +156,24 @@ class ListedCodec:
     picked: str = ""
 
     @property
-    def from_array(self) -> dict[str, str]:
-        """The parameters that take their value from the array, each with the property it takes."""
+    def takes(self) -> dict[str, FromArray]:
+        """The parameters that may take their value from the array, each with the property."""
         return {
             name: parameter.from_array
             for name, parameter in self.declared.parameters.items()
-            if parameter.from_array and name not in self.values
+            if parameter.from_array
         }
+
+    @property
+    def from_array(self) -> dict[str, FromArray]:
+        """The parameters that take their value from the array, each with the property it takes."""
+        return {name: what for name, what in self.takes.items() if name not in self.values}
+
+    @property
+    def depends_on(self) -> frozenset[FromArray]:
+        """The properties of the array that values are taken from, or compared with."""
+        compared = {what for what in self.takes.values() if what == "byte_order"}
+        return frozenset({*self.from_array.values(), *compared})
 
     @property
     def needs_array(self) -> list[str]:
@@ -141,11 +187,40 @@ class ListedCodec:
     def completed(self, array: ArraySpec | None) -> dict[str, object]:
         """Give the values of all parameters that have one, for an array."""
         found = dict(self.values)
+        given: dict[str, object] = {
+            what: found[name] for name, what in self.takes.items() if name in found
+        }
         for name, what in self.from_array.items() if array else ():
-            value = cast("ArraySpec", array).value(what)
+            value = cast("ArraySpec", array).value(what, given)
             if value is not None:
                 found[name] = value
         return found
+
+    def problems(self, array: ArraySpec | None) -> Iterator[str]:
+        """Find parameters without a value for an array, and values that contradict it."""
+        values, untold = self.completed(array), []
+        for name in self.needs_array:
+            is_of_shape = self.from_array[name] in OF_SHAPE
+            if name in values:
+                continue
+            if array is not None and not (is_of_shape and array.shape is None):
+                untold.append(f"`{name}`")
+                continue
+            yield (
+                f"parameter `{name}` has no value, and there is no array to take it from; hint: "
+                f"give the parameter, or {'`dtype` and `shape`' if is_of_shape else '`dtype`'}"
+            )
+        if untold:
+            names = " and ".join(untold)
+            yield f"an array {array} does not determine {names}; hint: give {names}"
+        order = "" if array is None else array.byte_order
+        for name, what in self.takes.items():
+            if what == "byte_order" and order and self.values.get(name, order) != order:
+                yield (
+                    f"parameter `{name}`: not the byte order of the array {array}, expected "
+                    f"{format_value(order)}, got {format_value(self.values[name])}; hint: both are "
+                    "the byte order of the data"
+                )
 
     def little(self, values: Mapping[str, object]) -> dict[str, object]:
         """Give the values for a list of little-endian elements.
@@ -178,7 +253,8 @@ class ListedCodec:
         order = values.get(form.permuted_by)
         if isinstance(order, list) and shape is not None and sorted(order) == [*range(len(shape))]:
             shape = tuple(shape[axis] for axis in order)
-        encoded, before = ArraySpec(dtype, shape), array.size_bytes
+        is_bytes = array.is_bytes or self.declared.kind == "array-to-bytes"
+        encoded, before = ArraySpec(dtype, shape, is_bytes), array.size_bytes
         is_fixed = self.declared.encoded_size.kind == "fixed"
         if self.declared.kind == "array-to-array" and is_fixed and before is not None:
             size = self.declared.encoded_bytes({"bytes": before}, values)
@@ -568,12 +644,7 @@ def codec_list_pipeline(codecs: Sequence[ListedCodec], array: ArraySpec | None =
         if is_little:
             values = codec.little(values)
         is_identity = codec.is_identity(values)
-        problems = [
-            f"parameter `{name}` has no value, and there is no array to take it from; hint: give "
-            f"the parameter, or {'`dtype` and `shape`' if what.startswith('shape') else '`dtype`'}"
-            for name, what in codec.from_array.items()
-            if name in codec.needs_array and name not in values and not is_identity
-        ]
+        problems = [] if is_identity else list(codec.problems(array))
         if array is not None:
             array = codec.encoded_array(array)
         if codec.uri and sources.setdefault(codec.codec_id, codec.uri) != codec.uri:

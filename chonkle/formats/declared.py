@@ -19,7 +19,16 @@ from chonkle.formats.dtypes import Dtype
 from chonkle.formats.signature import CodecKind, Signature
 from chonkle.formats.values import format_value, is_value
 
-FromArray = Literal["dtype", "itemsize", "scalarsize", "shape", "shape[-1]"]
+FromArray = Literal[
+    "dtype",
+    "itemsize",
+    "scalarsize",
+    "byte_order",
+    "shape",
+    "shape[-1]",
+    "width",
+    "samples_per_pixel",
+]
 PartialDecode = Literal["none", "elements"]
 SizeKind = Literal["fixed", "bounded", "unbounded"]
 ALIAS_SCOPES = ("zarr_v3", "zarr_v2", "numcodecs", "tiff_compression", "tiff_predictor", "chonkle")
@@ -33,9 +42,14 @@ _FROM_ARRAY_TYPES: Mapping[FromArray, tuple[str, ...]] = {
     "dtype": ("dtype_desc",),
     "itemsize": ("int", "uint"),
     "scalarsize": ("int", "uint"),
+    "byte_order": ("string",),
     "shape": ("uint[]",),
     "shape[-1]": ("int", "uint"),
+    "width": ("int", "uint"),
+    "samples_per_pixel": ("int", "uint"),
 }
+# What depends on the shape of an array.
+OF_SHAPE: frozenset[FromArray] = frozenset(("shape", "shape[-1]", "width", "samples_per_pixel"))
 _RANGE_TYPES = ("int", "uint", "float")
 # The members of `array` for each side, and the kinds of codecs that have such an array.
 _ARRAY_MEMBERS: Mapping[str, tuple[str, ...]] = {

@@ -67,6 +67,11 @@ class Dtype:
         return ">" in self.text
 
     @property
+    def byte_order(self) -> str:
+        """The byte order of elements: `little`, `big`, or empty for single bytes and structures."""
+        return {"<": "little", ">": "big"}.get(self.text[1], "")
+
+    @property
     def little(self) -> "Dtype":
         """The same type with little-endian elements."""
         return _make(_little(self.description)) if self.is_big else self

@@ -150,12 +150,12 @@ class _ZarrCodec:
 
 class _ZarrBytesBytes(_ZarrCodec, BytesBytesCodec):
     def _decode_sync(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> Buffer:
-        array = _chunk_array(chunk_spec)
+        array = _chunk_array(chunk_spec, is_bytes=True)
         decoded = self.codec.run("decode", chunk_data.as_numpy_array(), array)
         return chunk_spec.prototype.buffer.from_bytes(decoded)
 
     def _encode_sync(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> Buffer:
-        array = _chunk_array(chunk_spec)
+        array = _chunk_array(chunk_spec, is_bytes=True)
         encoded = self.codec.run("encode", chunk_data.as_numpy_array(), array)
         return chunk_spec.prototype.buffer.from_bytes(encoded)
 
@@ -413,7 +413,7 @@ def whole_codec(codecs: Sequence[Any], options: Options) -> ChunkCodec | None:
 
 
 def _require_fit(codec: ChunkCodec, spec: ArraySpec) -> None:
-    array = _chunk_array(spec)
+    array = _chunk_array(spec, is_bytes=codec.kind == "bytes-to-bytes")
     if array is not None:
         codec.check(array)
     elif codec.kind != "bytes-to-bytes":
@@ -503,7 +503,7 @@ def _in_memory(buf: Any) -> Any:  # noqa: ANN401 - any buffer
     return memoryview(ensure_contiguous_ndarray(buf, flatten=True)).cast("B")
 
 
-def _chunk_array(spec: ArraySpec) -> ChunkArray | None:
+def _chunk_array(spec: ArraySpec, *, is_bytes: bool = False) -> ChunkArray | None:
     """Give the array of a chunk; None for elements of no fixed size, such as strings."""
     dtype = spec.dtype.to_native_dtype()
-    return None if dtype.kind in "OT" else ChunkArray(Dtype.of(dtype), spec.shape)
+    return None if dtype.kind in "OT" else ChunkArray(Dtype.of(dtype), spec.shape, is_bytes)

@@ -40,7 +40,12 @@ GZIP = {"name": "gzip", "configuration": {"level": 5}}
 TRANSPOSE = {"name": "transpose", "configuration": {"order": [1, 0]}}
 PREDICTOR = {
     "name": "chonkle.tiff-predictor-2",
-    "configuration": {"bytes_per_sample": 4, "width": CHUNKS[1]},
+    "configuration": {
+        "bytes_per_sample": 4,
+        "width": CHUNKS[1],
+        "samples_per_pixel": 1,
+        "byte_order": "little",
+    },
 }
 SCALE = {"offset": 10, "scale": 100, "dtype": "<f4", "astype": "<i2"}
 # Of each, the element type and the codecs.

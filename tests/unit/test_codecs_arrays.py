@@ -2,6 +2,7 @@
 
 import array
 import ctypes
+import io
 import mmap
 import sys
 import zlib
@@ -11,6 +12,7 @@ from typing import Any
 import numcodecs
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -318,6 +320,43 @@ def test_parameters_are_taken_from_the_array() -> None:
     differences = np.diff(tile, axis=1, prepend=np.zeros((4, 1), "<u2"))
     assert predictor.encode(tile) == differences.astype("<u2").tobytes()
     assert (predictor.decode(differences.astype("<u2"), np.zeros_like(tile)) == tile).all()
+
+
+def strip_of(image: np.ndarray[Any, Any], predictor: int, **options: Any) -> bytes:
+    """Give the only strip of a TIFF that tifffile writes."""
+    file = io.BytesIO()
+    tifffile.imwrite(file, image, predictor=predictor, compression="zlib", **options)
+    file.seek(0)
+    with tifffile.TiffFile(file) as tiff:
+        page = tiff.pages.first
+        tiff.filehandle.seek(page.dataoffsets[0])
+        return bytes(tiff.filehandle.read(page.databytecounts[0]))
+
+
+@pytest.mark.parametrize(
+    ("predictor", "dtype"),
+    [(2, "|u1"), (2, "<u2"), (2, ">u2"), (3, "<f4"), (3, ">f4")],
+)
+def test_predictors_take_pixels_and_byte_order_from_the_array(predictor: int, dtype: str) -> None:
+    image = np.random.default_rng(1).integers(0, 99, (6, 8, 3)).astype(dtype)
+    order = "big" if dtype[0] == ">" else "little"
+    options = {"byteorder": ">" if order == "big" else "<"}
+    name = f"tiff-predictor-{predictor}"
+    gray, rgb = image[:, :, 0].copy(), codec([codec(name, samples_per_pixel=3), 8])
+    stored = strip_of(image, predictor, photometric="rgb", **options)
+    assert (rgb.decode(stored, dtype=dtype, shape=image.shape) == image).all()
+    assert zlib.decompress(rgb.encode(image)) == zlib.decompress(stored)
+    stored = strip_of(gray, predictor, **options)
+    for chain in (codec([name, 8]), codec([codec(name, byte_order=order), 8])):
+        assert (chain.decode(stored, np.zeros_like(gray)) == gray).all()
+        assert zlib.decompress(chain.encode(gray)) == zlib.decompress(stored)
+    for each in (codec(name), codec(name, width=8)):
+        with pytest.raises(PipelineError, match=r"hint: give .*`samples_per_pixel`$"):
+            codec([each, 8]).encode(image)
+    if dtype[0] != "|":
+        other = "little" if order == "big" else "big"
+        with pytest.raises(PipelineError, match="not the byte order of the array"):
+            codec([codec(name, byte_order=other), 8]).decode(stored, dtype=dtype, shape=gray.shape)
 
 
 def test_what_is_given_comes_before_the_array() -> None:

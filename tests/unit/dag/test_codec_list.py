@@ -84,6 +84,13 @@ TRANSPOSE = Signature.from_json(
     }
 )
 
+PIXELS = signature(
+    "pixels",
+    columns={"type": "int", "from_array": "width"},
+    samples=optional("int", default=1, from_array="samples_per_pixel"),
+    order=optional("string", default="little", from_array="byte_order"),
+)
+
 
 def listed(codec: Signature, **configuration: object) -> ListedCodec:
     entry = CodecEntry(codec.codec_id, configuration)
@@ -303,6 +310,89 @@ def test_without_an_array_such_a_parameter_has_no_value() -> None:
     entry = CodecEntry("shuffle", {}, prefers_defaults=True)
     codec = listed_codec(entry, "shuffle", SHUFFLE, "")
     assert constants(codec_list_pipeline([codec], array("<i8"))) == {"shuffle.elementsize": b"4"}
+
+
+@pytest.mark.parametrize(
+    ("shape", "given", "taken"),
+    [
+        ((5, 7), {}, {"columns": 7, "samples": 1}),
+        ((5, 7), {"samples": 1}, {"columns": 7}),
+        ((5, 7), {"columns": 7}, {"samples": 1}),
+        ((5, 7, 3), {"samples": 3}, {"columns": 7}),
+        ((2, 5, 7, 3), {"samples": 3}, {"columns": 7}),
+        ((5, 7, 1), {"samples": 1}, {"columns": 7}),
+        ((5, 7, 3), {"columns": 4, "samples": 2}, {}),
+    ],
+)
+def test_an_array_tells_the_pixels_of_an_image(
+    shape: tuple[int, ...], given: dict[str, int], taken: dict[str, int]
+) -> None:
+    found = listed(PIXELS, **given).completed(array("<u2", *shape))
+    assert found == {**given, **taken, "order": "little"}
+
+
+@pytest.mark.parametrize(
+    ("shape", "given", "missing"),
+    [
+        # Rows, or pixels, or the samples of a whole tile.
+        ((35,), {}, "`columns` and `samples`"),
+        ((), {}, "`columns` and `samples`"),
+        # Samples of each pixel last, or planes first.
+        ((5, 7, 3), {}, "`columns` and `samples`"),
+        ((5, 7, 3), {"columns": 7}, "`samples`"),
+        ((3, 5, 7), {"samples": 3}, "`columns`"),
+        ((3, 5, 7), {"samples": 1}, "`columns`"),
+        # The samples of a row side by side.
+        ((5, 21), {"columns": 7}, "`samples`"),
+        ((5, 21), {"samples": 3}, "`columns`"),
+    ],
+)
+def test_an_array_that_may_be_several_images_tells_nothing(
+    shape: tuple[int, ...], given: dict[str, int], missing: str
+) -> None:
+    with pytest.raises(PipelineError) as caught:
+        codec_list_pipeline([listed(PIXELS, **given)], array("|u1", *shape))
+    assert str(caught.value) == (
+        f'codec `pixels`: an array "|u1" of shape {shape} does not determine {missing}; '
+        f"hint: give {missing}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("dtype", "order"),
+    [("<f4", "little"), (">f4", "big"), (">c8", "big"), ("|u1", "little"), ("|S3", "little")],
+)
+def test_the_byte_order_is_that_of_the_elements(dtype: str, order: str) -> None:
+    assert listed(PIXELS).completed(array(dtype, 5, 7))["order"] == order
+    assert listed(PIXELS, order=order).completed(array(dtype, 5, 7))["order"] == order
+
+
+def test_a_byte_order_that_the_elements_do_not_have_is_refused() -> None:
+    for dtype, order, other in (("<u2", "little", "big"), (">u2", "big", "little")):
+        with pytest.raises(PipelineError) as caught:
+            codec_list_pipeline([listed(PIXELS, order=other)], array(dtype, 5, 7))
+        assert str(caught.value) == (
+            f'codec `pixels`: parameter `order`: not the byte order of the array "{dtype}" of '
+            f'shape (5, 7), expected `"{order}"`, got `"{other}"`; hint: both are the byte order '
+            "of the data"
+        )
+    # It is the same for single bytes.
+    codec_list_pipeline([listed(PIXELS, order="big")], array("|u1", 5, 7))
+
+
+def test_a_dtype_tells_no_byte_order_behind_a_codec_that_makes_bytes() -> None:
+    to_bytes = signature("to-bytes", fields={"kind": "array-to-bytes"})
+    with pytest.raises(PipelineError, match="as bytes of another codec does not determine `order`"):
+        codec_list_pipeline([listed(to_bytes), listed(PIXELS)], array("<u2", 5, 7))
+    for order in ("little", "big"):
+        pipeline = codec_list_pipeline(
+            [listed(to_bytes), listed(PIXELS, order=order)], array("<u2", 5, 7)
+        )
+        assert constants(pipeline)["pixels.order"] == f'"{order}"'.encode()
+    # Nor do the fields of a structure, which may differ.
+    mixed = ArraySpec(Dtype.of([["a", "<u2"], ["b", ">u4"]]), (5, 7))
+    with pytest.raises(PipelineError, match="does not determine `order`"):
+        codec_list_pipeline([listed(PIXELS)], mixed)
 
 
 def test_codecs_that_change_nothing_are_left_out() -> None:

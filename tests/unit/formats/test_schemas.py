@@ -170,7 +170,7 @@ def declared_documents() -> Iterator[tuple[object, bool]]:
         "maximum": ([0], [[], True]),
         "choices": ([[], [1, 2]], [1, {}]),
         "values": ([{}, {"off": 0}], [[], 1]),
-        "from_array": (["itemsize", "shape[-1]"], ["size", 1, None]),
+        "from_array": (["itemsize", "shape[-1]", "width"], ["size", 1, None]),
     }
     for field, (good, bad) in ports.items():
         for value in good:

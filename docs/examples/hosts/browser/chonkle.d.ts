@@ -21,6 +21,8 @@ export interface ArraySpec {
   /** A type string or a name: `<f4`, `float32`. */
   dtype: string;
   shape?: readonly number[];
+  /** Whether a codec before made bytes of it, in a byte order that the dtype does not tell. */
+  isBytes?: boolean;
 }
 
 export type Direction = "encode" | "decode";
@@ -40,7 +42,15 @@ export interface Port {
   clamp?: boolean;
   choices?: unknown[];
   values?: Record<string, unknown>;
-  from_array?: "dtype" | "itemsize" | "scalarsize" | "shape" | "shape[-1]";
+  from_array?:
+    | "dtype"
+    | "itemsize"
+    | "scalarsize"
+    | "byte_order"
+    | "shape"
+    | "shape[-1]"
+    | "width"
+    | "samples_per_pixel";
   json_text?: boolean;
   array?: { byte_order?: "little"; dtype?: string[]; permuted_by?: string };
 }

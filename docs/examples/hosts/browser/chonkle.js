@@ -15,7 +15,7 @@ import {
   requireThat,
 } from "./chonkle/errors.js";
 import { Runner, compile } from "./chonkle/guest.js";
-import { accept, fromArray, readSignature } from "./chonkle/signature.js";
+import { accept, fromArray, readDtype, readSignature } from "./chonkle/signature.js";
 
 export {
   ChonkleError,
@@ -135,10 +135,18 @@ export class Codec {
       fail(`unknown parameter \`${unknown}\`, expected one of ${declared.map(([name]) => name)}`);
     const values = new Map();
     const missing = [];
+    const taken = Object.fromEntries(declared.map(([name, port]) => [port.from_array, given[name]]));
     for (const [name, port] of declared) {
       let value = given[name] ?? undefined; // null stands for the default
-      if (value !== undefined) value = accept(name, port, value);
-      else if (port.from_array && array) value = fromArray(port.from_array, array) || undefined;
+      const what = array && port.from_array;
+      if (value === undefined) value = (what && fromArray(what, array, taken)) || undefined;
+      else {
+        value = accept(name, port, value);
+        const isOrder = what === "byte_order" && readDtype(array.dtype).scalarsize > 1;
+        const order = isOrder && fromArray(what, array, taken);
+        if (order && value !== order)
+          fail(`parameter \`${name}\`: the array is ${order}-endian, got \`${value}\``);
+      }
       // With a default, encoding an array and decoding without it would not use one value.
       const isNeeded = port.from_array
         ? !port.encode_only

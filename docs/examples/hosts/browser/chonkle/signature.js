@@ -5,7 +5,16 @@ const SECTION = "chonkle:signature";
 const SIGNATURE_MAX_BYTES = 1 << 20;
 const FORMULA_MAX_CHARACTERS = 200;
 const isName = (value) => typeof value === "string" && /^[\w.+-]{1,128}$/.test(value);
-const FROM_ARRAY = ["dtype", "itemsize", "scalarsize", "shape", "shape[-1]"];
+const FROM_ARRAY = [
+  "dtype",
+  "itemsize",
+  "scalarsize",
+  "byte_order",
+  "shape",
+  "shape[-1]",
+  "width",
+  "samples_per_pixel",
+];
 const KINDS = ["bytes-to-bytes", "array-to-bytes", "array-to-array"];
 
 /** Read the signature, check the fields that are used here, and give each port its defaults. */
@@ -87,10 +96,31 @@ export function readDtype(value) {
   return { dtype: `${mark}${kind}${digits}${unit}`, kind, size, itemsize, scalarsize };
 }
 
-/** Give a property of an array, by its name in `from_array`. */
-export function fromArray(what, { dtype, shape }) {
+/**
+ * Give a property of an array, by its name in `from_array`, or nothing where the array does not
+ * determine it; `given` are values of parameters by the property that each would take.
+ */
+export function fromArray(what, { dtype, shape, isBytes }, given) {
   if (what.startsWith("shape")) return what === "shape" ? shape : shape?.at(-1);
+  if (what === "byte_order") {
+    const { dtype: text, scalarsize } = readDtype(dtype);
+    if (scalarsize === 1) return "little"; // the same in both
+    return isBytes ? undefined : text[0] === ">" ? "big" : "little";
+  }
+  if (what === "width" || what === "samples_per_pixel") return pixels(shape ?? [], given)[what];
   return readDtype(dtype)[what];
+}
+
+/** Give the columns and the samples per pixel of an image, as far as its axes tell them. */
+function pixels(shape, given) {
+  let found = {};
+  if (shape.length === 2) found = { width: shape[1], samples_per_pixel: 1 };
+  else if (shape.length > 2 && given.samples_per_pixel === shape.at(-1))
+    found = { width: shape.at(-2) };
+  const isContradicted = Object.keys(found).some(
+    (name) => (given[name] ?? found[name]) !== found[name],
+  );
+  return isContradicted ? {} : found;
 }
 
 /** Convert a value of a configuration to one of a port, and require that the port allows it. */

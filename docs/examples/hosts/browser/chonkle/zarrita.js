@@ -58,7 +58,9 @@ function zarrCodec(codec, configuration, chunk, BytesCodec) {
   // How zarrita writes the order of an array of Zarr 2.
   if (given[permutedBy] === "F") given[permutedBy] = [...chunk.shape.keys()].reverse();
   const array = arrayOf(chunk);
-  const { values, encode, decode } = codec.bind(given, array);
+  // The codec `bytes` may have swapped what a codec of bytes gets.
+  const isBytes = kind === "bytes-to-bytes";
+  const { values, encode, decode } = codec.bind(given, array && { ...array, isBytes });
   const size = (bytes) => {
     try {
       return computeSize(codec.signature, values, bytes);

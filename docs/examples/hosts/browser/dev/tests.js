@@ -246,6 +246,16 @@ test("parameters are those that the signature declares", async () => {
   );
   assert.equal(cast.bind({ data_type: "uint8" }, array).values.data_type, "|u1");
   assert.equal(cast.bind({ data_type: "uint8" }, array).values.dtype, "<f4");
+  const predictor = await get("tiff-predictor-2");
+  for (const [given, of, taken] of [
+    [{}, { dtype: "<u2", shape: [5, 7] }, [7, 1, "little"]],
+    [{ samples_per_pixel: 3 }, { dtype: ">u2", shape: [5, 7, 3] }, [7, 3, "big"]],
+    [{ byte_order: "big" }, { dtype: "|u1", shape: [5, 7] }, [7, 1, "big"]],
+    [{ byte_order: "big" }, { dtype: "<u2", shape: [5, 7], isBytes: true }, [7, 1, "big"]],
+  ]) {
+    const { width, samples_per_pixel: samples, byte_order: order } = predictor.bind(given, of).values;
+    assert.deepEqual([width, samples, order], taken);
+  }
   for (const [codec, given, message, of] of [
     [blosc, { level: 1 }, /unknown parameter `level`, expected one of cname,clevel/],
     [blosc, { constructor: 1 }, /unknown parameter `constructor`/],
@@ -260,6 +270,12 @@ test("parameters are those that the signature declares", async () => {
     [blosc, { cname: "lz5" }, /`cname`: expected one of blosclz,/],
     [zstd, { checksum: 1 }, /`checksum`: expected `bool`/],
     [shuffle, {}, /`elementsize` has no value; hint: give it, or the array/],
+    [predictor, {}, /`width` has no value/, { dtype: "|u1", shape: [5, 7, 3] }],
+    [predictor, { width: 7 }, /`samples_per_pixel` has/, { dtype: "|u1", shape: [5, 7, 3] }],
+    [predictor, { width: 7 }, /`samples_per_pixel` has/, { dtype: "|u1", shape: [5, 21] }],
+    [predictor, { samples_per_pixel: 3 }, /`width` has/, { dtype: "|u1", shape: [5, 21] }],
+    [predictor, {}, /`byte_order` has/, { dtype: "<u2", shape: [5, 7], isBytes: true }],
+    [predictor, { byte_order: "big" }, /is little-endian, got `big`/, { dtype: "<u2", shape: [5, 7] }],
     [cast, { data_type: "float33" }, /expected a dtype/, array],
     [cast, {}, /`data_type` has no value/, array],
     [pages, {}, /not one value, but rep_levels,def_levels,data/],
