@@ -9,12 +9,14 @@ A codec decompresses; async-tiff itself undoes predictors and swaps bytes, as fo
 """
 
 from collections.abc import Buffer, Mapping
+from functools import partial
+from typing import NoReturn
 
 from async_tiff import Decoder, DecoderRegistry
 
 from chonkle.backends.base import Backend, Limits
 from chonkle.codecs import ChunkCodec, best_codecs, codec
-from chonkle.errors import ChonkleError
+from chonkle.errors import ChonkleError, ResolveError
 from chonkle.formats.aliases import aliases
 from chonkle.resolver import Resolver
 from chonkle.runtime import Runtime
@@ -22,6 +24,8 @@ from chonkle.runtime import Runtime
 _SCOPE = "tiff_compression"
 # TIFF 6.0, section 8: no compression. A codec would only copy.
 _UNCOMPRESSED = 1
+# TIFF 6.0, section 2: the tag `Compression` is a SHORT.
+_NUMBERS_MAX = 2**16 - 1
 
 
 def decoder_registry(
@@ -32,11 +36,13 @@ def decoder_registry(
     resolver: Resolver | None = None,
     runtime: Runtime | None = None,
     limits: Limits | None = None,
+    strict: bool = False,
 ) -> DecoderRegistry:
     """Make a registry for async-tiff that decompresses with chonkle's codecs.
 
     It has every compression that a codec lists among its aliases. For others, such as JPEG, async-
-    tiff uses its own decoders.
+    tiff uses its own decoders, which are native code and run in the process, unless `strict` is
+    set. It copies uncompressed tiles itself.
 
     Args:
         codecs: the codec for a compression number, as `chonkle.codec` takes it, where it is to be
@@ -45,6 +51,7 @@ def decoder_registry(
         resolver: as for `chonkle.codec`.
         runtime: as for `chonkle.codec`.
         limits: as for `chonkle.codec`.
+        strict: a tile with a compression that no codec here has is an error.
 
     Raises:
         ResolveError: no implementation of a codec was found, or several codecs have one number.
@@ -59,7 +66,19 @@ def decoder_registry(
         number: codec(what, backend=backend, resolver=resolver, runtime=runtime, limits=limits)
         for number, what in chosen.items()
     }
-    return DecoderRegistry({number: _decoder(number, each) for number, each in made.items()})
+    decoders: dict[int, Decoder] = {number: _decoder(number, each) for number, each in made.items()}
+    if strict:
+        # All of them: a later async-tiff may decode more.
+        for number in range(_UNCOMPRESSED + 1, _NUMBERS_MAX + 1):
+            decoders.setdefault(number, partial(_refuse, number))
+    return DecoderRegistry(decoders)
+
+
+def _refuse(number: int, buffer: Buffer) -> NoReturn:  # noqa: ARG001 - what a decoder takes
+    raise ResolveError(
+        f"TIFF compression {number}: no codec of chonkle has it, and `strict` is set",
+        hint="without `strict`, a decoder of async-tiff may run, outside of the sandbox",
+    )
 
 
 def _decoder(number: int, made: ChunkCodec) -> Decoder:

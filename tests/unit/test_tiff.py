@@ -45,15 +45,16 @@ def write(path: Path, image: NDArray[Any], compression: str, **options: Any) -> 
     )
 
 
-def read(path: Path, registry: DecoderRegistry) -> NDArray[Any]:
+def read(path: Path, registry: DecoderRegistry, *, is_geotiff: bool = True) -> NDArray[Any]:
     """Read all tiles of the first image, in threads of async-tiff."""
 
     async def tiles() -> NDArray[Any]:
         tiff = await TIFF.open(path.name, store=LocalStore(path.parent))
         image, pool = tiff.ifd(0), ThreadPool(2)
-        assert image.geo_key_directory is not None
-        assert image.geo_key_directory.geographic_type == 4326
         assert image.tile_count is not None
+        if is_geotiff:
+            assert image.geo_key_directory is not None
+            assert image.geo_key_directory.geographic_type == 4326
         across, down = image.tile_count
         places = [(column, row) for row in range(down) for column in range(across)]
         found = await image.fetch_tiles(places)
@@ -157,6 +158,31 @@ def test_limits_hold(tmp_path: Path) -> None:
     limited = decoder_registry(limits=Limits(output_bytes=1000))
     with pytest.raises(ValueError, match=r"expected at most 1000 bytes, got 8192"):
         read(path, limited)
+
+
+@pytest.mark.parametrize(
+    ("compression", "number"),
+    [("jpeg", 7), ("lerc", 34887), ("jpeg2000", 34712), ("webp", 50001), ("png", 34933)],
+)
+def test_strict_refuses_what_only_async_tiff_decodes(
+    tmp_path: Path, registry: DecoderRegistry, compression: str, number: int
+) -> None:
+    path, image = tmp_path / "image.tif", image_of("u1", 3)
+    tifffile.imwrite(path, image, tile=(SIDE, SIDE), photometric="rgb", compression=compression)
+    if compression == "png":
+        with pytest.raises(ValueError, match="is unsupported"):
+            read(path, registry, is_geotiff=False)
+    else:
+        assert read(path, registry, is_geotiff=False).shape == image.shape
+    with pytest.raises(ValueError, match=rf"TIFF compression {number}: no codec of chonkle has"):
+        read(path, decoder_registry(strict=True), is_geotiff=False)
+
+
+def test_strict_reads_what_chonkle_decodes(tmp_path: Path) -> None:
+    path, image, strict = tmp_path / "image.tif", image_of("u2"), decoder_registry(strict=True)
+    for compression in ("none", *COMPRESSIONS):
+        write(path, image, compression, predictor=None if compression == "none" else 2)
+        np.testing.assert_array_equal(read(path, strict), image)
 
 
 def test_mistakes_are_found_before_a_tile_is_read() -> None:

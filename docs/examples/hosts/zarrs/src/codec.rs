@@ -85,11 +85,19 @@ impl ChunkCodec {
     fn values(&self, shape: &Shape, data_type: &DataType) -> Result<Values> {
         let mut values = self.values.clone();
         let mut expected = self.declared_type().as_ref().and_then(type_string);
+        let given = |what: &str| {
+            let mut ports = self.codec.signature.parameters();
+            let (name, _) = ports.find(|(_, port)| port.from_array.as_deref() == Some(what))?;
+            self.values.get(name)?.as_u64()
+        };
         for (name, port) in self.codec.signature.parameters() {
             match port.from_array.as_deref() {
                 Some("dtype") if values.contains_key(name) => expected = values[name].as_str().map(str::to_owned),
                 Some(what) if !values.contains_key(name) => {
-                    values.extend(property(shape, data_type, what).map(|value| (name.clone(), value)));
+                    values.extend(property(shape, data_type, what, given).map(|value| (name.clone(), value)));
+                }
+                Some("byte_order") if is_other_order(data_type, &values[name]) => {
+                    return Err(self.refuse(format!("`{name}` is not the byte order of {data_type}")));
                 }
                 _ => {}
             }
@@ -165,7 +173,7 @@ impl ChunkCodec {
         for (name, port) in self.codec.signature.parameters().filter(|(_, port)| port.exists(direction)) {
             match values.get(name) {
                 Some(value) => texts.push((name, value.to_string())),
-                None if port.needs_value() => return Err(self.refuse(format!("parameter `{name}` has no value"))),
+                None if port.needs_value() || port.is_from_array() => return Err(self.refuse(format!("parameter `{name}` has no value"))),
                 None => {}
             }
         }
@@ -425,7 +433,9 @@ fn item_bytes(type_string: &str) -> Option<u64> {
 }
 
 /// Gives what `from_array` names; `None` where the array does not have it.
-fn property(shape: &Shape, data_type: &DataType, name: &str) -> Option<Value> {
+fn property(
+    shape: &Shape, data_type: &DataType, name: &str, given: impl Fn(&str) -> Option<u64>,
+) -> Option<Value> {
     let (text, size) = (type_string(data_type), data_type.fixed_size()?);
     let kind = text.as_ref().and_then(|text| text.as_bytes().get(1));
     Some(match (name, kind) {
@@ -434,8 +444,31 @@ fn property(shape: &Shape, data_type: &DataType, name: &str) -> Option<Value> {
         ("scalarsize", Some(b'U')) => 4.into(),
         ("scalarsize", Some(b'S' | b'V')) => 1.into(),
         ("itemsize" | "scalarsize", _) => size.into(),
+        ("byte_order", _) => if text?.starts_with('>') { "big" } else { "little" }.into(),
         ("shape", _) => shape.iter().map(|extent| extent.get()).collect(),
         ("shape[-1]", _) => shape.last()?.get().into(),
+        ("width" | "samples_per_pixel", _) => pixels(shape, name, given)?.into(),
         _ => return None,
     })
+}
+
+/// Gives the columns or the samples per pixel of an image, as far as its axes tell them.
+fn pixels(shape: &Shape, name: &str, given: impl Fn(&str) -> Option<u64>) -> Option<u64> {
+    let samples = given("samples_per_pixel");
+    match (shape, name) {
+        ([_, columns], "width") => (samples.unwrap_or(1) == 1).then(|| columns.get()),
+        ([_, columns], _) => given("width").is_none_or(|width| width == columns.get()).then_some(1),
+        ([_, .., columns, last], "width") => (samples == Some(last.get())).then(|| columns.get()),
+        _ => None,
+    }
+}
+
+/// Tells whether elements have a byte order, and another one than this.
+fn is_other_order(data_type: &DataType, given: &Value) -> bool {
+    let order = type_string(data_type).and_then(|text| match text.as_bytes()[0] {
+        b'<' => Some("little"),
+        b'>' => Some("big"),
+        _ => None,
+    });
+    order.is_some_and(|order| given != order)
 }
