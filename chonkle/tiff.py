@@ -9,7 +9,6 @@ A codec decompresses; async-tiff itself undoes predictors and swaps bytes, as fo
 """
 
 from collections.abc import Buffer, Mapping
-from functools import partial
 from typing import NoReturn
 
 from async_tiff import Decoder, DecoderRegistry
@@ -70,15 +69,18 @@ def decoder_registry(
     if strict:
         # All of them: a later async-tiff may decode more.
         for number in range(_UNCOMPRESSED + 1, _NUMBERS_MAX + 1):
-            decoders.setdefault(number, partial(_refuse, number))
+            decoders.setdefault(number, _refusal(number))
     return DecoderRegistry(decoders)
 
 
-def _refuse(number: int, buffer: Buffer) -> NoReturn:  # noqa: ARG001 - what a decoder takes
-    raise ResolveError(
-        f"TIFF compression {number}: no codec of chonkle has it, and `strict` is set",
-        hint="without `strict`, a decoder of async-tiff may run, outside of the sandbox",
-    )
+def _refusal(number: int) -> Decoder:
+    def refuse(buffer: Buffer) -> NoReturn:  # noqa: ARG001 - what async-tiff gives
+        raise ResolveError(
+            f"TIFF compression {number}: no codec of chonkle has it, and `strict` is set",
+            hint="without `strict`, a decoder of async-tiff may run, outside of the sandbox",
+        )
+
+    return refuse
 
 
 def _decoder(number: int, made: ChunkCodec) -> Decoder:

@@ -38,7 +38,7 @@ BIG = {"name": "bytes", "configuration": {"endian": "big"}}
 ZSTD = {"name": "zstd", "configuration": {"level": 1, "checksum": True}}
 GZIP = {"name": "gzip", "configuration": {"level": 5}}
 TRANSPOSE = {"name": "transpose", "configuration": {"order": [1, 0]}}
-PREDICTOR = {
+PREDICTOR: dict[str, Any] = {
     "name": "chonkle.tiff-predictor-2",
     "configuration": {
         "bytes_per_sample": 4,
@@ -287,6 +287,13 @@ def test_codecs_of_bytes_do_not_guess_what_the_array_is(
     replace_codec(tmp_path / "source", numcodec("shuffle"))
     done = copy(tmp_path / "source", tmp_path / "target")
     check_failure(done, "codec `numcodecs.shuffle`: parameter `elementsize` has no value")
+    settings: Any = dict(PREDICTOR["configuration"])
+    for name in ("samples_per_pixel", "byte_order"):
+        del settings[name]
+        replace_codec(tmp_path / "source", {**PREDICTOR, "configuration": settings})
+        done = copy(tmp_path / "source", tmp_path / "target")
+        check_failure(done, f"codec `chonkle.tiff-predictor-2`: parameter `{name}` has no value")
+        settings[name] = PREDICTOR["configuration"][name]
 
 
 def replace_codec(store: Path, codec: dict[str, object]) -> None:

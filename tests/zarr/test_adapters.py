@@ -1,6 +1,7 @@
 """chonkle's codecs as codecs of zarr-python and of numcodecs."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import numcodecs
@@ -14,6 +15,7 @@ from zarr.dtype import parse_dtype
 from zarr.registry import get_codec_class
 
 import chonkle.zarr
+from chonkle.errors import PipelineError
 from tests.zarr.conftest import Side
 
 pytestmark = pytest.mark.filterwarnings("ignore:Numcodecs codecs are not in:UserWarning")
@@ -157,3 +159,25 @@ def test_what_zarr_python_does_not_read_back(
         )
         array[...] = data
         np.testing.assert_array_equal(array[...], data)
+
+
+@pytest.mark.parametrize("endian", ["little", "big"])
+def test_a_codec_of_bytes_does_not_guess_their_byte_order(tmp_path: Path, endian: str) -> None:
+    values = np.arange(24, dtype="i4").reshape(4, 6) ** 2
+
+    def write(name: str, **configuration: str) -> None:
+        predictor: Any = {"name": "chonkle.tiff-predictor-2", "configuration": configuration}
+        array = zarr.create_array(
+            tmp_path / name,
+            data=values,
+            serializer={"name": "bytes", "configuration": {"endian": endian}},
+            compressors=[predictor],
+        )
+        np.testing.assert_array_equal(array[:], values)
+
+    with chonkle.zarr.using():
+        with pytest.raises(PipelineError, match="does not determine `byte_order`"):
+            write("wrong")
+        write("right", byte_order=endian)
+    differences = np.diff(values, axis=1, prepend=0).astype(">i4" if endian == "big" else "<i4")
+    assert (tmp_path / "right/c/0/0").read_bytes() == differences.tobytes()

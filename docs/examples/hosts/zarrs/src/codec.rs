@@ -173,7 +173,9 @@ impl ChunkCodec {
         for (name, port) in self.codec.signature.parameters().filter(|(_, port)| port.exists(direction)) {
             match values.get(name) {
                 Some(value) => texts.push((name, value.to_string())),
-                None if port.needs_value() || port.is_from_array() => return Err(self.refuse(format!("parameter `{name}` has no value"))),
+                None if port.needs_value() || port.is_from_array() => {
+                    return Err(self.refuse(format!("parameter `{name}` has no value")));
+                }
                 None => {}
             }
         }
@@ -433,9 +435,7 @@ fn item_bytes(type_string: &str) -> Option<u64> {
 }
 
 /// Gives what `from_array` names; `None` where the array does not have it.
-fn property(
-    shape: &Shape, data_type: &DataType, name: &str, given: impl Fn(&str) -> Option<u64>,
-) -> Option<Value> {
+fn property(shape: &Shape, data_type: &DataType, name: &str, given: impl Fn(&str) -> Option<u64>) -> Option<Value> {
     let (text, size) = (type_string(data_type), data_type.fixed_size()?);
     let kind = text.as_ref().and_then(|text| text.as_bytes().get(1));
     Some(match (name, kind) {
