@@ -11,7 +11,6 @@ from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
-import zarr
 from numcodecs.abc import Codec as Numcodec
 from numcodecs.compat import ensure_contiguous_ndarray, ndarray_copy
 from zarr.abc.codec import ArrayArrayCodec, ArrayBytesCodec, BytesBytesCodec
@@ -70,11 +69,10 @@ class _ZarrCodec:
         try:
             return cls(**(data.get("configuration") or {}))
         except PipelineError:
-            if Options.current().strict:
+            stock = None if Options.current().strict else _stock_codec(data)
+            if stock is None:
                 raise
-            with suppress(Exception):  # it has no such codec, or refuses it in its own ways
-                return _stock_codec(data)
-            raise
+            return stock
 
     def to_dict(self) -> dict[str, Any]:
         """Write its metadata."""
@@ -87,11 +85,14 @@ class _ZarrCodec:
 
         Where the configuration has no meaning for the elements of the array, it is zarr-python's
         own codec, unless the option `strict` is set.
+
+        Raises:
+            ValueError: zarr-python's own codec refuses such an array.
         """
-        try:
-            stock = _stock_codec(self.to_dict()).evolve_from_array_spec(array_spec)
-        except Exception:  # noqa: BLE001 - it has no such codec, or refuses it in its own ways
+        stock = _stock_codec(self.to_dict())
+        if stock is None:
             return self
+        stock = stock.evolve_from_array_spec(array_spec)
         options, metadata = Options.current(), stock.to_dict()
         try:
             _require_fit(self.codec, array_spec)
@@ -100,6 +101,19 @@ class _ZarrCodec:
         if metadata == self.to_dict():
             return self
         return zarr_codec(metadata, make_codec(metadata, options))
+
+    def validate(self, **array: Any) -> None:  # noqa: ANN401 - of an array
+        """Refuse an array that zarr-python's own codec refuses, before it is written.
+
+        Args:
+            array: its `shape`, `dtype` and `chunk_grid`.
+
+        Raises:
+            ValueError: zarr-python's own codec refuses it.
+        """
+        stock = _stock_codec(self.to_dict())
+        if stock is not None:
+            stock.validate(**array)
 
     def compute_encoded_size(self, input_byte_length: int, chunk_spec: ArraySpec) -> int:
         """Give the encoded size.
@@ -229,9 +243,12 @@ class _OldCodec(Numcodec):  # type: ignore[misc]  # numcodecs is not typed
 
         Returns:
             Bytes; of a codec of arrays an array, as numcodecs gives.
+
+        Raises:
+            TypeError: the elements are objects.
         """
-        spec = _array_in_memory(buf)
-        encoded = self.codec.run("encode", _in_memory(buf), spec)
+        data, spec = _in_memory(buf), _array_in_memory(buf)
+        encoded = self.codec.run("encode", data, spec)
         if self.codec.kind != "array-to-array":
             return encoded
         stored = self.codec.decoded_dtype() or (spec.dtype if spec else None)
@@ -243,10 +260,16 @@ class _OldCodec(Numcodec):  # type: ignore[misc]  # numcodecs is not typed
 
         Returns:
             `out`, or bytes; of a codec of arrays an array, as numcodecs gives.
+
+        Raises:
+            TypeError: the elements of a buffer are objects.
         """
+        if getattr(getattr(out, "dtype", None), "hasobject", False):
+            raise TypeError("`out` is an array of objects, and has no memory to decode into")
         is_of_arrays = self.codec.kind == "array-to-array"
+        data = _in_memory(buf)
         spec = _array_in_memory(buf) if is_of_arrays else None
-        decoded = self.codec.run("decode", _in_memory(buf), spec)
+        decoded = self.codec.run("decode", data, spec)
         if is_of_arrays:
             dtype = self.codec.decoded_dtype() or (spec.dtype if spec else None)
             decoded = _as_elements(decoded, dtype, buf)
@@ -410,13 +433,14 @@ def _require_stock(codec: object) -> None:
 
 
 def _stock_codec(metadata: dict[str, Any]) -> Any:  # noqa: ANN401 - a class of Zarr
-    """Make zarr-python's own codec of metadata.
-
-    Raises:
-        Exception: there is none, or it refuses the metadata.
-    """
-    name = zarr.config.defaults[0]["codecs"][metadata["name"]]
-    return _codec_registries[metadata["name"]][name].from_dict({"configuration": {}, **metadata})
+    """Make zarr-python's own codec of metadata; None if there is none, or it refuses them."""
+    try:
+        # Its configuration does not name all of its classes.
+        classes: Any = _codec_registries[metadata["name"]].values()
+        cls = next(each for each in classes if each.__module__.startswith("zarr."))
+        return cls.from_dict({"configuration": {}, **metadata})
+    except Exception:  # noqa: BLE001 - each codec refuses in its own ways
+        return None
 
 
 @cache

@@ -1,6 +1,9 @@
 """The files of chunks in a local store, without paths and file objects of Python."""
 
+import errno
+import math
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -9,10 +12,13 @@ from uuid import uuid4
 from zarr.core.array_spec import ArraySpec
 from zarr.storage import LocalStore, StorePath
 
+from chonkle.errors import LimitExceeded
+
 # Windows has no such call, and goes through the store.
 _IS_DIRECT = hasattr(os, "readv")
 _CLOSES = getattr(os, "O_CLOEXEC", 0)
-_READS = os.O_RDONLY | _CLOSES
+# A pipe in the place of a chunk does not make a reader wait.
+_READS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _CLOSES
 _CREATES = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CLOSES
 # What is left in the buffer says that a file was read to its end.
 _ROOM_BYTES = 4096
@@ -22,9 +28,13 @@ class ChunkFile:
     """Reads and writes chunks one after the other, for one thread.
 
     Chunks are read into one buffer, whose memory is still in the processor's cache.
+
+    Args of the constructor:
+        memory_bytes: a file that is larger, and larger than a decoded chunk, is not read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, memory_bytes: int = 1 << 30) -> None:
+        self._memory_bytes = memory_bytes
         self._buffer = bytearray(_ROOM_BYTES)
         self._view = memoryview(self._buffer)
         self._partial = ""
@@ -38,6 +48,10 @@ class ChunkFile:
 
         Returns:
             A buffer, which holds until the next call; None where there is no chunk.
+
+        Raises:
+            OSError: the chunk cannot be read, or is no file.
+            LimitExceeded: it is too large.
         """
         path = _local_path(getter)
         if path is None:
@@ -50,7 +64,11 @@ class ChunkFile:
         try:
             size = os.readv(handle, (self._buffer,))
             while size == len(self._buffer):
-                self._grow(os.fstat(handle).st_size)
+                status = os.fstat(handle)
+                if not stat.S_ISREG(status.st_mode):  # a device may have no end
+                    raise OSError(errno.EINVAL, "Not a file", path)
+                self._require_room(status.st_size, spec)
+                self._grow(status.st_size)
                 size += os.readv(handle, (self._view[size:],))
         except IsADirectoryError:
             return None
@@ -90,6 +108,15 @@ class ChunkFile:
             with suppress(OSError):
                 Path(partial).unlink()
             raise
+
+    def _require_room(self, size: int, spec: ArraySpec) -> None:
+        decoded = math.prod(spec.shape) * spec.dtype.to_native_dtype().itemsize
+        if size > max(self._memory_bytes, decoded):
+            raise LimitExceeded(
+                "the file of the chunk is larger than the memory allowed",
+                expected=f"at most {self._memory_bytes} bytes",
+                got=f"{size} bytes",
+            )
 
     def _grow(self, size: int) -> None:
         """Make room for a file, and for others that are a little larger."""

@@ -90,7 +90,7 @@ class CodecPipeline(FusedCodecPipeline):
         statuses = [_PRESENT] * len(items)
 
         def start_whole() -> Work:
-            files = [ChunkFile() for _ in range(TOGETHER)]
+            files = [ChunkFile(whole.options.memory_bytes) for _ in range(TOGETHER)]
 
             def read(indices: Sequence[int]) -> None:
                 found = []

@@ -21,7 +21,7 @@ class Options:
 
     Attributes:
         backend: `core`, `component` or `native`; None for WebAssembly.
-        memory_bytes: cap on each memory of a codec, and on its output.
+        memory_bytes: cap on each memory of a codec, on its output, and on the file of a chunk.
         timeout_s: cap on the seconds of a call of a codec; None for none.
         threads: how many chunks are decoded or encoded at once; None for one a processor.
         strict: refuse arrays with codecs that chonkle does not have, instead of running those in

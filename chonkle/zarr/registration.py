@@ -1,7 +1,7 @@
 """Puts chonkle's codecs and pipeline in the place of zarr-python's, and takes them back."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,9 +85,13 @@ class _Before:
             zarr.config.config.pop(CONFIG_KEY, None)
         _restore(numcodecs_registry, self.numcodecs)
         _codec_registries.default_factory = self.factory  # type: ignore[attr-defined]
-        registries: dict[str, Registry[Any]] = _codec_registries
-        for name in [name for name, each in registries.items() if UnknownCodec in each.values()]:
-            del registries[name]
+        _forget_registries(lambda each: UnknownCodec in each.values())
+
+
+def _forget_registries(is_meant: Callable[[Registry[Any]], bool]) -> None:
+    registries: dict[str, Registry[Any]] = _codec_registries
+    for name in [name for name, each in registries.items() if is_meant(each)]:
+        del registries[name]
 
 
 def _restore(now: dict[str, Any], before: Mapping[str, Any]) -> None:
@@ -257,6 +261,7 @@ def _kind(signature: Signature) -> Any:  # noqa: ANN401 - one of three texts, wh
 def _put_in_place(options: Mapping[str, Any]) -> None:
     """Register chonkle's codecs and pipeline, and choose them."""
     threads = Options.of(options).threads
+    locations = {**dict(Options.current().locations), **_located(options.get("locations", {}))}
     forget_codecs()
     register_pipeline(CodecPipeline)
     # As a whole: a name with a dot would be taken for a path.
@@ -267,7 +272,8 @@ def _put_in_place(options: Mapping[str, Any]) -> None:
         for name in _old_names(signature):
             numcodecs_registry[name] = numcodecs_class(name)
     _codec_registries.default_factory = _Placeholder  # type: ignore[attr-defined]
-    locations = dict(Options.current().locations) | dict(options.get("locations", {}))
+    # An array with an unknown codec that was opened before leaves an empty one.
+    _forget_registries(lambda each: not each and not each.lazy_load_list)
     zarr.config.set(
         {
             **({} if threads is None else {_THREADS_KEY: threads}),
@@ -276,6 +282,24 @@ def _put_in_place(options: Mapping[str, Any]) -> None:
             CONFIG_KEY: {**options, "locations": locations},
         }
     )
+
+
+def _located(locations: Mapping[str, str]) -> dict[str, str]:
+    """Give locations whose paths hold in every folder.
+
+    Raises:
+        PipelineError: one of them is a path without a file. Later, zarr-python's own codec would
+            be run instead.
+    """
+    found = dict(locations)
+    for name, place in locations.items():
+        if "://" not in place:
+            if not Path(place).is_file():
+                raise PipelineError(
+                    f"option `locations`, codec `{name}`", expected="a file or a URI", got=place
+                )
+            found[name] = str(Path(place).absolute())
+    return found
 
 
 def _zarr_names(signature: Signature) -> set[str]:

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 from zarr.abc.codec import Codec
 from zarr.codecs import ShardingCodec as StockShardingCodec
-from zarr.codecs.sharding import _ShardingByteSetter  # noqa: PLC2701 - it has no public name
+from zarr.codecs.sharding import (
+    MAX_UINT_64,
+    _ShardingByteSetter,  # noqa: PLC2701 - it has no public name
+)
 from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import Buffer, NDBuffer
 from zarr.core.chunk_grids import ChunkGrid
@@ -18,7 +21,11 @@ from zarr.core.chunk_utils import ChunkTransform, evolve_codecs, fill_value_or_d
 from zarr.core.codec_pipeline import FusedCodecPipeline
 from zarr.core.indexing import get_indexer, lexicographic_order_coords
 
+from chonkle.errors import CodecError, LimitExceeded
 from chonkle.zarr.chunk_chain import AnyArray, chunk_chain
+
+# Offsets in a file, of which only the index was read, are below this.
+_SHARD_MAX = 1 << 62
 
 
 class ShardingCodec(StockShardingCodec):
@@ -44,6 +51,24 @@ class ShardingCodec(StockShardingCodec):
     def _get_index_chunk_transform(self, chunks_per_shard: tuple[int, ...]) -> ChunkTransform:
         spec = self._get_index_chunk_spec(chunks_per_shard)
         return chunk_chain(evolve_codecs(self.index_codecs, spec), spec)
+
+    def _decode_shard_index_sync(
+        self, index_bytes: Buffer, chunks_per_shard: tuple[int, ...]
+    ) -> Any:  # noqa: ANN401 - private to zarr-python
+        index = super()._decode_shard_index_sync(index_bytes, chunks_per_shard)
+        _require_within(index, _SHARD_MAX)
+        return index
+
+    def _shard_reader_from_bytes_sync(self, buf: Buffer, chunks_per_shard: tuple[int, ...]) -> Any:  # noqa: ANN401 - private to zarr-python
+        reader = super()._shard_reader_from_bytes_sync(buf, chunks_per_shard)
+        _require_within(reader.index, len(buf))
+        return reader
+
+    async def _load_full_shard_maybe(self, *args: Any, **named: Any) -> Any:  # noqa: ANN401 - private to zarr-python
+        reader = await super()._load_full_shard_maybe(*args, **named)
+        if reader is not None:
+            _require_within(reader.index, len(reader.buf))
+        return reader
 
     def inner_spec(self, spec: ArraySpec) -> ArraySpec:
         """Give the spec of an inner chunk from that of a shard."""
@@ -77,7 +102,8 @@ class ShardingCodec(StockShardingCodec):
         if shard is None:
             target[place] = fill_value_or_default(spec)
             return False
-        out = target[place] if _is_sliced(place) and not drop_axes else None
+        # Indexed without `...`, an array without axes gives a copy.
+        out = target[*place, ...] if _is_sliced(place) and not drop_axes else None
         in_place = out is not None and out.shape == indexer.shape
         if out is None or not in_place:
             out = np.empty(indexer.shape, target.dtype)
@@ -129,14 +155,17 @@ class ShardingCodec(StockShardingCodec):
             if stored is None:
                 return None
             return self._shard_reader_from_bytes_sync(stored, counts).to_dict_vectorized()
-        return self._load_partial_shard_maybe_sync(
-            getter,
-            spec.prototype,
-            counts,
-            coords,
-            max_gap_bytes=spec.config.sharding_coalesce_max_gap_bytes,
-            max_coalesced_bytes=spec.config.sharding_coalesce_max_bytes,
-        )
+        try:
+            return self._load_partial_shard_maybe_sync(
+                getter,
+                spec.prototype,
+                counts,
+                coords,
+                max_gap_bytes=spec.config.sharding_coalesce_max_gap_bytes,
+                max_coalesced_bytes=spec.config.sharding_coalesce_max_bytes,
+            )
+        except MemoryError as failure:
+            raise LimitExceeded("index of the shard: too many bytes to be read") from failure
 
     def _items(self, shard: Any, selected: Sequence[Any], spec: ArraySpec) -> list[Any]:  # noqa: ANN401 - a mapping
         """Give the batch of inner chunks."""
@@ -170,6 +199,30 @@ class _InnerChunk(_ShardingByteSetter):
 
     def get_sync(self, prototype: object = None, byte_range: Any = None) -> Buffer | None:  # noqa: ANN401, ARG002 - as in zarr-python
         return super().get_sync(None, byte_range)
+
+
+def _require_within(index: Any, size: int) -> None:  # noqa: ANN401 - private to zarr-python
+    """Require that an index leads to bytes of its shard: zarr-python takes others for no chunk.
+
+    Args:
+        index: the index.
+        size: the size of the shard, or the most that it can have.
+
+    Raises:
+        CodecError: it does not.
+    """
+    ranges = index.offsets_and_lengths
+    start, length = ranges[..., 0], ranges[..., 1]
+    # A sum of both may be too large for the type of its parts.
+    is_outside = (start > size) | (length > size - np.minimum(start, size))
+    is_outside &= (ranges != MAX_UINT_64).any(axis=-1)
+    for coords in np.argwhere(is_outside):
+        first, count = (int(each) for each in ranges[tuple(coords)])
+        raise CodecError(
+            f"index of the shard: inner chunk {tuple(coords.tolist())} is outside of the shard",
+            expected=f"an end at byte {size:,} at most",
+            got=f"{count:,} bytes from {first:,} on",
+        )
 
 
 def _is_sliced(place: object) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 import numcodecs
 import numpy as np
 import pytest
+import zarr
 from zarr.abc.codec import BytesBytesCodec
 from zarr.core.array_spec import ArrayConfig, ArraySpec
 from zarr.core.buffer import default_buffer_prototype
@@ -109,8 +110,50 @@ def test_out_of_another_size_is_an_error() -> None:
         ours.decode(encoded, bytearray(7))
 
 
+@pytest.mark.parametrize("configuration", [{"id": "zlib"}, {"id": "delta", "dtype": "<i8"}])
+def test_arrays_of_objects_are_a_type_error(configuration: dict[str, Any]) -> None:
+    objects = np.arange(10).astype(object)
+    with chonkle.zarr.using():
+        ours = numcodecs.get_codec(configuration)
+    encoded = ours.encode(np.arange(10))
+    for method, *given in (
+        (ours.encode, objects),
+        (ours.decode, objects),
+        # Of a size that fits, each byte would become an integer of Python.
+        (ours.decode, encoded, np.empty(80, object)),
+    ):
+        with pytest.raises(TypeError, match="object"):
+            method(*given)
+
+
 def test_what_only_numcodecs_takes_is_numcodecs_codec() -> None:
     configuration = {"id": "categorize", "labels": ["a", "b"], "dtype": "|O", "astype": "|u1"}
     with chonkle.zarr.using():
         codec = numcodecs.get_codec(configuration)
     assert type(codec) is numcodecs.Categorize
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "order", "codec"),
+    [
+        ((), ">f4", "C", {"id": "quantize", "digits": 2, "dtype": ">f4"}),
+        ((2, 3), "<f4", "F", {"id": "bitround", "keepbits": 20}),
+    ],
+)
+def test_what_zarr_python_does_not_read_back(
+    shape: tuple[int, ...], dtype: str, order: Any, codec: dict[str, Any]
+) -> None:
+    data = np.arange(np.prod(shape, dtype=int), dtype=dtype).reshape(shape) + 84
+    with chonkle.zarr.using():
+        array: Any = zarr.create_array(
+            zarr.storage.MemoryStore(),
+            shape=shape,
+            chunks=shape,
+            dtype=dtype,
+            order=order,
+            zarr_format=2,
+            filters=[numcodecs.get_codec(codec)],
+            compressors=None,
+        )
+        array[...] = data
+        np.testing.assert_array_equal(array[...], data)

@@ -1,6 +1,7 @@
 """Chunks that are read and written as files, beside what zarr-python does with them."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.dtype import parse_dtype
 from zarr.storage import LocalStore, MemoryStore, StorePath
 
+from chonkle.errors import LimitExceeded
 from chonkle.zarr.chunk_files import ChunkFile
 
 SPEC = ArraySpec(
@@ -66,6 +68,33 @@ def test_a_folder_and_a_file_in_the_way_are_no_chunks(tmp_path: Path) -> None:
         place = StorePath(LocalStore(tmp_path), key)
         assert ChunkFile().read(place, SPEC) is None
         assert stored(place) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name")
+def test_a_pipe_does_not_make_a_reader_wait(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "c")
+    assert bytes(ChunkFile().read(StorePath(LocalStore(tmp_path), "c"), SPEC)) == b""
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no such device")
+def test_a_device_without_end_is_no_chunk(tmp_path: Path) -> None:
+    (tmp_path / "c").symlink_to("/dev/zero")
+    with pytest.raises(OSError, match="Not a file"):
+        ChunkFile().read(StorePath(LocalStore(tmp_path), "c"), SPEC)
+
+
+@pytest.mark.skipif(not hasattr(os, "readv"), reason="goes through the store")
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "c").touch()
+    os.truncate(tmp_path / "c", 1 << 40)  # takes no room on the disk
+    place = StorePath(LocalStore(tmp_path), "c")
+    with pytest.raises(LimitExceeded, match="1099511627776"):
+        ChunkFile().read(place, SPEC)
+    os.truncate(tmp_path / "c", 9_000)
+    with pytest.raises(LimitExceeded, match="5000"):
+        ChunkFile(5_000).read(place, SPEC)
+    whole = replace(SPEC, shape=(9_000,))
+    assert len(ChunkFile(5_000).read(place, whole)) == 9_000
 
 
 def test_a_chunk_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:

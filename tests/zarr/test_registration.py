@@ -165,6 +165,15 @@ def test_a_codec_that_appears_later_is_found_without_a_warning() -> None:
     assert get_codec_class("appears.later") is OtherGzip
 
 
+def test_a_codec_that_was_unknown_before_is_looked_for() -> None:
+    reference = "https://codecs.example/a.wasm"
+    metadata: Any = {"name": "unheard-of", "configuration": {"codec": reference}}
+    with pytest.raises(zarr.errors.UnknownCodecError):
+        get_codec_class("unheard-of")
+    with chonkle.zarr.using(), pytest.raises(ResolveError, match="no digest"):
+        get_codec_class("unheard-of").from_dict(metadata)
+
+
 def test_unknown_codecs_are_zarr_pythons_business_again() -> None:
     with chonkle.zarr.using(), pytest.raises(zarr.errors.UnknownCodecError):
         _array(compressors={"name": "nowhere"})
@@ -188,6 +197,7 @@ def test_unknown_codecs_are_zarr_pythons_business_again() -> None:
         ({"sources": [1]}, PipelineError, "sources"),
         ({"locations": ["a"]}, PipelineError, "locations"),
         ({"locations": {"a": {}}}, PipelineError, "locations"),
+        ({"locations": {"zstd": "nowhere.wasm"}}, PipelineError, r"`zstd`.*nowhere\.wasm"),
     ],
 )
 def test_a_wrong_option_is_an_error_and_changes_nothing(

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -34,16 +34,15 @@ markers =
 """
 
 
-def _outcomes(
-    suite: Path, results: Path, *, in_place: bool, tests: Collection[str], arguments: list[str]
-) -> dict[str, bool]:
-    """Run tests, and tell by the id of each that was not skipped whether it passed."""
+def _passed(suite: Path, *, in_place: bool, arguments: list[str]) -> set[str]:
+    """Run a suite, and give the ids of the tests that passed."""
     options = [each for line in _options(suite) for each in line]
+    results = suite.parent / f"{suite.name}-{'with' if in_place else 'without'}.xml"
     subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-c", str(_configuration(suite))),
             *(f"--rootdir={suite}", "-p", "in_place", "-q", "--tb=line", "-p", "no:cacheprovider"),
-            *(f"--junitxml={results}", *options, *arguments, *(tests or ["tests"])),
+            *(f"--junitxml={results}", *options, *arguments, "tests"),
         ],
         cwd=suite,
         env={
@@ -53,13 +52,12 @@ def _outcomes(
         },
         check=False,
     )
-    found: dict[str, bool] = {}
+    passed: set[str] = set()
+    others: set[str] = set()
     for case in ET.parse(results).getroot().iter("testcase"):  # noqa: S314 - pytest wrote it
-        if case.find("skipped") is None:
-            name = f"{case.get('classname')}::{case.get('name')}"
-            passed = case.find("failure") is None and case.find("error") is None
-            found[name] = found.get(name, True) and passed
-    return found
+        is_other = any(case.find(each) is not None for each in ("skipped", "failure", "error"))
+        (others if is_other else passed).add(f"{case.get('classname')}::{case.get('name')}")
+    return passed - others  # a test may have an error after it, in a case of its own
 
 
 def _options(suite: Path) -> list[list[str]]:
@@ -73,43 +71,23 @@ def _configuration(suite: Path) -> Path:
     return path
 
 
-def _path_of(name: str, suite: Path) -> str:
-    """Give what pytest takes for a test of its results: the file, the class and the function."""
-    dotted, _, function = name.partition("::")
-    parts = dotted.split(".")
-    for end in range(len(parts), 0, -1):
-        path = Path(f"{'/'.join(parts[:end])}.py")
-        if (suite / path).exists():
-            return "::".join([str(path), *parts[end:], function.partition("[")[0]])
-    return "tests"  # it could not be collected
-
-
-def _compare(suite: Path, differences: Mapping[str, str], arguments: list[str]) -> bool:
-    """Run a suite, and print what is not as it should be."""
-    with_us = _outcomes(
-        suite, suite.parent / "with.xml", in_place=True, tests=(), arguments=arguments
-    )
-    failed = {name for name, passed in with_us.items() if not passed}
-    without: dict[str, bool] = {}
-    if failed:
-        tests = sorted({_path_of(name, suite) for name in failed})
-        without = _outcomes(
-            suite, suite.parent / "without.xml", in_place=False, tests=tests, arguments=arguments
-        )
-    both = {name for name in failed if not without.get(name, False)}
-    listed = {name for name in failed if {name, name.partition("[")[0]} & differences.keys()}
+def _compare(suite: Path, differences: Collection[str], arguments: list[str]) -> bool:
+    """Run a suite with and without chonkle, and print what is not as it should be."""
+    with_us = _passed(suite, in_place=True, arguments=arguments)
+    without = _passed(suite, in_place=False, arguments=arguments)
+    lost = without - with_us
+    listed = {name for name in lost if {name, name.partition("[")[0]} & set(differences)}
     seen = {each for name in listed for each in (name, name.partition("[")[0])}
-    unexpected = sorted(failed - both - listed)
-    stale = [] if "-k" in arguments else sorted(differences.keys() - seen)
+    stale = [] if "-k" in arguments else sorted(set(differences) - seen)
     sys.stdout.write(
-        f"== {suite.name}: {len(with_us):,} tests ran with chonkle in place, {len(failed)} failed; "
-        f"{len(both)} of them fail without it too, {len(listed)} are listed\n"
+        f"== {suite.name}: {len(without):,} tests pass without chonkle, {len(with_us):,} with it "
+        f"in place; {len(lost)} differ, {len(listed)} of them are listed\n"
     )
-    for name in unexpected:
+    for name in sorted(lost - listed):
         sys.stdout.write(f"error: {name} passes without chonkle only\n")
     for name in stale:
-        sys.stdout.write(f"error: {name} is in differences.toml, and does not fail\n")
-    return bool(with_us) and not unexpected and not stale
+        sys.stdout.write(f"error: {name} is in differences.toml, and does not differ\n")
+    return bool(without) and lost == listed and not stale
 
 
 def main() -> int:
@@ -122,8 +100,8 @@ def main() -> int:
     is_as_expected = True
     for suite in given.suite or _LEFT_OUT:
         (folder,) = (each for each in given.folder.resolve().glob(f"{suite}-*") if each.is_dir())
-        reasons = {test: group["reason"] for group in listed[suite] for test in group["tests"]}
-        is_as_expected &= _compare(folder, reasons, arguments)
+        differences = [test for group in listed[suite] for test in group["tests"]]
+        is_as_expected &= _compare(folder, differences, arguments)
     return 0 if is_as_expected else 1
 
 

@@ -42,6 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
             shown = cls.__name__
             constants = {each: getattr(cls, each) for each in dir(cls) if each.isupper()}
             members = {**constants, "__new__": _maker(cls, ours[name]), "codec_id": name}
+            members["from_config"] = ours[name].from_config
             made = type(shown, (), members)
             for module in (numcodecs, sys.modules[cls.__module__]):
                 if getattr(module, shown, None) is cls:
