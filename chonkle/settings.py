@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 _SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
 _SHIFTS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 _KEY_FILE_MAX_BYTES = 1024
-_BOOLEANS = {
+# What the values of a switch may be, in lower case.
+BOOLEANS = {
     "": False,
     "0": False,
     "false": False,
@@ -137,9 +138,9 @@ class Settings:
 
 def _boolean(variables: Mapping[str, str], name: str) -> bool:
     text = variables.get(name, "").lower()
-    if text not in _BOOLEANS:
+    if text not in BOOLEANS:
         raise ChonkleError(f"bad {name}", expected="`1` or `0`", got=format_value(text))
-    return _BOOLEANS[text]
+    return BOOLEANS[text]
 
 
 def _access(variables: Mapping[str, str]) -> RegistryAccess:

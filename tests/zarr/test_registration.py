@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from typing import Any
 
 import numcodecs
@@ -81,6 +82,57 @@ def test_a_second_use_replaces_the_options() -> None:
     assert "timeout_s" not in zarr.config.get("chonkle")
     chonkle.zarr.unuse()
     assert _state() == before
+
+
+def test_use_overrides_only_the_options_that_it_names() -> None:
+    zarr.config.set({"chonkle": {"strict": True, "timeout_s": 10}})
+    before = _state()
+
+    def in_force() -> tuple[bool, float | None, int]:
+        options = chonkle.zarr.Options.current()
+        return options.strict, options.timeout_s, options.memory_bytes
+
+    chonkle.zarr.use()
+    assert in_force() == (True, 10, 1 << 30)
+    chonkle.zarr.use(timeout_s=3)
+    assert in_force() == (True, 3, 1 << 30)
+    with chonkle.zarr.using(memory_bytes=1 << 28):
+        assert in_force() == (True, 10, 1 << 28)
+        chonkle.zarr.unuse()
+        chonkle.zarr.use(strict=False)
+        assert in_force() == (False, 10, 1 << 30)
+    assert in_force() == (True, 3, 1 << 30)
+    chonkle.zarr.unuse()
+    with chonkle.zarr.using(timeout_s=4):
+        chonkle.zarr.use()
+        assert in_force() == (True, 10, 1 << 30)
+        with chonkle.zarr.using(strict=False):
+            assert in_force() == (False, 10, 1 << 30)
+    assert _state() == before
+
+
+@pytest.mark.parametrize("put_in_place", [chonkle.zarr.use, chonkle.zarr.using])
+def test_options_are_keywords(put_in_place: Any) -> None:
+    before = _state()
+    with pytest.raises(TypeError, match=r"keywords only: backend, .*strict"), ExitStack() as opened:
+        opened.enter_context(put_in_place(True))  # noqa: FBT003
+    assert _state() == before
+
+
+@pytest.mark.parametrize(
+    ("written", "memory_bytes", "strict"),
+    [
+        ({"memory_bytes": "256MiB"}, 1 << 28, False),
+        ({"memory_bytes": 1e9, "strict": "true"}, 10**9, True),
+        ({"memory_bytes": "65536", "strict": "False"}, 1 << 16, False),
+        ({"strict": 1}, 1 << 30, True),
+    ],
+)
+def test_options_as_they_come_from_the_environment(
+    written: dict[str, Any], memory_bytes: int, *, strict: bool
+) -> None:
+    options = chonkle.zarr.Options.of(written)
+    assert (options.memory_bytes, options.strict) == (memory_bytes, strict)
 
 
 def test_using_nests_and_ends_whatever_happens_within() -> None:
@@ -188,10 +240,11 @@ def test_unknown_codecs_are_zarr_pythons_business_again() -> None:
         ({"timeout_s": "1"}, PipelineError, "timeout_s"),
         ({"timeout_s": 0}, LimitError, "timeout"),
         ({"memory_bytes": -1}, LimitError, "memory"),
-        ({"memory_bytes": "1 GiB"}, PipelineError, "memory_bytes"),
+        ({"memory_bytes": "1 GiB"}, PipelineError, "memory_bytes.*256MiB"),
+        ({"memory_bytes": 0.5}, PipelineError, "memory_bytes"),
         ({"threads": 0}, PipelineError, "threads"),
         ({"threads": "two"}, PipelineError, "threads"),
-        ({"strict": "yes"}, PipelineError, "strict"),
+        ({"strict": "maybe"}, PipelineError, "strict"),
         ({"backend": "gpu"}, PipelineError, "gpu"),
         ({"sources": "oci://here/"}, PipelineError, "sources"),
         ({"sources": [1]}, PipelineError, "sources"),
@@ -204,9 +257,10 @@ def test_a_wrong_option_is_an_error_and_changes_nothing(
     options: dict[str, Any], error: type[Exception], text: str
 ) -> None:
     before = _state()
-    for put_in_place in (chonkle.zarr.use, lambda **given: chonkle.zarr.using(**given).__enter__()):
-        with pytest.raises(error, match=text):
-            put_in_place(**options)
+    doors: list[Any] = [chonkle.zarr.use, chonkle.zarr.using]
+    for put_in_place in doors:
+        with pytest.raises(error, match=text), ExitStack() as opened:
+            opened.enter_context(put_in_place(**options))
     assert _state() == before
 
 
@@ -238,3 +292,25 @@ def test_the_environment_puts_the_pipeline_in_place(path: str) -> None:
         check=False,
     )
     assert done.stdout == "chonkle.zarr ['bytes', 'zstd']\n", done.stderr
+
+
+def test_use_keeps_the_options_of_the_environment() -> None:
+    program = (
+        "import chonkle\n"
+        "chonkle.zarr.use(timeout_s=3)\n"
+        "options = chonkle.zarr.Options.current()\n"
+        "print(options.strict, options.timeout_s, options.memory_bytes)\n"
+    )
+    environment = {
+        "ZARR_CHONKLE__STRICT": "true",
+        "ZARR_CHONKLE__TIMEOUT_S": "10",
+        "ZARR_CHONKLE__MEMORY_BYTES": "256MiB",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == f"True 3 {256 << 20}\n", done.stderr
