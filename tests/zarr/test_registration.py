@@ -1,10 +1,12 @@
 """`use`, `unuse` and `using`: what they put in place, and what they give back."""
 
 import os
+import re
 import subprocess
 import sys
 from contextlib import ExitStack
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numcodecs
 import numpy as np
@@ -264,13 +266,124 @@ def test_a_wrong_option_is_an_error_and_changes_nothing(
     assert _state() == before
 
 
-def test_strict_refuses_what_chonkle_does_not_have() -> None:
+@pytest.mark.parametrize("store", ["memory", "fsspec"])
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_strict_refuses_to_run_what_chonkle_does_not_have(
+    tmp_path: Path, store: str, zarr_format: Literal[2, 3]
+) -> None:
+    place: Any = zarr.storage.MemoryStore()
+    if store == "fsspec":
+        place = zarr.storage.FsspecStore.from_url(f"memory://{tmp_path}")
+    group = zarr.create_group(place, zarr_format=zarr_format)
+    group.create_array("names", shape=3, dtype=str)[:] = ["a", "b", "c"]
+    group.create_array("values", data=_DATA)
+    with chonkle.zarr.using(strict=True):
+        opened: Any = zarr.open_group(place)
+        assert set(opened.array_keys()) == {"names", "values"}
+        np.testing.assert_array_equal(opened["values"][...], _DATA)
+        names = opened["names"]
+        text = r"names/.*: `strict` refuses codec `vlen-utf8`.*; hint: .*strict=False"
+        with pytest.raises(ResolveError, match=text):
+            names[:]
+        with pytest.raises(ResolveError, match=text):
+            names[:] = ["d", "e", "f"]
+    assert zarr.open_array(place, path="names")[:].tolist() == ["a", "b", "c"]  # type: ignore[union-attr]
+
+
+def test_strict_refuses_a_configuration_that_only_zarr_python_takes() -> None:
+    stored = _array(compressors={"name": "numcodecs.zlib", "configuration": {"level": 1}})
+    metadata = stored.store._store_dict["zarr.json"]  # noqa: SLF001
+    # A compression level that no codec has; only that of zarr-python does not look when it reads.
+    written = metadata.to_bytes().replace(b'"level": 1', b'"level": 10')
+    assert written != metadata.to_bytes()
+    stored.store._store_dict["zarr.json"] = type(metadata).from_bytes(written)  # noqa: SLF001
+    with chonkle.zarr.using():
+        np.testing.assert_array_equal(zarr.open_array(stored.store)[...], _DATA)
+    with chonkle.zarr.using(strict=True):
+        array = zarr.open_array(stored.store)
+        with pytest.raises(ResolveError, match=r"c/0/0`: `strict` refuses codec `numcodecs\.zlib`"):
+            array[...]
+
+
+def test_strict_looks_into_shards() -> None:
+    inner: Any = [{"name": "vlen-utf8"}, {"name": "zstd"}]
+    index: Any = [{"name": "bytes", "configuration": {"endian": "little"}}]
+    sharding = {"chunk_shape": [2], "codecs": inner, "index_codecs": index}
+    serializer: Any = {"name": "sharding_indexed", "configuration": sharding}
     with chonkle.zarr.using(strict=True):
         np.testing.assert_array_equal(_array(shards=(8, 8))[...], _DATA)
-        with pytest.raises(ResolveError, match="vlen-utf8"):
-            zarr.create_array(zarr.storage.MemoryStore(), shape=3, dtype=str)
-        with pytest.raises(ResolveError, match="vlen-utf8"):
-            zarr.create_array(zarr.storage.MemoryStore(), shape=3, dtype=str, zarr_format=2)
+        array = zarr.create_array(
+            {}, shape=4, chunks=4, dtype=str, serializer=serializer, compressors=None
+        )
+        with pytest.raises(ResolveError, match=r"c/0`: `strict` refuses codec `vlen-utf8`"):
+            array[:] = ["a", "b", "c", "d"]
+
+
+def _explained(array: Any) -> list[tuple[str, str, bool, str]]:
+    return [
+        (each.name, each.implementation.partition("@")[0], each.is_sandboxed, each.part)
+        for each in chonkle.zarr.explain(array)
+    ]
+
+
+def test_what_runs_the_codecs_is_explained(tmp_path: Path) -> None:
+    zstd: Any = {"name": "zstd", "configuration": {"level": 0}}
+    stock = [
+        ("bytes", "zarr.codecs.bytes.BytesCodec", False, "chunk"),
+        ("zstd", "zarr.codecs.zstd.ZstdCodec", False, "chunk"),
+    ]
+    ours = [("bytes", "bytes-c", True, "chunk"), ("zstd", "zstd-rs", True, "chunk")]
+    index = [("bytes", "bytes-c", True, "index"), ("crc32c", "crc32c-rs", True, "index")]
+    assert _explained(_array(compressors=zstd)) == stock
+    with chonkle.zarr.using():
+        array = _array(compressors=zstd)
+        assert _explained(array) == ours
+        assert _explained(array.async_array) == ours
+        shards = [("sharding_indexed", "zarr-python", False, "shard"), *ours, *index]
+        assert _explained(_array(compressors=zstd, shards=(8, 8))) == shards
+        old = _array(zarr_format=2, filters=[numcodecs.Delta("<i4")], compressors=None)
+        assert _explained(old) == [("delta", "delta-c", True, "chunk")]
+        names = zarr.create_array({}, shape=3, dtype=str, compressors=zstd)
+        vlen = ("vlen-utf8", "zarr.codecs.vlen_utf8.VLenUTF8Codec", False, "chunk")
+        assert _explained(names) == [vlen, ours[1]]
+        line = str(chonkle.zarr.explain(names)[1])
+        assert re.fullmatch(r"zstd: zstd-rs@[\d.]+ \(core\), in the sandbox", line)
+        # Codecs that a user made, in a store that needs an event loop.
+        place = zarr.storage.FsspecStore.from_url(f"memory://{tmp_path}")
+        made = zarr.create_array(place, data=_DATA, compressors=zarr.codecs.ZstdCodec(level=1))
+        assert _explained(made) == ours
+        np.testing.assert_array_equal(made[...], _DATA)
+    with chonkle.zarr.using(backend="component"):
+        assert "(component)" in chonkle.zarr.explain(_array())[0].implementation
+
+
+@pytest.mark.parametrize("settings", [{"zarr_format": 2}, {}, {"shards": (8, 8)}])
+def test_the_native_backend_leaves_to_webassembly_what_numcodecs_lacks(
+    settings: dict[str, Any],
+) -> None:
+    transpose = {"filters": {"name": "transpose", "configuration": {"order": [1, 0]}}}
+    stored = _array(**{**({} if "zarr_format" in settings else transpose), **settings})
+    with chonkle.zarr.using(backend="native"):
+        array: Any = zarr.open_array(stored.store)
+        np.testing.assert_array_equal(array[...], _DATA)
+        array[:2] = 0
+        explained = {each.name: each.is_sandboxed for each in chonkle.zarr.explain(array)}
+    assert not explained["zstd"]
+    if "zarr_format" not in settings:
+        assert explained["bytes"]
+        assert explained["transpose"]
+    np.testing.assert_array_equal(stored[2:], _DATA[2:])
+    assert not stored[:2].any()
+
+
+def test_codecs_are_shown_as_those_of_zarr_python() -> None:
+    with chonkle.zarr.using():
+        array = _array(compressors={"name": "zstd", "configuration": {"level": 3}})
+        (zstd,) = array.compressors
+        assert repr(zstd) == "ZstdCodec(level=3, checksum=False)"
+        assert repr(chonkle.zarr.codec("tiff-predictor-2", bytes_per_sample=2, width=3)).startswith(
+            "TiffPredictor2Codec(bytes_per_sample=2"
+        )
 
 
 @pytest.mark.parametrize("path", ["chonkle.zarr.CodecPipeline"])
