@@ -21,7 +21,6 @@ from chonkle.cli.options import (
 from chonkle.cli.progress import progress
 from chonkle.cli.signals import interruptible
 from chonkle.errors import PipelineError
-from chonkle.formats.zarr_metadata import METADATA_FILES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,9 +110,11 @@ def _named_array(codec_list: Path | None) -> "ZarrArray | None":
     Raises:
         PipelineError: a file of the array is no chunk, or the metadata cannot be read.
     """
+    from chonkle.formats.zarr_metadata import METADATA_FILES  # noqa: PLC0415 - not for help
+    from chonkle.zarr_files import read_metadata  # noqa: PLC0415 - brings wasmtime
+
     if codec_list is None or codec_list.name not in METADATA_FILES:
         return None
-    from chonkle.zarr_files import read_metadata  # noqa: PLC0415 - brings wasmtime
 
     zarr = read_metadata(codec_list)
     if zarr.shards is not None:

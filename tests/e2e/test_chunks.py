@@ -13,7 +13,7 @@ import threading
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -184,7 +184,8 @@ def test_chunks_of_zarr_are_read_with_its_metadata(
 def arrays(tmp_path: Path) -> Path:
     """Make a group of each format: `v3` and `v2`."""
     values = pixels()
-    for name, version in (("v3", 3), ("v2", 2)):
+    formats: list[tuple[str, Literal[2, 3]]] = [("v3", 3), ("v2", 2)]
+    for name, version in formats:
         group: Any = zarr.open_group(tmp_path / name, mode="w", zarr_format=version)
         group.create_array("plain", data=values, chunks=(12, 16))
         group.create_array("inner/names", shape=3, dtype=str)[:] = ["a", "b", "c"]
