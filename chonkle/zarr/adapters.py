@@ -313,7 +313,8 @@ class _OldCodec(Numcodec):  # type: ignore[misc]  # numcodecs is not typed
     def from_config(cls, config: Mapping[str, Any]) -> Any:  # noqa: ANN401 - or numcodecs' own
         """Make it of its configuration.
 
-        A configuration that only numcodecs' own codec takes gives that, unless `strict` is set.
+        A configuration that only numcodecs' own codec takes gives that, or a codec that runs
+        nothing where `strict` is set.
 
         Raises:
             PipelineError: the configuration is wrong.
@@ -322,10 +323,9 @@ class _OldCodec(Numcodec):  # type: ignore[misc]  # numcodecs is not typed
         try:
             return cls(**settings)
         except PipelineError:
-            if Options.current().strict:
-                raise
             with suppress(Exception):  # it has no such codec, or refuses it in its own ways
-                return _stock_numcodec(cls.codec_id).from_config(settings)
+                stock = _stock_numcodec(cls.codec_id).from_config(settings)
+                return _RefusedNumcodec(stock) if Options.current().strict else stock
             raise
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - of the configuration
@@ -339,6 +339,38 @@ class _OldCodec(Numcodec):  # type: ignore[misc]  # numcodecs is not typed
         """Write what numcodecs writes."""
         values = ", ".join(f"{key}={value!r}" for key, value in self._configuration.items())
         return f"{type(self).__name__}({values})"
+
+
+class _RefusedNumcodec(Numcodec):  # type: ignore[misc]  # numcodecs is not typed
+    """A codec that `strict` refuses, so that arrays with it can be opened and listed.
+
+    Args of the constructor:
+        stock: numcodecs' own codec, which is not run.
+    """
+
+    def __init__(self, stock: Any) -> None:  # noqa: ANN401 - of numcodecs
+        self.codec_id = stock.codec_id
+        self._stock = stock
+
+    def encode(self, buf: object) -> Any:  # noqa: ANN401, ARG002 - as in numcodecs
+        """Refuse it.
+
+        Raises:
+            ResolveError: in any case.
+        """
+        raise _refused(self)
+
+    def decode(self, buf: object, out: object = None) -> Any:  # noqa: ANN401, ARG002 - as in numcodecs
+        """Refuse it.
+
+        Raises:
+            ResolveError: in any case.
+        """
+        raise _refused(self)
+
+    def get_config(self) -> Any:  # noqa: ANN401 - as in numcodecs
+        """Give the configuration."""
+        return self._stock.get_config()
 
 
 def zarr_codec(metadata: dict[str, Any], made: ChunkCodec) -> Any:  # noqa: ANN401 - a class of ours

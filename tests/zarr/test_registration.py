@@ -290,19 +290,35 @@ def test_strict_refuses_to_run_what_chonkle_does_not_have(
     assert zarr.open_array(place, path="names")[:].tolist() == ["a", "b", "c"]  # type: ignore[union-attr]
 
 
-def test_strict_refuses_a_configuration_that_only_zarr_python_takes() -> None:
-    stored = _array(compressors={"name": "numcodecs.zlib", "configuration": {"level": 1}})
-    metadata = stored.store._store_dict["zarr.json"]  # noqa: SLF001
-    # A compression level that no codec has; only that of zarr-python does not look when it reads.
-    written = metadata.to_bytes().replace(b'"level": 1', b'"level": 10')
+@pytest.mark.parametrize(("zarr_format", "key"), [(2, ".zarray"), (3, "zarr.json")])
+def test_strict_refuses_a_configuration_that_only_others_take(
+    zarr_format: Literal[2, 3], key: str
+) -> None:
+    zlib: Any = numcodecs.Zlib(1)
+    if zarr_format == 3:
+        zlib = {"name": "numcodecs.zlib", "configuration": {"level": 1}}
+    group = zarr.create_group({}, zarr_format=zarr_format)
+    group.create_array("odd", data=_DATA, compressors=zlib)
+    store: Any = group.store
+    metadata = store._store_dict[f"odd/{key}"]  # noqa: SLF001
+    # A compression level that no codec has; only theirs do not look when they read.
+    written = re.sub(rb'"level": 1\b', b'"level": 10', metadata.to_bytes())
     assert written != metadata.to_bytes()
-    stored.store._store_dict["zarr.json"] = type(metadata).from_bytes(written)  # noqa: SLF001
+    store._store_dict[f"odd/{key}"] = type(metadata).from_bytes(written)  # noqa: SLF001
     with chonkle.zarr.using():
-        np.testing.assert_array_equal(zarr.open_array(stored.store)[...], _DATA)
+        opened: Any = zarr.open_group(store)
+        np.testing.assert_array_equal(opened["odd"][...], _DATA)
     with chonkle.zarr.using(strict=True):
-        array = zarr.open_array(stored.store)
-        with pytest.raises(ResolveError, match=r"c/0/0`: `strict` refuses codec `numcodecs\.zlib`"):
-            array[...]
+        opened = zarr.open_group(store)
+        assert list(opened.array_keys()) == ["odd"]
+        with pytest.raises(ResolveError, match=r"odd/.*: `strict` refuses codec `.*zlib`"):
+            opened["odd"][...]
+        # Without an array of Zarr.
+        codec = numcodecs.get_codec({"id": "zlib", "level": 10})
+        assert codec.get_config() == {"id": "zlib", "level": 10}
+        for run in (codec.encode, codec.decode):
+            with pytest.raises(ResolveError, match="`strict` refuses codec `zlib`"):
+                run(b"")
 
 
 def test_strict_looks_into_shards() -> None:
