@@ -31,26 +31,33 @@ demo: $(VENV)/demo.stamp ## Decode a cloud-optimized GeoTIFF with the codecs in 
 	$(PY) docs/examples/demo/demo.py $(ARGS)
 
 .PHONY: test
-test: lint tools registry-tools docs ## Every test that CI runs; installs compilers first
-	sh .ci/system-packages
+test: lint tools registry-tools hosts docs ## Every test that CI runs; installs compilers first
 	$(BIN)/chonkle build $(CODECS) --check
 	$(PY) -m pytest -n $(WORKERS) $(ARGS)
 
 .PHONY: check
 check: lint ## The quick loop: lint, types, and the tests that need no compiler
-	$(PY) -m pytest -q -n $(WORKERS) -m "not toolchain and not slow" $(ARGS)
+	$(PY) -m pytest -q -n $(WORKERS) -m "not toolchain and not slow and not hosts" $(ARGS)
 
 .PHONY: smoke
 smoke: $(VENV)/dev.stamp ## The tests that need neither compilers nor a network, for any platform
-	$(PY) -m pytest -m "not toolchain and not network" $(ARGS)
+	$(PY) -m pytest -m "not toolchain and not network and not hosts" $(ARGS)
 
 .PHONY: test-wasmtime
 test-wasmtime: ## The tests with every version of wasmtime that is listed as tested
 	WORKERS=$(WORKERS) sh .ci/test-wasmtime $(ARGS)
 
+.PHONY: test-wheels
+test-wheels: wheel $(VENV)/lock.stamp ## The wheels, with the oldest and the newest dependencies that they allow
+	WORKERS=$(WORKERS) sh .ci/test-wheels $(ARGS)
+
 .PHONY: test-zarr
 test-zarr: $(VENV)/dev.stamp ## The tests of zarr-python and numcodecs with chonkle in place: an hour
 	WORKERS=$(WORKERS) sh .ci/test-zarr $(ARGS)
+
+.PHONY: test-hosts
+test-hosts: hosts ## The tests of the hosts in Rust, node and a browser, which it equips first
+	$(PY) -m pytest -n $(WORKERS) tests/hosts $(ARGS)
 
 .PHONY: soak
 soak: $(VENV)/dev.stamp ## The cache under crashes, corruption, full disks and crowds: minutes
@@ -91,12 +98,24 @@ verify-codecs: $(VENV)/dev.stamp ## Check that the built codecs are what they sa
 tools: $(VENV)/tools.stamp ## Install the compilers that building codecs needs
 	$(BIN)/chonkle tools --install
 
+.PHONY: system-packages
+system-packages:
+	sh .ci/system-packages
+
+# One that cannot be made is named: its tests skip, except in CI, where they fail.
+.PHONY: hosts
+hosts: tools system-packages ## Build the hosts in other languages: minutes at first
+	@sh .ci/hosts browser || true
+	@sh .ci/hosts zarrs || true
+
 .PHONY: registry-tools
 registry-tools: ## Install the registry tools of others that tests compare with
 	sh .ci/registry-tools
 
 # It compares with codecs that nothing else needs, which may go into the same environment.
 bench-codecs bench-zarr: $(VENV)/bench.stamp
+
+bench-hosts: hosts
 
 # make bench-startup runs tests/bench/startup.py, which finds its neighbours as modules
 bench-%: $(VENV)/dev.stamp ## Run one benchmark of tests/bench, as in `make bench-startup`
@@ -128,7 +147,7 @@ docs: $(VENV)/docs.stamp ## Build the site in build/site from the documentation 
 
 .PHONY: clean
 clean: ## Remove everything made here except the registry tools in .tools
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis uv.lock
+	rm -rf $(VENV) dist build docs/examples/hosts/browser/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis uv.lock
 	find . -name .tools -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One set of pins for every platform and Python, naming packages and hashes and no place to get

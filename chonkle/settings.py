@@ -44,6 +44,16 @@ if TYPE_CHECKING:
 _SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
 _SHIFTS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 _KEY_FILE_MAX_BYTES = 1024
+# The variables whose values may be shown.
+_SHOWN = frozenset(
+    {
+        *("CHONKLE_CACHE_DIR", "CHONKLE_CACHE_SYSTEM", "CHONKLE_CACHE_KEY_FILE"),
+        *("CHONKLE_CACHE_MAX_SIZE", "CHONKLE_CODEC_STORE", "CHONKLE_FORCE_DOWNLOAD"),
+        *("CHONKLE_OFFLINE", "CHONKLE_REGISTRY", "CHONKLE_REGISTRY_USERNAME", "CHONKLE_POLICY"),
+        *("CHONKLE_AOT", "CHONKLE_COMPILE_TIMEOUT", "CHONKLE_COMPILE_MEMORY", "CHONKLE_CALLS"),
+        "CHONKLE_COMPONENT",
+    }
+)
 # What the values of a switch may be, in lower case.
 BOOLEANS = {
     "": False,
@@ -134,6 +144,40 @@ class Settings:
         from chonkle.policy import Policy  # noqa: PLC0415
 
         return Policy.read(self.policy)
+
+
+def examine(environment: Mapping[str, str] | None = None) -> tuple[Given, list[ChonkleError]]:
+    """Read every setting that can be read, and give the errors of the others.
+
+    Args:
+        environment: variables; the process's own when left out.
+    """
+    variables = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    failures: list[ChonkleError] = []
+    for name, read in _READERS.items():
+        try:
+            values[name] = read(variables)
+        except ChonkleError as failure:
+            failures.append(failure)
+    return cast("Given", values), failures
+
+
+def variables_set(environment: Mapping[str, str] | None = None) -> dict[str, str | None]:
+    """Give the variables of chonkle that are set, with their values.
+
+    Args:
+        environment: variables; the process's own when left out.
+
+    Returns:
+        The values by name; None for a secret, and for an unknown variable, which may be one too.
+    """
+    variables = os.environ if environment is None else environment
+    return {
+        name: variables[name] if name in _SHOWN else None
+        for name in sorted(variables)
+        if name.startswith("CHONKLE_") and variables[name]
+    }
 
 
 def _boolean(variables: Mapping[str, str], name: str) -> bool:

@@ -3,6 +3,7 @@
 The sources are the repository, as its README files are pages too and link to each other.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,27 +40,16 @@ html_extra_path = ["site"]
 html_static_path: list[str] = []
 html_show_sphinx = False
 
-# The pages in the side bar, below their headings. A README lists them in more words.
-CONTENTS = {
-    "Guides": "docs/guides",
-    "Concepts": "docs/concepts",
-    "Reference": "docs/reference",
-    "Decisions": "docs/decisions",
-}
+LINK = re.compile(r"\]\(([\w/-]+\.(?:md|rst))\)")
 
 
 def add_contents(app: Sphinx, name: str, source: list[str]) -> None:
-    """Add the side bar's tables of contents to the front page."""
+    """Add to the front page the side bar: the pages in the order of docs/README.md, by sections."""
     if name != app.config.root_doc:
         return
-    for caption, folder in CONTENTS.items():
-        pages = "\n".join(
-            sorted(
-                f"/{path.relative_to(ROOT).with_suffix('')}"
-                for path in (ROOT / folder).iterdir()
-                if path.suffix in {".md", ".rst"}
-            )
-        )
+    for section in (ROOT / "docs/README.md").read_text("utf-8").split("\n## ")[1:]:
+        caption, _, text = section.partition("\n")
+        pages = "\n".join(f"/docs/{link.rpartition('.')[0]}" for link in LINK.findall(text))
         source[0] += f"\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{pages}\n```\n"
 
 

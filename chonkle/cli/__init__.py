@@ -38,6 +38,11 @@ _COMMANDS = {
         "Put a signature into a wasm file.",
     ),
     "cache": ("chonkle.cli.cache:cache", "Manage the cache of native code."),
+    "completion": (
+        "chonkle.cli.completion:completion",
+        "Let a shell complete commands and options.",
+    ),
+    "doctor": ("chonkle.cli.doctor:doctor", "Show what is in effect here, and what is wrong."),
 }
 # What a shell reports for an interrupted process: 128 + SIGINT.
 _INTERRUPTED = 130
@@ -129,11 +134,26 @@ class _OpenGroup(LazyGroup):
 def chonkle() -> None:
     """Run codecs for chunked arrays: sandboxed WebAssembly at native speed.
 
-    A pipeline is a JSON file that wires codecs together. One file serves both directions:
+    A pipeline is a JSON file that wires codecs together. It runs in both directions. A codec list
+    is the short form, beside a chunk. `chonkle COMMAND --help` describes a command.
 
     \b
+    Environment:
+      NO_COLOR FORCE_COLOR
+
+    \b
+    Examples:
       chonkle run tile.json --input bytes=tile.bin --output bytes=pixels.raw
-      chonkle run tile.json --direction encode --input bytes=pixels.raw --output bytes=tile.bin
+      chonkle run tile.json --direction encode \\
+          --input bytes=pixels.raw --output bytes=tile.bin
+      chonkle decode --zarr data.zarr/temperature --chunk 0.3 -o chunk.npy
+      chonkle codecs
+      chonkle doctor
+
+    \b
+    See also:
+      docs/reference/cli.md, and docs/reference/environment.md for all variables; `chonkle doctor`
+      shows which of them are set.
     """
 
 

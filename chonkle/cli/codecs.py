@@ -28,8 +28,8 @@ from chonkle.names import CODEC_NAME_RULE, is_codec_name
 from chonkle.resolver import Resolution, Resolver
 from chonkle.storage.codec_files import BadFile
 
-# What ends the part of a description that says what the codec is; details follow.
-_CLAUSE_END = re.compile(r"; |\. |: ")
+# Where a description may end early: after a clause, or else within one.
+_PAUSES = (re.compile("[;.:] "), re.compile(", "))
 
 
 @click.command
@@ -132,12 +132,20 @@ def _summary(found: Sequence[Resolution]) -> list[Line]:
 
 
 def _shortened(text: str, width: int) -> str:
-    """Shorten a description to what fits: its first clause, or the beginning of that."""
-    brief = text if len(text) <= width else _CLAUSE_END.split(text, maxsplit=1)[0]
-    if len(brief) <= width:
-        return brief
-    whole, comma, _ = brief[: width + 1].rpartition(", ")
-    return whole if comma else textwrap.shorten(brief, max(width, 4), placeholder=" ...")
+    """Shorten a description to what fits: as many of its clauses, or else of its words."""
+    if len(text) <= width:
+        return text
+    for pause in _PAUSES:
+        parts = [text[: each.start()] for each in pause.finditer(text, endpos=width + 1)]
+        # Neither within parentheses nor within a literal.
+        whole = [
+            each
+            for each in parts
+            if each.count("(") == each.count(")") and each.count("`") % 2 == 0
+        ]
+        if whole:
+            return whole[-1]
+    return textwrap.shorten(text, max(width, 4), placeholder=" ...")
 
 
 def _implementations(found: Sequence[Resolution]) -> list[Line]:

@@ -46,10 +46,25 @@ def decode(chunk: str | None, output: str, **options: Any) -> None:  # noqa: ANN
     An output with the suffix .npy is an array, any other the bytes of its elements in C order.
 
     \b
+    Exit codes:
+      1  the chunk is damaged, a codec is missing, fails or exceeds a limit, or a file fails
+
+    \b
+    Environment:
+      CHONKLE_CODEC_STORE CHONKLE_POLICY CACHE COMPILING CHONKLE_FORCE_DOWNLOAD
+      CHONKLE_OFFLINE REGISTRY
+
+    \b
     Examples:
       chonkle decode chunks/0 -o chunk.npy
       chonkle decode --zarr data.zarr/temperature --chunk 0.3 -o chunk.npy
-      chonkle decode tile.bin --codecs list.json --dtype uint16 --shape 512,512 -o tile.npy
+      chonkle decode tile.bin --codecs list.json \\
+          --dtype uint16 --shape 512,512 -o tile.npy
+
+    \b
+    See also:
+      `chonkle encode`, `chonkle pipeline from-zarr`, and docs/reference/pipeline.md for
+      codec lists.
     """
     zarr, index = options.pop("zarr"), options.pop("index")
     if chunk is not None and zarr is not None:

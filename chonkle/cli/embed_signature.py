@@ -29,9 +29,17 @@ def embed_signature(file: Path, signature: Path, output: Path | None) -> None:
     A signature without `implementation` has the name of the file.
 
     \b
+    Exit codes:
+      1  a file cannot be read or written, or the signature is malformed
+
+    \b
     Examples:
       chonkle embed-signature codec.wasm signature.json
       chonkle embed-signature codec.wasm signature.json --output signed.wasm
+
+    \b
+    See also:
+      `chonkle inspect`, `chonkle build`, and docs/reference/signature.md.
     """
     target = output or file
     parsed = parse_signature(

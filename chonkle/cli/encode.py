@@ -27,9 +27,22 @@ def encode(array: str, output: str, **options: Any) -> None:  # noqa: ANN401 - c
     An input with the suffix .npy is an array, any other the bytes of its elements in C order.
 
     \b
+    Exit codes:
+      1  the array does not fit, a codec is missing, fails or exceeds a limit, or a file fails
+
+    \b
+    Environment:
+      CHONKLE_CODEC_STORE CHONKLE_POLICY CACHE COMPILING CHONKLE_FORCE_DOWNLOAD
+      CHONKLE_OFFLINE REGISTRY
+
+    \b
     Examples:
       chonkle encode chunk.npy -o chunks/0
       chonkle encode chunk.npy --codecs zarr.json -o c/0/0
+
+    \b
+    See also:
+      `chonkle decode`, and docs/reference/pipeline.md for codec lists.
     """
     with chunk_codec(output, options) as (codec, is_transposed):
         data: Any = read_input("array", array, size_max=codec.limits.memory_bytes)

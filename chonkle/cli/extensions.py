@@ -26,6 +26,7 @@ TOOLCHAIN_COMMANDS = {
     "sign": "Sign a codec.",
     "reproduce": "Build a codec twice from clean, and compare.",
     "tools": "List the compilers that building needs, and install them.",
+    "vectors": "Give golden vectors to other programs.",
 }
 
 

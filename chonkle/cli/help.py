@@ -13,7 +13,8 @@ import click
 from chonkle.cli.style import color_option, colored
 
 _SECTIONS = ("Exit codes", "Environment", "Examples", "See also")
-_SECTION = re.compile(rf"^\x08\n({'|'.join(_SECTIONS)}):\n((?: .*\n?)+)", re.MULTILINE)
+# Compiled only where a help is written.
+_SECTION = rf"(?m)^\x08\n({'|'.join(_SECTIONS)}):\n((?: .*\n?)+)"
 _EXIT_CODES = {
     "0": "success",
     "1": "a failure, which one line on standard error describes",
@@ -42,6 +43,10 @@ VARIABLES: Mapping[str, str] = {
     "CHONKLE_KEY_PASSWORD": "password of the private key",
     "COSIGN_PASSWORD": "the same, if that is not set",
     "SOURCE_DATE_EPOCH": "date of what is published, in seconds since 1970",
+    "SHELL": "the shell that completion is for",
+    "XDG_DATA_HOME": "directory of a user's data, `~/.local/share`",
+    "XDG_CONFIG_HOME": "directory of a user's configuration, `~/.config`",
+    "ZDOTDIR": "directory of zsh's start-up files",
     "NO_COLOR": "if not empty: no colours",
     "FORCE_COLOR": "if not empty: colours also where there is no terminal",
 }
@@ -83,7 +88,7 @@ class _Formatter(click.HelpFormatter):
 
     def write_text(self, text: str) -> None:
         """Write a text, or the sections after the options."""
-        sections = dict(_SECTION.findall(text))
+        sections = dict(re.findall(_SECTION, text))
         if not sections:
             super().write_text(text)
             return
@@ -99,21 +104,32 @@ class _Formatter(click.HelpFormatter):
 
     def _write_section(self, title: str, lines: list[str]) -> None:
         if title == "Exit codes":
-            own = dict(line.split(maxsplit=1) for line in lines)
+            own = dict(line.split(maxsplit=1) for line in lines if " " in line.strip())
             self.write_dl(sorted({**_EXIT_CODES, **own}.items()))
-        elif title == "Environment":
-            names = [
-                name for word in " ".join(lines).split() for name in _GROUPS.get(word, (word,))
-            ]
+            return
+        words = " ".join(lines).split()
+        names = [name for word in words for name in _GROUPS.get(word, (word,))]
+        if title == "Environment" and VARIABLES.keys() >= {*names}:
             self.write_dl([(name, VARIABLES[name]) for name in names])
-        elif title == "Examples":
-            self.write("".join(f"{line}\n" for line in lines))
+        elif title == "See also":
+            super().write_text(" ".join(words))
         else:
-            super().write_text(" ".join(lines))
+            # Another distribution may explain its variables itself.
+            self.write("".join(f"{line}\n" for line in lines))
 
 
 class _Context(click.Context):
     formatter_class = _Formatter
+
+    def make_formatter(self) -> click.HelpFormatter:
+        """Give what writes the help, and put the sections of the command after its options."""
+        command = self.command
+        text = "\n\n".join(filter(None, (command.help, command.epilog)))
+        sections = dict(re.findall(_SECTION, text))
+        sections.setdefault("Exit codes", "  0  success\n")
+        command.help = re.sub(_SECTION, "", text).strip()
+        command.epilog = "\n".join(f"\b\n{title}:\n{lines}" for title, lines in sections.items())
+        return super().make_formatter()
 
 
 def adopt[C: click.Command](command: C) -> C:
@@ -124,11 +140,6 @@ def adopt[C: click.Command](command: C) -> C:
     # A command of another distribution may have one of its own.
     if not any("--color" in each.opts for each in command.params):
         command.params.append(color_option())
-    text = command.help or ""
-    sections = dict(_SECTION.findall(text))
-    sections.setdefault("Exit codes", "  0  success\n")
-    command.help = _SECTION.sub("", text).strip()
-    command.epilog = "\n".join(f"\b\n{title}:\n{lines}" for title, lines in sections.items())
     if isinstance(command, click.Group):
         for each in command.commands.values():
             adopt(each)

@@ -22,9 +22,17 @@ def inspect(file: Path, *, as_json: bool) -> None:
     """Show the kind, signature, imports, exports, size and digests of FILE; nothing is run.
 
     \b
+    Exit codes:
+      1  FILE cannot be read, or is no WebAssembly binary
+
+    \b
     Examples:
       chonkle inspect codec/zlib/zlib-rs@1.0.0.core.wasm
       chonkle inspect --json mystery.wasm
+
+    \b
+    See also:
+      `chonkle codecs`, `chonkle verify`, and docs/reference/signature.md.
     """
     wasm = read_named(file)
     try:

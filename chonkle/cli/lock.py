@@ -29,10 +29,22 @@ def lock(pipeline: Path, *, update: bool, check: bool, as_json: bool, **options:
     not use any more are dropped. What changes is printed.
 
     \b
+    Exit codes:
+      1  a codec is missing or differs from the lock, or with --check the lock would change
+
+    \b
+    Environment:
+      PICKING CHONKLE_FORCE_DOWNLOAD REGISTRY
+
+    \b
     Examples:
       chonkle lock tile.json
       chonkle lock tile.json --check
       chonkle lock tile.json --update --preference core,component
+
+    \b
+    See also:
+      `chonkle run --locked`, and docs/reference/pipeline-lock.md.
     """
     parsed = load(pipeline)
     path = lock_path(pipeline)

@@ -13,7 +13,16 @@ from chonkle.cli.signals import interruptible
 
 @click.group
 def pipeline() -> None:
-    """Make pipelines of what other programs write."""
+    """Make pipelines of what other programs write.
+
+    \b
+    Examples:
+      chonkle pipeline from-zarr data.zarr/temperature > chunk.json
+
+    \b
+    See also:
+      `chonkle run`, and docs/reference/pipeline.md.
+    """
 
 
 @pipeline.command("from-zarr")
@@ -27,9 +36,22 @@ def from_zarr(path: Path, *, is_index: bool, **options: Any) -> None:  # noqa: A
     array is an inner one.
 
     \b
+    Exit codes:
+      1  the metadata cannot be read, or a codec is missing
+
+    \b
+    Environment:
+      PICKING REGISTRY
+
+    \b
     Examples:
       chonkle pipeline from-zarr data.zarr/temperature > chunk.json
-      chonkle run chunk.json --direction decode --input bytes=c/0/0 --output bytes=chunk.raw
+      chonkle run chunk.json --direction decode \\
+          --input bytes=c/0/0 --output bytes=chunk.raw
+
+    \b
+    See also:
+      `chonkle run`, `chonkle decode --zarr`, and docs/guides/read-zarr.md.
     """
     # Late: they bring wasmtime, which the help does without.
     from chonkle.dag.codec_list import zarr_codec_list  # noqa: PLC0415

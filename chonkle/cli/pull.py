@@ -41,10 +41,24 @@ def pull(
     before is not fetched again, unless CHONKLE_FORCE_DOWNLOAD is set.
 
     \b
+    Exit codes:
+      1  the codec cannot be fetched, differs from its digest, or is refused
+
+    \b
+    Environment:
+      PICKING CHONKLE_FORCE_DOWNLOAD REGISTRY
+
+    \b
     Examples:
       chonkle pull oci://registry.example/codecs/zlib-rs:1.0.0
-      chonkle pull oci://registry.example/codecs/zlib-rs@sha256:... --preference component
+      chonkle pull oci://registry.example/codecs/zlib-rs:1.0.0 \\
+          --preference component
       chonkle pull oci-layout://codecs.tar:1.0.0 --json
+
+    \b
+    See also:
+      `chonkle publish`, `chonkle lock`, `chonkle codecs`, and
+      docs/reference/resolution.md.
     """
     settings = Settings.from_environment()
     parsed = Source.parse(source)

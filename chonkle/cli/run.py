@@ -70,15 +70,31 @@ def run(pipeline: Path, **options: Any) -> None:  # noqa: ANN401 - click's optio
     are not written. Without any --output, each output's name, size and digest are printed.
 
     \b
+    Exit codes:
+      1  the pipeline is wrong, a codec is missing, fails or exceeds a limit, or a file fails
+
+    \b
+    Environment:
+      CHONKLE_CODEC_STORE CHONKLE_POLICY CACHE COMPILING CHONKLE_FORCE_DOWNLOAD
+      CHONKLE_OFFLINE REGISTRY CHONKLE_CALLS CHONKLE_COMPONENT
+
+    \b
     Examples:
       chonkle run tile.json --input bytes=tile.bin --output bytes=pixels.raw
       chonkle run tile.json --input bytes=tile.bin
-      chonkle run tile.json --direction encode --input bytes=pixels.raw --output bytes=tile.bin
-      cat tile.bin | chonkle run tile.json --input bytes=- --output bytes=- | sha256sum
+      chonkle run tile.json --direction encode \\
+          --input bytes=pixels.raw --output bytes=tile.bin
+      chonkle run tile.json --input bytes=- --output bytes=- < tile.bin | sha256sum
       chonkle run tile.json --preference core --explain
-      chonkle run tile.json --locked --input bytes=tile.bin --output bytes=pixels.raw
+      chonkle run tile.json --locked \\
+          --input bytes=tile.bin --output bytes=pixels.raw
       chonkle run untrusted.json --input bytes=in.bin --output bytes=out.bin \\
           --codec-path mystery=mystery.wasm --timeout 2 --memory-limit 64MiB
+
+    \b
+    See also:
+      `chonkle validate`, `chonkle lock`, `chonkle codecs`, and
+      docs/reference/pipeline.md.
     """
     files = _files(options)
     limits = limits_of(options)

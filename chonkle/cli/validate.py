@@ -28,9 +28,21 @@ def validate(pipeline: Path, *, as_json: bool, **options: Any) -> None:  # noqa:
     inverted.
 
     \b
+    Exit codes:
+      1  the pipeline cannot run in the direction it is written in
+
+    \b
+    Environment:
+      PICKING REGISTRY
+
+    \b
     Examples:
       chonkle validate tile.json
       chonkle validate tile.json --preference core --json
+
+    \b
+    See also:
+      `chonkle run --explain`, and docs/reference/pipeline.md.
     """
     parsed = load(pipeline)
     resolver, runtime = resolver_of(options), runtime_of(options)

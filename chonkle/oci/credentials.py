@@ -94,6 +94,18 @@ class Login:
         entries = (*_object(config.get("auths")), *_object(config.get("credHelpers")))
         return any(_host(name) == host for name in entries)
 
+    def registries(self) -> list[str]:
+        """Name the registries that docker's configuration has credentials for, sorted.
+
+        A program that keeps credentials of any registry is not asked which.
+
+        Raises:
+            FetchError: when docker's file cannot be read.
+        """
+        config = self._config()
+        entries = (*_object(config.get("auths")), *_object(config.get("credHelpers")))
+        return sorted({str(host) for host in map(_host, entries) if host is not None})
+
     @property
     def _path(self) -> Path:
         return (self.directory or Path()) / _FILE

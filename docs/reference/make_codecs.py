@@ -15,8 +15,10 @@ PAGE = Path(__file__).with_name("codecs.md")
 
 HEAD = """# Codecs
 
-[make_codecs.py](make_codecs.py) writes this page; do not edit it. `chonkle codecs` lists the codecs
-on your machine and their sizes, and [performance](performance.md) has the speed of each.
+<!-- make_codecs.py writes this page; do not edit it. -->
+
+`chonkle codecs` lists the codecs on your machine and their sizes, and
+[performance](performance.md) has the speed of each.
 
 A codec maps its port `bytes` to `bytes` unless the table says otherwise. Optional ports are in
 brackets, with their defaults. `encode` and `decode` mark ports of one direction only. Types come

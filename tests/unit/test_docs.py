@@ -37,6 +37,7 @@ from chonkle import errors
 from chonkle.cli import chonkle as command_line
 from chonkle.formats.signature import Signature
 from chonkle.pipeline import load
+from chonkle.wasmtime_version import TESTED
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -255,6 +256,14 @@ def test_the_page_of_zarr_performance_is_made_of_its_figures() -> None:
     assert (DOCS / "reference/zarr-performance.png").stat().st_size < 60_000
 
 
+def test_the_page_of_hosts_is_made_of_its_figures() -> None:
+    figures = json.loads((DOCS / "reference/hosts.json").read_text("utf-8"))
+    wanted = runpy.run_path(str(DOCS / "reference/make_hosts.py"))["page"](figures)
+    found = (DOCS / "reference/hosts.md").read_text("utf-8")
+    assert found == wanted, "hint: run `python docs/reference/make_hosts.py`"
+    assert (DOCS / "reference/hosts.png").stat().st_size < 60_000
+
+
 def test_every_variable_of_the_environment_is_described() -> None:
     settings = (ROOT / "chonkle/settings.py").read_text("utf-8")
     described = (DOCS / "reference/environment.md").read_text("utf-8")
@@ -264,6 +273,11 @@ def test_every_variable_of_the_environment_is_described() -> None:
     assert {name for name in read if f"`{name}`" not in described} == set()
     # zarr-python reads `ZARR_CHONKLE__...`.
     assert set(re.findall(r"\bCHONKLE_[A-Z_]+", described)) <= read
+
+
+def test_the_tested_versions_of_wasmtime_are_those_of_the_code() -> None:
+    listed = (DOCS / "reference/versions.md").read_text("utf-8")
+    assert f"| wasmtime | {TESTED[0]} to {TESTED[-1]} |" in listed
 
 
 def test_every_error_is_described() -> None:

@@ -135,6 +135,8 @@ RULES: Mapping[str, Rule] = {
     "chonkle.__main__": rule(6, beside="cli"),
     # They read and write `.npy` files.
     "chonkle.cli.chunks": rule(6, "click", "numpy", beside="codecs zarr_files"),
+    # The variables of a shell are no settings.
+    "chonkle.cli.completion": replace(rule(6, "click"), environment=True),
     # It must not read the settings: the help needs colours too.
     "chonkle.cli.style": replace(rule(6, "click"), environment=True),
     "chonkle.cli": replace(rule(6, "click", beside="pipeline codecs zarr_files"), computed=True),

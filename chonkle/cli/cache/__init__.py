@@ -27,4 +27,8 @@ def cache() -> None:
       chonkle cache info
       chonkle cache warm tile.json
       chonkle cache prune --max-size 500M
+
+    \b
+    See also:
+      docs/reference/cache.md, and docs/guides/ship-native-code.md for images and CI.
     """

@@ -15,8 +15,20 @@ def clear(*, as_json: bool) -> None:
     """Remove every entry of your own cache, except those that are being written.
 
     \b
+    Exit codes:
+      1  an entry cannot be removed, or the cache is not trusted
+
+    \b
+    Environment:
+      CHONKLE_CACHE_DIR
+
+    \b
     Examples:
       chonkle cache clear
+
+    \b
+    See also:
+      `chonkle cache prune`, and docs/reference/cache.md.
     """
     own = own_layer(Settings.from_environment().cache)
     cleared = Cleared(Removed(0, 0), 0) if own is None else clear_directory(own)

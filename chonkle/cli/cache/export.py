@@ -25,9 +25,21 @@ def export(file: str, codecs: tuple[str, ...], *, as_json: bool) -> None:
     FILE may be `-` for standard output.
 
     \b
+    Exit codes:
+      1  a CODEC has no entry, the bundle would be too large, or FILE cannot be written
+
+    \b
+    Environment:
+      CACHE CHONKLE_CACHE_KEY_FILE CHONKLE_CACHE_MAX_SIZE
+
+    \b
     Examples:
       chonkle cache export codecs.tar
       chonkle cache export codecs.tar zlib tiff-predictor-2
+
+    \b
+    See also:
+      `chonkle cache import`, and docs/guides/ship-native-code.md.
     """
     if as_json and is_standard_output(file):
         raise WrongUsage("--json and the bundle cannot both go to standard output")

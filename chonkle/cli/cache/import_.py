@@ -25,9 +25,21 @@ def import_(file: Path, *, allow_unauthenticated: bool, as_json: bool) -> None:
     CHONKLE_CACHE_KEY is set, they must be authenticated with that key.
 
     \b
+    Exit codes:
+      1  the bundle is damaged, for another engine, too large or not authenticated
+
+    \b
+    Environment:
+      CHONKLE_CACHE_DIR CHONKLE_CACHE_KEY CHONKLE_CACHE_KEY_FILE CHONKLE_CACHE_MAX_SIZE
+
+    \b
     Examples:
       chonkle cache import codecs.tar
       chonkle cache import codecs.tar --allow-unauthenticated
+
+    \b
+    See also:
+      `chonkle cache export`, and docs/guides/ship-native-code.md.
     """
     imported = import_bundle(
         file,

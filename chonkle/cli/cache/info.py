@@ -21,9 +21,17 @@ def info(*, as_json: bool) -> None:
     """Show where the cache is, whether it is trusted, and what it contains.
 
     \b
+    Environment:
+      CACHE CHONKLE_CACHE_KEY_FILE CHONKLE_CACHE_MAX_SIZE
+
+    \b
     Examples:
       chonkle cache info
       chonkle cache info --json
+
+    \b
+    See also:
+      `chonkle doctor`, `chonkle cache list`, and docs/reference/cache.md.
     """
     config = Settings.from_environment().cache
     machine = Machine.here()

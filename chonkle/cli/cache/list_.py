@@ -24,9 +24,21 @@ def list_(*, as_json: bool) -> None:
     system, and stale or invalid entries are not used.
 
     \b
+    Exit codes:
+      1  the cache is not trusted, or cannot be read
+
+    \b
+    Environment:
+      CACHE CHONKLE_CACHE_KEY_FILE
+
+    \b
     Examples:
       chonkle cache list
       chonkle cache list --json
+
+    \b
+    See also:
+      `chonkle cache info`, and docs/reference/cache.md.
     """
     found = layers(Settings.from_environment().cache)
     machine = Machine.here()

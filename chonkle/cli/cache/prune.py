@@ -36,9 +36,21 @@ def prune(*, max_size: int | None, older_than: float | None, verbose: bool, as_j
     Code for another version of wasmtime is stale when it was not used for 30 days.
 
     \b
+    Exit codes:
+      1  an entry cannot be removed, or the cache is not trusted
+
+    \b
+    Environment:
+      CHONKLE_CACHE_DIR CHONKLE_CACHE_MAX_SIZE
+
+    \b
     Examples:
       chonkle cache prune
       chonkle cache prune --max-size 500M --older-than 30d --verbose
+
+    \b
+    See also:
+      `chonkle cache clear`, `chonkle cache list`, and docs/reference/cache.md.
     """
     config = Settings.from_environment().cache
     own = own_layer(config)

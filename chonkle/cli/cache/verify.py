@@ -44,10 +44,22 @@ def verify(
     Fails when an entry is bad, also when it was removed.
 
     \b
+    Exit codes:
+      1  an entry is bad, also if it was removed
+
+    \b
+    Environment:
+      CACHE CHONKLE_CACHE_KEY_FILE COMPILING CHONKLE_CODEC_STORE
+
+    \b
     Examples:
       chonkle cache verify
       chonkle cache verify --recompile
       chonkle cache verify --remove
+
+    \b
+    See also:
+      `chonkle cache list`, and docs/reference/cache.md.
     """
     settings = Settings.from_environment()
     settings = replace(settings, compile_limits=compile_limits_of(options))

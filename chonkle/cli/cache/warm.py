@@ -53,10 +53,22 @@ def warm(
     file, or a directory of wasm files.
 
     \b
+    Exit codes:
+      1  a codec cannot be compiled, or nothing can be kept
+
+    \b
+    Environment:
+      CACHE COMPILING CHONKLE_CODEC_STORE
+
+    \b
     Examples:
       chonkle cache warm
       chonkle cache warm tile.json --interruptible
       chonkle cache warm zlib tiff-predictor-2-c@1.0.0 ./mystery.wasm
+
+    \b
+    See also:
+      `chonkle cache export`, and docs/guides/ship-native-code.md.
     """
     runtime = runtime_of(options)
     resolver = Resolver(preference=preference)

@@ -19,7 +19,10 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 # Speed, documentation, and what needs other versions of zarr-python, show nothing here.
 _LEFT_OUT = {
-    "zarr": ["benchmarks", "test_docs.py", "test_examples.py", "test_regression/scripts"],
+    "zarr": [
+        *("benchmarks", "test_docs.py", "test_examples.py", "test_api/test_synchronous.py"),
+        "test_regression/scripts",
+    ],
     "numcodecs": ["test_entrypoints.py", "test_entrypoints_backport.py", "package_with_entrypoint"],
 }
 _INI = """

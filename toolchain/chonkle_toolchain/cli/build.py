@@ -41,10 +41,19 @@ def build(
     DIR is the current folder where it is left out. NAMEs choose among several codecs.
 
     \b
+    Exit codes:
+      1  a codec cannot be built, a compiler is missing, or with --check one is stale
+
+    \b
     Examples:
       chonkle build
       chonkle build codecs zlib-rs --output built
       chonkle build --check
+
+    \b
+    See also:
+      `chonkle test`, `chonkle tools`, `chonkle reproduce`, and
+      docs/reference/codecs-lock.md.
     """
     with options.running_tools() as step:
         outcomes = build_codecs(

@@ -40,9 +40,21 @@ def keygen(output_prefix: Path, algorithm: str, *, key_password_stdin: bool, as_
     CHONKLE_KEY_PASSWORD or COSIGN_PASSWORD, or it is asked for. Existing files are not replaced.
 
     \b
+    Exit codes:
+      1  a file is there already or cannot be written, or the extra `attest` is missing
+
+    \b
+    Environment:
+      CHONKLE_KEY_PASSWORD COSIGN_PASSWORD
+
+    \b
     Examples:
       chonkle keygen
       chonkle keygen --output-prefix release --algorithm ed25519
+
+    \b
+    See also:
+      `chonkle sign`, `chonkle verify --key`, and docs/reference/attestations.md.
     """
     # Late: the extra may be missing.
     from chonkle.oci.private_keys import PrivateKey  # noqa: PLC0415

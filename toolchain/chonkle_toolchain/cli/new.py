@@ -35,9 +35,17 @@ def new(name: str, lang: Language, codec_id: str | None, into: Path) -> None:
     the name of the implementation, such as `zlib-rs`.
 
     \b
+    Exit codes:
+      1  the folder is not empty, or the name is taken by a shipped codec
+
+    \b
     Examples:
       chonkle new delta-rs --lang rust
       chonkle new delta-c --lang c --codec-id my-delta
+
+    \b
+    See also:
+      `chonkle build`, `chonkle test`, and docs/guides/write-a-codec.md.
     """
     project = Project(name, lang, codec_id or default_codec_id(name, lang))
     if shipped(project.codec_id, name):

@@ -65,10 +65,25 @@ def publish(
     published, and no version twice with different bytes. What is there already is not sent again.
 
     \b
+    Exit codes:
+      1  a check fails, another file of the version is there, or the registry refuses
+
+    \b
+    Environment:
+      CHONKLE_OFFLINE REGISTRY SOURCE_DATE_EPOCH
+
+    \b
     Examples:
       chonkle publish stride-c oci://registry.example/codecs
-      chonkle publish codec.wasm oci://registry.example/codecs/mine:1.0.0 --vectors vectors
-      chonkle publish codec oci://registry.example/codecs --codec-src codec-src --dry-run
+      chonkle publish codec.wasm oci://registry.example/codecs/mine:1.0.0 \\
+          --vectors vectors
+      chonkle publish codec oci://registry.example/codecs \\
+          --codec-src codec-src --dry-run
+
+    \b
+    See also:
+      `chonkle verify`, `chonkle sign`, `chonkle pull`, and
+      docs/guides/publish-a-codec.md.
     """
     options.check_place(place, vectors, codec_src)
     where = Target.parse(target)

@@ -35,9 +35,17 @@ def reproduce(
     than those that are here is not compared.
 
     \b
+    Exit codes:
+      1  bytes differ, or a codec cannot be built
+
+    \b
     Examples:
       chonkle reproduce
       chonkle reproduce codecs zlib-rs --output built
+
+    \b
+    See also:
+      `chonkle build`, and docs/reference/codecs-lock.md.
     """
     with options.running_tools() as step:
         step("building twice from clean")

@@ -77,10 +77,23 @@ def sign(
     passwords on stdin, the key's comes first.
 
     \b
+    Exit codes:
+      1  the key or its password is wrong, or nothing can be written
+
+    \b
+    Environment:
+      CHONKLE_KEY_PASSWORD COSIGN_PASSWORD CHONKLE_OFFLINE REGISTRY
+
+    \b
     Examples:
       chonkle sign oci://registry.example/codecs/zlib-rs:1.0.0 --key release.key
-      chonkle sign oci-layout://codecs:1.0.0 --key release.key --identity registry.example/codecs
+      chonkle sign oci-layout://codecs:1.0.0 --key release.key \\
+          --identity registry.example/codecs
       chonkle sign codec.wasm --key release.key
+
+    \b
+    See also:
+      `chonkle keygen`, `chonkle verify --key`, and docs/reference/attestations.md.
     """
     # Late: the extra may be missing.
     from chonkle.oci.private_keys import PrivateKey  # noqa: PLC0415

@@ -28,9 +28,21 @@ def test(folder: Path, *, as_json: bool) -> None:
     give the same bytes: what `chonkle verify` checks, with a line about each check.
 
     \b
+    Exit codes:
+      1  a codec cannot be built, or a check fails
+
+    \b
+    Environment:
+      COMPILING
+
+    \b
     Examples:
       chonkle test
       chonkle test delta-c --json
+
+    \b
+    See also:
+      `chonkle build`, `chonkle verify`, and docs/reference/verify.md.
     """
 
     def show(report: Report) -> None:

@@ -19,9 +19,17 @@ def tools(*, install: bool, as_json: bool) -> None:
     """List the tools that building needs, and install those that are missing.
 
     \b
+    Exit codes:
+      1  a tool is missing, or cannot be installed
+
+    \b
     Examples:
       chonkle tools
       chonkle tools --install
+
+    \b
+    See also:
+      `chonkle build`, and docs/guides/write-a-codec.md.
     """
     found = Tools()
     if install:

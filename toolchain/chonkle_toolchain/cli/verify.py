@@ -66,11 +66,23 @@ def verify(
     it was built must agree with it.
 
     \b
+    Exit codes:
+      1  a check fails, or a file or published codec cannot be read
+
+    \b
+    Environment:
+      COMPILING CHONKLE_OFFLINE REGISTRY
+
+    \b
     Examples:
       chonkle verify
       chonkle verify codec.wasm --vectors vectors
       chonkle verify codec --codec-src codec-src --json
       chonkle verify oci://registry.example/codecs/zlib-rs:1.0.0 --key release.pub
+
+    \b
+    See also:
+      `chonkle test`, `chonkle sign`, and docs/reference/verify.md.
     """
     options.check_place(place, vectors, codec_src)
     if (keys or policy is not None) and isinstance(place, Path) and not place.is_file():
