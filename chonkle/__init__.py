@@ -47,6 +47,9 @@ _PUBLIC = {
     "ChonkleError": "chonkle.errors",
 }
 
+# Modules that `import chonkle` alone gives, too.
+_MODULES = ("dask", "tiff", "zarr")
+
 __all__ = [
     "Authenticator",
     "CacheConfig",
@@ -69,7 +72,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name."""
+    """Import a public name, or a module."""
+    if name in _MODULES:
+        return import_module(f"chonkle.{name}")
     module = _PUBLIC.get(name)
     if module is None:
         raise AttributeError(f"module `chonkle` has no attribute `{name}`")

@@ -41,8 +41,8 @@ _NUMBERED = re.compile(r"^[0-9]+: ")
 class EngineConfig:
     """The engine settings that chonkle chooses; all others are wasmtime's defaults."""
 
-    # Compile checks into guests, so that a timeout can stop them. Costs up to a fifth of their
-    # speed, so it is on only with a timeout.
+    # Compile checks into guests, so that a timeout can stop them. They take up to a third longer,
+    # so it is on only with a timeout.
     interruptible: bool = False
     max_wasm_stack_bytes: int = 512 * 1024  # stack that a guest may use on the thread that calls it
     # Let wasmtime move a memory that grows. Without, its address is asked for once; wasmtime

@@ -54,7 +54,8 @@ _SHOWN = frozenset(
         "CHONKLE_COMPONENT",
     }
 )
-_BOOLEANS = {
+# What the values of a switch may be, in lower case.
+BOOLEANS = {
     "": False,
     "0": False,
     "false": False,
@@ -181,9 +182,9 @@ def variables_set(environment: Mapping[str, str] | None = None) -> dict[str, str
 
 def _boolean(variables: Mapping[str, str], name: str) -> bool:
     text = variables.get(name, "").lower()
-    if text not in _BOOLEANS:
+    if text not in BOOLEANS:
         raise ChonkleError(f"bad {name}", expected="`1` or `0`", got=format_value(text))
-    return _BOOLEANS[text]
+    return BOOLEANS[text]
 
 
 def _access(variables: Mapping[str, str]) -> RegistryAccess:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from chonkle.formats.zarr_metadata import ZarrArray
 
 _NPY = ".npy"
+_OLD_METADATA = ".zarray"
 
 chunk_options = together(
     click.option(
@@ -37,7 +38,8 @@ chunk_options = together(
         "codec_list",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Codec list, or zarr.json of the array.  [default: the name of the chunk, with .json]",
+        help="Codec list, or zarr.json or .zarray of the array.  "
+        "[default: the name of the chunk, with .json]",
     ),
     click.option("--dtype", help="Type of the elements, such as float32 or >u2."),
     click.option("--shape", metavar="N,N", help="Shape of the array, such as 512,512."),
@@ -47,17 +49,46 @@ chunk_options = together(
 )
 
 
+class LocalPath(click.Path):
+    """The path of a Zarr array, which is no URL: as a path, `s3://` would lose a slash."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:  # noqa: ANN401 - click's
+        """Refuse a URL."""
+        if "://" in str(value):
+            raise PipelineError(
+                f"{value}: only arrays in local folders are read",
+                hint="zarr-python reads other stores, with `chonkle.zarr.use()`",
+            )
+        return super().convert(value, param, ctx)
+
+
 @contextmanager
-def chunk_codec(chunk: str, options: dict[str, Any]) -> Iterator["ChunkCodec"]:
+def chunk_codec(chunk: str, options: dict[str, Any]) -> Iterator[tuple["ChunkCodec", bool]]:
     """Open the codecs of a chunk.
 
     Args:
         chunk: the path of the encoded chunk.
         options: those that `chunk_options` added.
+
+    Yields:
+        The codecs, and whether what they encode is transposed, as in Zarr 2 in Fortran order.
     """
     # Late: a command that is only asked for its help does without it.
     from chonkle.codecs import get_codecs  # noqa: PLC0415
 
+    zarr = _named_array(options["codec_list"])
+    if zarr is not None and options["codec_list"].name == _OLD_METADATA:
+        with zarr_codec(zarr, "chunk", options) as codec:
+            yield codec, zarr.order == "F"
+        return
     codec_list = options["codec_list"] or Path(f"{chunk}.json")
     if options["codec_list"] is None and not codec_list.exists():
         raise PipelineError(
@@ -70,7 +101,28 @@ def chunk_codec(chunk: str, options: dict[str, Any]) -> Iterator["ChunkCodec"]:
                 codec_list, resolver=resolver, runtime=runtime, limits=limits_of(options)
             )
         check_used(resolver, codec.codec_ids())
-        yield codec
+        yield codec, False
+
+
+def _named_array(codec_list: Path | None) -> "ZarrArray | None":
+    """Read the metadata of an array that `--codecs` names, if it does.
+
+    Raises:
+        PipelineError: a file of the array is no chunk, or the metadata cannot be read.
+    """
+    from chonkle.formats.zarr_metadata import METADATA_FILES  # noqa: PLC0415 - not for help
+    from chonkle.zarr_files import read_metadata  # noqa: PLC0415 - brings wasmtime
+
+    if codec_list is None or codec_list.name not in METADATA_FILES:
+        return None
+
+    zarr = read_metadata(codec_list)
+    if zarr.shards is not None:
+        raise PipelineError(
+            f"{codec_list}: the array is in shards, and a file of it is a whole shard",
+            hint="`chonkle decode` with --zarr and --chunk decodes the chunks in it",
+        )
+    return zarr
 
 
 @contextmanager
@@ -96,6 +148,8 @@ def zarr_codec(
                 runtime=runtime,
                 limits=limits_of(options),
             )
+        if zarr.shards is None:
+            check_used(resolver, codec.codec_ids())
         yield codec
 
 

@@ -14,6 +14,7 @@ from chonkle.cli.chunks import (
 from chonkle.cli.progress import progress
 from chonkle.cli.signals import interruptible
 from chonkle.cli.streams import read_input, write_output
+from chonkle.errors import PipelineError
 
 
 @click.command
@@ -43,10 +44,15 @@ def encode(array: str, output: str, **options: Any) -> None:  # noqa: ANN401 - c
     See also:
       `chonkle decode`, and docs/reference/pipeline.md for codec lists.
     """
-    with chunk_codec(output, options) as codec:
+    with chunk_codec(output, options) as (codec, is_transposed):
         data: Any = read_input("array", array, size_max=codec.limits.memory_bytes)
         if is_array_file(array):
             data = read_array(data, array)
+        elif is_transposed:
+            raise PipelineError(
+                f"{array}: raw elements in C order, for chunks in Fortran order",
+                hint="give a .npy file",
+            )
         with interruptible(), progress(f"encoding {array}"):
-            encoded = codec.encode(data, **described_array(options))
+            encoded = codec.encode(data.T if is_transposed else data, **described_array(options))
     write_output("chunk", output, encoded)

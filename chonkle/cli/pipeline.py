@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from chonkle.cli.chunks import LocalPath
 from chonkle.cli.options import resolver_of, resolver_options, runtime_of
 from chonkle.cli.output import print_json
 from chonkle.cli.signals import interruptible
@@ -25,7 +26,7 @@ def pipeline() -> None:
 
 
 @pipeline.command("from-zarr")
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=LocalPath())
 @click.option("--index", "is_index", is_flag=True, help="That of the index of a shard.")
 @resolver_options
 def from_zarr(path: Path, *, is_index: bool, **options: Any) -> None:  # noqa: ANN401 - click's

@@ -14,6 +14,8 @@ from chonkle.formats.dtypes import Dtype
 from chonkle.formats.values import format_value, is_value
 
 METADATA_FILES = ("zarr.json", ".zarray")
+# Data types whose elements have no fixed size, or are objects of Python.
+_VARIABLE = ("string", "variable_length_utf8", "variable_length_bytes", "bytes", "|O")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,7 @@ def _read_v3(document: Mapping[str, Any]) -> ZarrArray:
             )
     return ZarrArray(
         tuple(codecs),
-        Dtype.of(document.get("data_type")),
+        _dtype(document.get("data_type")),
         _shape("shape", document.get("shape")),
         shape,
         separator=separator,
@@ -167,16 +169,25 @@ def _read_v2(document: Mapping[str, Any]) -> ZarrArray:
         raise _wrong("order", "`C` or `F`", order)
     if not isinstance(filters, (list, tuple)):
         raise _wrong("filters", "a list, or null", filters)
-    dtype = document["dtype"]
     return ZarrArray(
         (*filters, *([compressor] if compressor is not None else ())),
-        Dtype.of(dtype),
+        _dtype(document["dtype"]),
         _shape("shape", document.get("shape")),
         _shape("chunks", document["chunks"]),
         order=order,
         separator=document.get("dimension_separator") or ".",
         prefix="",
     )
+
+
+def _dtype(written: object) -> Dtype:
+    name = written.get("name") if isinstance(written, Mapping) else written
+    if isinstance(name, str) and name in _VARIABLE:
+        raise PipelineError(
+            f"elements of type `{name}`: text and bytes of variable length, and objects, are "
+            "decoded by zarr-python only"
+        )
+    return Dtype.of(written)
 
 
 def _separator(encoding: Mapping[Any, Any], default: str) -> str:

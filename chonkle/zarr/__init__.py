@@ -9,14 +9,17 @@ For example::
 """
 
 from chonkle.zarr.codec_pipeline import CodecPipeline
+from chonkle.zarr.explanation import ExplainedCodec, explain
 from chonkle.zarr.metadata import pipeline
 from chonkle.zarr.options import Options
 from chonkle.zarr.registration import codec, register, unuse, use, using
 
 __all__ = [
     "CodecPipeline",
+    "ExplainedCodec",
     "Options",
     "codec",
+    "explain",
     "pipeline",
     "register",
     "unuse",

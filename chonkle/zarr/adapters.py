@@ -4,8 +4,9 @@ Classes are made of signatures: no codec has Python of its own.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, ClassVar
@@ -26,7 +27,7 @@ from zarr.registry import (
 from chonkle.arrays import elements_of, numpy_dtype
 from chonkle.codecs import ChunkCodec
 from chonkle.dag.codec_list import ArraySpec as ChunkArray
-from chonkle.errors import PipelineError, ResolveError
+from chonkle.errors import CodecError, PipelineError, ResolveError
 from chonkle.formats.dtypes import Dtype
 from chonkle.formats.signature import CodecKind
 from chonkle.zarr.options import Options
@@ -61,7 +62,8 @@ class _ZarrCodec:
     def from_dict(cls, data: dict[str, Any]) -> Any:  # noqa: ANN401 - or zarr-python's own
         """Make it of its metadata.
 
-        Metadata that only zarr-python's own codec takes give that, unless `strict` is set.
+        Metadata that only zarr-python's own codec takes give that. Where the option `strict` is
+        set, chonkle's pipeline refuses it before it runs.
 
         Raises:
             PipelineError: the configuration is wrong.
@@ -69,7 +71,7 @@ class _ZarrCodec:
         try:
             return cls(**(data.get("configuration") or {}))
         except PipelineError:
-            stock = None if Options.current().strict else _stock_codec(data)
+            stock = _stock_codec(data)
             if stock is None:
                 raise
             return stock
@@ -84,7 +86,7 @@ class _ZarrCodec:
         """Give the codec for an array, with the metadata that zarr-python's own would write.
 
         Where the configuration has no meaning for the elements of the array, it is zarr-python's
-        own codec, unless the option `strict` is set.
+        own codec, which chonkle's pipeline refuses where the option `strict` is set.
 
         Raises:
             ValueError: zarr-python's own codec refuses such an array.
@@ -97,7 +99,7 @@ class _ZarrCodec:
         try:
             _require_fit(self.codec, array_spec)
         except PipelineError:
-            return self if options.strict else stock
+            return stock
         if metadata == self.to_dict():
             return self
         return zarr_codec(metadata, make_codec(metadata, options))
@@ -143,6 +145,11 @@ class _ZarrCodec:
     def _encode_sync(self, chunk_data: Any, chunk_spec: ArraySpec) -> Any:  # noqa: ANN401
         raise NotImplementedError
 
+    def __repr__(self) -> str:
+        """Write the class and the configuration, as zarr-python does."""
+        values = ", ".join(f"{key}={value!r}" for key, value in (self.configuration or {}).items())
+        return f"{type(self).__name__}({values})"
+
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle the metadata, and what runs it."""
         return zarr_codec, (self.to_dict(), self.codec)
@@ -151,7 +158,8 @@ class _ZarrCodec:
 class _ZarrBytesBytes(_ZarrCodec, BytesBytesCodec):
     def _decode_sync(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> Buffer:
         array = _chunk_array(chunk_spec, is_bytes=True)
-        decoded = self.codec.run("decode", chunk_data.as_numpy_array(), array)
+        with blaming_data(self.codec):
+            decoded = self.codec.run("decode", chunk_data.as_numpy_array(), array)
         return chunk_spec.prototype.buffer.from_bytes(decoded)
 
     def _encode_sync(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> Buffer:
@@ -164,7 +172,8 @@ class _ZarrArrayBytes(_ZarrCodec, ArrayBytesCodec):
     def _decode_sync(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> NDBuffer:
         dtype = chunk_spec.dtype.to_native_dtype()
         data = chunk_data.as_numpy_array()
-        decoded = self.codec.decode(data, dtype=dtype, shape=chunk_spec.shape)
+        with blaming_data(self.codec):
+            decoded = self.codec.decode(data, dtype=dtype, shape=chunk_spec.shape)
         return chunk_spec.prototype.nd_buffer.from_numpy_array(decoded)
 
     def _encode_sync(self, chunk_data: NDBuffer, chunk_spec: ArraySpec) -> Buffer:
@@ -193,9 +202,10 @@ class _ZarrArrayArray(_ZarrCodec, ArrayArrayCodec):
         dtype = chunk_spec.dtype.to_native_dtype()
         stored = self.codec.decoded_dtype()
         array = chunk_data.as_numpy_array()
-        decoded = self.codec.decode(
-            elements_of(array, array), dtype=stored or dtype, shape=chunk_spec.shape
-        )
+        with blaming_data(self.codec):
+            decoded = self.codec.decode(
+                elements_of(array, array), dtype=stored or dtype, shape=chunk_spec.shape
+            )
         return chunk_spec.prototype.nd_buffer.from_numpy_array(decoded.astype(dtype, copy=False))
 
     def _encode_sync(self, chunk_data: NDBuffer, chunk_spec: ArraySpec) -> NDBuffer:
@@ -206,6 +216,20 @@ class _ZarrArrayArray(_ZarrCodec, ArrayArrayCodec):
         spec = self.resolve_metadata(chunk_spec)
         array = np.frombuffer(encoded, spec.dtype.to_native_dtype()).reshape(spec.shape)
         return chunk_spec.prototype.nd_buffer.from_numpy_array(array)
+
+
+@contextmanager
+def blaming_data(codec: ChunkCodec) -> Iterator[None]:
+    """Turn the errors of an input within a `with` statement into those of stored data.
+
+    Raises:
+        CodecError: what a codec or a chain got does not fit the array.
+    """
+    try:
+        yield
+    except PipelineError as failure:
+        names = ", ".join(f"`{each}`" for each in codec.codec_ids())
+        raise CodecError(f"after decoding with {names}: {failure}") from failure
 
 
 _KINDS: Mapping[str, type[_ZarrCodec]] = {
@@ -224,7 +248,9 @@ def zarr_codec_class(name: str, kind: CodecKind) -> type[Any]:
         kind: what the codec maps.
     """
     fields = {"codec_name": name, "__module__": __name__, "__doc__": f"The codec `{name}`."}
-    return type(f"Zarr_{name}", (_KINDS[kind],), fields)
+    stock = _stock_class(name)
+    shown = stock.__name__ if stock else f"{re.sub('[^A-Za-z0-9]+', ' ', name).title()}Codec"
+    return type(shown.replace(" ", ""), (_KINDS[kind],), fields)
 
 
 class _OldCodec(Numcodec):  # type: ignore[misc]  # numcodecs is not typed
@@ -287,7 +313,8 @@ class _OldCodec(Numcodec):  # type: ignore[misc]  # numcodecs is not typed
     def from_config(cls, config: Mapping[str, Any]) -> Any:  # noqa: ANN401 - or numcodecs' own
         """Make it of its configuration.
 
-        A configuration that only numcodecs' own codec takes gives that, unless `strict` is set.
+        A configuration that only numcodecs' own codec takes gives that, or a codec that runs
+        nothing where `strict` is set.
 
         Raises:
             PipelineError: the configuration is wrong.
@@ -296,10 +323,9 @@ class _OldCodec(Numcodec):  # type: ignore[misc]  # numcodecs is not typed
         try:
             return cls(**settings)
         except PipelineError:
-            if Options.current().strict:
-                raise
             with suppress(Exception):  # it has no such codec, or refuses it in its own ways
-                return _stock_numcodec(cls.codec_id).from_config(settings)
+                stock = _stock_numcodec(cls.codec_id).from_config(settings)
+                return _RefusedNumcodec(stock) if Options.current().strict else stock
             raise
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - of the configuration
@@ -313,6 +339,38 @@ class _OldCodec(Numcodec):  # type: ignore[misc]  # numcodecs is not typed
         """Write what numcodecs writes."""
         values = ", ".join(f"{key}={value!r}" for key, value in self._configuration.items())
         return f"{type(self).__name__}({values})"
+
+
+class _RefusedNumcodec(Numcodec):  # type: ignore[misc]  # numcodecs is not typed
+    """A codec that `strict` refuses, so that arrays with it can be opened and listed.
+
+    Args of the constructor:
+        stock: numcodecs' own codec, which is not run.
+    """
+
+    def __init__(self, stock: Any) -> None:  # noqa: ANN401 - of numcodecs
+        self.codec_id = stock.codec_id
+        self._stock = stock
+
+    def encode(self, buf: object) -> Any:  # noqa: ANN401, ARG002 - as in numcodecs
+        """Refuse it.
+
+        Raises:
+            ResolveError: in any case.
+        """
+        raise _refused(self)
+
+    def decode(self, buf: object, out: object = None) -> Any:  # noqa: ANN401, ARG002 - as in numcodecs
+        """Refuse it.
+
+        Raises:
+            ResolveError: in any case.
+        """
+        raise _refused(self)
+
+    def get_config(self) -> Any:  # noqa: ANN401 - as in numcodecs
+        """Give the configuration."""
+        return self._stock.get_config()
 
 
 def zarr_codec(metadata: dict[str, Any], made: ChunkCodec) -> Any:  # noqa: ANN401 - a class of ours
@@ -359,8 +417,7 @@ def own_codec(codec: Any, spec: ArraySpec, options: Options) -> Any:  # noqa: AN
         options: how it is run.
 
     Raises:
-        ResolveError: in strict mode, when chonkle lacks it.
-        PipelineError: in strict mode, when chonkle's codec cannot do it.
+        ResolveError: in strict mode, when chonkle lacks it, or its codec cannot do it.
     """
     if isinstance(codec, _ZarrCodec):
         return codec
@@ -369,9 +426,9 @@ def own_codec(codec: Any, spec: ArraySpec, options: Options) -> Any:  # noqa: AN
         metadata = codec.to_dict()
         made = make_codec(metadata, options)
         _require_fit(made, spec)
-    except (ResolveError, PipelineError):
+    except (ResolveError, PipelineError) as failure:
         if options.strict:
-            raise
+            raise _refused(codec) from failure
         return codec
     return zarr_codec(metadata, made)
 
@@ -380,8 +437,7 @@ def own_numcodec(codec: Any, options: Options) -> Any:  # noqa: ANN401 - of numc
     """Give chonkle's codec for one of numcodecs, as `own_codec`.
 
     Raises:
-        ResolveError: in strict mode, when chonkle lacks it.
-        PipelineError: in strict mode, when chonkle's codec cannot do it.
+        ResolveError: in strict mode, when chonkle lacks it, or its codec cannot do it.
     """
     if codec is None or isinstance(codec, _OldCodec):
         return codec
@@ -389,11 +445,32 @@ def own_numcodec(codec: Any, options: Options) -> Any:  # noqa: ANN401 - of numc
         _require_stock(codec)
         configuration = codec.get_config()
         made = make_codec(configuration, options)
-    except (ResolveError, PipelineError):
+    except (ResolveError, PipelineError) as failure:
         if options.strict:
-            raise
+            raise _refused(codec) from failure
         return codec
     return _old_unpickled(configuration, made)
+
+
+def _refused(codec: object) -> ResolveError:
+    return ResolveError(
+        f"`strict` refuses codec `{codec_name(codec)}`, which runs outside of the sandbox",
+        hint="open other arrays, or use strict=False",
+    )
+
+
+def codec_name(codec: Any) -> str:  # noqa: ANN401 - of Zarr 3 or numcodecs
+    """Give the name of a codec in metadata."""
+    if isinstance(codec, Numcodec):
+        return str(codec.codec_id)
+    with suppress(Exception):  # a class of another package may have no metadata
+        return str(codec.to_dict()["name"])
+    return type(codec).__name__
+
+
+def made_codec(codec: object) -> ChunkCodec | None:
+    """Give what runs a codec of Zarr 3 or numcodecs; None for those that are not chonkle's."""
+    return codec.codec if isinstance(codec, (_ZarrCodec, _OldCodec)) else None
 
 
 def whole_codec(codecs: Sequence[Any], options: Options) -> ChunkCodec | None:
@@ -403,13 +480,8 @@ def whole_codec(codecs: Sequence[Any], options: Options) -> ChunkCodec | None:
         codecs: codecs of Zarr 3, and of numcodecs.
         options: how it is run.
     """
-    made: list[ChunkCodec] = []
-    for each in codecs:
-        if isinstance(each, (_ZarrCodec, _OldCodec)):
-            made.append(each.codec)
-        else:
-            return None
-    return make_codec(made, options)
+    made = [each for each in map(made_codec, codecs) if each is not None]
+    return make_codec(made, options) if len(made) == len(codecs) else None
 
 
 def _require_fit(codec: ChunkCodec, spec: ArraySpec) -> None:
@@ -434,13 +506,20 @@ def _require_stock(codec: object) -> None:
 
 def _stock_codec(metadata: dict[str, Any]) -> Any:  # noqa: ANN401 - a class of Zarr
     """Make zarr-python's own codec of metadata; None if there is none, or it refuses them."""
+    cls = _stock_class(metadata["name"])
+    if cls is None:
+        return None
     try:
-        # Its configuration does not name all of its classes.
-        classes: Any = _codec_registries[metadata["name"]].values()
-        cls = next(each for each in classes if each.__module__.startswith("zarr."))
         return cls.from_dict({"configuration": {}, **metadata})
     except Exception:  # noqa: BLE001 - each codec refuses in its own ways
         return None
+
+
+def _stock_class(name: str) -> Any:  # noqa: ANN401 - a class of Zarr
+    """Give zarr-python's own class with a name, if it has one; others may be chosen before it."""
+    # Looked at first: asking for a name that is not there makes it.
+    classes: Any = _codec_registries[name].values() if name in _codec_registries else ()
+    return next((each for each in classes if each.__module__.startswith("zarr.")), None)
 
 
 @cache

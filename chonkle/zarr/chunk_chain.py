@@ -17,7 +17,7 @@ from zarr.core.chunk_utils import ChunkTransform
 
 from chonkle.arrays import numpy_dtype
 from chonkle.codecs import BoundCodec, ChunkCodec
-from chonkle.zarr.adapters import own_codec, own_numcodec, whole_codec
+from chonkle.zarr.adapters import blaming_data, own_codec, own_numcodec, whole_codec
 from chonkle.zarr.options import Options
 
 type AnyArray = np.ndarray[Any, Any]
@@ -69,10 +69,13 @@ class ChunkChain(ChunkTransform):
             use: gets the index of a chunk and a read-only array of its shape, and keeps no view of
                 it.
         """
-        if self._is_transposed(spec):
-            self._bind(spec).decode_with(chunks, lambda index, decoded: use(index, decoded.T))
-        else:
-            self._bind(spec).decode_with(chunks, use)
+        bound = self._bind(spec)
+        assert self.whole is not None  # noqa: S101 - the callers looked
+        with blaming_data(self.whole):
+            if self._is_transposed(spec):
+                bound.decode_with(chunks, lambda index, decoded: use(index, decoded.T))
+            else:
+                bound.decode_with(chunks, use)
 
     def encode_chunk(self, chunk_array: NDBuffer, chunk_spec: ArraySpec) -> Buffer | None:
         """Encode a chunk."""
@@ -138,16 +141,29 @@ def chunk_chain(codecs: Sequence[Codec], spec: ArraySpec) -> ChunkChain:
         spec: that of a chunk.
 
     Raises:
-        PipelineError: in strict mode, when a codec of chonkle cannot do what is asked.
-        ResolveError: in strict mode, when chonkle lacks a codec.
+        ResolveError: in strict mode, when a codec runs outside of the sandbox.
         TypeError: a codec that chonkle lacks cannot run without an event loop.
     """
-    options, own = Options.current(), []
-    step = spec
-    for each in codecs:
-        own.append(_own(each, step, options))
-        step = each.resolve_metadata(step)
+    options = Options.current()
+    own = own_codecs(codecs, spec)
     return ChunkChain(own, options, _whole(own, options, spec))
+
+
+def own_codecs(codecs: Sequence[Codec], spec: ArraySpec) -> list[Codec]:
+    """Give an array's codecs with those of chonkle in the place of zarr-python's.
+
+    Args:
+        codecs: those of the array, fitted to it.
+        spec: that of a chunk.
+
+    Raises:
+        ResolveError: in strict mode, when a codec runs outside of the sandbox.
+    """
+    options, own = Options.current(), []
+    for each in codecs:
+        own.append(_own(each, spec, options))
+        spec = each.resolve_metadata(spec)
+    return own
 
 
 def _own(codec: Codec, spec: ArraySpec, options: Options) -> Codec:

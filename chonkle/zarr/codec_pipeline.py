@@ -7,7 +7,7 @@ its place in the caller's array.
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self, cast
 
 import numpy as np
@@ -18,12 +18,12 @@ from zarr.codecs import BytesCodec
 from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import NDBuffer
 from zarr.core.chunk_utils import fill_value_or_default, merge_and_encode_chunk
-from zarr.core.codec_pipeline import FusedCodecPipeline
+from zarr.core.codec_pipeline import FusedCodecPipeline, codecs_from_list_unchecked
 from zarr.core.common import concurrent_map
 from zarr.storage import StorePath
 
-from chonkle.errors import ChonkleError
-from chonkle.zarr.chunk_chain import AnyArray, ChunkChain, chunk_chain
+from chonkle.errors import ChonkleError, LimitExceeded, ResolveError
+from chonkle.zarr.chunk_chain import AnyArray, ChunkChain, chunk_chain, own_codecs
 from chonkle.zarr.chunk_files import ChunkFile
 from chonkle.zarr.chunk_threads import TOGETHER, Work, for_each_chunk
 from chonkle.zarr.sharding import ShardChain, ShardingCodec
@@ -32,13 +32,27 @@ type _Item = tuple[Any, ArraySpec, Any, Any, bool]
 
 _PRESENT, _MISSING = GetResult(status="present"), GetResult(status="missing")
 
+# Words of the messages about limits, and the options of these.
+_LIMITS = {
+    "ran longer than": "timeout_s",
+    "memory": "memory_bytes",
+    "returned more than allowed": "memory_bytes",
+}
 
+
+@dataclass(frozen=True)
 class CodecPipeline(FusedCodecPipeline):
     """Zarr's codec pipeline with chonkle's codecs; `chonkle.zarr.use` puts it in place.
 
     Where zarr-python cannot read or write without an event loop, and where a codec is not
     chonkle's, it does what zarr-python's own pipeline does.
+
+    Attributes:
+        refusal: why no data is read or written, where the option `strict` refuses a codec. Such an
+            array can be opened, so that a group with one can be listed.
     """
+
+    refusal: ResolveError | None = field(default=None, compare=False)
 
     # Where users find it, and zarr-python looks for it by name.
     __module__ = "chonkle.zarr"
@@ -48,31 +62,52 @@ class CodecPipeline(FusedCodecPipeline):
 
         Raises:
             PipelineError: a configuration is wrong.
-            ResolveError: in strict mode, when chonkle lacks a codec.
         """
         sharded = replace(self, codecs=tuple(map(ShardingCodec.of, self.codecs)))
         evolved = super(CodecPipeline, sharded).evolve_from_array_spec(array_spec)
+        try:
+            own = own_codecs(evolved.codecs, array_spec)
+        except ResolveError as refusal:
+            return replace(evolved, refusal=refusal)
+        # Stores that need an event loop have no chain, and run these.
+        arrays, serializer, compressors = codecs_from_list_unchecked(own)
+        evolved = replace(
+            evolved,
+            codecs=tuple(own),
+            array_array_codecs=arrays,
+            array_bytes_codec=serializer,
+            bytes_bytes_codecs=compressors,
+        )
         if evolved.sync_transform is None:
             return evolved
         codec = evolved.array_bytes_codec
         if isinstance(codec, ShardingCodec) and evolved.supports_partial_decode:
-            chain = self._shard_chain(codec, array_spec) or evolved.sync_transform
+            inner = self.from_codecs(codec.codecs).evolve_from_array_spec(
+                codec.inner_spec(array_spec)
+            )
+            if inner.refusal is not None:
+                return replace(evolved, refusal=inner.refusal)
+            chain = self._shard_chain(codec, inner) or evolved.sync_transform
         elif evolved.supports_partial_decode:
             return evolved
         else:
-            chain = chunk_chain(evolved.codecs, array_spec)
+            chain = chunk_chain(own, array_spec)
         return replace(evolved, sync_transform=chain)
 
-    @classmethod
-    def _shard_chain(cls, codec: ShardingCodec, spec: ArraySpec) -> ShardChain | None:
+    @staticmethod
+    def _shard_chain(codec: ShardingCodec, inner: "CodecPipeline") -> ShardChain | None:
         """Give the chain of an array in shards, if their inner chunks are read by chonkle."""
         # zarr-python copies shards without further codecs as a whole.
         if len(codec.codecs) == 1 and isinstance(codec.codecs[0], BytesCodec):
             return None
-        inner = cls.from_codecs(codec.codecs).evolve_from_array_spec(codec.inner_spec(spec))
         if isinstance(inner.sync_transform, ShardChain) or _whole(inner.sync_transform):
             return ShardChain(codec, inner)
         return None
+
+    def _require_allowed(self, items: Sequence[_Item]) -> None:
+        """Raise the refusal, if there is one, with the chunk."""
+        if self.refusal is not None and items:
+            raise self.refusal.within(_chunk_name(items[0][0]))
 
     def read_sync(
         self,
@@ -83,6 +118,7 @@ class CodecPipeline(FusedCodecPipeline):
     ) -> tuple[GetResult, ...]:
         """Read chunks into an array; see `zarr.abc.codec.CodecPipeline.read`."""
         items = list(batch_info)
+        self._require_allowed(items)
         chain, target = self.sync_transform, out.as_ndarray_like()
         is_array = isinstance(target, np.ndarray)
         whole: Any = _whole(chain) if is_array else None
@@ -139,7 +175,7 @@ class CodecPipeline(FusedCodecPipeline):
     ) -> None:
         """Write chunks of an array; see `zarr.abc.codec.CodecPipeline.write`."""
         items = list(batch_info)
-
+        self._require_allowed(items)
         chain = self.sync_transform
         is_array = isinstance(value.as_ndarray_like(), np.ndarray)
         whole: Any = _whole(chain) if is_array else None
@@ -188,6 +224,7 @@ class CodecPipeline(FusedCodecPipeline):
     ) -> tuple[GetResult, ...]:
         """Read chunks into an array; see `zarr.abc.codec.CodecPipeline.read`."""
         items = list(batch_info)
+        self._require_allowed(items)
         if self._needs_no_loop(items):
             return await super().read(items, out, drop_axes)
 
@@ -203,6 +240,7 @@ class CodecPipeline(FusedCodecPipeline):
     ) -> None:
         """Write chunks of an array; see `zarr.abc.codec.CodecPipeline.write`."""
         items = list(batch_info)
+        self._require_allowed(items)
         if self._needs_no_loop(items):
             await super().write(items, value, drop_axes)
             return
@@ -226,15 +264,31 @@ class CodecPipeline(FusedCodecPipeline):
 @contextmanager
 def _naming_chunk(place: object) -> Iterator[None]:
     """Write the chunk into the failures within a `with` statement."""
-    inner = getattr(place, "chunk_coords", None)  # of a shard
-    name = f"chunk `{place}`" if inner is None else f"chunk {inner} of the shard"
     try:
         yield
+    except LimitExceeded as failure:
+        raise _with_option(failure).within(_chunk_name(place)) from failure.__cause__
     except ChonkleError as failure:
-        raise failure.within(name) from failure.__cause__
+        raise failure.within(_chunk_name(place)) from failure.__cause__
     except Exception as failure:
-        failure.add_note(name)
+        failure.add_note(_chunk_name(place))
         raise
+
+
+def _with_option(failure: LimitExceeded) -> LimitExceeded:
+    """Name the option that changes the limit, where one does."""
+    text = str(failure)
+    option = next((option for words, option in _LIMITS.items() if words in text), None)
+    if option is None or f"option `{option}`" in text:
+        return failure
+    if "; hint: " in text:
+        return type(failure)(f"{text} (option `{option}`)")
+    return type(failure)(text, hint=f"option `{option}`")
+
+
+def _chunk_name(place: object) -> str:
+    inner = getattr(place, "chunk_coords", None)  # of a shard
+    return f"chunk `{place}`" if inner is None else f"chunk {inner} of the shard"
 
 
 def _whole(chain: object) -> ChunkChain | None:

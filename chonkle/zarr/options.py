@@ -1,6 +1,7 @@
 """The options of the Zarr door, which stand in `zarr.config` below `chonkle`."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -8,9 +9,10 @@ from typing import Any
 import zarr
 
 from chonkle.backends.base import BACKENDS, Backend, Limits
-from chonkle.errors import PipelineError, suggest
+from chonkle.errors import ChonkleError, PipelineError, suggest
 from chonkle.formats.values import format_value
 from chonkle.resolver import Resolver
+from chonkle.settings import BOOLEANS, parse_size
 
 CONFIG_KEY = "chonkle"
 
@@ -55,9 +57,8 @@ class Options:
             PipelineError: an option does not exist, or has a value of a wrong type.
             LimitError: a limit cannot be kept.
         """
-        for name, value in written.items():
-            _check(name, value)
-        return _options(tuple(sorted((name, _hashable(each)) for name, each in written.items())))
+        read = {name: _read(name, value) for name, value in written.items()}
+        return _options(tuple(sorted((name, _hashable(each)) for name, each in read.items())))
 
     @classmethod
     def current(cls) -> "Options":
@@ -67,20 +68,29 @@ class Options:
             PipelineError: an option does not exist, or has a value of a wrong type.
             LimitError: a limit cannot be kept.
         """
-        written = zarr.config.get(CONFIG_KEY, None) or {}
-        if not isinstance(written, Mapping):
-            raise PipelineError(
-                f"bad `{CONFIG_KEY}` in zarr.config",
-                expected="options of `chonkle.zarr.use`",
-                got=format_value(written),
-            )
-        return cls.of(written)
+        return cls.of(written_options())
 
     def resolver(self) -> Resolver:
         """Give what picks codecs."""
         uris = {name: place for name, place in self.locations if "://" in place}
         paths = {name: place for name, place in self.locations if name not in uris}
         return Resolver(paths=paths, pipeline_sources=uris)
+
+
+def written_options() -> Mapping[str, Any]:
+    """Give the options in `zarr.config` as they are written there.
+
+    Raises:
+        PipelineError: they are no mapping.
+    """
+    written = zarr.config.get(CONFIG_KEY, None) or {}
+    if not isinstance(written, Mapping):
+        raise PipelineError(
+            f"bad `{CONFIG_KEY}` in zarr.config",
+            expected="options of `chonkle.zarr.use`",
+            got=format_value(written),
+        )
+    return written
 
 
 @lru_cache(maxsize=16)
@@ -102,7 +112,10 @@ _EXPECTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
         ", ".join(f"`{each}`" for each in BACKENDS),
         lambda value: value is None or value in BACKENDS,
     ),
-    "memory_bytes": ("a number of bytes", lambda value: isinstance(value, int)),
+    "memory_bytes": (
+        "a number of bytes, or a size such as `256MiB`",
+        lambda value: isinstance(value, int),
+    ),
     "timeout_s": (
         "a number of seconds, or None",
         lambda value: value is None or isinstance(value, (int, float)),
@@ -120,7 +133,12 @@ _EXPECTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
 }
 
 
-def _check(name: str, value: object) -> None:
+def _read(name: str, written: object) -> object:
+    """Read the value of an option, which may come from the environment.
+
+    Raises:
+        PipelineError: there is no such option, or the value is of a wrong type.
+    """
     if name not in _EXPECTED:
         raise PipelineError(
             f"unknown option `{name}`",
@@ -128,8 +146,24 @@ def _check(name: str, value: object) -> None:
             hint=suggest(name, _EXPECTED),
         )
     expected, holds = _EXPECTED[name]
+    value = written
+    if name == "memory_bytes":
+        value = _read_bytes(written)
+    elif name == "strict":
+        value = BOOLEANS.get(str(written).lower())
     if not holds(value):
-        raise PipelineError(f"option `{name}`", expected=expected, got=format_value(value))
+        raise PipelineError(f"option `{name}`", expected=expected, got=format_value(written))
+    return value
+
+
+def _read_bytes(written: object) -> object:
+    """Read a size such as 256MiB, or a whole number as 1e9."""
+    if isinstance(written, float) and written.is_integer():
+        return int(written)
+    if isinstance(written, str):
+        with suppress(ChonkleError):
+            return parse_size(written, what="size")
+    return written
 
 
 def _hashable(value: object) -> object:

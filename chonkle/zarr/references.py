@@ -58,7 +58,8 @@ def forget_codecs() -> None:
 # The runtime is that of the process, and in the key: it may be another one after a fork.
 @lru_cache(maxsize=_KEPT_MAX)
 def _made_of(codecs: tuple[ChunkCodec, ...], options: Options, _runtime: Runtime) -> ChunkCodec:
-    return _made(codecs, options)
+    # Each keeps its backend.
+    return codec(codecs, resolver=options.resolver(), limits=options.limits)
 
 
 @lru_cache(maxsize=_KEPT_MAX)
@@ -67,7 +68,14 @@ def _made_of_text(metadata: str, options: Options, _runtime: Runtime) -> ChunkCo
 
 
 def _made(what: object, options: Options) -> ChunkCodec:
-    return codec(what, backend=options.backend, resolver=options.resolver(), limits=options.limits)
+    resolver, limits = options.resolver(), options.limits
+    if options.backend != "native":
+        return codec(what, backend=options.backend, resolver=resolver, limits=limits)
+    try:
+        return codec(what, backend="native", resolver=resolver, limits=limits)
+    except ResolveError:
+        # numcodecs lacks it, as it does `bytes`, which every array of Zarr 3 has.
+        return codec(what, resolver=resolver, limits=limits)
 
 
 def _made_of_metadata(metadata: Mapping[str, object], options: Options) -> ChunkCodec:

@@ -1,9 +1,9 @@
 """Puts chonkle's codecs and pipeline in the place of zarr-python's, and takes them back."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from chonkle.zarr.adapters import (
     zarr_codec_class,
 )
 from chonkle.zarr.codec_pipeline import CodecPipeline
-from chonkle.zarr.options import CONFIG_KEY, Options
+from chonkle.zarr.options import CONFIG_KEY, Options, written_options
 from chonkle.zarr.references import PREFIX, REFERENCE, forget_codecs, make_codec
 
 _PIPELINE_KEY, _CODECS_KEY = "codec_pipeline.path", "codecs"
@@ -110,31 +110,53 @@ def _is_ours(what: Any) -> bool:  # noqa: ANN401 - a class or its name, if anyth
 
 
 class _Switch:
-    """What was in place before `use`; None while that is not in force."""
+    """What is in force.
+
+    Attributes:
+        before: what was in place before `use`; None while that is not in force.
+        outside: the options in `zarr.config` outside of all `using`; None outside of these.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.before: _Before | None = None
+        self.outside: Mapping[str, Any] | None = None
+
+    def first_options(self) -> Mapping[str, Any]:
+        """Give the options that were in `zarr.config` before `use` and `using`.
+
+        An operator's are there, from the environment or a file.
+        """
+        if self.outside is not None:
+            return self.outside
+        if self.before is not None:
+            return self.before.config[CONFIG_KEY] or {}
+        return written_options()
 
 
 _SWITCH = _Switch()
 
 
-def use(**options: Any) -> None:  # noqa: ANN401 - those of Options
+def use(*positional: object, **options: Any) -> None:  # noqa: ANN401 - those of Options
     """Read and write Zarr arrays through chonkle from now on, in this process.
 
-    Arrays that are open keep what they were opened with. A second call replaces the options.
+    Arrays that are open keep what they were opened with. Options that are left out are those of
+    `zarr.config` before the first call, so that a second call replaces those of the first.
 
     Args:
-        options: those of `chonkle.zarr.options.Options`.
+        positional: none.
+        options: those of `chonkle.zarr.Options`: `backend`, `memory_bytes`, `timeout_s`, `threads`,
+            `strict`, `sources` and `locations`.
 
     Raises:
+        TypeError: an argument is no keyword.
         PipelineError: an option does not exist, or has a value of a wrong type.
         LimitError: a limit cannot be kept.
     """
+    _require_keywords("use", positional)
     with _SWITCH.lock:
         before = _SWITCH.before or _Before.taken()
-        _put_in_place(options)
+        _put_in_place({**_SWITCH.first_options(), **options})
         _SWITCH.before = before
 
 
@@ -150,29 +172,39 @@ def unuse() -> None:
 
 
 @contextmanager
-def using(**options: Any) -> Iterator[None]:  # noqa: ANN401 - those of Options
+def using(*positional: object, **options: Any) -> Iterator[None]:  # noqa: ANN401 - those of Options
     """Read and write Zarr arrays through chonkle within a `with` statement; they nest.
 
     The configuration is that of the process: other threads see it too. At the end, everything is
     as it was at the beginning, whatever `use` or `unuse` did in between.
 
     Args:
+        positional: none.
         options: as for `use`.
 
     Raises:
+        TypeError: an argument is no keyword.
         PipelineError: an option does not exist, or has a value of a wrong type.
         LimitError: a limit cannot be kept.
     """
+    _require_keywords("using", positional)
     with _SWITCH.lock:
-        outer = _SWITCH.before
-        before = _Before.taken()
-        _put_in_place(options)
+        outer = _SWITCH.before, _SWITCH.outside
+        before, first = _Before.taken(), _SWITCH.first_options()
+        _put_in_place({**first, **options})
+        _SWITCH.outside = first
     try:
         yield
     finally:
         with _SWITCH.lock:
             before.restore()
-            _SWITCH.before = outer
+            _SWITCH.before, _SWITCH.outside = outer
+
+
+def _require_keywords(name: str, positional: Sequence[object]) -> None:
+    if positional:
+        options = ", ".join(each.name for each in fields(Options) if each.init)
+        raise TypeError(f"chonkle.zarr.{name}() takes keywords only: {options}")
 
 
 def register(location: str | Path) -> list[str]:
@@ -202,8 +234,7 @@ def register(location: str | Path) -> list[str]:
         new = {signature.codec_id} | aliases(signature)
         locations |= dict.fromkeys(new, where)
         names += sorted(_register(signature))
-    config = zarr.config.get(CONFIG_KEY, None) or {}
-    zarr.config.set({CONFIG_KEY: {**config, "locations": locations}})
+    zarr.config.set({CONFIG_KEY: {**written_options(), "locations": locations}})
     forget_codecs()
     return names
 

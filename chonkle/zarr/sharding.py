@@ -18,7 +18,7 @@ from zarr.core.chunk_utils import ChunkTransform, evolve_codecs, fill_value_or_d
 from zarr.core.codec_pipeline import FusedCodecPipeline
 from zarr.core.indexing import get_indexer, lexicographic_order_coords
 
-from chonkle.errors import CodecError, LimitExceeded
+from chonkle.errors import ChonkleError, CodecError, LimitExceeded, ResolveError
 from chonkle.zarr.chunk_chain import AnyArray, chunk_chain
 
 # Offsets in a file, of which only the index was read, are below this.
@@ -49,6 +49,14 @@ class ShardingCodec(StockShardingCodec):
         spec = self._get_index_chunk_spec(chunks_per_shard)
         return chunk_chain(evolve_codecs(self.index_codecs, spec), spec)
 
+    def _decode_shard_index_sync(
+        self, index_bytes: Buffer, chunks_per_shard: tuple[int, ...]
+    ) -> Any:  # noqa: ANN401 - private to zarr-python
+        try:
+            return super()._decode_shard_index_sync(index_bytes, chunks_per_shard)
+        except ChonkleError as failure:
+            raise failure.within("index of the shard") from failure.__cause__
+
     def _load_shard_index_maybe_sync(self, *args: Any, **named: Any) -> Any:  # noqa: ANN401 - private to zarr-python
         index = super()._load_shard_index_maybe_sync(*args, **named)
         if index is not None:
@@ -61,6 +69,17 @@ class ShardingCodec(StockShardingCodec):
             _require_within(index, _SHARD_MAX)
         return index
 
+    def _check_shard_index_size(
+        self, index_bytes: Buffer, chunks_per_shard: tuple[int, ...]
+    ) -> None:
+        expected = self._shard_index_size(chunks_per_shard)
+        if len(index_bytes) < expected:
+            raise CodecError(
+                "the shard is too short for it",
+                expected=f"{expected} bytes",
+                got=f"{len(index_bytes)} bytes",
+            )
+
     def _shard_reader_from_bytes_sync(self, buf: Buffer, chunks_per_shard: tuple[int, ...]) -> Any:  # noqa: ANN401 - private to zarr-python
         reader = super()._shard_reader_from_bytes_sync(buf, chunks_per_shard)
         _require_within(reader.index, len(buf))
@@ -71,6 +90,15 @@ class ShardingCodec(StockShardingCodec):
         if reader is not None:
             _require_within(reader.index, len(reader.buf))
         return reader
+
+    def own_index_codecs(self) -> Sequence[Codec]:
+        """Give the codecs of the index as they run; as written, where `strict` refuses one."""
+        try:
+            # All indices have the same codecs.
+            chain = self._get_index_chunk_transform((1,) * len(self.chunk_shape))
+        except ResolveError:
+            return self.index_codecs
+        return chain.codecs
 
     def inner_spec(self, spec: ArraySpec) -> ArraySpec:
         """Give the spec of an inner chunk from that of a shard."""

@@ -6,13 +6,14 @@ The first chonkle read such lists; its lines run as its README had them.
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -174,6 +175,102 @@ def test_chunks_of_zarr_are_read_with_its_metadata(
     chonkle("encode", "0.npy", "-o", "data.zarr/c/1/0", "--codecs", "data.zarr/zarr.json")
     again: Any = zarr.open_array(store)
     assert again[12:].tolist() == values[::-1][12:].tolist()
+
+
+# Arrays of Zarr in a folder
+
+
+@pytest.fixture
+def arrays(tmp_path: Path) -> Path:
+    """Make a group of each format: `v3` and `v2`."""
+    values = pixels()
+    formats: list[tuple[str, Literal[2, 3]]] = [("v3", 3), ("v2", 2)]
+    for name, version in formats:
+        group: Any = zarr.open_group(tmp_path / name, mode="w", zarr_format=version)
+        group.create_array("plain", data=values, chunks=(12, 16))
+        group.create_array("inner/names", shape=3, dtype=str)[:] = ["a", "b", "c"]
+    old: Any = zarr.open_group(tmp_path / "v2")
+    old.create_array("turned", data=values, chunks=(12, 16), order="F")
+    new: Any = zarr.open_group(tmp_path / "v3")
+    new.create_array("shards", data=values, chunks=(4, 8), shards=(12, 16))
+    new.create_array("empty", shape=SHAPE, chunks=(12, 16), dtype="<u2")
+    return tmp_path
+
+
+@pytest.mark.parametrize("index", ["1.0", "1/0", "1,0", "c/1/0", "c.1.0"])
+@pytest.mark.parametrize("place", ["v3/plain", "v3/plain/zarr.json", "v2/plain/.zarray"])
+def test_a_chunk_of_an_array_is_decoded_by_its_index(
+    arrays: Path, chonkle: Chonkle, place: str, index: str
+) -> None:
+    chonkle("decode", "--zarr", place, "--chunk", index, "-o", "x.npy", cwd=arrays)
+    assert (np.load(arrays / "x.npy") == pixels()[12:, :16]).all()
+
+
+def test_a_chunk_in_a_shard_is_decoded_by_its_index(arrays: Path, chonkle: Chonkle) -> None:
+    chonkle("decode", "--zarr", "v3/shards", "--chunk", "4.3", "-o", "x.npy", cwd=arrays)
+    assert (np.load(arrays / "x.npy") == pixels()[16:20, 24:]).all()
+
+
+@pytest.mark.parametrize("name", ["plain", "turned"])
+def test_chunks_of_zarr_2_are_read_with_its_metadata(
+    arrays: Path, chonkle: Chonkle, name: str
+) -> None:
+    metadata = ("--codecs", f"v2/{name}/.zarray")
+    chonkle("decode", f"v2/{name}/1.0", *metadata, "-o", "x.npy", cwd=arrays)
+    assert (np.load(arrays / "x.npy") == pixels()[12:, :16]).all()
+    # What chonkle writes, zarr-python reads.
+    np.save(arrays / "x.npy", pixels()[::-1][12:, :16])
+    chonkle("encode", "x.npy", *metadata, "-o", f"v2/{name}/1.0", cwd=arrays)
+    again: Any = zarr.open_array(arrays / "v2" / name)
+    assert (again[12:, :16] == pixels()[::-1][12:, :16]).all()
+
+
+WRONG_ZARR = [
+    ("decode --zarr v3", "v3 is a group; its arrays: empty, inner/names, plain, shards"),
+    ("decode --zarr v3/zarr.json", "v3 is a group; its arrays: empty, inner/names, plain, shards"),
+    ("decode --zarr v2", "v2 is a group; its arrays: inner/names, plain, turned"),
+    ("decode --zarr v2/inner", "v2/inner is a group; its arrays: names"),
+    ("decode --zarr nowhere", "no Zarr array nowhere, expected `zarr.json` or `.zarray`"),
+    ("decode --zarr s3://bucket/v3", "s3://bucket/v3: only arrays in local folders are read; hint"),
+    ("decode --zarr v3/inner/names", "names/zarr.json: elements of type `string`: text and bytes"),
+    ("decode --zarr v2/inner/names", "names/.zarray: elements of type `|O`: text and bytes of"),
+    ("decode --zarr v3/empty", "chunk 1.0 of v3/empty: it is not stored, so that it has the fill"),
+    ("decode --zarr v3/plain --chunk 9.9", "chunk 9.9 of v3/plain: no chunk 9.9, expected 2"),
+    ("decode --zarr v3/plain --chunk c1", "bad --chunk, expected numbers such as 0.3, got `c1`"),
+    ("decode --zarr v3/damaged", "chunk 1.0 of v3/damaged: codec 1: codec `zstd` ("),
+    ("decode --zarr v3/bad-index", "bad-index/c/0/0: index of the shard: codec 1: codec `crc32c`"),
+    ("decode v3/shards/c/0/0 --codecs v3/shards/zarr.json", "is a whole shard; hint: "),
+    ("decode v3/plain/c/0/0 --codecs v3/zarr.json", "v3 is a group; its arrays: "),
+    ("encode raw --codecs v2/turned/.zarray", "in C order, for chunks in Fortran order; hint: "),
+    ("pipeline from-zarr s3://bucket/v3", "s3://bucket/v3: only arrays in local folders are read"),
+    ("pipeline from-zarr v2", "v2 is a group; its arrays: inner/names, plain, turned"),
+]
+
+
+@pytest.mark.parametrize(("line", "words"), WRONG_ZARR, ids=[line for line, _ in WRONG_ZARR])
+def test_what_is_wrong_with_an_array_is_said_in_one_line(
+    arrays: Path, error_of: ErrorOf, line: str, words: str
+) -> None:
+    shutil.copytree(arrays / "v3/plain", arrays / "v3/damaged")
+    (arrays / "v3/damaged/c/1/0").write_bytes(b"not a chunk")
+    shutil.copytree(arrays / "v3/shards", arrays / "v3/bad-index")
+    shard = arrays / "v3/bad-index/c/0/0"
+    shard.write_bytes(shard.read_bytes()[:-4] + bytes(4))
+    (arrays / "raw").write_bytes(bytes(12 * 16 * 2))
+    words = words.replace("arrays: empty", "arrays: bad-index, damaged, empty")
+    if "--zarr" in line and "--chunk" not in line:
+        line += " --chunk " + ("0" if "bad-index" not in line and "names" in line else "1.0")
+    output = () if line.startswith("pipeline") else ("-o", "x")
+    message = error_of(*line.split(), *output, cwd=arrays)
+    assert words in message
+    assert "\n" not in message
+    assert not (arrays / "x").exists()
+
+
+def test_a_chunk_is_a_file_or_one_of_an_array(arrays: Path, error_of: ErrorOf) -> None:
+    line = ("decode", "v3/plain/c/0/0", "--zarr", "v3/plain", "--chunk", "0.0", "-o", "x")
+    assert "give CHUNK or --zarr, not both" in error_of(*line, code=2, cwd=arrays)
+    error_of("decode", "--zarr", "v3/plain", "-o", "x", code=2, cwd=arrays)
 
 
 # The first chonkle's lines of Python

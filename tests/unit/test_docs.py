@@ -271,7 +271,8 @@ def test_every_variable_of_the_environment_is_described() -> None:
     read = set(re.findall(r'"((?:CHONKLE|XDG|DOCKER)_[A-Z_]+|LOCALAPPDATA)"', settings))
     assert read
     assert {name for name in read if f"`{name}`" not in described} == set()
-    assert set(re.findall(r"CHONKLE_[A-Z_]+", described)) <= read
+    # zarr-python reads `ZARR_CHONKLE__...`.
+    assert set(re.findall(r"\bCHONKLE_[A-Z_]+", described)) <= read
 
 
 def test_the_tested_versions_of_wasmtime_are_those_of_the_code() -> None:

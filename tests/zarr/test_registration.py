@@ -1,9 +1,12 @@
 """`use`, `unuse` and `using`: what they put in place, and what they give back."""
 
 import os
+import re
 import subprocess
 import sys
-from typing import Any
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Literal
 
 import numcodecs
 import numpy as np
@@ -81,6 +84,57 @@ def test_a_second_use_replaces_the_options() -> None:
     assert "timeout_s" not in zarr.config.get("chonkle")
     chonkle.zarr.unuse()
     assert _state() == before
+
+
+def test_use_overrides_only_the_options_that_it_names() -> None:
+    zarr.config.set({"chonkle": {"strict": True, "timeout_s": 10}})
+    before = _state()
+
+    def in_force() -> tuple[bool, float | None, int]:
+        options = chonkle.zarr.Options.current()
+        return options.strict, options.timeout_s, options.memory_bytes
+
+    chonkle.zarr.use()
+    assert in_force() == (True, 10, 1 << 30)
+    chonkle.zarr.use(timeout_s=3)
+    assert in_force() == (True, 3, 1 << 30)
+    with chonkle.zarr.using(memory_bytes=1 << 28):
+        assert in_force() == (True, 10, 1 << 28)
+        chonkle.zarr.unuse()
+        chonkle.zarr.use(strict=False)
+        assert in_force() == (False, 10, 1 << 30)
+    assert in_force() == (True, 3, 1 << 30)
+    chonkle.zarr.unuse()
+    with chonkle.zarr.using(timeout_s=4):
+        chonkle.zarr.use()
+        assert in_force() == (True, 10, 1 << 30)
+        with chonkle.zarr.using(strict=False):
+            assert in_force() == (False, 10, 1 << 30)
+    assert _state() == before
+
+
+@pytest.mark.parametrize("put_in_place", [chonkle.zarr.use, chonkle.zarr.using])
+def test_options_are_keywords(put_in_place: Any) -> None:
+    before = _state()
+    with pytest.raises(TypeError, match=r"keywords only: backend, .*strict"), ExitStack() as opened:
+        opened.enter_context(put_in_place(True))  # noqa: FBT003
+    assert _state() == before
+
+
+@pytest.mark.parametrize(
+    ("written", "memory_bytes", "strict"),
+    [
+        ({"memory_bytes": "256MiB"}, 1 << 28, False),
+        ({"memory_bytes": 1e9, "strict": "true"}, 10**9, True),
+        ({"memory_bytes": "65536", "strict": "False"}, 1 << 16, False),
+        ({"strict": 1}, 1 << 30, True),
+    ],
+)
+def test_options_as_they_come_from_the_environment(
+    written: dict[str, Any], memory_bytes: int, *, strict: bool
+) -> None:
+    options = chonkle.zarr.Options.of(written)
+    assert (options.memory_bytes, options.strict) == (memory_bytes, strict)
 
 
 def test_using_nests_and_ends_whatever_happens_within() -> None:
@@ -188,10 +242,11 @@ def test_unknown_codecs_are_zarr_pythons_business_again() -> None:
         ({"timeout_s": "1"}, PipelineError, "timeout_s"),
         ({"timeout_s": 0}, LimitError, "timeout"),
         ({"memory_bytes": -1}, LimitError, "memory"),
-        ({"memory_bytes": "1 GiB"}, PipelineError, "memory_bytes"),
+        ({"memory_bytes": "1 GiB"}, PipelineError, "memory_bytes.*256MiB"),
+        ({"memory_bytes": 0.5}, PipelineError, "memory_bytes"),
         ({"threads": 0}, PipelineError, "threads"),
         ({"threads": "two"}, PipelineError, "threads"),
-        ({"strict": "yes"}, PipelineError, "strict"),
+        ({"strict": "maybe"}, PipelineError, "strict"),
         ({"backend": "gpu"}, PipelineError, "gpu"),
         ({"sources": "oci://here/"}, PipelineError, "sources"),
         ({"sources": [1]}, PipelineError, "sources"),
@@ -204,19 +259,147 @@ def test_a_wrong_option_is_an_error_and_changes_nothing(
     options: dict[str, Any], error: type[Exception], text: str
 ) -> None:
     before = _state()
-    for put_in_place in (chonkle.zarr.use, lambda **given: chonkle.zarr.using(**given).__enter__()):
-        with pytest.raises(error, match=text):
-            put_in_place(**options)
+    doors: list[Any] = [chonkle.zarr.use, chonkle.zarr.using]
+    for put_in_place in doors:
+        with pytest.raises(error, match=text), ExitStack() as opened:
+            opened.enter_context(put_in_place(**options))
     assert _state() == before
 
 
-def test_strict_refuses_what_chonkle_does_not_have() -> None:
+@pytest.mark.parametrize("store", ["memory", "fsspec"])
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_strict_refuses_to_run_what_chonkle_does_not_have(
+    tmp_path: Path, store: str, zarr_format: Literal[2, 3]
+) -> None:
+    place: Any = zarr.storage.MemoryStore()
+    if store == "fsspec":
+        place = zarr.storage.FsspecStore.from_url(f"memory://{tmp_path}")
+    group = zarr.create_group(place, zarr_format=zarr_format)
+    group.create_array("names", shape=3, dtype=str)[:] = ["a", "b", "c"]
+    group.create_array("values", data=_DATA)
+    with chonkle.zarr.using(strict=True):
+        opened: Any = zarr.open_group(place)
+        assert set(opened.array_keys()) == {"names", "values"}
+        np.testing.assert_array_equal(opened["values"][...], _DATA)
+        names = opened["names"]
+        text = r"names/.*: `strict` refuses codec `vlen-utf8`.*; hint: .*strict=False"
+        with pytest.raises(ResolveError, match=text):
+            names[:]
+        with pytest.raises(ResolveError, match=text):
+            names[:] = ["d", "e", "f"]
+    assert zarr.open_array(place, path="names")[:].tolist() == ["a", "b", "c"]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("zarr_format", "key"), [(2, ".zarray"), (3, "zarr.json")])
+def test_strict_refuses_a_configuration_that_only_others_take(
+    zarr_format: Literal[2, 3], key: str
+) -> None:
+    zlib: Any = numcodecs.Zlib(1)
+    if zarr_format == 3:
+        zlib = {"name": "numcodecs.zlib", "configuration": {"level": 1}}
+    group = zarr.create_group({}, zarr_format=zarr_format)
+    group.create_array("odd", data=_DATA, compressors=zlib)
+    store: Any = group.store
+    metadata = store._store_dict[f"odd/{key}"]  # noqa: SLF001
+    # A compression level that no codec has; only theirs do not look when they read.
+    written = re.sub(rb'"level": 1\b', b'"level": 10', metadata.to_bytes())
+    assert written != metadata.to_bytes()
+    store._store_dict[f"odd/{key}"] = type(metadata).from_bytes(written)  # noqa: SLF001
+    with chonkle.zarr.using():
+        opened: Any = zarr.open_group(store)
+        np.testing.assert_array_equal(opened["odd"][...], _DATA)
+    with chonkle.zarr.using(strict=True):
+        opened = zarr.open_group(store)
+        assert list(opened.array_keys()) == ["odd"]
+        with pytest.raises(ResolveError, match=r"odd/.*: `strict` refuses codec `.*zlib`"):
+            opened["odd"][...]
+        # Without an array of Zarr.
+        codec = numcodecs.get_codec({"id": "zlib", "level": 10})
+        assert codec.get_config() == {"id": "zlib", "level": 10}
+        for run in (codec.encode, codec.decode):
+            with pytest.raises(ResolveError, match="`strict` refuses codec `zlib`"):
+                run(b"")
+
+
+def test_strict_looks_into_shards() -> None:
+    inner: Any = [{"name": "vlen-utf8"}, {"name": "zstd"}]
+    index: Any = [{"name": "bytes", "configuration": {"endian": "little"}}]
+    sharding = {"chunk_shape": [2], "codecs": inner, "index_codecs": index}
+    serializer: Any = {"name": "sharding_indexed", "configuration": sharding}
     with chonkle.zarr.using(strict=True):
         np.testing.assert_array_equal(_array(shards=(8, 8))[...], _DATA)
-        with pytest.raises(ResolveError, match="vlen-utf8"):
-            zarr.create_array(zarr.storage.MemoryStore(), shape=3, dtype=str)
-        with pytest.raises(ResolveError, match="vlen-utf8"):
-            zarr.create_array(zarr.storage.MemoryStore(), shape=3, dtype=str, zarr_format=2)
+        array = zarr.create_array(
+            {}, shape=4, chunks=4, dtype=str, serializer=serializer, compressors=None
+        )
+        with pytest.raises(ResolveError, match=r"c/0`: `strict` refuses codec `vlen-utf8`"):
+            array[:] = ["a", "b", "c", "d"]
+
+
+def _explained(array: Any) -> list[tuple[str, str, bool, str]]:
+    return [
+        (each.name, each.implementation.partition("@")[0], each.is_sandboxed, each.part)
+        for each in chonkle.zarr.explain(array)
+    ]
+
+
+def test_what_runs_the_codecs_is_explained(tmp_path: Path) -> None:
+    zstd: Any = {"name": "zstd", "configuration": {"level": 0}}
+    stock = [
+        ("bytes", "zarr.codecs.bytes.BytesCodec", False, "chunk"),
+        ("zstd", "zarr.codecs.zstd.ZstdCodec", False, "chunk"),
+    ]
+    ours = [("bytes", "bytes-c", True, "chunk"), ("zstd", "zstd-rs", True, "chunk")]
+    index = [("bytes", "bytes-c", True, "index"), ("crc32c", "crc32c-rs", True, "index")]
+    assert _explained(_array(compressors=zstd)) == stock
+    with chonkle.zarr.using():
+        array = _array(compressors=zstd)
+        assert _explained(array) == ours
+        assert _explained(array.async_array) == ours
+        shards = [("sharding_indexed", "zarr-python", False, "shard"), *ours, *index]
+        assert _explained(_array(compressors=zstd, shards=(8, 8))) == shards
+        old = _array(zarr_format=2, filters=[numcodecs.Delta("<i4")], compressors=None)
+        assert _explained(old) == [("delta", "delta-c", True, "chunk")]
+        names = zarr.create_array({}, shape=3, dtype=str, compressors=zstd)
+        vlen = ("vlen-utf8", "zarr.codecs.vlen_utf8.VLenUTF8Codec", False, "chunk")
+        assert _explained(names) == [vlen, ours[1]]
+        line = str(chonkle.zarr.explain(names)[1])
+        assert re.fullmatch(r"zstd: zstd-rs@[\d.]+ \(core\), in the sandbox", line)
+        # Codecs that a user made, in a store that needs an event loop.
+        place = zarr.storage.FsspecStore.from_url(f"memory://{tmp_path}")
+        made = zarr.create_array(place, data=_DATA, compressors=zarr.codecs.ZstdCodec(level=1))
+        assert _explained(made) == ours
+        np.testing.assert_array_equal(made[...], _DATA)
+    with chonkle.zarr.using(backend="component"):
+        assert "(component)" in chonkle.zarr.explain(_array())[0].implementation
+
+
+@pytest.mark.parametrize("settings", [{"zarr_format": 2}, {}, {"shards": (8, 8)}])
+def test_the_native_backend_leaves_to_webassembly_what_numcodecs_lacks(
+    settings: dict[str, Any],
+) -> None:
+    transpose = {"filters": {"name": "transpose", "configuration": {"order": [1, 0]}}}
+    stored = _array(**{**({} if "zarr_format" in settings else transpose), **settings})
+    with chonkle.zarr.using(backend="native"):
+        array: Any = zarr.open_array(stored.store)
+        np.testing.assert_array_equal(array[...], _DATA)
+        array[:2] = 0
+        explained = {each.name: each.is_sandboxed for each in chonkle.zarr.explain(array)}
+    assert not explained["zstd"]
+    if "zarr_format" not in settings:
+        assert explained["bytes"]
+        assert explained["transpose"]
+    np.testing.assert_array_equal(stored[2:], _DATA[2:])
+    assert not stored[:2].any()
+
+
+def test_codecs_are_shown_as_those_of_zarr_python() -> None:
+    with chonkle.zarr.using():
+        array = _array(compressors={"name": "zstd", "configuration": {"level": 3}})
+        (zstd,) = array.compressors
+        assert repr(zstd) == "ZstdCodec(level=3, checksum=False)"
+        assert repr(chonkle.zarr.codec("tiff-predictor-2", bytes_per_sample=2, width=3)).startswith(
+            "TiffPredictor2Codec(bytes_per_sample=2"
+        )
 
 
 @pytest.mark.parametrize("path", ["chonkle.zarr.CodecPipeline"])
@@ -238,3 +421,25 @@ def test_the_environment_puts_the_pipeline_in_place(path: str) -> None:
         check=False,
     )
     assert done.stdout == "chonkle.zarr ['bytes', 'zstd']\n", done.stderr
+
+
+def test_use_keeps_the_options_of_the_environment() -> None:
+    program = (
+        "import chonkle\n"
+        "chonkle.zarr.use(timeout_s=3)\n"
+        "options = chonkle.zarr.Options.current()\n"
+        "print(options.strict, options.timeout_s, options.memory_bytes)\n"
+    )
+    environment = {
+        "ZARR_CHONKLE__STRICT": "true",
+        "ZARR_CHONKLE__TIMEOUT_S": "10",
+        "ZARR_CHONKLE__MEMORY_BYTES": "256MiB",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == f"True 3 {256 << 20}\n", done.stderr
