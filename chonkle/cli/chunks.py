@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ import click
 
 from chonkle.cli.access import together
 from chonkle.cli.options import (
+    allow_source_option,
+    allowed_sources_of,
     check_used,
     compile_options,
     limit_options,
@@ -37,8 +40,10 @@ chunk_options = together(
         "codec_list",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Codec list, or zarr.json of the array.  [default: the name of the chunk, with .json]",
+        help="Codec list, or zarr.json of the array.  [default: the whole name of the chunk with "
+        ".json appended, such as tile.bin.json]",
     ),
+    allow_source_option,
     click.option("--dtype", help="Type of the elements, such as float32 or >u2."),
     click.option("--shape", metavar="N,N", help="Shape of the array, such as 512,512."),
     resolver_options,
@@ -56,18 +61,20 @@ def chunk_codec(chunk: str, options: dict[str, Any]) -> Iterator["ChunkCodec"]:
         options: those that `chunk_options` added.
     """
     # Late: a command that is only asked for its help does without it.
-    from chonkle.codecs import get_codecs  # noqa: PLC0415
+    from chonkle.codecs import listed_chain, load_list  # noqa: PLC0415
 
     codec_list = options["codec_list"] or Path(f"{chunk}.json")
     if options["codec_list"] is None and not codec_list.exists():
         raise PipelineError(
             f"no codec list {codec_list} beside the chunk", hint="--codecs FILE names another one"
         )
-    resolver = resolver_of(options)
+    parsed = load_list(codec_list)
+    allowed = allowed_sources_of(options, folder=parsed.folder)
+    resolver = replace(resolver_of(options), allowed_sources=allowed)
     with runtime_of(options) as runtime:
         with interruptible(), progress(f"preparing the codecs of {chunk}"):
-            codec = get_codecs(
-                codec_list, resolver=resolver, runtime=runtime, limits=limits_of(options)
+            codec = listed_chain(
+                parsed, resolver=resolver, runtime=runtime, limits=limits_of(options)
             )
         check_used(resolver, codec.codec_ids())
         yield codec
@@ -87,7 +94,7 @@ def zarr_codec(
     from chonkle.codecs import listed_chain  # noqa: PLC0415 - brings wasmtime
     from chonkle.dag.codec_list import zarr_codec_list  # noqa: PLC0415
 
-    resolver = resolver_of(options)
+    resolver = replace(resolver_of(options), allowed_sources=allowed_sources_of(options))
     with runtime_of(options) as runtime, interruptible():
         with progress("preparing the codecs of the array"):
             codec = listed_chain(

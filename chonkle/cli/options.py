@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from chonkle.allowed_sources import AllowedSources
 from chonkle.backends.base import BACKENDS, Limits
 from chonkle.cli.access import access_of, server_options, together
 from chonkle.cli.output import print_lines
@@ -195,6 +196,26 @@ resolver_options = together(
     ),
     server_options,
 )
+
+# What `allowed_sources_of` reads.
+allow_source_option = click.option(
+    "--allow-source",
+    "allowed_sources",
+    multiple=True,
+    metavar="PREFIX",
+    help="Fetch codecs that the list names by `uri` from this URI, or from all that begin with it, "
+    "up to a `/`. What is below the folder of the list needs none. Repeatable.",
+)
+
+
+def allowed_sources_of(options: Mapping[str, Any], *, folder: Path | None = None) -> AllowedSources:
+    """Give the sources that data may name.
+
+    Args:
+        options: those of the command.
+        folder: that of the file that names them, which may name what is below it.
+    """
+    return AllowedSources(options["allowed_sources"], "--allow-source", folder)
 
 
 # Limits on compiling; `compile_limits_of` reads them.

@@ -1,11 +1,18 @@
 """`chonkle pipeline`: make pipelines of what other programs write."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from chonkle.cli.options import resolver_of, resolver_options, runtime_of
+from chonkle.cli.options import (
+    allow_source_option,
+    allowed_sources_of,
+    resolver_of,
+    resolver_options,
+    runtime_of,
+)
 from chonkle.cli.output import print_json
 from chonkle.cli.signals import interruptible
 
@@ -18,6 +25,7 @@ def pipeline() -> None:
 @pipeline.command("from-zarr")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--index", "is_index", is_flag=True, help="That of the index of a shard.")
+@allow_source_option
 @resolver_options
 def from_zarr(path: Path, *, is_index: bool, **options: Any) -> None:  # noqa: ANN401 - click's
     """Print the pipeline of the chunks of the Zarr array PATH.
@@ -36,7 +44,7 @@ def from_zarr(path: Path, *, is_index: bool, **options: Any) -> None:  # noqa: A
     from chonkle.zarr_files import read_metadata  # noqa: PLC0415
 
     codec_list = zarr_codec_list(read_metadata(path), "index" if is_index else "chunk")
-    resolver = resolver_of(options)
+    resolver = replace(resolver_of(options), allowed_sources=allowed_sources_of(options))
     with runtime_of(options) as runtime, interruptible():
         made = list_pipeline(codec_list, resolver, runtime)
     print_json(made.to_json())

@@ -474,7 +474,7 @@ def test_the_older_functions_take_a_list_or_its_codecs() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "cannot read pipeline {path}: No such file or directory"),
+        (None, "cannot read codec list {path}: No such file or directory"),
         ("[", "{path}: malformed JSON at line 1, column 2"),
         ("[]", "{path}"),
         ('{"codecs": []}', "{path}: not a codec list, expected a list `codecs` of at least one"),
