@@ -649,6 +649,17 @@ class Resolver:
         """Say why no implementation can be picked."""
         if survey.bad_files:
             return survey.bad_files[0].failure
+        if survey.left_out and not wanted.allowed:
+            is_listed = "native" in self.preference and wanted.backends == ("core", "component")
+            return ResolveError(
+                f"codec `{wanted.name}`: the preference leaves out the backends that its step "
+                "allows",
+                expected=" or ".join(f"`{each}`" for each in wanted.backends),
+                got=", ".join(f"`{each}`" for each in self.preference),
+                hint="the type `numcodecs` in a codec list stands for `native`"
+                if is_listed
+                else "",
+            )
         if survey.left_out:
             backends = wanted.backends or self.preference
             return ResolveError(
@@ -701,9 +712,10 @@ class _Wanted:
 
     def hint(self, *backends: str) -> str:
         """Say what leaves out backends."""
-        if self.backends and not set(backends) & set(self.backends):
+        left_out = [each for each in backends if not self.backends or each in self.backends]
+        if not left_out:
             return f"its step allows only {', '.join(f'`{each}`' for each in self.backends)}"
-        return f"the preference leaves out {', '.join(f'`{each}`' for each in backends)}"
+        return f"the preference leaves out {', '.join(f'`{each}`' for each in left_out)}"
 
 
 def _any_of(locked: Locked) -> _Wanted:

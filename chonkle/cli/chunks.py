@@ -17,8 +17,8 @@ from chonkle.cli.options import (
     compile_options,
     limit_options,
     limits_of,
+    listed_resolver_options,
     resolver_of,
-    resolver_options,
     runtime_of,
 )
 from chonkle.cli.progress import progress
@@ -46,7 +46,7 @@ chunk_options = together(
     allow_source_option,
     click.option("--dtype", help="Type of the elements, such as float32 or >u2."),
     click.option("--shape", metavar="N,N", help="Shape of the array, such as 512,512."),
-    resolver_options,
+    listed_resolver_options,
     limit_options,
     compile_options,
 )

@@ -162,13 +162,24 @@ codec_store_option = click.option(
     help="Directory of codecs, any folder of .wasm files, instead of CHONKLE_CODEC_STORE.",
 )
 
-preference_option = click.option(
-    "--preference",
-    type=BackendList(),
-    default=",".join(DEFAULT_PREFERENCE),
-    show_default=True,
-    metavar="LIST",
-    help="The backends that may run codecs, best first. Others are not used.",
+
+def _preference_option(text: str) -> Callable[[Any], Any]:
+    return click.option(
+        "--preference",
+        type=BackendList(),
+        default=",".join(DEFAULT_PREFERENCE),
+        show_default=True,
+        metavar="LIST",
+        help=text,
+    )
+
+
+preference_option = _preference_option(
+    "The backends that may run codecs, best first. Others are not used."
+)
+_listed_preference_option = _preference_option(
+    "The backends that may run codecs, best first. Others are not used. A codec of a list runs in "
+    "`native` only, if its type is `numcodecs`, and never there, if not."
 )
 
 policy_option = click.option(
@@ -177,11 +188,7 @@ policy_option = click.option(
     help="File that says which keys may sign which codecs, instead of CHONKLE_POLICY.",
 )
 
-# How codecs are picked; `resolver_of` reads them.
-resolver_options = together(
-    codec_store_option,
-    preference_option,
-    policy_option,
+_choice_options = together(
     assignments(
         "--override", "overrides", form="ID=IMPL", text="Use this implementation of a codec."
     ),
@@ -195,6 +202,13 @@ resolver_options = together(
         "--codec-path", "paths", form="ID=FILE", text="Use this wasm or pipeline file for a codec."
     ),
     server_options,
+)
+
+# How codecs are picked; `resolver_of` reads them.
+resolver_options = together(codec_store_option, preference_option, policy_option, _choice_options)
+# The same for codec lists.
+listed_resolver_options = together(
+    codec_store_option, _listed_preference_option, policy_option, _choice_options
 )
 
 # What `allowed_sources_of` reads.

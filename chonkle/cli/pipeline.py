@@ -9,8 +9,8 @@ import click
 from chonkle.cli.options import (
     allow_source_option,
     allowed_sources_of,
+    listed_resolver_options,
     resolver_of,
-    resolver_options,
     runtime_of,
 )
 from chonkle.cli.output import print_json
@@ -26,7 +26,7 @@ def pipeline() -> None:
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--index", "is_index", is_flag=True, help="That of the index of a shard.")
 @allow_source_option
-@resolver_options
+@listed_resolver_options
 def from_zarr(path: Path, *, is_index: bool, **options: Any) -> None:  # noqa: ANN401 - click's
     """Print the pipeline of the chunks of the Zarr array PATH.
 
