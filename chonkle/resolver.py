@@ -650,14 +650,14 @@ class Resolver:
         if survey.bad_files:
             return survey.bad_files[0].failure
         if survey.left_out and not wanted.allowed:
-            is_listed = "native" in self.preference and wanted.backends == ("core", "component")
             return ResolveError(
-                f"codec `{wanted.name}`: the preference leaves out the backends that its step "
-                "allows",
+                f"codec `{wanted.name}`: no implementation, as the preference leaves out the "
+                "backends that may run it",
                 expected=" or ".join(f"`{each}`" for each in wanted.backends),
                 got=", ".join(f"`{each}`" for each in self.preference),
-                hint="the type `numcodecs` in a codec list stands for `native`"
-                if is_listed
+                hint="a codec list lets `native` run what has the type `numcodecs`, and Python "
+                'what has `backend="native"`'
+                if "native" in self.preference
                 else "",
             )
         if survey.left_out:

@@ -392,7 +392,7 @@ WRONG = [
     ("decode - -o x", "no codec list -.json beside the chunk; hint: --codecs FILE names"),
     ("decode chunks/0 --codecs gone.json -o x", "cannot read codec list gone.json: No such file"),
     ("decode chunks/0 --codecs zlib -o x", "cannot read codec list zlib: No such file"),
-    ("decode chunks/plain --preference native -o x", "expected `core` or `component`, got `native`"),
+    ("decode chunks/plain --preference native -o x", "expected `core` or `component`, got"),
     ("decode chunks/jpeg -o x", "no codec for TIFF compression 7 (JPEG); hint: "),
     ("decode chunks/laid -o x", "/chunks/nowhere: the folder does not exist"),
     ("decode chunks/0 --codecs is-a-folder -o x", "cannot read codec list is-a-folder: "),
