@@ -4,7 +4,7 @@ Data may come from anybody, so that the user allows the places that codecs come 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -49,11 +49,20 @@ class AllowedSources:
         folder = self.folder.resolve()
         return (*self.places, folder.as_uri(), f"oci-layout://{folder}")
 
-    def refusal(self, name: str, uri: str) -> ResolveError:
-        """Say that the source of a codec may not be fetched from."""
-        kept = f", `chonkle pull '{uri}'` installs it" if Source.parse(uri).is_pinned else ""
-        return ResolveError(
-            f"codec `{name}`: its source is not allowed",
-            got=uri,
-            hint=f"{self.option} allows to fetch it{kept}",
-        )
+    def require(self, name: str, uri: str) -> None:
+        """Require that a codec may be fetched from where data say.
+
+        Raises:
+            ResolveError: it may not.
+            FetchError: the URI is malformed.
+        """
+        if not self.allows(uri):
+            raise ResolveError(
+                f"codec `{name}`: its source is not allowed",
+                got=uri,
+                hint=f"{self.option} allows to fetch it",
+            )
+
+    def including(self, *places: str) -> "AllowedSources":
+        """Allow more places."""
+        return replace(self, places=(*self.places, *places))

@@ -251,6 +251,14 @@ def _allowing(resolver: Resolver | None, allowed: AllowedSources | None) -> Reso
     return resolver if allowed is None else replace(resolver or Resolver(), allowed_sources=allowed)
 
 
+def _including(resolver: Resolver, sources: Sequence[str]) -> Resolver:
+    """Allow sources that were allowed in another form, or that the caller gave."""
+    allowed = resolver.allowed_sources
+    if allowed is None:
+        return resolver
+    return replace(resolver, allowed_sources=allowed.including(*sources))
+
+
 def _is_chain(what: object) -> bool:
     if isinstance(what, Mapping):
         return is_codec_list(what)
@@ -263,7 +271,7 @@ def _entries(
 ) -> Iterator[CodecEntry]:
     """Read one codec, or several."""
     if isinstance(what, ChunkCodec):
-        yield from what.entries
+        yield from (replace(each, is_allowed=True) for each in what.entries)
     elif isinstance(what, CodecEntry):
         yield what
     elif isinstance(what, (str, int, Path)) and not isinstance(what, bool):
@@ -345,6 +353,7 @@ class ChunkCodec:
             replace(each, uri=each.pinned or each.uri)
             for each in resolve_codecs(CodecList(self._entries), self._resolver, runtime)
         ]
+        self._resolver = _including(self._resolver, [each.uri for each in self._codecs if each.uri])
         self._is_little = is_little_endian(self._codecs)
         self._array = given.array or listed_array(self._codecs)
         # What of an array the parameters depend on.
@@ -377,9 +386,11 @@ class ChunkCodec:
         """Name the codecs that were given by their place."""
         resolver = (self._runtime or default_runtime()).complete(self._given.resolver)
         entries = []
-        paths, given = dict(resolver.paths), []
+        paths = dict(resolver.paths)
+        given: list[str] = []  # sources that need no permission any more
         for entry in self._given.entries:
             if entry.location is None:
+                given += [entry.uri] if entry.uri and entry.is_allowed else []
                 entries.append(entry)
                 continue
             found = resolver.identify(entry.location)
@@ -398,10 +409,7 @@ class ChunkCodec:
                     f"codec `{codec_id}` from two places: {paths[codec_id]} and {place}"
                 )
             entries.append(entry)
-        allowed = resolver.allowed_sources
-        if allowed is not None:
-            allowed = replace(allowed, places=(*allowed.places, *given))
-        return replace(resolver, paths=paths, allowed_sources=allowed), tuple(entries)
+        return _including(replace(resolver, paths=paths), given), tuple(entries)
 
     def require_picked(self, picked: Sequence[str]) -> None:
         """Require the codecs that another process has.

@@ -22,7 +22,6 @@ from chonkle.storage.kept import KeptFiles
 if TYPE_CHECKING:
     from chonkle.oci.model import ArtifactReference
     from chonkle.oci.pull import ArtifactReader
-    from chonkle.oci.repository import Repository
 
 _PIN = "blake3="
 _ARTIFACTS = ("oci", "oci-layout")
@@ -159,48 +158,15 @@ class Source:
             return fetched
         return self._fetch(access, kinds, None)
 
-    def find_kept(
-        self,
-        *,
-        kinds: Sequence[Kind],
-        kept: KeptFiles,
-        is_from: Callable[[str, bytes], bool] | None = None,
-    ) -> Fetched | None:
-        """Give the bytes of a source from kept copies only.
-
-        Args:
-            kinds: what to take from an index, best first.
-            kept: copies of what was fetched before.
-            is_from: tells whether a kept copy came from the place of a source; others do not count.
-
-        Returns:
-            The bytes, or None where the source is not pinned, or something of it is not kept.
-
-        Raises:
-            FetchError: when what is kept leads to no codec.
-        """
-        if not self.is_pinned:
-            return None
-        if self.scheme in _ARTIFACTS:
-            try:
-                found = self._pull(kinds, kept, _refuse_repository)
-            except _NotKeptError:
-                return None
-        else:
-            copy = self._find_file(kept)
-            if copy is None:
-                return None
-            found = copy
-        return found if is_from is None or is_from(self.uri, found.data) else None
-
     def _fetch(
         self, access: RegistryAccess, kinds: Sequence[Kind], kept: KeptFiles | None
     ) -> Fetched:
         if self.scheme in _ARTIFACTS:
-            return self._pull(kinds, kept, self._opener(access))
-        copy = None if kept is None else self._find_file(kept)
-        if copy is not None:
-            return copy
+            return self._pull(access, kinds, kept)
+        if self.pin is not None and kept is not None:
+            data = kept.find(self.pin, size_max=SIZE_MAX_BYTES)
+            if data is not None:
+                return Fetched(data, (self._pinned(self.pin),), (), is_kept=True)
         data = self._read(access)
         if self.pin is not None:
             self.pin.check(data, what=self.uri)
@@ -208,12 +174,6 @@ class Source:
         # Without a pin, a copy would never be found.
         fetched = () if self.pin is None else ((digest, data),)
         return Fetched(data, (self._pinned(digest),), fetched, is_kept=False)
-
-    def _find_file(self, kept: KeptFiles) -> Fetched | None:
-        data = None if self.pin is None else kept.find(self.pin, size_max=SIZE_MAX_BYTES)
-        if self.pin is None or data is None:
-            return None
-        return Fetched(data, (self._pinned(self.pin),), (), is_kept=True)
 
     def codec_digest(
         self, *, access: RegistryAccess, kinds: Sequence[Kind], kept: KeptFiles | None
@@ -235,7 +195,7 @@ class Source:
         """
         if self.scheme not in _ARTIFACTS:
             return None
-        with self._reader(kinds, kept, self._opener(access)) as reader:
+        with self._reader(access, kinds, kept) as reader:
             _, layer = reader.links()
         if kept is not None:
             for digest, data in reader.fetched:
@@ -243,12 +203,9 @@ class Source:
         return layer.digest
 
     def _pull(
-        self,
-        kinds: Sequence[Kind],
-        kept: KeptFiles | None,
-        open_repository: "Callable[[], Repository]",
+        self, access: RegistryAccess, kinds: Sequence[Kind], kept: KeptFiles | None
     ) -> Fetched:
-        with self._reader(kinds, kept, open_repository) as reader:
+        with self._reader(access, kinds, kept) as reader:
             pulled = reader.pull(size_max=SIZE_MAX_BYTES)
         # The manifest first: which manifest an index gives depends on `kinds`.
         pins = dict.fromkeys((pulled.manifest, pulled.top))
@@ -261,24 +218,17 @@ class Source:
         )
 
     def _reader(
-        self,
-        kinds: Sequence[Kind],
-        kept: KeptFiles | None,
-        open_repository: "Callable[[], Repository]",
+        self, access: RegistryAccess, kinds: Sequence[Kind], kept: KeptFiles | None
     ) -> "ArtifactReader":
         # Late: only artifacts need these.
         from chonkle.oci.model import parse_reference  # noqa: PLC0415
+        from chonkle.oci.places import open_repository  # noqa: PLC0415
         from chonkle.oci.pull import ArtifactReader  # noqa: PLC0415
 
-        return ArtifactReader(parse_reference(self.uri), open_repository, kinds=kinds, kept=kept)
-
-    def _opener(self, access: RegistryAccess) -> "Callable[[], Repository]":
-        # Late: only artifacts need these.
-        from chonkle.oci.model import parse_reference  # noqa: PLC0415
-        from chonkle.oci.places import open_repository  # noqa: PLC0415
-
         reference = parse_reference(self.uri)
-        return lambda: open_repository(reference, access=access)
+        return ArtifactReader(
+            reference, lambda: open_repository(reference, access=access), kinds=kinds, kept=kept
+        )
 
     def _pinned(self, digest: Digest) -> str:
         return f"{self.uri}#{_PIN}{digest.hex}"
@@ -293,14 +243,6 @@ class Source:
         return download(
             self.uri, size_max=SIZE_MAX_BYTES, bounds=access.bounds, ca_file=access.ca_file
         )
-
-
-class _NotKeptError(Exception):
-    """Something is not kept, and nothing may be fetched."""
-
-
-def _refuse_repository() -> "Repository":
-    raise _NotKeptError
 
 
 def _has_dots(uri: str) -> bool:

@@ -498,7 +498,9 @@ class Resolver:
         return self._admitted(found, "path", str(path), data)
 
     def _from_data(self, wanted: "_Wanted", uri: str) -> Resolution | PipelineResolution:
-        """Use the source that data name, for them only, and fetch it if that is allowed."""
+        """Use the source that data name, for them only, if it is allowed."""
+        if self.allowed_sources is not None:
+            self.allowed_sources.require(wanted.name, uri)
         source, kept, place = Source.parse(uri), self._store().kept, uri
         # A web server does not tell whether a file is the one of the last time.
         is_fetched_once = source.scheme == "https" and not source.is_pinned
@@ -506,9 +508,7 @@ class Resolver:
             latest = kept.latest(uri)
             if latest is not None and kept.find(latest, size_max=SIZE_MAX_BYTES) is not None:
                 place = f"{uri}#blake3={latest.hex}"
-        allowed = self.allowed_sources
-        may_fetch = allowed is None or allowed.allows(uri)
-        found = self._from_source(wanted, place, "named source", may_fetch=may_fetch)
+        found = self._from_source(wanted, place, "named source")
         if is_fetched_once and place == uri and isinstance(found, Resolution) and found.wasm:
             digest = found.wasm.digest
             kept.keep(digest, found.wasm.wasm)
@@ -525,7 +525,6 @@ class Resolver:
         kinds: Sequence[Kind] | None = None,
         install: bool = False,
         replaces: bool = False,
-        may_fetch: bool = True,
     ) -> Resolution | PipelineResolution:
         """Fetch from a source, or take what it gave before and what a digest still says.
 
@@ -536,28 +535,16 @@ class Resolver:
             kinds: what to take from an index, best first; what is wanted when left out.
             install: make it a candidate for every pipeline.
             replaces: install it in place of another file of its implementation and version.
-            may_fetch: fetch it; otherwise only what a pin and kept copies give is used.
-
-        Raises:
-            ResolveError: when it is not what is wanted, or may not be fetched.
         """
         source, store = Source.parse(uri), self._store()
         policy_check = self._policy_check()
-        kinds = self.kinds(wanted.allowed) if kinds is None else kinds
-        is_from = None if policy_check is None else policy_check.is_from
-        if may_fetch:
-            fetched = source.fetch(
-                access=self._access(),
-                kinds=kinds,
-                kept=store.kept,
-                fetch_anew=bool(self.force_download),
-                is_from=is_from,
-            )
-        else:
-            copy = source.find_kept(kinds=kinds, kept=store.kept, is_from=is_from)
-            if copy is None:
-                raise (self.allowed_sources or AllowedSources()).refusal(wanted.name, uri)
-            fetched = copy
+        fetched = source.fetch(
+            access=self._access(),
+            kinds=self.kinds(wanted.allowed) if kinds is None else kinds,
+            kept=store.kept,
+            fetch_anew=bool(self.force_download),
+            is_from=None if policy_check is None else policy_check.is_from,
+        )
         reason = f"{why} {uri}" + (", kept" if fetched.is_kept else "")
         found = self._identified(wanted, fetched.data, reason, fetched.pinned)
         found = self._admitted(found, "source", fetched.pinned, fetched.data, links=fetched.links)

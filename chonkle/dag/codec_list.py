@@ -84,6 +84,7 @@ class CodecEntry:
     uri: str = ""  # the source that decides which codec it is; empty for none
     # Without a value, a parameter takes its default, and not what the array has.
     prefers_defaults: bool = False
+    is_allowed: bool = False  # whether the caller already allowed its `uri`
     location: str | Path | None = None  # the file or URI that is the codec, instead of a name
 
 

@@ -86,7 +86,9 @@ class Options:
     @property
     def allowed_sources(self) -> AllowedSources:
         """The sources that metadata may name."""
-        return AllowedSources(self.sources, "`chonkle.zarr.use(sources=[...])`")
+        return AllowedSources(
+            self.sources, "`chonkle pull` installs it, and `chonkle.zarr.use(sources=[...])`"
+        )
 
 
 @lru_cache(maxsize=16)

@@ -1,7 +1,7 @@
 """What the `uri` of a codec list decides, what it may fetch, and that it installs nothing."""
 
 import json
-import re
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -173,20 +173,28 @@ def test_what_is_elsewhere_needs_leave(world: World, name: str) -> None:
         assert implementations(world.get(entry(uri), folder="lists", sources=[place]))
 
 
-def test_a_pinned_codec_that_was_fetched_before_is_not_fetched(world: World) -> None:
-    uri = world.pinned("good")
-    assert implementations(world.get(entry(uri), folder="lists", sources=[uri])) == ["good-c"]
-    assert implementations(world.get(entry(uri), folder="lists", sources=[])) == ["good-c"]
-    laid = f"oci-layout://{world.root}/layout@{world.digest}"
-    with pytest.raises(ResolveError, match=re.escape(f"`chonkle pull '{laid}'` installs it")):
-        world.get(entry(laid), folder="lists", sources=[])
-    codec(laid, resolver=world.resolver)
-    assert implementations(world.get(entry(laid), folder="lists", sources=[])) == ["laid-c"]
+def test_a_source_that_is_allowed_stays_so_with_its_pin(world: World) -> None:
+    # A reference without a tag gets one with its pin.
+    (world.root / "layout").rename(world.root / "laid")
+    index = world.root / "laid/index.json"
+    index.write_text(index.read_text("utf-8").replace("1.0.0", "latest"), encoding="utf-8")
+    uri = f"oci-layout://{world.root}/laid"
+    assert implementations(world.get(entry(uri), folder="lists", sources=[uri])) == ["laid-c"]
+    # That it was fetched before is no permission.
+    for each in (uri, f"{uri}@{world.digest}"):
+        with pytest.raises(ResolveError, match="its source is not allowed"):
+            world.get(entry(each), folder="lists", sources=[])
 
 
 def test_a_uri_of_the_caller_needs_no_leave(world: World) -> None:
     made = codec(world.uri("good"), resolver=world.resolver, sources=[])
     assert implementations(made) == ["good-c"]
+    # So does a codec that was made before.
+    for source in (world.uri("good"), entry(world.uri("good"))):
+        before = codec(source, resolver=world.resolver)
+        again = codec([before, "zlib"], resolver=world.resolver, sources=[])
+        assert implementations(again)[0] == "good-c"
+        assert implementations(pickle.loads(pickle.dumps(again)))[0] == "good-c"
     with pytest.raises(ResolveError, match="its source is not allowed"):
         codec([world.uri("good"), entry(world.uri("evil"))], resolver=world.resolver, sources=[])
 
