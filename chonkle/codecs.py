@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from chonkle import executor
+from chonkle.allowed_sources import AllowedSources
 from chonkle.arguments import data_view, writable_view
 from chonkle.arrays import (
     array_of,
@@ -65,7 +66,7 @@ from chonkle.resolver import PipelineResolution, Resolution, Resolver
 from chonkle.runtime import Runtime, default_runtime
 
 # Arguments of `codec` that are no parameters.
-_OPTIONS = ("backend", "resolver", "runtime", "limits")
+_OPTIONS = ("backend", "resolver", "runtime", "limits", "sources")
 # How many codecs from other processes stay made: a pool of processes sends one with each task.
 _RECEIVED_MAX = 16
 # Dtypes, and shapes where a codec needs them, that a codec stays prepared for.
@@ -91,6 +92,7 @@ def codec(
     resolver: Resolver | None = None,
     runtime: Runtime | None = None,
     limits: Limits | None = None,
+    sources: Sequence[str] | None = None,
     **parameters: object,
 ) -> "ChunkCodec":
     """Make a codec, or a chain of codecs.
@@ -104,6 +106,8 @@ def codec(
         resolver: how codecs are picked; the defaults when left out.
         runtime: holds the configuration and the open codecs; the process's own when left out.
         limits: what one call of a codec may take.
+        sources: places that the `uri` of an entry may be fetched from: URIs, or what they begin
+            with, up to a `/`; all when left out. A URI that is given as `what` needs none.
         parameters: values of parameters, for a codec by name, number, path or URI.
 
     Raises:
@@ -116,6 +120,7 @@ def codec(
             f"parameter `{next(iter(parameters))}` beside a configuration",
             hint="only a codec by name, number, path or URI takes parameters",
         )
+    resolver = _allowing(resolver, AllowedSources.of(sources))
     if isinstance(what, ChunkCodec):
         return what.changed(backend=backend, resolver=resolver, runtime=runtime, limits=limits)
     is_chain = _is_chain(what)
@@ -161,34 +166,45 @@ def best_codecs(
 
 
 def get_codecs(
-    codecs: str | Path | Mapping[str, object],
+    codecs: str | Path | Mapping[str, object] | Sequence[object],
     *,
     resolver: Resolver | None = None,
     runtime: Runtime | None = None,
     limits: Limits | None = None,
+    sources: Sequence[str] | None = None,
 ) -> "ChunkCodec":
     """Make a chain of a codec list: a sidecar, or the `zarr.json` of an array.
 
     Args:
-        codecs: the path of a JSON file, or the parsed document. `file://` URIs in it may be
-            relative to the file.
+        codecs: the path of a JSON file, or the parsed document. `file://` and `oci-layout://`
+            URIs in it may be relative to the file.
         resolver: how codecs are picked; the defaults when left out.
         runtime: holds the configuration and the open codecs; the process's own when left out.
         limits: what one call of a codec may take.
+        sources: as for `codec`; what is below the folder of the file is allowed too.
 
     Raises:
         PipelineError: it cannot be read or is malformed, with every problem.
         ResolveError: no implementation of a codec was found.
         ChonkleError: a codec cannot be fetched or read.
     """
-    parsed = load(codecs)
+    parsed = load_list(codecs)
+    allowed = AllowedSources.of(sources, folder=parsed.folder)
+    return listed_chain(
+        parsed, resolver=_allowing(resolver, allowed), runtime=runtime, limits=limits
+    )
+
+
+def load_list(codecs: str | Path | Mapping[str, object] | Sequence[object]) -> CodecList:
+    """Read a codec list; see `get_codecs`."""
+    parsed = load(codecs, what="codec list")
     if not isinstance(parsed, CodecList):
         raise PipelineError(
             f"{codecs if isinstance(codecs, (str, Path)) else 'the document'}: not a codec list",
             expected="a list `codecs`",
             hint="`chonkle.prepare` takes a pipeline",
         )
-    return listed_chain(parsed, resolver=resolver, runtime=runtime, limits=limits)
+    return parsed
 
 
 def listed_chain(
@@ -232,6 +248,18 @@ def encode(array: object, codecs: object) -> bytes:
     return codec(codecs).encode(array)
 
 
+def _allowing(resolver: Resolver | None, allowed: AllowedSources | None) -> Resolver | None:
+    return resolver if allowed is None else replace(resolver or Resolver(), allowed_sources=allowed)
+
+
+def _including(resolver: Resolver, sources: Sequence[str]) -> Resolver:
+    """Allow sources that were allowed in another form, or that the caller gave."""
+    allowed = resolver.allowed_sources
+    if allowed is None:
+        return resolver
+    return replace(resolver, allowed_sources=allowed.including(*sources))
+
+
 def _is_chain(what: object) -> bool:
     if isinstance(what, Mapping):
         return is_codec_list(what)
@@ -244,7 +272,7 @@ def _entries(
 ) -> Iterator[CodecEntry]:
     """Read one codec, or several."""
     if isinstance(what, ChunkCodec):
-        yield from what.entries
+        yield from (replace(each, is_allowed=True) for each in what.entries)
     elif isinstance(what, CodecEntry):
         yield what
     elif isinstance(what, (str, int, Path)) and not isinstance(what, bool):
@@ -321,7 +349,12 @@ class ChunkCodec:
         self._runtime = runtime
         self.limits = given.limits
         self._resolver, self._entries = self._located()
-        self._codecs = resolve_codecs(CodecList(self._entries), self._resolver, runtime)
+        # Pinned: what a source gives later is not used within one codec.
+        self._codecs = [
+            replace(each, uri=each.pinned or each.uri)
+            for each in resolve_codecs(CodecList(self._entries), self._resolver, runtime)
+        ]
+        self._resolver = _including(self._resolver, [each.uri for each in self._codecs if each.uri])
         self._is_little = is_little_endian(self._codecs)
         self._array = given.array or listed_array(self._codecs)
         # What of an array the parameters depend on.
@@ -354,9 +387,11 @@ class ChunkCodec:
         """Name the codecs that were given by their place."""
         resolver = (self._runtime or default_runtime()).complete(self._given.resolver)
         entries = []
-        paths, sources = dict(resolver.paths), dict(resolver.pipeline_sources)
+        paths = dict(resolver.paths)
+        given: list[str] = []  # sources that need no permission any more
         for entry in self._given.entries:
             if entry.location is None:
+                given += [entry.uri] if entry.uri and entry.is_allowed else []
                 entries.append(entry)
                 continue
             found = resolver.identify(entry.location)
@@ -364,18 +399,18 @@ class ChunkCodec:
                 raise PipelineError(
                     f"{entry.location}: a pipeline", hint="`chonkle.prepare` runs pipelines"
                 )
-            codec_id = found.signature.codec_id
-            # The source that it was found at is pinned.
-            place: str | Path = entry.location
-            if isinstance(place, Path):
-                known = paths.setdefault(codec_id, place)
-            else:
-                place = found.source
-                known = sources.setdefault(codec_id, place)
-            if known != place:
-                raise ResolveError(f"codec `{codec_id}` from two places: {known} and {place}")
-            entries.append(replace(entry, name=codec_id))
-        return replace(resolver, paths=paths, pipeline_sources=sources), tuple(entries)
+            codec_id, place = found.signature.codec_id, entry.location
+            entry = replace(entry, name=codec_id)  # noqa: PLW2901 - the same entry, with its name
+            if isinstance(place, str):
+                # The source that it was found at is pinned.
+                entry = replace(entry, uri=found.source)  # noqa: PLW2901
+                given.append(found.source)
+            elif paths.setdefault(codec_id, place) != place:
+                raise ResolveError(
+                    f"codec `{codec_id}` from two places: {paths[codec_id]} and {place}"
+                )
+            entries.append(entry)
+        return _including(replace(resolver, paths=paths), given), tuple(entries)
 
     def require_picked(self, picked: Sequence[str]) -> None:
         """Require the codecs that another process has.
@@ -405,7 +440,11 @@ class ChunkCodec:
 
     def resolutions(self) -> list[Resolution]:
         """Give what was picked for the codecs, and for the steps of pipelines among them."""
-        return picked_for(CodecList(self._entries), self._resolver, self._runtime)
+        entries = (
+            replace(entry, uri=each.uri)
+            for entry, each in zip(self._entries, self._codecs, strict=True)
+        )
+        return picked_for(CodecList(tuple(entries)), self._resolver, self._runtime)
 
     @property
     def config(self) -> dict[str, object] | list[dict[str, object]]:

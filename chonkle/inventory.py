@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from chonkle.backends.base import BACKENDS, Backend
 from chonkle.backends.native import REFUSED, is_available, native_codec_ids, native_signature
 from chonkle.errors import PolicyError, ResolveError, suggest
-from chonkle.formats.aliases import codecs_named
+from chonkle.formats.aliases import TIFF_COMPRESSIONS, codecs_named
 from chonkle.formats.signature import Signature
 from chonkle.formats.values import format_value
 from chonkle.names import is_codec_name, version_key
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # More codecs than these have a word in common that names none of them.
 _MENTIONING_MAX = 3
+# Of a number in a message.
+_DIGITS_MAX = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,15 @@ class Inventory:
             found = self._named(text, None)
         if not found:
             # A word may be a codec id too; a number is one of the scope's.
-            where = f" of `{scope}`" if scope and text.isdecimal() else ""
+            is_number = text.isascii() and text.isdecimal()
+            if is_number and scope in (None, "tiff_compression"):
+                what = TIFF_COMPRESSIONS.get(int(text[:_DIGITS_MAX]), "")
+                raise ResolveError(
+                    f"no codec for TIFF compression {text}{f' ({what})' if what else ''}",
+                    hint="`chonkle codecs` lists the available codecs; one of your own may have "
+                    "the number in its `aliases`",
+                )
+            where = f" of `{scope}`" if scope and is_number else ""
             raise ResolveError(
                 f"no codec has the name {format_value(name)}{where}", hint=self.hint(text)
             )

@@ -4,7 +4,7 @@ with chonkle.prepare("pipeline.json", direction="decode") as prepared:
     outputs = chonkle.run(prepared, {"bytes": chunk})
 """
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -198,11 +198,15 @@ def _written(picked: Locked) -> str:
     return f"{picked.label} {picked.digest or ''}".rstrip()
 
 
-def load(pipeline: str | Path | Mapping[str, object]) -> Parsed:
+def load(
+    pipeline: str | Path | Mapping[str, object] | Sequence[object], *, what: str = "pipeline"
+) -> Parsed:
     """Read and check a pipeline or a codec list.
 
     Args:
-        pipeline: the path of a JSON file, or the parsed document; a graph or a codec list.
+        pipeline: the path of a JSON file, or the parsed document; a graph, or a codec list with or
+            without an object around it.
+        what: what it should be, for messages.
 
     Raises:
         PipelineError: when it cannot be read or is malformed, with every problem.
@@ -212,17 +216,19 @@ def load(pipeline: str | Path | Mapping[str, object]) -> Parsed:
         try:
             text = read_file(Path(pipeline), size_max=_FILE_MAX_BYTES)
         except OSError as failure:
-            raise PipelineError(f"cannot read pipeline {pipeline}: {failure.strerror}") from failure
+            raise PipelineError(f"cannot read {what} {pipeline}: {failure.strerror}") from failure
         document = parse_json(text, what=str(pipeline), error=PipelineError)
         try:
             return _parse(document, Path(pipeline).parent)
         except PipelineError as failure:
             raise failure.within(str(pipeline)) from failure
     # A document that is made in Python may hold NumPy's numbers, dtypes and shapes.
-    return _parse(plain_value(given), Path())
+    return _parse(plain_value(given), None)
 
 
-def _parse(document: object, folder: Path) -> Parsed:
+def _parse(document: object, folder: Path | None) -> Parsed:
+    if isinstance(document, list):
+        document = {"codecs": document}
     if is_codec_list(document):
         return read_codec_list(cast("Mapping[str, object]", document), folder=folder)
     return Pipeline.from_json(document)
@@ -478,19 +484,24 @@ class _Definer:
 
     def _listed(self, entry: CodecEntry) -> ListedCodec:
         codec_id = self._codec_id(entry)
-        resolver = self._resolver
-        if entry.uri:
-            resolver = resolver.with_sources({codec_id: entry.uri})
-        step = Step(codec_id, {}, entry.backends)
-        found = self._found(step, resolver, entry.uri or None, ())
+        step = Step(codec_id, {}, entry.backends, source=entry.uri)
+        found = self._found(step, self._resolver, None, ())
         if isinstance(found, ChonkleError):
             raise found
         signature = found.signature if isinstance(found, Resolution) else found.resolved.signature
-        key = resolver.key(step.codec_id, backends=step.backends)
-        return listed_codec(entry, codec_id, signature, _written(self._lock_entry(key)))
+        if entry.uri:
+            codec_id = signature.codec_id
+        key = self._key(step, self._resolver)
+        listed = listed_codec(entry, codec_id, signature, _written(self._lock_entry(key)))
+        if entry.uri and isinstance(found, Resolution):
+            listed = replace(listed, pinned=found.source)
+        return listed
 
     def _codec_id(self, entry: CodecEntry) -> str:
         resolver = self._resolver
+        # What is installed must not decide what the codec at a source is called.
+        if entry.uri and entry.backends != ("native",) and is_codec_name(entry.name):
+            return entry.name
         try:
             return resolver.resolve_name(entry.name, entry.scope or None)
         except ResolveError:
@@ -513,6 +524,8 @@ class _Definer:
         pipeline: Parsed,
         around: tuple[Pipeline, ...] = (),
         backends: tuple[str, ...] = (),
+        *,
+        is_of_data: bool = False,
     ) -> _Defined:
         """Resolve the steps of a pipeline, and of the pipelines among them.
 
@@ -520,18 +533,25 @@ class _Definer:
             pipeline: the pipeline, or a codec list.
             around: the pipelines that it stands in.
             backends: the only backends that may run its steps; any if empty.
+            is_of_data: whether an entry of a codec list led to it; then its sources are like the
+                `uri` of that entry.
 
         Raises:
             ChonkleError: when one step cannot be had; a PipelineError for more problems than one.
         """
         if isinstance(pipeline, CodecList):
             pipeline = codec_list_pipeline(self.listed(pipeline), pipeline.array)
-        resolver = self._resolver.with_sources(pipeline.sources)
+        resolver, sources = self._resolver, pipeline.sources
+        if not is_of_data:
+            resolver = resolver.with_sources(sources)
         found: dict[str, Resolution | _Defined] = {}
         failures: dict[str, ChonkleError] = {}
         for name, written in pipeline.steps.items():
             step = replace(written, backends=written.backends or backends)
-            source = pipeline.sources.get(step.codec_id)
+            source = sources.get(step.codec_id)
+            if is_of_data:
+                known_as = resolver.inventory.codec_id(step.codec_id)
+                step = replace(step, source=source or sources.get(known_as, ""))
             known = self._found(step, resolver, source, (*around, pipeline))
             if isinstance(known, ChonkleError):
                 failures[f"step `{name}`" if step.title is None else step.title] = known
@@ -556,7 +576,7 @@ class _Definer:
     def _found(
         self, step: Step, resolver: Resolver, source: str | None, around: tuple[Pipeline, ...]
     ) -> Resolution | _Defined | ChonkleError:
-        key = (step.codec_id, step.backends, source)
+        key = (step.codec_id, step.backends, step.source, source)
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = self._find(step, resolver, around)
@@ -566,8 +586,8 @@ class _Definer:
         self, step: Step, resolver: Resolver, around: tuple[Pipeline, ...]
     ) -> Resolution | _Defined | ChonkleError:
         try:
-            found = resolver.resolve(step.codec_id, backends=step.backends)
-            self.picked[resolver.key(step.codec_id, backends=step.backends)] = found
+            found = resolver.resolve(step.codec_id, backends=step.backends, source=step.source)
+            self.picked[self._key(step, resolver)] = found
             if isinstance(found, Resolution):
                 return found
             if found.pipeline in around:
@@ -575,9 +595,13 @@ class _Definer:
                 return PipelineError(f"a pipeline contains itself: {chain}")
             if len(around) > LEVELS_MAX:
                 return PipelineError(f"more than {LEVELS_MAX} levels of pipelines within pipelines")
-            return self.define(found.pipeline, around, step.backends)
+            is_of_data = bool(step.source) and not resolver.chooses(step.codec_id)
+            return self.define(found.pipeline, around, step.backends, is_of_data=is_of_data)
         except ChonkleError as failure:
             return failure
+
+    def _key(self, step: Step, resolver: Resolver) -> LockKey:
+        return resolver.key(step.codec_id, backends=step.backends, source=step.source)
 
 
 def _problems(failures: Mapping[str, ChonkleError]) -> Iterator[str]:

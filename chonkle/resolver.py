@@ -5,10 +5,11 @@ The first of these that says something decides:
 1. an explicit path;
 2. a forced source;
 3. an override, which names the implementation, over what is installed, shipped and native;
-4. a source of the pipeline, where downloads are forced;
-5. a pin: a source of the pipeline that says which bytes it leads to;
-6. what is installed, shipped and native, by backend preference, then version, then name;
-7. a source of the pipeline.
+4. the `uri` of an entry of a codec list, which is for that entry only, and never installed;
+5. a source of the pipeline, where downloads are forced;
+6. a pin: a source of the pipeline that says which bytes it leads to;
+7. what is installed, shipped and native, by backend preference, then version, then name;
+8. a source of the pipeline.
 
 With a lock, it alone decides. Whatever decides, a backend that the preference leaves out is not
 used.
@@ -25,6 +26,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
+from chonkle.allowed_sources import AllowedSources
 from chonkle.backends.base import BACKENDS, Backend
 from chonkle.backends.native import (
     REFUSED,
@@ -106,6 +108,8 @@ class Resolver:
         is_locking: whether the lock is being made: what it does not have is resolved as without
             one, and what is fetched for that is kept.
         policy: which keys may sign which codecs.
+        allowed_sources: which sources may be fetched that entries of codec lists name, and the
+            pipelines that these lead to; None for all.
     """
 
     codec_store: str | Path | None = None
@@ -119,6 +123,7 @@ class Resolver:
     lock: Lock | None = None
     is_locking: bool = False
     policy: "Policy | None" = None
+    allowed_sources: AllowedSources | None = None
 
     def __post_init__(self) -> None:
         """Refuse a preference that names no backend, with a ResolveError."""
@@ -159,13 +164,14 @@ class Resolver:
         return replace(self, pipeline_sources={**sources, **self.pipeline_sources})
 
     def resolve(
-        self, name: str, *, backends: Sequence[str] = ()
+        self, name: str, *, backends: Sequence[str] = (), source: str = ""
     ) -> Resolution | PipelineResolution:
         """Pick the implementation of a codec.
 
         Args:
             name: a validated codec id, or another name of the codec.
             backends: the only backends that may run it; empty where any may.
+            source: the URI that data name for this use of the codec; empty for none.
 
         Raises:
             ResolveError: when there is none, or what there is may not be used.
@@ -178,7 +184,7 @@ class Resolver:
         """
         self = self.completed()  # noqa: PLW0642 - the same resolver, with what it left open
         if self.lock is not None:
-            locked = self.lock.get(self.key(name, backends=backends))
+            locked = self.lock.get(self.key(name, backends=backends, source=source))
             if locked is not None:
                 return self._locked(locked)
             if not self.is_locking:
@@ -186,7 +192,7 @@ class Resolver:
                     f"codec `{name}` is not in the lock as this pipeline asks for it",
                     hint="`chonkle lock` adds what is missing",
                 )
-        return self._chosen(self._wanted(name, backends))
+        return self._chosen(self._wanted(name, backends), source)
 
     def chooses(self, name: str) -> bool:
         """Tell whether a path, a forced source or an override is for a codec.
@@ -212,7 +218,7 @@ class Resolver:
         )
 
     def _chosen(  # noqa: PLR0911 - one return for each rule of the chain
-        self, wanted: "_Wanted"
+        self, wanted: "_Wanted", source: str
     ) -> Resolution | PipelineResolution:
         if (path := self._given(self.paths, wanted)) is not None:
             return self._from_file(wanted, Path(path))
@@ -224,7 +230,9 @@ class Resolver:
         uri = sources.get(wanted.name) or sources.get(wanted.codec_id) or ""
         # What a source gives, the native backend does not run.
         if set(wanted.backends) == {"native"}:
-            uri = ""
+            uri = source = ""
+        if source:
+            return self._from_data(wanted, source)
         if uri and self.force_download:
             return self._from_source(wanted, uri, "source, download forced")
         if uri and Source.parse(uri).is_pinned:
@@ -315,14 +323,16 @@ class Resolver:
             return resolver._from_file(anything, location)  # noqa: SLF001 - the same class
         return resolver._from_source(anything, location, "source")  # noqa: SLF001
 
-    def key(self, codec_id: str, *, backends: Sequence[str] = ()) -> LockKey:
+    def key(self, codec_id: str, *, backends: Sequence[str] = (), source: str = "") -> LockKey:
         """Give what a lock answers when a step asks for a codec.
 
         Args:
             codec_id: as the step writes it; what other names mean may differ between machines.
             backends: the only backends that may run it; empty where any may.
+            source: the URI that data name for this use of the codec; empty for none.
         """
-        return LockKey(codec_id, tuple(backends), self.pipeline_sources.get(codec_id, ""))
+        requested = source or self.pipeline_sources.get(codec_id, "")
+        return LockKey(codec_id, tuple(backends), requested)
 
     def origin(self, found: Resolution | PipelineResolution) -> str:
         """Give the pinned source of what was picked, or nothing where it is not known."""
@@ -487,6 +497,25 @@ class Resolver:
         found = self._identified(wanted, data, f"path {path}", pinned)
         return self._admitted(found, "path", str(path), data)
 
+    def _from_data(self, wanted: "_Wanted", uri: str) -> Resolution | PipelineResolution:
+        """Use the source that data name, for them only, if it is allowed."""
+        if self.allowed_sources is not None:
+            self.allowed_sources.require(wanted.name, uri)
+        source, kept, place = Source.parse(uri), self._store().kept, uri
+        # A web server does not tell whether a file is the one of the last time.
+        is_fetched_once = source.scheme == "https" and not source.is_pinned
+        if is_fetched_once and not self.force_download:
+            latest = kept.latest(uri)
+            if latest is not None and kept.find(latest, size_max=SIZE_MAX_BYTES) is not None:
+                place = f"{uri}#blake3={latest.hex}"
+        found = self._from_source(wanted, place, "named source")
+        if is_fetched_once and place == uri and isinstance(found, Resolution) and found.wasm:
+            digest = found.wasm.digest
+            kept.keep(digest, found.wasm.wasm)
+            kept.keep_origin(digest, found.source)
+            kept.keep_latest(uri, digest)
+        return found
+
     def _from_source(
         self,
         wanted: "_Wanted",
@@ -607,6 +636,17 @@ class Resolver:
         """Say why no implementation can be picked."""
         if survey.bad_files:
             return survey.bad_files[0].failure
+        if survey.left_out and not wanted.allowed:
+            return ResolveError(
+                f"codec `{wanted.name}`: no implementation, as the preference leaves out the "
+                "backends that may run it",
+                expected=" or ".join(f"`{each}`" for each in wanted.backends),
+                got=", ".join(f"`{each}`" for each in self.preference),
+                hint="a codec list lets `native` run what has the type `numcodecs`, and Python "
+                'what has `backend="native"`'
+                if "native" in self.preference
+                else "",
+            )
         if survey.left_out:
             backends = wanted.backends or self.preference
             return ResolveError(
@@ -659,9 +699,10 @@ class _Wanted:
 
     def hint(self, *backends: str) -> str:
         """Say what leaves out backends."""
-        if self.backends and not set(backends) & set(self.backends):
+        left_out = [each for each in backends if not self.backends or each in self.backends]
+        if not left_out:
             return f"its step allows only {', '.join(f'`{each}`' for each in self.backends)}"
-        return f"the preference leaves out {', '.join(f'`{each}`' for each in backends)}"
+        return f"the preference leaves out {', '.join(f'`{each}`' for each in left_out)}"
 
 
 def _any_of(locked: Locked) -> _Wanted:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,14 @@ import click
 
 from chonkle.cli.access import together
 from chonkle.cli.options import (
+    allow_source_option,
+    allowed_sources_of,
     check_used,
     compile_options,
     limit_options,
     limits_of,
+    listed_resolver_options,
     resolver_of,
-    resolver_options,
     runtime_of,
 )
 from chonkle.cli.progress import progress
@@ -38,12 +41,13 @@ chunk_options = together(
         "codec_list",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Codec list, or zarr.json or .zarray of the array.  "
-        "[default: the name of the chunk, with .json]",
+        help="Codec list, or zarr.json or .zarray of the array.  [default: the whole name of "
+        "the chunk with .json appended, such as tile.bin.json]",
     ),
+    allow_source_option,
     click.option("--dtype", help="Type of the elements, such as float32 or >u2."),
     click.option("--shape", metavar="N,N", help="Shape of the array, such as 512,512."),
-    resolver_options,
+    listed_resolver_options,
     limit_options,
     compile_options,
 )
@@ -82,7 +86,7 @@ def chunk_codec(chunk: str, options: dict[str, Any]) -> Iterator[tuple["ChunkCod
         The codecs, and whether what they encode is transposed, as in Zarr 2 in Fortran order.
     """
     # Late: a command that is only asked for its help does without it.
-    from chonkle.codecs import get_codecs  # noqa: PLC0415
+    from chonkle.codecs import listed_chain, load_list  # noqa: PLC0415
 
     zarr = _named_array(options["codec_list"])
     if zarr is not None and options["codec_list"].name == _OLD_METADATA:
@@ -94,11 +98,13 @@ def chunk_codec(chunk: str, options: dict[str, Any]) -> Iterator[tuple["ChunkCod
         raise PipelineError(
             f"no codec list {codec_list} beside the chunk", hint="--codecs FILE names another one"
         )
-    resolver = resolver_of(options)
+    parsed = load_list(codec_list)
+    allowed = allowed_sources_of(options, folder=parsed.folder)
+    resolver = replace(resolver_of(options), allowed_sources=allowed)
     with runtime_of(options) as runtime:
         with interruptible(), progress(f"preparing the codecs of {chunk}"):
-            codec = get_codecs(
-                codec_list, resolver=resolver, runtime=runtime, limits=limits_of(options)
+            codec = listed_chain(
+                parsed, resolver=resolver, runtime=runtime, limits=limits_of(options)
             )
         check_used(resolver, codec.codec_ids())
         yield codec, False
@@ -139,7 +145,7 @@ def zarr_codec(
     from chonkle.codecs import listed_chain  # noqa: PLC0415 - brings wasmtime
     from chonkle.dag.codec_list import zarr_codec_list  # noqa: PLC0415
 
-    resolver = resolver_of(options)
+    resolver = replace(resolver_of(options), allowed_sources=allowed_sources_of(options))
     with runtime_of(options) as runtime, interruptible():
         with progress("preparing the codecs of the array"):
             codec = listed_chain(

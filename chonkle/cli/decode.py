@@ -26,7 +26,9 @@ from chonkle.errors import ChonkleError, PipelineError
 
 @click.command
 @click.argument("chunk", required=False)
-@click.option("-o", "--output", required=True, metavar="FILE", help="File to write.")
+@click.option(
+    "-o", "--output", required=True, metavar="FILE", help="File to write; `-` is standard output."
+)
 @click.option(
     "--zarr",
     type=LocalPath(),
@@ -44,6 +46,7 @@ def decode(chunk: str | None, output: str, **options: Any) -> None:  # noqa: ANN
     """Decode the file CHUNK with the codec list beside it, or a chunk of a Zarr array.
 
     An output with the suffix .npy is an array, any other the bytes of its elements in C order.
+    With --codecs, CHUNK may be `-`, standard input.
 
     \b
     Exit codes:
@@ -82,8 +85,8 @@ def decode(chunk: str | None, output: str, **options: Any) -> None:  # noqa: ANN
     if is_array_file(output):
         if isinstance(decoded, bytes):
             raise PipelineError(
-                f"nothing says which array {chunk} is",
-                hint="--dtype and --shape do, or `data_type` and `shape` in the codec list",
+                f"the dtype and shape of {chunk} are unknown",
+                hint="give --dtype and --shape, or an output without .npy for the bytes",
             )
         decoded = array_file(decoded)
     write_output("chunk", output, decoded if isinstance(decoded, bytes) else decoded.tobytes())

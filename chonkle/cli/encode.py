@@ -19,12 +19,15 @@ from chonkle.errors import PipelineError
 
 @click.command
 @click.argument("array")
-@click.option("-o", "--output", required=True, metavar="CHUNK", help="File to write.")
+@click.option(
+    "-o", "--output", required=True, metavar="CHUNK", help="File to write; `-` is standard output."
+)
 @chunk_options
 def encode(array: str, output: str, **options: Any) -> None:  # noqa: ANN401 - click's options
     """Encode the file ARRAY with the codec list beside the chunk that is written.
 
-    An input with the suffix .npy is an array, any other the bytes of its elements in C order.
+    An input with the suffix .npy is an array, any other the bytes of its elements in C order. `-`
+    is standard input.
 
     \b
     Exit codes:

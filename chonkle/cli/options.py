@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from chonkle.allowed_sources import AllowedSources
 from chonkle.backends.base import BACKENDS, Limits
 from chonkle.cli.access import access_of, server_options, together
 from chonkle.cli.output import print_lines
@@ -161,13 +162,24 @@ codec_store_option = click.option(
     help="Directory of codecs, any folder of .wasm files, instead of CHONKLE_CODEC_STORE.",
 )
 
-preference_option = click.option(
-    "--preference",
-    type=BackendList(),
-    default=",".join(DEFAULT_PREFERENCE),
-    show_default=True,
-    metavar="LIST",
-    help="The backends that may run codecs, best first. Others are not used.",
+
+def _preference_option(text: str) -> Callable[[Any], Any]:
+    return click.option(
+        "--preference",
+        type=BackendList(),
+        default=",".join(DEFAULT_PREFERENCE),
+        show_default=True,
+        metavar="LIST",
+        help=text,
+    )
+
+
+preference_option = _preference_option(
+    "The backends that may run codecs, best first. Others are not used."
+)
+_listed_preference_option = _preference_option(
+    "The backends that may run codecs, best first. Others are not used. A codec of a list runs in "
+    "`native` only, if its type is `numcodecs`, and never there, if not."
 )
 
 policy_option = click.option(
@@ -176,11 +188,7 @@ policy_option = click.option(
     help="File that says which keys may sign which codecs, instead of CHONKLE_POLICY.",
 )
 
-# How codecs are picked; `resolver_of` reads them.
-resolver_options = together(
-    codec_store_option,
-    preference_option,
-    policy_option,
+_choice_options = together(
     assignments(
         "--override", "overrides", form="ID=IMPL", text="Use this implementation of a codec."
     ),
@@ -195,6 +203,33 @@ resolver_options = together(
     ),
     server_options,
 )
+
+# How codecs are picked; `resolver_of` reads them.
+resolver_options = together(codec_store_option, preference_option, policy_option, _choice_options)
+# The same for codec lists.
+listed_resolver_options = together(
+    codec_store_option, _listed_preference_option, policy_option, _choice_options
+)
+
+# What `allowed_sources_of` reads.
+allow_source_option = click.option(
+    "--allow-source",
+    "allowed_sources",
+    multiple=True,
+    metavar="PREFIX",
+    help="Fetch codecs that the list names by `uri` from this URI, or from all that begin with it, "
+    "up to a `/`. What is below the folder of the list needs none. Repeatable.",
+)
+
+
+def allowed_sources_of(options: Mapping[str, Any], *, folder: Path | None = None) -> AllowedSources:
+    """Give the sources that data may name.
+
+    Args:
+        options: those of the command.
+        folder: that of the file that names them, which may name what is below it.
+    """
+    return AllowedSources(options["allowed_sources"], "--allow-source", folder)
 
 
 # Limits on compiling; `compile_limits_of` reads them.

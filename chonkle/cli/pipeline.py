@@ -1,12 +1,19 @@
 """`chonkle pipeline`: make pipelines of what other programs write."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from chonkle.cli.chunks import LocalPath
-from chonkle.cli.options import resolver_of, resolver_options, runtime_of
+from chonkle.cli.options import (
+    allow_source_option,
+    allowed_sources_of,
+    listed_resolver_options,
+    resolver_of,
+    runtime_of,
+)
 from chonkle.cli.output import print_json
 from chonkle.cli.signals import interruptible
 
@@ -28,7 +35,8 @@ def pipeline() -> None:
 @pipeline.command("from-zarr")
 @click.argument("path", type=LocalPath())
 @click.option("--index", "is_index", is_flag=True, help="That of the index of a shard.")
-@resolver_options
+@allow_source_option
+@listed_resolver_options
 def from_zarr(path: Path, *, is_index: bool, **options: Any) -> None:  # noqa: ANN401 - click's
     """Print the pipeline of the chunks of the Zarr array PATH.
 
@@ -59,7 +67,7 @@ def from_zarr(path: Path, *, is_index: bool, **options: Any) -> None:  # noqa: A
     from chonkle.zarr_files import read_metadata  # noqa: PLC0415
 
     codec_list = zarr_codec_list(read_metadata(path), "index" if is_index else "chunk")
-    resolver = resolver_of(options)
+    resolver = replace(resolver_of(options), allowed_sources=allowed_sources_of(options))
     with runtime_of(options) as runtime, interruptible():
         made = list_pipeline(codec_list, resolver, runtime)
     print_json(made.to_json())

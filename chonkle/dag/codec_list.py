@@ -3,9 +3,9 @@
     {"codecs": [{"name", "type": "numcodecs" | "wasm", "configuration", "uri"?}, ...]}
 
 An entry may be written as in Zarr 3 metadata (`{"name", "configuration"}`, or a name alone) or as a
-numcodecs configuration (`{"id", ...}`) too. Each codec maps its port `bytes` to `bytes`; its
-configuration becomes constants, by what its signature declares. So a list becomes a pipeline only
-once its codecs are resolved.
+numcodecs configuration (`{"id", ...}`) too; a name that is a number is a compression of TIFF. Each
+codec maps its port `bytes` to `bytes`; its configuration becomes constants, by what its signature
+declares. So a list becomes a pipeline only once its codecs are resolved.
 
 An entry may describe the array that it encodes, with `data_type` and `shape`. What codecs take from
 an array, such as the size of its elements, comes from there, or from the array that is encoded.
@@ -39,6 +39,7 @@ _BACKENDS = {"numcodecs": ("native",), "wasm": _WASM}
 # Members of a configuration that describe the array, and are no parameters of a codec.
 _ARRAY_MEMBERS = ("data_type", "shape")
 _NAME_MAX_CHARACTERS = 128
+_TIFF_MAX = 2**16 - 1
 _EXTENT_MAX = 2**63 - 1
 
 
@@ -115,9 +116,10 @@ class CodecEntry:
     configuration: Mapping[str, object]
     scope: str = ""  # of the name, as in `aliases`; empty for any
     backends: tuple[str, ...] = _WASM  # the only ones that may run it
-    uri: str = ""  # where the codec may be fetched
+    uri: str = ""  # the source that decides which codec it is; empty for none
     # Without a value, a parameter takes its default, and not what the array has.
     prefers_defaults: bool = False
+    is_allowed: bool = False  # whether the caller already allowed its `uri`
     location: str | Path | None = None  # the file or URI that is the codec, instead of a name
 
 
@@ -129,6 +131,7 @@ class CodecList:
     array: ArraySpec | None = None  # what it encodes, where the document around it says that
     codec_id: str = CODEC_LIST_ID
     direction: Direction = "encode"
+    folder: Path | None = None  # of the file that it was read from
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +145,9 @@ class ListedCodec:
         values: the values of parameters that the configuration has.
         array: the array that it encodes, where its entry has one.
         backends: the only ones that may run it.
-        uri: where it may be fetched.
+        uri: the source that decides which codec it is; empty for none.
         picked: what runs it, the same for the same bytes: its implementation, version and digest.
+        pinned: the `uri` with a pin, where there is one.
     """
 
     codec_id: str
@@ -154,6 +158,7 @@ class ListedCodec:
     backends: tuple[str, ...] = _WASM
     uri: str = ""
     picked: str = ""
+    pinned: str = ""
 
     @property
     def takes(self) -> dict[str, FromArray]:
@@ -291,7 +296,8 @@ def read_codec_list(document: Mapping[str, object], *, folder: Path | None = Non
 
     Args:
         document: the parsed document.
-        folder: what relative `file://` URIs start from; the working directory when left out.
+        folder: that of the file it is from, where relative URIs of files start; the working
+            directory when left out.
 
     Raises:
         PipelineError: with every problem.
@@ -307,17 +313,15 @@ def read_codec_list(document: Mapping[str, object], *, folder: Path | None = Non
     found = []
     for index, entry in enumerate(entries):
         try:
-            read = read_entry(entry)
+            found.append(read_entry(entry, folder=folder))
         except PipelineError as failure:
             failures[index] = failure
-        else:
-            found.append(replace(read, uri=_absolute(read.uri, folder or Path())))
     if failures:
         raise list_failure([""] * len(entries), failures)
     array = None
     if document.get("zarr_format") == _ZARR_FORMAT:
         array = zarr_codec_list(ZarrArray.from_json(document)).array
-    return CodecList(tuple(found), array)
+    return CodecList(tuple(found), array, folder=folder)
 
 
 def zarr_codec_list(zarr: ZarrArray, part: ChunkPart = "chunk") -> CodecList:
@@ -365,21 +369,28 @@ def _title(index: int, count: int) -> str:
 
 
 def _absolute(uri: str, folder: Path) -> str:
-    """Make a `file://` URI with a relative path absolute, as sidecars have them."""
-    rest = uri.removeprefix("file://")
-    if rest == uri or rest.startswith(("/", "localhost/")):
-        return uri
-    path, mark, pin = rest.partition("#")
-    return (folder / unquote(path)).absolute().as_uri() + mark + pin
+    """Make a URI of a file or an image layout with a relative path absolute."""
+    scheme, _, rest = uri.partition("://")
+    match scheme.lower():
+        case "file" if not rest.startswith(("/", "localhost/")):
+            path, mark, pin = rest.partition("#")
+            return (folder.resolve() / unquote(path)).as_uri() + mark + pin
+        case "oci-layout" if rest and not Path(rest).is_absolute():
+            return f"oci-layout://{folder.resolve() / rest}"
+    return uri
 
 
-def read_entry(entry: Any) -> CodecEntry:  # noqa: ANN401 - checked here
+def read_entry(entry: Any, *, folder: Path | None = None) -> CodecEntry:  # noqa: ANN401 - checked here
     """Read one codec of a list.
+
+    Args:
+        entry: the codec; a number is one of TIFF's compressions.
+        folder: where relative URIs of files start; the working directory when left out.
 
     Raises:
         PipelineError: with every problem.
     """
-    if isinstance(entry, str):
+    if isinstance(entry, str) or _is_number(entry):
         entry = {"name": entry}
     if not isinstance(entry, Mapping):
         _raise([f"not an object, got {format_value(entry)}"])
@@ -393,25 +404,38 @@ def read_entry(entry: Any) -> CodecEntry:  # noqa: ANN401 - checked here
     problems = [f"unknown field `{name}`" for name in entry if name not in _FIELDS]
     configuration = entry.get("configuration")
     configuration = {} if configuration is None else configuration
-    problems += _problems(entry.get("name"), configuration, "name")
+    name = entry.get("name")
+    if _is_number(name):
+        name = str(name)
+    problems += _problems(name, configuration, "name")
     kind, uri = entry.get("type"), entry.get("uri", "")
     if kind is not None and (not isinstance(kind, str) or kind not in _BACKENDS):
         problems.append(f"bad `type`, expected `numcodecs` or `wasm`, got {format_value(kind)}")
     if not isinstance(uri, str):
         problems.append(f"bad `uri`, got {format_value(uri)}")
-    _raise(problems, entry.get("name"))
+    _raise(problems, name)
     # numcodecs writes the id.
     settings = {name: value for name, value in configuration.items() if name != "id"}
     # What describes the array is no codec of numcodecs, whatever its `type`.
     is_array = not {"data_type", "endian"}.isdisjoint(settings)
     return CodecEntry(
-        cast("str", entry["name"]),
+        cast("str", name),
         settings,
-        scope="zarr_v3" if kind is None else "",
+        scope=_scope(cast("str", name)) if kind is None else "",
         backends=_WASM if is_array else _BACKENDS.get(cast("str", kind), _WASM),
-        uri=cast("str", uri),
+        uri=_absolute(cast("str", uri), folder or Path()),
         prefers_defaults=kind is not None,
     )
+
+
+def _is_number(name: object) -> bool:
+    """Tell whether a name may be a number of TIFF, which has 16 bits."""
+    return type(name) is int and 0 <= name <= _TIFF_MAX
+
+
+def _scope(name: str) -> str:
+    """Tell who uses a name: only TIFF's are numbers."""
+    return "tiff_compression" if name.isascii() and name.isdigit() else "zarr_v3"
 
 
 def _raise(problems: Sequence[str], name: object = "") -> None:
@@ -637,7 +661,6 @@ def codec_list_pipeline(codecs: Sequence[ListedCodec], array: ArraySpec | None =
     failures: dict[int, ChonkleError] = {}
     constants: dict[str, Constant] = {}
     steps: dict[str, Step] = {}
-    sources: dict[str, str] = {}
     value = WiringRef("input", "bytes")
     for index, codec in enumerate(codecs):
         values = codec.completed(array)
@@ -647,8 +670,6 @@ def codec_list_pipeline(codecs: Sequence[ListedCodec], array: ArraySpec | None =
         problems = [] if is_identity else list(codec.problems(array))
         if array is not None:
             array = codec.encoded_array(array)
-        if codec.uri and sources.setdefault(codec.codec_id, codec.uri) != codec.uri:
-            problems.append(f"another `uri` of the same codec, got {format_value(codec.uri)}")
         if problems:
             failures[index] = PipelineError.from_problems(f"codec `{codec.codec_id}`", problems)
         if is_identity:
@@ -660,7 +681,7 @@ def codec_list_pipeline(codecs: Sequence[ListedCodec], array: ArraySpec | None =
             constants[constant] = _constant(codec.signature.inputs[name], each)
             inputs[name] = WiringRef("constant", constant)
         title = _title(index, len(codecs))
-        steps[step_name] = Step(codec.codec_id, inputs, codec.backends, title)
+        steps[step_name] = Step(codec.codec_id, inputs, codec.backends, title, codec.uri)
         value = WiringRef(step_name, "bytes")
     if failures:
         raise list_failure([codec.codec_id for codec in codecs], failures)
@@ -671,7 +692,6 @@ def codec_list_pipeline(codecs: Sequence[ListedCodec], array: ArraySpec | None =
         outputs={"bytes": value},
         steps=steps,
         constants=constants,
-        sources=sources,
         title=f"codec `{codecs[0].codec_id}`" if len(codecs) == 1 else _LIST,
     )
 

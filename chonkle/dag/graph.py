@@ -75,6 +75,8 @@ class Step:
     backends: tuple[str, ...] = ()  # the only backends that may run it; any if empty
     # What messages call it; None for its name, empty if the pipeline is nothing but this step.
     title: str | None = None
+    # The URI that decides what runs it, and only it, as data name one; empty for none.
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +108,22 @@ class Pipeline:
         return _Parser(document).pipeline()
 
     def to_json(self) -> dict[str, object]:
-        """Write the pipeline as a JSON document; which backends may run a step is not in it."""
+        """Write the pipeline as a JSON document; which backends may run a step is not in it.
+
+        Raises:
+            PipelineError: when steps have one codec from two sources.
+        """
+        sources = dict(self.sources)
+        for step in self.steps.values():
+            source = step.source or self.sources.get(step.codec_id, "")
+            if source and sources.setdefault(step.codec_id, source) != source:
+                raise PipelineError(
+                    f"{self.subject}: codec `{step.codec_id}` from two sources, which a document "
+                    "cannot name",
+                    got=f"{sources[step.codec_id]} and {source}",
+                )
         sections: dict[str, object] = {
-            "sources": dict(self.sources),
+            "sources": sources,
             "inputs": {name: port.to_json(side="inputs") for name, port in self.inputs.items()},
             "constants": {
                 name: {"type": each.type, "value": each.value}

@@ -5,7 +5,7 @@
 A key is a *scope*: who uses the names. Numbers are names too, and may be written as text.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from chonkle.errors import SignatureError
 from chonkle.formats.declared import read_aliases
@@ -13,6 +13,33 @@ from chonkle.formats.signature import Signature
 
 # Its numbers mean other codecs than those of `tiff_compression`.
 _ONLY_BY_SCOPE = "tiff_predictor"
+
+# What TIFF's numbers stand for, where it may be asked for (TIFF 6.0, and the registry of libtiff).
+TIFF_COMPRESSIONS: Mapping[int, str] = {
+    1: "no compression",
+    2: "CCITT modified Huffman",
+    3: "CCITT Group 3 fax",
+    4: "CCITT Group 4 fax",
+    5: "LZW",
+    6: "old-style JPEG",
+    7: "JPEG",
+    8: "Deflate",
+    9: "JBIG on black and white",
+    10: "JBIG on colour",
+    32773: "PackBits",
+    32946: "Deflate",
+    33003: "JPEG 2000",
+    33005: "JPEG 2000",
+    34661: "JBIG",
+    34712: "JPEG 2000",
+    34887: "LERC",
+    34892: "lossy JPEG of DNG",
+    34925: "LZMA",
+    50000: "Zstandard",
+    50001: "WebP",
+    50002: "JPEG XL",
+    52546: "JPEG XL of DNG",
+}
 
 
 def aliases(signature: Signature, scope: str | None = None) -> set[str]:

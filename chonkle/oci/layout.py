@@ -205,6 +205,7 @@ class LayoutRepository(Repository):
         """Check the version of the layout, and read its index."""
         mark = self._files.read(_MARK, _MARK_MAX_BYTES)
         if mark is None:
+            self._files.require_place()
             raise FetchError("not an OCI image layout", expected=f"a file `{_MARK}` in it")
         document = parse_json(mark, what=_MARK, error=FetchError)
         version = document.get("imageLayoutVersion") if isinstance(document, dict) else None
@@ -295,6 +296,11 @@ class _Directory:
         names = (path.name for path in self._root.iterdir()) if self._root.is_dir() else ()
         return any(not name.startswith(".") for name in names)
 
+    def require_place(self) -> None:
+        """Require that the directory is there."""
+        if not self._root.exists():
+            raise FetchError("the folder does not exist")
+
     def read(self, name: str, size_max: int) -> bytes | None:
         with self._opened(name) as file:
             if file is None:
@@ -349,6 +355,11 @@ class _Tar:
 
     def exists(self) -> bool:
         return bool(self._members()) or bool(self._pending)
+
+    def require_place(self) -> None:
+        """Require that the file is there."""
+        if not self._path.exists():
+            raise FetchError("the file does not exist")
 
     def read(self, name: str, size_max: int) -> bytes | None:
         if name in self._pending:

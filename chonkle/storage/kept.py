@@ -3,10 +3,12 @@
     <root>/<blake3|sha256>/<hex>   bytes with that digest: files, manifests and layers of artifacts
     <root>/origins/<hex>           pinned sources of the file with that BLAKE3 digest, one a line,
                                    the last one that gave it first
+    <root>/names/<hex>             BLAKE3 digest of the file that a source without a pin gave last;
+                                   named by the digest of the URI
 
 A copy is found by its digest alone and is no candidate for resolution: otherwise an untrusted
 pipeline could change what other pipelines run. It is checked at each use, since other programs may
-have written the file. Each of the three folders keeps a number of files; the least recently used
+have written the file. Each of the folders keeps a number of files; the least recently used
 one is removed first.
 """
 
@@ -21,6 +23,7 @@ from chonkle.errors import DigestMismatchError, StoreError, warn
 from chonkle.storage.files import PUBLIC_FILE, read_file, write_atomic
 
 _ORIGIN_MAX_BYTES = 8192
+_NAME_MAX_BYTES = 256
 _FILES_MAX = 2000
 # A use is noted at most once a day.
 _NOTED_S = 86400.0
@@ -97,6 +100,25 @@ class KeptFiles:
                 text += line
         self._write(self._origin_path(digest), text)
 
+    def latest(self, uri: str) -> Digest | None:
+        """Give the digest of what a source without a pin gave last, or None where it is not known.
+
+        It is not authenticated, like an origin.
+        """
+        try:
+            text = read_file(self._name_path(uri), size_max=_NAME_MAX_BYTES).decode()
+            return Digest.parse(text.strip())
+        except (OSError, UnicodeDecodeError, DigestMismatchError):
+            return None
+
+    def keep_latest(self, uri: str, digest: Digest) -> None:
+        """Keep the digest of what a source without a pin gave.
+
+        Raises:
+            StoreError: when it cannot be written.
+        """
+        self._write(self._name_path(uri), f"{digest}\n".encode())
+
     def _write(self, path: Path, data: bytes) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,6 +132,9 @@ class KeptFiles:
 
     def _origin_path(self, digest: Digest) -> Path:
         return self.root / "origins" / digest.hex
+
+    def _name_path(self, uri: str) -> Path:
+        return self.root / "names" / Digest.blake3(uri.encode()).hex
 
 
 def _note_use(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from chonkle.dag.codec_list import ChunkPart, zarr_codec_list
 from chonkle.formats.zarr_metadata import ZarrArray
 from chonkle.pipeline import list_pipeline
 from chonkle.resolver import Resolver
+from chonkle.zarr.options import Options
 from chonkle.zarr_files import read_metadata
 
 if TYPE_CHECKING:
@@ -42,4 +44,6 @@ def pipeline(
         buffers = array.metadata.to_buffer_dict(default_buffer_prototype())
         documents = [json.loads(each.to_bytes()) for each in buffers.values()]
         zarr = next(ZarrArray.from_json(each) for each in documents if "zarr_format" in each)
+    allowed = Options.current().allowed_sources
+    resolver = replace(resolver or Resolver(), allowed_sources=allowed)
     return list_pipeline(zarr_codec_list(zarr, part), resolver).to_json()

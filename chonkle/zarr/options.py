@@ -8,6 +8,7 @@ from typing import Any
 
 import zarr
 
+from chonkle.allowed_sources import AllowedSources
 from chonkle.backends.base import BACKENDS, Backend, Limits
 from chonkle.errors import ChonkleError, PipelineError, suggest
 from chonkle.formats.values import format_value
@@ -74,7 +75,14 @@ class Options:
         """Give what picks codecs."""
         uris = {name: place for name, place in self.locations if "://" in place}
         paths = {name: place for name, place in self.locations if name not in uris}
-        return Resolver(paths=paths, pipeline_sources=uris)
+        return Resolver(paths=paths, pipeline_sources=uris, allowed_sources=self.allowed_sources)
+
+    @property
+    def allowed_sources(self) -> AllowedSources:
+        """The sources that metadata may name."""
+        return AllowedSources(
+            self.sources, "`chonkle pull` installs it, and `chonkle.zarr.use(sources=[...])`"
+        )
 
 
 def written_options() -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 A reader that lacks such a codec fetches it, if its user allows the source. The data may come from
 anybody, so that a reference must have a digest, and is never used for a codec that is there.
+Otherwise it is like the `uri` of a codec list (`chonkle.allowed_sources`).
 """
 
 import json
@@ -81,16 +82,17 @@ def _made(what: object, options: Options) -> ChunkCodec:
 def _made_of_metadata(metadata: Mapping[str, object], options: Options) -> ChunkCodec:
     entry = read_entry(metadata)
     settings = dict(entry.configuration)
-    reference = ""
+    # As codec lists have it.
+    reference = entry.uri
     if is_reference(settings.get(REFERENCE)):
         reference = str(settings.pop(REFERENCE))
-    entry = replace(entry, name=entry.name.removeprefix(PREFIX), configuration=settings)
+    entry = replace(entry, name=entry.name.removeprefix(PREFIX), configuration=settings, uri="")
     try:
         return _made(entry, options)
     except ResolveError:
         if not reference:
             raise
-    require_allowed(entry.name, reference, options.sources)
+    require_pinned(entry.name, reference)
     return _made(replace(entry, uri=reference), options)
 
 
@@ -99,16 +101,15 @@ def is_reference(value: object) -> bool:
     return isinstance(value, str) and "://" in value
 
 
-def require_allowed(name: str, reference: str, sources: Sequence[str]) -> None:
-    """Require that a codec may be fetched from where metadata say.
+def require_pinned(name: str, reference: str) -> None:
+    """Require that a reference in metadata has a digest.
 
     Args:
         name: the codec.
         reference: where it is.
-        sources: what the user allows.
 
     Raises:
-        ResolveError: it may not.
+        ResolveError: it has none.
         FetchError: the reference is malformed.
     """
     if not Source.parse(reference).is_pinned:
@@ -116,12 +117,3 @@ def require_allowed(name: str, reference: str, sources: Sequence[str]) -> None:
             f"codec `{name}` of the array: {reference} has no digest",
             expected="a reference that says which bytes it leads to",
         )
-    for each in sources:
-        if reference == each or reference.startswith((f"{each.rstrip('/')}/", f"{each}@")):
-            return
-    raise ResolveError(
-        f"codec `{name}` of the array is not installed, and its source is not allowed",
-        got=reference,
-        hint=f"`chonkle pull {reference}` installs it, "
-        f"`chonkle.zarr.use(sources=[...])` allows to fetch it",
-    )

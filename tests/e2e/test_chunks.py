@@ -314,6 +314,78 @@ def test_the_lines_of_python(folder: Path, chonkle: Chonkle, endian: str) -> Non
     assert printed.startswith("uint16 (24, 32) ")
 
 
+# Sources
+
+
+@pytest.fixture
+def foreign(folder: Path) -> str:
+    """Let the list name its codec elsewhere, and give where."""
+    (folder / "elsewhere").mkdir()
+    (folder / "chunks/predictor.wasm").rename(folder / "elsewhere/predictor.wasm")
+    uri = (folder / "elsewhere/predictor.wasm").as_uri()
+    document = codec_list()
+    document["codecs"][1]["uri"] = uri
+    (folder / "chunks/0.json").write_text(json.dumps(document))
+    return uri
+
+
+LINES_OF_CHUNKS = [
+    ("decode", "chunks/0", "-o", "0.raw"),
+    ("decode", "chunks/0", "--codecs", "chunks/0.json", "-o", "0.raw"),
+    ("encode", "chunk.npy", "-o", "chunks/0"),
+]
+
+
+@pytest.mark.parametrize("line", LINES_OF_CHUNKS, ids=" ".join)
+def test_a_source_elsewhere_is_fetched_with_leave(
+    folder: Path, foreign: str, chonkle: Chonkle, error_of: ErrorOf, line: tuple[str, ...]
+) -> None:
+    (folder / "store").mkdir()
+    store = ("--codec-store", "store")
+    for more in ((), ("--allow-source", "oci://registry.test"), ("--allow-source", foreign[:-1])):
+        message = error_of(*line, *store, *more, cwd=folder)
+        assert message.startswith("codec 1: codec `tiff_predictor_2`: its source is not allowed")
+        assert message.endswith(f"got {foreign}; hint: --allow-source allows to fetch it")
+    for place in (foreign, foreign.rpartition("/")[0], (folder.as_uri()) + "/"):
+        chonkle(*line, *store, "--allow-source", "oci://a", "--allow-source", place)
+    assert list((folder / "store").rglob("*.wasm")) == []
+
+
+def test_a_server_is_not_asked_without_leave(
+    folder: Path, named: Callable[[Server], dict[str, str]], error_of: ErrorOf
+) -> None:
+    with Server("registry.test", lambda _: b"") as server:
+        environment = named(server)
+        for uri in (f"{server.origin}/x.wasm", "oci" + server.origin.removeprefix("https") + "/x"):
+            document = codec_list()
+            document["codecs"][1]["uri"] = uri
+            (folder / "chunks/0.json").write_text(json.dumps(document))
+            message = error_of(*LINES_OF_CHUNKS[0], cwd=folder, environment=environment)
+            assert f"its source is not allowed, got {uri}; hint: --allow-source" in message
+        server.shutdown()
+        assert server.seen == []
+
+
+def test_the_metadata_of_an_array_name_no_source_without_leave(
+    folder: Path, foreign: str, chonkle: Chonkle, error_of: ErrorOf
+) -> None:
+    store = folder / "data.zarr"
+    array: Any = zarr.create_array(store, shape=SHAPE, dtype="<u2", compressors=[])
+    array[...] = pixels()
+    metadata = json.loads((store / "zarr.json").read_text())
+    metadata["codecs"].append({"name": "tiff_predictor_2", "type": "wasm", "uri": foreign})
+    metadata["codecs"][-1]["configuration"] = {"bytes_per_sample": 2, "width": SHAPE[1]}
+    (store / "zarr.json").write_text(json.dumps(metadata))
+    lines = [
+        ("decode", "--zarr", "data.zarr", "--chunk", "0.0", "-o", "-"),
+        ("pipeline", "from-zarr", "data.zarr"),
+    ]
+    for line in lines:
+        assert "its source is not allowed" in error_of(*line, cwd=folder)
+        assert chonkle(*line, "--allow-source", foreign).stdout
+    assert json.loads(chonkle(*lines[1], "--allow-source", foreign).stdout)["sources"]
+
+
 @pytest.fixture
 def named(tmp_path: Path) -> Callable[[Server], dict[str, str]]:
     """Give the environment in which a process finds a server by the name in its certificate."""
@@ -386,6 +458,8 @@ def bad(folder: Path) -> Path:
         "chunks/unknown.json": '{"codecs": [{"name": "zlob"}]}',
         "chunks/wrong.json": '{"codecs": [{"name": "zlib", "type": "wasm", "configuration":'
         ' {"levle": 1}}]}',
+        "chunks/jpeg.json": "[7]",
+        "chunks/laid.json": '[{"name": "x", "uri": "oci-layout://nowhere"}]',
         "chunks/shuffled": bytes(96),
         "chunks/shuffled.json": '{"codecs": [{"name": "numcodecs.shuffle"}]}',
         "chunks/lost.json": '{"codecs": [{"name": "x", "type": "wasm", "uri": "file://no.wasm"}]}',
@@ -413,8 +487,12 @@ WRONG = [
     ("decode chunks/alone -o x", "no codec list chunks/alone.json beside the chunk; hint: "),
     ("decode chunks/gone -o x", "no codec list chunks/gone.json beside the chunk"),
     ("decode - -o x", "no codec list -.json beside the chunk; hint: --codecs FILE names"),
-    ("decode chunks/0 --codecs gone.json -o x", "cannot read pipeline gone.json: No such file"),
-    ("decode chunks/0 --codecs is-a-folder -o x", "cannot read pipeline is-a-folder: "),
+    ("decode chunks/0 --codecs gone.json -o x", "cannot read codec list gone.json: No such file"),
+    ("decode chunks/0 --codecs zlib -o x", "cannot read codec list zlib: No such file"),
+    ("decode chunks/plain --preference native -o x", "expected `core` or `component`, got"),
+    ("decode chunks/jpeg -o x", "no codec for TIFF compression 7 (JPEG); hint: "),
+    ("decode chunks/laid -o x", "/chunks/nowhere: the folder does not exist"),
+    ("decode chunks/0 --codecs is-a-folder -o x", "cannot read codec list is-a-folder: "),
     ("decode chunks/text -o x", "chunks/text.json: malformed JSON at line 1"),
     ("decode chunks/graph -o x", "chunks/graph.json: not a codec list, expected a list `codecs`"),
     ("decode chunks/unknown -o x", 'no codec has the name `"zlob"`; hint: did you mean `zlib`?'),
@@ -424,7 +502,7 @@ WRONG = [
     ("decode is-a-folder --codecs chunks/0.json -o x", "input `chunk`: cannot read is-a-folder: "),
     ("decode chunks/broken -o x", "codec 2: codec `zlib` (numcodecs.zlib, native), decode: "),
     ("decode chunks/other -o x", "codec 1: codec `tiff-predictor-2` ("),
-    ("decode chunks/plain -o x.npy", "nothing says which array chunks/plain is; hint: "),
+    ("decode chunks/plain -o x.npy", "the dtype and shape of chunks/plain are unknown; hint: give"),
     ("decode chunks/plain --dtype f5 -o x.npy", "bad dtype, expected a type such as `<u2`"),
     ("decode chunks/plain --dtype f4 --shape 5 -o x", 'expected 20 bytes, for "<f4" of shape (5,)'),
     ("decode chunks/plain --dtype S7 -o x", "expected a multiple of 7 bytes, got 96 bytes"),

@@ -103,8 +103,8 @@ def test_a_source_that_is_not_allowed_is_not_asked(
     before = len(registry.requests())
     read = reader(READ, *(each.format(registry.address) for each in source))
     message = read.stderr.strip().splitlines()[-1]
-    assert f"codec `{NAME}` of the array is not installed, and its source is not allowed" in message
-    assert f"`chonkle pull {pinned}` installs it" in message
+    assert f"codec `{NAME}`: its source is not allowed, got {pinned}; hint: " in message
+    assert "`chonkle pull` installs it, and `chonkle.zarr.use(sources=[...])` allows" in message
     assert len(registry.requests()) == before
 
 

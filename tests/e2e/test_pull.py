@@ -119,7 +119,7 @@ def test_a_layout_takes_the_place_of_a_registry(
     found = pulled(chonkle, f"{uri}:1", environment=OFFLINE)
     assert found["source"] == f"{uri}:1@{found['manifest']}"
     assert "no manifest `2`, got the tags `1`" in error_of("pull", f"{uri}:2", *STORE)
-    assert "not an OCI image layout" in error_of("pull", "oci-layout://nowhere", *STORE)
+    assert "nowhere: the folder does not exist" in error_of("pull", "oci-layout://nowhere", *STORE)
 
 
 def test_a_file_is_pulled_and_a_web_server_needs_a_pin(

@@ -414,7 +414,10 @@ def test_a_malformed_configuration_is_refused(what: object, message: str) -> Non
         ("zlibb", ResolveError, 'no codec has the name `"zlibb"`; hint: did you mean `zlib`?'),
         ("", ResolveError, 'no codec has the name `""`'),
         ("nö such\n", ResolveError, "no codec has the name `"),
-        (77, ResolveError, 'no codec has the name `"77"` of `tiff_compression`'),
+        (77, ResolveError, "no codec for TIFF compression 77; hint: `chonkle codecs` lists"),
+        (7, ResolveError, "no codec for TIFF compression 7 (JPEG); hint: `chonkle codecs` lists"),
+        ("7", ResolveError, "no codec for TIFF compression 7 (JPEG)"),
+        ([{"name": 7}], ResolveError, "no codec for TIFF compression 7 (JPEG)"),
         (-1, ResolveError, 'no codec has the name `"-1"`'),
         ("pickle", ResolveError, "codec `pickle`"),
         ("./none.wasm", ResolveError, "cannot read none.wasm: No such file or directory"),
@@ -474,7 +477,7 @@ def test_the_older_functions_take_a_list_or_its_codecs() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "cannot read pipeline {path}: No such file or directory"),
+        (None, "cannot read codec list {path}: No such file or directory"),
         ("[", "{path}: malformed JSON at line 1, column 2"),
         ("[]", "{path}"),
         ('{"codecs": []}', "{path}: not a codec list, expected a list `codecs` of at least one"),

@@ -101,6 +101,7 @@ RULES: Mapping[str, Rule] = {
     "chonkle.oci.registry": rule(3, "requests"),
     "chonkle.oci.artifact": rule(3),
     "chonkle.fetch": rule(3, beside="oci"),
+    "chonkle.allowed_sources": rule(3, beside="fetch"),
     "chonkle.evidence": rule(3, beside="oci"),
     "chonkle.policy": rule(3, beside="evidence oci"),
     "chonkle.policy_check": rule(3, beside="evidence policy oci"),

@@ -67,7 +67,8 @@ def test_a_pipeline_is_a_file_or_a_document(tmp_path: Path) -> None:
         (b"", "malformed JSON at line 1"),
         (b"\0asm\x01\0\0\0", "malformed JSON"),
         (b"\xff", "not UTF-8"),
-        (b"[]", "not a pipeline, expected a JSON object"),
+        (b"[]", "not a codec list, expected a list `codecs` of at least one codec"),
+        (b"1", "not a pipeline, expected a JSON object"),
         (b"{}", "problems"),
         (b'{"codecs": []}', "not a codec list"),
         (b" " * ((16 << 20) + 1), "more than the allowed 16777216 bytes"),
@@ -86,7 +87,7 @@ def test_a_file_that_cannot_be_read_is_said(path: str) -> None:
         load(path)
 
 
-@pytest.mark.parametrize("document", [None, 1, [], b"{}"])
+@pytest.mark.parametrize("document", [None, 1, b"{}"])
 def test_what_is_no_document_is_refused(document: Any) -> None:
     with pytest.raises(PipelineError, match="not a pipeline"):
         load(document)
@@ -328,10 +329,10 @@ def test_each_codec_is_resolved_once_also_where_there_is_none(
     resolve = Resolver.resolve
 
     def counted(
-        resolver: Resolver, codec_id: str, *, backends: Sequence[str] = ()
+        resolver: Resolver, codec_id: str, *, backends: Sequence[str] = (), source: str = ""
     ) -> Resolution | PipelineResolution:
         asked.append(codec_id)
-        return resolve(resolver, codec_id, backends=backends)
+        return resolve(resolver, codec_id, backends=backends, source=source)
 
     monkeypatch.setattr(Resolver, "resolve", counted)
     inner = tmp_path / "inner.json"

@@ -181,7 +181,7 @@ def test_each_problem_is_named(entry: object, words: str) -> None:
 
 
 def test_all_problems_are_found_together() -> None:
-    found = problems_of({"name": 1, "type": "native"}, 5, {**ZLIB, "uri": []})
+    found = problems_of({"name": -1, "type": "native"}, 5.5, {**ZLIB, "uri": []})
     assert [problem.partition(",")[0] for problem in found] == [
         "codec 0: bad `name`",
         "codec 0: bad `type`",
@@ -198,6 +198,8 @@ def test_all_problems_are_found_together() -> None:
         ("file:///x.wasm", "file:///x.wasm"),
         ("file://localhost/x.wasm", "file://localhost/x.wasm"),
         ("oci://r.example/p:1", "oci://r.example/p:1"),
+        ("oci-layout://a/lay:1", "oci-layout:///data/a/lay:1"),
+        ("oci-layout:///lay:1", "oci-layout:///lay:1"),
     ],
 )
 def test_uris_of_files_are_relative_to_the_list(uri: str, absolute: str) -> None:
@@ -219,12 +221,23 @@ def test_codecs_are_a_chain_in_the_order_of_encoding() -> None:
     assert constants(pipeline) == {"level.level": b"3"}
 
 
-def test_a_codec_has_one_source() -> None:
+@pytest.mark.parametrize("name", [8, "8"])
+def test_a_number_is_a_compression_of_tiff(name: object) -> None:
+    for entry in (name, {"name": name}):
+        assert read_entry(entry) == CodecEntry("8", {}, scope="tiff_compression")
+
+
+def test_each_entry_has_its_own_source() -> None:
     one = listed_codec(CodecEntry("x", {}, uri="oci://r.example/p:1"), "x", signature(), "")
     other = listed_codec(CodecEntry("x", {}, uri="oci://r.example/p:2"), "x", signature(), "")
-    assert codec_list_pipeline([one, one]).sources == {"x": "oci://r.example/p:1"}
-    with pytest.raises(PipelineError, match="codec 1: codec `x`: another `uri`"):
-        codec_list_pipeline([one, other])
+    none = listed_codec(CodecEntry("x", {}), "x", signature(), "")
+    pipeline = codec_list_pipeline([one, other, none])
+    assert pipeline.sources == {}
+    found = [step.source for step in pipeline.steps.values()]
+    assert found == ["oci://r.example/p:1", "oci://r.example/p:2", ""]
+    assert codec_list_pipeline([one, one]).to_json()["sources"] == {"x": "oci://r.example/p:1"}
+    with pytest.raises(PipelineError, match="codec `x` from two sources"):
+        pipeline.to_json()
 
 
 @pytest.mark.parametrize(

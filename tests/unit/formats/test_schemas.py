@@ -316,9 +316,24 @@ def constant(constant_type: str, value: object) -> dict[str, Any]:
 def linear_documents() -> Iterator[tuple[object, bool]]:
     yield LINEAR, True
     yield changed(LINEAR, ("extra",), 1), True
-    lists: list[object] = [[], None, {}, "x", [1], [{}], [""], [{"id": 1}], [{"name": "x" * 129}]]
+    lists: list[object] = [
+        [],
+        None,
+        {},
+        "x",
+        [-1],
+        [1.5],
+        [{}],
+        [""],
+        [{"id": 1}],
+        [{"name": "x" * 129}],
+    ]
     for codecs in lists:
         yield {"codecs": codecs}, False
+    for codecs in ([8], ["8"], [{"name": 8}], [65535]):
+        yield {"codecs": codecs}, True
+        yield codecs, True
+    yield from (([], False), ([65536], False), ([{"name": True}], False), ([[8]], False))
     for index in range(3):
         entry = ("codecs", index)
         yield changed(LINEAR, (*entry, "type"), None), True

@@ -383,7 +383,7 @@ def test_a_folder_of_other_files_is_not_written_to(tmp_path: Path) -> None:
 
 
 def test_a_layout_that_is_not_there(path: Path) -> None:
-    with LayoutRepository(path) as layout, pytest.raises(FetchError, match="not an OCI image"):
+    with LayoutRepository(path) as layout, pytest.raises(FetchError, match="does not exist"):
         layout.manifest("1")
     assert not path.exists()
 

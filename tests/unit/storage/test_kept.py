@@ -52,6 +52,19 @@ def test_an_origin_is_remembered(kept: KeptFiles) -> None:
     assert kept.origin(digest) == ""
 
 
+def test_what_a_source_without_a_pin_gave_is_remembered(kept: KeptFiles) -> None:
+    uri, digest = "https://r.example/x.wasm", Digest.blake3(DATA)
+    assert kept.latest(uri) is None
+    kept.keep_latest(uri, Digest.blake3(b"older"))
+    kept.keep_latest(uri, digest)
+    assert kept.latest(uri) == digest
+    assert kept.latest(f"{uri}?") is None
+    (note,) = (kept.root / "names").iterdir()
+    for broken in (b"", b"\xff", b"blake3:00", b"x" * 9000):
+        note.write_bytes(broken)
+        assert kept.latest(uri) is None
+
+
 def test_the_oldest_copies_are_removed(kept: KeptFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept_module, "_FILES_MAX", 3)
     copies = {Digest.blake3(data): data for data in (b"a", b"b", b"c", b"d", b"e")}
