@@ -147,6 +147,8 @@ def test_a_store_with_a_bad_file_or_that_is_none(examine: Any, tmp_path: Path) -
 def test_slower_ways_are_noted(examine: Any) -> None:
     found = examine(CHONKLE_CALLS="public", CHONKLE_COMPONENT="fallback", CHONKLE_AOT="off")
     noted = [place for place, each in found.items() if each["state"] == "note"]
+    # The tests' own, which is no variable of chonkle.
+    noted = [place for place in noted if place != ("environment", "CHONKLE_TOOLS_DIR")]
     assert noted == [("wasmtime", "calls"), ("wasmtime", "components"), ("cache", "mode")]
 
 

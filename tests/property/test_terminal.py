@@ -249,8 +249,13 @@ def test_a_parsers_text_is_printable(text: str) -> None:
 
 
 def test_commands_print_through_one_function() -> None:
-    # The others write a part of a JSON list, and what `--version` and `--help` say.
-    allowed = {"chonkle/cli/output.py", "toolchain/chonkle_toolchain/cli/options.py"}
+    # The others write a script for a shell, a part of a JSON list, and what `--version` and `--help`
+    # say.
+    allowed = {
+        "chonkle/cli/completion.py",
+        "chonkle/cli/output.py",
+        "toolchain/chonkle_toolchain/cli/options.py",
+    }
     found = {
         path.relative_to(ROOT).as_posix()
         for top in ("chonkle/cli", "toolchain/chonkle_toolchain")
