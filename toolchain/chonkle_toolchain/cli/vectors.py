@@ -14,7 +14,16 @@ from chonkle_toolchain.verify.folder import find_store
 
 @click.group(short_help="Give golden vectors to other programs.")
 def vectors() -> None:
-    """Give golden vectors to other programs."""
+    """Give golden vectors to other programs.
+
+    \b
+    Examples:
+      chonkle vectors export --output vectors.jsonl
+
+    \b
+    See also:
+      docs/reference/hosts.md, and docs/guides/embed-in-another-host.md.
+    """
 
 
 @vectors.command("export")
@@ -34,9 +43,18 @@ def export(folder: Path, codec_src: Path | None, output: Path) -> None:
     modules must be those that gave the golden vectors.
 
     \b
+    Exit codes:
+      1  a codec is not what its golden vectors say, or the file cannot be written
+
+    \b
     Examples:
       chonkle vectors export --output vectors.jsonl
       chonkle vectors export codec --codec-src codec-src --output vectors.jsonl
+
+    \b
+    See also:
+      `chonkle test`, docs/reference/hosts.md for the format, and
+      docs/guides/embed-in-another-host.md.
     """
     if not folder.is_dir():
         raise BuildError(f"no folder `{folder}`")
