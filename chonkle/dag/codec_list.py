@@ -321,7 +321,8 @@ def read_codec_list(document: Mapping[str, object], *, folder: Path | None = Non
     array = None
     if document.get("zarr_format") == _ZARR_FORMAT:
         array = zarr_codec_list(ZarrArray.from_json(document)).array
-    return CodecList(tuple(found), array, folder=folder)
+    # Absolute: another process, or a later use, may have another working directory.
+    return CodecList(tuple(found), array, folder=None if folder is None else folder.resolve())
 
 
 def zarr_codec_list(zarr: ZarrArray, part: ChunkPart = "chunk") -> CodecList:
