@@ -5,14 +5,12 @@ make bench-hosts ARGS=--markdown
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
-from PIL import Image
+
+from tests.bench.picture import draw_ratio_axis, small_png
 
 PAGE = Path(__file__).with_name("hosts.md")
 PICTURE = PAGE.with_suffix(".png")
@@ -240,7 +238,9 @@ def picture(figures: Mapping[str, Any]) -> bytes:
     figure = Figure(figsize=(7.2, 0.27 * len(lines) + 1.1), dpi=110, layout="constrained")
     panel = figure.subplots()
     ratios = [ratio for row in speed.values() if (ratio := ratio_of(row)) is not None]
-    frame(panel, (min([0.7, *ratios]) * 0.9, max([2.2, *ratios]) * 1.1))
+    title = "Reading with chonkle's codecs, times as fast as the host's own"
+    limits = min([0.7, *ratios]) * 0.9, max([2.2, *ratios]) * 1.1
+    draw_ratio_axis(panel, title, limits, TICKS)
     for place, (case, chunk) in enumerate(lines):
         found = {
             host: ratio
@@ -262,30 +262,6 @@ def picture(figures: Mapping[str, Any]) -> bytes:
         panel.plot([], [], "o", color=colour, markersize=6, label=HOSTS[host])
     figure.legend(loc="outside lower center", ncols=len(COLOURS), fontsize=8, frameon=False)
     return small_png(figure)
-
-
-def frame(panel: Axes, limits: tuple[float, float]) -> None:
-    """Draw what stands behind the dots."""
-    panel.set_title("Reading with chonkle's codecs, times as fast as the host's own", fontsize=9)
-    panel.set_xscale("log")
-    panel.set_xlim(*limits)
-    panel.set_xticks([tick for tick in TICKS if limits[0] < tick < limits[1]])
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    panel.xaxis.set_minor_locator(NullLocator())
-    panel.tick_params(length=0, labelsize=8)
-    panel.grid(axis="x", color="#e2e2e2", linewidth=0.5, zorder=0)
-    panel.axvline(1, color="#444444", linewidth=1, zorder=2)
-    panel.spines[:].set_visible(False)
-
-
-def small_png(figure: Figure) -> bytes:
-    """Save a picture in few colours, which is a third of the size."""
-    drawn, small = BytesIO(), BytesIO()
-    figure.savefig(drawn, format="png")
-    Image.open(drawn).convert("RGB").quantize(48, dither=Image.Dither.NONE).save(
-        small, format="png", optimize=True
-    )
-    return small.getvalue()
 
 
 def main() -> None:

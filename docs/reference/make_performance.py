@@ -7,15 +7,14 @@ make bench-calls ARGS=--markdown
 import json
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
-from PIL import Image
+
+from tests.bench.picture import draw_ratio_axis, small_png
 
 PAGE = Path(__file__).with_name("performance.md")
 PICTURE = PAGE.with_suffix(".png")
@@ -278,20 +277,11 @@ def limits_of(cases: Sequence[Case]) -> tuple[float, float]:
 
 def frame(panel: Axes, direction: str, limits: tuple[float, float]) -> None:
     """Draw what stands behind the dots."""
-    panel.set_title(f"{direction}, times as fast as the reference", fontsize=9)
-    panel.set_xscale("log")
-    panel.set_xlim(*limits)
+    draw_ratio_axis(panel, f"{direction}, times as fast as the reference", limits, TICKS)
     at_top = panel.get_xaxis_transform()
     panel.text(0.95, 1, "slower", ha="right", va="top", fontsize=8, transform=at_top)
     panel.text(1.05, 1, "faster", ha="left", va="top", fontsize=8, transform=at_top)
-    panel.set_xticks([tick for tick in TICKS if limits[0] < tick < limits[1]])
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    panel.xaxis.set_minor_locator(NullLocator())
-    panel.tick_params(length=0, labelsize=8)
     panel.axvspan(1, limits[1], color="#eef5ee", zorder=0)
-    panel.grid(axis="x", color="#e2e2e2", linewidth=0.5, zorder=0)
-    panel.axvline(1, color="#444444", linewidth=1, zorder=2)
-    panel.spines[:].set_visible(False)
 
 
 def dots(panel: Axes, case: Case, direction: str, place: int) -> None:
@@ -309,16 +299,6 @@ def named(case: Case) -> str:
     """Name a case, and its reference where that is not numcodecs."""
     others = [rival for rival in case.rivals[:1] if rival != REFERENCE]
     return " ".join([case.name, *(f"({rival})" for rival in others)])
-
-
-def small_png(figure: Figure) -> bytes:
-    """Save a picture in few colours, which is a third of the size."""
-    drawn, small = BytesIO(), BytesIO()
-    figure.savefig(drawn, format="png")
-    Image.open(drawn).convert("RGB").quantize(48, dither=Image.Dither.NONE).save(
-        small, format="png", optimize=True
-    )
-    return small.getvalue()
 
 
 def main() -> None:

@@ -5,14 +5,13 @@ make bench-zarr ARGS=--markdown
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
-from PIL import Image
+
+from tests.bench.picture import draw_ratio_axis, small_png
 
 PAGE = Path(__file__).with_name("zarr-performance.md")
 PICTURE = PAGE.with_suffix(".png")
@@ -165,7 +164,8 @@ def picture(figures: Mapping[str, Any]) -> bytes:
     panels = figure.subplots(1, 2, sharey=True)
     for panel, (direction, title) in zip(panels, DIRECTIONS.items(), strict=True):
         ratios = [each["times_stock"] for key, each in results.items() if key[0] == direction]
-        frame(panel, title, (min([0.4, *ratios]) * 0.85, max([5, *ratios]) * 1.2))
+        limits = min([0.4, *ratios]) * 0.85, max([5, *ratios]) * 1.2
+        draw_ratio_axis(panel, f"{title}, times as fast as stock zarr-python", limits, TICKS)
         for place, (case, chunk) in enumerate(lines):
             dots(panel, place, {
                 name: results[key]["times_stock"]
@@ -183,20 +183,6 @@ def picture(figures: Mapping[str, Any]) -> bytes:
     return small_png(figure)
 
 
-def frame(panel: Axes, title: str, limits: tuple[float, float]) -> None:
-    """Draw what stands behind the dots."""
-    panel.set_title(f"{title}, times as fast as stock zarr-python", fontsize=9)
-    panel.set_xscale("log")
-    panel.set_xlim(*limits)
-    panel.set_xticks([tick for tick in TICKS if limits[0] < tick < limits[1]])
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    panel.xaxis.set_minor_locator(NullLocator())
-    panel.tick_params(length=0, labelsize=8)
-    panel.grid(axis="x", color="#e2e2e2", linewidth=0.5, zorder=0)
-    panel.axvline(1, color="#444444", linewidth=1, zorder=2)
-    panel.spines[:].set_visible(False)
-
-
 def dots(panel: Axes, place: int, ratios: Mapping[str, float]) -> None:
     """Draw one array; chonkle's dot lies above the others."""
     if ratios:
@@ -206,16 +192,6 @@ def dots(panel: Axes, place: int, ratios: Mapping[str, float]) -> None:
         panel.plot(
             ratio, place, "o", color=CONTENDERS[name], markersize=5.5, zorder=3 + (name == OURS)
         )
-
-
-def small_png(figure: Figure) -> bytes:
-    """Save a picture in few colours, which is a third of the size."""
-    drawn, small = BytesIO(), BytesIO()
-    figure.savefig(drawn, format="png")
-    Image.open(drawn).convert("RGB").quantize(48, dither=Image.Dither.NONE).save(
-        small, format="png", optimize=True
-    )
-    return small.getvalue()
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from tests.loopback import Server
 type Findings = dict[tuple[str, str], dict[str, str]]
 
 # Must not be printed.
-SECRET = "s3cret-0f-tests"  # noqa: S105 - nobody's
+SECRET = "s3cret-0f-tests"  # noqa: S105 - made up
 KEY = "0123456789abcdef" * 4
 
 

@@ -4,13 +4,14 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numcodecs
 import numpy as np
+import pytest
 import wasmtime
 import zarr
 from numpy.typing import NDArray
@@ -24,6 +25,16 @@ from tests.unit.backends.conftest import ECHO, guest
 _TIMEOUT_S = 300
 # Longer than what the host allows a call, shorter than a hang.
 CALL_MAX_S = 30
+type Command = Callable[[str], list[str]]
+MARKS = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings(
+        # Each is zarr-python's own, and says that something is no standard of Zarr 3.
+        "ignore::zarr.errors.ZarrUserWarning",
+        "ignore::zarr.errors.UnstableSpecificationWarning",
+        "ignore:Numcodecs codecs are not in the Zarr version 3:UserWarning",
+    ),
+]
 type _Metadata = list[dict[str, Any]]
 
 

@@ -1,6 +1,5 @@
 """The host in JavaScript, in headless Chromium, and its page."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,8 @@ from PIL import Image
 
 from tests.bench.sample import elevations
 from tests.hosts.javascript import (
+    MARKS,
+    Command,
     check_attacked,
     check_copies,
     hostile_modules,
@@ -19,17 +20,7 @@ from tests.hosts.javascript import (
     write_page,
 )
 
-type Command = Callable[[str], list[str]]
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings(
-        # Each is zarr-python's own, and says that something is no standard of Zarr 3.
-        "ignore::zarr.errors.ZarrUserWarning",
-        "ignore::zarr.errors.UnstableSpecificationWarning",
-        "ignore:Numcodecs codecs are not in the Zarr version 3:UserWarning",
-    ),
-]
+pytestmark = MARKS
 
 
 def test_golden_vectors(

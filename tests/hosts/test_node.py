@@ -2,13 +2,12 @@
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.hosts.javascript import (
+    MARKS,
+    Command,
     check_attacked,
     check_copies,
     guests,
@@ -19,17 +18,7 @@ from tests.hosts.javascript import (
     write_modules,
 )
 
-type Command = Callable[[str], list[str]]
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings(
-        # Each is zarr-python's own, and says that something is no standard of Zarr 3.
-        "ignore::zarr.errors.ZarrUserWarning",
-        "ignore::zarr.errors.UnstableSpecificationWarning",
-        "ignore:Numcodecs codecs are not in the Zarr version 3:UserWarning",
-    ),
-]
+pytestmark = MARKS
 
 
 def test_golden_vectors(
