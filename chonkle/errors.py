@@ -213,7 +213,17 @@ class CodecTrap(ChonkleError, RuntimeError):  # noqa: N818 - the WebAssembly wor
 
 
 class LimitExceeded(ChonkleError, RuntimeError):  # noqa: N818 - names the event, as users say it
-    """A codec, or compiling it, asked for more than allowed, or the system gave it too little."""
+    """A codec, or compiling it, asked for more than allowed, or the system gave it too little.
+
+    Attributes:
+        limit: the field of `Limits` that would have to be larger; empty where none is.
+    """
+
+    limit: str = ""
+
+    def __init__(self, what: str, *, limit: str = "", **parts: str) -> None:
+        super().__init__(what, **parts)
+        self.limit = limit
 
 
 class OutOfMemory(LimitExceeded):

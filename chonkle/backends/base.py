@@ -157,6 +157,7 @@ class Limits:
                 "the input alone is larger than the memory allowed",
                 expected=f"at most {self.memory_bytes} bytes",
                 got=str(size),
+                limit="memory_bytes",
             )
 
     def check_output(self, ports: Mapping[str, Buffer]) -> None:
@@ -174,6 +175,7 @@ class Limits:
                 "returned more than allowed",
                 expected=f"at most {self.output_bytes} bytes",
                 got=str(total),
+                limit="output_bytes",
             )
 
 

@@ -116,6 +116,7 @@ class ChunkFile:
                 "the file of the chunk is larger than the memory allowed",
                 expected=f"at most {self._memory_bytes} bytes",
                 got=f"{size} bytes",
+                limit="memory_bytes",
             )
 
     def _grow(self, size: int) -> None:

@@ -32,11 +32,11 @@ type _Item = tuple[Any, ArraySpec, Any, Any, bool]
 
 _PRESENT, _MISSING = GetResult(status="present"), GetResult(status="missing")
 
-# Words of the messages about limits, and the options of these.
-_LIMITS = {
-    "ran longer than": "timeout_s",
-    "memory": "memory_bytes",
-    "returned more than allowed": "memory_bytes",
+# The options of zarr that set limits.
+_OPTIONS = {
+    "memory_bytes": "memory_bytes",
+    "output_bytes": "memory_bytes",
+    "timeout_s": "timeout_s",
 }
 
 
@@ -277,10 +277,11 @@ def _naming_chunk(place: object) -> Iterator[None]:
 
 def _with_option(failure: LimitExceeded) -> LimitExceeded:
     """Name the option that changes the limit, where one does."""
-    text = str(failure)
-    option = next((option for words, option in _LIMITS.items() if words in text), None)
-    if option is None or f"option `{option}`" in text:
+    option = _OPTIONS.get(failure.limit)
+    if option is None:
         return failure
+    text = str(failure)
+    # Without the limit, as its option has been named.
     if "; hint: " in text:
         return type(failure)(f"{text} (option `{option}`)")
     return type(failure)(text, hint=f"option `{option}`")

@@ -58,7 +58,9 @@ class _Stream(Protocol):
 def too_large(limits: Limits) -> LimitExceeded:
     """Make the error for data that decodes to more than the limit."""
     return LimitExceeded(
-        f"output over the limit of {limits.output_bytes} bytes", hint="raise the output limit"
+        f"output over the limit of {limits.output_bytes} bytes",
+        hint="raise the output limit",
+        limit="output_bytes",
     )
 
 
@@ -126,7 +128,8 @@ def lzma(data: memoryview, parameters: Mapping[str, object], limits: Limits) -> 
     except stdlib_lzma.LZMAError as failure:
         if _is_memory_limit(failure):
             raise LimitExceeded(
-                f"dictionary over the limit of {limits.memory_bytes} bytes of memory"
+                f"dictionary over the limit of {limits.memory_bytes} bytes of memory",
+                limit="memory_bytes",
             ) from failure
         raise
 

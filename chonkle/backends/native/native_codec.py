@@ -104,7 +104,7 @@ class NativeCodec(Codec):
             data = _raw_bytes(port_map[_DATA])
             made = (self._decode if direction == "decode" else self._encode)(data, prepared)
         except LimitExceeded as failure:
-            raise LimitExceeded(f"{where}: {failure}") from failure
+            raise failure.within(where) from failure
         except ChonkleError:
             raise
         except MemoryError as failure:
@@ -114,7 +114,7 @@ class NativeCodec(Codec):
             words = " ".join(str(failure).split()) or type(failure).__name__
             raise CodecError(f"{where}: {words}") from failure
         if len(made) > self._limits.output_bytes:
-            raise LimitExceeded(f"{where}: {too_large(self._limits)}")
+            raise too_large(self._limits).within(where)
         return CallResult({_DATA: made})
 
     def _check_ports(self, direction: Direction, port_map: Mapping[str, Buffer]) -> None:

@@ -43,7 +43,9 @@ def starting() -> Iterator[None]:
 def no_room_for(size: int) -> OutOfMemory:
     """Give the error for a guest without memory for its input."""
     return OutOfMemory(
-        f"the guest has no room for {size} bytes of input", hint="raise the memory limit"
+        f"the guest has no room for {size} bytes of input",
+        hint="raise the memory limit",
+        limit="memory_bytes",
     )
 
 
@@ -56,10 +58,12 @@ def trap_error(failure: Exception, limits: Limits) -> ChonkleError:
     """
     reason = innermost_cause(failure)
     if reason == INTERRUPTED:
-        return LimitExceeded(f"ran longer than the allowed {limits.timeout_s} s")
+        return LimitExceeded(f"ran longer than the allowed {limits.timeout_s} s", limit="timeout_s")
     if any(words in reason for words in _OVER_MEMORY):
         return LimitExceeded(
-            "asked for more memory than allowed", expected=f"at most {limits.memory_bytes} bytes"
+            "asked for more memory than allowed",
+            expected=f"at most {limits.memory_bytes} bytes",
+            limit="memory_bytes",
         )
     if "fuel allocated for hostcalls" in reason:
         return LimitExceeded(
@@ -84,5 +88,9 @@ def refusal(text: str) -> CodecError | LimitExceeded:
     """
     words = text[:ERROR_TEXT_MAX_BYTES].strip()
     if words.startswith("out of memory"):
-        return OutOfMemory(words, hint="raise the memory limit, if the input is to be trusted")
+        return OutOfMemory(
+            words,
+            hint="raise the memory limit, if the input is to be trusted",
+            limit="memory_bytes",
+        )
     return CodecError(words or NO_MESSAGE)
