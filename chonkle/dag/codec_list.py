@@ -49,7 +49,7 @@ class ArraySpec:
 
     dtype: Dtype
     shape: tuple[int, ...] | None = None  # None where it is not known
-    # A codec before made bytes of it, in a byte order that the dtype does not tell.
+    # An earlier codec made bytes of it, in a byte order that the dtype does not tell.
     is_bytes: bool = False
 
     def __str__(self) -> str:
