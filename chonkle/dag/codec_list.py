@@ -182,12 +182,17 @@ class ListedCodec:
 
     @property
     def needs_array(self) -> list[str]:
-        """The parameters that need an array, as decoding reads them too.
+        """The parameters that need an array, as both directions read them.
 
         A default would be right for bytes only: encoding an array and decoding its bytes would not
-        use one value. One that only encoding needs is missed by the plan of that direction.
+        use one value. One that only one direction needs is missed by the plan of that direction.
         """
-        return [name for name in self.from_array if not self.signature.inputs[name].encode_only]
+        ports = self.signature.inputs
+        return [
+            name
+            for name in self.from_array
+            if not (ports[name].encode_only or ports[name].decode_only)
+        ]
 
     def completed(self, array: ArraySpec | None) -> dict[str, object]:
         """Give the values of all parameters that have one, for an array."""

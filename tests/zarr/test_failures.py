@@ -199,6 +199,18 @@ def test_a_chunk_of_another_size_is_no_array(store: Any) -> None:
         np.testing.assert_array_equal(array[:4], range(4))
 
 
+def test_numbers_of_another_type_are_no_array(store: Any) -> None:
+    with chonkle.zarr.using():
+        zarr.create_array(
+            store, shape=8, chunks=4, dtype="<f4", serializer={"name": "numcodecs.pcodec"}
+        )[:] = np.arange(8)
+        metadata = json.loads(_get(store, "zarr.json"))
+        changed = {**metadata, "data_type": "int32", "fill_value": 0}
+        _put(store, "zarr.json", json.dumps(changed).encode())
+        with pytest.raises(CodecError, match=r"c/[01]`: .*`pcodec`.*`expected_dtype`, got f32"):
+            zarr.open_array(store)[:]
+
+
 def test_a_failure_of_zarr_pythons_own_codec_names_the_chunk(store: Any) -> None:
     with chonkle.zarr.using():
         array = zarr.create_array(store, shape=2, chunks=1, dtype=str, compressors=None)

@@ -5,15 +5,18 @@ mod config;
 mod memory;
 mod pages;
 
-use chonkle_codec::{Inputs, Outputs, Result, Transform};
+use chonkle_codec::{Inputs, Output, Outputs, Result, Transform};
 use half::f16;
 use pco::data_types::{Number, NumberType};
+use pco::metadata::FormatVersion;
 use pco::standalone::{FileDecompressor, guarantee};
 
 use chunks::{BAD, read_chunks};
 use pages::write_pages;
 
 struct Pcodec;
+
+type Read = fn(&FormatVersion, &[u8], &mut Output) -> Result<usize>;
 
 impl Transform for Pcodec {
     fn decode(inputs: &mut Inputs, outputs: &mut Outputs) -> Result {
@@ -22,19 +25,41 @@ impl Transform for Pcodec {
         let (file, chunks) = FileDecompressor::new(encoded).map_err(|_| BAD)?;
         let mut output = outputs.begin("bytes", 0)?;
         let kind = file.peek_number_type_or_termination(chunks).map_err(|_| BAD)?;
-        let read = match kind {
+        // What reads numbers of a type, its letter and bytes, and an error where it is not expected.
+        macro_rules! numbers {
+            ($type:ty, $letter:literal) => {
+                Some((
+                    read_chunks::<$type> as Read,
+                    ($letter, size_of::<$type>()),
+                    concat!("port `bytes`: expected `expected_dtype`, got ", stringify!($type)),
+                ))
+            };
+        }
+        let numbers = match kind {
             // A file without numbers has no type.
-            None => read_chunks::<u32>,
-            Some(NumberType::U16) => read_chunks::<u16>,
-            Some(NumberType::U32) => read_chunks::<u32>,
-            Some(NumberType::U64) => read_chunks::<u64>,
-            Some(NumberType::I16) => read_chunks::<i16>,
-            Some(NumberType::I32) => read_chunks::<i32>,
-            Some(NumberType::I64) => read_chunks::<i64>,
-            Some(NumberType::F16) => read_chunks::<f16>,
-            Some(NumberType::F32) => read_chunks::<f32>,
-            Some(NumberType::F64) => read_chunks::<f64>,
+            None => None,
+            Some(NumberType::U16) => numbers!(u16, b'u'),
+            Some(NumberType::U32) => numbers!(u32, b'u'),
+            Some(NumberType::U64) => numbers!(u64, b'u'),
+            Some(NumberType::I16) => numbers!(i16, b'i'),
+            Some(NumberType::I32) => numbers!(i32, b'i'),
+            Some(NumberType::I64) => numbers!(i64, b'i'),
+            Some(NumberType::F16) => numbers!(f16, b'f'),
+            Some(NumberType::F32) => numbers!(f32, b'f'),
+            Some(NumberType::F64) => numbers!(f64, b'f'),
             Some(_) => return Err("port `bytes`: numbers of an unsupported type".into()),
+        };
+        let read = match numbers {
+            None => read_chunks::<u32>,
+            Some((read, found, other)) => {
+                if inputs.has("expected_dtype") {
+                    let expected = inputs.dtype("expected_dtype", "iuf")?;
+                    if (expected.kind, expected.size) != found {
+                        return Err(other.into());
+                    }
+                }
+                read
+            }
         };
         let rest = read(file.format_version(), chunks, &mut output)?;
         inputs.end("bytes", encoded.len() - rest)

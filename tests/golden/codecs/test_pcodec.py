@@ -160,6 +160,26 @@ def test_want_of_memory_is_no_trap(
     assert 0 < refused["decode"] <= refused["encode"] < 60
 
 
+def test_numbers_of_an_expected_type(shipped: Shipped) -> None:
+    codec = shipped(IMPLEMENTATION)
+    for found in DTYPES:
+        values = np.arange(5).astype(found)
+        call = {"bytes": bytes(PCodec().encode(values))}
+        for expected in DTYPES:
+            if expected == found:
+                given = codec.call(
+                    "decode", {**call, "expected_dtype": json.dumps(expected).encode()}
+                )
+                assert given == {"bytes": values.tobytes()}
+                continue
+            name = f"{found[1]}{values.itemsize * 8}"
+            with pytest.raises(CodecError, match=f"expected `expected_dtype`, got {name}"):
+                codec.call("decode", {**call, "expected_dtype": json.dumps(expected).encode()})
+    # Without numbers there is no type.
+    empty = {"bytes": bytes(PCodec().encode(np.empty(0, "<f4"))), "expected_dtype": b'"<i4"'}
+    assert codec.call("decode", empty) == {"bytes": b""}
+
+
 def test_claims_that_memory_is_too_little_for(shipped: Shipped) -> None:
     """A few bytes can require large decoder tables, with limits below and above their size."""
     whole = bytes(PCodec().encode(np.arange(1000, dtype="<u8")))
