@@ -5,6 +5,7 @@ Pipelines that are prepared without a runtime share the process's default one, w
 """
 
 import atexit
+import os
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -241,18 +242,25 @@ class _Shared:
 
     def __init__(self) -> None:
         self.default: Runtime | None = None
+        # The variables that it was made with.
+        self._variables: dict[str, str] = {}
         # Those of pipelines that came from other processes, as long as they are used.
         self._others: WeakSet[Runtime] = WeakSet()
         self._lock = ForkableLock()
 
     def get(self) -> Runtime:
-        settings = Settings.from_environment()
+        # Arrays and pipelines ask for it all the time: settings are read when a variable changed.
+        variables = dict(os.environ)
         with self._lock:
             if self.default is None:
                 atexit.register(self.close)
-            if self.default is None or self.default.settings != settings:
+            if self.default is None or (
+                self._variables != variables
+                and self.default.settings != Settings.from_environment(variables)
+            ):
                 # The one before stays open for its pipelines, and is freed with the last of them.
                 self.default = Runtime()
+            self._variables = variables
             return self.default
 
     def find_or_make(self, settings: Settings) -> Runtime:

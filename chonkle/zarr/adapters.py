@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -188,7 +188,7 @@ class _ZarrArrayArray(_ZarrCodec, ArrayArrayCodec):
         array = _chunk_array(chunk_spec)
         if array is None:
             return chunk_spec
-        encoded = self.codec.encoded_array(array)
+        encoded = _encoded_array(self.codec, array)
         if encoded == array:
             return chunk_spec
         dtype = parse_dtype(numpy_dtype(encoded.dtype), zarr_format=3)
@@ -487,13 +487,24 @@ def whole_codec(codecs: Sequence[Any], options: Options) -> ChunkCodec | None:
 def _require_fit(codec: ChunkCodec, spec: ArraySpec) -> None:
     array = _chunk_array(spec, is_bytes=codec.kind == "bytes-to-bytes")
     if array is not None:
-        codec.check(array)
+        _check(codec, array)
     elif codec.kind != "bytes-to-bytes":
         raise PipelineError(
             "an array whose elements are objects",
             expected="elements of a fixed size",
             got=f"`{spec.dtype.to_native_dtype()}`",
         )
+
+
+# Zarr asks several times for each array, and few arrays of a dataset differ in these.
+@lru_cache(maxsize=128)
+def _check(codec: ChunkCodec, array: ChunkArray) -> None:
+    codec.check(array)
+
+
+@lru_cache(maxsize=128)
+def _encoded_array(codec: ChunkCodec, array: ChunkArray) -> ChunkArray:
+    return codec.encoded_array(array)
 
 
 def _require_stock(codec: object) -> None:
