@@ -1,12 +1,14 @@
 """A version of wasmtime that chonkle is not tested with: one warning, the same bytes, more slowly.
 
-The installed package stands in for it, under another version number.
+The installed package stands in for it, under another version number. In `make test-wheels` a wheel
+of another version is installed instead, and `TESTED_PYTHON` is a Python with one that is tested.
 """
 
 import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -70,9 +72,16 @@ if __name__ == "__main__":
 """
 
 
+# Where this process finds an untested version by itself.
+TESTED_PYTHON = os.environ.get("TESTED_PYTHON")
+
+
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Give the environment of a process that finds wasmtime under another version."""
+    if TESTED_PYTHON:
+        assert version("wasmtime") == VERSION
+        return {}
     folder = tmp_path_factory.mktemp("packages")
     (folder / "wasmtime").symlink_to(Path(wasmtime.__file__).parent, target_is_directory=True)
     metadata = folder / f"wasmtime-{VERSION}.dist-info/METADATA"
@@ -82,11 +91,16 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def run(
-    program: Path, text: str, environment: dict[str, str], cache: Path
+    program: Path,
+    text: str,
+    environment: dict[str, str],
+    cache: Path,
+    *,
+    python: str = sys.executable,
 ) -> subprocess.CompletedProcess[str]:
     program.write_text(text)
     return subprocess.run(
-        [sys.executable, program],
+        [python, program],
         env={**os.environ, "CHONKLE_CACHE_DIR": str(cache), **environment},
         capture_output=True,
         text=True,
@@ -96,7 +110,8 @@ def run(
 
 
 def test_it_gives_the_same_bytes_and_errors(tmp_path: Path, environment: dict[str, str]) -> None:
-    tested = run(tmp_path / "a.py", CODECS, {"PYTHONPATH": str(ROOT)}, tmp_path / "cache")
+    python, path = TESTED_PYTHON or sys.executable, {"PYTHONPATH": str(ROOT)}
+    tested = run(tmp_path / "a.py", CODECS, path, tmp_path / "cache", python=python)
     untested = run(tmp_path / "a.py", CODECS, environment, tmp_path / "cache")
     ours, theirs = json.loads(tested.stdout), json.loads(untested.stdout)
     assert len(ours["found"]) > 12

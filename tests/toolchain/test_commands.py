@@ -187,7 +187,9 @@ def test_a_new_codec_passes_its_tests_and_a_broken_one_does_not(
     command = ("test", folder)
     done = run_cli(*command)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "  passed          golden-vectors" in done.stdout
+    # The build, both forms, and what the folder as a whole shows.
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["built", *["passed"] * 3]
+    assert "  passed          golden-vectors" in run_cli(*command, "--verbose").stdout
     assert run_cli("verify", folder).returncode == 0
     source = folder / {"c": "src/codec.c", "rust": "src/lib.rs"}[language]
     old, wrong = {

@@ -1,19 +1,22 @@
 """Finding tools, choosing a Rust compiler, and saying how to get what is missing."""
 
+import json
 import os
 import shutil
 import sys
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from chonkle_toolchain import install
+from chonkle_toolchain.cli import tools as cli
 from chonkle_toolchain.environment import build_environment, require_zig_folders
 from chonkle_toolchain.process import ToolError, run
 from chonkle_toolchain.rust import RUST_VERSION, TARGET, Rust, find_rust, install_hint
 from chonkle_toolchain.tools import (
+    TOOLS_OF,
     WASM_TOOLS_PACKAGE,
     WASM_TOOLS_VERSION,
     ZIG_PACKAGE,
@@ -22,10 +25,12 @@ from chonkle_toolchain.tools import (
     Tools,
 )
 from chonkle_toolchain.zig_cc import write_launchers
+from click.testing import CliRunner
 
 from chonkle.errors import BuildError
 
 ROOT = Path(__file__).parents[2]
+RUST = TOOLS_OF["rust"]
 RUSTUP = (
     f"rustup toolchain install {RUST_VERSION} --profile minimal --target {TARGET} --no-self-update"
 )
@@ -253,15 +258,19 @@ def test_the_packages_are_those_that_the_extras_name() -> None:
 
 @dataclass(frozen=True)
 class PlayedTools(Tools):
-    """Zig and wasm-tools are there; of Rust what one says."""
+    """Zig and wasm-tools are there, unless they are missing; of Rust what one says."""
 
     found: Rust
+    missing: Collection[str] = ()
 
     def zig(self) -> Tool:
-        return Tool("zig", "", "", command=("zig",))
+        return self.played("zig")
 
     def wasm_tools(self) -> Tool:
-        return Tool("wasm-tools", "", "", command=("wasm-tools",))
+        return self.played("wasm-tools")
+
+    def played(self, name: str) -> Tool:
+        return Tool(name, "", "", command=() if name in self.missing else (name,))
 
     def rust(self) -> Rust:
         return self.found
@@ -284,11 +293,11 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_missing_rust_is_done_without_where_there_is_another(refused: list[str]) -> None:
     said: list[str] = []
     other = Rust(cargo="cargo", version="1.90.0")
-    install.install_missing(PlayedTools(found=other), say=said.append)
+    install.install_missing(PlayedTools(found=other), RUST, say=said.append)
     assert refused == [RUSTUP]
     assert said[-1].startswith("going on with Rust 1.90.0: installing Rust ")
     with pytest.raises(BuildError, match="installing Rust failed"):
-        install.install_missing(PlayedTools(found=Rust()), say=said.append)
+        install.install_missing(PlayedTools(found=Rust()), RUST, say=said.append)
 
 
 def test_a_way_that_fails_is_told_before_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,7 +309,7 @@ def test_a_way_that_fails_is_told_before_the_next(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(install, "run", play)
     monkeypatch.setattr(install, "install_commands", lambda: [[("rustup",)], [("apt-get",)]])
     said: list[str] = []
-    install.install_missing(PlayedTools(found=Rust()), say=said.append)
+    install.install_missing(PlayedTools(found=Rust()), RUST, say=said.append)
     assert said == [
         "installing Rust: rustup",
         "no network\ninstalling Rust failed with exit code 1",
@@ -308,9 +317,41 @@ def test_a_way_that_fails_is_told_before_the_next(monkeypatch: pytest.MonkeyPatc
     ]
 
 
+@pytest.mark.parametrize(
+    ("options", "without", "code", "listed"),
+    [
+        ((), "", 0, ["zig", "rust", "wasm-tools"]),
+        ((), "rust", 0, ["zig", "rust", "wasm-tools"]),
+        ((), "zig", 0, ["zig", "rust", "wasm-tools"]),
+        ((), "rust zig", 1, ["zig", "rust", "wasm-tools"]),
+        ((), "wasm-tools", 1, ["zig", "rust", "wasm-tools"]),
+        (("--lang", "c"), "rust", 0, ["zig", "wasm-tools"]),
+        (("--lang", "rust"), "rust", 1, ["rust", "wasm-tools"]),
+        (("--lang", "rust"), "zig", 0, ["rust", "wasm-tools"]),
+        (("--install", "--lang", "c"), "rust", 0, ["zig", "wasm-tools"]),
+        # Installing it changed nothing.
+        (("--install",), "zig", 1, ["zig", "rust", "wasm-tools"]),
+    ],
+)
+def test_one_language_is_enough_unless_more_is_asked_for(
+    options: Sequence[str],
+    without: str,
+    code: int,
+    listed: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = Rust() if "rust" in without else Rust(cargo="cargo", version=RUST_VERSION)
+    missing = frozenset(without.split())
+    monkeypatch.setattr(cli, "Tools", lambda: PlayedTools(found=found, missing=missing))
+    monkeypatch.setattr(install, "run", lambda *_, **__: b"")
+    done = CliRunner().invoke(cli.tools, [*options, "--json"])
+    assert done.exit_code == code, done.output
+    assert [tool["name"] for tool in json.loads(done.stdout)] == listed
+
+
 def test_what_is_there_is_not_installed(refused: list[str]) -> None:
     pinned = Rust(cargo="cargo", version=RUST_VERSION)
-    install.install_missing(PlayedTools(found=pinned), say=lambda _: None)
+    install.install_missing(PlayedTools(found=pinned), RUST, say=lambda _: None)
     assert refused == []
 
 

@@ -168,7 +168,10 @@ def test_a_difference_is_located(
     ("changes", "words"),
     [
         ({"outputs": {"pixels": {"base64": ""}}}, "has no output port `pixels`; hint: there is `b"),
-        ({"inputs": {"byte": {"base64": ""}}}, "has no input port `byte`; hint: there is `bytes`"),
+        (
+            {"inputs": {"byte": {"base64": ""}}},
+            "has no input port `byte`; hint: there is `bytes`.*; add it to `inputs` of the sig",
+        ),
     ],
 )
 def test_an_unknown_port_is_named(tmp_path: Path, changes: Mapping[str, Any], words: str) -> None:

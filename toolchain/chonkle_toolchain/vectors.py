@@ -88,7 +88,8 @@ class Vector:
                 raise BuildError(
                     f"golden vector `{self.case}`: `{signature.implementation}` has no {side} port"
                     f" `{unknown[0]}`",
-                    hint=list_choices(known),
+                    hint=f"{list_choices(known)}; add it to `{side}s` of the signature, or correct"
+                    " the vector",
                 )
         what = f"`{signature.implementation}` fails its golden vector `{self.case}`, to {direction}"
         try:

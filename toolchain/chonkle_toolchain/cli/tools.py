@@ -9,38 +9,49 @@ from chonkle.cli.output import print_json, print_lines
 from chonkle_toolchain.cli import options
 from chonkle_toolchain.cli.lines import tool_lines
 from chonkle_toolchain.install import install_missing
-from chonkle_toolchain.tools import Tools
+from chonkle_toolchain.recipe import Language
+from chonkle_toolchain.tools import TOOLS_OF, ToolName, Tools
 
 
 @click.command(short_help="List the compilers that building needs, and install them.")
+@click.option(
+    "--lang", type=click.Choice(["c", "rust"]), help="Only what builds codecs in this language."
+)
 @click.option("--install", is_flag=True, help="Install what is missing.")
 @options.as_json
-def tools(*, install: bool, as_json: bool) -> None:
+def tools(*, lang: Language | None, install: bool, as_json: bool) -> None:
     """List the tools that building needs, and install those that are missing.
 
     \b
     Exit codes:
-      1  a tool is missing, or cannot be installed
+      1  codecs cannot be built: in the language of --lang or, without it,
+         in none; with --install, a tool is still missing
 
     \b
     Examples:
       chonkle tools
-      chonkle tools --install
+      chonkle tools --lang c --install
 
     \b
     See also:
       `chonkle build`, and docs/guides/write-a-codec.md.
     """
+    languages = [lang] if lang else list(TOOLS_OF)
+    names = frozenset[ToolName]().union(*(TOOLS_OF[each] for each in languages))
     found = Tools()
     if install:
         with options.running_tools() as step:
             step("installing what is missing")
-            install_missing(found, say=lambda line: print_lines(*line.splitlines(), err=True))
-    listed = found.all()
+            install_missing(
+                found, names, say=lambda line: print_lines(*line.splitlines(), err=True)
+            )
+    listed = found.look_for(names)
     if as_json:
         print_json([asdict(tool) for tool in listed])
     else:
         for line in tool_lines(listed):
             print_lines(line)
-    if not all(tool.found for tool in listed):
+    missing = {tool.name for tool in listed if not tool.found}
+    builds_some = any(missing.isdisjoint(TOOLS_OF[each]) for each in languages)
+    if missing and (install or not builds_some):
         sys.exit(1)
