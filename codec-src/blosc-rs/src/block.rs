@@ -14,7 +14,7 @@ use std::slice;
 use chonkle_codec::{Error, Result};
 
 use crate::filter::Filter;
-use crate::header::{HEADER, Header};
+use crate::header::{HEADER, Header, PARTS_MAX};
 
 /// The bytes of a start and of a size.
 const WORD: usize = 4;
@@ -49,9 +49,10 @@ impl<'a> Blocks<'a> {
             }
             let (filtered, scratch) = self.memory.spare_capacity_mut().split_at_mut(header.block);
             let (filtered, scratch) = (&mut filtered[..block.len()], &mut scratch[..block.len()]);
-            decode_streams(header, chunk, start, filtered)?;
-            // SAFETY: all parts of it were written.
-            unsafe { header.filter.undo(header.element, filtered, block, scratch) };
+            let count = header.parts(block.len());
+            let parts = decode_streams(header, chunk, start, filtered)?;
+            // SAFETY: these are the parts of the block.
+            unsafe { header.filter.undo(header.element, &parts[..count], block, scratch) };
         }
         Ok(())
     }
@@ -90,25 +91,34 @@ impl<'a> Blocks<'a> {
     }
 }
 
-fn decode_streams(
+/// Decodes the streams of a block, and returns where its parts are: in the room or, when the filter
+/// takes parts and they are stored, in the chunk.
+fn decode_streams<'a>(
     header: &Header,
-    chunk: &[u8],
+    chunk: &'a [u8],
     mut at: usize,
-    block: &mut [MaybeUninit<u8>],
-) -> Result {
-    let size = block.len() / header.parts(block.len());
-    for part in block.chunks_exact_mut(size) {
+    room: &'a mut [MaybeUninit<u8>],
+) -> Result<[&'a [u8]; PARTS_MAX]> {
+    let mut parts = [&[][..]; PARTS_MAX];
+    let size = room.len() / header.parts(room.len());
+    for (part, room) in parts.iter_mut().zip(room.chunks_exact_mut(size)) {
         let length = word(chunk, at)?;
         at += WORD;
         let stream = at.checked_add(length).and_then(|end| chunk.get(at..end)).ok_or(BAD)?;
         at += length;
+        if length == size && header.filter.takes_parts() {
+            *part = stream;
+            continue;
+        }
         if length == size {
-            copy(stream, part);
-        } else if !header.compressor.decompress(stream, part)? {
+            copy(stream, room);
+        } else if !header.compressor.decompress(stream, room)? {
             return Err(BAD.into());
         }
+        // SAFETY: all of it was written.
+        *part = unsafe { slice::from_raw_parts(room.as_ptr().cast(), size) };
     }
-    Ok(())
+    Ok(parts)
 }
 
 /// Writes the streams of a block at `at`; returns their end, or None when the room is too small.

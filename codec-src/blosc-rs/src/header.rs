@@ -19,6 +19,9 @@ pub const SIZE_MAX: usize = i32::MAX as usize - HEADER;
 /// The largest size that is always stored, as it is smaller than a block.
 pub const STORED_MAX: usize = PART_MIN - 1;
 
+/// The most parts of a split block, one for each byte of an element.
+pub const PARTS_MAX: usize = 16;
+
 const VERSION: u8 = 2;
 const COMPRESSOR_VERSION: u8 = 1;
 
@@ -31,8 +34,6 @@ const COMPRESSOR_SHIFT: u8 = 5;
 
 /// The smallest size of a block, and of a part of a split block.
 const PART_MIN: usize = 128;
-/// The largest element of a split block.
-const ELEMENT_SPLIT_MAX: usize = 16;
 const BLOCK_MAX: usize = (i32::MAX as usize - 255 * 4) / 3;
 
 const KIB: usize = 1 << 10;
@@ -152,7 +153,7 @@ impl Header {
 }
 
 fn can_split(element: usize, block: usize) -> bool {
-    (1..=ELEMENT_SPLIT_MAX).contains(&element) && block / element >= PART_MIN
+    (1..=PARTS_MAX).contains(&element) && block / element >= PART_MIN
 }
 
 /// Chooses the size of a block as c-blosc does, for the same ratio.

@@ -16,6 +16,12 @@ void blosc_unshuffle(const uint8_t *from, uint8_t *to, size_t size, size_t eleme
     memcpy(to + whole, from + whole, size - whole);
 }
 
+/* Unshuffle a block that has its planes, up to 16, in several places. */
+void blosc_unshuffle_planes(const uint8_t *const *planes, uint8_t *to, size_t size,
+                            size_t element) {
+    transpose_join_planes(planes, to, size / element, element);
+}
+
 /* Shuffle bits when the number of elements is a multiple of 8; otherwise the block is copied.
  *   scratch: room for a block. */
 void blosc_bitshuffle(const uint8_t *from, uint8_t *to, size_t size, size_t element,

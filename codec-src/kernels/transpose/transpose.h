@@ -93,8 +93,8 @@ TRANSPOSE_INLINE size_t transpose_split_small(const uint8_t *elements, uint8_t *
     return at;
 }
 
-TRANSPOSE_INLINE size_t transpose_join_small(const uint8_t *planes, uint8_t *elements,
-                                             size_t count, ptrdiff_t stride, size_t size,
+TRANSPOSE_INLINE size_t transpose_join_small(const uint8_t *const *planes,
+                                             uint8_t *restrict elements, size_t count, size_t size,
                                              size_t power) {
     const v128_t together = transpose_together(size, power);
     const size_t step = TRANSPOSE_VECTOR / power * size, margin = transpose_margin(size, power);
@@ -104,8 +104,7 @@ TRANSPOSE_INLINE size_t transpose_join_small(const uint8_t *planes, uint8_t *ele
     for (; at + TRANSPOSE_VECTOR + margin <= count; at += TRANSPOSE_VECTOR) {
 #pragma clang loop unroll(full)
         for (size_t i = 0; i < power; i++)
-            vectors[i] = i < size ? wasm_v128_load(planes + (ptrdiff_t)i * stride + at)
-                                  : wasm_i64x2_const(0, 0);
+            vectors[i] = i < size ? wasm_v128_load(planes[i] + at) : wasm_i64x2_const(0, 0);
         transpose_shuffle(vectors, power, times);
         /* In this order, the next vector overwrites the zeros after the elements of this one. */
 #pragma clang loop unroll(full)
@@ -186,24 +185,36 @@ TRANSPOSE_INLINE void transpose_split(const uint8_t *elements, uint8_t *planes, 
             planes[(ptrdiff_t)i * stride + at] = elements[at * size + i];
 }
 
-/* Planes to elements: the opposite. */
-TRANSPOSE_INLINE void transpose_join(const uint8_t *planes, uint8_t *elements, size_t count,
-                                     ptrdiff_t stride, size_t size) {
+/* Planes to elements: the opposite, of up to 16 planes that lie anywhere. */
+static inline void transpose_join_planes(const uint8_t *const *planes, uint8_t *restrict elements,
+                                         size_t count, size_t size) {
     size_t at;
     switch (size) {
-        case 1: memcpy(elements, planes, count); return;
-        case 2: at = transpose_join_small(planes, elements, count, stride, 2, 2); break;
-        case 4: at = transpose_join_small(planes, elements, count, stride, 4, 4); break;
-        case 8: at = transpose_join_small(planes, elements, count, stride, 8, 8); break;
-        case 3: at = transpose_join_small(planes, elements, count, stride, 3, 4); break;
+        case 1: memcpy(elements, planes[0], count); return;
+        case 2: at = transpose_join_small(planes, elements, count, 2, 2); break;
+        case 4: at = transpose_join_small(planes, elements, count, 4, 4); break;
+        case 8: at = transpose_join_small(planes, elements, count, 8, 8); break;
+        case 16: at = transpose_join_small(planes, elements, count, 16, 16); break;
+        case 3: at = transpose_join_small(planes, elements, count, 3, 4); break;
         case 5:
         case 6:
-        case 7: at = transpose_join_small(planes, elements, count, stride, size, 8); break;
-        default:
-            at = size < TRANSPOSE_VECTOR
-                     ? transpose_join_small(planes, elements, count, stride, size, 16)
-                     : transpose_join_large(planes, elements, count, stride, size);
+        case 7: at = transpose_join_small(planes, elements, count, size, 8); break;
+        default: at = transpose_join_small(planes, elements, count, size, 16);
     }
+    for (; at < count; at++)
+        for (size_t i = 0; i < size; i++) elements[at * size + i] = planes[i][at];
+}
+
+/* Planes to elements: the opposite of transpose_split(). */
+TRANSPOSE_INLINE void transpose_join(const uint8_t *planes, uint8_t *elements, size_t count,
+                                     ptrdiff_t stride, size_t size) {
+    if (size <= TRANSPOSE_VECTOR) {
+        const uint8_t *each[TRANSPOSE_VECTOR];
+        for (size_t i = 0; i < size; i++) each[i] = planes + (ptrdiff_t)i * stride;
+        transpose_join_planes(each, elements, count, size);
+        return;
+    }
+    size_t at = transpose_join_large(planes, elements, count, stride, size);
     for (; at < count; at++)
         for (size_t i = 0; i < size; i++)
             elements[at * size + i] = planes[(ptrdiff_t)i * stride + at];

@@ -1,6 +1,7 @@
 """`lz4`, and `blosc` with it, against numcodecs: the same bytes, above 64 KiB too."""
 
 from collections.abc import Iterator
+from random import Random
 
 import numcodecs
 import numpy as np
@@ -79,6 +80,68 @@ def test_large_blocks(shipped: Shipped, kind: str, size: int, acceleration: int)
     plain = sample(kind, size)
     ours = encoded_by_us(shipped, plain, acceleration)
     assert ours == encoded_by_them(plain, acceleration)
+
+
+def encoded_length(length: int, most: int) -> bytes:
+    """Return the bytes of a length after the bits of a token, which hold up to `most`."""
+    more, last = divmod(length - most, 255)
+    return b"\xff" * more + bytes([last]) if length >= most else b""
+
+
+def encoded_sequence(literals: bytes, match: tuple[int, int] | None) -> bytes:
+    """Return a sequence with a match of an offset and a length, or the last one without."""
+    offset, length = match or (0, 4)
+    token = min(len(literals), 15) << 4 | min(length - 4, 15)
+    head = bytes([token]) + encoded_length(len(literals), 15) + literals
+    return head + offset.to_bytes(2, "little") + encoded_length(length - 4, 15) if match else head
+
+
+def block_of(random: Random) -> bytes:
+    """Return a decoded size and a block, which is often bad.
+
+    Many blocks have no literals between matches, as those of shuffled data. An offset may be 0, or
+    lie before the block.
+    """
+    few, evil, long = random.choice([0, 0, 3, 14, 40]), random.choice([0, 0, 0.01]), random.random()
+    block, size = bytearray(), 0
+    for _ in range(random.choice([2, 20, 300])):
+        literals = random.randbytes(random.randint(0, few) if size else random.randint(1, 20))
+        size += len(literals)
+        offset = min(random.choice([random.randint(1, 17), random.randint(1, size)]), size, 65535)
+        if random.random() < evil:
+            offset = random.choice([0, min(size + 1, 65535)])
+        length = random.choice([4, 5, 15, 16, 17, 18, 19, 33, 70])
+        if random.random() < 0.02 * long:
+            length = random.randint(4, 5000)
+        block += encoded_sequence(literals, (offset, length))
+        size += length
+    last = random.randbytes(random.choice([0, 4, 5, 6, 7, 12, 20, 40, 300]))
+    block += encoded_sequence(last, None)
+    size += len(last)
+    if random.random() < 0.3:
+        block[random.randrange(len(block))] = random.choice([0, 255, random.randrange(256)])
+    if random.random() < 0.2:
+        del block[-random.randint(1, 30) :]
+    if random.random() < 0.2:
+        size = max(1, size + random.randint(-40, 40))
+    return size.to_bytes(4, "little") + block
+
+
+def test_bad_blocks(shipped: Shipped) -> None:
+    """What lz4 refuses is refused, and what it decodes has the same bytes."""
+    random = Random(1)  # noqa: S311 - not a secret
+    refused = 0
+    for _ in range(1000):
+        call = {"bytes": block_of(random)}
+        try:
+            plain = bytes(numcodecs.LZ4().decode(call["bytes"]))
+        except RuntimeError:
+            refused += 1
+            with pytest.raises(CodecError):
+                shipped(IMPLEMENTATION).call("decode", call)
+        else:
+            assert shipped(IMPLEMENTATION).call("decode", call) == {"bytes": plain}
+    assert 200 < refused < 800
 
 
 @pytest.mark.parametrize("acceleration", [b"1.0", b"true", b'"1"', b"9223372036854775808"])

@@ -30,7 +30,7 @@ unsafe extern "C" {
         room: c_int,
         level: c_int,
     ) -> c_int;
-    fn LZ4_decompress_safe(input: *const u8, output: *mut u8, size: c_int, room: c_int) -> c_int;
+    fn lz4_kernel_decompress(input: *const u8, output: *mut u8, size: c_int, room: c_int) -> c_int;
 }
 
 /// The largest input of a block.
@@ -71,7 +71,7 @@ pub fn decompress(encoded: &[u8], output: &mut [MaybeUninit<u8>]) -> bool {
     };
     // SAFETY: the slices are valid for their lengths; output bytes are read only once written.
     let given =
-        unsafe { LZ4_decompress_safe(encoded.as_ptr(), output.as_mut_ptr().cast(), size, room) };
+        unsafe { lz4_kernel_decompress(encoded.as_ptr(), output.as_mut_ptr().cast(), size, room) };
     given == room
 }
 
