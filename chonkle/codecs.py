@@ -448,13 +448,13 @@ class ChunkCodec:
 
     @property
     def config(self) -> dict[str, object] | list[dict[str, object]]:
-        """The configuration in the form of Zarr 3 metadata: an object, or a list for a chain."""
+        """The configuration as Zarr 3 metadata has it, an object, or a list for a chain."""
         found = [_config(each) for each in self._codecs]
         return found if self._given.is_chain else found[0]
 
     @property
     def signature(self) -> Signature:
-        """The typed ports: of a codec its own; a chain maps `bytes` to `bytes`."""
+        """The typed ports, of a codec its own; a chain maps `bytes` to `bytes`."""
         if self._given.is_chain:
             ports = {"bytes": Port("bytes")}
             return Signature(CODEC_LIST_ID, "pipeline", inputs=ports, outputs=ports)

@@ -20,6 +20,8 @@ release = version = chonkle.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 root_doc = "README"
+# Drawings have no language.
+highlight_language = "text"
 include_patterns = ["*.md", "docs/**", "codec-src/README.md", "toolchain/README.md"]
 exclude_patterns = ["docs/examples/**/node_modules", "docs/examples/**/target"]
 # Pygments knows no WIT, nor pages their place beside the side bar.
@@ -30,17 +32,25 @@ myst_heading_anchors = 4
 # Docstrings write names in single backticks.
 default_role = "literal"
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+# Types are in signatures, which have a line for each parameter where they are long.
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 80
+autodoc_default_options = {"members": True}
+# Attributes as a list.
+napoleon_use_ivar = True
 
 html_theme = "furo"
 html_title = "chonkle"
 # Where a visitor of the folder comes in.
 html_extra_path = ["site"]
-html_static_path: list[str] = []
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_show_sphinx = False
+# There is a search.
+html_use_index = html_domain_indices = False
 
-LINK = re.compile(r"\]\(([\w/-]+\.(?:md|rst))\)")
+LINK = re.compile(r"\]\(([\w./-]+\.(?:md|rst))\)")
 
 
 def add_contents(app: Sphinx, name: str, source: list[str]) -> None:

@@ -88,7 +88,7 @@ def range_words(fields: Mapping[str, Any]) -> str:
     """Describe the values that a port takes."""
     least, most = fields.get("minimum"), fields.get("maximum")
     if "choices" in fields:
-        return " " + "/".join(str(choice) for choice in fields["choices"])
+        return " " + " / ".join(str(choice) for choice in fields["choices"])
     if most is not None and most <= MAXIMUM_SHOWN:
         return f" {least} to {most}"
     return f" from {least}" if least else ""
@@ -124,7 +124,7 @@ def ports_words(signature: Signature) -> str:
             port_words(name, port, fields["outputs"][name]) for name, port in outputs.items()
         )
         more.append(f"outputs {given}")
-    return "; ".join(more)
+    return "<br>".join(more)
 
 
 def table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

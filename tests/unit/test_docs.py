@@ -33,6 +33,7 @@ import click
 import pytest
 from jsonschema import Draft202012Validator
 
+import chonkle
 from chonkle import errors
 from chonkle.cli import chonkle as command_line
 from chonkle.formats.signature import Signature
@@ -288,6 +289,15 @@ def test_every_error_is_described() -> None:
         if isinstance(value, type) and issubclass(value, errors.ChonkleError)
     }
     assert {name for name in names if f"`{name}`" not in described} == set()
+
+
+def test_the_reference_of_docstrings_has_every_public_name() -> None:
+    listed = (DOCS / "reference/api.rst").read_text("utf-8")
+    # The class of errors is described with the others.
+    public = {*chonkle.__all__} - {"__version__", "ChonkleError"}
+    assert {*re.findall(r":: chonkle\.(\w+)$", listed, re.MULTILINE)} - {
+        *("dask", "errors", "tiff", "zarr")
+    } == public
 
 
 def commands_below(group: click.Group, name: str) -> Iterator[tuple[str, click.Command]]:
