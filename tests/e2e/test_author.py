@@ -1,8 +1,10 @@
 """The way of an author, from an empty folder to a pipeline, with nothing but what is installed."""
 
+import itertools
 import json
 import re
 import shlex
+import shutil
 import sys
 import tarfile
 from collections.abc import Callable
@@ -20,6 +22,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs/guides/write-a-codec.md"
+CI = ROOT / "docs/guides/ci.md"
 PUBLISHING = ROOT / "docs/guides/publish-a-codec.md"
 WORKFLOW = ROOT / "docs/examples/ci/codecs.yml"
 RUNTIME = ("chonkle", "codec", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md")
@@ -122,13 +125,16 @@ def test_five_commands_lead_from_an_empty_folder_to_a_pipeline(
     encoded = decoded.copy()
     encoded[2:] -= decoded[:-2]
     assert (tmp_path / "encoded.bin").read_bytes() == encoded.tobytes()
+    if language == "c":
+        *_, (back,) = shell_blocks(GUIDE)
+        call(installed, *back[1:], cwd=tmp_path)
+        assert (tmp_path / "again.md").read_bytes() == decoded.tobytes()
 
 
-def shown_below(heading: str) -> list[list[str]]:
-    """Read the commands in the first block below a heading of the guide to publishing."""
-    section = PUBLISHING.read_text("utf-8").partition(f"## {heading}\n")[2]
-    (block, *_) = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
-    return [shlex.split(line) for line in block.splitlines()]
+def shell_blocks(page: Path) -> list[list[list[str]]]:
+    """Read the commands of each block that is not run on its own."""
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text("utf-8").replace("\\\n", " "), re.DOTALL)
+    return [[shlex.split(line, comments=True) for line in block.splitlines()] for block in blocks]
 
 
 def checks_of_the_workflow() -> list[list[str]]:
@@ -143,33 +149,61 @@ def checks_of_the_workflow() -> list[list[str]]:
 def test_five_commands_lead_from_an_empty_folder_to_a_published_codec(
     installed: Path, tmp_path: Path, call: Call, registry_program: str
 ) -> None:
-    environment = {"CHONKLE_KEY_PASSWORD": "of a test"}
-    (keygen,) = shown_below("Make a key")
-    commands = shown_below("Five commands")
+    environment = {
+        "CHONKLE_KEY_PASSWORD": "of a test",
+        "CHONKLE_CODEC_STORE": str(tmp_path / "store"),
+    }
+    keygen, commands, *others = shell_blocks(PUBLISHING)
     names = [command[1] for command in commands]
     assert names == ["new", "build", "publish", "sign", "verify"]
     said = {}
     (tmp_path / "registry").mkdir()
     with registries.started(tmp_path / "registry", registry_program) as registry:
 
-        def run(command: list[str], cwd: Path = tmp_path) -> str:
-            program, *arguments = command
-            assert program == "chonkle"
-            real = [word.replace("registry.example", registry.address) for word in arguments]
-            return call(installed, *real, cwd=cwd, environment=environment).decode()
+        def pinned(tag: re.Match[str]) -> str:
+            return tag[1] + sha256(registry.read(f"codecs/stride-c/manifests/{tag[2]}"))
 
-        for command in (keygen, *commands):
+        def run(command: list[str], cwd: Path = tmp_path) -> str:
+            variables = dict(word.split("=", 1) for word in command if word.startswith("CHONKLE_"))
+            program, *arguments = command[len(variables) :]
+            assert program == "chonkle"
+            real = [
+                re.sub(r"(:([^:@]+)@)sha256:\.\.\.", pinned, word).replace(
+                    "registry.example", registry.address
+                )
+                for word in arguments
+            ]
+            return call(installed, *real, cwd=cwd, environment=environment | variables).decode()
+
+        for command in (*keygen, *commands):
             said[command[1]] = run(command)
         assert registry.tags("codecs/stride-c")[:2] == ["0.1.0", "0.1.0-core"]
         manifest = sha256(registry.read("codecs/stride-c/manifests/0.1.0"))
         assert manifest in said["publish"]
         assert manifest in said["sign"]
-        # What the workflow runs in the folder of that codec, whose pipeline was locked once.
-        checks = checks_of_the_workflow()
-        run(["chonkle", "lock", "pipeline.json", "--codec-store", "codec"], tmp_path / "stride-c")
-        assert [command[1] for command in checks] == ["build", "verify", "lock"]
-        for command in checks:
+        assert [[command[1] for command in block] for block in others] == [
+            ["sign", "sign"],
+            ["pull"],
+            ["publish", "pull"],
+        ]
+        for command in itertools.chain(*others):
+            run(command)
+        # What the guide to CI shows in the folder of that codec, and the workflow runs there.
+        once, anywhere, *_ = shell_blocks(CI)
+        for command in (*once, *checks_of_the_workflow()):
             run(command, tmp_path / "stride-c")
+        shutil.rmtree(tmp_path / "store")
+        (tmp_path / "stride-c/in.bin").write_bytes(b"abc")
+        for command in anywhere:
+            run(command, tmp_path / "stride-c")
+        assert (tmp_path / "stride-c/out.bin").read_bytes() == bytes([97, 98, 196])
+
+
+def test_the_readme_shows_what_the_guide_does() -> None:
+    _, (_, *commands) = shell_blocks(ROOT / "README.md")
+    played = shell_blocks(PUBLISHING)[1] + shell_blocks(GUIDE)[1]
+    assert [command for command in commands if command not in played] == []
+    assert [command[1] for command in commands] == ["new", "build", "verify", "publish"]
 
 
 def test_the_guide_shows_what_is_written(installed: Path, tmp_path: Path, call: Call) -> None:

@@ -122,6 +122,15 @@ def test_the_build_side_wants_the_chonkle_beside_it() -> None:
     assert shared <= set(runtime["dependencies"])
 
 
+def test_one_address_is_that_of_the_repository() -> None:
+    files = (ROOT / "pyproject.toml", ROOT / "toolchain/pyproject.toml")
+    address = tomllib.loads(files[0].read_text("utf-8"))["project"]["urls"]["Source"]
+    for file in files:
+        found = re.findall(r"https://[^\s\"'\\]+", file.read_text("utf-8"))
+        assert len(found) >= 4
+        assert {each for each in found if not f"{each}/".startswith(f"{address}/")} == set()
+
+
 def wasm_files() -> list[Path]:
     return sorted(CODECS.rglob("*.wasm"))
 

@@ -8,7 +8,8 @@ says what a block is:
   prints the text below it, where `...` matches anything;
 - `json`: is JSON; pipelines and signatures are valid ones;
 - `toml`: is TOML;
-- `sh`: `chonkle` commands in it exist, with these options, but are not run.
+- `sh`: `chonkle` commands in it exist, with these options, but are not run here; those of an author
+  are in `tests/e2e/test_author.py`.
 
 A second word names the file that a block is written to. Everything else is not looked at.
 """
@@ -193,6 +194,18 @@ def test_commands_and_options_exist(name: str) -> None:
         used = {word.partition("=")[0] for word in words if word.startswith("--")}
         missing = used - known - {"--help"}
         assert missing == set(), f"{name}: `{path}` has no {', '.join(missing)}"
+
+
+@pytest.mark.parametrize("name", [*NAMES, "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_goals_of_make_exist(name: str) -> None:
+    rules = re.findall(r"^([a-z- ]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    goals = {goal for rule in rules for goal in rule.split()}
+    for script in (ROOT / "tests/bench").glob("*.py"):
+        goals.add(f"bench-{script.stem.replace('_', '-')}")
+    lines = [block.text for block in blocks_of(ROOT / name) if block.kind == "sh"]
+    inline = re.findall(r"`([^`]+)`", prose_of(ROOT / name))
+    named = re.findall(r"^make ([a-z-]+)", "\n".join([*lines, *inline]), re.MULTILINE)
+    assert set(named) - goals == set()
 
 
 def slug(heading: str) -> str:

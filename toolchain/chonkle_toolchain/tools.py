@@ -11,7 +11,7 @@ from typing import Literal
 from chonkle.errors import BuildError
 from chonkle_toolchain.process import first_line
 from chonkle_toolchain.recipe import Language, Recipe
-from chonkle_toolchain.rust import RUST_MINIMUM, RUST_VERSION, TARGET, Rust, find_rust
+from chonkle_toolchain.rust import RUST_MINIMUM, RUST_VERSION, Rust, find_rust
 
 # Pinned: another version gives other bytes for the same source.
 ZIG_VERSION = "0.17.0"
@@ -183,7 +183,7 @@ def _find(tool: Tool, programs: list[str], version_argument: str) -> Tool:
 def _tool_of(rust: Rust) -> Tool:
     return Tool(
         name="rust",
-        purpose=f"compiles Rust to {TARGET}, best in {RUST_VERSION}",
+        purpose=f"compiles Rust, best in {RUST_VERSION}",
         wanted=f">={'.'.join(map(str, RUST_MINIMUM))}",
         command=(rust.cargo,) if rust.found else (),
         version=rust.version,

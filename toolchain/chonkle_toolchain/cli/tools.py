@@ -24,8 +24,7 @@ def tools(*, lang: Language | None, install: bool, as_json: bool) -> None:
 
     \b
     Exit codes:
-      1  codecs cannot be built: in the language of --lang or, without it,
-         in none; with --install, a tool is still missing
+      1  codecs cannot be built, in the language of --lang or in any, or --install fails
 
     \b
     Examples:

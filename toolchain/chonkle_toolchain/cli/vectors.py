@@ -26,7 +26,7 @@ def vectors() -> None:
     """
 
 
-@vectors.command("export")
+@vectors.command("export", short_help="Write the golden vectors of built codecs to a file.")
 @click.argument("folder", type=options.FOLDER, default=Path(), metavar="[DIR]")
 @click.option("--codec-src", type=options.FOLDER, help="For a codec store: the codecs' folders.")
 @click.option(
