@@ -4,7 +4,6 @@ const url = new URL("#worker", import.meta.url); // this module, as the script o
 const threads = "Worker" in globalThis ? globalThis : await import("node:worker_threads");
 const { Worker, parentPort = globalThis, workerData = import.meta.url } = threads;
 const [fromUtf8, toUtf8] = [new TextDecoder(), new TextEncoder()];
-
 export class ChonkleError extends Error {}
 
 /** Throw an error of this name, or of that of its cause, if that is one of ours. */
@@ -26,11 +25,10 @@ export async function open(source, { integrity, limits = {}, workers } = {}) {
     const response = isUrl ? await fetch(source) : new Response(bytesOf(source));
     if (!response.ok) fail("ChonkleError", `HTTP status ${response.status}`);
     const wasm = new Uint8Array(await response.arrayBuffer());
-    const isFree = integrity === undefined;
-    const digest = new Uint8Array(isFree ? [] : await crypto.subtle.digest("SHA-256", wasm));
-    const got = `sha256:${Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
-    const message = `wrong digest, expected \`${integrity}\`, got \`${got}\``;
-    if (!isFree && got !== integrity) fail("DigestMismatchError", message);
+    const hash = integrity !== undefined && (await crypto.subtle.digest("SHA-256", wasm));
+    const hex = Array.from(new Uint8Array(hash), (n) => n.toString(16).padStart(2, "0")).join("");
+    const message = `wrong digest, expected \`${integrity}\`, got \`sha256:${hex}\``;
+    if (hash && integrity !== `sha256:${hex}`) fail("DigestMismatchError", message);
     const { memoryBytes = 1 << 30, outputBytes = 1 << 30 } = limits;
     const module = await WebAssembly.compile(withMemoryLimit(wasm, memoryBytes));
     return new Codec(module, outputBytes, workers);
@@ -68,10 +66,8 @@ export class Codec {
     const label = `codec \`${id}\` (${implementation}${version && `@${version}`})`;
     const isParameter = ([, { type, parameter = type !== "bytes" }]) => parameter;
     this.parameters = Object.entries(inputs).filter(isParameter);
-    const key = Math.random(); // tells codecs apart in workers
-    Object.assign(this, { signature, label, key, module, outputBytes, workers });
+    Object.assign(this, { signature, label, key: Math.random(), module, outputBytes, workers });
   }
-
   async call(direction, ports, constants = []) {
     try {
       const parts = Object.entries(ports).flat().map(bytesOf);
@@ -80,7 +76,6 @@ export class Codec {
       return fail("CodecTrap", `${this.label}, ${direction}: ${failure.message}`, failure);
     }
   }
-
   /** Pass names and data of ports, in turn, to the one instance in this thread. */
   run(direction, parts) {
     const isFirst = !this.exports;
@@ -94,22 +89,17 @@ export class Codec {
       return this.run(direction, parts); // a new instance has all the memory that is allowed
     }
   }
-
   /** Call a function with the parts of a port-map. Any error of the engine is a trap. */
   exchange(direction, parts, { memory, alloc, dealloc, ...functions }) {
-    let at;
-    const next = (size) => new Uint8Array(memory.buffer, (at += size) - size, size);
-    const write = (value) => new DataView(memory.buffer).setUint32((at += 4) - 4, value, true);
-    const read = () => new DataView(memory.buffer).getUint32((at += 4) - 4, true);
     const size = parts.reduce((sum, part) => sum + 4 + part.length, 4);
     const address = alloc(size) >>> 0;
     if (address === 0) fail("LimitExceeded", "out of memory; hint: raise the limit `memoryBytes`");
-    at = address;
+    let at = address;
+    const next = (n) => new Uint8Array(memory.buffer, (at += n) - n, n);
+    const write = (n) => new DataView(memory.buffer).setUint32((at += 4) - 4, n, true) ?? n;
+    const read = () => new DataView(memory.buffer).getUint32((at += 4) - 4, true);
     write(parts.length / 2);
-    for (const part of parts) {
-      write(part.length);
-      next(part.length).set(part);
-    }
+    for (const part of parts) next(write(part.length)).set(part);
     const result = functions[direction](address, size);
     const pair = result || (functions.last_error?.() ?? 0n);
     const [start, length] = [pair >> 32n, pair].map((each) => Number(BigInt.asUintN(32, each)));
@@ -119,16 +109,13 @@ export class Codec {
       const name = words.startsWith("out of memory") ? "LimitExceeded" : "CodecError";
       fail(name, words || "the codec failed and gave no message");
     }
-    if (length > this.outputBytes)
-      fail("LimitExceeded", `gave more than ${this.outputBytes} bytes of output`);
-    const found = {};
-    for (let left = Math.min(read(), 1000); left > 0; left--)
-      found[String.fromCharCode(...next(read()))] = next(read()).slice();
+    if (length > this.outputBytes) fail("LimitExceeded", `output over ${this.outputBytes} bytes`);
+    const port = () => [String.fromCharCode(...next(read())), next(read()).slice()];
+    const found = Array.from({ length: Math.min(read(), 1000) }, port); // no codec has as many
     if (at !== start + length) fail("CodecTrap", "the output is no port-map");
     dealloc(start, length);
-    return found;
+    return Object.fromEntries(found);
   }
-
   bind(parameters = {}, array = {}) {
     const [values, parts] = [{ __proto__: null }, { encode: [], decode: [] }];
     let missing;
@@ -150,8 +137,7 @@ export class Codec {
     if (unknown) fail("ParameterError", `${this.label}: unknown parameter \`${unknown}\``);
     const isEqual = ([name, value]) => values[name] === value;
     const isIdentity = this.signature.identity?.some((each) => Object.entries(each).every(isEqual));
-    if (missing && !isIdentity)
-      fail("ParameterError", `${this.label}: \`${missing}\` has no value`);
+    if (missing && !isIdentity) fail("ParameterError", `${this.label}: no \`${missing}\` is given`);
     const run = async (direction, data) => {
       if (isIdentity) return bytesOf(data);
       const { bytes } = await this.call(direction, { bytes: data }, parts[direction]);
@@ -159,7 +145,6 @@ export class Codec {
     };
     return { values, encode: (data) => run("encode", data), decode: (data) => run("decode", data) };
   }
-
   encode = async (data, ...given) => this.bind(...given).encode(data);
   decode = async (data, ...given) => this.bind(...given).decode(data);
 }
@@ -169,7 +154,6 @@ export class Workers {
     const seats = Array.from({ length: size }, () => ({}));
     Object.assign(this, { timeoutMs, seats, idle: [...seats], waiting: [] });
   }
-
   /** Run a call of a codec in a worker that is idle, or as soon as one is. */
   async run(direction, parts, { key, module, outputBytes }) {
     const seat = this.idle.pop() ?? (await new Promise((resolve) => this.waiting.push(resolve)));
@@ -185,7 +169,6 @@ export class Workers {
     (this.waiting.shift() ?? ((free) => this.idle.push(free)))(seat);
     return outputs ?? fail(name, message);
   }
-
   close() {
     const closed = { name: "CodecTrap", message: "the workers were closed" };
     for (const { worker } of this.seats) worker?.answer(closed, worker.terminate());
@@ -221,15 +204,13 @@ function zarrCodec(codec, own, configuration = {}, meta) {
   const { id, codec: place, ...given } = JSON.parse(little);
   if (given[permutedBy] === "F") given[permutedBy] = [...meta.shape.keys()].reverse(); // in Zarr 2
   const toChunk = (bytes, like) => own.bytes.fromConfig({ endian: "little" }, like).decode(bytes);
-  const isText = /^(string|v2:object)$/.test(meta.dataType);
-  const items = isText ? [] : toChunk(new Uint8Array(), meta).data;
+  const items = /string|object/.test(meta.dataType) ? [] : toChunk(new Uint8Array(), meta).data;
   const [dtype, itemsize] = [meta.dataType.replace("v2:", "<"), items.BYTES_PER_ELEMENT];
   const { values, encode, decode } = codec.bind(given, { dtype, itemsize, shape: meta.shape });
   const from = dtypes.find((each) => values[each] ?? !inputs[each]);
-  const words = { i: "int", u: "uint", f: "float" };
-  const dataType = (values[from] ?? from ?? meta.dataType)
-    .replace("|b1", "bool")
-    .replace(/^.([iuf])(\d)$/, (_, letter, bytes) => words[letter] + 8 * bytes);
+  const name = (values[from] ?? from ?? meta.dataType).replace("|b1", "bool");
+  const [, letter, bytes] = /^.([iuf])(\d)$/.exec(name) ?? [];
+  const dataType = letter ? { i: "int", u: "uint", f: "float" }[letter] + 8 * bytes : name;
   // A dtype that is no port is that of another number of elements, on one axis.
   const axes = from && !inputs[from] ? [NaN] : values[permutedBy]?.map((axis) => meta.shape[axis]);
   const encoded = { ...meta, dataType, shape: axes ?? meta.shape };
@@ -240,8 +221,7 @@ function zarrCodec(codec, own, configuration = {}, meta) {
     if (!like) return bytes;
     const found = toChunk(bytes, like);
     const [got, expected] = [found.data.length, like.shape.reduce((all, size) => all * size, 1)];
-    if (got < expected || got > expected)
-      fail("CodecError", `${codec.label}: expected ${expected} elements, got ${got}`);
+    if (got < expected || got > expected) fail("CodecError", `${got} elements, not ${expected}`);
     return found;
   };
   const fixed = /^fixed bytes(?: \+ (\d+))?$/.exec(`${size.kind} ${size.formula}`);

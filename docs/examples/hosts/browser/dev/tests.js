@@ -188,7 +188,7 @@ test("limits are kept", async () => {
   const short = await get("zlib", { limits: { outputBytes: 1 << 20 } });
   await assert.rejects(
     short.decode(encoded),
-    failsWith("LimitExceeded", /more than 1048576 bytes of output/),
+    failsWith("LimitExceeded", /output over 1048576 bytes/),
   );
   await assert.rejects(
     small.encode(new Uint8Array(5 << 20)),
@@ -221,9 +221,9 @@ test("parameters are those that the signature declares", async () => {
   for (const [codec, given, message, of] of [
     [blosc, { level: 1 }, /unknown parameter `level`/],
     [blosc, { constructor: 1 }, /unknown parameter `constructor`/],
-    [shuffle, {}, /`elementsize` has no value/],
-    [predictor, { width: 7 }, /`samples_per_pixel` has/, { itemsize: 1, byte_order: "little" }],
-    [cast, {}, /`data_type` has no value/, array],
+    [shuffle, {}, /no `elementsize` is given/],
+    [predictor, { width: 7 }, /no `samples_per_pixel` is/, { itemsize: 1, byte_order: "little" }],
+    [cast, {}, /no `data_type` is/, array],
   ]) {
     assert.throws(() => codec.bind(given, of), failsWith("ParameterError", message));
   }
@@ -263,10 +263,7 @@ test("workers run calls at once, and give errors as they are", async () => {
   const settings = shuffle.bind({ elementsize: 4 });
   assert.deepEqual(await settings.decode(await settings.encode(TEXT)), TEXT);
   const limited = await get("zlib", { workers, limits: { outputBytes: 10 } });
-  await assert.rejects(
-    limited.decode(encoded),
-    failsWith("LimitExceeded", /more than 10 bytes of output/),
-  );
+  await assert.rejects(limited.decode(encoded), failsWith("LimitExceeded", /output over 10 bytes/));
   const slow = startWorkers({ size: 1, timeoutMs: 60_000 });
   const hanging = await guest("hang-decode", { workers: slow });
   const call = assert.rejects(
@@ -333,7 +330,7 @@ test("a chunk of another size is an error", async () => {
   const crc = await get("crc32c");
   files.set("/c/0", await crc.encode(new Uint8Array(12)));
   await assert.rejects(zarrita.get(array), (failure) =>
-    failsWith("CodecError", /expected 4 elements, got 3/)(failure.cause),
+    failsWith("CodecError", /3 elements, not 4/)(failure.cause),
   );
   before.forEach((own, name) => zarrita.registry.set(name, own));
 });
