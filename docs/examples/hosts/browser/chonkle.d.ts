@@ -9,31 +9,35 @@ export interface Limits {
 }
 
 export interface OpenOptions {
-  /** The digest of the module: `sha256-<base64>` or `sha256:<hex>`; also SHA-384 and SHA-512. */
+  /** The digest of the module, as in `codecs.lock`: `sha256:<hex>`. */
   integrity?: string;
   limits?: Limits;
   /** Where calls run; in this thread when left out, where nothing can interrupt them. */
   workers?: Workers;
 }
 
-/** An array of which a chunk is encoded or decoded to. */
-export interface ArraySpec {
+/** Properties of an array, as far as they are known, by their names in `from_array`. */
+export interface ArrayProperties {
   /** A type string or a name: `<f4`, `float32`. */
-  dtype: string;
+  dtype?: string;
+  itemsize?: number;
+  scalarsize?: number;
+  byte_order?: "little" | "big";
   shape?: readonly number[];
-  /** Whether a codec before made bytes of it, in a byte order that the dtype does not tell. */
-  isBytes?: boolean;
+  "shape[-1]"?: number;
+  width?: number;
+  samples_per_pixel?: number;
 }
 
 export type Direction = "encode" | "decode";
-export type Ports = Record<string, Uint8Array>;
+export type Buffer = ArrayBufferView | ArrayBuffer;
 export type Parameters = Readonly<Record<string, unknown>>;
 
-/** A port of a signature, with its defaults. */
+/** A port of a signature. */
 export interface Port {
   type: "bytes" | "string" | "int" | "uint" | "float" | "bool" | "uint[]" | "dtype_desc";
-  required: boolean;
-  parameter: boolean;
+  required?: boolean;
+  parameter?: boolean;
   default?: unknown;
   encode_only?: boolean;
   decode_only?: boolean;
@@ -42,20 +46,12 @@ export interface Port {
   clamp?: boolean;
   choices?: unknown[];
   values?: Record<string, unknown>;
-  from_array?:
-    | "dtype"
-    | "itemsize"
-    | "scalarsize"
-    | "byte_order"
-    | "shape"
-    | "shape[-1]"
-    | "width"
-    | "samples_per_pixel";
+  from_array?: keyof ArrayProperties;
   json_text?: boolean;
   array?: { byte_order?: "little"; dtype?: string[]; permuted_by?: string };
 }
 
-/** The section `chonkle:signature` of a module. */
+/** The section `chonkle:signature` of a module, as it is there. */
 export interface Signature {
   codec_id: string;
   implementation?: string;
@@ -73,50 +69,45 @@ export interface Signature {
 export interface BoundCodec {
   /** The parameters, with defaults. */
   readonly values: Parameters;
-  encode(data: ArrayBufferView | ArrayBuffer): Promise<Uint8Array>;
-  decode(data: ArrayBufferView | ArrayBuffer): Promise<Uint8Array>;
+  encode(data: Buffer): Promise<Uint8Array>;
+  decode(data: Buffer): Promise<Uint8Array>;
 }
 
+/** A codec. `encode`, `decode` and `bind` are for codecs of one value, named `bytes`. */
 export class Codec {
   private constructor();
   readonly signature: Signature;
   /** The codec in messages: its name, implementation and version. */
   readonly label: string;
-  encode(
-    data: ArrayBufferView | ArrayBuffer,
-    parameters?: Parameters,
-    array?: ArraySpec,
-  ): Promise<Uint8Array>;
-  decode(
-    data: ArrayBufferView | ArrayBuffer,
-    parameters?: Parameters,
-    array?: ArraySpec,
-  ): Promise<Uint8Array>;
-  /** Check the parameters once, for many chunks of one array. */
-  bind(parameters?: Parameters, array?: ArraySpec): BoundCodec;
-  /** Run the codec on the bytes of ports; those of all types but `bytes` are JSON text. */
-  call(direction: Direction, ports: Ports): Promise<Ports>;
+  encode(data: Buffer, parameters?: Parameters, array?: ArrayProperties): Promise<Uint8Array>;
+  decode(data: Buffer, parameters?: Parameters, array?: ArrayProperties): Promise<Uint8Array>;
+  /**
+   * Make ports of parameters once, for many chunks. What is not given is the array's, or the default.
+   *
+   * @throws ParameterError: one is unknown or has no value; whether one is right, the codec says
+   */
+  bind(parameters?: Parameters, array?: ArrayProperties): BoundCodec;
+  /** Run the codec on ports. Text is encoded as UTF-8; all types but `bytes` are JSON text. */
+  call(
+    direction: Direction,
+    ports: Record<string, Buffer | string>,
+  ): Promise<Record<string, Uint8Array>>;
 }
 
 /**
  * Open a codec from its URL or bytes. Nothing of it runs before the first call.
  *
- * @throws DigestMismatchError, LimitExceeded, or ChonkleError for a module that is no codec
+ * @throws DigestMismatchError; ChonkleError for a module that is no codec, or needs more memory
  */
-export function open(
-  source: string | URL | ArrayBufferView | ArrayBuffer,
-  options?: OpenOptions,
-): Promise<Codec>;
+export function open(source: string | URL | Buffer, options?: OpenOptions): Promise<Codec>;
 
 /** Workers that several codecs may share; one is terminated when a call in it takes too long. */
 export class Workers {
   constructor(options?: {
     /** How many; as many as there are processors when left out. */
     size?: number;
-    /** The longest time of a call, 30 000 when left out. */
+    /** The longest time of a call, with the start of its worker; 30 000 when left out. */
     timeoutMs?: number;
-    /** The class `Worker` of `node:worker_threads`, in node. */
-    Worker?: new (url: URL, options?: object) => unknown;
   });
   /** Terminate the workers. Calls that are under way fail. */
   close(): void;
@@ -125,24 +116,27 @@ export class Workers {
 /**
  * Put codecs in the registry of zarrita, under the names that their signatures declare.
  *
- * A configuration that only zarrita's own codec takes gives that, unless `strict` is set.
- *
- * @returns a function that takes everything back
+ * They take the place of zarrita's own, two of which, `bytes` and `transpose`, they use.
  */
 export function registerZarrita(
-  registry: Map<string, () => Promise<any>>,
+  registry: Map<string, () => any>,
   codecs: Iterable<Codec>,
-  options?: { strict?: boolean },
-): Promise<() => void>;
+): Promise<void>;
 
-export class ChonkleError extends Error {}
-/** The codec refused its input. */
-export class CodecError extends ChonkleError {}
-/** The codec broke; the next call gets another instance. */
-export class CodecTrap extends ChonkleError {}
-/** The codec asked for more memory, output or time than allowed. */
-export class LimitExceeded extends ChonkleError {}
-/** A module is not the one that was meant. */
-export class DigestMismatchError extends ChonkleError {}
-/** A parameter has no value, or one that the signature does not allow. */
-export class ParameterError extends ChonkleError {}
+export class ChonkleError extends Error {
+  /**
+   * - `CodecError`: the codec refused its input, in the words of the message
+   * - `CodecTrap`: the codec broke; the next call gets another instance
+   * - `LimitExceeded`: the codec asked for more memory, output or time than allowed
+   * - `DigestMismatchError`: a module is not the one that was meant
+   * - `ParameterError`: a parameter is unknown, or has no value
+   * - `ChonkleError`: a module cannot be fetched, or is no codec
+   */
+  name:
+    | "CodecError"
+    | "CodecTrap"
+    | "LimitExceeded"
+    | "DigestMismatchError"
+    | "ParameterError"
+    | "ChonkleError";
+}

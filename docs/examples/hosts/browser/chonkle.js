@@ -1,189 +1,249 @@
-/**
- * Runs chonkle codecs, WebAssembly core modules without imports, in browsers, node and deno.
- *
- *     const codec = await open("zlib.wasm", { integrity: "sha256:..." });
- *     const chunk = await codec.decode(encoded);
- *
- * It follows the pages on the core ABI and the signature in chonkle's reference.
- */
-import { bytesOf } from "./chonkle/bytes.js";
-import {
-  ChonkleError,
-  CodecTrap,
-  DigestMismatchError,
-  ParameterError,
-  requireThat,
-} from "./chonkle/errors.js";
-import { Runner, compile } from "./chonkle/guest.js";
-import { accept, fromArray, readDtype, readSignature } from "./chonkle/signature.js";
+// Runs chonkle codecs in browsers, node and deno. `chonkle.d.ts` describes what it exports, and
+// chonkle's reference what it keeps to: the pages on the core ABI, the signature and Zarr.
+const url = new URL("#worker", import.meta.url); // this module, as the script of a worker
+const threads = "Worker" in globalThis ? globalThis : await import("node:worker_threads");
+const { Worker, parentPort = globalThis, workerData = import.meta.url } = threads;
+const [fromUtf8, toUtf8] = [new TextDecoder(), new TextEncoder()];
+export class ChonkleError extends Error {}
 
-export {
-  ChonkleError,
-  CodecError,
-  CodecTrap,
-  DigestMismatchError,
-  LimitExceeded,
-  ParameterError,
-} from "./chonkle/errors.js";
-export { Workers } from "./chonkle/workers.js";
-export { registerZarrita } from "./chonkle/zarrita.js";
+/** Throw an error of this name, or of that of its cause, if that is one of ours. */
+function fail(name, message, cause) {
+  const found = cause instanceof ChonkleError ? cause.name : name;
+  throw Object.assign(new ChonkleError(message, { cause }), { name: found });
+}
 
-const LIMITS = { memoryBytes: 1 << 30, outputBytes: 1 << 30 };
-const toUtf8 = new TextEncoder();
+/** View any buffer as bytes; text is encoded as UTF-8. */
+function bytesOf(data) {
+  if (typeof data === "string") return toUtf8.encode(data);
+  const size = data?.byteLength ?? fail("ParameterError", `expected a buffer, got ${typeof data}`);
+  return new Uint8Array(data.buffer ?? data, data.byteOffset ?? 0, size);
+}
 
-/** Open a codec from its URL or bytes. Nothing of it runs before the first call. */
-export async function open(source, { integrity, limits, workers } = {}) {
-  const isBytes = source instanceof ArrayBuffer || ArrayBuffer.isView(source);
+export async function open(source, { integrity, limits = {}, workers } = {}) {
+  const isUrl = typeof source === "string" || source instanceof URL;
   try {
-    // Of bytes a copy, so that what is compiled is what was checked.
-    const wasm = isBytes ? bytesOf(source).slice() : await download(source);
-    if (integrity !== undefined) await verify(wasm, integrity);
-    const allowed = { ...LIMITS, ...limits };
-    const module = await compile(wasm, allowed.memoryBytes);
-    const signature = readSignature(module);
-    return new Codec(signature, workers?.runner(module, allowed) ?? new Runner(module, allowed));
+    const response = isUrl ? await fetch(source) : new Response(bytesOf(source));
+    if (!response.ok) fail("ChonkleError", `HTTP status ${response.status}`);
+    const wasm = new Uint8Array(await response.arrayBuffer());
+    const hash = integrity !== undefined && (await crypto.subtle.digest("SHA-256", wasm));
+    const hex = Array.from(new Uint8Array(hash), (n) => n.toString(16).padStart(2, "0")).join("");
+    const message = `wrong digest, expected \`${integrity}\`, got \`sha256:${hex}\``;
+    if (hash && integrity !== `sha256:${hex}`) fail("DigestMismatchError", message);
+    const { memoryBytes = 1 << 30, outputBytes = 1 << 30 } = limits;
+    const module = await WebAssembly.compile(withMemoryLimit(wasm, memoryBytes));
+    return new Codec(module, outputBytes, workers);
   } catch (failure) {
-    throw isBytes ? failure : within(source, failure);
+    return fail("ChonkleError", `${isUrl ? source : "the module"}: ${failure.message}`, failure);
   }
 }
 
-/** Give a failure of ours with the place before its message. */
-function within(place, cause) {
-  if (!(cause instanceof ChonkleError)) return cause;
-  return new cause.constructor(`${place}: ${cause.message}`, { cause });
-}
-
-async function download(url) {
-  const fail = (why) => {
-    throw new ChonkleError(`cannot be fetched: ${why}`);
+/** Replace the memory of a module by one with this maximum, which the engine enforces. */
+function withMemoryLimit(wasm, limitBytes) {
+  let at = 8;
+  const read = (factor = 1) => {
+    const byte = wasm[at++]; // of a number in LEB128
+    return (byte & 127) * factor + (byte & 128 ? read(factor * 128) : 0);
   };
-  const response = await fetch(url).catch((failure) =>
-    fail(failure.cause?.message ?? failure.message),
-  );
-  if (!response.ok) fail(`HTTP status ${response.status}`);
-  return new Uint8Array(await response.arrayBuffer());
+  const written = (pages) => [(pages & 127) | 128, ((pages >> 7) & 127) | 128, pages >> 14];
+  for (let end; at < wasm.length; at = end) {
+    const [start, id, size] = [at, wasm[at++], read()];
+    end = at + size;
+    if (id !== 5) continue;
+    const [, , minimum] = [read(), read(), read()]; // count and flags come before
+    const maximum = Math.min(1 << 16, Math.floor(limitBytes / (1 << 16)));
+    const section = [5, 8, 1, 1, ...written(minimum), ...written(maximum)];
+    return new Uint8Array([...wasm.subarray(0, start), ...section, ...wasm.subarray(end)]);
+  }
+  return wasm;
 }
 
-/** Require a digest: `sha256-` and base64 as in HTML, or `sha256:` and hex as in OCI. */
-async function verify(wasm, integrity) {
-  const [, bits, mark] = /^sha(256|384|512)([-:])\S+$/.exec(integrity) ?? [];
-  requireThat(
-    bits,
-    DigestMismatchError,
-    `expected a digest such as \`sha256:<hex>\`, got \`${integrity}\``,
-  );
-  requireThat(
-    globalThis.crypto?.subtle,
-    DigestMismatchError,
-    "a digest can only be checked in a page from https or localhost",
-  );
-  const digest = new Uint8Array(await crypto.subtle.digest(`SHA-${bits}`, wasm));
-  const hex = () => [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  const got = `sha${bits}${mark}${mark === ":" ? hex() : btoa(String.fromCharCode(...digest))}`;
-  requireThat(
-    got === integrity,
-    DigestMismatchError,
-    `wrong digest, expected \`${integrity}\`, got \`${got}\``,
-  );
-}
-
-/** A codec. `encode` and `decode` are for codecs of one value; `call` takes and gives any ports. */
 export class Codec {
-  constructor(signature, runner) {
-    const { codec_id: id, implementation = id, version } = signature;
-    const label = `codec \`${id}\` (${implementation}${version ? `@${version}` : ""})`;
-    Object.assign(this, { signature, runner, label });
+  constructor(module, outputBytes, workers) {
+    const [section, ...more] = WebAssembly.Module.customSections(module, "chonkle:signature");
+    if (!section || more.length) fail("ChonkleError", "expected one section `chonkle:signature`");
+    const signature = JSON.parse(fromUtf8.decode(section));
+    const { codec_id: id, implementation = id, version = "", inputs } = signature;
+    const label = `codec \`${id}\` (${implementation}${version && `@${version}`})`;
+    const isParameter = ([, { type, parameter = type !== "bytes" }]) => parameter;
+    this.parameters = Object.entries(inputs).filter(isParameter);
+    Object.assign(this, { signature, label, key: Math.random(), module, outputBytes, workers });
   }
-
-  /** Run the codec on the bytes of ports; those of all types but `bytes` are JSON text. */
-  async call(direction, ports) {
-    const [side, absent] =
-      direction === "decode" ? ["outputs", "encode_only"] : ["inputs", "decode_only"];
-    const outputs = Object.entries(this.signature[side]).filter(
-      ([, port]) => !port.parameter && !port[absent],
-    );
+  async call(direction, ports, constants = []) {
     try {
-      const given = Object.entries(ports).map(([name, data]) => [name, bytesOf(data)]);
-      const names = outputs.map(([name]) => name);
-      const found = await this.runner.run(direction, Object.fromEntries(given), names);
-      const [missing] = outputs.find(([name, port]) => port.required && !found[name]) ?? [];
-      requireThat(
-        missing === undefined,
-        CodecTrap,
-        `expected an output \`${missing}\`, got ${Object.keys(found)}`,
-      );
-      return found;
+      const parts = Object.entries(ports).flat().map(bytesOf);
+      return await (this.workers ?? this).run(direction, [...parts, ...constants], this);
     } catch (failure) {
-      throw within(`${this.label}, ${direction}`, failure);
+      return fail("CodecTrap", `${this.label}, ${direction}: ${failure.message}`, failure);
     }
   }
-
-  /** Give `encode` and `decode` with values for the parameters, for chunks of an array. */
-  bind(parameters = {}, array = undefined) {
-    const { inputs, outputs, identity = [] } = this.signature;
-    const fail = (problem) => {
-      throw new ParameterError(`${this.label}: ${problem}`);
-    };
-    for (const side of [inputs, outputs]) {
-      const data = Object.keys(side).filter((name) => !side[name].parameter);
-      if (`${data}` !== "bytes") fail(`takes and gives not one value, but ${data}; hint: \`call\``);
+  /** Pass names and data of ports, in turn, to the one instance in this thread. */
+  run(direction, parts) {
+    const isFirst = !this.exports;
+    try {
+      this.exports ??= new WebAssembly.Instance(this.module).exports;
+      if (isFirst) this.exports._initialize?.();
+      return this.exchange(direction, parts, this.exports);
+    } catch (failure) {
+      if (failure.name !== "CodecError") this.exports = undefined; // it trapped, or is full
+      if (failure.name !== "LimitExceeded" || isFirst) fail("CodecTrap", failure.message, failure);
+      return this.run(direction, parts); // a new instance has all the memory that is allowed
     }
-    const given = { __proto__: null, ...parameters };
-    const declared = Object.entries(inputs).filter(([, port]) => port.parameter);
-    const unknown = Object.keys(given).find((name) => !declared.some(([each]) => each === name));
-    if (unknown !== undefined)
-      fail(`unknown parameter \`${unknown}\`, expected one of ${declared.map(([name]) => name)}`);
-    const values = new Map();
-    const missing = [];
-    const taken = Object.fromEntries(declared.map(([name, port]) => [port.from_array, given[name]]));
-    for (const [name, port] of declared) {
-      let value = given[name] ?? undefined; // null stands for the default
-      const what = array && port.from_array;
-      if (value === undefined) value = (what && fromArray(what, array, taken)) || undefined;
-      else {
-        value = accept(name, port, value);
-        const isOrder = what === "byte_order" && readDtype(array.dtype).scalarsize > 1;
-        const order = isOrder && fromArray(what, array, taken);
-        if (order && value !== order)
-          fail(`parameter \`${name}\`: the array is ${order}-endian, got \`${value}\``);
-      }
+  }
+  /** Call a function with the parts of a port-map. Any error of the engine is a trap. */
+  exchange(direction, parts, { memory, alloc, dealloc, ...functions }) {
+    const size = parts.reduce((sum, part) => sum + 4 + part.length, 4);
+    const address = alloc(size) >>> 0;
+    if (address === 0) fail("LimitExceeded", "out of memory; hint: raise the limit `memoryBytes`");
+    let at = address;
+    const next = (n) => new Uint8Array(memory.buffer, (at += n) - n, n);
+    const write = (n) => new DataView(memory.buffer).setUint32((at += 4) - 4, n, true) ?? n;
+    const read = () => new DataView(memory.buffer).getUint32((at += 4) - 4, true);
+    write(parts.length / 2);
+    for (const part of parts) next(write(part.length)).set(part);
+    const result = functions[direction](address, size);
+    const pair = result || (functions.last_error?.() ?? 0n);
+    const [start, length] = [pair >> 32n, pair].map((each) => Number(BigInt.asUintN(32, each)));
+    at = start;
+    if (result === 0n) {
+      const words = fromUtf8.decode(next(Math.min(length, 4096))).trim();
+      const name = words.startsWith("out of memory") ? "LimitExceeded" : "CodecError";
+      fail(name, words || "the codec failed and gave no message");
+    }
+    if (length > this.outputBytes) fail("LimitExceeded", `output over ${this.outputBytes} bytes`);
+    const port = () => [String.fromCharCode(...next(read())), next(read()).slice()];
+    const found = Array.from({ length: Math.min(read(), 1000) }, port); // no codec has as many
+    if (at !== start + length) fail("CodecTrap", "the output is no port-map");
+    dealloc(start, length);
+    return Object.fromEntries(found);
+  }
+  bind(parameters = {}, array = {}) {
+    const [values, parts] = [{ __proto__: null }, { encode: [], decode: [] }];
+    let missing;
+    for (const [name, port] of this.parameters) {
+      let value = parameters[name] ?? array[port.from_array];
+      if (Object.hasOwn(port.values ?? {}, value)) value = port.values[value];
+      if (port.json_text && typeof value !== "string") value = JSON.stringify(value);
       // With a default, encoding an array and decoding without it would not use one value.
-      const isNeeded = port.from_array
-        ? !port.encode_only
-        : port.required && port.default === undefined;
-      if (value !== undefined) values.set(name, value);
-      else if (isNeeded) missing.push(name);
+      if (!port.from_array || port.encode_only) value ??= port.default;
+      const isNeeded = !port.encode_only && (port.from_array || port.required !== false);
+      if (value === undefined && isNeeded) missing = name;
+      values[name] = value;
+      if (value === undefined) continue;
+      const part = [name, port.type === "bytes" ? value : JSON.stringify(value)].map(bytesOf);
+      if (!port.decode_only) parts.encode.push(...part);
+      if (!port.encode_only) parts.decode.push(...part);
     }
-    const known = Object.fromEntries(
-      declared.map(([name, port]) => [name, values.get(name) ?? port.default]),
-    );
-    const isEqual = ([name, value]) => JSON.stringify(known[name]) === JSON.stringify(value);
-    const isIdentity = identity.some((each) => Object.entries(each).every(isEqual));
-    if (missing.length && !isIdentity)
-      fail(`parameter \`${missing[0]}\` has no value; hint: give it, or the array`);
-    const run = (direction, absent) => {
-      const passed = [...values].filter(([name]) => !inputs[name][absent]);
-      const texts = passed.map(([name, value]) => [
-        name,
-        inputs[name].type === "bytes" ? value : toUtf8.encode(JSON.stringify(value)),
-      ]);
-      const constants = Object.fromEntries(texts);
-      return async (data) =>
-        isIdentity
-          ? bytesOf(data)
-          : (await this.call(direction, { bytes: data, ...constants })).bytes;
+    const unknown = Object.keys(parameters).find((name) => !(name in values));
+    if (unknown) fail("ParameterError", `${this.label}: unknown parameter \`${unknown}\``);
+    const isEqual = ([name, value]) => values[name] === value;
+    const isIdentity = this.signature.identity?.some((each) => Object.entries(each).every(isEqual));
+    if (missing && !isIdentity) fail("ParameterError", `${this.label}: no \`${missing}\` is given`);
+    const run = async (direction, data) => {
+      if (isIdentity) return bytesOf(data);
+      const { bytes } = await this.call(direction, { bytes: data }, parts[direction]);
+      return bytes ?? fail("CodecTrap", `${this.label}, ${direction}: no output \`bytes\``);
     };
-    return {
-      values: known,
-      encode: run("encode", "decode_only"),
-      decode: run("decode", "encode_only"),
-    };
+    return { values, encode: (data) => run("encode", data), decode: (data) => run("decode", data) };
   }
+  encode = async (data, ...given) => this.bind(...given).encode(data);
+  decode = async (data, ...given) => this.bind(...given).decode(data);
+}
 
-  async encode(data, parameters, array) {
-    return this.bind(parameters, array).encode(data);
+export class Workers {
+  constructor({ size = globalThis.navigator?.hardwareConcurrency ?? 2, timeoutMs = 30_000 } = {}) {
+    const seats = Array.from({ length: size }, () => ({}));
+    Object.assign(this, { timeoutMs, seats, idle: [...seats], waiting: [] });
   }
-  async decode(data, parameters, array) {
-    return this.bind(parameters, array).decode(data);
+  /** Run a call of a codec in a worker that is idle, or as soon as one is. */
+  async run(direction, parts, { key, module, outputBytes }) {
+    const seat = this.idle.pop() ?? (await new Promise((resolve) => this.waiting.push(resolve)));
+    const worker = (seat.worker ??= startWorker());
+    const answer = new Promise((resolve) => Object.assign(worker, { answer: resolve }));
+    const copies = parts.map((part) => part.slice()); // a clone of a view would have all its buffer
+    worker.postMessage({ key, module, outputBytes, direction, parts: copies });
+    const late = { name: "LimitExceeded", message: `ran longer than ${this.timeoutMs} ms` };
+    const timer = setTimeout(worker.answer, this.timeoutMs, late);
+    const { outputs, name, message } = await answer;
+    clearTimeout(timer);
+    if (!outputs && name !== "CodecError") seat.worker = void worker.terminate();
+    (this.waiting.shift() ?? ((free) => this.idle.push(free)))(seat);
+    return outputs ?? fail(name, message);
   }
+  close() {
+    const closed = { name: "CodecTrap", message: "the workers were closed" };
+    for (const { worker } of this.seats) worker?.answer(closed, worker.terminate());
+  }
+}
+
+function startWorker() {
+  const worker = new Worker(url, { type: "module", workerData: url.href, execArgv: [] });
+  const listen = (worker.addEventListener ?? worker.on).bind(worker);
+  listen("message", (event) => worker.answer(event.data ?? event));
+  listen("error", ({ message }) => worker.answer({ name: "CodecTrap", message }));
+  return worker;
+}
+
+export async function registerZarrita(registry, codecs) {
+  // Zarrita's own make chunks of bytes, and bring their elements in order.
+  const [bytes, transpose] = [await registry.get("bytes")(), await registry.get("transpose")()];
+  const own = bytes.own ?? { bytes, transpose };
+  for (const codec of codecs) {
+    const { codec_id, aliases: { zarr_v3 = [], zarr_v2 = [] } = {} } = codec.signature;
+    const fromConfig = (...given) => zarrCodec(codec, own, ...given);
+    const names = [...zarr_v3, ...zarr_v2.map((id) => `numcodecs.${id}`), `chonkle.${codec_id}`];
+    for (const name of names) registry.set(name, () => ({ fromConfig, own }));
+  }
+}
+
+/** Make a codec of zarrita, for the chunks of an array. */
+function zarrCodec(codec, own, configuration = {}, meta) {
+  const { kind = "bytes-to-bytes", inputs, encoded_size: size = {} } = codec.signature;
+  const { dtype: dtypes = [], permuted_by: permutedBy } = inputs.bytes.array ?? {};
+  // All elements in memory are little-endian; only the codec `bytes` stores another order.
+  const little = JSON.stringify(configuration).replace(/">(?=\w\d)/g, '"<');
+  const { id, codec: place, ...given } = JSON.parse(little);
+  if (given[permutedBy] === "F") given[permutedBy] = [...meta.shape.keys()].reverse(); // in Zarr 2
+  const toChunk = (bytes, like) => own.bytes.fromConfig({ endian: "little" }, like).decode(bytes);
+  const items = /string|object/.test(meta.dataType) ? [] : toChunk(new Uint8Array(), meta).data;
+  const [dtype, itemsize] = [meta.dataType.replace("v2:", "<"), items.BYTES_PER_ELEMENT];
+  const { values, encode, decode } = codec.bind(given, { dtype, itemsize, shape: meta.shape });
+  const from = dtypes.find((each) => values[each] ?? !inputs[each]);
+  const name = (values[from] ?? from ?? meta.dataType).replace("|b1", "bool");
+  const [, letter, bytes] = /^.([iuf])(\d)$/.exec(name) ?? [];
+  const dataType = letter ? { i: "int", u: "uint", f: "float" }[letter] + 8 * bytes : name;
+  // A dtype that is no port is that of another number of elements, on one axis.
+  const axes = from && !inputs[from] ? [NaN] : values[permutedBy]?.map((axis) => meta.shape[axis]);
+  const encoded = { ...meta, dataType, shape: axes ?? meta.shape };
+  const [isArray, givesArray] = kind.split("-to-").map((each) => each === "array");
+  const run = (coder, takesChunk, like) => async (data) => {
+    const chunk = takesChunk && own.transpose.fromConfig({ order: "C" }, data).encode(data);
+    const bytes = await coder(takesChunk ? chunk.data : data);
+    if (!like) return bytes;
+    const found = toChunk(bytes, like);
+    const [got, expected] = [found.data.length, like.shape.reduce((all, size) => all * size, 1)];
+    if (got < expected || got > expected) fail("CodecError", `${got} elements, not ${expected}`);
+    return found;
+  };
+  const fixed = /^fixed bytes(?: \+ (\d+))?$/.exec(`${size.kind} ${size.formula}`);
+  return {
+    kind: kind.replaceAll("-", "_"),
+    computeEncodedSize: fixed && ((decodedSize) => decodedSize + Number(fixed[1] ?? 0)),
+    getEncodedMeta: () => encoded,
+    encode: run(encode, isArray, givesArray && encoded),
+    decode: run(decode, givesArray, isArray && meta),
+  };
+}
+
+if (workerData === url.href) {
+  const codecs = [];
+  parentPort.onmessage = ({ data: { key, module, outputBytes, direction, parts } }) => {
+    try {
+      codecs[key] ??= new Codec(module, outputBytes);
+      const outputs = codecs[key].run(direction, parts);
+      const buffers = Object.values(outputs).map(({ buffer }) => buffer);
+      parentPort.postMessage({ outputs }, buffers);
+    } catch ({ name, message }) {
+      parentPort.postMessage({ name, message });
+    }
+  };
 }

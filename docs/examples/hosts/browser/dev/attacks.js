@@ -4,8 +4,7 @@ import { readBytes } from "./vectors.js";
 
 /** Open and call each module. After each, the codec `good` must still work in the same worker. */
 export async function attackAll({ modules, good, timeoutMs, memoryBytes }) {
-  const Worker = globalThis.Worker ?? (await import("node:worker_threads")).Worker;
-  const workers = new Workers({ size: 1, timeoutMs, Worker });
+  const workers = new Workers({ size: 1, timeoutMs });
   const limits = { memoryBytes, outputBytes: memoryBytes };
   const data = new TextEncoder().encode("sixteen bytes in");
   const trusted = await open(await readBytes(good), { workers });
@@ -15,7 +14,7 @@ export async function attackAll({ modules, good, timeoutMs, memoryBytes }) {
     const start = performance.now();
     try {
       const codec = await open(await readBytes(url), { workers, limits });
-      await codec.call("decode", { bytes: data });
+      await codec.decode(data);
     } catch (failure) {
       ({ name: error, message } = failure);
       if (!(failure instanceof ChonkleError)) error = `not of chonkle: ${error}`;

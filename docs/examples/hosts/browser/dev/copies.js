@@ -1,16 +1,16 @@
 /** Reads arrays through chonkle's codecs, and writes them again, in any host. */
 import * as zarrita from "zarrita";
-import { elementsOf } from "../chonkle/zarrita.js";
 import { registerAll } from "./reads.js";
 import { readBytes } from "./vectors.js";
 
 /** Copy arrays; the result has the digest of the values and the files of each copy. */
-export async function copyAll({ arrays, codecs, options }) {
-  const unregister = await registerAll(codecs, options);
+export async function copyAll({ arrays, codecs }) {
+  const Transpose = await zarrita.registry.get("transpose")(); // zarrita's own
+  const unregister = await registerAll(codecs);
   const rows = [];
   for (const { name, url } of arrays) {
     try {
-      rows.push({ name, ...(await copy(url)) });
+      rows.push({ name, ...(await copy(url, Transpose)) });
     } catch (failure) {
       rows.push({
         name,
@@ -22,13 +22,15 @@ export async function copyAll({ arrays, codecs, options }) {
   return rows;
 }
 
-async function copy(url) {
+async function copy(url, Transpose) {
   const store = url.startsWith("file:")
     ? new FileStore(url)
     : new zarrita.FetchStore(new URL(url, globalThis.location));
   const array = await zarrita.open(store, { kind: "array" });
   const values = await zarrita.get(array);
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", elementsOf(values)));
+  const { data } = Transpose.fromConfig({ order: "C" }, values).encode(values);
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   const sha256 = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   const metadata = await store
     .get("/zarr.json")

@@ -21,7 +21,6 @@ const given = {
     .sort()
     .map((name) => ({ name, url: `${base("arrays", arrays)}/${name}` })),
   codecs: modules.map((file) => `${base("codecs", codecs)}/${file}`),
-  options: { strict: true },
 };
 const rows = option
   ? await callInChromium({ arrays, codecs }, "dev/copies.js", "copyAll", given)

