@@ -117,16 +117,16 @@ export class Codec {
     return Object.fromEntries(found);
   }
   bind(parameters = {}, array = {}) {
-    const [values, parts] = [{ __proto__: null }, { encode: [], decode: [] }];
-    let missing;
+    const [values, missing, parts] = [{ __proto__: null }, [], { encode: [], decode: [] }];
     for (const [name, port] of this.parameters) {
       let value = parameters[name] ?? array[port.from_array];
       if (Object.hasOwn(port.values ?? {}, value)) value = port.values[value];
       if (port.json_text && typeof value !== "string") value = JSON.stringify(value);
       // With a default, encoding an array and decoding without it would not use one value.
       if (!port.from_array || port.encode_only) value ??= port.default;
-      const isNeeded = !port.encode_only && (port.from_array || port.required !== false);
-      if (value === undefined && isNeeded) missing = name;
+      const isShared = port.from_array && !port.decode_only;
+      const isNeeded = !port.encode_only && (isShared || port.required !== false);
+      if (value === undefined && isNeeded) missing.push(`\`${name}\``);
       values[name] = value;
       if (value === undefined) continue;
       const part = [name, port.type === "bytes" ? value : JSON.stringify(value)].map(bytesOf);
@@ -137,7 +137,7 @@ export class Codec {
     if (unknown) fail("ParameterError", `${this.label}: unknown parameter \`${unknown}\``);
     const isEqual = ([name, value]) => values[name] === value;
     const isIdentity = this.signature.identity?.some((each) => Object.entries(each).every(isEqual));
-    if (missing && !isIdentity) fail("ParameterError", `${this.label}: no \`${missing}\` is given`);
+    if (missing[0] && !isIdentity) fail("ParameterError", `${this.label}: needs ${missing}`);
     const run = async (direction, data) => {
       if (isIdentity) return bytesOf(data);
       const { bytes } = await this.call(direction, { bytes: data }, parts[direction]);

@@ -201,11 +201,9 @@ test("limits are kept", async () => {
 });
 
 test("parameters are those that the signature declares", async () => {
-  const [blosc, zstd, shuffle, cast, predictor, sums] = await Promise.all(
-    ["blosc", "zstd", "shuffle", "cast_value", "tiff-predictor-2", "jenkins_lookup3"].map((id) =>
-      get(id),
-    ),
-  );
+  const ids = "blosc zstd shuffle cast_value tiff-predictor-2 jenkins_lookup3 pcodec".split(" ");
+  const codecs = await Promise.all(ids.map((id) => get(id)));
+  const [blosc, zstd, shuffle, cast, predictor, sums, pcodec] = codecs;
   const array = { dtype: "float32", itemsize: 4, shape: [3, 4] };
   assert.equal(blosc.bind({ shuffle: "bitshuffle" }, array).values.shuffle, 2);
   assert.equal(blosc.bind({ shuffle: 1, clevel: null }, array).values.clevel, 5);
@@ -216,14 +214,16 @@ test("parameters are those that the signature declares", async () => {
   const { values } = cast.bind({ data_type: "uint8", scalar_map: map }, array);
   assert.equal(values.scalar_map, JSON.stringify(map));
   assert.equal(values.dtype, "float32");
+  // A parameter of one direction needs no array.
+  assert.equal(pcodec.bind({ dtype: "<f4" }).values.expected_dtype, undefined);
   const image = { itemsize: 2, width: 7, samples_per_pixel: 3, byte_order: "big" };
   assert.equal(predictor.bind({}, image).values.samples_per_pixel, 3);
   for (const [codec, given, message, of] of [
     [blosc, { level: 1 }, /unknown parameter `level`/],
     [blosc, { constructor: 1 }, /unknown parameter `constructor`/],
-    [shuffle, {}, /no `elementsize` is given/],
-    [predictor, { width: 7 }, /no `samples_per_pixel` is/, { itemsize: 1, byte_order: "little" }],
-    [cast, {}, /no `data_type` is/, array],
+    [shuffle, {}, /needs `elementsize`/],
+    [predictor, { width: 7 }, /needs `samples_per_pixel`/, { itemsize: 1, byte_order: "little" }],
+    [cast, {}, /needs `data_type`/, array],
   ]) {
     assert.throws(() => codec.bind(given, of), failsWith("ParameterError", message));
   }
