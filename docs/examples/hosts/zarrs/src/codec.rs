@@ -118,15 +118,14 @@ impl ChunkCodec {
             BytesRepresentation::BoundedSize(size) => (0, size),
             BytesRepresentation::UnboundedSize => return decoded,
         };
-        let number = |number: i128| (number.into(), number.into());
+        let number = |number: i128| Some([number.into(); 2]);
         let port = |name: &str, is_size: bool| match name {
             _ if is_size => {
                 let next = self.encoded_types().skip_while(|each| *each != name);
-                let size = data_type(self.first_type(values, once(name).chain(next))?).ok()?.fixed_size()?;
-                Some(number(size as i128))
+                number(data_type(self.first_type(values, once(name).chain(next))?).ok()?.fixed_size()? as i128)
             }
-            "bytes" => Some((i128::from(least).into(), i128::from(most).into())),
-            _ => self.value(values, name)?.as_i64().map(|value| number(value.into())),
+            "bytes" => Some([i128::from(least).into(), i128::from(most).into()]),
+            _ => number(self.value(values, name)?.as_i64()?.into()),
         };
         let declared = &self.codec.signature.encoded_size;
         let believed_max = most.saturating_mul(BOUND_FACTOR_MAX).saturating_add(4096);

@@ -3,76 +3,50 @@
 use num_rational::Ratio;
 use num_traits::{CheckedAdd, CheckedDiv, CheckedMul, CheckedSub};
 
-type Number = Ratio<i128>;
 /// The least and the greatest value.
-pub type Range = (Number, Number);
-
-const CHARACTERS_MAX: usize = 200;
-/// Those that bind least come first.
-const OPERATORS: [[char; 2]; 2] = [['+', '-'], ['*', '/']];
+pub type Range = [Ratio<i128>; 2];
 
 /// Gives the greatest result, rounded up; `None` if there is none or the formula is malformed.
 /// `port` gives the range of a port's value or, with `true`, the size of an element of its type.
 pub fn evaluate(formula: &str, port: &dyn Fn(&str, bool) -> Option<Range>) -> Option<u64> {
-    let mut reader = Reader { rest: formula.trim_start(), port };
-    let (_, most) = (formula.len() <= CHARACTERS_MAX).then(|| reader.read(0))??;
-    most.ceil().to_integer().max(0).try_into().ok().filter(|_| reader.rest.is_empty())
+    let [_, most] = (formula.len() <= 200).then(|| read(formula, port))??;
+    most.ceil().to_integer().max(0).try_into().ok()
 }
 
-struct Reader<'a> {
-    rest: &'a str,
-    port: &'a dyn Fn(&str, bool) -> Option<Range>,
-}
-
-impl<'a> Reader<'a> {
-    fn read(&mut self, level: usize) -> Option<Range> {
-        let Some(operators) = OPERATORS.get(level) else { return self.read_atom() };
-        let mut left = self.read(level + 1)?;
-        while let Some(operator) = operators.iter().find(|each| self.take(**each).is_some()) {
-            left = combine(*operator, left, self.read(level + 1)?)?;
-        }
-        Some(left)
-    }
-
-    fn read_atom(&mut self) -> Option<Range> {
-        let word = self.take_word();
-        if self.take('(').is_none() {
-            let number = word.parse().map(|number: i128| (number.into(), number.into()));
-            return number.ok().or_else(|| (self.port)(word, false));
-        }
-        let inner = if word == "size" { (self.port)(self.take_word(), true)? } else { self.read(0)? };
-        self.take(')')?;
-        match word {
-            "" | "size" => Some(inner),
-            "ceil" => Some((inner.0.ceil(), inner.1.ceil())),
-            _ => None,
+fn read(text: &str, port: &dyn Fn(&str, bool) -> Option<Range>) -> Option<Range> {
+    // The last operator outside of parentheses, of those that bind least, is what the whole is.
+    for operators in [['+', '-'], ['*', '/']] {
+        let mut depth = 0;
+        let mut found = text.rmatch_indices(|each| {
+            depth += i32::from(each == ')') - i32::from(each == '(');
+            depth == 0 && operators.contains(&each)
+        });
+        if let Some((at, operator)) = found.next() {
+            return combine(operator, read(&text[..at], port)?, read(&text[at + 1..], port)?);
         }
     }
-
-    fn take(&mut self, expected: char) -> Option<()> {
-        self.rest = self.rest.strip_prefix(expected)?.trim_start();
-        Some(())
-    }
-
-    fn take_word(&mut self) -> &'a str {
-        let is_end = |each: char| !each.is_ascii_alphanumeric() && each != '_';
-        let (word, rest) = self.rest.split_at(self.rest.find(is_end).unwrap_or(self.rest.len()));
-        self.rest = rest.trim_start();
-        word
+    let text = text.trim();
+    let Some(call) = text.strip_suffix(')') else {
+        return text.parse().map_or_else(|_| port(text, false), |number: i128| Some([number.into(); 2]));
+    };
+    match call.split_once('(').map(|(name, inner)| (name.trim(), inner)) {
+        Some(("size", name)) => port(name.trim(), true),
+        Some(("ceil", inner)) => Some(read(inner, port)?.map(|end| end.ceil())),
+        Some(("", inner)) => read(inner, port),
+        _ => None,
     }
 }
 
 /// Each operator has its extremes at the ends of the ranges, unless one divides by 0 between them.
-fn combine(operator: char, left: Range, right: Range) -> Option<Range> {
-    let has_zero = right.0 <= 0.into() && right.1 >= 0.into();
-    let apply = |(one, other): (Number, Number)| match operator {
-        '+' => one.checked_add(&other),
-        '-' => one.checked_sub(&other),
-        '*' => one.checked_mul(&other),
-        _ if has_zero => None,
-        _ => one.checked_div(&other),
+fn combine(operator: &str, left: Range, right: Range) -> Option<Range> {
+    let is_by_zero = operator == "/" && right[0] <= 0.into() && right[1] >= 0.into();
+    let apply = |(one, other): (usize, usize)| match operator {
+        "+" => left[one].checked_add(&right[other]),
+        "-" => left[one].checked_sub(&right[other]),
+        "*" => left[one].checked_mul(&right[other]),
+        _ => left[one].checked_div(&right[other]),
     };
-    let ends = [(left.0, right.0), (left.0, right.1), (left.1, right.0), (left.1, right.1)];
-    let results: Option<Vec<Number>> = ends.into_iter().map(apply).collect();
-    results?.into_iter().map(|each| (each, each)).reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
+    let ends: Option<Vec<_>> = [(0, 0), (0, 1), (1, 0), (1, 1)].into_iter().map(apply).collect();
+    let ends = ends.filter(|_| !is_by_zero)?;
+    Some([*ends.iter().min()?, *ends.iter().max()?])
 }
