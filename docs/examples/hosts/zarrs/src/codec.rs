@@ -51,15 +51,14 @@ impl ChunkCodec {
         for (name, given) in configuration.filter(|(name, given)| *name != "id" && !given.is_null()) {
             let port = codec.signature.parameters().find(|(each, _)| *each == name);
             let (_, port) = port.ok_or_else(|| made.refuse(format!("unknown parameter `{name}`")))?;
-            let type_of_elements = given.as_str().filter(|_| port["type"] == "dtype_desc").and_then(little_type);
-            let value = accept(port, &type_of_elements.map_or_else(|| given.clone(), Value::from));
-            let value = value.map_err(|why| made.refuse(format!("parameter `{name}`: {why}")))?;
+            let value = accept(port, given).map_err(|why| made.refuse(format!("parameter `{name}`: {why}")))?;
             made.values.insert(name.clone(), value);
         }
         Ok(match codec.signature.kind.as_str() {
             "array-to-array" => api::Codec::ArrayToArray(Arc::new(made)),
             "array-to-bytes" => api::Codec::ArrayToBytes(Arc::new(made)),
-            _ => api::Codec::BytesToBytes(Arc::new(made)),
+            "bytes-to-bytes" | "" => api::Codec::BytesToBytes(Arc::new(made)),
+            other => return Err(made.refuse(format!("unknown kind `{other}`"))),
         })
     }
 
@@ -77,17 +76,18 @@ impl ChunkCodec {
     /// Gives the values of parameters for an array.
     fn values(&self, shape: &Shape, data_type: &DataType) -> Result<Values> {
         let (mut values, array) = (self.values.clone(), properties(shape, data_type));
-        let mut types = vec![&self.declared(Direction::Decode, "dtype")[0]];
+        let mut expected = vec![(&self.declared(Direction::Decode, "dtype")[0], &array["dtype"])];
         for (name, port) in self.codec.signature.parameters() {
-            let property = port["from_array"].as_str().unwrap_or_default();
+            let (property, found) = (&port["from_array"], &array[port["from_array"].as_str().unwrap_or_default()]);
             match self.values.get(name) {
-                Some(given) if property == "dtype" => types.push(given),
-                None if !array[property].is_null() => drop(values.insert(name.clone(), array[property].clone())),
+                Some(given) if property == "dtype" => expected.push((given, found)),
+                Some(given) if property == "byte_order" && array["scalarsize"] != 1 => expected.push((given, found)),
+                None if !found.is_null() => drop(values.insert(name.clone(), found.clone())),
                 _ => {}
             }
         }
-        match types.into_iter().find(|each| !each.is_null() && **each != array["dtype"]) {
-            Some(expected) => Err(self.refuse(format!("expected an array of {expected}, got {data_type}"))),
+        match expected.into_iter().find(|(expected, found)| !expected.is_null() && expected != found) {
+            Some((expected, _)) => Err(self.refuse(format!("expected an array of {expected}, got {data_type}"))),
             None => Ok(values),
         }
     }
@@ -147,19 +147,28 @@ impl ChunkCodec {
     fn run_array<'a>(
         &self, direction: Direction, data: Bytes<'a>, shape: &Shape, data_type: &DataType,
     ) -> Result<Bytes<'a>> {
-        let (values, decoded) = (self.values(shape, data_type)?, self.chunk_size(shape, data_type)?);
-        let is_decode = direction == Direction::Decode;
-        let expected = if is_decode { decoded } else { self.representation(&values, decoded) };
-        self.run(direction, data, &values, expected)
+        self.run(direction, data, &self.values(shape, data_type)?, self.chunk_size(shape, data_type)?)
     }
 
     /// Runs the codec, and checks the size of the result.
     fn run<'a>(
-        &self, direction: Direction, data: Bytes<'a>, values: &Values, expected: BytesRepresentation,
+        &self, direction: Direction, data: Bytes<'a>, values: &Values, decoded: BytesRepresentation,
     ) -> Result<Bytes<'a>> {
-        if self.is_identity(values) {
-            return self.check_size(data, expected);
-        }
+        let result = if self.is_identity(values) { data } else { self.call(direction, data, values)?.into() };
+        let expected = if direction == Direction::Encode { self.representation(values, decoded) } else { decoded };
+        let size = result.len() as u64;
+        let expected = match expected {
+            BytesRepresentation::FixedSize(fixed) if size != fixed => fixed.to_string(),
+            // A bound of what is decoded is that of our codecs, and others may have written the chunk.
+            BytesRepresentation::BoundedSize(most) if size > most && direction == Direction::Encode => {
+                format!("at most {most}")
+            }
+            _ => return Ok(result),
+        };
+        Err(self.refuse(format!("gave {size} bytes, expected {expected}")))
+    }
+
+    fn call(&self, direction: Direction, data: Bytes<'_>, values: &Values) -> Result<Vec<u8>> {
         let mut texts = Vec::new();
         for (name, port) in self.codec.signature.parameters().filter(|(_, port)| exists(port, direction)) {
             let is_from_array = port["from_array"].is_string() && port["encode_only"] != true;
@@ -175,20 +184,8 @@ impl ChunkCodec {
         let inputs: Vec<_> = parameters.chain(once(("bytes", &*data))).collect();
         let called = self.codec.call(direction, &inputs).map_err(|why| CodecError::Other(why.to_string()));
         let output = called?.into_iter().find(|(name, _)| name == "bytes").map(|(_, data)| data);
-        if let Cow::Owned(buffer) = data {
-            recycle(buffer);
-        }
-        self.check_size(output.unwrap_or_default().into(), expected)
-    }
-
-    fn check_size<'a>(&self, data: Bytes<'a>, expected: BytesRepresentation) -> Result<Bytes<'a>> {
-        let size = data.len() as u64;
-        let expected = match expected {
-            BytesRepresentation::FixedSize(fixed) if size != fixed => fixed.to_string(),
-            BytesRepresentation::BoundedSize(most) if size > most => format!("at most {most}"),
-            _ => return Ok(data),
-        };
-        Err(self.refuse(format!("gave {size} bytes, expected {expected}")))
+        recycle(data);
+        Ok(output.unwrap_or_default())
     }
 }
 
@@ -230,15 +227,12 @@ impl api::BytesToBytesCodecTraits for ChunkCodec {
     }
 
     fn encode<'a>(&self, decoded: Bytes<'a>, _: &CodecOptions) -> Result<Bytes<'a>> {
-        let expected = self.representation(&self.values, BytesRepresentation::FixedSize(decoded.len() as u64));
-        self.run(Direction::Encode, decoded, &self.values, expected)
+        let size = BytesRepresentation::FixedSize(decoded.len() as u64);
+        self.run(Direction::Encode, decoded, &self.values, size)
     }
 
     fn decode<'a>(&self, encoded: Bytes<'a>, decoded: &BytesRepresentation, _: &CodecOptions) -> Result<Bytes<'a>> {
-        // A bound is that of our codecs, and others may have written the chunk.
-        let is_fixed = matches!(decoded, BytesRepresentation::FixedSize(_));
-        let expected = if is_fixed { *decoded } else { BytesRepresentation::UnboundedSize };
-        self.run(Direction::Decode, encoded, &self.values, expected)
+        self.run(Direction::Decode, encoded, &self.values, *decoded)
     }
 }
 
@@ -277,9 +271,7 @@ impl ArrayToBytesCodecTraits for ChunkCodec {
     ) -> Result<()> {
         let decoded = ArrayBytes::from(self.run_array(Direction::Decode, encoded, shape, data_type)?);
         decode_into_array_bytes_target(&decoded, target)?;
-        if let Cow::Owned(buffer) = decoded.into_fixed()? {
-            recycle(buffer);
-        }
+        recycle(decoded.into_fixed()?);
         Ok(())
     }
 }
@@ -362,7 +354,7 @@ fn is_type_string(text: &str) -> bool {
 }
 
 /// Gives a type string or a name of a type as NumPy's type string with little-endian elements.
-fn little_type(text: &str) -> Option<String> {
+pub fn little_type(text: &str) -> Option<String> {
     if is_type_string(text) {
         return Some(text.replacen('>', "<", 1));
     }

@@ -1,7 +1,9 @@
 //! Runs core modules: the core ABI, instances that are used again, and limits.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::io::Write;
+use std::ops::Range;
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 use std::{fmt, thread};
@@ -19,7 +21,7 @@ pub type Ports = Vec<(String, Vec<u8>)>;
 const OUT_OF_MEMORY: &str = "out of memory";
 const TICK: Duration = Duration::from_millis(10);
 const PORTS_MAX: u32 = 256;
-const WORDS_BYTES_MAX: u32 = 4096;
+const WORDS_BYTES_MAX: usize = 4096;
 /// Of a thread.
 const SPARE_MAX: usize = 4;
 /// Of the memories of a codec's idle instances together.
@@ -168,20 +170,19 @@ impl Guest {
             _ => 0,
         };
         ensure!(address > 0, "{OUT_OF_MEMORY} for an input of {size} bytes");
-        let size = size as u32;
-        let place = self.memory.data_mut(&mut self.store).get_mut(range(address, size));
+        let place = self.memory.data_mut(&mut self.store).get_mut(address as usize..address as usize + size);
         write_ports(place.context("`alloc` gave a place outside of its memory")?, inputs)?;
 
         let function = if direction == Direction::Encode { &self.encode } else { &self.decode };
-        let result = function.call(&mut self.store, (address, size))?;
+        let result = function.call(&mut self.store, (address, size as u32))?;
         if result == 0 {
             bail!("{}", self.read_last_error()?);
         }
-        let (address, size) = unpack(result);
-        ensure!(size as usize <= limits.output_bytes, "expected at most {} bytes, got {size}", limits.output_bytes);
-        let output = self.memory.data(&self.store).get(range(address, size));
+        let (place, size) = (place_of(result), result as u32);
+        ensure!(place.len() <= limits.output_bytes, "expected at most {} bytes, got {size}", limits.output_bytes);
+        let output = self.memory.data(&self.store).get(place);
         let ports = output.and_then(read_ports).context("it gave no port-map")?;
-        self.dealloc.call(&mut self.store, (address, size))?;
+        self.dealloc.call(&mut self.store, ((result >> 32) as u32, size))?;
         Ok(ports)
     }
 
@@ -189,8 +190,9 @@ impl Guest {
         let Some(last_error) = self.instance.get_func(&mut self.store, "last_error") else {
             return Ok("it failed without a message".into());
         };
-        let (address, size) = unpack(last_error.typed::<(), u64>(&self.store)?.call(&mut self.store, ())?);
-        let words = self.memory.data(&self.store).get(range(address, size.min(WORDS_BYTES_MAX)));
+        let mut place = place_of(last_error.typed::<(), u64>(&self.store)?.call(&mut self.store, ())?);
+        place.end = place.end.min(place.start + WORDS_BYTES_MAX);
+        let words = self.memory.data(&self.store).get(place);
         Ok(String::from_utf8_lossy(words.context("its message is outside of its memory")?).into_owned())
     }
 }
@@ -202,15 +204,13 @@ fn describe(failure: &Error) -> String {
         _ => failure.root_cause().to_string(),
     };
     let is_control = |each: char| each.is_control() || ('\u{200b}'..='\u{206f}').contains(&each);
-    text.chars().take(WORDS_BYTES_MAX as usize).map(|each| if is_control(each) { ' ' } else { each }).collect()
+    text.chars().take(WORDS_BYTES_MAX).map(|each| if is_control(each) { ' ' } else { each }).collect()
 }
 
-fn unpack(result: u64) -> (u32, u32) {
-    ((result >> 32) as u32, result as u32)
-}
-
-fn range(address: u32, size: u32) -> std::ops::Range<usize> {
-    address as usize..address as usize + size as usize
+/// Gives the place in memory that a result stands for.
+fn place_of(result: u64) -> Range<usize> {
+    let address = (result >> 32) as usize;
+    address..address + result as u32 as usize
 }
 
 fn write_ports(mut place: &mut [u8], ports: &[(&str, &[u8])]) -> Result<()> {
@@ -222,9 +222,10 @@ fn write_ports(mut place: &mut [u8], ports: &[(&str, &[u8])]) -> Result<()> {
     Ok(())
 }
 
-fn read_ports(mut bytes: &[u8]) -> Option<Ports> {
+fn read_ports(bytes: &[u8]) -> Option<Ports> {
+    let (count, mut bytes) = bytes.split_first_chunk()?;
     let mut ports = Ports::new();
-    for _ in 0..read_u32(&mut bytes).filter(|count| *count <= PORTS_MAX)? {
+    for _ in 0..Some(u32::from_le_bytes(*count)).filter(|count| *count <= PORTS_MAX)? {
         let (name, data) = (read_part(&mut bytes)?, read_part(&mut bytes)?);
         let name = str::from_utf8(name).ok()?;
         ports.iter().all(|(other, _)| other != name).then(|| ports.push((name.into(), to_vec(data))))?;
@@ -233,12 +234,8 @@ fn read_ports(mut bytes: &[u8]) -> Option<Ports> {
 }
 
 fn read_part<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let size = read_u32(bytes)?;
-    bytes.split_off(..size as usize)
-}
-
-fn read_u32(bytes: &mut &[u8]) -> Option<u32> {
-    Some(u32::from_le_bytes(bytes.split_off(..4)?.try_into().ok()?))
+    let size = bytes.split_off(..4)?.try_into().ok()?;
+    bytes.split_off(..u32::from_le_bytes(size) as usize)
 }
 
 thread_local! {
@@ -249,7 +246,7 @@ thread_local! {
 /// Copies data into a spare buffer if one fits well.
 fn to_vec(data: &[u8]) -> Vec<u8> {
     let is_fit = |spare: &Vec<u8>| (data.len()..=2 * data.len()).contains(&spare.capacity());
-    let found = SPARE.with_borrow_mut(|all| all.iter().position(is_fit).map(|index| all.swap_remove(index)));
+    let found = SPARE.with_borrow_mut(|all| all.iter().position(is_fit).map(|index| all.remove(index)));
     let mut buffer = found.unwrap_or_default();
     buffer.clear();
     buffer.extend_from_slice(data);
@@ -257,9 +254,11 @@ fn to_vec(data: &[u8]) -> Vec<u8> {
 }
 
 /// Keeps a buffer, of which the data is no longer needed, instead of the oldest one.
-pub fn recycle(buffer: Vec<u8>) {
-    SPARE.with_borrow_mut(|all| {
-        all.truncate(SPARE_MAX - 1);
-        all.insert(0, buffer);
-    });
+pub fn recycle(data: Cow<'_, [u8]>) {
+    if let Cow::Owned(buffer) = data {
+        SPARE.with_borrow_mut(|all| {
+            all.truncate(SPARE_MAX - 1);
+            all.insert(0, buffer);
+        });
+    }
 }
