@@ -47,7 +47,7 @@ fn main() -> Result<ExitCode, Error> {
         let key = (vector.module.clone(), vector.sha256.clone());
         let codec = opened.entry(key).or_insert_with(|| {
             let opened = open(format!("{codecs}/{}", vector.module).as_ref(), Some(&vector.sha256), &host);
-            opened.map_err(|error| format!("{error:#}"))
+            opened.map_err(|error| format!("{error:#}"))?.ok_or("it is a component".to_string())
         });
         let outcome = codec.as_ref().map_err(|error| error.clone().into()).and_then(|codec| check(codec, &vector));
         all_pass &= outcome.is_ok();

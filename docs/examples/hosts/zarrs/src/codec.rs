@@ -1,23 +1,24 @@
 //! A codec with its configuration, as zarrs runs it.
 
 use std::borrow::Cow;
+use std::iter::once;
 use std::num::NonZeroU64;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use num_rational::BigRational;
-use serde_json::Value;
+use serde_json::{Value, json};
+use zarrs::array::codec::BytesCodec;
 use zarrs::array::codec::api::{
-    self, ArrayPartialDecoderTraits, ArrayToArrayCodecTraits, BytesRepresentation, CodecError, CodecMetadataOptions,
-    CodecOptions, PartialDecoderCapability, PartialEncoderCapability, RecommendedConcurrency,
+    self, ArrayBytesDecodeIntoTarget, ArrayPartialDecoderTraits, ArrayToArrayCodecTraits, ArrayToBytesCodecTraits,
+    BytesRepresentation, CodecError, CodecMetadataOptions, CodecOptions, PartialDecoderCapability,
+    PartialEncoderCapability, RecommendedConcurrency, decode_into_array_bytes_target,
 };
-use zarrs::array::{ArrayBytes, ArraySubset, ChunkShape, DataType, FillValue, Indexer};
+use zarrs::array::{ArrayBytes, ArraySubset, ChunkShape, DataType, FillValue};
 use zarrs::metadata::{Configuration, v2::DataTypeMetadataV2, v3::MetadataV3};
 use zarrs::plugin::{ExtensionName, PluginCreateError, ZarrVersion};
-use zarrs::storage::StorageError;
 
 use crate::formula::evaluate;
-use crate::guest::Codec;
-use crate::signature::{ArrayForm, Direction, Kind, Values};
+use crate::guest::{Codec, recycle};
+use crate::signature::{Direction, Values, accept, exists};
 
 #[cfg(target_endian = "big")]
 compile_error!("codecs get elements as they are in memory, and expect them to be little-endian");
@@ -41,76 +42,58 @@ impl ChunkCodec {
     /// Checks a configuration against the signature of the codec.
     pub fn create(codec: &Arc<Codec>, metadata: &MetadataV3) -> Result<api::Codec> {
         let mut made = Self { codec: codec.clone(), metadata: metadata.clone(), values: Values::new() };
-        if !codec.signature.is_of_chunks() {
-            return Err(made.refuse("it does not map one port `bytes` to another".into()));
+        let maps_bytes = |direction| codec.signature.outputs(direction).map(|(name, _)| name).eq(["bytes"]);
+        if ![Direction::Encode, Direction::Decode].into_iter().all(maps_bytes) {
+            return Err(made.refuse("it does not map one port `bytes` to another"));
         }
         let configuration = metadata.configuration().into_iter().flat_map(|all| all.iter());
-        for (name, given) in configuration.filter(|(name, _)| *name != "id") {
-            let port = codec.signature.inputs.get(name).filter(|port| port.is_parameter());
-            let port = port.ok_or_else(|| made.refuse(format!("unknown parameter `{name}`")))?;
-            // Null stands for the default.
-            if !given.is_null() {
-                let value = port.accept(given).map_err(|why| made.refuse(format!("parameter `{name}`: {why}")))?;
-                made.values.insert(name.clone(), value);
-            }
+        // Null stands for the default.
+        for (name, given) in configuration.filter(|(name, given)| *name != "id" && !given.is_null()) {
+            let port = codec.signature.parameters().find(|(each, _)| *each == name);
+            let (_, port) = port.ok_or_else(|| made.refuse(format!("unknown parameter `{name}`")))?;
+            let value = accept(port, given).map_err(|why| made.refuse(format!("parameter `{name}`: {why}")))?;
+            made.values.insert(name.clone(), value);
         }
-        for (name, port) in codec.signature.parameters() {
-            // zarrs tells codecs of bytes nothing about the array.
-            if codec.signature.kind == Kind::BytesToBytes && port.is_from_array() && !made.values.contains_key(name) {
-                return Err(made.refuse(format!("parameter `{name}` has no value")));
-            }
-        }
-        Ok(match codec.signature.kind {
-            Kind::ArrayToArray => api::Codec::ArrayToArray(Arc::new(made)),
-            Kind::ArrayToBytes => api::Codec::ArrayToBytes(Arc::new(made)),
-            Kind::BytesToBytes => api::Codec::BytesToBytes(Arc::new(made)),
+        Ok(match codec.signature.kind.as_str() {
+            "array-to-array" => api::Codec::ArrayToArray(Arc::new(made)),
+            "array-to-bytes" => api::Codec::ArrayToBytes(Arc::new(made)),
+            "bytes-to-bytes" | "" => api::Codec::BytesToBytes(Arc::new(made)),
+            other => return Err(made.refuse(format!("unknown kind `{other}`"))),
         })
     }
 
-    fn refuse(&self, text: String) -> CodecError {
+    fn refuse(&self, text: impl std::fmt::Display) -> CodecError {
         CodecError::Other(format!("codec `{}`: {text}", self.metadata.name()))
     }
 
-    /// Gives the type of decoded elements, where the signature says it.
-    fn declared_type(&self) -> Option<DataType> {
-        let declared = self.codec.signature.outputs["bytes"].array.dtype.first()?;
-        data_type(declared).ok()
+    /// Gives what is declared of the array that is the port `bytes`: decoded as an output, encoded as an input.
+    fn declared(&self, of: Direction, property: &str) -> &Value {
+        let signature = &self.codec.signature;
+        let ports = if of == Direction::Decode { &signature.outputs } else { &signature.inputs };
+        &ports["bytes"]["array"][property]
     }
 
-    fn encoded_form(&self) -> &ArrayForm {
-        &self.codec.signature.inputs["bytes"].array
-    }
-
-    /// Gives the values of parameters for a chunk.
+    /// Gives the values of parameters for an array.
     fn values(&self, shape: &Shape, data_type: &DataType) -> Result<Values> {
-        let mut values = self.values.clone();
-        let mut expected = self.declared_type().as_ref().and_then(type_string);
-        let given = |what: &str| {
-            let mut ports = self.codec.signature.parameters();
-            let (name, _) = ports.find(|(_, port)| port.from_array.as_deref() == Some(what))?;
-            self.values.get(name)?.as_u64()
-        };
+        let (mut values, array) = (self.values.clone(), properties(shape, data_type));
+        let mut expected = vec![(&self.declared(Direction::Decode, "dtype")[0], &array["dtype"])];
         for (name, port) in self.codec.signature.parameters() {
-            match port.from_array.as_deref() {
-                Some("dtype") if values.contains_key(name) => expected = values[name].as_str().map(str::to_owned),
-                Some(what) if !values.contains_key(name) => {
-                    values.extend(property(shape, data_type, what, given).map(|value| (name.clone(), value)));
-                }
-                Some("byte_order") if is_other_order(data_type, &values[name]) => {
-                    return Err(self.refuse(format!("`{name}` is not the byte order of {data_type}")));
-                }
+            let (property, found) = (&port["from_array"], &array[port["from_array"].as_str().unwrap_or_default()]);
+            match self.values.get(name) {
+                Some(given) if property == "dtype" => expected.push((given, found)),
+                Some(given) if property == "byte_order" && array["scalarsize"] != 1 => expected.push((given, found)),
+                None if !found.is_null() => drop(values.insert(name.clone(), found.clone())),
                 _ => {}
             }
         }
-        let found = type_string(data_type);
-        match expected.filter(|expected| Some(expected) != found.as_ref()) {
-            Some(expected) => Err(self.refuse(format!("expected an array of `{expected}`, got {data_type}"))),
+        match expected.into_iter().find(|(expected, found)| !expected.is_null() && expected != found) {
+            Some((expected, _)) => Err(self.refuse(format!("expected an array of {expected}, got {data_type}"))),
             None => Ok(values),
         }
     }
 
     fn value<'a>(&'a self, values: &'a Values, name: &str) -> Option<&'a Value> {
-        values.get(name).or_else(|| self.codec.signature.inputs.get(name)?.default.as_ref())
+        values.get(name).or_else(|| self.codec.signature.inputs.get(name)?.get("default"))
     }
 
     fn is_identity(&self, values: &Values) -> bool {
@@ -118,38 +101,36 @@ impl ChunkCodec {
         self.codec.signature.identity.iter().any(|each| each.iter().all(holds))
     }
 
-    /// Gives the first type in a list of type strings and ports that has a value.
-    fn first_type<'a>(&'a self, values: &'a Values, mut listed: impl Iterator<Item = &'a String>) -> Option<&'a str> {
-        listed.find_map(|each| if is_type_string(each) { Some(&**each) } else { self.value(values, each)?.as_str() })
+    fn encoded_types(&self) -> impl Iterator<Item = &str> {
+        self.declared(Direction::Encode, "dtype").as_array().into_iter().flatten().filter_map(Value::as_str)
     }
 
-    /// Gives the result of the formula for any size in a range.
-    fn encoded_size(&self, values: &Values, least: u64, most: u64) -> Option<u64> {
-        let both = |number: BigRational| (number.clone(), number);
-        let whole = |number: u64| BigRational::from_integer(number.into());
-        evaluate(&self.codec.signature.encoded_size.formula, &|name, is_size| match (name, self.value(values, name)) {
-            (_, Some(Value::String(text))) if is_size => item_bytes(text).map(whole).map(both),
-            (_, None) if is_size => {
-                let next = self.encoded_form().dtype.iter().skip_while(|each| *each != name);
-                item_bytes(self.first_type(values, next)?).map(whole).map(both)
-            }
-            ("bytes", _) => Some((whole(least), whole(most))),
-            (_, value) => BigRational::from_float(value?.as_f64()?).map(both),
-        })
+    /// Gives the first type in a list of type strings and ports that has a value.
+    fn first_type<'a>(&'a self, values: &'a Values, mut listed: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+        listed.find_map(|each| if is_type_string(each) { Some(each) } else { self.value(values, each)?.as_str() })
     }
 
     /// Gives the encoded size for a decoded one.
     fn representation(&self, values: &Values, decoded: BytesRepresentation) -> BytesRepresentation {
         let (least, most) = match decoded {
+            _ if self.is_identity(values) => return decoded,
             BytesRepresentation::FixedSize(size) => (size, size),
             BytesRepresentation::BoundedSize(size) => (0, size),
             BytesRepresentation::UnboundedSize => return decoded,
         };
-        let is_fixed = self.codec.signature.encoded_size.kind == "fixed" && least == most;
+        let number = |number: i128| Some([number.into(); 2]);
+        let port = |name: &str, is_size: bool| match name {
+            _ if is_size => {
+                let next = self.encoded_types().skip_while(|each| *each != name);
+                number(data_type(self.first_type(values, once(name).chain(next))?).ok()?.fixed_size()? as i128)
+            }
+            "bytes" => Some([i128::from(least).into(), i128::from(most).into()]),
+            _ => number(self.value(values, name)?.as_i64()?.into()),
+        };
+        let declared = &self.codec.signature.encoded_size;
         let believed_max = most.saturating_mul(BOUND_FACTOR_MAX).saturating_add(4096);
-        match self.encoded_size(values, least, most).filter(|size| *size <= believed_max) {
-            _ if self.is_identity(values) => decoded,
-            Some(size) if is_fixed => BytesRepresentation::FixedSize(size),
+        match evaluate(declared["formula"].as_str().unwrap_or_default(), &port).filter(|size| *size <= believed_max) {
+            Some(size) if declared["kind"] == "fixed" && least == most => BytesRepresentation::FixedSize(size),
             Some(size) => BytesRepresentation::BoundedSize(size),
             None => BytesRepresentation::UnboundedSize,
         }
@@ -162,51 +143,49 @@ impl ChunkCodec {
         Ok(BytesRepresentation::FixedSize(shape.iter().fold(item_bytes, |size, extent| size * extent.get())))
     }
 
+    /// Runs the codec on a chunk of an array.
+    fn run_array<'a>(
+        &self, direction: Direction, data: Bytes<'a>, shape: &Shape, data_type: &DataType,
+    ) -> Result<Bytes<'a>> {
+        self.run(direction, data, &self.values(shape, data_type)?, self.chunk_size(shape, data_type)?)
+    }
+
     /// Runs the codec, and checks the size of the result.
     fn run<'a>(
-        &self, direction: Direction, data: Bytes<'a>, values: &Values, expected: BytesRepresentation,
+        &self, direction: Direction, data: Bytes<'a>, values: &Values, decoded: BytesRepresentation,
     ) -> Result<Bytes<'a>> {
-        if self.is_identity(values) {
-            return self.check_size(data, expected);
-        }
+        let result = if self.is_identity(values) { data } else { self.call(direction, data, values)?.into() };
+        let expected = if direction == Direction::Encode { self.representation(values, decoded) } else { decoded };
+        let size = result.len() as u64;
+        let expected = match expected {
+            BytesRepresentation::FixedSize(fixed) if size != fixed => fixed.to_string(),
+            // A bound of what is decoded is that of our codecs, and others may have written the chunk.
+            BytesRepresentation::BoundedSize(most) if size > most && direction == Direction::Encode => {
+                format!("at most {most}")
+            }
+            _ => return Ok(result),
+        };
+        Err(self.refuse(format!("gave {size} bytes, expected {expected}")))
+    }
+
+    fn call(&self, direction: Direction, data: Bytes<'_>, values: &Values) -> Result<Vec<u8>> {
         let mut texts = Vec::new();
-        for (name, port) in self.codec.signature.parameters().filter(|(_, port)| port.exists(direction)) {
+        for (name, port) in self.codec.signature.parameters().filter(|(_, port)| exists(port, direction)) {
+            let is_from_array = port["from_array"].is_string() && port["encode_only"] != true;
             match values.get(name) {
-                Some(value) => texts.push((name, value.to_string())),
-                None if port.needs_value() || port.is_from_array() => {
+                Some(value) => texts.push((name.as_str(), value.to_string())),
+                None if is_from_array || port["required"] != false && port["default"].is_null() => {
                     return Err(self.refuse(format!("parameter `{name}` has no value")));
                 }
                 None => {}
             }
         }
-        let parameters = texts.iter().map(|(name, text)| (name.as_str(), text.as_bytes()));
-        let inputs: Vec<_> = parameters.chain([("bytes", &*data)]).collect();
+        let parameters = texts.iter().map(|(name, text)| (*name, text.as_bytes()));
+        let inputs: Vec<_> = parameters.chain(once(("bytes", &*data))).collect();
         let called = self.codec.call(direction, &inputs).map_err(|why| CodecError::Other(why.to_string()));
         let output = called?.into_iter().find(|(name, _)| name == "bytes").map(|(_, data)| data);
-        self.check_size(output.unwrap_or_default().into(), expected)
-    }
-
-    fn check_size<'a>(&self, data: Bytes<'a>, expected: BytesRepresentation) -> Result<Bytes<'a>> {
-        let size = data.len() as u64;
-        let expected = match expected {
-            BytesRepresentation::FixedSize(fixed) if size != fixed => fixed.to_string(),
-            BytesRepresentation::BoundedSize(most) if size > most => format!("at most {most}"),
-            _ => return Ok(data),
-        };
-        Err(self.refuse(format!("gave {size} bytes, expected {expected}")))
-    }
-
-    fn concurrency(&self) -> RecommendedConcurrency {
-        RecommendedConcurrency::new_maximum(self.codec.signature.concurrency.max(1))
-    }
-
-    /// Gives the axes of a decoded array in the order of the encoded one.
-    fn order(&self, rank: usize) -> Result<Vec<usize>> {
-        let port = &self.encoded_form().permuted_by;
-        let items = self.values.get(port).and_then(Value::as_array).into_iter().flatten();
-        let order: Vec<usize> = items.filter_map(|axis| axis.as_u64()?.try_into().ok()).collect();
-        let is_order = order.len() == rank && (0..rank).all(|axis| order.contains(&axis));
-        is_order.then_some(order).ok_or_else(|| self.refuse(format!("`{port}` is no order of {rank} axes")))
+        recycle(data);
+        Ok(output.unwrap_or_default())
     }
 }
 
@@ -240,7 +219,7 @@ impl api::BytesToBytesCodecTraits for ChunkCodec {
     }
 
     fn recommended_concurrency(&self, _: &BytesRepresentation) -> Result<RecommendedConcurrency> {
-        Ok(self.concurrency())
+        Ok(RecommendedConcurrency::new_maximum(self.codec.signature.concurrency.max(1)))
     }
 
     fn encoded_representation(&self, decoded: &BytesRepresentation) -> BytesRepresentation {
@@ -248,28 +227,23 @@ impl api::BytesToBytesCodecTraits for ChunkCodec {
     }
 
     fn encode<'a>(&self, decoded: Bytes<'a>, _: &CodecOptions) -> Result<Bytes<'a>> {
-        let expected = self.representation(&self.values, BytesRepresentation::FixedSize(decoded.len() as u64));
-        self.run(Direction::Encode, decoded, &self.values, expected)
+        let size = BytesRepresentation::FixedSize(decoded.len() as u64);
+        self.run(Direction::Encode, decoded, &self.values, size)
     }
 
     fn decode<'a>(&self, encoded: Bytes<'a>, decoded: &BytesRepresentation, _: &CodecOptions) -> Result<Bytes<'a>> {
-        // A bound is that of our codecs, and others may have written the chunk.
-        let expected = match decoded {
-            BytesRepresentation::FixedSize(_) => *decoded,
-            _ => BytesRepresentation::UnboundedSize,
-        };
-        self.run(Direction::Decode, encoded, &self.values, expected)
+        self.run(Direction::Decode, encoded, &self.values, *decoded)
     }
 }
 
 impl api::ArrayCodecTraits for ChunkCodec {
     fn recommended_concurrency(&self, _: &Shape, _: &DataType) -> Result<RecommendedConcurrency> {
-        Ok(self.concurrency())
+        Ok(RecommendedConcurrency::new_maximum(self.codec.signature.concurrency.max(1)))
     }
 }
 
-impl api::ArrayToBytesCodecTraits for ChunkCodec {
-    fn into_dyn(self: Arc<Self>) -> Arc<dyn api::ArrayToBytesCodecTraits> {
+impl ArrayToBytesCodecTraits for ChunkCodec {
+    fn into_dyn(self: Arc<Self>) -> Arc<dyn ArrayToBytesCodecTraits> {
         self
     }
 
@@ -282,16 +256,23 @@ impl api::ArrayToBytesCodecTraits for ChunkCodec {
     fn encode<'a>(
         &self, decoded: ArrayBytes<'a>, shape: &Shape, data_type: &DataType, _: &FillValue, _: &CodecOptions,
     ) -> Result<Bytes<'a>> {
-        let values = self.values(shape, data_type)?;
-        let expected = self.representation(&values, self.chunk_size(shape, data_type)?);
-        self.run(Direction::Encode, decoded.into_fixed()?, &values, expected)
+        self.run_array(Direction::Encode, decoded.into_fixed()?, shape, data_type)
     }
 
     fn decode<'a>(
         &self, encoded: Bytes<'a>, shape: &Shape, data_type: &DataType, _: &FillValue, _: &CodecOptions,
     ) -> Result<ArrayBytes<'a>> {
-        let (values, expected) = (self.values(shape, data_type)?, self.chunk_size(shape, data_type)?);
-        self.run(Direction::Decode, encoded, &values, expected).map(ArrayBytes::from)
+        self.run_array(Direction::Decode, encoded, shape, data_type).map(ArrayBytes::from)
+    }
+
+    fn decode_into(
+        &self, encoded: Bytes<'_>, shape: &Shape, data_type: &DataType, _: &FillValue,
+        target: ArrayBytesDecodeIntoTarget<'_>, _: &CodecOptions,
+    ) -> Result<()> {
+        let decoded = ArrayBytes::from(self.run_array(Direction::Decode, encoded, shape, data_type)?);
+        decode_into_array_bytes_target(&decoded, target)?;
+        recycle(decoded.into_fixed()?);
+        Ok(())
     }
 }
 
@@ -302,108 +283,69 @@ impl ArrayToArrayCodecTraits for ChunkCodec {
 
     fn encoded_data_type(&self, decoded: &DataType) -> Result<DataType> {
         let values = self.values(&[], decoded)?;
-        let found = self.first_type(&values, self.encoded_form().dtype.iter()).map(str::to_owned);
-        match found {
-            Some(text) if type_string(decoded).as_ref() != Some(&text) => {
-                data_type(&text).map_err(|why| self.refuse(why.to_string()))
-            }
-            _ => Ok(decoded.clone()),
-        }
+        self.first_type(&values, self.encoded_types())
+            .map_or(Ok(decoded.clone()), |found| data_type(found).map_err(|why| self.refuse(why)))
     }
 
     fn encoded_fill_value(&self, data_type: &DataType, fill_value: &FillValue) -> Result<FillValue> {
-        if !self.encoded_form().permuted_by.is_empty() {
+        if self.declared(Direction::Encode, "permuted_by").is_string() {
             return Ok(fill_value.clone());
         }
-        let values = self.values(&[NonZeroU64::MIN], data_type)?;
-        let encoded =
-            self.run(Direction::Encode, fill_value.as_ne_bytes().into(), &values, BytesRepresentation::UnboundedSize)?;
+        let one = self.run_array(Direction::Encode, fill_value.as_ne_bytes().into(), &[NonZeroU64::MIN], data_type)?;
         // An array of another number of elements has no fill value of its own.
         let size = self.encoded_data_type(data_type)?.fixed_size().unwrap_or_default();
-        Ok(FillValue::new(if encoded.len() == size { encoded.into_owned() } else { vec![0; size] }))
+        Ok(FillValue::new(if one.len() == size { one.into_owned() } else { vec![0; size] }))
     }
 
     fn encoded_shape(&self, decoded: &Shape) -> Result<ChunkShape> {
-        if !self.encoded_form().permuted_by.is_empty() {
-            return Ok(self.order(decoded.len())?.into_iter().map(|axis| decoded[axis]).collect());
+        if let Some(port) = self.declared(Direction::Encode, "permuted_by").as_str() {
+            let order = self.values.get(port).cloned().unwrap_or_default();
+            let order: Vec<usize> = serde_json::from_value(order).unwrap_or_default();
+            let is_order = order.len() == decoded.len() && (0..order.len()).all(|axis| order.contains(&axis));
+            let of_axes = || self.refuse(format!("`{port}` is no order of {} axes", decoded.len()));
+            return is_order.then(|| order.iter().map(|axis| decoded[*axis]).collect()).ok_or_else(of_axes);
         }
         // zarrs does not tell the data type, without which only the signature says how many elements there will be.
-        let Some(data_type) = self.declared_type() else { return Ok(decoded.to_vec()) };
-        let values = self.values(decoded, &data_type)?;
-        let size = self.representation(&values, self.chunk_size(decoded, &data_type)?).size().unwrap_or_default();
-        let encoded_type = self.encoded_data_type(&data_type)?;
-        if self.chunk_size(decoded, &encoded_type)?.size() == Some(size) {
+        let Some(name) = self.declared(Direction::Decode, "dtype")[0].as_str() else { return Ok(decoded.to_vec()) };
+        let decoded_type = data_type(name).map_err(|why| self.refuse(why))?;
+        let size = self.representation(&self.values(decoded, &decoded_type)?, self.chunk_size(decoded, &decoded_type)?);
+        let encoded_type = self.encoded_data_type(&decoded_type)?;
+        if size == self.chunk_size(decoded, &encoded_type)? {
             return Ok(decoded.to_vec());
         }
-        let count = NonZeroU64::new(size / encoded_type.fixed_size().unwrap_or(1) as u64);
-        Ok(vec![count.ok_or_else(|| self.refuse("no elements".into()))?])
+        let count = size.size().unwrap_or_default() / encoded_type.fixed_size().unwrap_or(1) as u64;
+        NonZeroU64::new(count).map(|count| vec![count]).ok_or_else(|| self.refuse("no elements"))
     }
 
-    fn decoded_shape(&self, encoded: &Shape) -> Result<Option<ChunkShape>> {
-        let is_equal = self.encoded_form().permuted_by.is_empty() && self.declared_type().is_none();
-        Ok(is_equal.then(|| encoded.to_vec()))
+    fn decoded_shape(&self, _: &Shape) -> Result<Option<ChunkShape>> {
+        Ok(None)
     }
 
     fn encode<'a>(
         &self, decoded: ArrayBytes<'a>, shape: &Shape, data_type: &DataType, _: &FillValue, _: &CodecOptions,
     ) -> Result<ArrayBytes<'a>> {
-        let values = self.values(shape, data_type)?;
-        let expected = self.chunk_size(&self.encoded_shape(shape)?, &self.encoded_data_type(data_type)?)?;
-        self.run(Direction::Encode, decoded.into_fixed()?, &values, expected).map(ArrayBytes::from)
+        self.run_array(Direction::Encode, decoded.into_fixed()?, shape, data_type).map(ArrayBytes::from)
     }
 
     fn decode<'a>(
         &self, encoded: ArrayBytes<'a>, shape: &Shape, data_type: &DataType, _: &FillValue, _: &CodecOptions,
     ) -> Result<ArrayBytes<'a>> {
-        let (values, expected) = (self.values(shape, data_type)?, self.chunk_size(shape, data_type)?);
-        self.run(Direction::Decode, encoded.into_fixed()?, &values, expected).map(ArrayBytes::from)
+        self.run_array(Direction::Decode, encoded.into_fixed()?, shape, data_type).map(ArrayBytes::from)
     }
 
+    /// Decodes the whole chunk for any part of it.
     fn partial_decoder(
         self: Arc<Self>, encoded: Arc<dyn ArrayPartialDecoderTraits>, shape: &Shape, data_type: &DataType,
-        fill_value: &FillValue, _: &CodecOptions,
+        fill_value: &FillValue, options: &CodecOptions,
     ) -> Result<Arc<dyn ArrayPartialDecoderTraits>> {
-        let (shape, data_type, fill_value) = (shape.to_vec(), data_type.clone(), fill_value.clone());
-        Ok(Arc::new(WholeChunk { codec: self, encoded, shape, data_type, fill_value }))
-    }
-}
-
-/// Decodes the whole chunk for any part of it.
-struct WholeChunk {
-    codec: Arc<ChunkCodec>,
-    encoded: Arc<dyn ArrayPartialDecoderTraits>,
-    shape: ChunkShape,
-    data_type: DataType,
-    fill_value: FillValue,
-}
-
-impl ArrayPartialDecoderTraits for WholeChunk {
-    fn data_type(&self) -> &DataType {
-        &self.data_type
-    }
-
-    fn exists(&self) -> std::result::Result<bool, StorageError> {
-        self.encoded.exists()
-    }
-
-    fn size_held(&self) -> usize {
-        self.encoded.size_held()
-    }
-
-    fn supports_partial_decode(&self) -> bool {
-        false
-    }
-
-    fn partial_decode(&self, part: &dyn Indexer, options: &CodecOptions) -> Result<ArrayBytes<'_>> {
-        let Self { codec, encoded, shape, data_type, fill_value } = self;
-        if !encoded.exists()? {
-            return Ok(ArrayBytes::new_fill_value(data_type, part.len(), fill_value)?);
+        let mut decoded = None;
+        if encoded.exists()? {
+            let extents = self.encoded_shape(shape)?.iter().map(|extent| extent.get()).collect();
+            let encoded = encoded.partial_decode(&ArraySubset::new_with_shape(extents), options)?.into_fixed()?;
+            decoded = Some(self.run_array(Direction::Decode, encoded, shape, data_type)?.into_owned());
         }
-        let extents = |shape: &Shape| shape.iter().map(|extent| extent.get()).collect::<Vec<_>>();
-        let whole = ArraySubset::new_with_shape(extents(&codec.encoded_shape(shape)?));
-        let encoded = encoded.partial_decode(&whole, options)?;
-        let decoded = ArrayToArrayCodecTraits::decode(&**codec, encoded, shape, data_type, fill_value, options)?;
-        Ok(decoded.extract_array_subset(part, &extents(shape), data_type)?.into_owned())
+        let native = Arc::new(BytesCodec::little());
+        native.partial_decoder(Arc::new(Mutex::new(decoded)), shape, data_type, fill_value, options)
     }
 }
 
@@ -411,64 +353,29 @@ fn is_type_string(text: &str) -> bool {
     text.starts_with(['<', '>', '|'])
 }
 
-/// Gives a data type as NumPy's type string, with little-endian elements.
-fn type_string(data_type: &DataType) -> Option<String> {
-    data_type.name_v2().map(Cow::into_owned)
-}
-
-/// Gives a type string or a name of a type as a type string with little-endian elements.
+/// Gives a type string or a name of a type as NumPy's type string with little-endian elements.
 pub fn little_type(text: &str) -> Option<String> {
     if is_type_string(text) {
         return Some(text.replacen('>', "<", 1));
     }
-    type_string(&DataType::from_metadata(&MetadataV3::new(text)).ok()?)
+    DataType::from_metadata(&MetadataV3::new(text)).ok()?.name_v2().map(Cow::into_owned)
 }
 
 fn data_type(type_string: &str) -> std::result::Result<DataType, PluginCreateError> {
     DataType::from_metadata(&DataTypeMetadataV2::Simple(type_string.to_owned()))
 }
 
-/// Gives the bytes of an element.
-fn item_bytes(type_string: &str) -> Option<u64> {
-    let count: u64 = type_string.get(2..)?.split('[').next()?.parse().ok()?;
-    count.checked_mul(if type_string[1..].starts_with('U') { 4 } else { 1 })
-}
-
-/// Gives what `from_array` names; `None` where the array does not have it.
-fn property(shape: &Shape, data_type: &DataType, name: &str, given: impl Fn(&str) -> Option<u64>) -> Option<Value> {
-    let (text, size) = (type_string(data_type), data_type.fixed_size()?);
-    let kind = text.as_ref().and_then(|text| text.as_bytes().get(1));
-    Some(match (name, kind) {
-        ("dtype", _) => text?.into(),
-        ("scalarsize", Some(b'c')) => (size / 2).into(),
-        ("scalarsize", Some(b'U')) => 4.into(),
-        ("scalarsize", Some(b'S' | b'V')) => 1.into(),
-        ("itemsize" | "scalarsize", _) => size.into(),
-        ("byte_order", _) => if text?.starts_with('>') { "big" } else { "little" }.into(),
-        ("shape", _) => shape.iter().map(|extent| extent.get()).collect(),
-        ("shape[-1]", _) => shape.last()?.get().into(),
-        ("width" | "samples_per_pixel", _) => pixels(shape, name, given)?.into(),
-        _ => return None,
+/// Gives what `from_array` may name; null where the array does not determine it.
+fn properties(shape: &Shape, data_type: &DataType) -> Value {
+    let (text, size) = (data_type.name_v2(), data_type.fixed_size());
+    let scalar_size = match text.as_ref().and_then(|text| text.as_bytes().get(1)) {
+        Some(b'c') => size.map(|size| size / 2),
+        Some(b'S' | b'V') => Some(1),
+        _ => size,
+    };
+    let extents: Vec<u64> = shape.iter().map(|extent| extent.get()).collect();
+    json!({
+        "dtype": text, "itemsize": size, "scalarsize": scalar_size, "byte_order": "little", "shape": extents,
+        "shape[-1]": extents.last(),
     })
-}
-
-/// Gives the columns or the samples per pixel of an image, as far as its axes tell them.
-fn pixels(shape: &Shape, name: &str, given: impl Fn(&str) -> Option<u64>) -> Option<u64> {
-    let samples = given("samples_per_pixel");
-    match (shape, name) {
-        ([_, columns], "width") => (samples.unwrap_or(1) == 1).then(|| columns.get()),
-        ([_, columns], _) => given("width").is_none_or(|width| width == columns.get()).then_some(1),
-        ([_, .., columns, last], "width") => (samples == Some(last.get())).then(|| columns.get()),
-        _ => None,
-    }
-}
-
-/// Tells whether elements have a byte order, and another one than this.
-fn is_other_order(data_type: &DataType, given: &Value) -> bool {
-    let order = type_string(data_type).and_then(|text| match text.as_bytes()[0] {
-        b'<' => Some("little"),
-        b'>' => Some("big"),
-        _ => None,
-    });
-    order.is_some_and(|order| given != order)
 }

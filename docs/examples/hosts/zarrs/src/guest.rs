@@ -1,28 +1,29 @@
 //! Runs core modules: the core ABI, instances that are used again, and limits.
 
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::io::Write;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::ops::Range;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 use std::{fmt, thread};
 
 use wasmtime::error::Context;
-use wasmtime::{Config, Engine, Error, Instance, Memory, Module, Result, Store, Trap, TypedFunc, ensure, format_err};
-use wasmtime::{StoreLimits, StoreLimitsBuilder};
+use wasmtime::{Config, Engine, Error, Instance, Memory, Module, Result, Store, StoreLimits, StoreLimitsBuilder};
+use wasmtime::{Trap, TypedFunc, bail, ensure, format_err};
 
 use crate::signature::{Direction, Signature};
 
 /// Data of ports, by name.
 pub type Ports = Vec<(String, Vec<u8>)>;
-type Transform = TypedFunc<(u32, u32), u64>;
 
 /// How the text of a codec begins that has not enough memory.
 const OUT_OF_MEMORY: &str = "out of memory";
 const TICK: Duration = Duration::from_millis(10);
-const TABLES_MAX: usize = 16;
-const TABLE_ELEMENTS_MAX: usize = 131_072;
 const PORTS_MAX: u32 = 256;
-const NAME_BYTES_MAX: usize = 256;
-const WORDS_BYTES_MAX: u32 = 4096;
+const WORDS_BYTES_MAX: usize = 4096;
+/// Of a thread.
+const SPARE_MAX: usize = 4;
 /// Of the memories of a codec's idle instances together.
 const IDLE_BYTES_MAX: usize = 256 << 20;
 
@@ -53,8 +54,7 @@ impl Host {
     pub fn new(limits: Limits) -> Result<Self> {
         let mut config = Config::new();
         config.wasm_memory64(false).wasm_multi_memory(false).wasm_backtrace_max_frames(None);
-        config.epoch_interruption(limits.timeout.is_some());
-        let engine = Engine::new(&config)?;
+        let engine = Engine::new(config.epoch_interruption(limits.timeout.is_some()))?;
         let clock = engine.weak();
         let tick = move || {
             while let Some(engine) = clock.upgrade() {
@@ -68,11 +68,9 @@ impl Host {
     }
 
     fn set_deadline(&self, store: &mut Store<StoreLimits>) {
-        if let Some(timeout) = self.limits.timeout {
-            // One more tick, because the current one may end immediately.
-            let ticks = timeout.as_millis().div_ceil(TICK.as_millis()) + 1;
-            store.set_epoch_deadline(u32::try_from(ticks).unwrap_or(u32::MAX).into());
-        }
+        // One more tick, because the current one may end immediately.
+        let ticks = self.limits.timeout.map(|timeout| timeout.as_millis().div_ceil(TICK.as_millis()) + 1);
+        store.set_epoch_deadline(ticks.and_then(|ticks| u32::try_from(ticks).ok()).unwrap_or(u32::MAX).into());
     }
 }
 
@@ -81,135 +79,120 @@ pub struct Codec {
     pub signature: Signature,
     host: Host,
     wasm: Vec<u8>,
-    module: OnceLock<Result<Module, String>>,
+    module: OnceLock<Module>,
     idle: Mutex<Vec<Guest>>,
 }
 
 impl fmt::Debug for Codec {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:?}", self.signature)
+        self.signature.fmt(formatter)
     }
 }
-
-/// What a codec gave, or its own words.
-type Outcome = Result<Ports, String>;
 
 impl Codec {
     /// Reads a core module, which is compiled when it is called first; `None` for a component.
     pub fn new(host: &Host, wasm: Vec<u8>) -> Result<Option<Self>> {
-        let Some(signature) = Signature::read(&wasm)? else { return Ok(None) };
+        let signature = Signature::read(&wasm)?;
         let (host, module, idle) = (host.clone(), OnceLock::new(), Mutex::default());
-        Ok(Some(Self { signature, host, wasm, module, idle }))
+        Ok(signature.map(|signature| Self { signature, host, wasm, module, idle }))
     }
 
     /// Runs a function of the codec, in an idle instance if there is one.
     pub fn call(&self, direction: Direction, inputs: &[(&str, &[u8])]) -> Result<Ports> {
-        let idle = self.idle().pop();
+        let idle = self.idle.lock().expect("no holder panics").pop();
         let outcome = match idle.map(|guest| self.run(guest, direction, inputs)) {
             // Earlier calls may have filled its memory, so that a new one repeats the call.
-            Some(Ok(Err(words))) if words.starts_with(OUT_OF_MEMORY) => None,
+            Some(Err(failure)) if failure.to_string().starts_with(OUT_OF_MEMORY) => None,
             outcome => outcome,
         };
         let outcome = outcome.unwrap_or_else(|| self.run(self.start()?, direction, inputs));
-        let outcome = outcome.and_then(|given| given.map_err(Error::msg));
         outcome.map_err(|failure| format_err!("codec `{}`: {}", self.signature.codec_id, describe(&failure)))
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Guest>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn start(&self) -> Result<Guest> {
-        let compiled = self.module.get_or_init(|| {
-            let module = Module::new(&self.host.engine, &self.wasm).map_err(|failure| describe(&failure))?;
-            if module.imports().len() == 0 {
-                Ok(module)
-            } else {
-                Err("it has imports, which a codec does not get".into())
-            }
-        });
-        Guest::start(&self.host, compiled.as_ref().map_err(|text| Error::msg(text.clone()))?)
+        if self.module.get().is_none() {
+            // If another thread was faster, its module stays.
+            let _ = self.module.set(Module::new(&self.host.engine, &self.wasm)?);
+        }
+        Guest::start(&self.host, self.module.wait())
     }
 
-    fn run(&self, mut guest: Guest, direction: Direction, inputs: &[(&str, &[u8])]) -> Result<Outcome> {
+    /// Runs a call in an instance, which is used again if the call succeeds.
+    fn run(&self, mut guest: Guest, direction: Direction, inputs: &[(&str, &[u8])]) -> Result<Ports> {
         self.host.set_deadline(&mut guest.store);
-        let outcome = guest.call(direction, inputs, &self.host.limits)?;
+        let ports = guest.call(direction, inputs, &self.host.limits)?;
         for (name, port) in self.signature.outputs(direction) {
-            let is_given = |ports: &Ports| port.required == Some(false) || ports.iter().any(|(given, _)| given == name);
-            ensure!(outcome.as_ref().ok().is_none_or(is_given), "it gave no port `{name}`");
+            let is_given = port["required"] == false || ports.iter().any(|(given, _)| given == name);
+            ensure!(is_given, "it gave no port `{name}`");
         }
-        let is_full = outcome.as_ref().is_err_and(|words| words.starts_with(OUT_OF_MEMORY));
-        let (mut idle, size_bytes) = (self.idle(), |guest: &Guest| guest.memory.data_size(&guest.store));
-        if !is_full && idle.iter().map(size_bytes).sum::<usize>() + size_bytes(&guest) <= IDLE_BYTES_MAX {
+        let size_bytes = |guest: &Guest| guest.memory.data_size(&guest.store);
+        let mut idle = self.idle.lock().expect("no holder panics");
+        if idle.iter().map(size_bytes).sum::<usize>() + size_bytes(&guest) <= IDLE_BYTES_MAX {
             idle.push(guest);
         }
-        Ok(outcome)
+        Ok(ports)
     }
 }
 
 /// An instance of a codec.
 struct Guest {
     store: Store<StoreLimits>,
+    instance: Instance,
     memory: Memory,
     alloc: TypedFunc<u32, u32>,
     dealloc: TypedFunc<(u32, u32), ()>,
-    encode: Transform,
-    decode: Transform,
-    last_error: Option<TypedFunc<(), u64>>,
+    encode: TypedFunc<(u32, u32), u64>,
+    decode: TypedFunc<(u32, u32), u64>,
 }
 
 impl Guest {
     fn start(host: &Host, module: &Module) -> Result<Self> {
-        let limits = StoreLimitsBuilder::new().memory_size(host.limits.memory_bytes);
-        let limits = limits.tables(TABLES_MAX).table_elements(TABLE_ELEMENTS_MAX).build();
-        let mut store = Store::new(&host.engine, limits);
+        let limits = StoreLimitsBuilder::new().memory_size(host.limits.memory_bytes).tables(16).table_elements(1 << 17);
+        let mut store = Store::new(&host.engine, limits.build());
         store.limiter(|limits| limits);
         host.set_deadline(&mut store);
         let instance = Instance::new(&mut store, module, &[])?;
-        if instance.get_export(&mut store, "_initialize").is_some() {
-            instance.get_typed_func::<(), ()>(&mut store, "_initialize")?.call(&mut store, ())?;
+        if let Some(initialize) = instance.get_func(&mut store, "_initialize") {
+            initialize.typed::<(), ()>(&store)?.call(&mut store, ())?;
         }
-        let last_error = match instance.get_export(&mut store, "last_error") {
-            Some(_) => Some(instance.get_typed_func(&mut store, "last_error")?),
-            None => None,
-        };
         let memory = instance.get_memory(&mut store, "memory").context("it exports no `memory`")?;
         let alloc = instance.get_typed_func(&mut store, "alloc")?;
         let dealloc = instance.get_typed_func(&mut store, "dealloc")?;
         let encode = instance.get_typed_func(&mut store, "encode")?;
         let decode = instance.get_typed_func(&mut store, "decode")?;
-        Ok(Self { store, memory, alloc, dealloc, encode, decode, last_error })
+        Ok(Self { store, instance, memory, alloc, dealloc, encode, decode })
     }
 
-    fn call(&mut self, direction: Direction, inputs: &[(&str, &[u8])], limits: &Limits) -> Result<Outcome> {
-        let size_bytes = inputs.iter().fold(4, |sum, (name, data)| sum + 8 + name.len() + data.len());
-        let full = || Ok(Err(format!("{OUT_OF_MEMORY} for an input of {size_bytes} bytes")));
-        let size = u32::try_from(size_bytes).ok().filter(|_| size_bytes <= limits.memory_bytes);
-        let Some(size) = size else { return full() };
-        let address = self.alloc.call(&mut self.store, size)?;
-        if address == 0 {
-            return full();
-        }
-        let place = self.memory.data_mut(&mut self.store).get_mut(range(address, size));
+    fn call(&mut self, direction: Direction, inputs: &[(&str, &[u8])], limits: &Limits) -> Result<Ports> {
+        let size = inputs.iter().fold(4, |sum, (name, data)| sum + 8 + name.len() + data.len());
+        let address = match u32::try_from(size) {
+            Ok(size) if size as usize <= limits.memory_bytes => self.alloc.call(&mut self.store, size)?,
+            _ => 0,
+        };
+        ensure!(address > 0, "{OUT_OF_MEMORY} for an input of {size} bytes");
+        let place = self.memory.data_mut(&mut self.store).get_mut(address as usize..address as usize + size);
         write_ports(place.context("`alloc` gave a place outside of its memory")?, inputs)?;
 
         let function = if direction == Direction::Encode { &self.encode } else { &self.decode };
-        let result = function.call(&mut self.store, (address, size))?;
+        let result = function.call(&mut self.store, (address, size as u32))?;
         if result == 0 {
-            return Ok(Err(self.read_last_error()?));
+            bail!("{}", self.read_last_error()?);
         }
-        let (address, size) = unpack(result);
-        ensure!(size as usize <= limits.output_bytes, "expected at most {} bytes, got {size}", limits.output_bytes);
-        let output = self.memory.data(&self.store).get(range(address, size));
+        let (place, size) = (place_of(result), result as u32);
+        ensure!(place.len() <= limits.output_bytes, "expected at most {} bytes, got {size}", limits.output_bytes);
+        let output = self.memory.data(&self.store).get(place);
         let ports = output.and_then(read_ports).context("it gave no port-map")?;
-        self.dealloc.call(&mut self.store, (address, size))?;
-        Ok(Ok(ports))
+        self.dealloc.call(&mut self.store, ((result >> 32) as u32, size))?;
+        Ok(ports)
     }
 
     fn read_last_error(&mut self) -> Result<String> {
-        let Some(last_error) = &self.last_error else { return Ok("it failed without a message".into()) };
-        let (address, size) = unpack(last_error.call(&mut self.store, ())?);
-        let words = self.memory.data(&self.store).get(range(address, size.min(WORDS_BYTES_MAX)));
+        let Some(last_error) = self.instance.get_func(&mut self.store, "last_error") else {
+            return Ok("it failed without a message".into());
+        };
+        let mut place = place_of(last_error.typed::<(), u64>(&self.store)?.call(&mut self.store, ())?);
+        place.end = place.end.min(place.start + WORDS_BYTES_MAX);
+        let words = self.memory.data(&self.store).get(place);
         Ok(String::from_utf8_lossy(words.context("its message is outside of its memory")?).into_owned())
     }
 }
@@ -221,15 +204,13 @@ fn describe(failure: &Error) -> String {
         _ => failure.root_cause().to_string(),
     };
     let is_control = |each: char| each.is_control() || ('\u{200b}'..='\u{206f}').contains(&each);
-    text.chars().take(WORDS_BYTES_MAX as usize).map(|each| if is_control(each) { ' ' } else { each }).collect()
+    text.chars().take(WORDS_BYTES_MAX).map(|each| if is_control(each) { ' ' } else { each }).collect()
 }
 
-fn unpack(result: u64) -> (u32, u32) {
-    ((result >> 32) as u32, result as u32)
-}
-
-fn range(address: u32, size: u32) -> std::ops::Range<usize> {
-    address as usize..address as usize + size as usize
+/// Gives the place in memory that a result stands for.
+fn place_of(result: u64) -> Range<usize> {
+    let address = (result >> 32) as usize;
+    address..address + result as u32 as usize
 }
 
 fn write_ports(mut place: &mut [u8], ports: &[(&str, &[u8])]) -> Result<()> {
@@ -241,21 +222,43 @@ fn write_ports(mut place: &mut [u8], ports: &[(&str, &[u8])]) -> Result<()> {
     Ok(())
 }
 
-fn read_ports(mut bytes: &[u8]) -> Option<Ports> {
+fn read_ports(bytes: &[u8]) -> Option<Ports> {
+    let (count, mut bytes) = bytes.split_first_chunk()?;
     let mut ports = Ports::new();
-    for _ in 0..read_u32(&mut bytes).filter(|count| *count <= PORTS_MAX)? {
+    for _ in 0..Some(u32::from_le_bytes(*count)).filter(|count| *count <= PORTS_MAX)? {
         let (name, data) = (read_part(&mut bytes)?, read_part(&mut bytes)?);
-        let name = str::from_utf8(name).ok().filter(|name| name.len() <= NAME_BYTES_MAX)?;
-        ports.iter().all(|(other, _)| other != name).then(|| ports.push((name.into(), data.into())))?;
+        let name = str::from_utf8(name).ok()?;
+        ports.iter().all(|(other, _)| other != name).then(|| ports.push((name.into(), to_vec(data))))?;
     }
     bytes.is_empty().then_some(ports)
 }
 
 fn read_part<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let size = read_u32(bytes)?;
-    bytes.split_off(..size as usize)
+    let size = bytes.split_off(..4)?.try_into().ok()?;
+    bytes.split_off(..u32::from_le_bytes(size) as usize)
 }
 
-fn read_u32(bytes: &mut &[u8]) -> Option<u32> {
-    Some(u32::from_le_bytes(bytes.split_off(..4)?.try_into().ok()?))
+thread_local! {
+    /// Buffers for the next outputs of their size, because the system would zero the pages of new ones.
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Copies data into a spare buffer if one fits well.
+fn to_vec(data: &[u8]) -> Vec<u8> {
+    let is_fit = |spare: &Vec<u8>| (data.len()..=2 * data.len()).contains(&spare.capacity());
+    let found = SPARE.with_borrow_mut(|all| all.iter().position(is_fit).map(|index| all.remove(index)));
+    let mut buffer = found.unwrap_or_default();
+    buffer.clear();
+    buffer.extend_from_slice(data);
+    buffer
+}
+
+/// Keeps a buffer, of which the data is no longer needed, instead of the oldest one.
+pub fn recycle(data: Cow<'_, [u8]>) {
+    if let Cow::Owned(buffer) = data {
+        SPARE.with_borrow_mut(|all| {
+            all.truncate(SPARE_MAX - 1);
+            all.insert(0, buffer);
+        });
+    }
 }

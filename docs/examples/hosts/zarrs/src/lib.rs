@@ -11,7 +11,6 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use wasmtime::error::Context;
 use wasmtime::{Result, ensure};
@@ -22,9 +21,6 @@ use zarrs::plugin::PluginCreateError;
 pub use codec::ChunkCodec;
 pub use guest::{Codec, Host, Limits, Ports};
 pub use signature::{Direction, Signature};
-
-const LOCK: &str = "codecs.lock";
-const LOCK_VERSION: u64 = 2;
 
 /// Under which names arrays find the codecs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,24 +37,22 @@ pub enum Names {
 pub fn register(directory: &Path, names: Names, limits: Limits) -> Result<Vec<CodecRuntimeRegistryHandleV3>> {
     let mut handles = Vec::new();
     for codec in open_directory(directory, &Host::new(limits)?)?.into_values() {
-        let mut known = vec![format!("chonkle.{}", codec.signature.codec_id)];
-        if names == Names::Standard {
-            let declared = codec.signature.aliases.get("zarr_v3").into_iter().flatten();
-            known.extend(declared.filter_map(|name| name.as_str().map(str::to_owned)));
-        }
-        let matches = move |name: &str| known.iter().any(|each| each == name);
+        let own = format!("chonkle.{}", codec.signature.codec_id);
+        let standard = codec.signature.aliases["zarr_v3"].as_array().cloned().unwrap_or_default();
+        let is_known =
+            move |name: &str| name == own || names == Names::Standard && standard.iter().any(|each| each == name);
         let create = move |metadata: &MetadataV3| {
             ChunkCodec::create(&codec, metadata).map_err(|failure| PluginCreateError::Other(failure.to_string()))
         };
-        handles.push(register_codec_v3(CodecRuntimePluginV3::new(matches, create)));
+        handles.push(register_codec_v3(CodecRuntimePluginV3::new(is_known, create)));
     }
     Ok(handles)
 }
 
 /// Opens the core modules of a directory by their paths in it, which a `codecs.lock` must list if there is one.
 pub fn open_directory(directory: &Path, host: &Host) -> Result<BTreeMap<String, Arc<Codec>>> {
-    let lock = directory.join(LOCK);
-    let digests = lock.exists().then(|| read_digests(&lock).context(LOCK)).transpose()?;
+    let lock = directory.join("codecs.lock");
+    let digests = lock.exists().then(|| read_digests(&lock).context("codecs.lock")).transpose()?;
     let (mut codecs, mut folders) = (BTreeMap::new(), vec![directory.to_owned()]);
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
@@ -69,8 +63,7 @@ pub fn open_directory(directory: &Path, host: &Host) -> Result<BTreeMap<String, 
                 let parts = path.strip_prefix(directory)?.iter().map(|part| part.to_string_lossy());
                 let name = parts.collect::<Vec<_>>().join("/");
                 let expected = digests.as_ref().map(|all| all.get(&name).map_or("none", String::as_str));
-                let wasm = read_file(&path, expected).with_context(|| name.clone())?;
-                let codec = Codec::new(host, wasm).with_context(|| name.clone())?;
+                let codec = open(&path, expected, host).with_context(|| name.clone())?;
                 codecs.extend(codec.map(|codec| (name, Arc::new(codec))));
             }
         }
@@ -78,44 +71,21 @@ pub fn open_directory(directory: &Path, host: &Host) -> Result<BTreeMap<String, 
     Ok(codecs)
 }
 
-/// Opens a core module.
-pub fn open(path: &Path, sha256: Option<&str>, host: &Host) -> Result<Codec> {
-    Codec::new(host, read_file(path, sha256)?)?.context("it is a component")
-}
-
-fn read_file(path: &Path, sha256: Option<&str>) -> Result<Vec<u8>> {
+/// Opens a core module, of which the digest may be known; `None` for a component.
+pub fn open(path: &Path, sha256: Option<&str>, host: &Host) -> Result<Option<Codec>> {
     let wasm = fs::read(path)?;
     let found: String = Sha256::digest(&wasm).iter().map(|byte| format!("{byte:02x}")).collect();
-    ensure!(
-        sha256.is_none_or(|expected| found == expected),
-        "expected SHA-256 {}, got {found}",
-        sha256.unwrap_or_default()
-    );
-    Ok(wasm)
+    let expected = sha256.unwrap_or(&found);
+    ensure!(found == expected, "expected SHA-256 {expected}, got {found}");
+    Codec::new(host, wasm)
 }
 
 /// Gives the SHA-256 of each file that a `codecs.lock` lists.
-fn read_digests(lock: &Path) -> Result<BTreeMap<String, String>> {
-    let Lock { version, codecs } = toml::from_str(&fs::read_to_string(lock)?)?;
-    ensure!(version == LOCK_VERSION, "expected version {LOCK_VERSION}, got {version}");
-    let files = codecs.into_values().flat_map(|each| [each.core, each.component]);
-    Ok(files.map(|each| (each.file, each.sha256)).collect())
-}
-
-#[derive(Deserialize)]
-struct Lock {
-    version: u64,
-    codecs: BTreeMap<String, LockedCodec>,
-}
-
-#[derive(Deserialize)]
-struct LockedCodec {
-    core: LockedFile,
-    component: LockedFile,
-}
-
-#[derive(Deserialize)]
-struct LockedFile {
-    file: String,
-    sha256: String,
+fn read_digests(path: &Path) -> Result<BTreeMap<String, String>> {
+    let lock: toml::Table = fs::read_to_string(path)?.parse()?;
+    ensure!(lock.get("version") == Some(&2.into()), "expected version 2");
+    let codecs = lock.get("codecs").and_then(toml::Value::as_table).into_iter().flatten();
+    let files = codecs.flat_map(|(_, codec)| [codec.get("core"), codec.get("component")]).flatten();
+    let digest = |file: &toml::Value| Some((file.get("file")?.as_str()?.into(), file.get("sha256")?.as_str()?.into()));
+    Ok(files.filter_map(digest).collect())
 }
