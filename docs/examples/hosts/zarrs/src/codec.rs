@@ -171,10 +171,10 @@ impl ChunkCodec {
     fn call(&self, direction: Direction, data: Bytes<'_>, values: &Values) -> Result<Vec<u8>> {
         let mut texts = Vec::new();
         for (name, port) in self.codec.signature.parameters().filter(|(_, port)| exists(port, direction)) {
-            let is_from_array = port["from_array"].is_string() && port["encode_only"] != true;
+            let is_of_both = [Direction::Encode, Direction::Decode].into_iter().all(|each| exists(port, each));
             match values.get(name) {
                 Some(value) => texts.push((name.as_str(), value.to_string())),
-                None if is_from_array || port["required"] != false && port["default"].is_null() => {
+                None if port["from_array"].is_string() && is_of_both || port["required"] != false && port["default"].is_null() => {
                     return Err(self.refuse(format!("parameter `{name}` has no value")));
                 }
                 None => {}
