@@ -24,7 +24,10 @@ from zarr.registry import (
 
 import chonkle.zarr
 from chonkle.errors import LimitError, PipelineError, ResolveError
+from chonkle.formats.signature import Signature, embed_signature
+from chonkle.storage.store import WasmCodec
 
+_IDENTITY = next((Path(__file__).parents[2] / "codec/identity").glob("*.core.wasm"))
 _DATA = np.arange(64, dtype="<i4").reshape(8, 8)
 
 
@@ -217,6 +220,55 @@ def test_a_codec_that_appears_later_is_found_without_a_warning() -> None:
         _array(compressors={"name": "appears.later"})
     register_codec("appears.later", OtherGzip)
     assert get_codec_class("appears.later") is OtherGzip
+
+
+def test_a_repeated_use_reads_only_what_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[Path] = []
+    from_file = WasmCodec.from_file
+
+    def read(path: Path) -> WasmCodec:
+        reads.append(path)
+        return from_file(path)
+
+    monkeypatch.setattr(WasmCodec, "from_file", read)
+    monkeypatch.setenv("CHONKLE_CODEC_STORE", str(tmp_path))
+
+    def names_of(codec_id: str) -> set[str]:
+        document = {
+            "codec_id": codec_id,
+            "implementation": "mine-c",
+            "inputs": {"bytes": {"type": "bytes"}},
+            "outputs": {"bytes": {"type": "bytes"}},
+        }
+        wasm = embed_signature(_IDENTITY.read_bytes(), Signature.from_json(document))
+        (tmp_path / "mine.wasm").write_bytes(wasm)
+        with chonkle.zarr.using():
+            return {each for each in zarr.config.get("codecs") if each.startswith("chonkle.")}
+
+    with chonkle.zarr.using():
+        reads.clear()
+    chonkle.zarr.use()
+    assert reads == []
+    assert "chonkle.mine-1" in names_of("mine-1")
+    assert reads
+    found = names_of("mine-2")
+    assert "chonkle.mine-2" in found
+    assert "chonkle.mine-1" not in found
+
+
+def test_a_repeated_use_asks_the_policy_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = tmp_path / "policy.toml"
+    monkeypatch.setenv("CHONKLE_POLICY", str(policy))
+    found = []
+    for trusted in ("['shipped']", "[]"):
+        policy.write_text(f"version = 1\ndefault = 'deny'\ntrusted = {trusted}\n")
+        with chonkle.zarr.using():
+            found.append("chonkle.zlib" in zarr.config.get("codecs"))
+    assert found == [True, False]
 
 
 def test_a_codec_that_was_unknown_before_is_looked_for() -> None:
