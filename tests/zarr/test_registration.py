@@ -305,6 +305,7 @@ def test_unknown_codecs_are_zarr_pythons_business_again() -> None:
         ({"locations": ["a"]}, PipelineError, "locations"),
         ({"locations": {"a": {}}}, PipelineError, "locations"),
         ({"locations": {"zstd": "nowhere.wasm"}}, PipelineError, r"`zstd`.*nowhere\.wasm"),
+        ({"strict": True, "backend": "native"}, PipelineError, "`core` or `component`, got `nat"),
     ],
 )
 def test_a_wrong_option_is_an_error_and_changes_nothing(
@@ -407,8 +408,7 @@ def test_what_runs_the_codecs_is_explained(tmp_path: Path) -> None:
         array = _array(compressors=zstd)
         assert _explained(array) == ours
         assert _explained(array.async_array) == ours
-        shards = [("sharding_indexed", "zarr-python", False, "shard"), *ours, *index]
-        assert _explained(_array(compressors=zstd, shards=(8, 8))) == shards
+        assert _explained(_array(compressors=zstd, shards=(8, 8))) == [*ours, *index]
         old = _array(zarr_format=2, filters=[numcodecs.Delta("<i4")], compressors=None)
         assert _explained(old) == [("delta", "delta-c", True, "chunk")]
         names = zarr.create_array({}, shape=3, dtype=str, compressors=zstd)
@@ -423,6 +423,51 @@ def test_what_runs_the_codecs_is_explained(tmp_path: Path) -> None:
         np.testing.assert_array_equal(made[...], _DATA)
     with chonkle.zarr.using(backend="component"):
         assert "(component)" in chonkle.zarr.explain(_array())[0].implementation
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"zarr_format": 2},
+        {"shards": (8, 8)},
+        {"dtype": str, "fill_value": ""},
+        {"dtype": str, "fill_value": "", "shards": (8, 8)},
+    ],
+)
+@pytest.mark.parametrize("store", ["memory", "fsspec"])
+def test_strict_reads_what_is_explained_as_in_the_sandbox(
+    tmp_path: Path, store: str, settings: dict[str, Any]
+) -> None:
+    place: Any = zarr.storage.MemoryStore()
+    if store == "fsspec":
+        place = zarr.storage.FsspecStore.from_url(f"memory://{tmp_path}")
+    made: Any = {"shape": (8, 8), "chunks": (4, 4), "dtype": "i4", **settings}
+    zarr.create_array(place, **made)[...] = _DATA.astype(made["dtype"])
+    with chonkle.zarr.using():
+        is_sandboxed = all(
+            each.is_sandboxed for each in chonkle.zarr.explain(zarr.open_array(place))
+        )
+    assert is_sandboxed == (made["dtype"] is not str)
+    with ExitStack() as stack:
+        stack.enter_context(chonkle.zarr.using(strict=True))
+        if not is_sandboxed:
+            stack.enter_context(pytest.raises(ResolveError, match=r"hint: .*drop_variables"))
+        found: Any = zarr.open_array(place)[...]
+        assert found.astype("i4").tolist() == _DATA.tolist()
+
+
+class DataArray:
+    """As one of xarray: what it holds is not open."""
+
+
+@pytest.mark.parametrize("what", [DataArray(), zarr.create_group({}), _DATA])
+def test_only_arrays_are_explained(what: object) -> None:
+    name = f"{type(what).__module__}.{type(what).__qualname__}"
+    with pytest.raises(TypeError) as caught:
+        chonkle.zarr.explain(what)
+    assert f"expected an array of zarr-python, got {name}; hint: " in str(caught.value)
+    assert "`zarr.open_group(...)[name]`" in str(caught.value)
 
 
 @pytest.mark.parametrize("settings", [{"zarr_format": 2}, {}, {"shards": (8, 8)}])
