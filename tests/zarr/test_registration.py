@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from contextlib import ExitStack
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ from zarr.registry import (
 import chonkle.zarr
 from chonkle.errors import LimitError, PipelineError, ResolveError
 from chonkle.formats.signature import Signature, embed_signature
+from chonkle.settings import ZARR_OPTIONS, ZARR_PIPELINE_VALUE
 from chonkle.storage.store import WasmCodec
 
 _IDENTITY = next((Path(__file__).parents[2] / "codec/identity").glob("*.core.wasm"))
@@ -518,6 +520,13 @@ def test_the_environment_puts_the_pipeline_in_place(path: str) -> None:
         check=False,
     )
     assert done.stdout == "chonkle.zarr ['bytes', 'zstd']\n", done.stderr
+
+
+def test_doctor_knows_every_option_and_the_pipeline() -> None:
+    options = {each.name for each in fields(chonkle.zarr.Options) if each.init}
+    assert set(ZARR_OPTIONS) == {f"ZARR_CHONKLE__{name.upper()}" for name in options}
+    pipeline = chonkle.zarr.CodecPipeline
+    assert f"{pipeline.__module__}.{pipeline.__qualname__}" == ZARR_PIPELINE_VALUE
 
 
 def test_use_keeps_the_options_of_the_environment() -> None:
