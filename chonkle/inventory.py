@@ -4,7 +4,7 @@ Identity comes only from signatures; nothing is compiled or instantiated here.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -98,6 +98,17 @@ class Inventory:
             tuple(each for each in found if each.backend not in allowed),
             (*bad_files, *more_bad_files, *conflicts, *refused),
         )
+
+    def state(self) -> Hashable:
+        """Give a value that is another one where a survey may differ.
+
+        A policy asks more than the files, so that with one it always is another.
+
+        Raises:
+            StoreError: when the codec store is not a directory, or cannot be read.
+        """
+        changes = object() if self.policy_check is not None else None
+        return self.store.state(), bundled_store().state(), changes
 
     def codec_id(self, name: str) -> str:
         """Give the id of the codec that a name stands for; the name itself where it is no alias.

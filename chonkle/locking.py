@@ -24,3 +24,7 @@ class ForkableLock:
     def __exit__(self, *_: object) -> None:
         """Release it."""
         self._locks[os.getpid()].release()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle a free lock: one that is held is of no meaning elsewhere."""
+        return ForkableLock, ()

@@ -44,9 +44,19 @@ if TYPE_CHECKING:
 _SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
 _SHIFTS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 _KEY_FILE_MAX_BYTES = 1024
+# What zarr-python reads for `chonkle.zarr`: its options, and what puts its pipeline in place.
+ZARR_OPTION = "ZARR_CHONKLE"
+ZARR_OPTIONS = (
+    *("ZARR_CHONKLE__BACKEND", "ZARR_CHONKLE__LOCATIONS", "ZARR_CHONKLE__MEMORY_BYTES"),
+    *("ZARR_CHONKLE__SOURCES", "ZARR_CHONKLE__STRICT", "ZARR_CHONKLE__THREADS"),
+    "ZARR_CHONKLE__TIMEOUT_S",
+)
+ZARR_PIPELINE, ZARR_PIPELINE_VALUE = "ZARR_CODEC_PIPELINE__PATH", "chonkle.zarr.CodecPipeline"
 # The variables whose values may be shown.
 _SHOWN = frozenset(
     {
+        *ZARR_OPTIONS,
+        ZARR_PIPELINE,
         *("CHONKLE_CACHE_DIR", "CHONKLE_CACHE_SYSTEM", "CHONKLE_CACHE_KEY_FILE"),
         *("CHONKLE_CACHE_MAX_SIZE", "CHONKLE_CODEC_STORE", "CHONKLE_FORCE_DOWNLOAD"),
         *("CHONKLE_OFFLINE", "CHONKLE_REGISTRY", "CHONKLE_REGISTRY_USERNAME", "CHONKLE_POLICY"),
@@ -164,7 +174,7 @@ def examine(environment: Mapping[str, str] | None = None) -> tuple[Given, list[C
 
 
 def variables_set(environment: Mapping[str, str] | None = None) -> dict[str, str | None]:
-    """Give the variables of chonkle that are set, with their values.
+    """Give the variables of chonkle that are set, also those of `chonkle.zarr`, with their values.
 
     Args:
         environment: variables; the process's own when left out.
@@ -176,7 +186,7 @@ def variables_set(environment: Mapping[str, str] | None = None) -> dict[str, str
     return {
         name: variables[name] if name in _SHOWN else None
         for name in sorted(variables)
-        if name.startswith("CHONKLE_") and variables[name]
+        if name.startswith(("CHONKLE_", ZARR_OPTION, ZARR_PIPELINE)) and variables[name]
     }
 
 

@@ -43,7 +43,15 @@ from chonkle.oci.access import RegistryAccess
 from chonkle.oci.credentials import Login
 from chonkle.policy import Policy
 from chonkle.resolver import DEFAULT_PREFERENCE, Resolver
-from chonkle.settings import Given, examine, variables_set
+from chonkle.settings import (
+    ZARR_OPTION,
+    ZARR_OPTIONS,
+    ZARR_PIPELINE,
+    ZARR_PIPELINE_VALUE,
+    Given,
+    examine,
+    variables_set,
+)
 from chonkle.storage.files import UntrustedError
 from chonkle.storage.store import CodecStore, bundled_store
 from chonkle.version import __version__
@@ -441,15 +449,21 @@ def _environment(failures: Sequence[ChonkleError]) -> Iterator[Finding]:
             section, "setting", "wrong", str(failure), "see docs/reference/environment.md"
         )
     variables = variables_set()
+    known = (*VARIABLES, *ZARR_OPTIONS, ZARR_PIPELINE)
     for name, value in variables.items():
-        if name in VARIABLES:
+        if name in known:
             yield Finding(section, name, "ok", "set" if value is None else value)
             continue
         # Another program may have variables with such names; only a misspelt one is wrong.
-        similar = get_close_matches(name, VARIABLES, n=1, cutoff=_MISSPELT)
+        similar = get_close_matches(name, known, n=1, cutoff=_MISSPELT)
         hint = f"did you mean {similar[0]}?" if similar else ""
-        state: State = "wrong" if similar else "note"
+        state: State = "wrong" if similar or name.startswith(ZARR_OPTION) else "note"
         yield Finding(section, name, state, "no variable of chonkle", hint)
+    is_put_in_place = variables.get(ZARR_PIPELINE) == ZARR_PIPELINE_VALUE
+    if not is_put_in_place and any(name.startswith(ZARR_OPTION) for name in variables):
+        text = "options are set that apply only in programs that call `chonkle.zarr.use`"
+        hint = f"set {ZARR_PIPELINE}={ZARR_PIPELINE_VALUE} for all that read Zarr"
+        yield Finding(section, "Zarr", "note", text, hint)
     if not variables:
         yield Finding(section, "variables", "ok", "none is set")
 

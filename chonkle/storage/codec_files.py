@@ -27,6 +27,9 @@ _ENTRIES_MAX = 100_000
 _BLOCK_BYTES = 4096
 
 
+type FileIdentity = tuple[int, int, int, int]
+
+
 @dataclass(frozen=True, slots=True)
 class CodecFile:
     """A wasm file and what it says it is."""
@@ -155,19 +158,20 @@ def codec_files(root: Path) -> tuple[list[CodecFile], list[BadFile]]:
             bad_files.append(BadFile(Path(path), status))
             continue
         try:
-            found.append(
-                _identified(
-                    path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-                )
-            )
+            found.append(_identified(path, identity(status)))
         except ChonkleError as failure:
             bad_files.append(BadFile(Path(path), failure))
     return found, bad_files
 
 
-# Keyed by all that changes with the content. Who uses a file reads its identity from the bytes.
+def identity(status: os.stat_result) -> FileIdentity:
+    """Give all of a file's status that changes with its content."""
+    return status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
+
+
+# A file is run only after what it is has been read from its bytes.
 @lru_cache(maxsize=16384)
-def _identified(path: str, _inode: int, size: int, _mtime: int, _ctime: int) -> CodecFile:
+def _identified(path: str, status: FileIdentity) -> CodecFile:
     """Read what a file is.
 
     Raises:
@@ -175,6 +179,7 @@ def _identified(path: str, _inode: int, size: int, _mtime: int, _ctime: int) -> 
         WasmFormatError: when it is not a wasm binary.
         SignatureError: when it has no valid signature.
     """
+    size, *_ = status
     if size > SIZE_MAX_BYTES:
         raise StoreError(f"cannot read {path}: more than the allowed {SIZE_MAX_BYTES} bytes")
     try:

@@ -10,7 +10,7 @@ layout above.
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from chonkle.errors import ChonkleError, StoreError, WasmFormatError
 from chonkle.formats.signature import Signature, read_signature
 from chonkle.formats.wasm_binary import SIZE_MAX_BYTES, Kind, binary_kind
 from chonkle.names import implementation_of
-from chonkle.storage.codec_files import BadFile, CodecFile, codec_files, wasm_files
+from chonkle.storage.codec_files import BadFile, CodecFile, codec_files, identity, wasm_files
 from chonkle.storage.files import PUBLIC_FILE, locked, read_file, write_atomic
 from chonkle.storage.kept import KeptFiles
 
@@ -132,6 +132,17 @@ class CodecStore:
             StoreError: when the store is not a directory, or cannot be read.
         """
         return [each.signature for each in self._files(None)[0]]
+
+    def state(self) -> Hashable:
+        """Give a value that is another one once a file was installed, changed or removed.
+
+        Raises:
+            StoreError: when the store is not a directory, or cannot be read.
+        """
+        return tuple(
+            (path, str(status) if isinstance(status, StoreError) else identity(status))
+            for path, status in wasm_files(self.root)
+        )
 
     def has(self, digest: Digest, *, size: int) -> bool:
         """Tell whether a file here has these bytes, whatever its name.

@@ -455,7 +455,7 @@ def own_numcodec(codec: Any, options: Options) -> Any:  # noqa: ANN401 - of numc
 def _refused(codec: object) -> ResolveError:
     return ResolveError(
         f"`strict` refuses codec `{codec_name(codec)}`, which runs outside of the sandbox",
-        hint="open other arrays, or use strict=False",
+        hint="read other arrays (with xarray: `drop_variables=[...]`), or use strict=False",
     )
 
 

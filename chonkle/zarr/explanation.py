@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import zarr
 from zarr.codecs import ShardingCodec as StockShardingCodec
 from zarr.codecs._v2 import V2Codec  # noqa: PLC2701 - it has no public name
 
 from chonkle.zarr.adapters import codec_name, made_codec
 from chonkle.zarr.sharding import ShardChain, ShardingCodec
 
-type Part = Literal["chunk", "shard", "index"]
+type Part = Literal["chunk", "index"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class ExplainedCodec:
         name: its name in the metadata.
         implementation: what runs it: `zstd-rs@1.0.0 (core)`, or a class of Python.
         is_sandboxed: whether that is WebAssembly, and not native code or Python.
-        part: what it encodes: a chunk, a shard of them, or the index of a shard.
+        part: what it encodes: a chunk, or the index of a shard.
     """
 
     name: str
@@ -39,11 +40,24 @@ class ExplainedCodec:
 def explain(array: Any) -> list[ExplainedCodec]:  # noqa: ANN401 - of zarr-python, sync or not
     """Tell what runs each codec of an array, in the order of encoding.
 
+    All are in the sandbox where `strict` reads the array. A shard has no entry: it is inner chunks
+    and an index one after the other, and zarr-python takes it apart without decoding anything.
+
     Args:
         array: an array of zarr-python that is open.
+
+    Raises:
+        TypeError: it is something else, such as a group, or a variable of xarray.
     """
-    codecs = getattr(array, "async_array", array).codec_pipeline
-    return list(_explained(codecs, "chunk"))
+    opened = array.async_array if isinstance(array, zarr.Array) else array
+    if not isinstance(opened, zarr.AsyncArray):
+        cls = type(array)
+        raise TypeError(
+            "chonkle.zarr.explain(), expected an array of zarr-python, got "
+            f"{cls.__module__}.{cls.__qualname__}; hint: open an array of a group, or a variable "
+            "of xarray, with `zarr.open_group(...)[name]`"
+        )
+    return list(_explained(opened.codec_pipeline, "chunk"))
 
 
 def _explained(codecs: Any, part: Part) -> Iterator[ExplainedCodec]:  # noqa: ANN401 - of codecs
@@ -53,7 +67,6 @@ def _explained(codecs: Any, part: Part) -> Iterator[ExplainedCodec]:  # noqa: AN
             compressors = [each.compressor] if each.compressor else []
             yield from _explained([*(each.filters or ()), *compressors], part)
         elif isinstance(each, StockShardingCodec):
-            yield ExplainedCodec(codec_name(each), "zarr-python", is_sandboxed=False, part="shard")
             # The chain has chonkle's codecs in the place of those that a user made.
             inner = chain.inner if isinstance(chain, ShardChain) else each.codecs
             yield from _explained(inner, part)

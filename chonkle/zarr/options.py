@@ -27,8 +27,8 @@ class Options:
         memory_bytes: cap on each memory of a codec, on its output, and on the file of a chunk.
         timeout_s: cap on the seconds of a call of a codec; None for none.
         threads: how many chunks are decoded or encoded at once; None for one a processor.
-        strict: refuse arrays with codecs that chonkle does not have, instead of running those in
-            zarr-python.
+        strict: refuse arrays with codecs that run outside of the sandbox, instead of running those
+            in zarr-python. Shards are no such codec, but those within are looked at.
         sources: places that a codec named in metadata may be fetched from: references, or what
             they begin with, up to a `/`.
         locations: files and pinned URIs of codecs, by their names; `register` adds some.
@@ -44,7 +44,13 @@ class Options:
     limits: Limits = field(init=False)
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be kept, with a LimitError."""
+        """Refuse what cannot be kept: limits with a LimitError, the rest with a PipelineError."""
+        if self.strict and self.backend == "native":
+            raise PipelineError(
+                "option `strict`, with the option `backend`",
+                expected="a backend in the sandbox: `core` or `component`",
+                got="`native`",
+            )
         limits = Limits(
             memory_bytes=self.memory_bytes, output_bytes=self.memory_bytes, timeout_s=self.timeout_s
         )

@@ -1,9 +1,10 @@
 """Puts chonkle's codecs and pipeline in the place of zarr-python's, and takes them back."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -297,7 +298,8 @@ def _put_in_place(options: Mapping[str, Any]) -> None:
     register_pipeline(CodecPipeline)
     # As a whole: a name with a dot would be taken for a path.
     chosen = dict(zarr.config.get(_CODECS_KEY, None) or {})
-    for signature in _shipped():
+    resolver = Resolver(preference=_WASM).completed()
+    for signature in _available(resolver.inventory.state()):
         for name in _register(signature):
             chosen[name] = fully_qualified_name(zarr_codec_class(name, _kind(signature)))
         for name in _old_names(signature):
@@ -342,7 +344,9 @@ def _old_names(signature: Signature) -> set[str]:
     return names | {f"{PREFIX}{signature.codec_id}"}
 
 
-def _shipped() -> list[Signature]:
+# The signatures, without the files, which are read and checked for a survey.
+@lru_cache(maxsize=1)
+def _available(_state: Hashable) -> tuple[Signature, ...]:
     """Give a signature of each codec that runs in WebAssembly and maps one value to one."""
     found: dict[str, Signature] = {}
     for each in Resolver(preference=_WASM).codecs():
@@ -350,4 +354,4 @@ def _shipped() -> list[Signature]:
         data = [name for name, port in signature.outputs.items() if not port.parameter]
         if data == ["bytes"]:
             found.setdefault(signature.codec_id, signature)
-    return list(found.values())
+    return tuple(found.values())

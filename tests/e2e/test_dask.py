@@ -57,6 +57,10 @@ def options_in_use() -> Any:
     return zarr.config.get("chonkle", None)
 
 
+def plugin_counts(dask_worker: Worker) -> Any:
+    return dask_worker.plugins["chonkle-warm-codecs"].counts  # type: ignore[attr-defined]
+
+
 def set_variable(name: str, value: str) -> None:
     os.environ[name] = value
 
@@ -74,6 +78,7 @@ def test_two_processes_compile_each_codec_once(client: Client, tmp_path: Path) -
     with chonkle.zarr.using(timeout_s=60):
         client.register_plugin(WarmCodecs())
         warmed = client.run(state)
+        counts = client.run(plugin_counts)
         compiled = native_code(tmp_path / "cache")
         read = dask.array.from_zarr(source, chunks=(32, 32))
         made = zarr.create_array(
@@ -84,6 +89,7 @@ def test_two_processes_compile_each_codec_once(client: Client, tmp_path: Path) -
 
     assert len(warmed) == 2
     assert sum(each["warmed"] for each in warmed.values()) == len(codecs)
+    assert sum(each.compiled for each in counts.values()) == len(codecs)
     assert all(each["options"]["timeout_s"] == 60 for each in warmed.values())
     assert all(each["compiled"] == 0 and each["loaded"] for each in after.values())
     assert native_code(tmp_path / "cache") == compiled

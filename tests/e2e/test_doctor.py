@@ -115,6 +115,26 @@ def test_wrong_and_misspelt_settings(examine: Any) -> None:
     }
 
 
+def test_options_of_zarr(examine: Any) -> None:
+    pipeline = {"ZARR_CODEC_PIPELINE__PATH": "chonkle.zarr.CodecPipeline"}
+    found = examine(ZARR_CHONKLE__STRICT="true", **pipeline)
+    assert wrong(found) == []
+    assert found["environment", "ZARR_CHONKLE__STRICT"]["value"] == "true"
+    assert ("environment", "Zarr") not in found
+
+    found = examine(ZARR_CHONKLE__STRICT="true", ZARR_CODEC_PIPELINE__PATH="other.Pipeline")
+    assert found["environment", "Zarr"]["state"] == "note"
+    assert "=".join(*pipeline.items()) in found["environment", "Zarr"]["hint"]
+    assert wrong(found) == []
+
+    misspelt = {"ZARR_CHONKLE_STRICT": "STRICT", "ZARR_CHONKLE__TIMEOUT": "TIMEOUT_S"}
+    found = examine(**dict.fromkeys([*misspelt, "ZARR_CHONKLE__OTHER"], SECRET))
+    for name, meant in misspelt.items():
+        assert found["environment", name]["hint"] == f"did you mean ZARR_CHONKLE__{meant}?"
+    names = [*misspelt, "ZARR_CHONKLE__OTHER"]
+    assert set(wrong(found)) == {("environment", name) for name in names}
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no modes on Windows")
 def test_a_cache_that_others_may_write_to(examine: Any, tmp_path: Path) -> None:
     (tmp_path / "cache").mkdir()

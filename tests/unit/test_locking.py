@@ -1,6 +1,7 @@
 """What one thread holds while another forks is free in the child."""
 
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from chonkle.cache.aot import CacheCounts
 from chonkle.locking import ForkableLock
 from tests.fixture_types import MakeCodec
 
@@ -90,3 +92,13 @@ def test_it_is_free_after_a_failure() -> None:
     for _ in range(2):
         with pytest.raises(KeyError), lock:
             raise KeyError
+
+
+def test_it_is_free_in_another_process() -> None:
+    counts, lock = CacheCounts(), ForkableLock()
+    counts.add("compiled")
+    found = pickle.loads(pickle.dumps(counts))  # noqa: S301 - made here
+    found.add("compiled")
+    assert (counts.compiled, found.compiled) == (1, 2)
+    with lock, pickle.loads(pickle.dumps(lock)):  # noqa: S301 - made here
+        pass

@@ -1,7 +1,7 @@
 """Tests of the Zarr door: two sides, zarr-python's own and chonkle's, in one process.
 
-Hundreds of arrays change sides, and `chonkle.zarr.use` reads every codec; so what it puts in place
-is taken once, and put in place by hand.
+Hundreds of arrays change sides, and `chonkle.zarr.use` registers every codec; so what it puts in
+place is taken once, and put in place by hand.
 """
 
 from collections.abc import Callable, Iterator

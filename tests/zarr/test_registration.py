@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from contextlib import ExitStack
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +25,11 @@ from zarr.registry import (
 
 import chonkle.zarr
 from chonkle.errors import LimitError, PipelineError, ResolveError
+from chonkle.formats.signature import Signature, embed_signature
+from chonkle.settings import ZARR_OPTIONS, ZARR_PIPELINE_VALUE
+from chonkle.storage.store import WasmCodec
 
+_IDENTITY = next((Path(__file__).parents[2] / "codec/identity").glob("*.core.wasm"))
 _DATA = np.arange(64, dtype="<i4").reshape(8, 8)
 
 
@@ -219,6 +224,55 @@ def test_a_codec_that_appears_later_is_found_without_a_warning() -> None:
     assert get_codec_class("appears.later") is OtherGzip
 
 
+def test_a_repeated_use_reads_only_what_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[Path] = []
+    from_file = WasmCodec.from_file
+
+    def read(path: Path) -> WasmCodec:
+        reads.append(path)
+        return from_file(path)
+
+    monkeypatch.setattr(WasmCodec, "from_file", read)
+    monkeypatch.setenv("CHONKLE_CODEC_STORE", str(tmp_path))
+
+    def names_of(codec_id: str) -> set[str]:
+        document = {
+            "codec_id": codec_id,
+            "implementation": "mine-c",
+            "inputs": {"bytes": {"type": "bytes"}},
+            "outputs": {"bytes": {"type": "bytes"}},
+        }
+        wasm = embed_signature(_IDENTITY.read_bytes(), Signature.from_json(document))
+        (tmp_path / "mine.wasm").write_bytes(wasm)
+        with chonkle.zarr.using():
+            return {each for each in zarr.config.get("codecs") if each.startswith("chonkle.")}
+
+    with chonkle.zarr.using():
+        reads.clear()
+    chonkle.zarr.use()
+    assert reads == []
+    assert "chonkle.mine-1" in names_of("mine-1")
+    assert reads
+    found = names_of("mine-2")
+    assert "chonkle.mine-2" in found
+    assert "chonkle.mine-1" not in found
+
+
+def test_a_repeated_use_asks_the_policy_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = tmp_path / "policy.toml"
+    monkeypatch.setenv("CHONKLE_POLICY", str(policy))
+    found = []
+    for trusted in ("['shipped']", "[]"):
+        policy.write_text(f"version = 1\ndefault = 'deny'\ntrusted = {trusted}\n")
+        with chonkle.zarr.using():
+            found.append("chonkle.zlib" in zarr.config.get("codecs"))
+    assert found == [True, False]
+
+
 def test_a_codec_that_was_unknown_before_is_looked_for() -> None:
     reference = "https://codecs.example/a.wasm"
     metadata: Any = {"name": "unheard-of", "configuration": {"codec": reference}}
@@ -253,6 +307,7 @@ def test_unknown_codecs_are_zarr_pythons_business_again() -> None:
         ({"locations": ["a"]}, PipelineError, "locations"),
         ({"locations": {"a": {}}}, PipelineError, "locations"),
         ({"locations": {"zstd": "nowhere.wasm"}}, PipelineError, r"`zstd`.*nowhere\.wasm"),
+        ({"strict": True, "backend": "native"}, PipelineError, "`core` or `component`, got `nat"),
     ],
 )
 def test_a_wrong_option_is_an_error_and_changes_nothing(
@@ -355,8 +410,7 @@ def test_what_runs_the_codecs_is_explained(tmp_path: Path) -> None:
         array = _array(compressors=zstd)
         assert _explained(array) == ours
         assert _explained(array.async_array) == ours
-        shards = [("sharding_indexed", "zarr-python", False, "shard"), *ours, *index]
-        assert _explained(_array(compressors=zstd, shards=(8, 8))) == shards
+        assert _explained(_array(compressors=zstd, shards=(8, 8))) == [*ours, *index]
         old = _array(zarr_format=2, filters=[numcodecs.Delta("<i4")], compressors=None)
         assert _explained(old) == [("delta", "delta-c", True, "chunk")]
         names = zarr.create_array({}, shape=3, dtype=str, compressors=zstd)
@@ -371,6 +425,51 @@ def test_what_runs_the_codecs_is_explained(tmp_path: Path) -> None:
         np.testing.assert_array_equal(made[...], _DATA)
     with chonkle.zarr.using(backend="component"):
         assert "(component)" in chonkle.zarr.explain(_array())[0].implementation
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"zarr_format": 2},
+        {"shards": (8, 8)},
+        {"dtype": str, "fill_value": ""},
+        {"dtype": str, "fill_value": "", "shards": (8, 8)},
+    ],
+)
+@pytest.mark.parametrize("store", ["memory", "fsspec"])
+def test_strict_reads_what_is_explained_as_in_the_sandbox(
+    tmp_path: Path, store: str, settings: dict[str, Any]
+) -> None:
+    place: Any = zarr.storage.MemoryStore()
+    if store == "fsspec":
+        place = zarr.storage.FsspecStore.from_url(f"memory://{tmp_path}")
+    made: Any = {"shape": (8, 8), "chunks": (4, 4), "dtype": "i4", **settings}
+    zarr.create_array(place, **made)[...] = _DATA.astype(made["dtype"])
+    with chonkle.zarr.using():
+        is_sandboxed = all(
+            each.is_sandboxed for each in chonkle.zarr.explain(zarr.open_array(place))
+        )
+    assert is_sandboxed == (made["dtype"] is not str)
+    with ExitStack() as stack:
+        stack.enter_context(chonkle.zarr.using(strict=True))
+        if not is_sandboxed:
+            stack.enter_context(pytest.raises(ResolveError, match=r"hint: .*drop_variables"))
+        found: Any = zarr.open_array(place)[...]
+        assert found.astype("i4").tolist() == _DATA.tolist()
+
+
+class DataArray:
+    """As one of xarray: what it holds is not open."""
+
+
+@pytest.mark.parametrize("what", [DataArray(), zarr.create_group({}), _DATA])
+def test_only_arrays_are_explained(what: object) -> None:
+    name = f"{type(what).__module__}.{type(what).__qualname__}"
+    with pytest.raises(TypeError) as caught:
+        chonkle.zarr.explain(what)
+    assert f"expected an array of zarr-python, got {name}; hint: " in str(caught.value)
+    assert "`zarr.open_group(...)[name]`" in str(caught.value)
 
 
 @pytest.mark.parametrize("settings", [{"zarr_format": 2}, {}, {"shards": (8, 8)}])
@@ -421,6 +520,13 @@ def test_the_environment_puts_the_pipeline_in_place(path: str) -> None:
         check=False,
     )
     assert done.stdout == "chonkle.zarr ['bytes', 'zstd']\n", done.stderr
+
+
+def test_doctor_knows_every_option_and_the_pipeline() -> None:
+    options = {each.name for each in fields(chonkle.zarr.Options) if each.init}
+    assert set(ZARR_OPTIONS) == {f"ZARR_CHONKLE__{name.upper()}" for name in options}
+    pipeline = chonkle.zarr.CodecPipeline
+    assert f"{pipeline.__module__}.{pipeline.__qualname__}" == ZARR_PIPELINE_VALUE
 
 
 def test_use_keeps_the_options_of_the_environment() -> None:
