@@ -5,7 +5,6 @@ Pipelines that are prepared without a runtime share the process's default one, w
 """
 
 import atexit
-import os
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -26,7 +25,7 @@ from chonkle.engine import Engine, EngineConfig
 from chonkle.errors import PipelineError
 from chonkle.locking import ForkableLock
 from chonkle.resolver import Resolution, Resolver
-from chonkle.settings import Given, Settings
+from chonkle.settings import Given, Settings, variables_now
 
 # Codecs that stay open when no pipeline uses them; those opened longest ago go first.
 _OPEN_CODECS_MAX = 64
@@ -250,7 +249,7 @@ class _Shared:
 
     def get(self) -> Runtime:
         # Arrays and pipelines ask for it all the time: settings are read when a variable changed.
-        variables = dict(os.environ)
+        variables = variables_now()
         with self._lock:
             if self.default is None:
                 atexit.register(self.close)

@@ -156,6 +156,11 @@ class Settings:
         return Policy.read(self.policy)
 
 
+def variables_now() -> dict[str, str]:
+    """Give a copy of the process's variables, to see later whether one changed."""
+    return dict(os.environ)
+
+
 def examine(environment: Mapping[str, str] | None = None) -> tuple[Given, list[ChonkleError]]:
     """Read every setting that can be read, and give the errors of the others.
 
