@@ -22,6 +22,7 @@ from urllib.parse import unquote
 
 from chonkle.dag.graph import Constant, Pipeline, Step, WiringRef
 from chonkle.errors import ChonkleError, PipelineError, list_choices
+from chonkle.formats.aliases import aliases
 from chonkle.formats.declared import OF_SHAPE, Declared, FromArray, Parameter
 from chonkle.formats.dtypes import Dtype
 from chonkle.formats.signature import Direction, Port, Signature
@@ -222,7 +223,13 @@ class ListedCodec:
             )
         if untold:
             names = " and ".join(untold)
-            yield f"an array {array} does not determine {names}; hint: give {names}"
+            hint = f"give {names}"
+            ends_with = None if array is None or not array.shape else array.shape[-1]
+            for name, what in self.takes.items():
+                given = self.values.get(name, ends_with)
+                if what == "samples_per_pixel" and given != ends_with:
+                    hint += f", or a shape that ends with {given}, as `{name}`"
+            yield f"an array {array} does not determine {names}; hint: {hint}"
         order = "" if array is None else array.byte_order
         for name, what in self.takes.items():
             if what == "byte_order" and order and self.values.get(name, order) != order:
@@ -501,7 +508,9 @@ def listed_codec(
             except ChonkleError as failure:
                 problems.append(str(failure))
     _raise(problems, entry.name)
-    if entry.prefers_defaults:
+    # A numcodecs configuration has defaults of numcodecs only for codecs that numcodecs has.
+    is_foreign = is_numcodecs and not aliases(signature, "numcodecs")
+    if entry.prefers_defaults and not is_foreign:
         for name, parameter in declared.parameters.items():
             default = signature.inputs[name].default
             if parameter.from_array and default is not None:
