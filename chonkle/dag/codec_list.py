@@ -16,8 +16,9 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, SupportsInt, TypeGuard, cast
 from urllib.parse import unquote
 
 from chonkle.dag.graph import Constant, Pipeline, Step, WiringRef
@@ -419,7 +420,7 @@ def read_entry(entry: Any, *, folder: Path | None = None) -> CodecEntry:  # noqa
     configuration = {} if configuration is None else configuration
     name = entry.get("name")
     if _is_number(name):
-        name = str(name)
+        name = str(int(name))
     problems += _problems(name, configuration, "name")
     kind, uri = entry.get("type"), entry.get("uri", "")
     if kind is not None and (not isinstance(kind, str) or kind not in _BACKENDS):
@@ -441,9 +442,14 @@ def read_entry(entry: Any, *, folder: Path | None = None) -> CodecEntry:  # noqa
     )
 
 
-def _is_number(name: object) -> bool:
+def is_whole_number(name: object) -> TypeGuard[SupportsInt]:
+    """Tell a whole number, NumPy's too, from a boolean, which is one in Python."""
+    return isinstance(name, Integral) and not isinstance(name, bool)
+
+
+def _is_number(name: object) -> TypeGuard[SupportsInt]:
     """Tell whether a name may be a number of TIFF, which has 16 bits."""
-    return type(name) is int and 0 <= name <= _TIFF_MAX
+    return is_whole_number(name) and 0 <= int(name) <= _TIFF_MAX
 
 
 def _scope(name: str) -> str:
