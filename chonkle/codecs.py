@@ -196,14 +196,26 @@ def get_codecs(
     )
 
 
-def load_list(codecs: str | Path | Mapping[str, object] | Sequence[object]) -> CodecList:
-    """Read a codec list; see `get_codecs`."""
+def load_list(
+    codecs: str | Path | Mapping[str, object] | Sequence[object],
+    *,
+    runner: str = "chonkle.prepare",
+) -> CodecList:
+    """Read a codec list; see `get_codecs`.
+
+    Args:
+        codecs: the path of a JSON file, or the parsed document.
+        runner: what takes a pipeline, for messages.
+
+    Raises:
+        PipelineError: it cannot be read or is malformed, with every problem.
+    """
     parsed = load(codecs, what="codec list")
     if not isinstance(parsed, CodecList):
         raise PipelineError(
             f"{codecs if isinstance(codecs, (str, Path)) else 'the document'}: not a codec list",
             expected="a list `codecs`",
-            hint="`chonkle.prepare` takes a pipeline",
+            hint=f"`{runner}` takes a pipeline",
         )
     return parsed
 

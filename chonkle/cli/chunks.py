@@ -130,7 +130,7 @@ def chunk_codec(chunk: str, options: dict[str, Any]) -> Iterator[tuple["ChunkCod
         raise PipelineError(
             f"no codec list {codec_list} beside the chunk", hint="--codecs FILE names another one"
         )
-    parsed = load_list(codec_list)
+    parsed = load_list(codec_list, runner="chonkle run")
     allowed = allowed_sources_of(options, folder=parsed.folder)
     resolver = replace(resolver_of(options), allowed_sources=allowed)
     with runtime_of(options) as runtime:

@@ -510,7 +510,7 @@ WRONG = [
     ("decode chunks/laid -o x", "/chunks/nowhere: the folder does not exist"),
     ("decode chunks/0 --codecs is-a-folder -o x", "cannot read codec list is-a-folder: "),
     ("decode chunks/text -o x", "chunks/text.json: malformed JSON at line 1"),
-    ("decode chunks/graph -o x", "chunks/graph.json: not a codec list, expected a list `codecs`"),
+    ("decode chunks/graph -o x", "not a codec list, expected a list `codecs`; hint: `chonkle run`"),
     ("decode chunks/unknown -o x", 'no codec has the name `"zlob"`; hint: did you mean `zlib`?'),
     ("decode chunks/wrong -o x", "codec `zlib`: unknown parameter `levle`, there is `level`"),
     ("decode chunks/lost -o x", "chunks/no.wasm`: cannot read the file: No such file"),
