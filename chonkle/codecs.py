@@ -41,6 +41,7 @@ from chonkle.dag.codec_list import (
     encoded_size,
     is_codec_list,
     is_little_endian,
+    is_whole_number,
     listed_array,
     read_codec_list,
     read_entry,
@@ -115,7 +116,7 @@ def codec(
         PipelineError: a configuration is wrong, with every problem.
         ChonkleError: a codec cannot be fetched or read.
     """
-    if parameters and not isinstance(what, (str, int, Path)):
+    if parameters and not (is_whole_number(what) or isinstance(what, (str, Path))):
         raise PipelineError(
             f"parameter `{next(iter(parameters))}` beside a configuration",
             hint="only a codec by name, number, path or URI takes parameters",
@@ -127,7 +128,7 @@ def codec(
     entries = [_with_backend(entry, backend) for entry in _entries(what, parameters)]
     if not entries and not is_chain:
         raise _not_a_codec(what)
-    given = _Given(tuple(entries), is_chain, resolver, limits or Limits())
+    given = _Given(tuple(entries), is_chain, resolver, Limits.of(limits))
     return ChunkCodec(given, runtime=runtime)
 
 
@@ -195,14 +196,26 @@ def get_codecs(
     )
 
 
-def load_list(codecs: str | Path | Mapping[str, object] | Sequence[object]) -> CodecList:
-    """Read a codec list; see `get_codecs`."""
+def load_list(
+    codecs: str | Path | Mapping[str, object] | Sequence[object],
+    *,
+    runner: str = "chonkle.prepare",
+) -> CodecList:
+    """Read a codec list; see `get_codecs`.
+
+    Args:
+        codecs: the path of a JSON file, or the parsed document.
+        runner: what takes a pipeline, for messages.
+
+    Raises:
+        PipelineError: it cannot be read or is malformed, with every problem.
+    """
     parsed = load(codecs, what="codec list")
     if not isinstance(parsed, CodecList):
         raise PipelineError(
             f"{codecs if isinstance(codecs, (str, Path)) else 'the document'}: not a codec list",
             expected="a list `codecs`",
-            hint="`chonkle.prepare` takes a pipeline",
+            hint=f"`{runner}` takes a pipeline",
         )
     return parsed
 
@@ -215,7 +228,7 @@ def listed_chain(
     limits: Limits | None = None,
 ) -> "ChunkCodec":
     """Make a chain of a codec list that was parsed; see `get_codecs`."""
-    given = _Given(codec_list.entries, True, resolver, limits or Limits(), codec_list.array)  # noqa: FBT003
+    given = _Given(codec_list.entries, True, resolver, Limits.of(limits), codec_list.array)  # noqa: FBT003
     return ChunkCodec(given, runtime=runtime)
 
 
@@ -275,7 +288,7 @@ def _entries(
         yield from (replace(each, is_allowed=True) for each in what.entries)
     elif isinstance(what, CodecEntry):
         yield what
-    elif isinstance(what, (str, int, Path)) and not isinstance(what, bool):
+    elif is_whole_number(what) or isinstance(what, (str, Path)):
         yield _named(what, parameters)
     elif hasattr(what, "get_config"):  # numcodecs
         yield read_entry(what.get_config())
@@ -298,16 +311,17 @@ def _not_a_codec(what: object) -> PipelineError:
     )
 
 
-def _named(what: str | int | Path, parameters: Mapping[str, object]) -> CodecEntry:
-    if isinstance(what, int):
-        return CodecEntry(str(what), parameters, scope="tiff_compression")
+def _named(what: object, parameters: Mapping[str, object]) -> CodecEntry:
+    if is_whole_number(what):
+        return CodecEntry(str(int(what)), parameters, scope="tiff_compression")
     if isinstance(what, Path):
         return CodecEntry("", parameters, location=what)
-    if "://" in what:
-        return CodecEntry("", parameters, location=what)
-    if what.endswith(".wasm") or "/" in what or os.sep in what:
-        return CodecEntry("", parameters, location=Path(what))
-    return CodecEntry(what, parameters)
+    text = str(what)
+    if "://" in text:
+        return CodecEntry("", parameters, location=text)
+    if text.endswith(".wasm") or "/" in text or os.sep in text:
+        return CodecEntry("", parameters, location=Path(text))
+    return CodecEntry(text, parameters)
 
 
 def _with_backend(entry: CodecEntry, backend: Backend | None) -> CodecEntry:
@@ -379,7 +393,7 @@ class ChunkCodec:
             self._given,
             entries=tuple(_with_backend(each, backend) for each in self._given.entries),
             resolver=resolver or self._given.resolver,
-            limits=limits or self.limits,
+            limits=self.limits if limits is None else Limits.of(limits),
         )
         return ChunkCodec(given, runtime=runtime or self._runtime)
 

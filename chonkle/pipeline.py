@@ -269,7 +269,7 @@ def prepare(
         resolver = _with_lock(resolver, lock if isinstance(lock, Lock) else Lock.read(Path(lock)))
     parsed = load(pipeline)
     return prepare_parsed(
-        parsed, direction or parsed.direction, resolver, limits or Limits(), runtime
+        parsed, direction or parsed.direction, resolver, Limits.of(limits), runtime
     )
 
 

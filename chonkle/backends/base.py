@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
-from typing import Literal, cast
+from typing import Literal, Self, cast
 
 from chonkle.closing import Closing
-from chonkle.errors import ChonkleError, LimitExceeded
+from chonkle.errors import ChonkleError, LimitError, LimitExceeded
 from chonkle.formats.portmap import Buffer
 from chonkle.formats.signature import Direction, Signature
 from chonkle.limits import check_bytes, check_seconds
@@ -145,6 +145,23 @@ class Limits:
         check_bytes("output_bytes", self.output_bytes)
         if self.timeout_s is not None:
             check_seconds("timeout_s", self.timeout_s)
+
+    @classmethod
+    def of(cls, given: object) -> Self:
+        """Require limits, or give the defaults where there are none.
+
+        Raises:
+            LimitError: when it is something else.
+        """
+        if given is None:
+            return cls()
+        if not isinstance(given, cls):
+            raise LimitError(
+                "bad `limits`",
+                expected="`chonkle.Limits`, such as `chonkle.Limits(memory_bytes=1 << 28)`",
+                got=repr(given),
+            )
+        return given
 
     def check_input(self, size: int) -> None:
         """Require that the input of a call can fit into the memory of a guest.

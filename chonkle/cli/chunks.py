@@ -11,6 +11,7 @@ import click
 
 from chonkle.cli.access import together
 from chonkle.cli.options import (
+    Parsed,
     allow_source_option,
     allowed_sources_of,
     check_used,
@@ -23,6 +24,7 @@ from chonkle.cli.options import (
 )
 from chonkle.cli.progress import progress
 from chonkle.cli.signals import interruptible
+from chonkle.cli.usage import WrongUsage
 from chonkle.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -35,6 +37,26 @@ if TYPE_CHECKING:
 _NPY = ".npy"
 _OLD_METADATA = ".zarray"
 
+
+def _read_dtype(text: str) -> str | None:
+    from chonkle.formats.dtypes import Dtype  # noqa: PLC0415 - not for help
+
+    try:
+        Dtype.of(text)
+    except PipelineError:
+        return None
+    return text
+
+
+def _read_shape(text: str) -> tuple[int, ...] | None:
+    from chonkle.dag.codec_list import read_shape  # noqa: PLC0415 - not for help
+
+    try:
+        return read_shape([int(each) for each in text.split(",") if each.strip()])
+    except ValueError:  # a PipelineError, too
+        return None
+
+
 chunk_options = together(
     click.option(
         "--codecs",
@@ -45,8 +67,18 @@ chunk_options = together(
         "the chunk with .json appended, such as tile.bin.json]",
     ),
     allow_source_option,
-    click.option("--dtype", help="Type of the elements, such as float32 or >u2."),
-    click.option("--shape", metavar="N,N", help="Shape of the array, such as 512,512."),
+    click.option(
+        "--dtype",
+        type=Parsed(_read_dtype, "a type of elements such as float32 or >u2"),
+        metavar="TYPE",
+        help="Type of the elements, such as float32 or >u2.",
+    ),
+    click.option(
+        "--shape",
+        type=Parsed(_read_shape, "a shape such as 512,512"),
+        metavar="N,N",
+        help="Shape of the array, such as 512,512.",
+    ),
     listed_resolver_options,
     limit_options,
     compile_options,
@@ -67,7 +99,7 @@ class LocalPath(click.Path):
     ) -> Any:  # noqa: ANN401 - click's
         """Refuse a URL."""
         if "://" in str(value):
-            raise PipelineError(
+            raise WrongUsage(
                 f"{value}: only arrays in local folders are read",
                 hint="zarr-python reads other stores, with `chonkle.zarr.use()`",
             )
@@ -98,7 +130,7 @@ def chunk_codec(chunk: str, options: dict[str, Any]) -> Iterator[tuple["ChunkCod
         raise PipelineError(
             f"no codec list {codec_list} beside the chunk", hint="--codecs FILE names another one"
         )
-    parsed = load_list(codec_list)
+    parsed = load_list(codec_list, runner="chonkle run")
     allowed = allowed_sources_of(options, folder=parsed.folder)
     resolver = replace(resolver_of(options), allowed_sources=allowed)
     with runtime_of(options) as runtime:
@@ -161,17 +193,7 @@ def zarr_codec(
 
 def described_array(options: dict[str, Any]) -> dict[str, object]:
     """Give `dtype` and `shape` as the options have them, where they do."""
-    given: dict[str, object] = {}
-    if options["dtype"] is not None:
-        given["dtype"] = options["dtype"]
-    if options["shape"] is not None:
-        try:
-            given["shape"] = [int(each) for each in options["shape"].split(",") if each.strip()]
-        except ValueError:
-            raise PipelineError(
-                "bad --shape", expected="numbers such as 512,512", got=f"`{options['shape']}`"
-            ) from None
-    return given
+    return {name: options[name] for name in ("dtype", "shape") if options[name] is not None}
 
 
 def is_array_file(file: str) -> bool:

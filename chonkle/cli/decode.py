@@ -116,7 +116,7 @@ def _numbers(index: str) -> list[int]:
     """Read the index of a chunk, in any of the forms that a key has."""
     numbers = re.split("[./,]", re.sub("^c[./]", "", index))
     if not all(each.isascii() and each.isdigit() for each in numbers):
-        raise PipelineError("bad --chunk", expected="numbers such as 0.3", got=f"`{index}`")
+        raise WrongUsage("bad --chunk", expected="numbers such as 0.3", got=f"`{index}`")
     return [int(each) for each in numbers]
 
 

@@ -157,8 +157,8 @@ def _python() -> Iterator[Finding]:
             found = version(name)
         except PackageNotFoundError:
             extra = _EXTRAS.get(name)
-            what = f"'chonkle[{extra}]'" if extra else name
-            text = f"not installed; `pip install {what}` installs it"
+            what = f"the extra `{extra}` of chonkle" if extra else name
+            text = f"not installed; to have it, install {what}"
             # It may be there without its metadata, but then nothing tells its version.
             yield Finding(section, name, "ok", text)
             continue

@@ -178,8 +178,8 @@ preference_option = _preference_option(
     "The backends that may run codecs, best first. Others are not used."
 )
 _listed_preference_option = _preference_option(
-    "The backends that may run codecs, best first. Others are not used. A codec of a list runs in "
-    "`native` only, if its type is `numcodecs`, and never there, if not."
+    "The backends that may run codecs, best first. Others are not used. In a list, `native` runs "
+    "the codecs whose type is `numcodecs`, and no others."
 )
 
 policy_option = click.option(

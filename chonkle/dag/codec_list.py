@@ -16,12 +16,14 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, SupportsInt, TypeGuard, cast
 from urllib.parse import unquote
 
 from chonkle.dag.graph import Constant, Pipeline, Step, WiringRef
 from chonkle.errors import ChonkleError, PipelineError, list_choices
+from chonkle.formats.aliases import aliases
 from chonkle.formats.declared import OF_SHAPE, Declared, FromArray, Parameter
 from chonkle.formats.dtypes import Dtype
 from chonkle.formats.signature import Direction, Port, Signature
@@ -222,7 +224,13 @@ class ListedCodec:
             )
         if untold:
             names = " and ".join(untold)
-            yield f"an array {array} does not determine {names}; hint: give {names}"
+            hint = f"give {names}"
+            ends_with = None if array is None or not array.shape else array.shape[-1]
+            for name, what in self.takes.items():
+                given = self.values.get(name, ends_with)
+                if what == "samples_per_pixel" and given != ends_with:
+                    hint += f", or a shape that ends with {given}, as `{name}`"
+            yield f"an array {array} does not determine {names}; hint: {hint}"
         order = "" if array is None else array.byte_order
         for name, what in self.takes.items():
             if what == "byte_order" and order and self.values.get(name, order) != order:
@@ -412,7 +420,7 @@ def read_entry(entry: Any, *, folder: Path | None = None) -> CodecEntry:  # noqa
     configuration = {} if configuration is None else configuration
     name = entry.get("name")
     if _is_number(name):
-        name = str(name)
+        name = str(int(name))
     problems += _problems(name, configuration, "name")
     kind, uri = entry.get("type"), entry.get("uri", "")
     if kind is not None and (not isinstance(kind, str) or kind not in _BACKENDS):
@@ -434,9 +442,14 @@ def read_entry(entry: Any, *, folder: Path | None = None) -> CodecEntry:  # noqa
     )
 
 
-def _is_number(name: object) -> bool:
+def is_whole_number(name: object) -> TypeGuard[SupportsInt]:
+    """Tell a whole number, NumPy's too, from a boolean, which is one in Python."""
+    return isinstance(name, Integral) and not isinstance(name, bool)
+
+
+def _is_number(name: object) -> TypeGuard[SupportsInt]:
     """Tell whether a name may be a number of TIFF, which has 16 bits."""
-    return type(name) is int and 0 <= name <= _TIFF_MAX
+    return is_whole_number(name) and 0 <= int(name) <= _TIFF_MAX
 
 
 def _scope(name: str) -> str:
@@ -501,7 +514,9 @@ def listed_codec(
             except ChonkleError as failure:
                 problems.append(str(failure))
     _raise(problems, entry.name)
-    if entry.prefers_defaults:
+    # A numcodecs configuration has defaults of numcodecs only for codecs that numcodecs has.
+    is_foreign = is_numcodecs and not aliases(signature, "numcodecs")
+    if entry.prefers_defaults and not is_foreign:
         for name, parameter in declared.parameters.items():
             default = signature.inputs[name].default
             if parameter.from_array and default is not None:

@@ -94,5 +94,5 @@ def missing_extra(failure: ImportError) -> AttestationError:
     library = (failure.name or "").partition(".")[0]
     return AttestationError(
         f"keys and attestations need `{library}`, which is not installed",
-        hint="`pip install 'chonkle[attest]'`",
+        hint="install the extra `attest` of chonkle",
     )

@@ -6,11 +6,14 @@ import os
 import socket
 import sys
 import threading
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from chonkle.cli.doctor import doctor
 from chonkle.wasmtime_version import wasmtime_version
 from tests.fixture_types import Chonkle
 from tests.loopback import Server
@@ -202,3 +205,17 @@ def test_only_online_asks_a_server(examine: Any) -> None:
     offline = examine("--online", CHONKLE_REGISTRY=registry, CHONKLE_OFFLINE="1")
     assert wrong(offline) == []
     assert offline["registries", "offline"]["state"] == "note"
+
+
+def test_what_is_not_installed_is_named_without_an_index(
+    monkeypatch: pytest.MonkeyPatch, here: dict[str, str]
+) -> None:
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("chonkle.cli.doctor.version", missing)
+    done = CliRunner().invoke(doctor, ["--json"], env=here)
+    found = {each["name"]: each["value"] for each in json.loads(done.stdout)["findings"]}
+    text = "not installed; to have it, install "
+    assert found["distributed"] == f"{text}the extra `dask` of chonkle"
+    assert found["chonkle-toolchain"] == f"{text}chonkle-toolchain"

@@ -1,5 +1,6 @@
 """Codecs as objects: what `codec` takes, its parameters, and what it says of wrong ones."""
 
+import enum
 import json
 import zlib
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from chonkle.errors import (
     CodecTrap,
     DigestMismatchError,
     FetchError,
+    LimitError,
     LimitExceeded,
     PipelineError,
     ResolveError,
@@ -379,10 +381,23 @@ def test_a_level_works_or_is_out_of_range(level: int) -> None:
         assert "out of range, expected -1 to 9" in error_of("zlib", level=level)
 
 
+class Compression(enum.IntEnum):
+    DEFLATE = 8
+
+
+@pytest.mark.parametrize("number", [8, "8", np.uint16(8), Compression.DEFLATE])
+def test_a_number_of_tiff_is_any_whole_number(number: Any) -> None:
+    for what in (number, [number], {"name": number}, [{"name": number}]):
+        assert zlib.decompress(codec(what).encode(DATA)) == DATA
+    assert codec(number, level=9).encode(DATA) == BEST
+
+
 # What it does not take
 
 
-@pytest.mark.parametrize("what", [None, 1.5, True, b"zlib", object(), {1, 2}, {"zlib"}, int])
+@pytest.mark.parametrize(
+    "what", [None, 1.5, True, np.True_, np.arange(2), b"zlib", object(), {1, 2}, {"zlib"}, int]
+)
 def test_what_is_no_codec_is_refused(what: object) -> None:
     for each in (what, ["zlib", what]):
         if what is None and each is not None:
@@ -515,6 +530,18 @@ def test_a_graph_is_no_codec_list() -> None:
         "the document: not a codec list, expected a list `codecs`; hint: `chonkle.prepare` takes a "
         "pipeline"
     )
+
+
+def test_limits_that_are_none_are_refused_when_the_codec_is_made() -> None:
+    made: Any = codec
+    for what in ("zlib", codec("zlib"), ["zlib"]):
+        with pytest.raises(LimitError, match="bad `limits`, expected"):
+            made(what, limits={"memory": 1})
+    with pytest.raises(LimitError, match="bad `limits`, expected"):
+        made("zlib", limits={})
+    listed: Any = get_codecs
+    with pytest.raises(LimitError, match="bad `limits`, expected"):
+        listed({"codecs": ["zlib"]}, limits={"memory": 1})
 
 
 # Failures of calls

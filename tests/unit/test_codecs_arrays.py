@@ -347,7 +347,11 @@ def test_predictors_take_pixels_and_byte_order_from_the_array(predictor: int, dt
     assert (rgb.decode(stored, dtype=dtype, shape=image.shape) == image).all()
     assert zlib.decompress(rgb.encode(image)) == zlib.decompress(stored)
     stored = strip_of(gray, predictor, **options)
-    for chain in (codec([name, 8]), codec([codec(name, byte_order=order), 8])):
+    for chain in (
+        codec([name, 8]),
+        codec([{"id": name}, 8]),
+        codec([codec(name, byte_order=order), 8]),
+    ):
         assert (chain.decode(stored, np.zeros_like(gray)) == gray).all()
         assert zlib.decompress(chain.encode(gray)) == zlib.decompress(stored)
     for each in (codec(name), codec(name, width=8)):

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 from ways import Comparison
 
-OURS, THEIRS = "#2f6f5e", "#b9bdb8"
+OURS, SLOWER, THEIRS = "#2f6f5e", "#9dbdb2", "#b9bdb8"
 
 
 def draw_relief(path: Path, pixels: Pixels, elevation: Elevation) -> None:
@@ -84,7 +84,7 @@ def draw_times(axes: Axes, comparisons: Sequence[Comparison]) -> None:
         ratio = each.theirs_s / each.ours_s
         for place, name, seconds, times, colour in (
             (row - 0.19, each.theirs, each.theirs_s, 1, THEIRS),
-            (row + 0.19, each.ours, each.ours_s, ratio, OURS),
+            (row + 0.19, each.ours, each.ours_s, ratio, OURS if ratio >= 1 else SLOWER),
         ):
             axes.barh(place, times, 0.34, color=colour)
             text = f" {seconds * 1e3:.0f} ms" + (f", {ratio:.1f} times" if times == ratio else "")

@@ -29,6 +29,15 @@ def test_a_limit_that_limits_nothing_is_refused(limits: dict[str, Any]) -> None:
             CompileLimits(**limits)
 
 
+def test_limits_are_limits_or_the_defaults() -> None:
+    given = Limits(memory_bytes=1 << 20)
+    assert Limits.of(given) is given
+    assert Limits.of(None) == Limits()
+    for wrong in ({"memory": 1}, {}, 0, 1 << 20):
+        with pytest.raises(LimitError, match="bad `limits`, expected"):
+            Limits.of(wrong)
+
+
 def test_the_highest_limits() -> None:
     limits = Limits(memory_bytes=1 << 32, output_bytes=1 << 44, timeout_s=86_400)
     assert limits.memory_bytes == 4 << 30

@@ -325,6 +325,16 @@ def test_without_an_array_such_a_parameter_has_no_value() -> None:
     assert constants(codec_list_pipeline([codec], array("<i8"))) == {"shuffle.elementsize": b"4"}
 
 
+@pytest.mark.parametrize(("names", "elementsize"), [({"numcodecs": ["shuffle"]}, 4), ({}, 8)])
+def test_numcodecs_has_defaults_only_of_its_own_codecs(
+    names: dict[str, Any], elementsize: int
+) -> None:
+    size = optional("uint", default=4, from_array="itemsize")
+    shuffle = signature("shuffle", fields={"aliases": names}, elementsize=size)
+    codec = listed_codec(read_entry({"id": "shuffle"}), "shuffle", shuffle)
+    assert codec.completed(array("<i8")) == {"elementsize": elementsize}
+
+
 @pytest.mark.parametrize(
     ("shape", "given", "taken"),
     [
@@ -363,11 +373,13 @@ def test_an_array_tells_the_pixels_of_an_image(
 def test_an_array_that_may_be_several_images_tells_nothing(
     shape: tuple[int, ...], given: dict[str, int], missing: str
 ) -> None:
+    samples = given.get("samples")
+    ending = f", or a shape that ends with {samples}, as `samples`" if samples else ""
     with pytest.raises(PipelineError) as caught:
         codec_list_pipeline([listed(PIXELS, **given)], array("|u1", *shape))
     assert str(caught.value) == (
         f'codec `pixels`: an array "|u1" of shape {shape} does not determine {missing}; '
-        f"hint: give {missing}"
+        f"hint: give {missing}{ending}"
     )
 
 

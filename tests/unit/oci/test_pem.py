@@ -61,4 +61,4 @@ def test_base64_is_bounded() -> None:
 def test_a_missing_library_is_named_with_the_command_that_installs_it() -> None:
     failure = missing_extra(ImportError("no", name="nacl"))
     assert "need `nacl`" in str(failure)
-    assert "pip install 'chonkle[attest]'" in str(failure)
+    assert "install the extra `attest` of chonkle" in str(failure)
