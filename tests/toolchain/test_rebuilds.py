@@ -420,6 +420,25 @@ def test_a_codec_built_from_its_own_folder_removes_no_others(world: World) -> No
     assert read_lock(world.output).codecs.keys() == {*ALL}
 
 
+def test_a_renamed_codec_leaves_nothing_in_its_own_folder(world: World) -> None:
+    """Unlike an output that codecs share: all that is built into this one is of this codec."""
+
+    def lines(*arguments: str) -> list[str]:
+        done = CliRunner().invoke(build_command.build, [str(folder), *arguments])
+        return [line.partition(" (")[0] for line in done.stdout.splitlines()]
+
+    folder = world.codecs / "left-c"
+    assert lines() == ["built left-c: never built"]
+    signature = folder / "signature.json"
+    signature.write_text(signature.read_text().replace('"left-c"', '"right-c"'))
+    gone = "left-c: it has no recipe any more"
+    assert lines("--check") == ["stale right-c: never built", f"stale {gone}"]
+    assert lines() == ["built right-c: never built", f"removed {gone}"]
+    assert lines("--check") == ["up to date right-c"]
+    assert not list((folder / "codec").rglob("left-c*"))
+    assert read_lock(folder / "codec").codecs.keys() == {"right-c"}
+
+
 @pytest.mark.parametrize("name", ["build", "codec"])
 def test_a_folder_that_cannot_be_written_to_is_named(name: str, world: World) -> None:
     shutil.rmtree(world.codecs / name)
