@@ -296,6 +296,14 @@ def is_codec_list(document: object) -> bool:
     return isinstance(document, Mapping) and "codecs" in document and "steps" not in document
 
 
+def is_codec_entry(document: object) -> bool:
+    """Tell one codec, a name or an object with one, from a list and a graph."""
+    if isinstance(document, Mapping):
+        is_list_or_graph = "codecs" in document or "steps" in document
+        return not is_list_or_graph and ("name" in document or "id" in document)
+    return isinstance(document, str)
+
+
 def read_codec_list(document: Mapping[str, object], *, folder: Path | None = None) -> CodecList:
     """Read a codec list, or Zarr 3 metadata, whose chunks it is about.
 
