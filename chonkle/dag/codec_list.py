@@ -382,8 +382,13 @@ def _title(index: int, count: int) -> str:
     return "" if count == 1 else f"codec {index}"
 
 
-def _absolute(uri: str, folder: Path) -> str:
-    """Make a URI of a file or an image layout with a relative path absolute."""
+def absolute_uri(uri: str, folder: Path) -> str:
+    """Make a URI of a file or an image layout with a relative path absolute.
+
+    Args:
+        uri: any URI.
+        folder: where relative paths start.
+    """
     scheme, _, rest = uri.partition("://")
     match scheme.lower():
         case "file" if not rest.startswith(("/", "localhost/")):
@@ -437,7 +442,7 @@ def read_entry(entry: Any, *, folder: Path | None = None) -> CodecEntry:  # noqa
         settings,
         scope=_scope(cast("str", name)) if kind is None else "",
         backends=_WASM if is_array else _BACKENDS.get(cast("str", kind), _WASM),
-        uri=_absolute(cast("str", uri), folder or Path()),
+        uri=absolute_uri(cast("str", uri), folder or Path()),
         prefers_defaults=kind is not None,
     )
 
