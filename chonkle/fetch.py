@@ -267,7 +267,9 @@ def _read_file(uri: str) -> bytes:
     host = uri.removeprefix("file://").partition("/")[0]
     if host not in ("", "localhost"):
         raise FetchError(
-            f"source `{uri}`: a file on another host", expected="`file:///absolute/path`"
+            f"source `{uri}`: a relative path, or a file on another host, `{host}`",
+            expected="`file:///absolute/path`",
+            hint="only the `uri` of a codec list may be relative; a path is given without `file://`",
         )
     try:
         return read_file(Path.from_uri(uri), size_max=SIZE_MAX_BYTES)

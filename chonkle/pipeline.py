@@ -19,6 +19,7 @@ from chonkle.dag.codec_list import (
     CodecList,
     ListedCodec,
     codec_list_pipeline,
+    is_codec_entry,
     is_codec_list,
     list_failure,
     listed_codec,
@@ -204,8 +205,8 @@ def load(
     """Read and check a pipeline or a codec list.
 
     Args:
-        pipeline: the path of a JSON file, or the parsed document; a graph, or a codec list with or
-            without an object around it.
+        pipeline: the path of a JSON file, or the parsed document; a graph, a codec list with or
+            without an object around it, or one codec.
         what: what it should be, for messages.
 
     Raises:
@@ -229,6 +230,8 @@ def load(
 def _parse(document: object, folder: Path | None) -> Parsed:
     if isinstance(document, list):
         document = {"codecs": document}
+    elif is_codec_entry(document):
+        document = {"codecs": [document]}  # one codec
     if is_codec_list(document):
         return read_codec_list(cast("Mapping[str, object]", document), folder=folder)
     return Pipeline.from_json(document)

@@ -491,7 +491,8 @@ class Resolver:
             data = read_file(path, size_max=SIZE_MAX_BYTES)
         except OSError as failure:
             reason = failure.strerror
-            error = ResolveError(f"cannot read {path}: {reason}")
+            hint = "name a .wasm file in it" if path.is_dir() else ""
+            error = ResolveError(f"cannot read {path}: {reason}", hint=hint)
             raise error.within(wanted.subject) from failure
         pinned = f"{path.absolute().as_uri()}#blake3={Digest.blake3(data).hex}"
         found = self._identified(wanted, data, f"path {path}", pinned)

@@ -1,6 +1,7 @@
 """What `chonkle decode` and `chonkle encode` share: chunks, and the codec lists beside them."""
 
 import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 _NPY = ".npy"
 _OLD_METADATA = ".zarray"
+# Of a file with a codec list, which a codec's name does not have.
+_LIST_ENDINGS = (".json", _OLD_METADATA)
+_JSON_STARTS = ("[", "{", '"')
 
 
 def _read_dtype(text: str) -> str | None:
@@ -61,10 +65,10 @@ chunk_options = together(
     click.option(
         "--codecs",
         "codec_list",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="Codec list, or zarr.json or .zarray of the array.  [default: the whole name of "
-        "the chunk with .json appended, such as tile.bin.json]",
+        metavar="FILE|NAME|JSON",
+        help="File of a codec list, or zarr.json or .zarray of the array; the name of a codec, "
+        "such as zstd; or a codec list as JSON. A file that exists comes first.  [default: the "
+        "whole name of the chunk with .json appended, such as tile.bin.json]",
     ),
     allow_source_option,
     click.option(
@@ -120,16 +124,13 @@ def chunk_codec(chunk: str, options: dict[str, Any]) -> Iterator[tuple["ChunkCod
     # Late: a command that is only asked for its help does without it.
     from chonkle.codecs import listed_chain, load_list  # noqa: PLC0415
 
-    zarr = _named_array(options["codec_list"])
-    if zarr is not None and options["codec_list"].name == _OLD_METADATA:
-        with zarr_codec(zarr, "chunk", options) as codec:
-            yield codec, zarr.order == "F"
-        return
-    codec_list = options["codec_list"] or Path(f"{chunk}.json")
-    if options["codec_list"] is None and not codec_list.exists():
-        raise PipelineError(
-            f"no codec list {codec_list} beside the chunk", hint="--codecs FILE names another one"
-        )
+    codec_list = _codec_list(options["codec_list"], chunk)
+    if isinstance(codec_list, Path):
+        zarr = _named_array(codec_list)
+        if zarr is not None and codec_list.name == _OLD_METADATA:
+            with zarr_codec(zarr, "chunk", options) as codec:
+                yield codec, zarr.order == "F"
+            return
     parsed = load_list(codec_list, runner="chonkle run")
     allowed = allowed_sources_of(options, folder=parsed.folder)
     resolver = replace(resolver_of(options), allowed_sources=allowed)
@@ -142,8 +143,34 @@ def chunk_codec(chunk: str, options: dict[str, Any]) -> Iterator[tuple["ChunkCod
         yield codec, False
 
 
-def _named_array(codec_list: Path | None) -> "ZarrArray | None":
-    """Read the metadata of an array that `--codecs` names, if it does.
+def _codec_list(given: str | None, chunk: str) -> Any:  # noqa: ANN401 - checked by `load_list`
+    """Give what `--codecs` is: the path of a file, or a document. Without it, the sidecar.
+
+    Raises:
+        PipelineError: there is no sidecar, or the text is malformed JSON.
+    """
+    from chonkle.formats.json_text import parse_json  # noqa: PLC0415 - not for help
+
+    if given is None:
+        sidecar = Path(f"{chunk}.json")
+        if not sidecar.exists():
+            raise PipelineError(
+                f"no codec list {sidecar} beside the chunk",
+                hint="--codecs FILE names another one, and --codecs zstd a codec",
+            )
+        return sidecar
+    # Not `Path.exists`, which fails where JSON is longer than a path may be.
+    if os.path.exists(given):  # noqa: PTH110
+        return Path(given)
+    if given.lstrip().startswith(_JSON_STARTS):
+        document = parse_json(given, what="--codecs", error=PipelineError)
+        return [document] if isinstance(document, str) else document
+    is_path = "/" in given or os.sep in given or given.endswith(_LIST_ENDINGS)
+    return Path(given) if is_path else [given]
+
+
+def _named_array(codec_list: Path) -> "ZarrArray | None":
+    """Read the metadata of an array that a codec list is, if it is.
 
     Raises:
         PipelineError: a file of the array is no chunk, or the metadata cannot be read.
@@ -151,9 +178,8 @@ def _named_array(codec_list: Path | None) -> "ZarrArray | None":
     from chonkle.formats.zarr_metadata import METADATA_FILES  # noqa: PLC0415 - not for help
     from chonkle.zarr_files import read_metadata  # noqa: PLC0415 - brings wasmtime
 
-    if codec_list is None or codec_list.name not in METADATA_FILES:
+    if codec_list.name not in METADATA_FILES:
         return None
-
     zarr = read_metadata(codec_list)
     if zarr.shards is not None:
         raise PipelineError(

@@ -61,6 +61,7 @@ def decode(chunk: str | None, output: str, **options: Any) -> None:  # noqa: ANN
     Examples:
       chonkle decode chunks/0 -o chunk.npy
       chonkle decode --zarr data.zarr/temperature --chunk 0.3 -o chunk.npy
+      chonkle decode data.zst --codecs zstd -o data
       chonkle decode tile.bin --codecs list.json \\
           --dtype uint16 --shape 512,512 -o tile.npy
 

@@ -73,7 +73,7 @@ def added_command(name: str) -> click.Command | None:
     if name not in TOOLCHAIN_COMMANDS:
         return None
     what = f"`chonkle {name}` is a command of chonkle-toolchain, which is not installed"
-    hint = "install chonkle-toolchain, with its extra `c` for a C compiler"
+    hint = "install chonkle-toolchain with the extra `c`, which brings a C compiler"
     return _failing(name, ChonkleError(what, hint=hint))
 
 

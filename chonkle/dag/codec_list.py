@@ -304,6 +304,14 @@ def is_codec_list(document: object) -> bool:
     return isinstance(document, Mapping) and "codecs" in document and "steps" not in document
 
 
+def is_codec_entry(document: object) -> bool:
+    """Tell one codec, a name or an object with one, from a list and a graph."""
+    if isinstance(document, Mapping):
+        is_list_or_graph = "codecs" in document or "steps" in document
+        return not is_list_or_graph and ("name" in document or "id" in document)
+    return isinstance(document, str)
+
+
 def read_codec_list(document: Mapping[str, object], *, folder: Path | None = None) -> CodecList:
     """Read a codec list, or Zarr 3 metadata, whose chunks it is about.
 
@@ -382,8 +390,13 @@ def _title(index: int, count: int) -> str:
     return "" if count == 1 else f"codec {index}"
 
 
-def _absolute(uri: str, folder: Path) -> str:
-    """Make a URI of a file or an image layout with a relative path absolute."""
+def absolute_uri(uri: str, folder: Path) -> str:
+    """Make a URI of a file or an image layout with a relative path absolute.
+
+    Args:
+        uri: any URI.
+        folder: where relative paths start.
+    """
     scheme, _, rest = uri.partition("://")
     match scheme.lower():
         case "file" if not rest.startswith(("/", "localhost/")):
@@ -437,7 +450,7 @@ def read_entry(entry: Any, *, folder: Path | None = None) -> CodecEntry:  # noqa
         settings,
         scope=_scope(cast("str", name)) if kind is None else "",
         backends=_WASM if is_array else _BACKENDS.get(cast("str", kind), _WASM),
-        uri=_absolute(cast("str", uri), folder or Path()),
+        uri=absolute_uri(cast("str", uri), folder or Path()),
         prefers_defaults=kind is not None,
     )
 

@@ -18,6 +18,7 @@ from zarr.registry import (
     register_pipeline,
 )
 
+from chonkle.dag.codec_list import absolute_uri
 from chonkle.errors import PipelineError
 from chonkle.formats.aliases import aliases
 from chonkle.formats.signature import Signature
@@ -260,7 +261,9 @@ def codec(
     """
     name = str(what)
     if isinstance(what, Path) or "://" in what or what.endswith(".wasm"):
-        place = what if isinstance(what, str) and "://" in what else Path(what)
+        # Absolute: the metadata are read from other folders, too.
+        is_uri = isinstance(what, str) and "://" in what
+        place = absolute_uri(name, Path()) if is_uri else Path(what)
         found = Resolver().identify(place)
         if isinstance(found, PipelineResolution):
             raise PipelineError(f"{what}: a pipeline", expected="a codec")

@@ -126,9 +126,12 @@ def test_five_commands_lead_from_an_empty_folder_to_a_pipeline(
     encoded[2:] -= decoded[:-2]
     assert (tmp_path / "encoded.bin").read_bytes() == encoded.tobytes()
     if language == "c":
-        *_, (back,) = shell_blocks(GUIDE)
+        *_, (back,), (python,) = shell_blocks(GUIDE)
         call(installed, *back[1:], cwd=tmp_path)
         assert (tmp_path / "again.md").read_bytes() == decoded.tobytes()
+        here = installed.with_name(Path(sys.executable).name)
+        printed = call(here, *python[1:], cwd=tmp_path)
+        assert printed.split() == [rb"b'a\x01\x01'"]
 
 
 def shell_blocks(page: Path) -> list[list[list[str]]]:

@@ -113,6 +113,33 @@ def test_streams_have_a_list_that_is_named(chonkle: Chonkle) -> None:
     assert chonkle("decode", "-", *line, stdin=chunk).stdout == pixels().tobytes()
 
 
+@pytest.mark.parametrize(
+    "codecs",
+    [
+        *("zlib", "numcodecs.zlib", "8", ' "zlib"', '["zlib"]', '{"id": "zlib"}'),
+        '{"codecs": ["zlib"]}' + " " * 5000,  # longer than a path may be
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_a_list_may_be_given_on_the_command_line(chonkle: Chonkle, codecs: str) -> None:
+    chunk = chonkle("encode", "-", "--codecs", codecs, "-o", "-", stdin=b"data").stdout
+    assert zlib.decompress(chunk) == b"data"
+    assert chonkle("decode", "-", "--codecs", codecs, "-o", "-", stdin=chunk).stdout == b"data"
+
+
+def test_a_file_with_the_name_of_a_codec_comes_first(folder: Path, chonkle: Chonkle) -> None:
+    (folder / "zlib").write_text('"lz4"')
+    chunk = chonkle("encode", "-", "--codecs", "zlib", "-o", "-", stdin=b"data").stdout
+    assert chunk == chonkle("encode", "-", "--codecs", "lz4", "-o", "-", stdin=b"data").stdout
+
+
+def test_a_sidecar_may_be_one_codec(folder: Path, chonkle: Chonkle) -> None:
+    (folder / "chunk.bin").write_bytes(zlib.compress(b"data"))
+    for codec in ("zlib", {"id": "zlib"}, {"name": "zlib", "configuration": {"level": 1}}):
+        (folder / "chunk.bin.json").write_text(json.dumps(codec))
+        assert chonkle("decode", "chunk.bin", "-o", "-").stdout == b"data"
+
+
 def test_big_endian_elements_are_swapped(folder: Path, chonkle: Chonkle) -> None:
     (folder / "chunks/1.json").write_text(json.dumps(codec_list("big")))
     (folder / "chunks/1").write_bytes(encoded(">"))
@@ -504,7 +531,10 @@ WRONG = [
     ("decode chunks/gone -o x", "no codec list chunks/gone.json beside the chunk"),
     ("decode - -o x", "no codec list -.json beside the chunk; hint: --codecs FILE names"),
     ("decode chunks/0 --codecs gone.json -o x", "cannot read codec list gone.json: No such file"),
-    ("decode chunks/0 --codecs zlib -o x", "cannot read codec list zlib: No such file"),
+    ("decode chunks/0 --codecs gone/list -o x", "cannot read codec list gone/list: No such file"),
+    ("decode chunks/0 --codecs zlob -o x", 'no codec has the name `"zlob"`; hint: did you mean'),
+    ("decode chunks/0 --codecs [zlib -o x", "--codecs: malformed JSON at line 1, column 2"),
+    ("decode chunks/0 --codecs [] -o x", "not a codec list, expected a list `codecs` of at least"),
     ("decode chunks/plain --preference native -o x", "expected `core` or `component`, got"),
     ("decode chunks/jpeg -o x", "no codec for TIFF compression 7 (JPEG); hint: "),
     ("decode chunks/laid -o x", "/chunks/nowhere: the folder does not exist"),

@@ -135,7 +135,7 @@ def built_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "codec-src" / "sdk", made.sdk)
     with pytest.MonkeyPatch.context() as patch:
         made.play(patch)
-        assert made.lines() == {name: f"built {name}: never built" for name in ALL}
+        assert made.lines() == {name: f"built {name}: not built before" for name in ALL}
     return made.folder
 
 
@@ -332,7 +332,7 @@ def test_an_edited_lock_is_no_proof(world: World) -> None:
     write_lock(world.output, replace(lock, codecs={**lock.codecs, "left-c": built}))
     assert world.built() == {"left-c": [f"{LOCK_FILE} was edited"]}
     (world.output / LOCK_FILE).unlink()
-    assert world.lines() == {name: f"built {name}: never built" for name in ALL}
+    assert world.lines() == {name: f"built {name}: not built before" for name in ALL}
 
 
 @pytest.mark.parametrize(
@@ -418,6 +418,25 @@ def test_a_codec_built_from_its_own_folder_removes_no_others(world: World) -> No
     assert "removed" not in done.stdout
     assert before == set(world.output.rglob("*.wasm"))
     assert read_lock(world.output).codecs.keys() == {*ALL}
+
+
+def test_a_renamed_codec_leaves_nothing_in_its_own_folder(world: World) -> None:
+    """Unlike an output that codecs share: all that is built into this one is of this codec."""
+
+    def lines(*arguments: str) -> list[str]:
+        done = CliRunner().invoke(build_command.build, [str(folder), *arguments])
+        return [line.partition(" (")[0] for line in done.stdout.splitlines()]
+
+    folder = world.codecs / "left-c"
+    assert lines() == ["built left-c: not built before"]
+    signature = folder / "signature.json"
+    signature.write_text(signature.read_text().replace('"left-c"', '"right-c"'))
+    gone = "left-c: it has no recipe any more"
+    assert lines("--check") == ["stale right-c: not built before", f"stale {gone}"]
+    assert lines() == ["built right-c: not built before", f"removed {gone}"]
+    assert lines("--check") == ["up to date right-c"]
+    assert not list((folder / "codec").rglob("left-c*"))
+    assert read_lock(folder / "codec").codecs.keys() == {"right-c"}
 
 
 @pytest.mark.parametrize("name", ["build", "codec"])

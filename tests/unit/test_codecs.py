@@ -436,7 +436,7 @@ def test_a_malformed_configuration_is_refused(what: object, message: str) -> Non
         (-1, ResolveError, 'no codec has the name `"-1"`'),
         ("pickle", ResolveError, "codec `pickle`"),
         ("./none.wasm", ResolveError, "cannot read none.wasm: No such file or directory"),
-        (Path("docs"), ResolveError, "cannot read docs: "),
+        (Path("docs"), ResolveError, "cannot read docs: not a regular file; hint: name a .wasm"),
         ("file:///none.wasm", FetchError, "source `file:///none.wasm`: cannot read the file"),
         ("http://h.example/x.wasm", FetchError, "http:// is refused"),
         ("ftp://h.example/x.wasm", FetchError, "not a scheme that chonkle fetches from"),

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -77,9 +78,10 @@ def test_another_source_is_refused(text: str, problem: str) -> None:
         Source.parse(text)
 
 
-@pytest.mark.parametrize("host", ["server", "server:80", "127.0.0.1", ".."])
-def test_a_file_on_another_host_is_refused(host: str) -> None:
-    with pytest.raises(FetchError, match="a file on another host"):
+@pytest.mark.parametrize("host", ["server", "server:80", "127.0.0.1", "..", "mine.wasm"])
+def test_a_relative_path_and_a_file_on_another_host_are_refused(host: str) -> None:
+    words = f"a relative path, or a file on another host, `{re.escape(host)}`, expected"
+    with pytest.raises(FetchError, match=words):
         Source.parse(f"file://{host}/etc/passwd").fetch(access=ACCESS)
 
 

@@ -216,6 +216,15 @@ def test_a_class_of_somebody_else_is_not_replaced() -> None:
     assert OtherGzip.calls == 4
 
 
+def test_metadata_get_an_absolute_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "mine.wasm"
+    shipped = Path(__file__).parents[2] / "codec/zlib"
+    path.write_bytes(next(shipped.glob("*.core.wasm")).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    metadata = chonkle.zarr.codec("file://mine.wasm").to_dict()
+    assert metadata["configuration"]["codec"].startswith(f"{path.as_uri()}#blake3=")
+
+
 def test_a_codec_that_appears_later_is_found_without_a_warning() -> None:
     chonkle.zarr.use()
     with pytest.raises(zarr.errors.UnknownCodecError, match=r"appears\.later"):

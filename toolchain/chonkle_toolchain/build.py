@@ -117,14 +117,22 @@ def build(
             outcome, lock = _bring_up_to_date(task, lock, folders.output, context)
             report(outcome)
             outcomes.append(outcome)
-        # A codec's own folder says nothing about the others.
-        is_whole = not chosen and not is_codec_folder(folders.codec_src)
-        gone = lock.codecs.keys() - recipes.keys() if is_whole else set()
+        has_all = not chosen and _has_all_codecs(folders)
+        gone = lock.codecs.keys() - recipes.keys() if has_all else set()
         for name in sorted(gone):
             outcome, lock = _drop(name, lock, folders.output, check=check)
             report(outcome)
             outcomes.append(outcome)
     return outcomes
+
+
+def _has_all_codecs(folders: Folders) -> bool:
+    """Tell whether no other folder is built into the same output.
+
+    A codec's own folder says nothing about the others in an output that several codecs share.
+    """
+    source, output = folders.codec_src.resolve(), folders.output.resolve()
+    return not is_codec_folder(source) or output.is_relative_to(source)
 
 
 @contextlib.contextmanager

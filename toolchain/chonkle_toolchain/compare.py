@@ -74,7 +74,7 @@ def compare(
 
 def _reasons(recipe: Recipe, now: Fingerprint, before: Built | None, output: Path) -> Iterator[str]:
     if before is None:
-        yield "never built"
+        yield "not built before"
         return
     if before.build != now.digest:
         changes = now.changes_since(before.fingerprint)

@@ -31,7 +31,7 @@ class BuildContext:
         sdk: the codec SDK; a copy of it is compiled.
         build_dir: the build root, which holds what compilers leave behind; one build at a time uses
             it.
-        warn: told the compilers' warnings.
+        warn: told the compilers' warnings, and what is only done once and takes long.
         step: told what begins.
     """
 
@@ -117,12 +117,11 @@ def _stage(recipe: Recipe, context: BuildContext, expected: Fingerprint) -> Path
 
 def _compile(recipe: Recipe, context: BuildContext, folder: Path) -> dict[Abi, bytes]:
     commands = context.commands
-    what = f"compiling `{recipe.name}`"
     if "zig" in tools_for(recipe):
         require_zig_folders(context.build_dir)
         if is_zig_cache_empty():
-            what += ", and once Zig's C library, which takes half a minute"
-    context.step(what)
+            context.warn("compiling Zig's C library, once on this machine; it may take minutes")
+    context.step(f"compiling `{recipe.name}`")
 
     def warn(said: str) -> None:
         lines = said.splitlines()

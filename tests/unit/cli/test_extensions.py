@@ -106,7 +106,7 @@ def test_commands_of_a_missing_build_side_say_so(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(extensions, "entry_points", dict)
     said = failure_of("build", "there", "--json")
     assert said.startswith("`chonkle build` is a command of chonkle-toolchain, which is not")
-    assert "; hint: install chonkle-toolchain, with its extra `c`" in said
+    assert "; hint: install chonkle-toolchain with the extra `c`, which brings" in said
     assert "\n" not in said
     assert "build" not in run("--help").stdout
     assert run("nonsense").exit_code == 2

@@ -1,5 +1,6 @@
 """`chonkle new`: begin a codec."""
 
+import json
 import shlex
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import click
 from chonkle.cli.output import print_lines
 from chonkle.errors import BuildError
 from chonkle_toolchain.project import Project, default_codec_id, write_project
-from chonkle_toolchain.recipe import Language
+from chonkle_toolchain.recipe import Language, read_recipe
 from chonkle_toolchain.sdk import sdk_folder
 from chonkle_toolchain.shipped import shipped
 
@@ -36,7 +37,7 @@ def new(name: str, lang: Language, codec_id: str | None, into: Path) -> None:
 
     \b
     Exit codes:
-      1  the folder is not empty, or the name is taken by a shipped codec
+      1  the folder is not empty, or chonkle ships an implementation NAME of the codec
 
     \b
     Examples:
@@ -55,6 +56,8 @@ def new(name: str, lang: Language, codec_id: str | None, into: Path) -> None:
         )
     folder = write_project(project, into=into, sdk=sdk_folder())
     displayed = shlex.quote(folder.as_posix())
+    built = json.dumps(f"{folder.as_posix()}/codec/{read_recipe(folder).artifact('core')}")
+    python = f'import chonkle; print(chonkle.codec({built}).encode(b"abc"))'
     print_lines(
         *f"""\
 {displayed}: the codec `{project.codec_id}` in {project.language_name}
@@ -66,7 +69,6 @@ next:
   chonkle verify {displayed}
   chonkle run {displayed}/pipeline.json --codec-store {displayed}/codec \\
       --override {project.codec_id}={project.implementation} \\
-      --direction encode --input bytes={displayed}/README.md --output bytes=encoded.bin""".split(
-            "\n"
-        )
+      --direction encode --input bytes={displayed}/README.md --output bytes=encoded.bin
+  python -c {shlex.quote(python)}""".split("\n")
     )

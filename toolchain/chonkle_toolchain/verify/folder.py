@@ -297,7 +297,7 @@ def _check_lock(lock: Lock, recipes: Mapping[str, Recipe]) -> str:
                 got=found or "none",
                 hint="take them from where they were, or `chonkle build`",
             )
-    return f"{len(lock.codecs)} codecs"
+    return f"{len(lock.codecs)} codec{'' if len(lock.codecs) == 1 else 's'}"
 
 
 def _visible(store: Path, *patterns: str) -> list[Path]:
