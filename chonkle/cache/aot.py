@@ -38,6 +38,7 @@ _WAIT_S_PER_BYTE = 5e-6
 EXPLAIN_MAX = 1000
 # How often an entry is read again while its files are being replaced.
 _READS_MAX = 10
+_PAUSE_S = 0.002
 _WITHOUT_LOCKS = "no locks, so that several processes may compile the same"
 _NOT_KEPT = "codecs are compiled in memory and not kept"
 
@@ -260,8 +261,11 @@ class AotCache:
                 # Another process may have removed the entry, which makes it a plain miss, or have
                 # replaced it, perhaps with an equal one while a file was missing.
                 is_missing = isinstance(problem.__cause__, FileNotFoundError)
-                if directory.read(key) == record and (not is_missing or reads >= _READS_MAX):
-                    raise
+                if directory.read(key) == record:
+                    if not is_missing or reads >= _READS_MAX:
+                        raise
+                    # It may be half removed, by a process that has no turn just now.
+                    time.sleep(_PAUSE_S * reads)
                 continue
             self.counts.add("loaded")
             directory.note_use(key, now=self.layers.clock())
