@@ -318,6 +318,10 @@ def test_a_file_that_is_not_that_of_the_lock_is_refused(
     module.rename(module.with_name("other.wasm"))
     done = copy(tmp_path / "source", tmp_path / "three", codecs=codecs)
     check_failure(done, "zlib/other.wasm: expected SHA-256 none")
+    (codecs / "codecs.lock").unlink()
+    (codecs / "codecs.lock").symlink_to("nothing")
+    done = copy(tmp_path / "source", tmp_path / "four", codecs=codecs)
+    check_failure(done, "codecs.lock: ")
 
 
 SIGNATURE = Signature.from_json(
