@@ -15,7 +15,7 @@ import zarr
 from numpy.typing import NDArray
 
 import chonkle.zarr
-from chonkle.formats.signature import Signature, embed_signature
+from chonkle.formats.wasm_binary import with_custom_section
 from tests.e2e.test_hostile_modules import CORE
 
 type Command = Callable[[str], list[str]]
@@ -318,15 +318,17 @@ def test_a_file_that_is_not_that_of_the_lock_is_refused(
     module.rename(module.with_name("other.wasm"))
     done = copy(tmp_path / "source", tmp_path / "three", codecs=codecs)
     check_failure(done, "zlib/other.wasm: expected SHA-256 none")
+    (codecs / "codecs.lock").unlink()
+    (codecs / "codecs.lock").symlink_to("nothing")
+    done = copy(tmp_path / "source", tmp_path / "four", codecs=codecs)
+    check_failure(done, "codecs.lock: ")
 
 
-SIGNATURE = Signature.from_json(
-    {
-        "codec_id": "guest",
-        "inputs": {"bytes": {"type": "bytes"}},
-        "outputs": {"bytes": {"type": "bytes"}},
-    }
-)
+SIGNATURE: dict[str, Any] = {
+    "codec_id": "guest",
+    "inputs": {"bytes": {"type": "bytes"}},
+    "outputs": {"bytes": {"type": "bytes"}},
+}
 GUEST = """
 (module {more} (memory (export "memory") 1)
   (func (export "alloc") (param i32) (result i32) {alloc})
@@ -336,13 +338,19 @@ GUEST = """
 """
 FOREVER = "(loop $l (br $l)) unreachable"
 FAILS = "(i64.const 0)"
+# The port-map of the inputs is one of the outputs, too.
+ECHOES = (
+    "(i64.or (i64.shl (i64.extend_i32_u (local.get 0)) (i64.const 32))"
+    "(i64.extend_i32_u (local.get 1)))"
+)
 
 
 def guest(
-    *, alloc: str = "(i32.const 1024)", dealloc: str = "", call: str, more: str = ""
+    *, alloc: str = "(i32.const 1024)", dealloc: str = "", call: str, more: str = "", **says: Any
 ) -> bytes:
     text = GUEST.format(alloc=alloc, dealloc=dealloc, call=call, more=more)
-    return embed_signature(bytes(wasmtime.wat2wasm(text)), SIGNATURE)
+    signature = json.dumps(SIGNATURE | says).encode()
+    return with_custom_section(bytes(wasmtime.wat2wasm(text)), "chonkle:signature", signature)
 
 
 def gives(address: int, size: int) -> str:
@@ -410,6 +418,10 @@ LIARS: dict[str, tuple[bytes, str]] = {
     "says-no-text": (says("a\\ff\\fe", size=3), "a\ufffd\ufffd"),
     "says-too-much": (says("a", size=0xFFFF), "a "),
     "controls-the-terminal": (says("\\1b]0;title\\07\\0a\\e2\\80\\ae", size=14), "]0;title"),
+    "controls-the-terminal-by-its-name": (
+        guest(call=FAILS, codec_id="\x1b]0;title\x07\n"),
+        "codec ` ]0;title  `: it failed",
+    ),
     "imports": (guest(call=FAILS, more='(import "a" "b" (func))'), "imports"),
 }  # fmt: skip
 
@@ -456,6 +468,52 @@ def test_a_codec_that_gives_too_little_is_an_error_in_an_array(
     (tmp_path / "codecs/guest.wasm").write_bytes(with_data(GOOD, 19))
     done = copy(tmp_path / "source", tmp_path / "target", codecs=tmp_path / "codecs")
     check_failure(done, "codec `chonkle.guest`: gave 2 bytes, expected 1536")
+
+
+def copy_with_echo(copy: Callable[..., Done], folder: Path, place: int, **says: Any) -> Done:
+    """Copy an array through a codec that changes nothing, with this in its signature."""
+    write(folder / "source", "nothing")
+    metadata = json.loads((folder / "source/zarr.json").read_text())
+    metadata["codecs"].insert(place, {"name": "chonkle.guest"})
+    (folder / "source/zarr.json").write_text(json.dumps(metadata))
+    (folder / "codecs").mkdir()
+    (folder / "codecs/guest.wasm").write_bytes(guest(call=ECHOES, **says))
+    return copy(folder / "source", folder / "target", codecs=folder / "codecs")
+
+
+def array_codec(encoded: str) -> dict[str, Any]:
+    ports = [{"bytes": {"type": "bytes", "array": {"dtype": [each]}}} for each in (encoded, "<f4")]
+    return {"kind": "array-to-array", "inputs": ports[0], "outputs": ports[1]}
+
+
+@pytest.mark.parametrize("dtype", ["|V0", "|V65537", "|V1000000000000000"])
+@pytest.mark.parametrize("kind", ["fixed", "unbounded"])
+def test_elements_of_an_unlikely_size_are_an_error(
+    copy: Callable[..., Done], tmp_path: Path, dtype: str, kind: str
+) -> None:
+    size = {"encoded_size": {"kind": kind, "formula": "bytes + 1"}}
+    done = copy_with_echo(copy, tmp_path, 0, **array_codec(dtype), **size)
+    check_failure(done, f"codec `chonkle.guest`: elements of type {dtype} are empty or too large")
+
+
+def test_an_array_of_an_unknown_size_keeps_its_shape(
+    copy: Callable[..., Done], tmp_path: Path
+) -> None:
+    check_copied(copy_with_echo(copy, tmp_path, 0, **array_codec("<f4")), tmp_path)
+
+
+@pytest.mark.parametrize("formula", [f"{2**127 - 1}/2", f"({2**64 - 1}*{2**63 - 1} - 1)/2"])
+def test_a_formula_beyond_all_sizes_counts_as_none(
+    copy: Callable[..., Done], tmp_path: Path, formula: str
+) -> None:
+    size = {"encoded_size": {"kind": "bounded", "formula": formula}}
+    check_copied(copy_with_echo(copy, tmp_path, 1, **size), tmp_path)
+
+
+def check_copied(done: Done, folder: Path) -> None:
+    assert done.returncode == 0, done.stderr
+    source, target = ((folder / each / "c/1/0").read_bytes() for each in ("source", "target"))
+    assert source == target
 
 
 def test_the_benchmark_reads_with_both(run_program: Run, codec_store: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ use zarrs::metadata::{Configuration, v2::DataTypeMetadataV2, v3::MetadataV3};
 use zarrs::plugin::{ExtensionName, PluginCreateError, ZarrVersion};
 
 use crate::formula::evaluate;
-use crate::guest::{Codec, recycle};
+use crate::guest::{Codec, describe, recycle};
 use crate::signature::{Direction, Values, accept, exists};
 
 #[cfg(target_endian = "big")]
@@ -26,9 +26,6 @@ compile_error!("codecs get elements as they are in memory, and expect them to be
 type Bytes<'a> = Cow<'a, [u8]>;
 type Shape = [NonZeroU64];
 type Result<T> = std::result::Result<T, CodecError>;
-
-/// zarrs allocates bounds of sizes: one that is far beyond the size of the chunk counts as none.
-const BOUND_FACTOR_MAX: u64 = 4;
 
 /// A codec with a configuration.
 #[derive(Debug)]
@@ -63,7 +60,7 @@ impl ChunkCodec {
     }
 
     fn refuse(&self, text: impl std::fmt::Display) -> CodecError {
-        CodecError::Other(format!("codec `{}`: {text}", self.metadata.name()))
+        CodecError::Other(describe(self.metadata.name(), text))
     }
 
     /// Gives what is declared of the array that is the port `bytes`: decoded as an output, encoded as an input.
@@ -101,13 +98,11 @@ impl ChunkCodec {
         self.codec.signature.identity.iter().any(|each| each.iter().all(holds))
     }
 
-    fn encoded_types(&self) -> impl Iterator<Item = &str> {
-        self.declared(Direction::Encode, "dtype").as_array().into_iter().flatten().filter_map(Value::as_str)
-    }
-
-    /// Gives the first type in a list of type strings and ports that has a value.
-    fn first_type<'a>(&'a self, values: &'a Values, mut listed: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-        listed.find_map(|each| if is_type_string(each) { Some(each) } else { self.value(values, each)?.as_str() })
+    /// Gives the first type that has a value, of a port and those that the encoded array lists after it.
+    fn encoded_type<'a>(&'a self, values: &'a Values, port: Option<&'a str>) -> Option<&'a str> {
+        let types = self.declared(Direction::Encode, "dtype").as_array().into_iter().flatten().flat_map(Value::as_str);
+        let mut types = port.into_iter().chain(types.skip_while(|each| port.is_some_and(|port| *each != port)));
+        types.find_map(|each| if is_type_string(each) { Some(each) } else { self.value(values, each)?.as_str() })
     }
 
     /// Gives the encoded size for a decoded one.
@@ -120,15 +115,13 @@ impl ChunkCodec {
         };
         let number = |number: i128| Some([number.into(); 2]);
         let port = |name: &str, is_size: bool| match name {
-            _ if is_size => {
-                let next = self.encoded_types().skip_while(|each| *each != name);
-                number(data_type(self.first_type(values, once(name).chain(next))?).ok()?.fixed_size()? as i128)
-            }
+            _ if is_size => number(data_type(self.encoded_type(values, Some(name))?).ok()?.fixed_size()? as i128),
             "bytes" => Some([i128::from(least).into(), i128::from(most).into()]),
             _ => number(self.value(values, name)?.as_i64()?.into()),
         };
         let declared = &self.codec.signature.encoded_size;
-        let believed_max = most.saturating_mul(BOUND_FACTOR_MAX).saturating_add(4096);
+        // zarrs allocates bounds of sizes: one that is far beyond the size of the chunk counts as none.
+        let believed_max = most.saturating_mul(4).saturating_add(4096);
         match evaluate(declared["formula"].as_str().unwrap_or_default(), &port).filter(|size| *size <= believed_max) {
             Some(size) if declared["kind"] == "fixed" && least == most => BytesRepresentation::FixedSize(size),
             Some(size) => BytesRepresentation::BoundedSize(size),
@@ -155,14 +148,12 @@ impl ChunkCodec {
         &self, direction: Direction, data: Bytes<'a>, values: &Values, decoded: BytesRepresentation,
     ) -> Result<Bytes<'a>> {
         let result = if self.is_identity(values) { data } else { self.call(direction, data, values)?.into() };
-        let expected = if direction == Direction::Encode { self.representation(values, decoded) } else { decoded };
-        let size = result.len() as u64;
+        let (size, is_encode) = (result.len() as u64, direction == Direction::Encode);
+        let expected = if is_encode { self.representation(values, decoded) } else { decoded };
         let expected = match expected {
             BytesRepresentation::FixedSize(fixed) if size != fixed => fixed.to_string(),
             // A bound of what is decoded is that of our codecs, and others may have written the chunk.
-            BytesRepresentation::BoundedSize(most) if size > most && direction == Direction::Encode => {
-                format!("at most {most}")
-            }
+            BytesRepresentation::BoundedSize(most) if is_encode && size > most => format!("at most {most}"),
             _ => return Ok(result),
         };
         Err(self.refuse(format!("gave {size} bytes, expected {expected}")))
@@ -172,12 +163,11 @@ impl ChunkCodec {
         let mut texts = Vec::new();
         for (name, port) in self.codec.signature.parameters().filter(|(_, port)| exists(port, direction)) {
             let is_of_both = [Direction::Encode, Direction::Decode].into_iter().all(|each| exists(port, each));
+            let is_optional = port["required"] == false || !port["default"].is_null();
             match values.get(name) {
                 Some(value) => texts.push((name.as_str(), value.to_string())),
-                None if port["from_array"].is_string() && is_of_both || port["required"] != false && port["default"].is_null() => {
-                    return Err(self.refuse(format!("parameter `{name}` has no value")));
-                }
-                None => {}
+                None if is_optional && !(port["from_array"].is_string() && is_of_both) => {}
+                None => return Err(self.refuse(format!("parameter `{name}` has no value"))),
             }
         }
         let parameters = texts.iter().map(|(name, text)| (*name, text.as_bytes()));
@@ -283,7 +273,7 @@ impl ArrayToArrayCodecTraits for ChunkCodec {
 
     fn encoded_data_type(&self, decoded: &DataType) -> Result<DataType> {
         let values = self.values(&[], decoded)?;
-        self.first_type(&values, self.encoded_types())
+        self.encoded_type(&values, None)
             .map_or(Ok(decoded.clone()), |found| data_type(found).map_err(|why| self.refuse(why)))
     }
 
@@ -310,11 +300,13 @@ impl ArrayToArrayCodecTraits for ChunkCodec {
         let decoded_type = data_type(name).map_err(|why| self.refuse(why))?;
         let size = self.representation(&self.values(decoded, &decoded_type)?, self.chunk_size(decoded, &decoded_type)?);
         let encoded_type = self.encoded_data_type(&decoded_type)?;
-        if size == self.chunk_size(decoded, &encoded_type)? {
-            return Ok(decoded.to_vec());
+        if let (BytesRepresentation::FixedSize(bytes), Some(each)) = (size, encoded_type.fixed_size())
+            && size != self.chunk_size(decoded, &encoded_type)?
+        {
+            let count = NonZeroU64::new(bytes / each as u64);
+            return count.map(|count| vec![count]).ok_or_else(|| self.refuse("no elements"));
         }
-        let count = size.size().unwrap_or_default() / encoded_type.fixed_size().unwrap_or(1) as u64;
-        NonZeroU64::new(count).map(|count| vec![count]).ok_or_else(|| self.refuse("no elements"))
+        Ok(decoded.to_vec())
     }
 
     fn decoded_shape(&self, _: &Shape) -> Result<Option<ChunkShape>> {
@@ -361,8 +353,11 @@ pub fn little_type(text: &str) -> Option<String> {
     DataType::from_metadata(&MetadataV3::new(text)).ok()?.name_v2().map(Cow::into_owned)
 }
 
+/// Gives a type that a signature or a configuration names, if zarrs may well allocate its elements.
 fn data_type(type_string: &str) -> std::result::Result<DataType, PluginCreateError> {
-    DataType::from_metadata(&DataTypeMetadataV2::Simple(type_string.to_owned()))
+    let found = DataType::from_metadata(&DataTypeMetadataV2::Simple(type_string.to_owned()))?;
+    let is_fit = found.fixed_size().is_none_or(|size| (1..=1 << 16).contains(&size));
+    is_fit.then_some(found).ok_or_else(|| format!("elements of type {type_string} are empty or too large").into())
 }
 
 /// Gives what `from_array` may name; null where the array does not determine it.

@@ -27,7 +27,7 @@ fn read(text: &str, port: &dyn Fn(&str, bool) -> Option<Range>) -> Option<Range>
     }
     let text = text.trim();
     let Some(call) = text.strip_suffix(')') else {
-        return text.parse().map_or_else(|_| port(text, false), |number: i128| Some([number.into(); 2]));
+        return text.parse().map_or_else(|_| port(text, false), |number: u64| Some([i128::from(number).into(); 2]));
     };
     match call.split_once('(').map(|(name, inner)| (name.trim(), inner)) {
         Some(("size", name)) => port(name.trim(), true),
@@ -47,6 +47,8 @@ fn combine(operator: &str, left: Range, right: Range) -> Option<Range> {
         _ => left[one].checked_div(&right[other]),
     };
     let ends: Option<Vec<_>> = [(0, 0), (0, 1), (1, 0), (1, 1)].into_iter().map(apply).collect();
-    let ends = ends.filter(|_| !is_by_zero)?;
+    // Rounding adds the denominator, and would overflow near the ends of the type.
+    let is_near = |end: &Ratio<i128>| [end.numer(), end.denom()].iter().all(|part| part.unsigned_abs() <= 1 << 100);
+    let ends = ends.filter(|ends| !is_by_zero && ends.iter().all(is_near))?;
     Some([*ends.iter().min()?, *ends.iter().max()?])
 }

@@ -10,7 +10,7 @@ use std::{fmt, thread};
 
 use wasmtime::error::Context;
 use wasmtime::{Config, Engine, Error, Instance, Memory, Module, Result, Store, StoreLimits, StoreLimitsBuilder};
-use wasmtime::{Trap, TypedFunc, bail, ensure, format_err};
+use wasmtime::{Trap, TypedFunc, bail, ensure};
 
 use crate::signature::{Direction, Signature};
 
@@ -106,7 +106,11 @@ impl Codec {
             outcome => outcome,
         };
         let outcome = outcome.unwrap_or_else(|| self.run(self.start()?, direction, inputs));
-        outcome.map_err(|failure| format_err!("codec `{}`: {}", self.signature.codec_id, describe(&failure)))
+        outcome.map_err(|failure| {
+            let is_late = matches!(failure.downcast_ref(), Some(Trap::Interrupt));
+            let why = if is_late { "it ran longer than its timeout".into() } else { failure.root_cause().to_string() };
+            Error::msg(describe(&self.signature.codec_id, why))
+        })
     }
 
     fn start(&self) -> Result<Guest> {
@@ -197,12 +201,9 @@ impl Guest {
     }
 }
 
-/// Describes a failure in one line that is not too long and cannot control a terminal.
-fn describe(failure: &Error) -> String {
-    let text = match failure.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) => "it ran longer than its timeout".into(),
-        _ => failure.root_cause().to_string(),
-    };
+/// Describes a failure of a codec in one line that is not too long and cannot control a terminal.
+pub fn describe(codec: &str, why: impl fmt::Display) -> String {
+    let text = format!("codec `{codec}`: {why}");
     let is_control = |each: char| each.is_control() || ('\u{200b}'..='\u{206f}').contains(&each);
     text.chars().take(WORDS_BYTES_MAX).map(|each| if is_control(each) { ' ' } else { each }).collect()
 }

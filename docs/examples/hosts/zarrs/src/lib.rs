@@ -52,7 +52,9 @@ pub fn register(directory: &Path, names: Names, limits: Limits) -> Result<Vec<Co
 /// Opens the core modules of a directory by their paths in it, which a `codecs.lock` must list if there is one.
 pub fn open_directory(directory: &Path, host: &Host) -> Result<BTreeMap<String, Arc<Codec>>> {
     let lock = directory.join("codecs.lock");
-    let digests = lock.exists().then(|| read_digests(&lock).context("codecs.lock")).transpose()?;
+    // Whatever else is there, such as a link to nothing, must not leave the files unchecked.
+    let is_absent = fs::symlink_metadata(&lock).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+    let digests = (!is_absent).then(|| read_digests(&lock).context("codecs.lock")).transpose()?;
     let (mut codecs, mut folders) = (BTreeMap::new(), vec![directory.to_owned()]);
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
