@@ -113,16 +113,6 @@ export class Workers {
   close(): void;
 }
 
-/**
- * Put codecs in the registry of zarrita, under the names that their signatures declare.
- *
- * They take the place of zarrita's own, two of which, `bytes` and `transpose`, they use.
- */
-export function registerZarrita(
-  registry: Map<string, () => any>,
-  codecs: Iterable<Codec>,
-): Promise<void>;
-
 export class ChonkleError extends Error {
   /**
    * - `CodecError`: the codec refused its input, in the words of the message

@@ -1,5 +1,5 @@
 // Runs chonkle codecs in browsers, node and deno. `chonkle.d.ts` describes what it exports, and
-// chonkle's reference what it keeps to: the pages on the core ABI, the signature and Zarr.
+// chonkle's reference what it keeps to: the pages on the core ABI and the signature.
 const url = new URL("#worker", import.meta.url); // this module, as the script of a worker
 const threads = "Worker" in globalThis ? globalThis : await import("node:worker_threads");
 const { Worker, parentPort = globalThis, workerData = import.meta.url } = threads;
@@ -7,7 +7,7 @@ const [fromUtf8, toUtf8] = [new TextDecoder(), new TextEncoder()];
 export class ChonkleError extends Error {}
 
 /** Throw an error of this name, or of that of its cause, if that is one of ours. */
-function fail(name, message, cause) {
+export function fail(name, message, cause) {
   const found = cause instanceof ChonkleError ? cause.name : name;
   throw Object.assign(new ChonkleError(message, { cause }), { name: found });
 }
@@ -181,57 +181,6 @@ function startWorker() {
   listen("message", (event) => worker.answer(event.data ?? event));
   listen("error", ({ message }) => worker.answer({ name: "CodecTrap", message }));
   return worker;
-}
-
-export async function registerZarrita(registry, codecs) {
-  // Zarrita's own make chunks of bytes, and bring their elements in order.
-  const [bytes, transpose] = [await registry.get("bytes")(), await registry.get("transpose")()];
-  const own = bytes.own ?? { bytes, transpose };
-  for (const codec of codecs) {
-    const { codec_id, aliases: { zarr_v3 = [], zarr_v2 = [] } = {} } = codec.signature;
-    const fromConfig = (...given) => zarrCodec(codec, own, ...given);
-    const names = [...zarr_v3, ...zarr_v2.map((id) => `numcodecs.${id}`), `chonkle.${codec_id}`];
-    for (const name of names) registry.set(name, () => ({ fromConfig, own }));
-  }
-}
-
-/** Make a codec of zarrita, for the chunks of an array. */
-function zarrCodec(codec, own, configuration = {}, meta) {
-  const { kind = "bytes-to-bytes", inputs, encoded_size: size = {} } = codec.signature;
-  const { dtype: dtypes = [], permuted_by: permutedBy } = inputs.bytes.array ?? {};
-  // All elements in memory are little-endian; only the codec `bytes` stores another order.
-  const little = JSON.stringify(configuration).replace(/">(?=\w\d)/g, '"<');
-  const { id, codec: place, ...given } = JSON.parse(little);
-  if (given[permutedBy] === "F") given[permutedBy] = [...meta.shape.keys()].reverse(); // in Zarr 2
-  const toChunk = (bytes, like) => own.bytes.fromConfig({ endian: "little" }, like).decode(bytes);
-  const items = /string|object/.test(meta.dataType) ? [] : toChunk(new Uint8Array(), meta).data;
-  const [dtype, itemsize] = [meta.dataType.replace("v2:", "<"), items.BYTES_PER_ELEMENT];
-  const { values, encode, decode } = codec.bind(given, { dtype, itemsize, shape: meta.shape });
-  const from = dtypes.find((each) => values[each] ?? !inputs[each]);
-  const name = (values[from] ?? from ?? meta.dataType).replace("|b1", "bool");
-  const [, letter, bytes] = /^.([iuf])(\d)$/.exec(name) ?? [];
-  const dataType = letter ? { i: "int", u: "uint", f: "float" }[letter] + 8 * bytes : name;
-  // A dtype that is no port is that of another number of elements, on one axis.
-  const axes = from && !inputs[from] ? [NaN] : values[permutedBy]?.map((axis) => meta.shape[axis]);
-  const encoded = { ...meta, dataType, shape: axes ?? meta.shape };
-  const [isArray, givesArray] = kind.split("-to-").map((each) => each === "array");
-  const run = (coder, takesChunk, like) => async (data) => {
-    const chunk = takesChunk && own.transpose.fromConfig({ order: "C" }, data).encode(data);
-    const bytes = await coder(takesChunk ? chunk.data : data);
-    if (!like) return bytes;
-    const found = toChunk(bytes, like);
-    const [got, expected] = [found.data.length, like.shape.reduce((all, size) => all * size, 1)];
-    if (got < expected || got > expected) fail("CodecError", `${got} elements, not ${expected}`);
-    return found;
-  };
-  const fixed = /^fixed bytes(?: \+ (\d+))?$/.exec(`${size.kind} ${size.formula}`);
-  return {
-    kind: kind.replaceAll("-", "_"),
-    computeEncodedSize: fixed && ((decodedSize) => decodedSize + Number(fixed[1] ?? 0)),
-    getEncodedMeta: () => encoded,
-    encode: run(encode, isArray, givesArray && encoded),
-    decode: run(decode, givesArray, isArray && meta),
-  };
 }
 
 if (workerData === url.href) {

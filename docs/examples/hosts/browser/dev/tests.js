@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { env } from "node:process";
 import { after, test } from "node:test";
 import * as zarrita from "zarrita";
-import { ChonkleError, Workers, open, registerZarrita } from "../chonkle.js";
+import { ChonkleError, Workers, open } from "../chonkle.js";
+import { registerZarrita } from "../zarrita.js";
 import { serve } from "./server.js";
 
 const TEXT = new TextEncoder().encode("Forty bytes of text, and then them again".repeat(50));
