@@ -1,17 +1,18 @@
 // Chonkle's codecs in zarrita. `zarrita.d.ts` describes what it exports, and chonkle's page on Zarr
 // what it keeps to.
-import { fail } from "./chonkle.js";
+import { fail, guarded } from "./chonkle.js";
 
 export async function registerZarrita(registry, codecs) {
   // Zarrita's own make chunks of bytes, and bring their elements in order.
   const [bytes, transpose] = [await registry.get("bytes")(), await registry.get("transpose")()];
   const own = bytes.own ?? { bytes, transpose };
-  for (const codec of codecs) {
+  const register = (codec) => {
     const { codec_id, aliases: { zarr_v3 = [], zarr_v2 = [] } = {} } = codec.signature;
-    const fromConfig = (...given) => zarrCodec(codec, own, ...given);
+    const fromConfig = (...given) => guarded(codec.label, () => zarrCodec(codec, own, ...given));
     const names = [...zarr_v3, ...zarr_v2.map((id) => `numcodecs.${id}`), `chonkle.${codec_id}`];
     for (const name of names) registry.set(name, () => ({ fromConfig, own }));
-  }
+  };
+  for (const codec of codecs) guarded(codec.label, () => register(codec));
 }
 
 /** Make a codec of zarrita, for the chunks of an array. */
@@ -39,8 +40,9 @@ function zarrCodec(codec, own, configuration = {}, meta) {
     const bytes = await coder(takesChunk ? chunk.data : data);
     if (!like) return bytes;
     const found = toChunk(bytes, like);
-    const [got, expected] = [found.data.length, like.shape.reduce((all, size) => all * size, 1)];
-    if (got < expected || got > expected) fail("CodecError", `${got} elements, not ${expected}`);
+    const expected = like.shape.reduce((all, each) => all * each, found.data.BYTES_PER_ELEMENT);
+    const isOther = bytes.length < expected || bytes.length > expected; // some have no shape
+    if (isOther) fail("CodecError", `${bytes.length} bytes, not ${expected}`);
     return found;
   };
   const fixed = /^fixed bytes(?: \+ (\d+))?$/.exec(`${size.kind} ${size.formula}`);
