@@ -247,6 +247,21 @@ def _stored(port_map: bytes) -> str:
 _PORT = b"\5\0\0\0bytes" + b"\2\0\0\0hi"
 _ONE = b"\1\0\0\0" + _PORT
 _TEXTS = {
+    "types-array": guest(
+        more="""
+          (type $array (array (mut i64)))
+          (type $list (struct (field (ref $array)) (field structref)))
+          (global $all (mut structref) (ref.null struct))
+        """,
+        decode="""
+          (loop $more
+            (global.set $all
+              (struct.new $list (array.new_default $array (i32.const 1000000)) (global.get $all)))
+            (br $more))
+          unreachable
+        """,
+    ),
+    "types-reference": guest(more="(type (func (param (ref func))))"),
     "tables-large": guest(more="(table 0 10000000 funcref)" * 60),
     "tables-many": guest(more="(table 0 0 funcref)" * 1000),
     "tables-without-maximum": guest(more="(table 0 funcref)"),

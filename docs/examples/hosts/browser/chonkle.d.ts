@@ -103,7 +103,8 @@ export class Codec {
  * Open a codec from its URL or bytes. Nothing of it runs before the first call.
  *
  * @throws DigestMismatchError; ChonkleError for a module that is no codec, or needs more memory;
- *   LimitExceeded for one whose tables are large: over 1 << 17 elements, or without a maximum
+ *   LimitExceeded for one whose tables are large: over 1 << 17 elements, or without a maximum; and
+ *   for one with arrays or structs
  */
 export function open(source: string | URL | Buffer, options?: OpenOptions): Promise<Codec>;
 

@@ -55,10 +55,16 @@ function withLimits(wasm, limitBytes) {
     const byte = wasm[at++]; // of a number in LEB128
     return (byte & 127) * factor + (byte & 128 ? read(factor * 128) : 0);
   };
+  const isPlain = (n) => wasm.subarray(at, (at += n)).every((type) => type > 0x6e && type < 0x80);
   const written = (pages) => [(pages & 127) | 128, ((pages >> 7) & 127) | 128, pages >> 14];
   for (let end; at < wasm.length; at = end) {
     const [start, id, size] = [at, wasm[at++], read()];
     end = at + size;
+    // Arrays and structs would be in no memory: all types are of functions, with plain values.
+    for (let count = id === 1 ? read() : 0; count > 0; count--) {
+      const isFunction = read() === 0x60 && isPlain(read()) && isPlain(read());
+      if (!isFunction) fail("LimitExceeded", "it has types other than of functions");
+    }
     // Tables take memory beside it: 1 << 17 elements in all, and each table counts too.
     for (let [count, room] = [id === 4 ? read() : 0, 1 << 17]; count > 0; count--) {
       const [type, flags, , maximum] = [read(), read(), read(), read()];

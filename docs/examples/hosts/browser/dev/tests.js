@@ -207,6 +207,12 @@ test("tables are small, and have a maximum", async () => {
   }
 });
 
+test("there are no arrays and structs, which no limit bounds", async () => {
+  for (const name of ["types-array", "types-reference"]) {
+    await assert.rejects(guest(name), failsWith("LimitExceeded", /types other than/), name);
+  }
+});
+
 test("a large module is opened", async () => {
   const [wasm, custom] = [await read("zlib"), new Uint8Array((120 << 20) + 6)];
   // A section of 120 MiB without a name: its kind, its size in LEB128, and zeros.
