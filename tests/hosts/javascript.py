@@ -239,7 +239,43 @@ def _gives(start: int, size: int, stored: str = "") -> str:
     return f"{stored} (i64.or {packed})"
 
 
+def _stored(port_map: bytes) -> str:
+    escaped = "".join(f"\\{byte:02x}" for byte in port_map)
+    return f'(data (i32.const 16) "{escaped}")'
+
+
+_PORT = b"\5\0\0\0bytes" + b"\2\0\0\0hi"
+_ONE = b"\1\0\0\0" + _PORT
 _TEXTS = {
+    "types-array": guest(
+        more="""
+          (type $array (array (mut i64)))
+          (type $list (struct (field (ref $array)) (field structref)))
+          (global $all (mut structref) (ref.null struct))
+        """,
+        decode="""
+          (loop $more
+            (global.set $all
+              (struct.new $list (array.new_default $array (i32.const 1000000)) (global.get $all)))
+            (br $more))
+          unreachable
+        """,
+    ),
+    "types-reference": guest(more="(type (func (param (ref func))))"),
+    "tables-large": guest(more="(table 0 10000000 funcref)" * 60),
+    "tables-many": guest(more="(table 0 0 funcref)" * 1000),
+    "tables-without-maximum": guest(more="(table 0 funcref)"),
+    "output-repeats": guest(decode=_gives(16, 34), more=_stored(b"\3\0\0\0" + _PORT + _PORT)),
+    "output-repeats-all": guest(decode=_gives(16, 34), more=_stored(b"\2\0\0\0" + _PORT + _PORT)),
+    "output-name-no-utf8": guest(
+        decode=_gives(16, 19), more=_stored(_ONE.replace(b"bytes", b"b\xff\xfees"))
+    ),
+    "output-reaches-over": guest(decode=_gives(16, 18), more=_stored(_ONE)),
+    "output-not-all": guest(decode=_gives(16, 20), more=_stored(_ONE)),
+    "output-no-result": guest(
+        decode="",
+        more=f'{_stored(_ONE)} (func (export "last_error") (result i64) {_gives(16, 19)})',
+    ).replace("(result i64) ))", "))"),
     "hang-decode": guest(decode=f"{_FOREVER} (i64.const 0)"),
     "hang-start": guest(more=f"(func $start {_FOREVER}) (start $start)"),
     "hang-initialize": guest(more=f'(func (export "_initialize") {_FOREVER})'),
@@ -294,8 +330,8 @@ def hostile_modules() -> Iterator[tuple[str, bytes]]:
 
 def guests() -> Iterator[tuple[str, bytes]]:
     """Give the modules for `dev/tests.js`."""
-    for name in ("hang-decode", "trap-decode"):
-        yield name, signed(bytes(wasmtime.wat2wasm(_TEXTS[name])))
+    for name, text in _TEXTS.items():
+        yield name, signed(bytes(wasmtime.wat2wasm(text)))
     yield "leaks", signed(bytes(wasmtime.wat2wasm(LEAKS)))
     plain, section = bytes(wasmtime.wat2wasm(guest())), "chonkle:signature"
     yield "signature-none", plain
@@ -304,6 +340,19 @@ def guests() -> Iterator[tuple[str, bytes]]:
 
     for name, text in {"no-json": "{", "list": "[]", "no-ports": '{"codec_id": "guest"}'}.items():
         yield f"signature-{name}", with_custom_section(plain, section, text.encode())
+    ports = {"bytes": {"type": "bytes"}, "__proto__": {"type": "string", "required": False}}
+    odd = {"from_array": "constructor", "type": "uint", "values": {"one": 1}, "encode_only": True}
+    signatures: dict[str, dict[str, Any]] = {
+        "names": {"inputs": {**ports, "toString": odd}},
+        "aliases": {"aliases": None},
+        "identity": {"identity": {}},
+        "kind": {"kind": 5},
+        "size": {"encoded_size": None},
+        "no-bytes": {"inputs": {}},
+    }
+    for name, fields in signatures.items():
+        text = json.dumps({"codec_id": "guest", "inputs": ports, **fields})
+        yield f"odd-{name}", with_custom_section(plain, section, text.encode())
 
 
 def write_modules(folder: Path, modules: Iterator[tuple[str, bytes]]) -> list[str]:

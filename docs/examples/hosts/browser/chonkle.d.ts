@@ -9,7 +9,11 @@ export interface Limits {
 }
 
 export interface OpenOptions {
-  /** The digest of the module, as in `codecs.lock`: `sha256:<hex>`. */
+  /**
+   * The digest of the module, as in `codecs.lock`: `sha256:<hex>`.
+   *
+   * With `undefined`, as when left out, nothing is checked. Anything else is, `null` and "" too.
+   */
   integrity?: string;
   limits?: Limits;
   /** Where calls run; in this thread when left out, where nothing can interrupt them. */
@@ -82,9 +86,10 @@ export class Codec {
   encode(data: Buffer, parameters?: Parameters, array?: ArrayProperties): Promise<Uint8Array>;
   decode(data: Buffer, parameters?: Parameters, array?: ArrayProperties): Promise<Uint8Array>;
   /**
-   * Make ports of parameters once, for many chunks. What is not given is the array's, or the default.
+   * Make ports of parameters once, for many chunks. What is not given is the array's, or a default.
    *
-   * @throws ParameterError: one is unknown or has no value; whether one is right, the codec says
+   * @throws ParameterError: one is unknown, has no value, or is no JSON, or the signature is odd;
+   *   whether a value is right, the codec says
    */
   bind(parameters?: Parameters, array?: ArrayProperties): BoundCodec;
   /** Run the codec on ports. Text is encoded as UTF-8; all types but `bytes` are JSON text. */
@@ -97,39 +102,31 @@ export class Codec {
 /**
  * Open a codec from its URL or bytes. Nothing of it runs before the first call.
  *
- * @throws DigestMismatchError; ChonkleError for a module that is no codec, or needs more memory
+ * @throws DigestMismatchError; ChonkleError for a module that is no codec, or needs more memory;
+ *   LimitExceeded for one whose tables are large: over 1 << 17 elements, or without a maximum; and
+ *   for one with arrays or structs
  */
 export function open(source: string | URL | Buffer, options?: OpenOptions): Promise<Codec>;
 
 /** Workers that several codecs may share; one is terminated when a call in it takes too long. */
 export class Workers {
   constructor(options?: {
-    /** How many; as many as there are processors when left out. */
+    /** How many, at least one; as many as there are processors when left out. */
     size?: number;
     /** The longest time of a call, with the start of its worker; 30 000 when left out. */
     timeoutMs?: number;
   });
-  /** Terminate the workers. Calls that are under way fail. */
+  /** Terminate the workers. Calls under way fail, and those that wait, and later ones. */
   close(): void;
 }
-
-/**
- * Put codecs in the registry of zarrita, under the names that their signatures declare.
- *
- * They take the place of zarrita's own, two of which, `bytes` and `transpose`, they use.
- */
-export function registerZarrita(
-  registry: Map<string, () => any>,
-  codecs: Iterable<Codec>,
-): Promise<void>;
 
 export class ChonkleError extends Error {
   /**
    * - `CodecError`: the codec refused its input, in the words of the message
    * - `CodecTrap`: the codec broke; the next call gets another instance
-   * - `LimitExceeded`: the codec asked for more memory, output or time than allowed
+   * - `LimitExceeded`: the codec asked for more memory, tables, output or time than allowed
    * - `DigestMismatchError`: a module is not the one that was meant
-   * - `ParameterError`: a parameter is unknown, or has no value
+   * - `ParameterError`: a parameter is unknown, has no value, or cannot be used
    * - `ChonkleError`: a module cannot be fetched, or is no codec
    */
   name:

@@ -1,15 +1,26 @@
 // Runs chonkle codecs in browsers, node and deno. `chonkle.d.ts` describes what it exports, and
-// chonkle's reference what it keeps to: the pages on the core ABI, the signature and Zarr.
+// chonkle's reference what it keeps to: the pages on the core ABI and the signature.
 const url = new URL("#worker", import.meta.url); // this module, as the script of a worker
 const threads = "Worker" in globalThis ? globalThis : await import("node:worker_threads");
 const { Worker, parentPort = globalThis, workerData = import.meta.url } = threads;
 const [fromUtf8, toUtf8] = [new TextDecoder(), new TextEncoder()];
+const toName = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 export class ChonkleError extends Error {}
 
 /** Throw an error of this name, or of that of its cause, if that is one of ours. */
-function fail(name, message, cause) {
+export function fail(name, message, cause) {
   const found = cause instanceof ChonkleError ? cause.name : name;
   throw Object.assign(new ChonkleError(message, { cause }), { name: found });
+}
+
+/** Run a function on what nobody has checked: errors that are not ours are of parameters. */
+export function guarded(label, run) {
+  try {
+    return run();
+  } catch (failure) {
+    if (failure instanceof ChonkleError) throw failure;
+    return fail("ParameterError", `${label}: ${failure.message}`, failure);
+  }
 }
 
 /** View any buffer as bytes; text is encoded as UTF-8. */
@@ -30,31 +41,43 @@ export async function open(source, { integrity, limits = {}, workers } = {}) {
     const message = `wrong digest, expected \`${integrity}\`, got \`sha256:${hex}\``;
     if (hash && integrity !== `sha256:${hex}`) fail("DigestMismatchError", message);
     const { memoryBytes = 1 << 30, outputBytes = 1 << 30 } = limits;
-    const module = await WebAssembly.compile(withMemoryLimit(wasm, memoryBytes));
-    return new Codec(module, outputBytes, workers);
+    const limited = await new Blob(withLimits(wasm, memoryBytes)).arrayBuffer();
+    return new Codec(await WebAssembly.compile(limited), outputBytes, workers);
   } catch (failure) {
     return fail("ChonkleError", `${isUrl ? source : "the module"}: ${failure.message}`, failure);
   }
 }
 
-/** Replace the memory of a module by one with this maximum, which the engine enforces. */
-function withMemoryLimit(wasm, limitBytes) {
+/** Give the parts of a module, with this maximum of its memory, which the engine enforces. */
+function withLimits(wasm, limitBytes) {
   let at = 8;
   const read = (factor = 1) => {
     const byte = wasm[at++]; // of a number in LEB128
     return (byte & 127) * factor + (byte & 128 ? read(factor * 128) : 0);
   };
+  const isPlain = (n) => wasm.subarray(at, (at += n)).every((type) => type > 0x6e && type < 0x80);
   const written = (pages) => [(pages & 127) | 128, ((pages >> 7) & 127) | 128, pages >> 14];
   for (let end; at < wasm.length; at = end) {
     const [start, id, size] = [at, wasm[at++], read()];
     end = at + size;
+    // Arrays and structs would be in no memory: all types are of functions, with plain values.
+    for (let count = id === 1 ? read() : 0; count > 0; count--) {
+      const isFunction = read() === 0x60 && isPlain(read()) && isPlain(read());
+      if (!isFunction) fail("LimitExceeded", "it has types other than of functions");
+    }
+    // Tables take memory beside it: 1 << 17 elements in all, and each table counts too.
+    for (let [count, room] = [id === 4 ? read() : 0, 1 << 17]; count > 0; count--) {
+      const [type, flags, , maximum] = [read(), read(), read(), read()];
+      room -= type === 0x70 && flags === 1 ? maximum + 1024 : Infinity; // functions, with a maximum
+      if (room < 0) fail("LimitExceeded", "its tables are too large, or have no maximum");
+    }
     if (id !== 5) continue;
     const [, , minimum] = [read(), read(), read()]; // count and flags come before
     const maximum = Math.min(1 << 16, Math.floor(limitBytes / (1 << 16)));
     const section = [5, 8, 1, 1, ...written(minimum), ...written(maximum)];
-    return new Uint8Array([...wasm.subarray(0, start), ...section, ...wasm.subarray(end)]);
+    return [wasm.subarray(0, start), new Uint8Array(section), wasm.subarray(end)];
   }
-  return wasm;
+  return [wasm];
 }
 
 export class Codec {
@@ -94,29 +117,35 @@ export class Codec {
     const size = parts.reduce((sum, part) => sum + 4 + part.length, 4);
     const address = alloc(size) >>> 0;
     if (address === 0) fail("LimitExceeded", "out of memory; hint: raise the limit `memoryBytes`");
-    let at = address;
-    const next = (n) => new Uint8Array(memory.buffer, (at += n) - n, n);
-    const write = (n) => new DataView(memory.buffer).setUint32((at += 4) - 4, n, true) ?? n;
-    const read = () => new DataView(memory.buffer).getUint32((at += 4) - 4, true);
+    let [at, area] = [0, new Uint8Array(memory.buffer, address, size)];
+    const next = (n) => area.subarray(at, (at += n)); // nothing of what is behind the area
+    const number = () => new DataView(area.buffer, next(4).byteOffset);
+    const write = (n) => number().setUint32(0, n, true) ?? n;
+    const read = () => number().getUint32(0, true);
     write(parts.length / 2);
     for (const part of parts) next(write(part.length)).set(part);
     const result = functions[direction](address, size);
-    const pair = result || (functions.last_error?.() ?? 0n);
+    const pair = result === 0n ? (functions.last_error?.() ?? 0n) : result;
     const [start, length] = [pair >> 32n, pair].map((each) => Number(BigInt.asUintN(32, each)));
-    at = start;
+    [at, area] = [0, new Uint8Array(memory.buffer, start, length)];
     if (result === 0n) {
-      const words = fromUtf8.decode(next(Math.min(length, 4096))).trim();
+      const words = fromUtf8.decode(next(4096)).trim();
       const name = words.startsWith("out of memory") ? "LimitExceeded" : "CodecError";
       fail(name, words || "the codec failed and gave no message");
     }
     if (length > this.outputBytes) fail("LimitExceeded", `output over ${this.outputBytes} bytes`);
-    const port = () => [String.fromCharCode(...next(read())), next(read()).slice()];
-    const found = Array.from({ length: Math.min(read(), 1000) }, port); // no codec has as many
-    if (at !== start + length) fail("CodecTrap", "the output is no port-map");
+    const count = read();
+    const port = () => [toName.decode(next(read())), next(read()).slice()];
+    const found = new Map(Array.from({ length: Math.min(count, 1000) }, port)); // none has as many
+    const isWhole = at === length && found.size === count; // no name repeats
+    if (!isWhole) fail("CodecTrap", "the output is no port-map");
     dealloc(start, length);
     return Object.fromEntries(found);
   }
-  bind(parameters = {}, array = {}) {
+  bind = (...given) => guarded(this.label, () => this.#bind(...given));
+  #bind(...given) {
+    // Without what all objects have, such as a `constructor`.
+    const [parameters, array] = [0, 1].map((each) => ({ __proto__: null, ...given[each] }));
     const [values, missing, parts] = [{ __proto__: null }, [], { encode: [], decode: [] }];
     for (const [name, port] of this.parameters) {
       let value = parameters[name] ?? array[port.from_array];
@@ -151,27 +180,32 @@ export class Codec {
 
 export class Workers {
   constructor({ size = globalThis.navigator?.hardwareConcurrency ?? 2, timeoutMs = 30_000 } = {}) {
-    const seats = Array.from({ length: size }, () => ({}));
+    const seats = Array.from({ length: size > 1 ? size : 1 }, () => ({}));
     Object.assign(this, { timeoutMs, seats, idle: [...seats], waiting: [] });
   }
   /** Run a call of a codec in a worker that is idle, or as soon as one is. */
   async run(direction, parts, { key, module, outputBytes }) {
+    const copies = parts.map((part) => part.slice()); // as they are now, without other bytes
     const seat = this.idle.pop() ?? (await new Promise((resolve) => this.waiting.push(resolve)));
-    const worker = (seat.worker ??= startWorker());
-    const answer = new Promise((resolve) => Object.assign(worker, { answer: resolve }));
-    const copies = parts.map((part) => part.slice()); // a clone of a view would have all its buffer
-    worker.postMessage({ key, module, outputBytes, direction, parts: copies });
-    const late = { name: "LimitExceeded", message: `ran longer than ${this.timeoutMs} ms` };
-    const timer = setTimeout(worker.answer, this.timeoutMs, late);
-    const { outputs, name, message } = await answer;
-    clearTimeout(timer);
-    if (!outputs && name !== "CodecError") seat.worker = void worker.terminate();
-    (this.waiting.shift() ?? ((free) => this.idle.push(free)))(seat);
-    return outputs ?? fail(name, message);
+    try {
+      if (this.closed) fail(this.closed.name, this.closed.message);
+      const worker = (seat.worker ??= startWorker());
+      const answer = new Promise((resolve) => Object.assign(worker, { answer: resolve }));
+      worker.postMessage({ key, module, outputBytes, direction, parts: copies });
+      const late = { name: "LimitExceeded", message: `ran longer than ${this.timeoutMs} ms` };
+      const timer = setTimeout(worker.answer, Math.min(this.timeoutMs, 2 ** 31 - 1), late);
+      const { outputs, name, message } = await answer;
+      clearTimeout(timer);
+      if (!outputs && name !== "CodecError") seat.worker = void worker.terminate();
+      return outputs ?? fail(name, message);
+    } finally {
+      (this.waiting.shift() ?? ((free) => this.idle.push(free)))(seat);
+    }
   }
+  /** End the workers. Calls that wait get their seats, one after another, and fail. */
   close() {
-    const closed = { name: "CodecTrap", message: "the workers were closed" };
-    for (const { worker } of this.seats) worker?.answer(closed, worker.terminate());
+    this.closed = { name: "CodecTrap", message: "the workers were closed" };
+    for (const { worker } of this.seats) worker?.answer(this.closed, worker.terminate());
   }
 }
 
@@ -181,57 +215,6 @@ function startWorker() {
   listen("message", (event) => worker.answer(event.data ?? event));
   listen("error", ({ message }) => worker.answer({ name: "CodecTrap", message }));
   return worker;
-}
-
-export async function registerZarrita(registry, codecs) {
-  // Zarrita's own make chunks of bytes, and bring their elements in order.
-  const [bytes, transpose] = [await registry.get("bytes")(), await registry.get("transpose")()];
-  const own = bytes.own ?? { bytes, transpose };
-  for (const codec of codecs) {
-    const { codec_id, aliases: { zarr_v3 = [], zarr_v2 = [] } = {} } = codec.signature;
-    const fromConfig = (...given) => zarrCodec(codec, own, ...given);
-    const names = [...zarr_v3, ...zarr_v2.map((id) => `numcodecs.${id}`), `chonkle.${codec_id}`];
-    for (const name of names) registry.set(name, () => ({ fromConfig, own }));
-  }
-}
-
-/** Make a codec of zarrita, for the chunks of an array. */
-function zarrCodec(codec, own, configuration = {}, meta) {
-  const { kind = "bytes-to-bytes", inputs, encoded_size: size = {} } = codec.signature;
-  const { dtype: dtypes = [], permuted_by: permutedBy } = inputs.bytes.array ?? {};
-  // All elements in memory are little-endian; only the codec `bytes` stores another order.
-  const little = JSON.stringify(configuration).replace(/">(?=\w\d)/g, '"<');
-  const { id, codec: place, ...given } = JSON.parse(little);
-  if (given[permutedBy] === "F") given[permutedBy] = [...meta.shape.keys()].reverse(); // in Zarr 2
-  const toChunk = (bytes, like) => own.bytes.fromConfig({ endian: "little" }, like).decode(bytes);
-  const items = /string|object/.test(meta.dataType) ? [] : toChunk(new Uint8Array(), meta).data;
-  const [dtype, itemsize] = [meta.dataType.replace("v2:", "<"), items.BYTES_PER_ELEMENT];
-  const { values, encode, decode } = codec.bind(given, { dtype, itemsize, shape: meta.shape });
-  const from = dtypes.find((each) => values[each] ?? !inputs[each]);
-  const name = (values[from] ?? from ?? meta.dataType).replace("|b1", "bool");
-  const [, letter, bytes] = /^.([iuf])(\d)$/.exec(name) ?? [];
-  const dataType = letter ? { i: "int", u: "uint", f: "float" }[letter] + 8 * bytes : name;
-  // A dtype that is no port is that of another number of elements, on one axis.
-  const axes = from && !inputs[from] ? [NaN] : values[permutedBy]?.map((axis) => meta.shape[axis]);
-  const encoded = { ...meta, dataType, shape: axes ?? meta.shape };
-  const [isArray, givesArray] = kind.split("-to-").map((each) => each === "array");
-  const run = (coder, takesChunk, like) => async (data) => {
-    const chunk = takesChunk && own.transpose.fromConfig({ order: "C" }, data).encode(data);
-    const bytes = await coder(takesChunk ? chunk.data : data);
-    if (!like) return bytes;
-    const found = toChunk(bytes, like);
-    const [got, expected] = [found.data.length, like.shape.reduce((all, size) => all * size, 1)];
-    if (got < expected || got > expected) fail("CodecError", `${got} elements, not ${expected}`);
-    return found;
-  };
-  const fixed = /^fixed bytes(?: \+ (\d+))?$/.exec(`${size.kind} ${size.formula}`);
-  return {
-    kind: kind.replaceAll("-", "_"),
-    computeEncodedSize: fixed && ((decodedSize) => decodedSize + Number(fixed[1] ?? 0)),
-    getEncodedMeta: () => encoded,
-    encode: run(encode, isArray, givesArray && encoded),
-    decode: run(decode, givesArray, isArray && meta),
-  };
 }
 
 if (workerData === url.href) {

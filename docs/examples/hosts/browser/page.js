@@ -4,7 +4,8 @@
  * `?array=URL&codecs=URL`: an array of Zarr 3 with two axes, and a folder with a `codecs.lock`.
  */
 import * as zarrita from "zarrita";
-import { ChonkleError, Workers, open, registerZarrita } from "./chonkle.js";
+import { ChonkleError, Workers, open } from "./chonkle.js";
+import { registerZarrita } from "./zarrita.js";
 
 const TIMEOUT_MS = 10_000;
 const REPEATS = 5;

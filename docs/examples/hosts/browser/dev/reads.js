@@ -1,6 +1,7 @@
 /** Reads whole arrays with zarrita's own codecs and with chonkle's, in any host. */
 import * as zarrita from "zarrita";
-import { open, registerZarrita } from "../chonkle.js";
+import { open } from "../chonkle.js";
+import { registerZarrita } from "../zarrita.js";
 import { readBytes } from "./vectors.js";
 
 /** Open modules at these URLs, and put them in zarrita's registry. The result restores it. */

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { env } from "node:process";
 import { after, test } from "node:test";
 import * as zarrita from "zarrita";
-import { ChonkleError, Workers, open, registerZarrita } from "../chonkle.js";
+import { ChonkleError, Workers, open } from "../chonkle.js";
+import { registerZarrita } from "../zarrita.js";
 import { serve } from "./server.js";
 
 const TEXT = new TextEncoder().encode("Forty bytes of text, and then them again".repeat(50));
@@ -200,6 +201,57 @@ test("limits are kept", async () => {
   );
 });
 
+test("tables are small, and have a maximum", async () => {
+  for (const name of ["tables-large", "tables-many", "tables-without-maximum"]) {
+    await assert.rejects(guest(name), failsWith("LimitExceeded", /tables/), name);
+  }
+});
+
+test("there are no arrays and structs, which no limit bounds", async () => {
+  for (const name of ["types-array", "types-reference"]) {
+    await assert.rejects(guest(name), failsWith("LimitExceeded", /types other than/), name);
+  }
+});
+
+test("a large module is opened", async () => {
+  const [wasm, custom] = [await read("zlib"), new Uint8Array((120 << 20) + 6)];
+  // A section of 120 MiB without a name: its kind, its size in LEB128, and zeros.
+  custom.set([0, 0x81, 0x80, 0x80, 0x3c]);
+  const large = new Uint8Array(await new Blob([wasm, custom]).arrayBuffer());
+  const codec = await open(large);
+  assert.deepEqual(await codec.decode(await codec.encode(TEXT)), TEXT);
+});
+
+test("what a codec gives is a port-map, and nothing else is copied", async () => {
+  const kinds = ["repeats", "repeats-all", "name-no-utf8", "reaches-over", "not-all", "no-result"];
+  for (const kind of kinds) {
+    const codec = await guest(`output-${kind}`);
+    const call = codec.call("decode", { bytes: TEXT });
+    await assert.rejects(call, failsWith("CodecTrap", /port-map|utf-8|BigInt/), kind);
+  }
+});
+
+test("odd signatures and values give errors of chonkle", async () => {
+  const meta = { dataType: "int32", shape: [4] };
+  const make = async (codec, configuration) => {
+    const registry = new Map(zarrita.registry);
+    await registerZarrita(registry, [codec]);
+    return (await registry.get("chonkle.guest")()).fromConfig(configuration, meta);
+  };
+  for (const name of ["aliases", "identity", "kind", "size", "no-bytes"]) {
+    const made = make(await guest(`odd-${name}`), {});
+    await assert.rejects(made, failsWith("ParameterError", /^codec `guest` \(guest\): /), name);
+  }
+  const names = await guest("odd-names");
+  for (const value of [JSON.parse('{"toString":1}'), 5n, Object.create(null)]) {
+    const given = { toString: value };
+    assert.throws(() => names.bind(given), failsWith("ParameterError", /^codec `guest`/));
+  }
+  // What every object has is neither a parameter nor a property of an array.
+  assert.deepEqual(Object.values(names.bind({}, {}).values), [undefined, undefined]);
+  assert.deepEqual(await names.encode(TEXT), TEXT);
+});
+
 test("parameters are those that the signature declares", async () => {
   const ids = "blosc zstd shuffle cast_value tiff-predictor-2 jenkins_lookup3 pcodec".split(" ");
   const codecs = await Promise.all(ids.map((id) => get(id)));
@@ -288,6 +340,42 @@ test("a late call is ended, and calls that wait for its worker are not", async (
   await late;
 });
 
+test("a call that cannot be sent leaves its worker to the next", async () => {
+  const workers = startWorkers({ size: 1, timeoutMs: 20_000 });
+  const codec = await get("zlib", { workers });
+  const unsent = workers.run("encode", [], { key: () => 0 }); // a function cannot be cloned
+  await assert.rejects(unsent, /could not be cloned/);
+  assert.deepEqual(await codec.decode(await codec.encode(TEXT)), TEXT);
+});
+
+test("inputs are sent as they were", async () => {
+  const workers = startWorkers({ size: 1, timeoutMs: 20_000 });
+  const codec = await guest("trap-decode", { workers });
+  const [changed, moved] = [TEXT.slice(), TEXT.slice()];
+  const calls = [TEXT, changed, moved].map((bytes) => codec.call("encode", { bytes }));
+  changed.fill(0);
+  structuredClone(moved, { transfer: [moved.buffer] });
+  for (const call of calls) assert.deepEqual(await call, { bytes: TEXT });
+});
+
+test("closed workers fail all calls at once", async () => {
+  const workers = startWorkers({ size: 1, timeoutMs: 60_000 });
+  const hanging = await guest("hang-decode", { workers });
+  const start = performance.now();
+  const calls = [1, 2, 3].map(() => hanging.call("decode", { bytes: TEXT }));
+  workers.close();
+  calls.push(hanging.call("encode", { bytes: TEXT }));
+  for (const call of calls) await assert.rejects(call, failsWith("CodecTrap", /were closed/));
+  assert.ok(performance.now() - start < 10_000);
+});
+
+test("without a size there is a worker, and a call may take forever", async () => {
+  for (const options of [{ size: 0 }, { size: 1, timeoutMs: Infinity }]) {
+    const codec = await get("zlib", { workers: startWorkers(options) });
+    assert.deepEqual(await codec.decode(await codec.encode(TEXT)), TEXT);
+  }
+});
+
 test("zarrita finds codecs by the names of Zarr 3 and Zarr 2", async () => {
   const before = new Map(zarrita.registry);
   const codecs = await Promise.all(["bytes", "zlib", "gzip"].map((id) => get(id)));
@@ -328,9 +416,11 @@ test("a chunk of another size is an error", async () => {
     failsWith("CodecError", /crc32c.*checksum/)(failure.cause),
   );
   const crc = await get("crc32c");
-  files.set("/c/0", await crc.encode(new Uint8Array(12)));
-  await assert.rejects(zarrita.get(array), (failure) =>
-    failsWith("CodecError", /3 elements, not 4/)(failure.cause),
-  );
+  for (const size of [12, 15, 17, 20]) {
+    files.set("/c/0", await crc.encode(new Uint8Array(size)));
+    await assert.rejects(zarrita.get(array), (failure) =>
+      failsWith("CodecError", new RegExp(`${size} bytes, not 16`))(failure.cause),
+    );
+  }
   before.forEach((own, name) => zarrita.registry.set(name, own));
 });
