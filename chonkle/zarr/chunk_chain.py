@@ -137,16 +137,14 @@ def chunk_chain(codecs: Sequence[Codec], spec: ArraySpec) -> ChunkChain:
     """Make the chain of an array's codecs, with the options in `zarr.config`.
 
     Args:
-        codecs: those of the array, fitted to it.
+        codecs: those that `own_codecs` gave.
         spec: that of a chunk.
 
     Raises:
-        ResolveError: in strict mode, when a codec runs outside of the sandbox.
         TypeError: a codec that chonkle lacks cannot run without an event loop.
     """
     options = Options.current()
-    own = own_codecs(codecs, spec)
-    return ChunkChain(own, options, _whole(own, options, spec))
+    return ChunkChain(codecs, options, _whole(codecs, options, spec))
 
 
 def own_codecs(codecs: Sequence[Codec], spec: ArraySpec) -> list[Codec]:

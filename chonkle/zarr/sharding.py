@@ -19,7 +19,7 @@ from zarr.core.codec_pipeline import FusedCodecPipeline
 from zarr.core.indexing import get_indexer, lexicographic_order_coords
 
 from chonkle.errors import ChonkleError, CodecError, LimitExceeded, ResolveError
-from chonkle.zarr.chunk_chain import AnyArray, chunk_chain
+from chonkle.zarr.chunk_chain import AnyArray, chunk_chain, own_codecs
 
 # Offsets in a file, of which only the index was read, are below this.
 _SHARD_MAX = 1 << 62
@@ -43,11 +43,13 @@ class ShardingCodec(StockShardingCodec):
 
     def _get_inner_chunk_transform(self, shard_spec: ArraySpec) -> ChunkTransform:
         spec = self.inner_spec(shard_spec)
-        return chunk_chain(evolve_codecs(self.codecs, spec), spec)
+        own = own_codecs(evolve_codecs(self.codecs, spec), spec)
+        return chunk_chain(own, spec)
 
     def _get_index_chunk_transform(self, chunks_per_shard: tuple[int, ...]) -> ChunkTransform:
         spec = self._get_index_chunk_spec(chunks_per_shard)
-        return chunk_chain(evolve_codecs(self.index_codecs, spec), spec)
+        own = own_codecs(evolve_codecs(self.index_codecs, spec), spec)
+        return chunk_chain(own, spec)
 
     def _decode_shard_index_sync(
         self, index_bytes: Buffer, chunks_per_shard: tuple[int, ...]
