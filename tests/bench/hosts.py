@@ -247,7 +247,7 @@ def host_versions() -> dict[str, str]:
     """Give the versions of the hosts, as their locks and programs say."""
     found = {f"{name} (Python)": text for name, text in versions(["wasmtime"]).items()}
     found["Python"] = found.pop("Python (Python)")
-    lock = tomllib.loads((FOLDER / "zarrs/Cargo.lock").read_text("utf-8"))
+    lock = tomllib.loads((FOLDER / "Cargo.lock").read_text("utf-8"))
     crates = {each["name"]: each["version"] for each in lock["package"]}
     found |= {"zarrs": crates["zarrs"], "wasmtime (Rust)": crates["wasmtime"]}
     packages = json.loads((FOLDER / "browser/package-lock.json").read_text("utf-8"))["packages"]

@@ -297,6 +297,13 @@ _TEXTS = {
         decode="(i64.const 0)",
         more='(func (export "last_error") (result i64) (i64.const 0x7fffffff7fffffff))',
     ),
+    "error-text-controls": guest(
+        decode="(i64.const 0)",
+        more=f"""
+          (func (export "last_error") (result i64) {_gives(16, 14)})
+          (data (i32.const 16) "\\1b]0;title\\07\\0a\\e2\\80\\ae")
+        """,
+    ),
     "alloc-lies": guest().replace("(local.get $start))\n", "(i32.const -16))\n"),
     "alloc-gives-nothing": guest().replace("(local.get $start))\n", "(i32.const 0))\n"),
     "dealloc-traps": guest().replace("(global.set $next (i32.const 4096))", "unreachable"),

@@ -280,6 +280,17 @@ def test_a_wrong_configuration_is_an_error(
     check_failure(copy(tmp_path / "source", tmp_path / "target"), "`numcodecs.zlib`", words)
 
 
+def test_a_chunk_of_more_bytes_than_there_are_is_an_error(
+    copy: Callable[..., Done], tmp_path: Path
+) -> None:
+    write(tmp_path / "source", "pcodec")
+    metadata = json.loads((tmp_path / "source/zarr.json").read_text())
+    metadata["chunk_grid"]["configuration"]["chunk_shape"] = [2**62, 8]
+    (tmp_path / "source/zarr.json").write_text(json.dumps(metadata))
+    done = copy(tmp_path / "source", tmp_path / "target")
+    check_failure(done, "codec `numcodecs.pcodec`: a chunk of [4611686018427387904, 8] elements is")
+
+
 def test_codecs_of_bytes_do_not_guess_what_the_array_is(
     copy: Callable[..., Done], tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ export interface OpenOptions {
   /**
    * The digest of the module, as in `codecs.lock`: `sha256:<hex>`.
    *
-   * With `undefined`, as when left out, nothing is checked. Anything else is, `null` and "" too.
+   * Left out, nothing is checked. Anything else is: `undefined`, as of a lock without the file, too.
    */
   integrity?: string;
   limits?: Limits;

@@ -10,7 +10,8 @@ export class ChonkleError extends Error {}
 /** Throw an error of this name, or of that of its cause, if that is one of ours. */
 export function fail(name, message, cause) {
   const found = cause instanceof ChonkleError ? cause.name : name;
-  throw Object.assign(new ChonkleError(message, { cause }), { name: found });
+  const plain = message.replace(/[\p{Cc}\p{Cf}]/gu, " "); // nothing that controls a terminal
+  throw Object.assign(new ChonkleError(plain, { cause }), { name: found });
 }
 
 /** Run a function on what nobody has checked: errors that are not ours are of parameters. */
@@ -30,13 +31,15 @@ function bytesOf(data) {
   return new Uint8Array(data.buffer ?? data, data.byteOffset ?? 0, size);
 }
 
-export async function open(source, { integrity, limits = {}, workers } = {}) {
+export async function open(source, options = {}) {
+  const { integrity, limits = {}, workers } = options;
   const isUrl = typeof source === "string" || source instanceof URL;
   try {
     const response = isUrl ? await fetch(source) : new Response(bytesOf(source));
     if (!response.ok) fail("ChonkleError", `HTTP status ${response.status}`);
     const wasm = new Uint8Array(await response.arrayBuffer());
-    const hash = integrity !== undefined && (await crypto.subtle.digest("SHA-256", wasm));
+    // One that is given and undefined, as a lock has none, is not that of the module.
+    const hash = "integrity" in options && (await crypto.subtle.digest("SHA-256", wasm));
     const hex = Array.from(new Uint8Array(hash), (n) => n.toString(16).padStart(2, "0")).join("");
     const message = `wrong digest, expected \`${integrity}\`, got \`sha256:${hex}\``;
     if (hash && integrity !== `sha256:${hex}`) fail("DigestMismatchError", message);
@@ -133,7 +136,7 @@ export class Codec {
       const name = words.startsWith("out of memory") ? "LimitExceeded" : "CodecError";
       fail(name, words || "the codec failed and gave no message");
     }
-    if (length > this.outputBytes) fail("LimitExceeded", `output over ${this.outputBytes} bytes`);
+    if (!(length <= this.outputBytes)) fail("LimitExceeded", `output over ${this.outputBytes} bytes`);
     const count = read();
     const port = () => [toName.decode(next(read())), next(read()).slice()];
     const found = new Map(Array.from({ length: Math.min(count, 1000) }, port)); // none has as many

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use chonkle_zarrs::{Limits, Names, register};
+use chonkle_host::Limits;
+use chonkle_zarrs::{Names, register};
 use zarrs::array::codec::api::{CodecOptions, unregister_codec_v3};
 use zarrs::array::{Array, ArrayBytes};
 use zarrs::filesystem::FilesystemStore;

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::{env, time::Duration};
 
-use chonkle_zarrs::{Limits, Names, register};
+use chonkle_host::Limits;
+use chonkle_zarrs::{Names, register};
 use zarrs::array::{Array, ArrayBytes, ArrayMetadataOptions, ArraySubset};
 use zarrs::filesystem::FilesystemStore;
 

@@ -5,6 +5,7 @@ use std::iter::once;
 use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex};
 
+use chonkle_host::{Codec, Direction, Values, accept, describe, evaluate, exists, recycle};
 use serde_json::{Value, json};
 use zarrs::array::codec::BytesCodec;
 use zarrs::array::codec::api::{
@@ -15,10 +16,6 @@ use zarrs::array::codec::api::{
 use zarrs::array::{ArrayBytes, ArraySubset, ChunkShape, DataType, FillValue};
 use zarrs::metadata::{Configuration, v2::DataTypeMetadataV2, v3::MetadataV3};
 use zarrs::plugin::{ExtensionName, PluginCreateError, ZarrVersion};
-
-use crate::formula::evaluate;
-use crate::guest::{Codec, describe, recycle};
-use crate::signature::{Direction, Values, accept, exists};
 
 #[cfg(target_endian = "big")]
 compile_error!("codecs get elements as they are in memory, and expect them to be little-endian");
@@ -48,6 +45,10 @@ impl ChunkCodec {
         for (name, given) in configuration.filter(|(name, given)| *name != "id" && !given.is_null()) {
             let port = codec.signature.parameters().find(|(each, _)| *each == name);
             let (_, port) = port.ok_or_else(|| made.refuse(format!("unknown parameter `{name}`")))?;
+            let given = match given.as_str() {
+                Some(text) if port["type"] == "dtype_desc" => &little_type(text).into(),
+                _ => given,
+            };
             let value = accept(port, given).map_err(|why| made.refuse(format!("parameter `{name}`: {why}")))?;
             made.values.insert(name.clone(), value);
         }
@@ -133,7 +134,9 @@ impl ChunkCodec {
     fn chunk_size(&self, shape: &Shape, data_type: &DataType) -> Result<BytesRepresentation> {
         let of_no_size = || self.refuse(format!("elements of type {data_type} have no fixed size"));
         let item_bytes = data_type.fixed_size().ok_or_else(of_no_size)? as u64;
-        Ok(BytesRepresentation::FixedSize(shape.iter().fold(item_bytes, |size, extent| size * extent.get())))
+        let size = shape.iter().try_fold(item_bytes, |size, extent| size.checked_mul(extent.get()));
+        let too_large = || self.refuse(format!("a chunk of {shape:?} elements is too large"));
+        size.map(BytesRepresentation::FixedSize).ok_or_else(too_large)
     }
 
     /// Runs the codec on a chunk of an array.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use std::{env, fs};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use chonkle_zarrs::{Codec, Direction, Host, Limits, open};
+use chonkle_host::{Codec, Direction, Host, Limits, open};
 use serde::Deserialize;
 
 type Error = Box<dyn std::error::Error>;

@@ -8,8 +8,6 @@ use wasmparser::{Encoding, Parser, Payload};
 use wasmtime::error::Context;
 use wasmtime::{Result, bail, ensure};
 
-use crate::codec::little_type;
-
 /// Values of parameters, by port.
 pub type Values = BTreeMap<String, Value>;
 /// What is declared of a port. A field that it does not have is null.
@@ -73,7 +71,6 @@ fn is_parameter(port: &Port) -> bool {
 /// Gives a parameter's value for what a configuration has.
 pub fn accept(port: &Port, given: &Value) -> Result<Value> {
     let value = match given.as_str() {
-        Some(text) if port["type"] == "dtype_desc" => little_type(text).into(),
         Some(word) => port["values"].get(word).unwrap_or(given).clone(),
         None if port["json_text"] == true => given.to_string().into(),
         None => given.clone(),
