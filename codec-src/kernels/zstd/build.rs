@@ -5,7 +5,7 @@ use std::{env, fs};
 
 /// Changes of zstd's sources: the file, a text that occurs once in it, and the text that replaces
 /// it. They do not change what is encoded and decoded.
-const CHANGES: [(&str, &str, &str); 7] = [
+const CHANGES: [(&str, &str, &str); 10] = [
     // The loop over sequences selects one of the last three offsets by a computed index. For that,
     // LLVM keeps the loop's state in memory and writes six fields for each sequence. Selection by
     // comparison keeps the state in registers: decoding is 3 to 14 % faster.
@@ -42,6 +42,22 @@ const CHANGES: [(&str, &str, &str); 7] = [
                                         virtualStart, dictEnd, &size);
             return size;
         }",
+    ),
+    // Replaced by literals.h.
+    (
+        "decompress/huf_decompress.c",
+        "loopFn = HUF_decompress4X1_usingDTable_internal_fast_c_loop;",
+        "loopFn = decode_one_symbol;",
+    ),
+    (
+        "decompress/huf_decompress.c",
+        "loopFn = HUF_decompress4X2_usingDTable_internal_fast_c_loop;",
+        "loopFn = decode_two_symbols;",
+    ),
+    (
+        "decompress/huf_decompress.c",
+        "#ifndef HUF_FORCE_DECOMPRESS_X2\n\n",
+        "#ifndef HUF_FORCE_DECOMPRESS_X2\n#include \"literals.h\"\n",
     ),
     // Replaced by fast.h.
     (

@@ -67,7 +67,7 @@
 #undef PREFETCH_L1
 #define PREFETCH_L1(address) ((void)(address))
 
-#include "decompress/huf_decompress.c"
+#include "huf_decompress.c" /* with the changes in build.rs */
 #include "decompress/zstd_ddict.c"
 #include "decompress/zstd_decompress.c"
 #include "zstd_decompress_block.c" /* with the changes in build.rs */
