@@ -202,7 +202,11 @@ def test_what_numcodecs_encodes_has_the_size_that_we_say(
     codec_id: str, data: st.DataObject
 ) -> None:
     pytest.importorskip("numcodecs")
-    require_sizes(drawn_codec(data, codec_id, "native"), data.draw(arrays(codec_id)))
+    made, array = drawn_codec(data, codec_id, "native"), data.draw(arrays(codec_id))
+    if codec_id == "delta":
+        # numcodecs refuses numbers that are not in the range of `astype`.
+        array = (array % 100).astype(array.dtype)
+    require_sizes(made, array)
 
 
 FILTERS = st.sampled_from(["delta", "astype", "transpose", "fixedscaleoffset"])
