@@ -204,8 +204,9 @@ def test_what_numcodecs_encodes_has_the_size_that_we_say(
     pytest.importorskip("numcodecs")
     made, array = drawn_codec(data, codec_id, "native"), data.draw(arrays(codec_id))
     if codec_id == "delta":
-        # numcodecs refuses numbers that are not in the range of `astype`.
-        array = (array % 100).astype(array.dtype)
+        # numcodecs refuses a first number that is out of the range of `astype`.
+        array = array.copy()
+        array.flat[:1] = 0
     require_sizes(made, array)
 
 
