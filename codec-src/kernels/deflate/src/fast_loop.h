@@ -1,5 +1,5 @@
 /* The loop that decodes a block while neither input nor output is near its end, in place of
- * libdeflate's: the same tables, checks and order of steps, written for WebAssembly engines. It is
+ * libdeflate's: with its tables, checks and order of steps, written for WebAssembly engines. It is
  * up to a fifth faster.
  *
  * - As a separate function, it keeps its variables in registers.
@@ -10,9 +10,9 @@
  * - A length is compared before any copy: engines compute it at its first use, which would
  *   otherwise be in each way of copying.
  * - A match of up to 16 bytes, as most are, is copied as one vector at any distance.
- * - Where it pays, one lookup gives a literal and the symbol after it: that is a dependent load
- *   less, and often a branch less that a processor cannot predict. Float and integer arrays decode
- *   up to a quarter faster. */
+ * - In blocks where it pays, one lookup in a table of our own gives a literal and the symbol after
+ *   it. This saves a load that waits for the one before, and often a branch that a processor cannot
+ *   predict. Arrays of floats and integers decode up to a quarter faster. */
 #include <wasm_simd128.h>
 
 struct libdeflate_decompressor the_decompressor;
@@ -61,17 +61,16 @@ static u32 pairs[1 << LITLEN_TABLEBITS];
 enum { LITERALS = 1 << 12, PAIR = 1 << 14 };
 static const u32 LEAST_LENGTH = DEFLATE_MIN_MATCH_LEN << 16;
 
-/* Whether the symbol after a literal is in the same lookup. */
+/* Whether the symbol after a literal, whose codeword has so many bits, is in the same lookup. */
 static forceinline bool
-is_pair(u32 literal, u32 next)
+is_pair(u32 size, u32 next)
 {
-    return !(next & HUFFDEC_EXCEPTIONAL) &
-           ((literal & 0xF) + (next >> 8 & 0xF) <= LITLEN_TABLEBITS);
+    return !(next & HUFFDEC_EXCEPTIONAL) & (size + (next >> 8 & 0xF) <= LITLEN_TABLEBITS);
 }
 
 /* Whether to make the table of pairs for a block. Making it takes as long as decoding 500 bytes or
- * more. And where few literals are in pairs, processors mispredict which ones are: below 5 in 16,
- * most data decoded more slowly. */
+ * more. Where few literals are in pairs, processors mispredict which ones are: with less than 5 in
+ * 16, most data decode more slowly. */
 static __attribute__((noinline)) bool
 is_worth_pairs(ptrdiff_t input_size)
 {
@@ -86,9 +85,10 @@ is_worth_pairs(ptrdiff_t input_size)
     for (u32 i = 0; i < 256; i++) {
         const u32 bits = i * 41;
         const u32 entry = litlens[bits & mask];
+        const u32 size = entry & 0xF;
         const u32 is_literal = entry / HUFFDEC_LITERAL;
         literal_count += is_literal;
-        pair_count += is_literal & is_pair(entry, litlens[bits >> (entry & 0xF) & mask]);
+        pair_count += is_literal & is_pair(size, litlens[bits >> size & mask]);
     }
     return pair_count * 16 > literal_count * 5;
 }
